@@ -1,0 +1,1 @@
+"""Textome: biomedical text mining on BioBERT-style Transformers."""

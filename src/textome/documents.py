@@ -1,0 +1,198 @@
+"""Documents, and the annotations that point into them.
+
+Offsets count Unicode code points from the start of the document's text, and for every annotation
+`annotation.text` equals the document's text at its spans. Both are checked when a document is made: a `Document`
+that exists is right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
+
+from textome.errors import InputError
+
+# Between the passages of a document stands one filler for each code point that no passage covers.
+GAP = "\n"
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Span(NamedTuple):
+    """Half-open range `[start, end)` of code points."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A run of text at a place in its document, for instance a title or one section of an abstract.
+
+    `offset` is in code points from the start of the document; `section` is free text ("title", "METHODS", ...).
+    """
+
+    text: str
+    offset: int = 0
+    section: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def end(self) -> int:
+        return self.offset + len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A mention: one span, or several where it is discontinuous, with its type.
+
+    `text` is the document's text at the spans, the pieces of a discontinuous mention joined by one space (as brat
+    does). `confidence` is a probability in [0, 1], or None for a human annotation. `identifiers` are Bioregistry
+    CURIEs such as `mesh:D009369` where known. `id` is unique among the entities and relations of a document, or
+    empty if nothing refers to the entity.
+    """
+
+    spans: tuple[Span, ...]
+    type: str
+    text: str
+    id: str = ""
+    confidence: float | None = None
+    identifiers: tuple[str, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def start(self) -> int:
+        return self.spans[0].start
+
+    @property
+    def end(self) -> int:
+        return self.spans[-1].end
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A typed relation between annotations; `arguments` are (role, id of an entity or relation) in order."""
+
+    type: str
+    arguments: tuple[tuple[str, str], ...]
+    id: str = ""
+    confidence: float | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text in passages with its annotations. See the module's text for what always holds.
+
+    Raises InputError when a passage overlaps another, an annotation lies outside the text or does not match it, an
+    id is used twice, or a relation points nowhere; the message names the document and the annotation.
+    """
+
+    id: str
+    passages: tuple[Passage, ...]
+    entities: tuple[Entity, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._check_passages()
+        self._check_annotations()
+
+    @classmethod
+    def from_text(cls, text: str, id: str = "") -> Document:
+        """A document of one passage. A lone surrogate, which no file can hold, becomes U+FFFD, one for one."""
+        return cls(id, (Passage(replace_lone_surrogates(text)),))
+
+    @cached_property
+    def text(self) -> str:
+        """The passages at their offsets, with `GAP` wherever no passage stands."""
+        pieces: list[str] = []
+        position = 0
+        for passage in self.passages:
+            pieces.append(GAP * (passage.offset - position))
+            pieces.append(passage.text)
+            position = passage.end
+        return "".join(pieces)
+
+    def text_at(self, spans: Iterable[Span]) -> str:
+        """The text of an annotation at `spans`: the slices, joined by one space."""
+        return " ".join(self.text[start:end] for start, end in spans)
+
+    def entity(
+        self,
+        spans: Iterable[tuple[int, int]],
+        type: str,
+        *,
+        id: str = "",
+        confidence: float | None = None,
+        identifiers: Iterable[str] = (),
+        metadata: dict[str, str] | None = None,
+    ) -> Entity:
+        """A new entity of this document with its text filled in (the document itself is not changed)."""
+        where = tuple(Span(*span) for span in spans)
+        return Entity(where, type, self.text_at(where), id, confidence, tuple(identifiers), dict(metadata or {}))
+
+    def with_annotations(self, entities: Iterable[Entity], relations: Iterable[Relation] = ()) -> Document:
+        """The same text with these annotations in place of the old ones."""
+        return replace(self, entities=tuple(entities), relations=tuple(relations))
+
+    def _check_passages(self) -> None:
+        position = 0
+        for number, passage in enumerate(self.passages, 1):
+            if passage.offset < position:
+                raise InputError(
+                    f"document {self.id!r}, passage {number}: offset {passage.offset} overlaps the passage before it, "
+                    f"which ends at {position}"
+                )
+            if _LONE_SURROGATE.search(passage.text):
+                raise InputError(
+                    f"document {self.id!r}, passage {number}: the text holds half of a surrogate pair, which is not "
+                    f"Unicode text; replace it first (textome.documents.replace_lone_surrogates)"
+                )
+            position = passage.end
+
+    def _check_annotations(self) -> None:
+        seen: set[str] = set()
+        length = self.passages[-1].end if self.passages else 0
+        for entity in self.entities:
+            self._check_entity(entity, length)
+            if entity.id:
+                self._check_new(entity.id, seen)
+        for relation in self.relations:
+            if relation.id:
+                self._check_new(relation.id, seen)
+        for relation in self.relations:
+            for role, target in relation.arguments:
+                if target not in seen:
+                    raise InputError(
+                        f"document {self.id!r}, relation {relation.id or relation.type!r}: argument {role!r} refers "
+                        f"to {target!r}, which is no annotation of this document"
+                    )
+
+    def _check_entity(self, entity: Entity, length: int) -> None:
+        name = f"document {self.id!r}, {entity.type} {entity.id or entity.text!r}"
+        position = 0
+        if not entity.spans:
+            raise InputError(f"{name}: the annotation has no span")
+        for start, end in entity.spans:
+            if not position <= start < end <= length:
+                raise InputError(
+                    f"{name}: span {start}-{end} is empty, out of order, or outside the text of {length} characters"
+                )
+            position = end
+        if entity.text != (found := self.text_at(entity.spans)):
+            raise InputError(
+                f"{name}: the annotation says {entity.text!r} but the text at {entity.start}-{entity.end} is {found!r}"
+            )
+
+    def _check_new(self, id: str, seen: set[str]) -> None:
+        if id in seen:
+            raise InputError(f"document {self.id!r}: the annotation id {id!r} is used twice")
+        seen.add(id)
+
+
+def replace_lone_surrogates(text: str) -> str:
+    """`text` with each half of a surrogate pair replaced by U+FFFD; the length in code points stays the same."""
+    return _LONE_SURROGATE.sub("\ufffd", text)

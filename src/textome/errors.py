@@ -1,0 +1,30 @@
+"""The errors Textome raises for things that a user can put right.
+
+Each is one sentence that says what is wrong, where, and what to do. The command line prints that sentence and
+exits with `exit_code`; a traceback is shown only with `--debug`.
+"""
+
+from __future__ import annotations
+
+
+class TextomeError(Exception):
+    """Something that the user can put right; `exit_code` is what the command line returns."""
+
+    exit_code = 2
+
+
+class InputError(TextomeError):
+    """A file, a record or an argument is not what it should be."""
+
+
+class ModelError(TextomeError):
+    """A model directory is incomplete, damaged, or of another architecture."""
+
+
+class MissingExtraError(TextomeError):
+    """An optional part of Textome is not installed."""
+
+    exit_code = 3
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs packages that are not installed; run: pip install 'textome[{extra}]'")

@@ -1,0 +1,110 @@
+"""Reading and writing documents: one file a format, and the table of them all.
+
+`read_documents` and `write_documents` are what the rest of Textome calls. A format is a module with
+
+    read(source: Source, quarantine: Quarantine) -> Iterator[Document]
+    write(documents: Iterable[Document], target: Target) -> int      the number of documents written
+    sniff(head: str, name: str) -> bool                              does the beginning of a file look like it?
+
+Adding one is a new file and a line in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from textome.documents import Document
+from textome.errors import InputError
+from textome.formats.sources import HEAD_SIZE, Quarantine, Source, StrictQuarantine, Target
+
+__all__ = ["FORMATS", "Quarantine", "Source", "StrictQuarantine", "Target", "guess_format", "read_documents",
+           "write_documents"]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A row of the table: the module is imported when it is first used, so that start-up stays quick."""
+
+    module: str
+    extension: str
+    readable: bool = True
+    writable: bool = True
+
+
+# In the order in which a file of unknown format is tried: the most particular first, plain text last.
+FORMATS: dict[str, Format] = {
+    "pubmed-xml": Format("pubmed_xml", ".xml"),
+    "bioc-xml": Format("bioc_xml", ".xml"),
+    "bioc-json": Format("bioc_json", ".json"),
+    "jsonl": Format("jsonl", ".jsonl"),
+    "pubtator": Format("pubtator", ".pubtator"),
+    "brat": Format("brat", ""),
+    "conll": Format("conll", ".tsv"),
+    "html": Format("html", ".html", readable=False),
+    "plain": Format("plain", ".txt"),
+}
+
+
+def read_documents(
+    place: str | Path | Source, format: str | None = None, quarantine: Quarantine | None = None
+) -> Iterator[Document]:
+    """The documents of a file, a brat directory, or standard input ("-"), one at a time.
+
+    The format is guessed from the content where it is not given. Bad records go to `quarantine`; without one, the
+    first bad record raises InputError. Memory does not grow with the file for the line- and record-wise formats.
+    """
+    source = place if isinstance(place, Source) else Source.of(place)
+    name = format or guess_format(source)
+    reader = _module(name, "readable").read
+    problems = StrictQuarantine() if quarantine is None else quarantine
+    documents: Iterator[Document] = reader(source, problems)
+    return documents
+
+
+def write_documents(documents: Iterable[Document], place: str | Path | Target, format: str) -> int:
+    """Write documents in `format` to a file, a directory (brat), or standard output ("-"); returns their number."""
+    target = place if isinstance(place, Target) else Target.of(place)
+    written: int = _module(format, "writable").write(documents, target)
+    return written
+
+
+def guess_format(source: Source) -> str:
+    """The name of the format that the beginning of `source` looks like.
+
+    Raises InputError for an empty file and for bytes that are no text.
+    """
+    if source.is_directory:
+        return "brat"
+    head = source.head(HEAD_SIZE)
+    if not head:
+        raise InputError(f"{source.name}: the file is empty, or its compression is damaged at the start")
+    text = _decode_head(head, source.name)
+    for name, row in FORMATS.items():
+        if row.readable and import_module(f"textome.formats.{row.module}").sniff(text, source.name):
+            return name
+    raise InputError(f"{source.name}: the format is not recognised; name it with --from ({', '.join(_names())})")
+
+
+def _decode_head(head: bytes, name: str) -> str:
+    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if head.startswith(mark):
+            return head.decode(encoding, errors="ignore")
+    if b"\x00" in head:
+        raise InputError(f"{name}: this is a binary file, not text; give a text, XML or JSON file")
+    return head.decode("utf-8", errors="replace")
+
+
+def _names() -> list[str]:
+    return [name for name, row in FORMATS.items() if row.readable]
+
+
+def _module(name: str, ability: str) -> ModuleType:
+    row = FORMATS.get(name)
+    if row is None or not getattr(row, ability):
+        able = ", ".join(key for key, value in FORMATS.items() if getattr(value, ability))
+        raise InputError(f"format {name!r} is not {ability}; choose one of: {able}")
+    return import_module(f"textome.formats.{row.module}")
