@@ -1,0 +1,136 @@
+"""Checkpoints in the Hugging Face layout: their tensor names and ours, both ways, with every name and shape checked.
+
+The only difference of substance: their query, key and value matrices are one matrix here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from textome.errors import ModelError
+from textome.models.bert import Bert
+from textome.models.heads import TokenClassifier
+
+# Ours -> theirs. A fused tensor names its parts in the order in which they are stacked.
+_EMBEDDINGS = {
+    "embeddings.word_embeddings.weight": "embeddings.word_embeddings.weight",
+    "embeddings.position_embeddings.weight": "embeddings.position_embeddings.weight",
+    "embeddings.token_type_embeddings.weight": "embeddings.token_type_embeddings.weight",
+    "embeddings.norm.weight": "embeddings.LayerNorm.weight",
+    "embeddings.norm.bias": "embeddings.LayerNorm.bias",
+}
+_LAYER = {
+    "attention.project": ("attention.self.query", "attention.self.key", "attention.self.value"),
+    "attention.output": ("attention.output.dense",),
+    "attention_norm": ("attention.output.LayerNorm",),
+    "feed_forward.expand": ("intermediate.dense",),
+    "feed_forward.contract": ("output.dense",),
+    "feed_forward_norm": ("output.LayerNorm",),
+}
+# Tensors of heads that a published encoder may carry and that another task does not need, and buffers of old versions.
+_UNUSED = re.compile(r"^(bert\.)?(cls\.|embeddings\.position_ids$|pooler\.)|^(classifier|qa_outputs)\.")
+_OLD_NORM = {".gamma": ".weight", ".beta": ".bias"}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a checkpoint held beyond what was needed, and which tensors of the model start afresh."""
+
+    unused: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+
+def names_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
+    """For each tensor of `model`, the Hugging Face name or names (in stacking order) that hold it."""
+    if isinstance(model, TokenClassifier):
+        inner = {
+            f"encoder.{ours}": tuple(f"bert.{name}" for name in theirs)
+            for ours, theirs in names_of(model.encoder).items()
+        }
+        return inner | {f"classifier.{kind}": (f"classifier.{kind}",) for kind in ("weight", "bias")}
+    if not isinstance(model, Bert):
+        raise TypeError(f"no tensor names are known for {type(model).__name__}")
+    names: dict[str, tuple[str, ...]] = {ours: (theirs,) for ours, theirs in _EMBEDDINGS.items()}
+    for number in range(model.config.num_hidden_layers):
+        for ours, theirs in _LAYER.items():
+            for kind in ("weight", "bias"):
+                names[f"layers.{number}.{ours}.{kind}"] = tuple(
+                    f"encoder.layer.{number}.{name}.{kind}" for name in theirs
+                )
+    if model.pooler is not None:
+        names |= {f"pooler.{kind}": (f"pooler.dense.{kind}",) for kind in ("weight", "bias")}
+    return names
+
+
+def to_hugging_face(model: nn.Module) -> dict[str, Tensor]:
+    """The model's tensors under their Hugging Face names, ready for `model.safetensors`."""
+    state = model.state_dict()
+    tensors: dict[str, Tensor] = {}
+    for ours, theirs in names_of(model).items():
+        for name, part in zip(theirs, state[ours].chunk(len(theirs)), strict=True):
+            tensors[name] = part.detach().cpu().contiguous().clone()
+    return tensors
+
+
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: str, fresh: Iterable[str] = ()) -> LoadReport:
+    """Fill `model` from Hugging Face tensors; the prefix `bert.` may be there or not.
+
+    fresh   beginnings of our tensor names that may be missing and then keep their initial values, for instance
+            ("classifier.",) when a new head is put on a published encoder
+
+    Raises ModelError naming `source` and every tensor that is missing, of another shape, or not known.
+    """
+    available = {_modern(name): tensor for name, tensor in tensors.items()}
+    state = model.state_dict()
+    used: set[str] = set()
+    missing: list[str] = []
+    wrong: list[str] = []
+    kept: list[str] = []
+    for ours, theirs in names_of(model).items():
+        found = [_find(available, name) for name in theirs]
+        if ours.startswith(tuple(fresh)) and (None in found or _shape(available, found) != tuple(state[ours].shape)):
+            kept.append(ours)
+        elif None in found:
+            missing += [name for name, key in zip(theirs, found, strict=True) if key is None]
+        elif (shape := _shape(available, found)) != tuple(state[ours].shape):
+            wrong.append(f"{' + '.join(theirs)} has shape {shape}, expected {tuple(state[ours].shape)}")
+        else:
+            keys = [key for key in found if key is not None]
+            used.update(keys)
+            state[ours] = torch.cat([available[key] for key in keys]).to(state[ours].dtype)
+    left = sorted(available.keys() - used)
+    unknown = [name for name in left if not _UNUSED.match(name)]
+    problems = (
+        [f"missing: {', '.join(missing)}"] * bool(missing)
+        + wrong
+        + ([f"not part of this architecture: {', '.join(unknown[:8])}"] * bool(unknown))
+    )
+    if problems:
+        raise ModelError(f"{source}: the checkpoint does not fit the model ({'; '.join(problems)})")
+    model.load_state_dict(state)
+    return LoadReport(tuple(left), tuple(kept))
+
+
+def _modern(name: str) -> str:
+    """LayerNorm's `gamma` and `beta` of early checkpoints under their present names."""
+    for old, new in _OLD_NORM.items():
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
+
+
+def _find(available: Mapping[str, Tensor], name: str) -> str | None:
+    for candidate in (name, name.removeprefix("bert."), f"bert.{name}"):
+        if candidate in available:
+            return candidate
+    return None
+
+
+def _shape(available: Mapping[str, Tensor], names: list[str | None]) -> tuple[int, ...]:
+    shapes = [tuple(available[name].shape) for name in names if name is not None]
+    return (sum(shape[0] for shape in shapes), *shapes[0][1:])
