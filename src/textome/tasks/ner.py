@@ -1,0 +1,180 @@
+"""Entity recognition: spans to targets, scores back to spans.
+
+Each entity type has a head of its own that labels every word O, B or I (IOB2), so entities of different types may
+overlap, and a corpus that annotates only some types trains only their heads. Only the first sub-word of a word carries
+its label, as in Devlin et al. 2019, section 5.3; words are the tokenizer's own, so a span never begins or ends inside
+one, on annotated corpora and on raw text alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textome.text.tokenization import Tokenizer, Tokens
+
+LABELS = ("O", "B", "I")
+OUTSIDE, BEGIN, INSIDE = range(3)
+IGNORED = -100
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int8]
+
+
+class Mention(NamedTuple):
+    """An entity in a text: code points `[start, end)` and the number of its type's head."""
+
+    start: int
+    end: int
+    head: int
+
+
+class Found(NamedTuple):
+    """A predicted entity over words `first` to `last`, both included."""
+
+    first: int
+    last: int
+    head: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Sub-words `start` to `end` of a text as one input of the model.
+
+    The scores of sub-words `keep_start` to `keep_end` are taken from this window; those of the windows of one text
+    cover each sub-word exactly once.
+    """
+
+    start: int
+    end: int
+    keep_start: int
+    keep_end: int
+
+
+def windows(tokens: Tokens, size: int, overlap: int) -> list[Window]:
+    """Cut a text into windows of at most `size` sub-words (special tokens not counted), each overlapping the next.
+
+    Windows begin at words. The seam lies in the middle of the overlap, so that every sub-word is scored with context on
+    both sides; the scores are joined before spans are decoded, so an entity across a seam stays whole.
+    """
+    total = len(tokens.ids)
+    if total <= size:
+        return [Window(0, total, 0, total)]
+    if not 0 <= overlap < size:
+        raise ValueError(f"overlap {overlap} must be at least 0 and less than the window of {size} tokens")
+    starts = [0]
+    while starts[-1] + size < total:
+        target = starts[-1] + size - overlap
+        word = int(tokens.first[np.searchsorted(tokens.first, target, side="right") - 1])
+        starts.append(word if word > starts[-1] else target)
+    ends = [min(start + size, total) for start in starts]
+    seams = [0, *((start + end) // 2 for start, end in zip(starts[1:], ends[:-1], strict=True)), total]
+    return [Window(*place) for place in zip(starts, ends, seams[:-1], seams[1:], strict=True)]
+
+
+def with_special_tokens(tokens: Tokens, window: Window, tokenizer: Tokenizer) -> NDArray[np.int32]:
+    """The model's input for a window: [CLS], its sub-words, [SEP]."""
+    pieces = ([tokenizer.start_id], tokens.ids[window.start : window.end], [tokenizer.end_id])
+    return np.concatenate(pieces).astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One input of the model with its targets.
+
+    input_ids   (n,) sub-words with [CLS] and [SEP]
+    first       (m,) for each word that is scored here, the index of its first sub-word in `input_ids`
+    targets     (m, num_heads) of O, B, I; IGNORED under heads whose type the corpus does not annotate
+    """
+
+    input_ids: NDArray[np.int32]
+    first: NDArray[np.int32]
+    targets: Labels
+
+
+def targets(tokens: Tokens, mentions: Iterable[Mention], num_heads: int, annotated: Sequence[int]) -> Labels:
+    """IOB2 targets for each word and head, shape (m, num_heads).
+
+    annotated   the heads whose types this text is annotated for; the others get IGNORED throughout
+
+    A word that a mention touches belongs to it, also where the mention ends inside the word. Of mentions of one type
+    that overlap, the longest is kept, since one head can hold only one.
+    """
+    labels = np.full((len(tokens.first), num_heads), IGNORED, np.int8)
+    labels[:, list(annotated)] = OUTSIDE
+    for start, end, head in sorted(mentions, key=lambda mention: mention.start - mention.end):
+        first = int(np.searchsorted(tokens.word_ends, start, side="right"))
+        last = int(np.searchsorted(tokens.word_starts, end, side="left"))
+        if first < last and not labels[first:last, head].any():
+            labels[first:last, head] = INSIDE
+            labels[first, head] = BEGIN
+    return labels
+
+
+def examples(
+    tokens: Tokens, labels: Labels, tokenizer: Tokenizer, size: int = 510, overlap: int = 128
+) -> list[Example]:
+    """The training inputs of a text: one, or one for each window where it is longer than the model."""
+    made = []
+    for window in windows(tokens, size, overlap):
+        words = (tokens.first >= window.keep_start) & (tokens.first < window.keep_end)
+        first = tokens.first[words] - window.start + 1
+        made.append(Example(with_special_tokens(tokens, window, tokenizer), first, labels[words]))
+    return made
+
+
+def log_probabilities(logits: Floats, temperature: Floats | float = 1.0) -> Floats:
+    """log softmax over the last axis of `logits / temperature`; shape (m, num_heads, 3) stays.
+
+    temperature   one, or one for each head (num_heads,): above 1 makes confidences humbler (Guo et al. 2017)
+    """
+    scaled = logits / np.asarray(temperature, np.float32).reshape(-1, 1)
+    scaled = scaled - scaled.max(axis=-1, keepdims=True)
+    return scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True))  # type: ignore[no-any-return]
+
+
+def decode(scores: Floats) -> list[Found]:
+    """The entities of a text of m words from log probabilities (m, num_heads, 3), in order of their place.
+
+    For each head this is the most probable label sequence in which no I follows an O or stands first, so no span is
+    ever illegal. An entity's confidence is the probability of just this span under the head's labels: of its B, of
+    each I, and that the word after it does not go on (I).
+    """
+    best = scores.argmax(axis=-1)
+    inside = best == INSIDE
+    illegal = inside.copy()
+    illegal[1:] &= best[:-1] == OUTSIDE
+    for head in np.flatnonzero(illegal.any(axis=0)):
+        best[:, head] = _most_probable_legal(scores[:, head])
+    begins, heads = np.nonzero(best == BEGIN)
+    found = []
+    for first, head in zip(begins.tolist(), heads.tolist(), strict=True):
+        last = first
+        while last + 1 < len(best) and best[last + 1, head] == INSIDE:
+            last += 1
+        total = float(scores[first, head, BEGIN]) + float(scores[first + 1 : last + 1, head, INSIDE].sum())
+        goes_on = float(np.exp(scores[last + 1, head, INSIDE])) if last + 1 < len(best) else 0.0
+        found.append(Found(first, last, head, float(np.exp(total)) * max(0.0, 1.0 - goes_on)))
+    return found
+
+
+def _most_probable_legal(scores: Floats) -> NDArray[np.int64]:
+    """Viterbi over (m, 3) log probabilities with the one rule of IOB2: I needs a B or an I before it."""
+    length = len(scores)
+    total = scores[0].astype(np.float64)
+    total[INSIDE] = -np.inf
+    origin = np.empty((length, 3), np.int64)
+    for step in range(1, length):
+        any_best = int(total.argmax())
+        inside_best = BEGIN if total[BEGIN] >= total[INSIDE] else INSIDE
+        origin[step] = (any_best, any_best, inside_best)
+        total = total[origin[step]] + scores[step]
+    path = np.empty(length, np.int64)
+    path[-1] = total.argmax()
+    for step in range(length - 1, 0, -1):
+        path[step - 1] = origin[step, path[step]]
+    return path

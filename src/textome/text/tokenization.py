@@ -1,0 +1,89 @@
+"""Sub-word tokenisation that keeps the way back: every token knows its place in the text, in code points."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer as _FastTokenizer
+
+from textome.errors import ModelError
+
+Integers = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The n sub-words of one text, without special tokens, and the m words that they are pieces of.
+
+    A word is what the tokenizer's pre-tokeniser cuts: for BERT a run between white space and punctuation.
+
+    ids                     (n,) vocabulary ids
+    first                   (m,) for each word, the index in `ids` of its first piece
+    word_starts, word_ends  (m,) for each word, its place in the text, in code points
+    """
+
+    ids: Integers
+    first: Integers
+    word_starts: Integers
+    word_ends: Integers
+
+
+class Tokenizer:
+    """The `tokenizer.json` of a model, without the truncation and padding that such files often switch on."""
+
+    def __init__(self, tokenizer: _FastTokenizer, source: str) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        self.vocabulary_size: int = tokenizer.get_vocab_size()
+        self.start_id, self.end_id = (self._special(names, source) for names in (("[CLS]", "<s>"), ("[SEP]", "</s>")))
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """Read `tokenizer.json` in a model directory. Raises ModelError where it is missing or damaged."""
+        path = Path(directory) / "tokenizer.json"
+        if not path.is_file():
+            raise ModelError(
+                f"{directory}: there is no tokenizer.json; a model needs the tokenizer it was trained with"
+            )
+        try:
+            return cls(_FastTokenizer.from_file(str(path)), str(path))
+        except ModelError:
+            raise
+        except Exception as error:  # the library raises plain Exception for anything wrong in the file
+            raise ModelError(f"{path}: the tokenizer cannot be read ({error})") from error
+
+    def encode(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenise texts, in parallel. A text without visible characters gives no tokens."""
+        return [_tokens(encoding) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def _special(self, names: tuple[str, ...], source: str) -> int:
+        for name in names:
+            if (number := self._tokenizer.token_to_id(name)) is not None:
+                return int(number)
+        raise ModelError(f"{source}: the vocabulary has none of the special tokens {', '.join(names)}")
+
+
+def _tokens(encoding: object) -> Tokens:
+    ids = np.asarray(encoding.ids, np.int32)  # type: ignore[attr-defined]
+    words = np.asarray(encoding.word_ids, np.int32)  # type: ignore[attr-defined]
+    offsets = np.asarray(encoding.offsets, np.int32).reshape(-1, 2)  # type: ignore[attr-defined]
+    if not len(ids):
+        return Tokens(ids, ids, ids, ids)
+    changes = np.flatnonzero(np.diff(words)) + 1
+    first = np.concatenate(([0], changes)).astype(np.int32)
+    last = np.concatenate((changes - 1, [len(ids) - 1])).astype(np.int32)
+    return Tokens(ids, first, offsets[first, 0], offsets[last, 1])
+
+
+def end_of_character(text: str, end: int) -> int:
+    """`end`, moved over the combining marks that follow: tokenizers that strip accents stop before them."""
+    while end < len(text) and unicodedata.combining(text[end]):
+        end += 1
+    return end
