@@ -16,13 +16,22 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats.sources import HEAD_SIZE, Quarantine, Source, StrictQuarantine, Target
 
-__all__ = ["FORMATS", "Quarantine", "Source", "StrictQuarantine", "Target", "guess_format", "read_documents",
-           "write_documents"]
+__all__ = [
+    "FORMATS",
+    "Quarantine",
+    "Source",
+    "StrictQuarantine",
+    "Target",
+    "guess_format",
+    "read_documents",
+    "write_documents",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ FORMATS: dict[str, Format] = {
 
 
 def read_documents(
-    place: str | Path | Source, format: str | None = None, quarantine: Quarantine | None = None
+    place: str | Path | Source, format: str | None = None, quarantine: Quarantine | None = None, **options: Any
 ) -> Iterator[Document]:
     """The documents of a file, a brat directory, or standard input ("-"), one at a time.
 
@@ -61,7 +70,7 @@ def read_documents(
     name = format or guess_format(source)
     reader = _module(name, "readable").read
     problems = StrictQuarantine() if quarantine is None else quarantine
-    documents: Iterator[Document] = reader(source, problems)
+    documents: Iterator[Document] = reader(source, problems, **options)
     return documents
 
 

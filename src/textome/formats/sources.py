@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from textome.errors import InputError
+from textome.formats.archives import SEPARATOR, unpacked
 
 _COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 # What a damaged compressed file raises while it is read; formats turn these into a quarantined rest of the file.
@@ -70,13 +71,19 @@ class Source:
 
     @classmethod
     def of(cls, place: str | Path) -> Source:
-        """The source at `place`; "-" is standard input. Raises InputError where there is no such file."""
+        """The source at `place`: "-" is standard input, `a.tar.gz!folder/b.txt` a place inside an archive.
+
+        Raises InputError where there is no such file.
+        """
         if str(place) == "-":
             return cls("<stdin>", data=sys.stdin.buffer.read())
         path = Path(place)
+        archive, _, inner = str(place).partition(SEPARATOR)
+        if inner and not path.exists() and Path(archive).is_file():
+            path = unpacked(Path(archive)) / inner
         if not path.exists():
-            raise InputError(f"{path}: no such file or directory")
-        return cls(str(path), path=path)
+            raise InputError(f"{place}: no such file or directory")
+        return cls(str(place), path=path)
 
     @property
     def is_directory(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from textome.models.bert import Bert, BertConfig, initialise_weights
+from textome.models.dropout import Dropout
 from textome.models.packing import Layout
 
 
@@ -20,7 +21,7 @@ class TokenClassifier(nn.Module):
     def __init__(self, config: BertConfig, num_labels: int) -> None:
         super().__init__()
         self.encoder = Bert(config)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, num_labels)
         initialise_weights(self.classifier, config.initializer_range)
 

@@ -55,6 +55,10 @@ class Layout:
             position += count * length
         return cls(cu_seqlens.to(device, torch.int32), position_ids.to(device), max(lengths), tuple(groups))
 
+    def to(self, device: torch.device | str) -> Layout:
+        """The same layout with its tensors on `device`."""
+        return Layout(self.cu_seqlens.to(device), self.position_ids.to(device), self.max_seqlen, self.groups)
+
     @property
     def num_tokens(self) -> int:
         return self.position_ids.shape[0]

@@ -1,0 +1,212 @@
+"""From documents to documents with entities, without PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, Self, overload
+
+import numpy as np
+
+from textome.documents import Document, Entity, Span
+from textome.errors import InputError
+from textome.runtime.bundle import Bundle, resolve_model
+from textome.runtime.session import Session
+from textome.tasks.ner import Floats, Window, decode, log_probabilities, windows, with_special_tokens
+from textome.text.sentences import split_sentences
+from textome.text.tokenization import Tokenizer, Tokens, end_of_character
+
+# Characters of documents that are cut into sentences and sorted by length together: enough that batches hold equal
+# lengths, few enough that memory stays small and flat.
+POOL_CHARACTERS = 400_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """One sentence of one document of a pool."""
+
+    document: int
+    offset: int
+    tokens: Tokens
+
+
+class Annotator:
+    """A loaded model bundle that finds entities in texts and documents.
+
+    types           the entity types to look for; by default those that the bundle names as its defaults
+    min_confidence  entities below it are left out
+    token_budget    tokens, padding included, of one batch
+    sentences       False takes each passage as one sentence, for corpora that are cut into sentences already
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        session: Session,
+        *,
+        types: Collection[str] | None = None,
+        min_confidence: float = 0.0,
+        token_budget: int = 4096,
+        sentences: bool = True,
+    ) -> None:
+        self.bundle = bundle
+        self.types = tuple(types or bundle.default_types)
+        if unknown := [name for name in self.types if name not in bundle.types]:
+            raise InputError(
+                f"model {bundle.name!r} does not know the type {unknown[0]!r}; it knows {', '.join(bundle.types)}"
+            )
+        if not 0.0 <= min_confidence <= 1.0:
+            raise InputError(f"the minimum confidence is {min_confidence}; give a probability from 0 to 1")
+        self.min_confidence = min_confidence
+        self.token_budget = token_budget
+        self.sentences = sentences
+        self._session = session
+        self._tokenizer = Tokenizer.load(bundle.directory)
+        self._heads = np.array([bundle.types.index(name) for name in self.types])
+        self._temperature = np.array([bundle.temperature.get(name, 1.0) for name in self.types], np.float32)
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        precision: str | None = None,
+        threads: int | None = None,
+        **options: Any,
+    ) -> Self:
+        """Load a bundle by directory or hub name; None is the bundled default. `options` as for the class."""
+        bundle = Bundle.load(resolve_model(model))
+        return cls(bundle, Session(bundle.onnx_path(precision), threads=threads), **options)
+
+    @overload
+    def annotate(self, documents: str | Document, *, replace: bool = False) -> Document: ...
+    @overload
+    def annotate(self, documents: Iterable[str | Document], *, replace: bool = False) -> list[Document]: ...
+    def annotate(
+        self, documents: str | Document | Iterable[str | Document], *, replace: bool = False
+    ) -> Document | list[Document]:
+        """Find entities: a text or document gives a document, several give a list in the same order.
+
+        replace   drop the annotations that a document already has; by default they stay and new ones are added
+        """
+        if isinstance(documents, str | Document):
+            return next(self.stream([_document(documents, 0)], replace=replace))
+        numbered = (_document(item, number) for number, item in enumerate(documents, 1))
+        return list(self.stream(numbered, replace=replace))
+
+    def stream(self, documents: Iterable[Document], *, replace: bool = False) -> Iterator[Document]:
+        """Annotate documents one pool after another, in order; memory does not grow with their number."""
+        pool: list[Document] = []
+        characters = 0
+        for document in documents:
+            pool.append(document)
+            characters += len(document.text) + 1
+            if characters >= POOL_CHARACTERS:
+                yield from self._annotate_pool(pool, replace)
+                pool, characters = [], 0
+        if pool:
+            yield from self._annotate_pool(pool, replace)
+
+    def _annotate_pool(self, pool: Sequence[Document], replace: bool) -> Iterator[Document]:
+        units = self._units(pool)
+        found: list[list[Entity]] = [[] for _ in pool]
+        for unit, scores in zip(units, self._scores(units), strict=True):
+            found[unit.document] += self._entities(pool[unit.document], unit, scores)
+        for document, entities in zip(pool, found, strict=True):
+            yield _merge(document, entities, replace)
+
+    def _units(self, pool: Sequence[Document]) -> list[_Unit]:
+        places = [
+            (number, Span(place.start + passage.offset, place.end + passage.offset))
+            for number, document in enumerate(pool)
+            for passage in document.passages
+            for place in (split_sentences(passage.text) if self.sentences else [Span(0, len(passage.text))])
+        ]
+        texts = [pool[number].text[start:end] for number, (start, end) in places]
+        encoded = self._tokenizer.encode(texts)
+        return [
+            _Unit(number, span.start, tokens)
+            for (number, span), tokens in zip(places, encoded, strict=True)
+            if len(tokens.ids)
+        ]
+
+    def _scores(self, units: Sequence[_Unit]) -> Iterator[Floats]:
+        """Log probabilities of each unit's words, (m, number of chosen types, 3)."""
+        cut = [windows(unit.tokens, self.bundle.window - 2, self.bundle.overlap) for unit in units]
+        inputs = [
+            with_special_tokens(unit.tokens, window, self._tokenizer)
+            for unit, places in zip(units, cut, strict=True)
+            for window in places
+        ]
+        logits = iter(self._logits(inputs))
+        for unit, places in zip(units, cut, strict=True):
+            pieces = [_kept_words(next(logits), unit.tokens, window) for window in places]
+            joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+            yield log_probabilities(joined[:, self._heads], self._temperature)
+
+    def _logits(self, inputs: Sequence[np.ndarray[Any, np.dtype[np.int32]]]) -> list[Floats]:
+        """The model's scores (n, num_heads, 3) of each input, run in batches of nearly equal length."""
+        lengths = np.array([len(ids) for ids in inputs])
+        results: list[Floats] = [np.empty(0, np.float32)] * len(inputs)
+        for batch in batches(lengths, self.token_budget):
+            width = int(lengths[batch].max())
+            input_ids = np.zeros((len(batch), width), np.int64)
+            for row, index in enumerate(batch):
+                input_ids[row, : lengths[index]] = inputs[index]
+            scores = self._session.logits(input_ids, lengths[batch])
+            for row, index in enumerate(batch):
+                results[index] = scores[row, : lengths[index]]
+        return results
+
+    def _entities(self, document: Document, unit: _Unit, scores: Floats) -> Iterator[Entity]:
+        for first, last, head, confidence in decode(scores):
+            if confidence >= self.min_confidence:
+                start = unit.offset + int(unit.tokens.word_starts[first])
+                end = end_of_character(document.text, unit.offset + int(unit.tokens.word_ends[last]))
+                yield document.entity([(start, end)], self.types[head], confidence=round(confidence, 6))
+
+
+def batches(lengths: np.ndarray[Any, np.dtype[np.int64]], token_budget: int) -> list[list[int]]:
+    """Indices of inputs, longest first, in groups whose padded size (rows times longest) is within `token_budget`.
+
+    The longest come first so that the memory arena takes its final size at once.
+    """
+    groups: list[list[int]] = []
+    width = 0
+    for index in np.argsort(-lengths, kind="stable").tolist():
+        if not groups or (len(groups[-1]) + 1) * width > token_budget:
+            groups.append([])
+            width = int(lengths[index])
+        groups[-1].append(index)
+    return groups
+
+
+def _kept_words(logits: Floats, tokens: Tokens, window: Window) -> Floats:
+    """The rows of a window's logits at the first sub-word of each word that the window answers for."""
+    words = tokens.first[(tokens.first >= window.keep_start) & (tokens.first < window.keep_end)]
+    return logits[words - window.start + 1]
+
+
+def _document(item: str | Document, number: int) -> Document:
+    if isinstance(item, str):
+        return Document.from_text(item, id=str(number) if number else "")
+    if isinstance(item, Document):
+        return item
+    raise InputError(f"input {number}: expected a text or a Document, found {type(item).__name__}")
+
+
+def _merge(document: Document, entities: Sequence[Entity], replace: bool) -> Document:
+    """The document with new entities in order of place, each with an id that is not taken."""
+    old = () if replace else document.entities
+    relations = () if replace else document.relations
+    known = {(entity.spans, entity.type) for entity in old}
+    taken = {item.id for item in chain(old, relations)}
+    ids = (name for number in count(1) if (name := f"T{number}") not in taken)
+    new = [
+        Entity(entity.spans, entity.type, entity.text, next(ids), entity.confidence)
+        for entity in sorted(entities, key=lambda entity: (entity.start, -entity.end, entity.type))
+        if (entity.spans, entity.type) not in known
+    ]
+    return document.with_annotations([*old, *new], relations)

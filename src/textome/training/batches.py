@@ -1,0 +1,78 @@
+"""Token-budget batches: as many examples as fit a number of tokens, laid end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textome.models.packing import Layout
+from textome.tasks.ner import Example
+
+# How many batches are drawn together and sorted by length: large enough that lengths in a batch are nearly equal, small
+# against an epoch, so that batches stay random.
+POOL = 50
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch:
+    """Examples end to end.
+
+    input_ids  (T,) int64
+    first      (M,) int64, where in `input_ids` each scored word has its first sub-word
+    targets    (M, num_heads) int64
+    layout     where each sequence begins and ends
+    """
+
+    input_ids: Tensor
+    first: Tensor
+    targets: Tensor
+    layout: Layout
+
+
+def pack(examples: Sequence[Example]) -> PackedBatch:
+    """Lay examples end to end, sorted by length so that equally long ones are neighbours."""
+    ordered = sorted(examples, key=lambda example: len(example.input_ids))
+    lengths = [len(example.input_ids) for example in ordered]
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    first = np.concatenate([example.first + start for example, start in zip(ordered, starts, strict=True)])
+    return PackedBatch(
+        torch.from_numpy(np.concatenate([example.input_ids for example in ordered]).astype(np.int64)),
+        torch.from_numpy(first.astype(np.int64)),
+        torch.from_numpy(np.concatenate([example.targets for example in ordered]).astype(np.int64)),
+        Layout.of(lengths),
+    )
+
+
+def plan(lengths: Sequence[int], token_budget: int, generator: np.random.Generator | None) -> list[list[int]]:
+    """Which examples go together: lists of indices, each of at most `token_budget` tokens (or one longer example).
+
+    With a generator, examples are shuffled, sorted by length within pools of `POOL` batches, and the batches shuffled;
+    without one, all are sorted by length. The same generator state gives the same plan.
+    """
+    sizes = np.asarray(lengths)
+    if generator is None:
+        return _cut(np.argsort(sizes, kind="stable"), sizes, token_budget)
+    order = generator.permutation(len(sizes))
+    pools = np.cumsum(sizes[order]) // (POOL * token_budget)
+    batches: list[list[int]] = []
+    for number in np.unique(pools):
+        pool = order[pools == number]
+        batches += _cut(pool[np.argsort(sizes[pool], kind="stable")], sizes, token_budget)
+    return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def _cut(order: np.ndarray[tuple[int], np.dtype[np.int64]], sizes: np.ndarray, token_budget: int) -> list[list[int]]:  # type: ignore[type-arg]
+    batches: list[list[int]] = []
+    used = token_budget + 1
+    for index in order.tolist():
+        size = int(sizes[index])
+        if used + size > token_budget:
+            batches.append([])
+            used = 0
+        batches[-1].append(index)
+        used += size
+    return batches

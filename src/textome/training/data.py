@@ -1,0 +1,142 @@
+"""From corpora on disk to training examples, with the sentences of test sets kept out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from textome.documents import Document, Span
+from textome.errors import InputError
+from textome.formats import Quarantine, Source, read_documents
+from textome.tasks.ner import Example, Mention, examples, targets
+from textome.text.sentences import split_sentences
+from textome.text.tokenization import Tokenizer
+from textome.training.recipe import Corpus, Recipe
+
+# Shorter sentences ("Methods", "P = 0.03.") stand in many texts by chance, so they prove no leak.
+SHORTEST_LEAK = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A text unit of a corpus with its mentions (offsets from the start of `text`) and the heads it is annotated for."""
+
+    text: str
+    mentions: tuple[Mention, ...]
+    annotated: tuple[int, ...]
+
+
+@dataclass
+class CorpusData:
+    """What was read for one corpus. `leaks` counts training sentences left out since a test set holds them."""
+
+    name: str
+    train: list[Sentence] = field(default_factory=list)
+    validation: list[Sentence] = field(default_factory=list)
+    leaks: int = 0
+    quarantined: int = 0
+    hashes: dict[str, str] = field(default_factory=dict)
+
+
+def load_corpora(recipe: Recipe) -> list[CorpusData]:
+    """Read every corpus of a recipe. Raises InputError for a missing file, an empty split or an unknown label."""
+    heads = {name: number for number, name in enumerate(recipe.entities.types)}
+    forbidden = _test_sentences(recipe) if recipe.data.drop_leaks else frozenset()
+    return [_load(recipe, corpus, heads, forbidden) for corpus in recipe.corpora]
+
+
+def encode(sentences: Sequence[Sentence], tokenizer: Tokenizer, num_heads: int, recipe: Recipe) -> list[Example]:
+    """Training examples of sentences; those without any token are left out."""
+    made: list[Example] = []
+    size = recipe.model.window - 2
+    for sentence, tokens in zip(sentences, tokenizer.encode([item.text for item in sentences]), strict=True):
+        if len(tokens.ids):
+            labels = targets(tokens, sentence.mentions, num_heads, sentence.annotated)
+            made += examples(tokens, labels, tokenizer, size, recipe.model.overlap)
+    return made
+
+
+def sentence_spans(document: Document, split: bool = True) -> Iterator[Span]:
+    """Places of a document's sentences. Sentences that an entity crosses are joined, so that no entity is cut."""
+    for passage in document.passages:
+        places = split_sentences(passage.text) if split else [Span(0, len(passage.text))]
+        joined: list[Span] = []
+        crossings = sorted((entity.start, entity.end) for entity in document.entities)
+        for place in places:
+            span = Span(place.start + passage.offset, place.end + passage.offset)
+            if joined and any(start < joined[-1].end and end > span.start for start, end in crossings):
+                joined[-1] = Span(joined[-1].start, span.end)
+            else:
+                joined.append(span)
+        yield from joined
+
+
+def file_hash(path: str | Path) -> str:
+    """sha256 of a file's bytes."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _load(recipe: Recipe, corpus: Corpus, heads: dict[str, int], forbidden: frozenset[str]) -> CorpusData:
+    data = CorpusData(corpus.name)
+    quarantine = Quarantine()
+    annotated = tuple(sorted({heads[name] for name in corpus.types.values()}))
+    labels = {label: heads[name] for label, name in corpus.types.items()}
+    for split, places in (("train", corpus.train), ("validation", corpus.validation)):
+        sentences = getattr(data, split)
+        for place in places:
+            source = Source.of(recipe.path(place))
+            for document in read_documents(source, corpus.format, quarantine, **_options(corpus)):
+                sentences += _sentences(document, labels, annotated, corpus)
+            data.hashes[place] = file_hash(recipe.path(place).partition("!")[0])
+    kept = [sentence for sentence in data.train if _fingerprint(sentence.text) not in forbidden]
+    data.leaks = len(data.train) - len(kept)
+    data.train = kept * corpus.repeat
+    data.quarantined = quarantine.count
+    if not data.train:
+        raise InputError(
+            f"corpus {corpus.name!r}: no training sentence was read from {', '.join(corpus.train)}"
+            + (f"; the first problem: {quarantine.records[0]}" if quarantine.records else "")
+        )
+    return data
+
+
+def _options(corpus: Corpus) -> dict[str, str | None]:
+    return {"entity_type": corpus.entity_type} if corpus.format == "conll" else {}
+
+
+def _sentences(
+    document: Document, labels: dict[str, int], annotated: tuple[int, ...], corpus: Corpus
+) -> Iterator[Sentence]:
+    for start, end in sentence_spans(document, split=corpus.format != "conll"):
+        mentions = tuple(
+            Mention(entity.start - start, entity.end - start, labels[entity.type])
+            for entity in document.entities
+            if entity.start < end and entity.end > start and entity.type in labels
+        )
+        yield Sentence(document.text[start:end], mentions, annotated)
+
+
+def _test_sentences(recipe: Recipe) -> frozenset[str]:
+    found: set[str] = set()
+    for corpus in recipe.corpora:
+        for place in corpus.test:
+            source = Source.of(recipe.path(place))
+            for document in read_documents(source, corpus.format, Quarantine(), **_options(corpus)):
+                found.update(_fingerprints(document, corpus.format != "conll"))
+    return frozenset(found)
+
+
+def _fingerprints(document: Document, split: bool) -> Iterable[str]:
+    return {
+        print_
+        for start, end in sentence_spans(document, split)
+        if len(print_ := _fingerprint(document.text[start:end])) >= SHORTEST_LEAK
+    }
+
+
+def _fingerprint(text: str) -> str:
+    """A sentence without case and white space, so that differently tokenised copies are the same."""
+    return "".join(text.split()).casefold()

@@ -1,0 +1,167 @@
+"""Recipes: TOML files that describe a whole run, checked strictly.
+
+An unknown key is an error that names the nearest valid one. Paths in a recipe are relative to `data.root`, which is
+relative to the recipe's own folder; the environment variable TEXTOME_DATA takes its place where it is set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from textome.errors import InputError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(_Section):
+    """`base` is a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package."""
+
+    base: str
+    hidden_dropout: float = Field(0.1, ge=0, lt=1)
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    window: int = Field(512, ge=8)
+    overlap: int = Field(128, ge=0)
+
+
+class Data(_Section):
+    """Where the corpora lie. With `drop_leaks`, training sentences that stand in any test file are left out."""
+
+    root: str = "."
+    drop_leaks: bool = True
+
+
+class Corpus(_Section):
+    """A corpus and the types that it annotates everywhere: `types` maps its labels to the model's types."""
+
+    name: str
+    train: list[str]
+    validation: list[str] = []
+    test: list[str] = []
+    format: str = "conll"
+    entity_type: str | None = None
+    types: dict[str, str]
+    repeat: int = Field(1, ge=1)
+
+
+class Entities(_Section):
+    """The model's types, one head each; `default_types` are those emitted when a user names none (default: all)."""
+
+    types: list[str] = Field(min_length=1)
+    default_types: list[str] = []
+
+
+class Training(_Section):
+    """Sizes and rates. `token_budget` is the number of tokens of one batch; `select` the checkpoint that is kept."""
+
+    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    head_learning_rate: float | None = Field(None, gt=0)
+    token_budget: int = Field(2048, ge=16)
+    warmup: float = Field(0.1, ge=0, le=1)
+    weight_decay: float = Field(0.01, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    seed: int = 42
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    select: Literal["best", "last"] = "best"
+    checkpoint_minutes: float = Field(5.0, gt=0)
+
+
+class Recipe(_Section):
+    """A fine-tuning run for entities."""
+
+    name: str
+    description: str = ""
+    licence: str = ""
+    model: Model
+    data: Data = Data()
+    entities: Entities
+    corpora: list[Corpus] = Field(min_length=1)
+    training: Training
+
+    @model_validator(mode="after")
+    def _types_are_known(self) -> Recipe:
+        known = set(self.entities.types)
+        for name in self.entities.default_types:
+            if name not in known:
+                raise ValueError(f"entities.default_types names {name!r}, which is not in entities.types")
+        for corpus in self.corpora:
+            for label, name in corpus.types.items():
+                if name not in known:
+                    raise ValueError(
+                        f"corpus {corpus.name!r} maps {label!r} to {name!r}, which is not in entities.types"
+                    )
+        return self
+
+    def path(self, place: str) -> str:
+        """A data path of the recipe made absolute."""
+        return str(Path(self.data.root) / place)
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply overrides such as `training.learning_rate=3e-5` (values in TOML; bare words are strings).
+
+    Raises InputError that says which key is wrong and, for an unknown one, which it is likely to be.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: the recipe cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the recipe is not valid TOML ({error})") from error
+    for override in overrides:
+        _override(values, override)
+    data = values.setdefault("data", {})
+    if isinstance(data, dict):
+        chosen = any(item.startswith("data.root=") for item in overrides)
+        root = data.get("root", ".") if chosen else os.environ.get("TEXTOME_DATA") or data.get("root", ".")
+        data["root"] = str((Path() if chosen else path.parent) / str(root))
+    return parse_recipe(values, str(path))
+
+
+def parse_recipe(values: dict[str, Any], source: str) -> Recipe:
+    """A recipe from parsed values; raises InputError as `load_recipe` does."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{source}: {'; '.join(_explain(item) for item in error.errors()[:5])}") from error
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    *parents, last = key.strip().split(".")
+    if not equals or not last:
+        raise InputError(f"--set {override!r}: expected KEY=VALUE, for instance training.epochs=3")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise InputError(f"--set {override!r}: {parent!r} is not a table of the recipe")
+    try:
+        values[last] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        values[last] = value
+
+
+def _explain(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        return f"{place}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+    section: type[BaseModel] = Recipe
+    for part in error["loc"][:-1]:
+        if isinstance(part, str):
+            kind = section.model_fields[part].annotation
+            arguments = getattr(kind, "__args__", None)
+            section = arguments[0] if arguments else kind  # type: ignore[assignment]
+    near = difflib.get_close_matches(str(error["loc"][-1]), list(section.model_fields), n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; valid keys: {', '.join(section.model_fields)}"
+    return f"{place} is not a key of a recipe{hint}"
