@@ -97,7 +97,7 @@ class Source:
         else:
             assert self.path is not None
             try:
-                raw = open(self.path, "rb")
+                raw = self.path.open("rb")  # noqa: SIM115 - closed by the `with` below
             except OSError as error:
                 raise InputError(f"{self.name}: cannot be opened ({error.strerror})") from error
         with raw:
@@ -159,8 +159,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
+        draft = Path(name)
+        draft.chmod(0o666 & ~umask)
+        draft.replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

@@ -48,7 +48,7 @@ class Annotator:
         *,
         types: Collection[str] | None = None,
         min_confidence: float = 0.0,
-        token_budget: int = 4096,
+        token_budget: int = 1024,
         sentences: bool = True,
     ) -> None:
         self.bundle = bundle

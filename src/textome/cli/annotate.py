@@ -1,0 +1,109 @@
+"""`textome annotate`: find entities in files."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textome.cli.streams import finish, read_all, split_list, watched
+from textome.errors import InputError
+
+if TYPE_CHECKING:
+    from textome.documents import Document
+
+
+def annotate(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders; - is standard input.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A bundle's folder or hub name; default: the bundled model.")
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option("--output", "-o", help="Where to write; may be given several times, in several formats."),
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Format to write; default: by the output's name.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
+    types: Annotated[
+        str | None, typer.Option(help="Entity types to look for, as A,B; default: the model's own.")
+    ] = None,
+    min_confidence: Annotated[float, typer.Option(help="Leave out entities below this probability.")] = 0.0,
+    replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print highlighted text, also beside an --output.")] = False,
+    precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
+) -> None:
+    """Find entities in texts.
+
+    Reads PubMed XML, BioC, PubTator, brat, CoNLL, JSON lines and plain text. On a terminal the text is printed with
+    its entities highlighted; otherwise documents are written as JSON lines, or in the format of --to or --output.
+
+    Example: textome annotate abstracts.xml --output entities.bioc.json --output page.html
+    """
+    from textome.formats import Quarantine
+    from textome.runtime.annotator import Annotator
+
+    targets = [(place, to or _format_of(place)) for place in output or []]
+    if not targets and to:
+        targets = [("-", to)]
+    show = show or (not targets and sys.stdout.isatty())
+    if not targets and not show:
+        targets = [("-", "jsonl")]
+    annotator = Annotator.load(
+        model, precision=precision, threads=threads, types=split_list(types), min_confidence=min_confidence
+    )
+    quarantine = Quarantine()
+    documents = watched(annotator.stream(read_all(inputs, from_, quarantine), replace=replace), "annotated", quarantine)
+    finish(quarantine, _deliver(documents, targets, show))
+
+
+def _deliver(documents: Iterator[Document], targets: list[tuple[str, str]], show: bool) -> int:
+    """Write documents to every target and, where wanted, to the terminal; returns their number.
+
+    With one target documents stream through. With several they pass through a temporary file, so that memory stays flat
+    however many there are.
+    """
+    from textome.formats import read_documents, write_documents
+
+    if len(targets) + show == 1:
+        return _show(documents) if show else write_documents(documents, *targets[0])
+    with tempfile.TemporaryDirectory(prefix="textome-") as folder:
+        spool = Path(folder) / "documents.jsonl"
+        number = write_documents(documents, spool, "jsonl")
+        if show and number:
+            _show(read_documents(spool, "jsonl"))
+        for place, name in targets if number else []:
+            write_documents(read_documents(spool, "jsonl"), place, name)
+    return number
+
+
+def _show(documents: Iterable[Document]) -> int:
+    from textome.cli.terminal import print_document
+
+    number = 0
+    for document in documents:
+        print_document(document)
+        number += 1
+    return number
+
+
+def _format_of(place: str) -> str:
+    """The format that a file's name asks for."""
+    from textome.formats import FORMATS
+
+    if place == "-":
+        return "jsonl"
+    name = Path(place).name.removesuffix(".gz")
+    endings = {".bioc.json": "bioc-json", ".bioc.xml": "bioc-xml", ".xml": "bioc-xml"} | {
+        row.extension: key for key, row in FORMATS.items() if row.extension not in ("", ".xml") and row.writable
+    }
+    for ending, format in endings.items():
+        if name.endswith(ending):
+            return format
+    if "." not in name:
+        return "brat"
+    raise InputError(f"--output {place}: no format is known for this name; add --to ({', '.join(FORMATS)})")

@@ -1,0 +1,29 @@
+"""`textome convert`: from one format to another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from textome.cli.streams import finish, read_all, watched
+
+
+def convert(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders; - is standard input.")],
+    to: Annotated[str, typer.Option("--to", help="Format to write.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="File or folder to write; - is standard output.")] = "-",
+    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
+    entity_type: Annotated[
+        str | None, typer.Option(help="Type of the entities of a CoNLL file with bare tags.")
+    ] = None,
+) -> None:
+    """Convert annotated documents between formats.
+
+    Example: textome convert corpus.pubtator --to brat --output corpus/
+    """
+    from textome.formats import Quarantine, write_documents
+
+    quarantine = Quarantine()
+    documents = watched(read_all(inputs, from_, quarantine, entity_type), "converted", quarantine)
+    finish(quarantine, write_documents(documents, output, to))

@@ -1,0 +1,70 @@
+"""The command `textome`: its verbs, one file each, and how every error becomes one sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import textome
+from textome.cli.annotate import annotate
+from textome.cli.convert import convert
+from textome.cli.doctor import doctor
+from textome.cli.evaluate import evaluate
+from textome.cli.export import export
+from textome.cli.finetune import finetune
+from textome.cli.info import info
+from textome.errors import TextomeError
+
+app = typer.Typer(
+    name="textome",
+    help="Biomedical text mining on BioBERT-style Transformers: from raw text to a running service.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (annotate, finetune, evaluate, export, convert, info, doctor):
+    app.command()(verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"textome {textome.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+) -> None:
+    """Options that stand before the verb."""
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 some records quarantined, 2 wrong input, 3 a part is missing."""
+    debug = "--debug" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments, prog_name="textome")
+    except TextomeError as error:
+        if debug:
+            raise
+        print(f"textome: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has gone (`textome ... | head`); there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("textome: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""What several verbs share: reading many inputs, telling how far things are, and the end of a run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from textome.errors import InputError
+
+if TYPE_CHECKING:
+    from textome.documents import Document
+    from textome.formats import Quarantine
+
+SHOWN = 20
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def say(message: str) -> None:
+    """A line for the person at the terminal: standard error, since standard output is for results."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def places(inputs: Sequence[str]) -> list[str]:
+    """The inputs with each folder replaced by its files, unless it is one brat corpus (it holds .ann files)."""
+    found: list[str] = []
+    for item in inputs:
+        path = Path(item)
+        if item != "-" and path.is_dir() and not any(path.rglob("*.ann")):
+            files = sorted(str(file) for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+            if not files:
+                raise InputError(f"{item}: the folder holds no files")
+            found += files
+        else:
+            found.append(item)
+    return found
+
+
+def read_all(
+    inputs: Sequence[str], format: str | None, quarantine: Quarantine, entity_type: str | None = None
+) -> Iterator[Document]:
+    """The documents of all inputs. An input that cannot be read at all is quarantined, and the others go on.
+
+    Raises InputError where there is only one input and it cannot be read.
+    """
+    from textome.formats import read_documents
+
+    several = places(inputs)
+    options = {"entity_type": entity_type} if entity_type else {}
+    for place in several:
+        try:
+            yield from read_documents(place, format, quarantine, **options)
+        except InputError as error:
+            if len(several) == 1:
+                raise
+            quarantine.add(place, "", str(error).removeprefix(f"{place}: "))
+
+
+def watched(documents: Iterable[Document], what: str, quarantine: Quarantine) -> Iterator[Document]:
+    """Pass documents on and tell how many went by: a live line on a terminal, a plain line now and then elsewhere."""
+    started = told = time.monotonic()
+    live = sys.stderr.isatty()
+    number = 0
+    for number, document in enumerate(documents, 1):
+        yield document
+        now = time.monotonic()
+        if now - told >= (0.2 if live else SECONDS_BETWEEN_LINES):
+            told = now
+            line = _line(what, number, now - started, quarantine.count)
+            print(f"\r{line}" if live else line, end="" if live else "\n", file=sys.stderr, flush=True)
+    if live and number:
+        print("\r" + " " * 78 + "\r", end="", file=sys.stderr)
+    say(_line(what, number, time.monotonic() - started, quarantine.count))
+
+
+def finish(quarantine: Quarantine, documents: int) -> None:
+    """Tell what was quarantined and leave with the exit code of the design: 0, or 1 where records were left out.
+
+    Raises InputError where not one document could be read.
+    """
+    for record in quarantine.records[:SHOWN]:
+        say(f"quarantined: {record}")
+    if quarantine.count > SHOWN:
+        say(f"... and {quarantine.count - SHOWN} more")
+    if not quarantine.count:
+        return
+    if not documents:
+        raise InputError(f"no document could be read; {quarantine.count} quarantined, see above")
+    say(f"{quarantine.count} quarantined, {documents} documents done")
+    raise typer.Exit(1)
+
+
+def _line(what: str, number: int, seconds: float, quarantined: int) -> str:
+    rate = f"{number / seconds:,.0f}/s" if seconds > 0 else ""
+    return f"{what}: {number:,} documents, {rate}" + (f", {quarantined} quarantined" if quarantined else "")
+
+
+def split_list(values: str | None) -> list[str] | None:
+    """`A,B` as a list; None and an empty text as None."""
+    return [value.strip() for value in values.split(",") if value.strip()] or None if values else None

@@ -1,0 +1,82 @@
+"""Scoring a model's entities on an annotated corpus."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from textome.documents import Document
+from textome.errors import InputError
+from textome.runtime.annotator import Annotator
+
+Spans = set[tuple[int, int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Gold and predicted entities, unit by unit (a document, or a sentence of a CoNLL file), and the units' ids."""
+
+    ids: tuple[str, ...]
+    gold: tuple[Spans, ...]
+    predicted: tuple[Spans, ...]
+
+
+def map_types(labels: Iterable[str], types: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Which of the model's types each of a corpus's labels stands for.
+
+    given   what the user says, as {"GENE": "Gene"}; an empty value leaves the label out. The other labels are matched
+            by name without case, `-` and `_`.
+
+    Raises InputError for a label without a match, naming the option that helps.
+    """
+    known = {_plain(name): name for name in types}
+    mapping: dict[str, str] = {}
+    for label in sorted(set(labels)):
+        name = given.get(label, known.get(_plain(label)))
+        if name is None:
+            raise InputError(
+                f"the data has the label {label!r}, which is none of the model's types ({', '.join(types)}); "
+                f"say what it stands for with --map {label}=TYPE, or leave it out with --map {label}="
+            )
+        if name and name not in types:
+            raise InputError(f"--map {label}={name}: the model's types are {', '.join(types)}")
+        if name:
+            mapping[label] = name
+    return mapping
+
+
+def compare(annotator: Annotator, documents: Sequence[Document], mapping: Mapping[str, str], words: bool) -> Comparison:
+    """Annotate documents afresh and set the result beside their own annotations.
+
+    words   the texts are words joined by one space (CoNLL): a prediction is taken to cover the words whose first
+            character it covers, as the field scores them, so that a tokenizer finer than the corpus is not punished
+    """
+    gold = [_spans(document, mapping) for document in documents]
+    wanted = set(mapping.values())
+    predicted = []
+    for document in annotator.stream(documents, replace=True):
+        spans = {(entity.start, entity.end, entity.type) for entity in document.entities if entity.type in wanted}
+        predicted.append(_to_words(document.text, spans) if words else spans)
+    return Comparison(tuple(document.id for document in documents), tuple(gold), tuple(predicted))
+
+
+def _plain(label: str) -> str:
+    return label.replace("_", "").replace("-", "").casefold()
+
+
+def _spans(document: Document, mapping: Mapping[str, str]) -> Spans:
+    return {(entity.start, entity.end, mapping[entity.type]) for entity in document.entities if entity.type in mapping}
+
+
+def _to_words(text: str, spans: Spans) -> Spans:
+    words = [(match.start(), match.end()) for match in re.finditer("[^ \n]+", text)]
+    starts = np.array([start for start, _ in words])
+    snapped: Spans = set()
+    for start, end, name in spans:
+        first, last = np.searchsorted(starts, start), np.searchsorted(starts, end) - 1
+        if first <= last:
+            snapped.add((words[first][0], words[last][1], name))
+    return snapped

@@ -1,0 +1,99 @@
+"""BioC XML (Comeau et al. 2013), streamed document by document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from lxml import etree
+
+from textome.documents import Document
+from textome.errors import InputError
+from textome.formats.bioc import document_from, document_to
+from textome.formats.sources import Quarantine, Source, Target
+from textome.formats.xml_reading import inner_text, records, writable, xml_text
+
+
+def sniff(head: str, name: str) -> bool:
+    return "<collection" in head and ("<document" in head or "BioC" in head or "<source" in head)
+
+
+def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
+    """Documents as the file is read; one that is not as it should be is quarantined with its id."""
+    for number, element in records(source, ("document",), quarantine):
+        name = ""
+        try:
+            value = _members(element)
+            name = str(value["id"])
+            yield document_from(value)
+        except InputError as error:
+            quarantine.add(source.name, f"record {number}, document {name}", error)
+        except (TypeError, ValueError) as error:
+            quarantine.add(source.name, f"record {number}, document {name}", f"not a BioC document ({error})")
+
+
+def write(documents: Iterable[Document], target: Target) -> int:
+    """A collection. Characters that XML cannot hold become U+FFFD, one for one, so offsets stay."""
+    number = 0
+    with target.open() as stream, etree.xmlfile(stream, encoding="utf-8") as file:
+        file.write_declaration(standalone=True)
+        file.write_doctype('<!DOCTYPE collection SYSTEM "BioC.dtd">')
+        with file.element("collection"):
+            for tag, text in (("source", "Textome"), ("date", f"{datetime.now(UTC):%Y-%m-%d}"), ("key", "textome.key")):
+                item = etree.Element(tag)
+                item.text = text
+                file.write(item)
+            for number, document in enumerate(documents, 1):
+                file.write("\n")
+                file.write(_element("document", document_to(writable(document))))
+            file.write("\n")
+    return number
+
+
+def _members(element: etree._Element) -> dict[str, Any]:
+    """An element's members as `bioc.document_from` takes them."""
+    members: dict[str, Any] = {
+        "infons": {},
+        "passages": [],
+        "sentences": [],
+        "annotations": [],
+        "relations": [],
+        "locations": [],
+        "nodes": [],
+        "id": element.get("id", ""),
+    }
+    for child in element:
+        tag = child.tag
+        if tag == "infon":
+            members["infons"][child.get("key", "")] = inner_text(child)
+        elif tag in ("location", "node"):
+            members[f"{tag}s"].append(dict(child.attrib))
+        elif f"{tag}s" in members:
+            members[f"{tag}s"].append(_members(child))
+        elif isinstance(tag, str):
+            members[tag] = inner_text(child)
+    return members
+
+
+def _element(tag: str, members: Mapping[str, Any]) -> etree._Element:
+    """An element in the order that the BioC DTD wants."""
+    element = etree.Element(tag)
+    if tag in ("annotation", "relation"):
+        element.set("id", xml_text(members["id"]))
+    elif "id" in members:
+        etree.SubElement(element, "id").text = xml_text(members["id"])
+    for key, value in members["infons"].items():
+        etree.SubElement(element, "infon", key=xml_text(key)).text = xml_text(value)
+    if "offset" in members:
+        etree.SubElement(element, "offset").text = str(members["offset"])
+    for place in members.get("locations", ()):
+        etree.SubElement(element, "location", {key: str(value) for key, value in place.items()})
+    for node in members.get("nodes", ()):
+        etree.SubElement(element, "node", {key: xml_text(value) for key, value in node.items()})
+    if "text" in members:
+        etree.SubElement(element, "text").text = xml_text(members["text"])
+    for part in ("passage", "annotation", "relation"):
+        for value in members.get(f"{part}s", ()):
+            element.append(_element(part, value))
+    return element

@@ -1,0 +1,244 @@
+"""JSON lines: one document a line, the lossless format of Textome's own.
+
+    {"id": "1", "passages": [{"text": "...", "offset": 0, "section": "title", "metadata": {}}],
+     "entities": [{"id": "T1", "type": "Disease", "spans": [[0, 4]], "text": "...", "confidence": 0.98,
+                   "identifiers": ["mesh:D003920"], "metadata": {}}],
+     "relations": [{"id": "R1", "type": "CID", "arguments": [["chemical", "T1"], ["disease", "T2"]],
+                    "confidence": null, "metadata": {}}],
+     "metadata": {}}
+
+Empty members are left out in writing. Reading also takes `{"text": "..."}`, `{"title": "...", "abstract": "..."}` (both
+with an optional `id`) and a bare JSON string.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from textome.documents import Document, Entity, Passage, Relation, Span, replace_lone_surrogates
+from textome.errors import InputError
+from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
+
+
+def sniff(head: str, name: str) -> bool:
+    """The first line is a JSON string, or an object that is whole or has one of our members near its beginning."""
+    line = head.lstrip().split("\n", 1)[0].strip()
+    if not line.startswith(("{", '"')):
+        return False
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return (
+            line.startswith("{")
+            and '"documents"' not in line
+            and any(f'"{key}"' in line[:400] for key in ("passages", "text", "abstract", "title"))
+        )
+    return '"documents"' not in line[:400]
+
+
+def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
+    """Documents line by line. A bad line is quarantined with its number."""
+    with source.open() as stream:
+        number = 0
+        try:
+            for number, line in enumerate(stream, 1):
+                if line.strip():
+                    try:
+                        yield document_from(parse_json(line), str(number))
+                    except InputError as error:
+                        quarantine.add(source.name, f"line {number}", error)
+        except DECOMPRESSION_ERRORS as error:
+            quarantine.add(source.name, f"after line {number}", f"the file is cut short or damaged ({error})")
+
+
+def write(documents: Iterable[Document], target: Target) -> int:
+    """One line a document, in UTF-8."""
+    number = 0
+    with target.open() as stream:
+        for number, document in enumerate(documents, 1):
+            line = json.dumps(document_to(document), ensure_ascii=False, separators=(",", ":"))
+            stream.write(line.encode("utf-8") + b"\n")
+    return number
+
+
+def parse_json(data: bytes | str) -> Any:
+    """Parse strict JSON: UTF-8, no NaN or Infinity, no member twice, bounded nesting.
+
+    Raises InputError that says where.
+    """
+    try:
+        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 at byte {error.start}; convert the file to UTF-8 first") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"not valid JSON at line {error.lineno}, column {error.colno} ({error.msg})") from error
+    except RecursionError as error:
+        raise InputError("the JSON is nested too deeply") from error
+    except ValueError as error:  # a number with more digits than Python converts
+        raise InputError(f"not valid JSON ({error})") from error
+
+
+def document_to(document: Document) -> dict[str, Any]:
+    """The document as the members that the module's text shows."""
+    return _without_empty(
+        {
+            "id": document.id,
+            "passages": [
+                _without_empty(
+                    {"text": item.text, "offset": item.offset, "section": item.section, "metadata": item.metadata}
+                )
+                for item in document.passages
+            ],
+            "entities": [
+                _without_empty(
+                    {
+                        "id": item.id,
+                        "type": item.type,
+                        "spans": [list(span) for span in item.spans],
+                        "text": item.text,
+                        "confidence": item.confidence,
+                        "identifiers": list(item.identifiers),
+                        "metadata": item.metadata,
+                    }
+                )
+                for item in document.entities
+            ],
+            "relations": [
+                _without_empty(
+                    {
+                        "id": item.id,
+                        "type": item.type,
+                        "arguments": [list(pair) for pair in item.arguments],
+                        "confidence": item.confidence,
+                        "metadata": item.metadata,
+                    }
+                )
+                for item in document.relations
+            ],
+            "metadata": document.metadata,
+        }
+    )
+
+
+def document_from(value: Any, default_id: str) -> Document:
+    """A document from parsed JSON. Raises InputError that names the member that is not as it should be."""
+    if isinstance(value, str):
+        return Document.from_text(value, default_id)
+    members = _typed(value, dict, "the line")
+    name = _text(members, "id", default_id) if not isinstance(members.get("id"), int) else str(members["id"])
+    metadata = _metadata(members)
+    if "passages" not in members:
+        return Document(name, _simple_passages(members), metadata=metadata)
+    passages = tuple(_passage(item) for item in _list(members, "passages"))
+    draft = Document(name, passages, metadata=metadata)
+    entities = tuple(_entity(item, draft) for item in _list(members, "entities"))
+    relations = tuple(_relation(item) for item in _list(members, "relations"))
+    return draft.with_annotations(entities, relations)
+
+
+def _simple_passages(members: dict[str, Any]) -> tuple[Passage, ...]:
+    if "text" in members:
+        return (Passage(_text(members, "text")),)
+    passages: list[Passage] = []
+    for section in ("title", "abstract"):
+        if text := _text(members, section, ""):
+            passages.append(Passage(text, passages[-1].end + 1 if passages else 0, section))
+    if not passages:
+        raise InputError('there is no text: expected "passages", "text", or "title" and "abstract"')
+    return tuple(passages)
+
+
+def _passage(value: Any) -> Passage:
+    members = _typed(value, dict, "a passage")
+    offset = _typed(members.get("offset", 0), int, "offset")
+    return Passage(_text(members, "text", ""), offset, _text(members, "section", ""), _metadata(members))
+
+
+def _entity(value: Any, document: Document) -> Entity:
+    members = _typed(value, dict, "an entity")
+    spans = []
+    for pair in _list(members, "spans"):
+        match pair:
+            case [int(start), int(end)]:
+                spans.append(Span(start, end))
+            case _:
+                raise InputError(f"spans: expected pairs of numbers, found {pair!r}")
+    where = tuple(spans)
+    text = _text(members, "text") if "text" in members else document.text_at(where)
+    identifiers = tuple(str(_typed(item, str, "identifiers")) for item in _list(members, "identifiers"))
+    return Entity(
+        where,
+        _text(members, "type"),
+        text,
+        _text(members, "id", ""),
+        _confidence(members),
+        identifiers,
+        _metadata(members),
+    )
+
+
+def _relation(value: Any) -> Relation:
+    members = _typed(value, dict, "a relation")
+    arguments = []
+    for pair in _list(members, "arguments"):
+        match pair:
+            case [str(role), str(target)]:
+                arguments.append((role, target))
+            case _:
+                raise InputError(f"arguments: expected pairs of role and id, found {pair!r}")
+    return Relation(
+        _text(members, "type"), tuple(arguments), _text(members, "id", ""), _confidence(members), _metadata(members)
+    )
+
+
+def _confidence(members: dict[str, Any]) -> float | None:
+    value = members.get("confidence")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"confidence: expected a number, found {value!r}")
+    return float(value)
+
+
+def _metadata(members: dict[str, Any]) -> dict[str, str]:
+    values = _typed(members.get("metadata", {}), dict, "metadata")
+    return {replace_lone_surrogates(key): _text(values, key) for key in values}
+
+
+def _text(members: dict[str, Any], key: str, default: str | None = None) -> str:
+    if key not in members:
+        if default is None:
+            raise InputError(f"{key!r} is missing")
+        return default
+    return replace_lone_surrogates(_typed(members[key], str, key))
+
+
+def _list(members: dict[str, Any], key: str) -> list[Any]:
+    return _typed(members.get(key, []), list, key)  # type: ignore[no-any-return]
+
+
+def _typed(value: Any, kind: type, name: str) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        shown = {dict: "an object", str: "a string", list: "a list", int: "a whole number"}[kind]
+        raise InputError(f"{name}: expected {shown}, found {type(value).__name__}")
+    return value
+
+
+def _without_empty(members: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in members.items() if value not in ("", None, [], {}) or key in ("text", "id")}
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"the member {twice!r} is given twice")
+    return members
+
+
+def _refuse_constant(name: str) -> Any:
+    raise InputError(f"{name} is not a JSON number")

@@ -1,0 +1,48 @@
+"""Plain text in UTF-8: a file is a document of one passage, to the last character."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+
+from textome.documents import Document
+from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
+
+
+def sniff(head: str, name: str) -> bool:
+    """Any text that is mostly printable, so this format is tried last."""
+    strange = sum(not character.isprintable() and character not in "\t\r\n\f\ufeff" for character in head)
+    return strange + head.count("\ufffd") <= 0.1 * len(head)
+
+
+def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
+    """One document; its id is the file's name without ending. Line breaks stay as they are; a byte order mark goes."""
+    with source.open() as stream:
+        try:
+            data = stream.read()
+        except DECOMPRESSION_ERRORS as error:
+            quarantine.add(source.name, "", f"the file is cut short or damaged ({error})")
+            return
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        quarantine.add(
+            source.name, f"byte {error.start}", "not UTF-8; convert the file first, for instance with iconv -f latin1"
+        )
+        return
+    if not text.strip():
+        quarantine.add(source.name, "", "the file holds only white space")
+        return
+    name = PurePath(source.name.removesuffix(".gz")).stem
+    yield Document.from_text(text, "stdin" if source.name == "<stdin>" else name)
+
+
+def write(documents: Iterable[Document], target: Target) -> int:
+    """The texts, a blank line between documents; annotations cannot be held."""
+    number = 0
+    with target.open() as stream:
+        for number, document in enumerate(documents, 1):
+            stream.write((("\n\n" if number > 1 else "") + document.text).encode("utf-8"))
+    return number

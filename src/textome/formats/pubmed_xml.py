@@ -1,0 +1,172 @@
+"""PubMed XML: citation sets as the PubMed baseline, update files and E-utilities give them (NLM PubMed DTD).
+
+A citation becomes a document: the PMID is its id, the title and each part of the abstract a passage, one separator
+between them. Inline markup goes and its text stays. The format holds no annotations: writing leaves them out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from lxml import etree
+
+from textome.documents import Document, Passage, replace_lone_surrogates
+from textome.errors import InputError
+from textome.formats.sources import Quarantine, Source, Target
+from textome.formats.xml_reading import child_text, inner_text, records, writable, xml_text
+
+_TAGS = ("PubmedArticle", "PubmedBookArticle", "MedlineCitation", "BookDocument")
+_SPACE = re.compile("[ \t\r\n]+")
+# Where a file was pretty-printed, a line break stands before a sub- or superscript that belongs to the word before it.
+_ATTACHED = ("sub", "sup")
+_BROKEN = re.compile(r"[ \t\r]*\n[ \t\r\n]*$")
+
+
+def sniff(head: str, name: str) -> bool:
+    return bool(
+        re.search(r"<(PubmedArticleSet|PubmedArticle|MedlineCitationSet|MedlineCitation|PubmedBookArticle)\b", head)
+    )
+
+
+def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
+    """Documents as the file is read. A citation without PMID, or one that cannot be read, is quarantined.
+
+    Deleted citations (`DeleteCitation` in update files) are no documents and are passed over.
+    """
+    for number, element in records(source, _TAGS, quarantine):
+        pmid = _text(element.find(".//PMID"))
+        try:
+            if not pmid:
+                raise InputError("the citation has no PMID")
+            yield _document(element, pmid)
+        except InputError as error:
+            quarantine.add(source.name, f"record {number}" + (f", PMID {pmid}" if pmid else ""), error)
+
+
+def write(documents: Iterable[Document], target: Target) -> int:
+    """A citation set. Titles, abstracts and the metadata that `read` knows are kept; annotations are not."""
+    number = 0
+    with target.open() as stream, etree.xmlfile(stream, encoding="utf-8") as file:
+        file.write_declaration()
+        with file.element("PubmedArticleSet"):
+            file.write("\n")
+            for number, document in enumerate(documents, 1):
+                file.write(_article(writable(document)))
+                file.write("\n")
+    return number
+
+
+def _document(element: etree._Element, pmid: str) -> Document:
+    passages: list[Passage] = []
+
+    def add(text: str, section: str, metadata: dict[str, str]) -> None:
+        if text:
+            passages.append(Passage(text, passages[-1].end + 1 if passages else 0, section, metadata))
+
+    title = element.find(".//ArticleTitle")
+    add(_text(title if title is not None else element.find(".//BookTitle")), "title", {})
+    abstract = element.find(".//Abstract")
+    for part in abstract.findall("AbstractText") if abstract is not None else ():
+        names = {key: replace_lone_surrogates(str(value)) for key, value in part.attrib.items() if value}
+        add(_text(part), names.get("Label") or names.get("NlmCategory") or "abstract", names)
+    return Document(pmid, tuple(passages), metadata=_metadata(element))
+
+
+def _metadata(element: etree._Element) -> dict[str, str]:
+    identifiers = {item.get("IdType"): _text(item) for item in element.findall("./PubmedData/ArticleIdList/ArticleId")}
+    year = child_text(element, ".//PubDate/Year") or child_text(element, ".//PubDate/MedlineDate")[:4]
+    locations = {item.get("EIdType"): _text(item) for item in element.findall(".//ELocationID")}
+    values = {
+        "journal": child_text(element, ".//Journal/Title"),
+        "journal_abbreviation": child_text(element, ".//Journal/ISOAbbreviation"),
+        "year": year,
+        "doi": locations.get("doi") or identifiers.get("doi") or "",
+        "pmcid": identifiers.get("pmc", ""),
+        "language": _joined(element, ".//Article/Language"),
+        "publication_types": _joined(element, ".//PublicationTypeList/PublicationType"),
+        "mesh": "; ".join(
+            f"mesh:{item.get('UI')}" for item in element.findall(".//MeshHeading/DescriptorName") if item.get("UI")
+        ),
+        "keywords": _joined(element, ".//KeywordList/Keyword"),
+        "authors": "; ".join(filter(None, (_author(item) for item in element.findall(".//Article/AuthorList/Author")))),
+    }
+    for other in element.findall(".//OtherAbstract"):
+        text = " ".join(filter(None, (_text(part) for part in other.findall("AbstractText"))))
+        values[f"other_abstract_{other.get('Language') or other.get('Type') or 'unknown'}"] = text
+    return {key: value for key, value in values.items() if value}
+
+
+def _joined(element: etree._Element, path: str) -> str:
+    return "; ".join(filter(None, (_text(item) for item in element.findall(path))))
+
+
+def _author(element: etree._Element) -> str:
+    name = child_text(element, "CollectiveName")
+    return name or " ".join(filter(None, (child_text(element, "LastName"), child_text(element, "Initials"))))
+
+
+def _text(element: etree._Element | None) -> str:
+    """The text of an element on one line: runs of XML white space become one space."""
+    if element is None:
+        return ""
+    for script in element.iter(*_ATTACHED):
+        before = script.getprevious()
+        if before is not None:
+            before.tail = _BROKEN.sub("", before.tail or "")
+        elif (parent := script.getparent()) is not None:
+            parent.text = _BROKEN.sub("", parent.text or "")
+    return _SPACE.sub(" ", replace_lone_surrogates(inner_text(element))).strip(" ")
+
+
+def _article(document: Document) -> etree._Element:
+    metadata = {key: xml_text(value) for key, value in document.metadata.items()}
+    article = etree.Element("PubmedArticle")
+    citation = etree.SubElement(article, "MedlineCitation", Status="MEDLINE", Owner="NLM")
+    _sub(citation, "PMID", xml_text(document.id), Version="1")
+    inner = etree.SubElement(citation, "Article", PubModel="Print")
+    journal = etree.SubElement(inner, "Journal")
+    date = etree.SubElement(etree.SubElement(journal, "JournalIssue", CitedMedium="Internet"), "PubDate")
+    _sub(date, "Year", metadata.get("year", ""))
+    _sub(journal, "Title", metadata.get("journal", ""))
+    _sub(journal, "ISOAbbreviation", metadata.get("journal_abbreviation", ""))
+    passages = list(document.passages)
+    title = passages.pop(0).text if passages and passages[0].section == "title" else ""
+    etree.SubElement(inner, "ArticleTitle").text = title
+    _sub(inner, "ELocationID", metadata.get("doi", ""), EIdType="doi", ValidYN="Y")
+    if passages:
+        abstract = etree.SubElement(inner, "Abstract")
+        for passage in passages:
+            names = {
+                key: xml_text(passage.metadata[key]) for key in ("Label", "NlmCategory") if key in passage.metadata
+            }
+            if not names and passage.section not in ("", "abstract"):
+                names = {"Label": xml_text(passage.section)}
+            etree.SubElement(abstract, "AbstractText", names).text = passage.text
+    authors = etree.SubElement(inner, "AuthorList")
+    for author in filter(None, metadata.get("authors", "").split("; ")):
+        _sub(etree.SubElement(authors, "Author"), "CollectiveName", author)
+    for language in filter(None, metadata.get("language", "").split("; ")):
+        _sub(inner, "Language", language)
+    kinds = etree.SubElement(inner, "PublicationTypeList")
+    for kind in filter(None, metadata.get("publication_types", "").split("; ")):
+        _sub(kinds, "PublicationType", kind)
+    headings = etree.SubElement(citation, "MeshHeadingList")
+    for heading in filter(None, metadata.get("mesh", "").split("; ")):
+        etree.SubElement(etree.SubElement(headings, "MeshHeading"), "DescriptorName", UI=heading.removeprefix("mesh:"))
+    for key, text in metadata.items():
+        if key.startswith("other_abstract_"):
+            other = etree.SubElement(citation, "OtherAbstract", Language=key.removeprefix("other_abstract_"))
+            _sub(other, "AbstractText", text)
+    keywords = etree.SubElement(citation, "KeywordList")
+    for keyword in filter(None, metadata.get("keywords", "").split("; ")):
+        _sub(keywords, "Keyword", keyword)
+    identifiers = etree.SubElement(etree.SubElement(article, "PubmedData"), "ArticleIdList")
+    _sub(identifiers, "ArticleId", xml_text(document.id), IdType="pubmed")
+    _sub(identifiers, "ArticleId", metadata.get("pmcid", ""), IdType="pmc")
+    return article
+
+
+def _sub(parent: etree._Element, tag: str, text: str, **attributes: str) -> None:
+    if text:
+        etree.SubElement(parent, tag, attributes).text = text

@@ -1,0 +1,119 @@
+"""Reading and writing XML safely: no entities, no network, flat memory, and the good records before a bad place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from lxml import etree
+
+from textome.documents import Document
+from textome.errors import InputError
+from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source
+
+_CHUNK = 1 << 16
+_FORBIDDEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def records(source: Source, tags: Collection[str], quarantine: Quarantine) -> Iterator[tuple[int, etree._Element]]:
+    """The elements with one of `tags` that lie in no other such element, each with its number, as the file is read.
+
+    An element is valid only until the next is asked for: then it is freed, so that memory does not grow with the file.
+    Where the XML breaks, the elements before stay good and the rest of the file is quarantined with its line.
+    """
+    parser = etree.XMLPullParser(
+        events=("end",),
+        tag=list(tags),
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    number = 0
+    checked = False
+    with source.open() as stream:
+        while True:
+            problem: str | None = None
+            chunk = b""
+            try:
+                chunk = stream.read(_CHUNK)
+                if chunk:
+                    parser.feed(chunk)
+                elif number or checked:
+                    parser.close()
+                else:
+                    problem = "the file is empty"
+            except etree.XMLSyntaxError as error:
+                problem = f"the XML is broken ({error.msg}); the rest of the file is not read"
+            except DECOMPRESSION_ERRORS as error:
+                problem = f"the file is cut short or damaged ({error}); the rest is not read"
+            for _, element in parser.read_events():
+                if not checked and (declared := _declared_entities(element)):
+                    quarantine.add(
+                        source.name,
+                        "",
+                        f"the file declares the entity {declared!r}; files with entities of their own are "
+                        "not read, since such entities can fill the memory or fetch other files",
+                    )
+                    return
+                checked = True
+                if any(parent.tag in tags for parent in element.iterancestors()):
+                    continue
+                number += 1
+                yield number, element
+                _free(element)
+            checked = checked or bool(chunk)
+            if problem:
+                quarantine.add(source.name, f"after record {number}", problem)
+            if problem or not chunk:
+                return
+
+
+def inner_text(element: etree._Element) -> str:
+    """All text inside an element, markup left out. Raises InputError at a named entity, which is never expanded."""
+    parts = [element.text or ""]
+    for child in element:
+        if isinstance(child.tag, str):
+            parts.append(inner_text(child))
+        elif child.tag is etree.Entity:
+            raise InputError(f"the entity {child.text} is not defined in XML; write the character itself")
+        parts.append(child.tail or "")
+    return "".join(parts)
+
+
+def child_text(element: etree._Element, path: str) -> str:
+    """The text of the first element at `path`, without white space around it; empty where there is none."""
+    found = element.find(path)
+    return inner_text(found).strip() if found is not None else ""
+
+
+def writable(document: Document) -> Document:
+    """The document with each character that XML cannot hold (most control characters) replaced by U+FFFD, one for one."""
+    if not _FORBIDDEN.search(document.text):
+        return document
+    passages = tuple(replace(passage, text=xml_text(passage.text)) for passage in document.passages)
+    entities = tuple(replace(entity, text=xml_text(entity.text)) for entity in document.entities)
+    return replace(document, passages=passages, entities=entities)
+
+
+def xml_text(text: str) -> str:
+    """`text` with characters that XML cannot hold replaced by U+FFFD."""
+    return _FORBIDDEN.sub("\ufffd", text)
+
+
+def _declared_entities(element: etree._Element) -> str | None:
+    dtd = element.getroottree().docinfo.internalDTD
+    if dtd is None:
+        return None
+    return next((str(entity.name) for entity in dtd.iterentities()), None)
+
+
+def _free(element: etree._Element) -> None:
+    element.clear(keep_tail=False)
+    parent = element.getparent()
+    while parent is not None and element.getprevious() is not None:
+        del parent[0]

@@ -1,0 +1,215 @@
+"""Model bundles: a directory in the Hugging Face layout with `textome.json` beside it, checked before it is used."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from textome.errors import ModelError
+
+DEFAULT_MODEL = "default"
+PRECISIONS = ("int8", "fp32")
+# What is taken from a hub: data only, nothing that could run.
+_HUB_PATTERNS = ["*.json", "*.safetensors", "*.onnx", "*.txt", "README.md"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EntitiesTask(_Section):
+    """The heads of the entity task: `types` in the order of the classifier's outputs, three labels each."""
+
+    types: list[str] = Field(min_length=1)
+    labels: list[Literal["O", "B", "I"]]
+    default_types: list[str]
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.labels != ["O", "B", "I"]:
+            raise ValueError(f"the labels must be O, B, I in this order, not {', '.join(self.labels)}")
+        if len(set(self.types)) < len(self.types):
+            raise ValueError("a type is named twice")
+        if unknown := [name for name in self.default_types if name not in self.types]:
+            raise ValueError(f"default_types names {unknown[0]!r}, which is not in types")
+        return self
+
+
+class Tasks(_Section):
+    entities: EntitiesTask
+
+
+class Confidence(_Section):
+    """`temperature` by type: what logits are divided by before probabilities are taken; 1 where a type is missing."""
+
+    temperature: dict[str, float] = {}
+
+
+class Description(_Section):
+    """`textome.json`, version 1. `window` and `overlap` count tokens, special ones included."""
+
+    format_version: Literal[1]
+    name: str
+    tasks: Tasks
+    window: int = Field(ge=8)
+    overlap: int = Field(ge=0)
+    confidence: Confidence = Confidence()
+    provenance: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle; see `Bundle.load`."""
+
+    directory: Path
+    config: dict[str, Any]
+    description: Description
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Bundle:
+        """Read and check a bundle's `config.json` and `textome.json`.
+
+        Raises ModelError that names the file: one that is missing or damaged, an unknown key, or labels that do not
+        match the classifier's size.
+        """
+        directory = Path(directory)
+        if not directory.is_dir():
+            raise ModelError(f"{directory}: there is no such model directory")
+        for name in ("config.json", "textome.json", "tokenizer.json"):
+            if not (directory / name).is_file():
+                raise ModelError(
+                    f"{directory}: there is no {name}, so this is no complete Textome bundle; {_HINTS[name]}"
+                )
+        config = _read(directory / "config.json")
+        path = directory / "textome.json"
+        try:
+            description = Description.model_validate(_read(path))
+        except ValidationError as error:
+            raise ModelError(f"{path}: {_explain(error)}") from error
+        types = description.tasks.entities.types
+        outputs = len(config.get("id2label", {}))
+        if outputs != 3 * len(types):
+            raise ModelError(
+                f"{directory}: textome.json names {len(types)} types, which need {3 * len(types)} outputs, but "
+                f"config.json has {outputs} labels"
+            )
+        if description.window > config.get("max_position_embeddings", description.window):
+            raise ModelError(
+                f"{path}: the window of {description.window} tokens is larger than the model's "
+                f"{config['max_position_embeddings']} positions"
+            )
+        if description.overlap >= description.window - 2:
+            raise ModelError(f"{path}: the overlap {description.overlap} must be smaller than the window")
+        return cls(directory, config, description)
+
+    @property
+    def name(self) -> str:
+        return self.description.name
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(self.description.tasks.entities.types)
+
+    @property
+    def default_types(self) -> tuple[str, ...]:
+        return tuple(self.description.tasks.entities.default_types or self.types)
+
+    @property
+    def window(self) -> int:
+        return self.description.window
+
+    @property
+    def overlap(self) -> int:
+        return self.description.overlap
+
+    @property
+    def temperature(self) -> dict[str, float]:
+        return self.description.confidence.temperature
+
+    def onnx_path(self, precision: str | None = None) -> Path:
+        """The exported graph: of the given precision, or the smallest there is. Raises ModelError if there is none."""
+        wanted = (precision,) if precision else PRECISIONS
+        for name in wanted:
+            if (path := self.directory / f"model.{name}.onnx").is_file():
+                return path
+        raise ModelError(
+            f"{self.directory}: there is no model.{wanted[0]}.onnx; make it with: "
+            f"textome export {self.directory} --output {self.directory} --precision {wanted[0]}"
+        )
+
+
+_HINTS = {
+    "config.json": "give the directory that `textome finetune` or `textome export` wrote",
+    "textome.json": "fine-tune the checkpoint with `textome finetune` first, so that its labels are known",
+    "tokenizer.json": "copy it from the model that the bundle was trained from",
+}
+
+
+def resolve_model(model: str | Path | None) -> Path:
+    """The directory of a model: None is the bundled default, then a directory, then a name on the hub.
+
+    Raises ModelError that says what to do where there is none.
+    """
+    if model is None or str(model) == DEFAULT_MODEL:
+        directory = Path(str(files("textome") / "bundled" / DEFAULT_MODEL))
+        if not directory.is_dir():
+            raise ModelError("this installation has no bundled model; name one with --model")
+        return directory
+    if (path := Path(model)).is_dir():
+        return path
+    name = str(model)
+    if path.is_absolute() or name.startswith(".") or name.count("/") != 1 or path.exists():
+        raise ModelError(f"{name}: there is no such model directory")
+    return _from_hub(name)
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=_HUB_PATTERNS))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"{name}: no such directory, and the hub did not give it ({reason}); check the name"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path} cannot be read ({error})") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: expected a JSON object")
+    return values
+
+
+def _explain(error: ValidationError) -> str:
+    item = error.errors()[0]
+    place = ".".join(str(part) for part in item["loc"])
+    if item["type"] != "extra_forbidden":
+        return f"{place}: {item['msg'].removeprefix('Value error, ')}"
+    keys = [
+        "format_version",
+        "name",
+        "tasks",
+        "window",
+        "overlap",
+        "confidence",
+        "provenance",
+        "entities",
+        "types",
+        "labels",
+        "default_types",
+        "temperature",
+    ]
+    near = difflib.get_close_matches(str(item["loc"][-1]), keys, n=1)
+    return f"{place} is no key of textome.json" + (f"; did you mean {near[0]!r}?" if near else "")

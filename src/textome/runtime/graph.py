@@ -1,0 +1,226 @@
+"""The ONNX graph of a BERT token classifier, built straight from its weights: no PyTorch and no tracing.
+
+Inputs   input_ids (B, S) int64, attention_mask (B, S) int32 (1 for tokens, 0 for padding)
+Output   logits (B, S, num_labels) float32
+
+Fused operators of ONNX Runtime (domain `com.microsoft`) stand for attention, residual + norm, and bias + GELU. In int8,
+weights are symmetric with a scale for each output channel, and activations are quantised on the fly to unsigned 8 bits:
+unsigned times signed is the product that processors have instructions for. Embeddings are int8 with a scale for each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from textome.errors import ModelError
+
+Precision = Literal["fp32", "int8"]
+Array = NDArray[Any]
+OPSET, CONTRIB = 17, "com.microsoft"
+_GELU = {"gelu": "BiasGelu", "gelu_new": "FastGelu", "gelu_pytorch_tanh": "FastGelu"}
+
+
+@dataclass
+class _Builder:
+    """Collects nodes and weights; every method returns the name of its output."""
+
+    precision: Precision
+    weight_bits: int
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    weights: list[onnx.TensorProto] = field(default_factory=list)
+
+    def constant(self, name: str, value: Array) -> str:
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, domain=domain, **attributes))
+        return output
+
+    def linear(self, source: str, name: str, weight: Array, bias: Array | None) -> str:
+        """`source @ weight.T + bias` for a weight (out, in)."""
+        if self.precision == "fp32":
+            product = self.node("MatMul", [source, self.constant(f"{name}.weight", weight.T)], f"{name}.product")
+            if bias is None:
+                return product
+            return self.node("Add", [product, self.constant(f"{name}.bias", bias)], f"{name}.output")
+        values, scales = quantise_rows(weight, self.weight_bits)
+        inputs = [
+            source,
+            self.constant(f"{name}.weight", values.T),
+            self.constant(f"{name}.scale", scales),
+            self.constant(f"{name}.zero", np.zeros_like(scales, np.int8)),
+            self.constant(f"{name}.bias", bias) if bias is not None else "",
+        ]
+        return self.node("DynamicQuantizeMatMul", inputs, f"{name}.output", CONTRIB)
+
+    def lookup(self, ids: str, name: str, table: Array) -> str:
+        """Rows of an embedding table (rows, hidden_size)."""
+        if self.precision == "fp32":
+            return self.node("Gather", [self.constant(f"{name}.weight", table), ids], f"{name}.output")
+        values, scales = quantise_rows(table, 8)
+        rows = self.node("Gather", [self.constant(f"{name}.weight", values), ids], f"{name}.rows")
+        floats = self.node("Cast", [rows], f"{name}.floats", to=TensorProto.FLOAT)
+        scale = self.node("Gather", [self.constant(f"{name}.scale", scales[:, None]), ids], f"{name}.scales")
+        return self.node("Mul", [floats, scale], f"{name}.output")
+
+
+def quantise_rows(matrix: Array, bits: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Symmetric int8 values and a scale for each row of `matrix`: `matrix` is about `values * scales[:, None]`.
+
+    bits   8 uses -127..127; 7 uses -63..63, which cannot overflow the 16-bit sums of x86 processors without VNNI
+    """
+    limit = 2 ** (bits - 1) - 1
+    scales = np.maximum(np.abs(matrix).max(axis=1), 1e-12) / limit
+    return np.rint(matrix / scales[:, None]).astype(np.int8), scales.astype(np.float32)
+
+
+def build_graph(
+    tensors: Mapping[str, Array], config: Mapping[str, Any], precision: Precision, weight_bits: int = 8
+) -> onnx.ModelProto:
+    """The graph from tensors under their Hugging Face names (`bert.…`, `classifier.…`) and a parsed `config.json`.
+
+    Raises ModelError for an activation that has no fused operator and for a tensor that is missing.
+    """
+    act = config.get("hidden_act", "gelu")
+    if act not in _GELU:
+        raise ModelError(f"hidden_act {act!r} cannot be exported; only {', '.join(_GELU)}")
+    heads, epsilon = int(config["num_attention_heads"]), float(config.get("layer_norm_eps", 1e-12))
+    builder = _Builder(precision, weight_bits)
+    check_tensors(tensors, config)
+
+    def weight(name: str) -> Array:
+        return np.asarray(tensors[name], np.float32)
+
+    def norm(name: str) -> list[str]:
+        return [builder.constant(f"{name}.{kind}", weight(f"{name}.{kind}")) for kind in ("weight", "bias")]
+
+    hidden = _embed(builder, weight, norm, epsilon)
+    for number in range(int(config["num_hidden_layers"])):
+        name = f"bert.encoder.layer.{number}"
+        parts = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
+        projected = builder.linear(
+            hidden,
+            f"{name}.attention.self",
+            np.concatenate([weight(f"{part}.weight") for part in parts]),
+            None,
+        )
+        query, key, value = (f"{part}.rows" for part in parts)
+        builder.nodes.append(helper.make_node("Split", [projected], [query, key, value], name=f"{name}.split", axis=-1))
+        bias = builder.constant(
+            f"{name}.attention.self.bias", np.concatenate([weight(f"{part}.bias") for part in parts])
+        )
+        attended = builder.node(
+            "MultiHeadAttention",
+            [query, key, value, bias, "attention_mask"],
+            f"{name}.attention.context",
+            CONTRIB,
+            num_heads=heads,
+        )
+        hidden = _residual(builder, weight, norm, attended, hidden, f"{name}.attention.output", epsilon)
+        expanded = builder.linear(
+            hidden, f"{name}.intermediate.dense", weight(f"{name}.intermediate.dense.weight"), None
+        )
+        activated = builder.node(
+            _GELU[act],
+            [expanded, builder.constant(f"{name}.intermediate.bias", weight(f"{name}.intermediate.dense.bias"))],
+            f"{name}.intermediate.activated",
+            CONTRIB,
+        )
+        hidden = _residual(builder, weight, norm, activated, hidden, f"{name}.output", epsilon)
+
+    # The classifier is tiny and decides everything: it stays in fp32.
+    labels = weight("classifier.weight")
+    product = builder.node("MatMul", [hidden, builder.constant("classifier.weight", labels.T)], "classifier.product")
+    builder.node("Add", [product, builder.constant("classifier.bias", weight("classifier.bias"))], "logits")
+    return _model(builder, len(labels))
+
+
+def expected_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The Hugging Face names of a BERT token classifier's tensors, with their shapes."""
+    hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
+    labels = len(config.get("id2label", {}))
+    shapes: dict[str, tuple[int, ...]] = {"classifier.weight": (labels, hidden), "classifier.bias": (labels,)}
+
+    def norm(name: str) -> None:
+        shapes.update({f"{name}.weight": (hidden,), f"{name}.bias": (hidden,)})
+
+    def linear(name: str, rows: int, columns: int) -> None:
+        shapes.update({f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)})
+
+    for kind, rows in (
+        ("word", "vocab_size"),
+        ("position", "max_position_embeddings"),
+        ("token_type", "type_vocab_size"),
+    ):
+        shapes[f"bert.embeddings.{kind}_embeddings.weight"] = (int(config[rows]), hidden)
+    norm("bert.embeddings.LayerNorm")
+    for number in range(int(config["num_hidden_layers"])):
+        name = f"bert.encoder.layer.{number}"
+        for part in ("self.query", "self.key", "self.value", "output.dense"):
+            linear(f"{name}.attention.{part}", hidden, hidden)
+        linear(f"{name}.intermediate.dense", inner, hidden)
+        linear(f"{name}.output.dense", hidden, inner)
+        norm(f"{name}.attention.output.LayerNorm")
+        norm(f"{name}.output.LayerNorm")
+    return shapes
+
+
+def check_tensors(tensors: Mapping[str, Array], config: Mapping[str, Any]) -> None:
+    """Raises ModelError that names every tensor that is missing, left over, or of another shape."""
+    expected = expected_shapes(config)
+    problems = [f"missing: {name}" for name in expected if name not in tensors]
+    problems += [f"not part of the model: {name}" for name in tensors if name not in expected]
+    problems += [
+        f"{name} has shape {tuple(tensors[name].shape)}, expected {shape}"
+        for name, shape in expected.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""
+        raise ModelError(f"the weights do not fit config.json ({'; '.join(problems[:6])}{more})")
+
+
+def _embed(builder: _Builder, weight: Any, norm: Any, epsilon: float) -> str:
+    name = "bert.embeddings"
+    words = builder.lookup("input_ids", f"{name}.word_embeddings", weight(f"{name}.word_embeddings.weight"))
+    # Every token here is of the first type, so its embedding is added to the positions once and for all.
+    positions = weight(f"{name}.position_embeddings.weight") + weight(f"{name}.token_type_embeddings.weight")[0]
+    shape = builder.node("Shape", ["input_ids"], f"{name}.length", start=1, end=2)
+    zero, axis = (builder.constant(f"{name}.{key}", np.array([0], np.int64)) for key in ("zero", "axis"))
+    rows = builder.node(
+        "Slice", [builder.constant(f"{name}.positions", positions), zero, shape, axis], f"{name}.position_rows"
+    )
+    total = builder.node("Add", [words, rows], f"{name}.total")
+    return builder.node("LayerNormalization", [total, *norm(f"{name}.LayerNorm")], f"{name}.hidden", epsilon=epsilon)
+
+
+def _residual(builder: _Builder, weight: Any, norm: Any, source: str, residual: str, name: str, epsilon: float) -> str:
+    """Linear layer, bias, residual and norm: the end of both halves of a layer."""
+    product = builder.linear(source, f"{name}.dense", weight(f"{name}.dense.weight"), None)
+    inputs = [product, residual, *norm(f"{name}.LayerNorm")]
+    inputs.append(builder.constant(f"{name}.dense.bias", weight(f"{name}.dense.bias")))
+    return builder.node("SkipLayerNormalization", inputs, f"{name}.hidden", CONTRIB, epsilon=epsilon)
+
+
+def _model(builder: _Builder, num_labels: int) -> onnx.ModelProto:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        builder.nodes,
+        "textome",
+        [
+            value("input_ids", TensorProto.INT64, ["batch", "length"]),
+            value("attention_mask", TensorProto.INT32, ["batch", "length"]),
+        ],
+        [value("logits", TensorProto.FLOAT, ["batch", "length", num_labels])],
+        builder.weights,
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="textome")

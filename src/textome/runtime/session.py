@@ -1,0 +1,50 @@
+"""An exported graph, ready to run on ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from textome.errors import ModelError
+from textome.tasks.ner import LABELS, Floats
+
+
+class Session:
+    """An ONNX graph of a token classifier on the processor.
+
+    threads   processor threads; by default as many as the process may use
+
+    Raises ModelError where the file is damaged or no such graph.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = (
+            threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+        )
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Batches come in many shapes: a plan of memory for each of them would only grow.
+        options.enable_mem_pattern = False
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime raises its own classes, which share no base but Exception
+            raise ModelError(f"{path}: the graph cannot be loaded ({str(error).splitlines()[0]})") from error
+        inputs = {item.name for item in self._session.get_inputs()}
+        if inputs != {"input_ids", "attention_mask"}:
+            raise ModelError(f"{path}: the graph's inputs are {sorted(inputs)}; export the model with `textome export`")
+
+    def logits(self, input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> Floats:
+        """Scores for each token and head.
+
+        Input   input_ids (B, S), rows padded with any id; lengths (B,), the tokens of each row
+        Output  (B, S, num_heads, 3) float32; rows beyond a sequence's length mean nothing
+        """
+        mask = (np.arange(input_ids.shape[1]) < np.asarray(lengths)[:, None]).astype(np.int32)
+        (scores,) = self._session.run(["logits"], {"input_ids": input_ids, "attention_mask": mask})
+        return scores.reshape(*scores.shape[:2], -1, len(LABELS))  # type: ignore[no-any-return]
