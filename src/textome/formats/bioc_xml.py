@@ -68,7 +68,7 @@ def _members(element: etree._Element) -> dict[str, Any]:
         if tag == "infon":
             members["infons"][child.get("key", "")] = inner_text(child)
         elif tag in ("location", "node"):
-            members[f"{tag}s"].append(dict(child.attrib))
+            members[f"{tag}s"].append({str(key): str(value) for key, value in child.attrib.items()})
         elif f"{tag}s" in members:
             members[f"{tag}s"].append(_members(child))
         elif isinstance(tag, str):

@@ -157,7 +157,7 @@ def _attach(
 
 
 def _lines(document: Document) -> Iterator[str]:
-    taken = {item.id for item in (*document.entities, *document.relations)}
+    taken = {entity.id for entity in document.entities} | {relation.id for relation in document.relations}
     counters = dict.fromkeys("TRN", 0)
 
     def fresh(letter: str) -> str:

@@ -134,7 +134,7 @@ def _tagged(document: Document) -> str:
             for index in inside:
                 tags[index] = f"I-{entity.type}"
             tags[inside[0]] = f"B-{entity.type}"
-    rows = []
+    rows: list[str] = []
     previous = 0
     for (start, end), tag in zip(words, tags, strict=True):
         if "\n" in document.text[previous:start] and rows:

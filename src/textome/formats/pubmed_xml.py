@@ -68,7 +68,7 @@ def _document(element: etree._Element, pmid: str) -> Document:
     add(_text(title if title is not None else element.find(".//BookTitle")), "title", {})
     abstract = element.find(".//Abstract")
     for part in abstract.findall("AbstractText") if abstract is not None else ():
-        names = {key: replace_lone_surrogates(str(value)) for key, value in part.attrib.items() if value}
+        names = {str(key): replace_lone_surrogates(str(value)) for key, value in part.attrib.items() if value}
         add(_text(part), names.get("Label") or names.get("NlmCategory") or "abstract", names)
     return Document(pmid, tuple(passages), metadata=_metadata(element))
 
@@ -137,7 +137,7 @@ def _article(document: Document) -> etree._Element:
     if passages:
         abstract = etree.SubElement(inner, "Abstract")
         for passage in passages:
-            names = {
+            names: dict[str, str] = {
                 key: xml_text(passage.metadata[key]) for key in ("Label", "NlmCategory") if key in passage.metadata
             }
             if not names and passage.section not in ("", "abstract"):

@@ -10,16 +10,20 @@ import os
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from textome.errors import InputError
 from textome.formats.archives import SEPARATOR, unpacked
 
-_COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
 # What a damaged compressed file raises while it is read; formats turn these into a quarantined rest of the file.
 DECOMPRESSION_ERRORS = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, OSError)
 HEAD_SIZE = 4096
@@ -97,7 +101,7 @@ class Source:
         else:
             assert self.path is not None
             try:
-                raw = self.path.open("rb")  # noqa: SIM115 - closed by the `with` below
+                raw = self.path.open("rb")
             except OSError as error:
                 raise InputError(f"{self.name}: cannot be opened ({error.strerror})") from error
         with raw:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from typing import cast
 
 from lxml import etree
 
@@ -51,7 +52,8 @@ def records(source: Source, tags: Collection[str], quarantine: Quarantine) -> It
                 problem = f"the XML is broken ({error.msg}); the rest of the file is not read"
             except DECOMPRESSION_ERRORS as error:
                 problem = f"the file is cut short or damaged ({error}); the rest is not read"
-            for _, element in parser.read_events():
+            for _, event in parser.read_events():
+                element = cast(etree._Element, event)
                 if not checked and (declared := _declared_entities(element)):
                     quarantine.add(
                         source.name,
@@ -109,11 +111,11 @@ def _declared_entities(element: etree._Element) -> str | None:
     dtd = element.getroottree().docinfo.internalDTD
     if dtd is None:
         return None
-    return next((str(entity.name) for entity in dtd.iterentities()), None)
+    return next((str(entity.name) for entity in dtd.iterentities()), None)  # type: ignore[attr-defined]
 
 
 def _free(element: etree._Element) -> None:
-    element.clear(keep_tail=False)
+    element.clear()
     parent = element.getparent()
     while parent is not None and element.getprevious() is not None:
         del parent[0]

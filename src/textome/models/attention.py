@@ -30,7 +30,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: f
     sizes = [group.count * group.length for group in layout.groups]
     pieces = []
     # Splitting once, not slicing for each group: the backward pass of a slice fills a whole tensor with zeros.
-    for group, *rows in zip(layout.groups, query.split(sizes), key.split(sizes), value.split(sizes), strict=True):
+    for group, *rows in zip(
+        layout.groups, *(torch.split(tensor, sizes) for tensor in (query, key, value)), strict=True
+    ):
         shape = (group.count, group.length, *query.shape[1:])
         queries, keys, values = (tensor.reshape(shape).transpose(1, 2) for tensor in rows)
         if _composed_is_faster(queries):

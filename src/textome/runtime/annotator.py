@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -81,7 +81,7 @@ class Annotator:
         return cls(bundle, Session(bundle.onnx_path(precision), threads=threads), **options)
 
     @overload
-    def annotate(self, documents: str | Document, *, replace: bool = False) -> Document: ...
+    def annotate(self, documents: str | Document, *, replace: bool = False) -> Document: ...  # type: ignore[overload-overlap]
     @overload
     def annotate(self, documents: Iterable[str | Document], *, replace: bool = False) -> list[Document]: ...
     def annotate(
@@ -202,7 +202,7 @@ def _merge(document: Document, entities: Sequence[Entity], replace: bool) -> Doc
     old = () if replace else document.entities
     relations = () if replace else document.relations
     known = {(entity.spans, entity.type) for entity in old}
-    taken = {item.id for item in chain(old, relations)}
+    taken = {entity.id for entity in old} | {relation.id for relation in relations}
     ids = (name for number in count(1) if (name := f"T{number}") not in taken)
     new = [
         Entity(entity.spans, entity.type, entity.text, next(ids), entity.confidence)

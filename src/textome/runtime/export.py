@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from textome.errors import MissingExtraError, ModelError
 from textome.formats.sources import atomic_file
@@ -37,7 +37,7 @@ def _graph(bundle: Bundle, precision: str) -> bytes:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        from textome.runtime.graph import build_graph
+        from textome.runtime.graph import Precision, build_graph
     except ModuleNotFoundError as error:
         raise MissingExtraError("textome export", "train") from error
     if precision not in ("int8", "fp32"):
@@ -52,6 +52,7 @@ def _graph(bundle: Bundle, precision: str) -> bytes:
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: the weights cannot be read ({error})") from error
     try:
-        return build_graph(tensors, bundle.config, precision, WEIGHT_BITS).SerializeToString()
+        model = build_graph(tensors, bundle.config, cast(Precision, precision), WEIGHT_BITS)
+        return cast(bytes, model.SerializeToString())
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error

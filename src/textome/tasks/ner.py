@@ -148,11 +148,12 @@ def decode(scores: Floats) -> list[Found]:
     inside = best == INSIDE
     illegal = inside.copy()
     illegal[1:] &= best[:-1] == OUTSIDE
-    for head in np.flatnonzero(illegal.any(axis=0)):
-        best[:, head] = _most_probable_legal(scores[:, head])
+    for column in np.flatnonzero(illegal.any(axis=0)):
+        best[:, column] = _most_probable_legal(scores[:, column])
     begins, heads = np.nonzero(best == BEGIN)
     found = []
-    for first, head in zip(begins.tolist(), heads.tolist(), strict=True):
+    for begin, number in zip(begins.tolist(), heads.tolist(), strict=True):
+        first, head = int(begin), int(number)
         last = first
         while last + 1 < len(best) and best[last + 1, head] == INSIDE:
             last += 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from textome.models.packing import Layout
@@ -65,7 +66,7 @@ def plan(lengths: Sequence[int], token_budget: int, generator: np.random.Generat
     return [batches[index] for index in generator.permutation(len(batches))]
 
 
-def _cut(order: np.ndarray[tuple[int], np.dtype[np.int64]], sizes: np.ndarray, token_budget: int) -> list[list[int]]:  # type: ignore[type-arg]
+def _cut(order: NDArray[np.int64], sizes: NDArray[np.int64], token_budget: int) -> list[list[int]]:
     batches: list[list[int]] = []
     used = token_budget + 1
     for index in order.tolist():

@@ -99,7 +99,7 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
                     f"{folder}: the loss is {value} at step {progress.step} (epoch {progress.epoch + 1}, batch "
                     f"{progress.batch}); lower training.learning_rate and resume from the last checkpoint"
                 )
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.training.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

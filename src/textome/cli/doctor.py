@@ -1,0 +1,103 @@
+"""`textome doctor`: what is installed, what can compute, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "safetensors", "tokenizers", "typer")
+_EXTRAS = {"train": ("onnx", "torch")}
+_CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Tell what is installed, which accelerators there are, and what is missing and how to get it.
+
+    Example: textome doctor
+    """
+    facts = {
+        "textome": _version("textome"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in _BASE},
+        "extras": {extra: {name: _version(name) for name in names} for extra, names in _EXTRAS.items()},
+        "processor": {"threads": _threads(), "instructions": _cpu_flags()},
+        "gpu": _gpu(),
+        "bundled_model": _bundled(),
+    }
+    advice = _advice()
+    if as_json:
+        typer.echo(json.dumps(facts | {"advice": advice}, indent=2))
+        return
+    typer.echo(f"textome {facts['textome']} on Python {facts['python']}, {facts['system']}")
+    for name in _BASE:
+        typer.echo(f"  {name:14}{_version(name) or 'MISSING'}")
+    for extra, names in _EXTRAS.items():
+        for name in names:
+            typer.echo(f"  {name:14}{_version(name) or 'not installed'}  [{extra}]")
+    instructions = ", ".join(_cpu_flags()) or "none known"
+    typer.echo(f"  {'processor':14}{_threads()} threads; int8 and bf16 instructions: {instructions}")
+    typer.echo(f"  {'GPU':14}{facts['gpu'] or 'none that PyTorch sees'}")
+    typer.echo(f"  {'bundled model':14}{facts['bundled_model'] or 'MISSING'}")
+    for line in advice:
+        typer.echo(f"- {line}")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_flags() -> list[str]:
+    """The instruction sets that matter here, as Linux names them; empty elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return []
+    present = set(text.split("flags", 1)[1].split("\n", 1)[0].split()) if "flags" in text else set()
+    return [flag for flag in _CPU_FLAGS if flag in present]
+
+
+def _gpu() -> str | None:
+    if _version("torch") is None:
+        return None
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def _bundled() -> str | None:
+    from textome.errors import ModelError
+    from textome.runtime.bundle import Bundle, resolve_model
+
+    try:
+        bundle = Bundle.load(resolve_model(None))
+        return f"{bundle.name} ({bundle.onnx_path().stat().st_size / 1e6:.1f} MB)"
+    except ModelError as error:
+        print(f"textome: {error}", file=sys.stderr)
+        return None
+
+
+def _advice() -> list[str]:
+    advice = []
+    if any(_version(name) is None for name in _BASE):
+        advice.append("the base install is incomplete; run: pip install --force-reinstall textome")
+    for extra, names in _EXTRAS.items():
+        if missing := [name for name in names if _version(name) is None]:
+            advice.append(
+                f"{', '.join(missing)} missing (for textome finetune and export): pip install 'textome[{extra}]'"
+            )
+    return advice
