@@ -5,11 +5,13 @@ Source: CoNLL-2003 shared task, section 3; equal to `seqeval` in strict mode wit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from textome.errors import InputError
 
 Entity = tuple[int, int, Hashable]
 Counts = NDArray[np.int64]
@@ -19,13 +21,14 @@ Counts = NDArray[np.int64]
 class PRF:
     """True positives, false positives and false negatives, with the scores that follow from them.
 
-    A score without anything to divide by is 0, as in seqeval: precision where nothing is predicted, recall where there is
-    nothing to find.
+    A score without anything to divide by is `zero_division`, as in seqeval: precision where nothing is predicted, recall
+    where there is nothing to find.
     """
 
     tp: int
     fp: int
     fn: int
+    zero_division: float = 0.0
 
     @property
     def support(self) -> int:
@@ -34,11 +37,11 @@ class PRF:
 
     @property
     def precision(self) -> float:
-        return self.tp / (self.tp + self.fp) if self.tp + self.fp else 0.0
+        return self.tp / (self.tp + self.fp) if self.tp + self.fp else self.zero_division
 
     @property
     def recall(self) -> float:
-        return self.tp / (self.tp + self.fn) if self.tp + self.fn else 0.0
+        return self.tp / (self.tp + self.fn) if self.tp + self.fn else self.zero_division
 
     @property
     def f1(self) -> float:
@@ -66,16 +69,26 @@ class EntityScores:
     weighted: Average
 
 
-def score_entities(gold: Sequence[Collection[Entity]], predicted: Sequence[Collection[Entity]]) -> EntityScores:
+def score_entities(
+    gold: Sequence[Collection[Entity]], predicted: Sequence[Collection[Entity]], zero_division: float = 0.0
+) -> EntityScores:
     """Compare entities (start, end, type), unit by unit (a sentence, a document).
+
+    zero_division   what precision is where nothing is predicted, and recall where there is nothing to find: 0 or 1. With
+                    no entity on either side every score has this value (seqeval gives NaN for the macro average).
 
     Raises ValueError where the two differ in their number of units.
     """
     names, counts = count_entities(gold, predicted)
     totals = counts.sum(axis=0)
-    types = {str(name): PRF(*(int(value) for value in row)) for name, row in zip(names, totals, strict=True)}
-    micro = PRF(*(int(value) for value in totals.sum(axis=0)))
-    return EntityScores(types, micro, _average(types, None), _average(types, [item.support for item in types.values()]))
+    types = {
+        str(name): PRF(*(int(value) for value in row), zero_division=zero_division)
+        for name, row in zip(names, totals, strict=True)
+    }
+    micro = PRF(*(int(value) for value in totals.sum(axis=0)), zero_division=zero_division)
+    plain = _average(types, None) if types else _without_weights(micro)
+    weights = [item.support for item in types.values()]
+    return EntityScores(types, micro, plain, _average(types, weights) if any(weights) else _without_weights(micro))
 
 
 def count_entities(
@@ -95,21 +108,35 @@ def count_entities(
     return names, counts
 
 
-def spans_from_iob2(tags: Sequence[str]) -> set[tuple[int, int, str]]:
-    """Entities (first, last + 1, type) of IOB2 tags, read strictly: an I that continues nothing is no entity."""
+def spans_from_iob2(tags: Iterable[str]) -> set[tuple[int, int, str]]:
+    """Entities (first, last + 1, type) of IOB2 tags, read strictly: an I that continues nothing is no entity.
+
+    The type is what follows the first letter, without hyphens at its ends, or "_" where nothing does (bare B and I).
+    Raises InputError for a tag that begins with none of O, B, I.
+    """
     spans: set[tuple[int, int, str]] = set()
-    start: int | None = None
-    for index, tag in enumerate([*tags, "O"]):
-        if start is not None and not (tag[0] == "I" and tag[2:] == tags[start][2:]):
-            spans.add((start, index, tags[start][2:]))
-            start = None
-        if tag[0] == "B":
-            start = index
+    start, current = 0, ""  # where the open entity began, and its type; "" where none is open
+    last = -1
+    for last, tag in enumerate(tags):
+        if not tag or tag[0] not in "OBI":
+            raise InputError(f"tag {last + 1}: {tag!r} is no IOB2 tag; expected O, B-TYPE or I-TYPE")
+        name = tag[1:].strip("-") or "_"
+        if tag[0] == "I" and name == current:
+            continue
+        if current:
+            spans.add((start, last, current))
+        start, current = last, name if tag[0] == "B" else ""
+    if current:
+        spans.add((start, last + 1, current))
     return spans
 
 
 def _average(types: dict[str, PRF], weights: Sequence[int] | None) -> Average:
-    if not types or (weights is not None and not sum(weights)):
-        return Average(0.0, 0.0, 0.0)
-    rows = [(item.precision, item.recall, item.f1) for item in types.values()]
-    return Average(*(float(value) for value in np.average(rows, axis=0, weights=weights)))
+    # One score at a time: over all three at once NumPy would add in another order, and the last digit would differ.
+    columns = zip(*((item.precision, item.recall, item.f1) for item in types.values()), strict=True)
+    return Average(*(float(np.average(column, weights=weights)) for column in columns))
+
+
+def _without_weights(micro: PRF) -> Average:
+    """The average where no type has a weight, for want of types or of gold entities: the scores of all together."""
+    return Average(micro.precision, micro.recall, micro.f1)

@@ -13,7 +13,7 @@ def format_table(scores: EntityScores, intervals: Mapping[str, Interval]) -> str
     """Aligned columns: precision, recall, F1 with its 95 % interval (all in percent), and the number of gold entities."""
     rows = [(name, item, str(item.support)) for name, item in (*scores.types.items(), ("micro", scores.micro))]
     width = max(len("weighted"), *(len(name) for name, _, _ in rows))
-    lines = [f"{'':{width}}  precision  recall     F1  95 % interval  support"]
+    lines = [f"{'':{width}}  precision  recall      F1  95 % interval  support"]
     for name, item, support in rows:
         low, high = intervals[name]
         interval = f"{100 * low:.2f}-{100 * high:.2f}"
@@ -44,4 +44,4 @@ def as_dict(scores: EntityScores, intervals: Mapping[str, Interval]) -> dict[str
 
 
 def _line(name: str, width: int, item: Any) -> str:
-    return f"{name:{width}}  {100 * item.precision:9.2f}  {100 * item.recall:6.2f}  {100 * item.f1:5.2f}"
+    return f"{name:{width}}  {100 * item.precision:9.2f}  {100 * item.recall:6.2f}  {100 * item.f1:6.2f}"
