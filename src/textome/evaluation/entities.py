@@ -80,12 +80,10 @@ def score_entities(
     Raises ValueError where the two differ in their number of units.
     """
     names, counts = count_entities(gold, predicted)
-    totals = counts.sum(axis=0)
-    types = {
-        str(name): PRF(*(int(value) for value in row), zero_division=zero_division)
-        for name, row in zip(names, totals, strict=True)
-    }
-    micro = PRF(*(int(value) for value in totals.sum(axis=0)), zero_division=zero_division)
+    totals = counts.sum(axis=0).tolist()
+    types = {str(name): PRF(tp, fp, fn, zero_division) for name, (tp, fp, fn) in zip(names, totals, strict=True)}
+    tp, fp, fn = counts.sum(axis=(0, 1)).tolist()
+    micro = PRF(tp, fp, fn, zero_division)
     plain = _average(types, None) if types else _without_weights(micro)
     weights = [item.support for item in types.values()]
     return EntityScores(types, micro, plain, _average(types, weights) if any(weights) else _without_weights(micro))
