@@ -167,18 +167,18 @@ def _lines(document: Document) -> Iterator[str]:
                 taken.add(name)
                 return name
 
-    # Ids that brat would not understand get one that it does; relations follow them.
+    # An entity of nothing but line breaks cannot be written, nor what refers to it. Ids that brat would not understand
+    # get one that it does; relations follow them.
+    entities = [entity for entity in document.entities if entity.text.strip("\r\n ")]
     names = {
-        entity.id: entity.id if re.fullmatch(r"T\d+", entity.id) else fresh("T")
-        for entity in document.entities
-        if entity.id
+        entity.id: entity.id if re.fullmatch(r"T\d+", entity.id) else fresh("T") for entity in entities if entity.id
     }
     names |= {
         relation.id: relation.id if re.fullmatch(r"[RE]\d+", relation.id) else fresh("R")
         for relation in document.relations
         if relation.id
     }
-    for entity in document.entities:
+    for entity in entities:
         name = names.get(entity.id) or fresh("T")
         spans = list(_without_line_breaks(document.text, entity.spans))
         places = ";".join(f"{start} {end}" for start, end in spans)
@@ -189,6 +189,8 @@ def _lines(document: Document) -> Iterator[str]:
             yield f"{fresh('N')}\tReference {name} {_one_word(identifier)}\t{label}".rstrip("\t")
         yield from _notes(entity.metadata, name)
     for relation in document.relations:
+        if any(target not in names for _, target in relation.arguments):
+            continue
         parts = [f"{_one_word(role)}:{names[target]}" for role, target in relation.arguments]
         if relation.type == "Equiv" and not relation.id:
             yield "*\tEquiv " + " ".join(names[target] for _, target in relation.arguments)
@@ -224,7 +226,7 @@ def _without_line_breaks(text: str, spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def _one_word(text: str) -> str:
-    return re.sub(r"[\s:]+", "_", text) if not re.fullmatch(r"\S+", text) else text
+    return re.sub(r"[\s:]+", "_", text) or "_"
 
 
 def _file_name(name: str, taken: set[str]) -> str:

@@ -22,6 +22,10 @@ from textome.errors import InputError
 from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
 
 
+# Members that are written also where they are empty, since reading needs them.
+_ALWAYS = ("id", "text", "type", "passages")
+
+
 def sniff(head: str, name: str) -> bool:
     """The first line is a JSON string, or an object that is whole or has one of our members near its beginning."""
     line = head.lstrip().split("\n", 1)[0].strip()
@@ -228,7 +232,7 @@ def _typed(value: Any, kind: type, name: str) -> Any:
 
 
 def _without_empty(members: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in members.items() if value not in ("", None, [], {}) or key in ("text", "id")}
+    return {key: value for key, value in members.items() if value not in ("", None, [], {}) or key in _ALWAYS}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
