@@ -1,0 +1,218 @@
+"""The house rules that a reader would otherwise have to check by eye: import directions, file sizes, a quick start."""
+
+from __future__ import annotations
+
+import ast
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parent.parent / "src" / "textome"
+MAX_LINES = 450
+HELP_SECONDS = 0.3
+HEAVY = ("torch", "onnxruntime", "transformers")
+
+# What each part may import besides itself. A part is a folder or a module at the top of the package.
+_BELOW_TASKS = {"text", "formats", "documents", "errors"}
+_BELOW_RUNTIME = {"tasks", *_BELOW_TASKS}
+_BELOW_TRAINING = {"models", "modalities", "runtime", *_BELOW_RUNTIME}
+_BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "documents": {"errors"},
+    "formats": {"documents", "errors"},
+    "text": {"documents", "errors"},
+    "tasks": _BELOW_TASKS,
+    "models": {"errors"},  # pure maths: no files of documents, no labels, no command line
+    "modalities": {"models", "errors"},
+    "runtime": _BELOW_RUNTIME,
+    "evaluation": {"runtime", *_BELOW_RUNTIME},  # of the parts below it those without PyTorch
+    "explain": {"evaluation", *_BELOW_TRAINING},
+    "training": {"evaluation", *_BELOW_TRAINING},
+    "bulk": _BELOW_COMMANDS,
+    "serve": _BELOW_COMMANDS,
+    "cli": {"serve", "bulk", "__init__", *_BELOW_COMMANDS},
+    "__init__": {"runtime", "formats", "documents", "errors"},
+    "bundled": set(),
+}
+WITHOUT_TORCH = {
+    "__init__",
+    "errors",
+    "documents",
+    "formats",
+    "text",
+    "tasks",
+    "runtime",
+    "evaluation",
+    "serve",
+    "bulk",
+}
+# Modules that look others up by name, which the rules here cannot see: each has an explicit table.
+IMPORTS_BY_NAME = {"__init__", "formats/__init__"}
+
+
+@dataclass(frozen=True)
+class Import:
+    place: str
+    part: str
+    module: str
+
+    @property
+    def target(self) -> str:
+        """The part of Textome that is imported."""
+        _, *rest = self.module.split(".")
+        return rest[0] if rest else "__init__"
+
+
+def imports_of(source: str, name: str) -> list[Import]:
+    """All imports of a module, wherever they stand: at the top, in a function, for type checking only."""
+    part = name.split("/")[0]
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}, line {node.lineno}: relative import; write the whole name"
+            # `from textome import formats` names a part, `from textome import Document` the public interface.
+            at_top = node.module == "textome"
+            modules = [
+                f"textome.{alias.name}" if at_top and alias.name in MAY_IMPORT else str(node.module)
+                for alias in node.names
+            ]
+        else:
+            continue
+        found += [Import(f"src/textome/{name}.py, line {node.lineno}", part, module) for module in modules]
+    return found
+
+
+def violations(imports: list[Import]) -> list[str]:
+    """The imports that the design forbids, each as one sentence."""
+    wrong = []
+    for item in imports:
+        package = item.module.split(".")[0]
+        if package == "textome" and item.target != item.part and item.target not in MAY_IMPORT[item.part]:
+            wrong.append(f"{item.place}: {item.part} imports {item.module}, against the direction of the design")
+        if package == "torch" and item.part in WITHOUT_TORCH:
+            wrong.append(f"{item.place}: {item.part} imports {item.module}, but must work without PyTorch")
+    return wrong
+
+
+def sources() -> dict[str, str]:
+    """The text of each module by its name, as `formats/conll`."""
+    return {
+        path.relative_to(SOURCE).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(SOURCE.rglob("*.py"))
+    }
+
+
+def test_every_part_has_a_rule():
+    parts = {name.split("/")[0] for name in sources()}
+    assert parts <= set(MAY_IMPORT), "a new part of the package: give it a row in MAY_IMPORT"
+
+
+def test_the_rules_hold_no_circle():
+    """Otherwise two parts could import each other and every rule would still hold."""
+    rules = {part: set(allowed) for part, allowed in MAY_IMPORT.items()}
+    while rules:
+        free = {part for part, allowed in rules.items() if not allowed & set(rules)}
+        assert free, f"each of these parts may import another of them: {sorted(rules)}"
+        rules = {part: allowed for part, allowed in rules.items() if part not in free}
+
+
+def test_imports_follow_the_design():
+    found = [item for name, text in sources().items() for item in imports_of(text, name)]
+    assert len(found) > 50
+    assert violations(found) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "wrong"),
+    [
+        ("formats/conll", "from textome.tasks.ner import decode", True),
+        ("formats/conll", "def read():\n    import textome.cli.main", True),
+        ("formats/conll", "from textome import tasks", True),
+        ("formats/conll", "from textome.formats.sources import Source", False),
+        ("models/bert", "from textome.formats import Source", True),
+        ("models/bert", "import torch", False),
+        ("runtime/annotator", "def load():\n    from torch import nn", True),
+        ("runtime/annotator", "if TYPE_CHECKING:\n    from textome.models.bert import Bert", True),
+        ("runtime/annotator", "from textome.tasks.ner import decode", False),
+        ("training/finetune", "from textome.cli.streams import say", True),
+        ("documents", "from textome import Annotator", True),
+        ("cli/main", "import textome", False),
+    ],
+)
+def test_the_check_sees_what_is_forbidden(name, line, wrong):
+    assert bool(violations(imports_of(line, name))) is wrong
+
+
+def test_modules_are_looked_up_by_name_only_in_the_tables():
+    """A lazy `__getattr__` or an `import_module` hides its target from the rules above."""
+    for name, text in sources().items():
+        tree = ast.parse(text)
+        called = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        called |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        if called & {"import_module", "__import__"}:
+            assert name in IMPORTS_BY_NAME, f"{name} imports modules by name"
+        lazy = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"]
+        assert not lazy or name == "__init__", f"{name} has a lazy __getattr__; only textome/__init__.py may"
+
+
+def test_every_module_in_the_tables_exists():
+    import textome
+    from textome.formats import FORMATS
+
+    for row in FORMATS.values():
+        assert (SOURCE / "formats" / f"{row.module}.py").is_file()
+    for name in textome.__all__:
+        assert getattr(textome, name) is not None
+
+
+def test_no_file_is_two_ideas():
+    long = {name: len(text.splitlines()) for name, text in sources().items() if text.count("\n") > MAX_LINES}
+    assert long == {}, f"over {MAX_LINES} lines; probably two ideas"
+
+
+def test_the_check_of_loaded_modules_sees_a_heavy_one():
+    assert _loaded("import torch, onnxruntime") == ["torch", "onnxruntime"]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import textome",
+        "from textome import Document, read_documents, write_documents",
+        "import sys; from textome.cli.main import app; app(['--help'], standalone_mode=False)",
+        "import sys; from textome.cli.main import app; app(['annotate', '--help'], standalone_mode=False)",
+    ],
+)
+def test_start_up_loads_nothing_heavy(program):
+    assert _loaded(program) == []
+
+
+def test_help_is_quick():
+    """Under 0.3 s of processor time, the best of five: other work on the machine must not fail this test."""
+    command = [sys.executable, "-m", "textome.cli.main", "--help"]
+    _cpu_seconds(command)  # fills the caches of the file system
+    assert min(_cpu_seconds(command) for _ in range(5)) < HELP_SECONDS
+
+
+def _loaded(program: str) -> list[str]:
+    """Which of the heavy packages a program loads."""
+    ending = f"\nimport sys; print(*[name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program + ending], capture_output=True, text=True, check=True)
+    return done.stderr.splitlines()[-1].split()
+
+
+def _cpu_seconds(command: list[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("COV_")}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert "annotate" in done.stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
