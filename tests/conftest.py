@@ -17,3 +17,25 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}; set TEXTOME_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of a tiny model that knows five diseases and five drugs, exported both ways."""
+    from textome.runtime.bundle import Bundle
+    from textome.runtime.export import export_bundle
+    from textome.training.finetune import finetune
+    from textome.training.recipe import load_recipe
+    from tiny import make_recipe
+
+    folder = tmp_path_factory.mktemp("tiny")
+    bundle = finetune(load_recipe(make_recipe(folder)), folder / "run")
+    for precision in ("fp32", "int8"):
+        export_bundle(Bundle.load(bundle), bundle, precision)
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_run: Path) -> Path:
+    """The bundle of `tiny_run`. Do not change it: copy it first."""
+    return tiny_run / "bundle"

@@ -169,7 +169,7 @@ def _lines(document: Document) -> Iterator[str]:
 
     # An entity of nothing but line breaks cannot be written, nor what refers to it. Ids that brat would not understand
     # get one that it does; relations follow them.
-    entities = [entity for entity in document.entities if entity.text.strip("\r\n ")]
+    entities = [entity for entity in document.entities if any(_without_line_breaks(document.text, entity.spans))]
     names = {
         entity.id: entity.id if re.fullmatch(r"T\d+", entity.id) else fresh("T") for entity in entities if entity.id
     }

@@ -144,7 +144,7 @@ def _card(recipe: Recipe, scores: Mapping[str, Any]) -> str:
     lines += [f"Trained from `{recipe.model.base}` on {', '.join(corpus.name for corpus in recipe.corpora)}.", ""]
     if recipe.licence:
         lines += [f"Licence: {recipe.licence}", ""]
-    if scores["scores"]:
+    if scores["best_epoch"] > 0:
         chosen = scores["scores"][(scores["best_epoch"] if recipe.training.select == "best" else 0) - 1]
         lines += ["| validation set | entity F1 |", "|---|---|"]
         lines += [f"| {name} | {100 * value:.2f} |" for name, value in chosen.items()]

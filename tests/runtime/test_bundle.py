@@ -1,0 +1,93 @@
+"""A bundle that is not whole, or contradicts itself, is refused with the file's name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textome.errors import ModelError
+from textome.runtime.bundle import Bundle, resolve_model
+from textome.runtime.export import export_bundle
+
+
+@pytest.fixture
+def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+
+
+def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    values = json.loads(path.read_text())
+    edit(values)
+    path.write_text(json.dumps(values))
+
+
+def test_a_whole_bundle_loads(bundle: Path) -> None:
+    loaded = Bundle.load(bundle)
+    assert loaded.types == loaded.default_types == ("Disease", "Chemical")
+    assert loaded.onnx_path().name == "model.int8.onnx"
+    assert loaded.onnx_path("fp32").name == "model.fp32.onnx"
+    (bundle / "model.safetensors").unlink()  # annotation needs only the graph
+    assert Bundle.load(bundle).onnx_path()
+
+
+@pytest.mark.parametrize("name", ["config.json", "textome.json", "tokenizer.json"])
+def test_missing_files_are_named(bundle: Path, name: str) -> None:
+    (bundle / name).unlink()
+    with pytest.raises(ModelError, match=f"there is no {name}"):
+        Bundle.load(bundle)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda it: it["tasks"]["entities"]["types"].append("Gene"), "3 types, which need 9 outputs, but .* 6 labels"),
+        (lambda it: it.update(windw=1), "windw is no key .* 'window'"),
+        (lambda it: it["tasks"]["entities"].update(labels=["B", "I", "O"]), "labels must be O, B, I"),
+        (lambda it: it["tasks"]["entities"].update(default_types=["Gene"]), "default_types names 'Gene'"),
+        (lambda it: it.update(format_version=2), "format_version"),
+        (lambda it: it.update(window=4096), "window of 4096 tokens is larger"),
+        (lambda it: it.update(overlap=31), "overlap 31"),
+        (lambda it: it.pop("name"), "name: Field required"),
+    ],
+)
+def test_descriptions_that_contradict_are_refused(bundle: Path, edit: Any, message: str) -> None:
+    change(bundle / "textome.json", edit)
+    with pytest.raises(ModelError, match=message):
+        Bundle.load(bundle)
+
+
+def test_broken_json_and_missing_directories_are_named(bundle: Path) -> None:
+    (bundle / "textome.json").write_text("{")
+    with pytest.raises(ModelError, match=r"textome\.json cannot be read"):
+        Bundle.load(bundle)
+    with pytest.raises(ModelError, match="no such model directory"):
+        resolve_model("/nowhere/at/all")
+
+
+def test_graphs_and_weights_that_are_missing_say_how_to_get_them(bundle: Path, tmp_path: Path) -> None:
+    loaded = Bundle.load(bundle)
+    for name in ("model.int8.onnx", "model.fp32.onnx"):
+        (bundle / name).unlink()
+    with pytest.raises(ModelError, match="textome export"):
+        loaded.onnx_path()
+    with pytest.raises(ModelError, match="choose int8 or fp32"):
+        export_bundle(loaded, tmp_path / "out", "int4")
+    (bundle / "model.safetensors").write_bytes(b"\0" * 16)
+    with pytest.raises(ModelError, match="weights cannot be read"):
+        export_bundle(loaded, tmp_path / "out", "int8")
+    (bundle / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"no model\.safetensors"):
+        export_bundle(loaded, tmp_path / "out", "int8")
+
+
+def test_an_export_stands_alone(bundle: Path, tmp_path: Path) -> None:
+    export_bundle(Bundle.load(bundle), tmp_path / "small", "int8")
+    names = {path.name for path in (tmp_path / "small").iterdir()}
+    assert names == {"config.json", "textome.json", "tokenizer.json", "tokenizer_config.json", "README.md",
+                     "model.int8.onnx"}  # fmt: skip
+    assert Bundle.load(tmp_path / "small").onnx_path()

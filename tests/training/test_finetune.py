@@ -1,0 +1,137 @@
+"""Training end to end on a tiny model: it learns, it can be stopped anywhere, and what it leaves loads everywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from textome.errors import InputError
+from textome.tasks.ner import IGNORED, Example
+from textome.training.batches import pack, plan
+from textome.training.finetune import finetune
+from textome.training.recipe import load_recipe
+from tiny import make_recipe
+
+
+def records(run: Path, event: str) -> list[dict[str, Any]]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if record["event"] == event]
+
+
+def test_a_tiny_corpus_is_learnt_by_two_heads_that_never_saw_each_others_types(tiny_run: Path) -> None:
+    last = records(tiny_run, "validation")[-1]
+    assert last["f1"]["diseases"] > 0.95
+    assert last["f1"]["drugs"] > 0.95
+    described = json.loads((tiny_run / "bundle" / "textome.json").read_text())
+    assert described["tasks"]["entities"]["types"] == ["Disease", "Chemical"]
+    assert set(described["provenance"]["data"]["drugs"]) == {"drugs.tsv", "drugs-devel.tsv"}
+
+
+def test_the_bundle_loads_in_transformers_with_its_labels_in_order(tiny_run: Path) -> None:
+    model = transformers.AutoModelForTokenClassification.from_pretrained(tiny_run / "bundle")
+    assert list(model.config.id2label.values()) == [
+        "Disease:O", "Disease:B", "Disease:I", "Chemical:O", "Chemical:B", "Chemical:I",
+    ]  # fmt: skip
+    saved = load_file(tiny_run / "bundle" / "model.safetensors")
+    assert torch.equal(model.classifier.weight, saved["classifier.weight"])
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", [2, 7, 12])
+def test_a_run_stopped_anywhere_and_resumed_gives_the_same_weights(tmp_path: Path, step: int) -> None:
+    path = make_recipe(tmp_path, epochs=2, checkpoint_minutes=1e-9)
+    whole = finetune(load_recipe(path), tmp_path / "whole")
+    seen = 0
+
+    # The optimiser's step is where a real kill may fall as well: between two checkpoints.
+    original = torch.optim.AdamW.step
+
+    def stopping(self: torch.optim.AdamW, *arguments: Any, **keywords: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        if seen == step:
+            raise KilledError
+        return original(self, *arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", stopping)
+        with pytest.raises(KilledError):
+            finetune(load_recipe(path), tmp_path / "stopped")
+    torch.manual_seed(99)  # a new process would not have the old random state either
+    resumed = finetune(load_recipe(path), tmp_path / "stopped", resume=True)
+    first, second = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert records(tmp_path / "stopped", "validation") == records(tmp_path / "whole", "validation")
+
+
+def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(tmp_path: Path) -> None:
+    path = make_recipe(tmp_path, epochs=1)
+    finetune(load_recipe(path), tmp_path / "run")
+    with pytest.raises(InputError, match="--resume"):
+        finetune(load_recipe(path), tmp_path / "run")
+    with pytest.raises(InputError, match="another recipe"):
+        finetune(load_recipe(path, ["training.seed=8"]), tmp_path / "run", resume=True)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_says_where(tmp_path: Path) -> None:
+    path = make_recipe(tmp_path, epochs=3, learning_rate=1e30, max_grad_norm=1e30, warmup=0.0)
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+ .*learning_rate"):
+        finetune(load_recipe(path), tmp_path / "run")
+
+
+def test_a_split_without_sentences_is_named(tmp_path: Path) -> None:
+    path = make_recipe(tmp_path)
+    (tmp_path / "drugs.tsv").write_text("broken line\n\nanother\n")
+    with pytest.raises(InputError, match="'drugs': no training sentence"):
+        finetune(load_recipe(path), tmp_path / "run")
+
+
+def test_training_sentences_of_a_test_file_are_left_out(tmp_path: Path) -> None:
+    path = make_recipe(tmp_path, epochs=1)
+    sentence = [("Patients", "O"), ("with", "O"), ("recurrent", "O"), ("abdominal", "O"), ("pain", "O"),
+                ("took", "O"), ("quinine", "B-Chemical"), ("tablets", "O")]  # fmt: skip
+    block = "".join(f"{word}\t{tag}\n" for word, tag in sentence) + "\n"
+    with (tmp_path / "drugs.tsv").open("a") as stream:
+        stream.write(block)
+    (tmp_path / "test.tsv").write_text(block.upper().replace("\tO", "\tO").replace("-CHEMICAL", "-Chemical"))
+    recipe = load_recipe(
+        path, ['corpora=[{name="drugs", train=["drugs.tsv"], test=["test.tsv"], types={Chemical="Chemical"}}]']
+    )
+    finetune(recipe, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "data.json").read_text())["corpora"]["drugs"]["left_out_as_leaks"] == 1
+
+
+def example(length: int, value: int) -> Example:
+    return Example(np.full(length, value, np.int32), np.array([1], np.int32), np.array([[value, IGNORED]], np.int8))
+
+
+def test_packed_batches_hold_each_example_once_within_the_budget() -> None:
+    lengths = np.random.default_rng(0).integers(3, 90, 500).tolist()
+    for generator in (None, np.random.default_rng(1)):
+        batches = plan(lengths, 200, generator)
+        assert sorted(index for batch in batches for index in batch) == list(range(500))
+        assert all(sum(lengths[index] for index in batch) <= 200 for batch in batches)
+        fill = sum(lengths) / (200 * len(batches))
+        assert fill > 0.8
+    assert plan(lengths, 200, np.random.default_rng([7, 1])) == plan(lengths, 200, np.random.default_rng([7, 1]))
+
+
+def test_an_example_longer_than_the_budget_has_a_batch_of_its_own() -> None:
+    assert [0] in plan([500, 3, 4], 100, None)
+
+
+def test_packing_keeps_words_with_their_targets() -> None:
+    batch = pack([example(5, 1), example(3, 2), example(4, 0)])
+    assert batch.input_ids.tolist() == [2, 2, 2, 0, 0, 0, 0, 1, 1, 1, 1, 1]
+    assert batch.input_ids[batch.first].tolist() == batch.targets[:, 0].tolist() == [2, 0, 1]
+    assert batch.layout.cu_seqlens.tolist() == [0, 3, 7, 12]

@@ -1,0 +1,76 @@
+"""Recipes are checked strictly, and say what is wrong in the user's words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from textome.errors import InputError
+from textome.training.recipe import load_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = """
+name = "x"
+[model]
+base = "b"
+[entities]
+types = ["Disease"]
+[[corpora]]
+name = "c"
+train = ["t.tsv"]
+types = { D = "Disease" }
+[training]
+epochs = 1
+learning_rate = 1e-4
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    (path / "r.toml").write_text(text)
+    return path / "r.toml"
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_the_recipes_of_this_project_are_valid(recipe: Path) -> None:
+    assert load_recipe(recipe).name
+
+
+def test_overrides_take_toml_values_and_bare_words(tmp_path: Path) -> None:
+    recipe = load_recipe(
+        write(tmp_path, GOOD), ["training.epochs=3", "training.precision=fp32", "model.hidden_dropout=0.2"]
+    )
+    assert (recipe.training.epochs, recipe.training.precision, recipe.model.hidden_dropout) == (3, "fp32", 0.2)
+
+
+def test_data_paths_are_relative_to_the_recipe_or_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, GOOD)
+    monkeypatch.delenv("TEXTOME_DATA", raising=False)
+    assert load_recipe(path).path("a") == str(tmp_path / "a")
+    monkeypatch.setenv("TEXTOME_DATA", "/elsewhere")
+    assert load_recipe(path).path("a") == "/elsewhere/a"
+    assert load_recipe(path, ["data.root=/given"]).path("a") == "/given/a"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("epochs", "epochz"), "training.epochz is not a key of a recipe; did you mean 'epochs'"),
+        (("train = ", "trian = "), r"did you mean 'train'"),
+        (("epochs = 1", "epochs = 0"), "training.epochs"),
+        (("learning_rate = 1e-4", ""), "training.learning_rate: Field required"),
+        (('D = "Disease"', 'D = "Gene"'), "maps 'D' to 'Gene', which is not in entities.types"),
+        (("[training]", "[training"), "not valid TOML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("[", r"\[") if "[" in message else message):
+        load_recipe(write(tmp_path, GOOD.replace(*change)))
+
+
+@pytest.mark.parametrize("override", ["training.epochs", "name.x=1", "=3"])
+def test_overrides_that_make_no_sense_are_refused(tmp_path: Path, override: str) -> None:
+    with pytest.raises(InputError, match="--set"):
+        load_recipe(write(tmp_path, GOOD), [override])
