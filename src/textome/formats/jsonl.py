@@ -21,7 +21,6 @@ from textome.documents import Document, Entity, Passage, Relation, Span, replace
 from textome.errors import InputError
 from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
 
-
 # Members that are written also where they are empty, since reading needs them.
 _ALWAYS = ("id", "text", "type", "passages")
 
