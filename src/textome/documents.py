@@ -17,6 +17,8 @@ from textome.errors import InputError
 
 # Between the passages of a document stands one filler for each code point that no passage covers.
 GAP = "\n"
+# A larger gap between passages is a damaged offset, and filling it could take all memory.
+MAX_GAP = 10_000_000
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -103,7 +105,7 @@ class Document:
     @classmethod
     def from_text(cls, text: str, id: str = "") -> Document:
         """A document of one passage. A lone surrogate, which no file can hold, becomes U+FFFD, one for one."""
-        return cls(id, (Passage(replace_lone_surrogates(text)),))
+        return cls(replace_lone_surrogates(id), (Passage(replace_lone_surrogates(text)),))
 
     @cached_property
     def text(self) -> str:
@@ -145,6 +147,11 @@ class Document:
                 raise InputError(
                     f"document {self.id!r}, passage {number}: offset {passage.offset} overlaps the passage before it, "
                     f"which ends at {position}"
+                )
+            if passage.offset - position > MAX_GAP:
+                raise InputError(
+                    f"document {self.id!r}, passage {number}: offset {passage.offset} leaves a gap of more than "
+                    f"{MAX_GAP} characters after the text before it, which ends at {position}"
                 )
             if _LONE_SURROGATE.search(passage.text):
                 raise InputError(

@@ -1,47 +1,74 @@
 """What BioC XML and BioC JSON share: a collection's parts as plain values, and the way to documents and back.
 
-BioC keeps everything but text and offsets in string pairs called infons (Comeau et al. 2013). Ours are readable by other
-tools: `type`, `identifier`, `confidence`. Where those would not give an annotation back exactly, an infon `textome` holds
-the members as JSON beside them.
+BioC gives texts with offsets, and everything else in string pairs called infons (Comeau et al. 2013); see
+`bioc_infons` for what those hold of ours.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from textome.documents import Document, Entity, Passage, Relation, Span, replace_lone_surrogates
+from textome.documents import MAX_GAP, Document, Entity, Passage, Relation
 from textome.errors import InputError
-from textome.formats.identifiers import from_curies, to_curies
-from textome.formats.offsets import in_code_points
+from textome.formats.bioc_infons import (
+    document_infons,
+    entity_infons,
+    passage_infons,
+    read_document_infons,
+    read_entity_infons,
+    read_passage_infons,
+    read_relation_infons,
+    relation_infons,
+)
+from textome.formats.offsets import Located, Part, parts_in_code_points
 
-Infons = Mapping[str, str]
-EXACT = "textome"
+Members = Mapping[str, Any]
+# Metadata of a document that keeps annotations without a place in the text, such as a document's index terms.
+UNLOCATED = "annotations_without_location"
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,15}")
 
 
-def document_from(value: Mapping[str, Any]) -> Document:
+class _Stretch(NamedTuple):
+    """A passage, a sentence, or the whole document, with the annotations that the file has inside it."""
+
+    text: str
+    offset: int
+    annotations: list[Members]
+
+
+def document_from(value: Any) -> Document:
     """A document from BioC's members (`id`, `infons`, `passages`, `annotations`, `relations`).
 
-    Offsets may count code points, UTF-8 bytes or UTF-16 units; each passage's are read in the unit that fits.
-    Raises InputError naming the annotation that does not fit its text.
+    Offsets may count code points, UTF-8 bytes or UTF-16 units: the unit is taken in which all annotations of the
+    document agree with its text. Annotations without a location, which have no place in a `Document`, stay as JSON in
+    the metadata `annotations_without_location`. An id that several annotations have is kept by the first; the others
+    have it in their metadata.
+
+    Raises InputError naming the member, or the annotation that does not fit the text.
     """
-    name = str(value.get("id", ""))
-    infons = _strings(value.get("infons"))
+    document = _object(value, "a document")
     passages: list[Passage] = []
-    entities: list[Entity] = []
-    relations = list(value.get("relations") or ())
-    for item in value.get("passages") or ():
-        text, annotations = _passage_text(item)
+    stretches: list[_Stretch] = []
+    relations = _objects(document, "relations")
+    for item in _objects(document, "passages"):
+        inside = _stretches(item)
+        text = _text(item) or _assembled(inside)
         passages.append(_passage(text, item))
-        for sentence in item.get("sentences") or ():
-            relations += sentence.get("relations") or ()
-        relations += item.get("relations") or ()
-        entities += _entities(text, int(item.get("offset", 0)), annotations)
-    draft = Document(name, tuple(passages), metadata=_exact(infons, dict))
-    for annotation in value.get("annotations") or ():  # of the whole document
-        entities += _entities(draft.text, 0, [annotation])
-    return draft.with_annotations(_unique_ids(entities), [_relation(item) for item in relations])
+        # Sentences of a passage that has a text of its own only hold annotations.
+        stretches += inside
+        for owner in (item, *_objects(item, "sentences")):
+            relations += _objects(owner, "relations")
+    draft = Document(_name(document), tuple(passages), metadata=read_document_infons(_infons(document)))
+    stretches.append(_Stretch(draft.text, 0, _objects(document, "annotations")))
+    entities, unlocated = _entities(draft.text, stretches)
+    if unlocated:
+        draft = replace(draft, metadata=draft.metadata | {UNLOCATED: json.dumps(unlocated, ensure_ascii=False)})
+    linked = [_relation(item) for item in relations]
+    return draft.with_annotations(_unique_ids(entities, linked), linked)
 
 
 def document_to(document: Document) -> dict[str, Any]:
@@ -51,186 +78,183 @@ def document_to(document: Document) -> dict[str, Any]:
         last = number == len(document.passages) - 1
         end = None if last else document.passages[number + 1].offset
         inside = [
-            index
-            for index, entity in enumerate(document.entities)
+            entity
+            for entity in document.entities
             if (passage.offset <= entity.start or number == 0) and (end is None or entity.start < end)
         ]
         passages.append(
             {
                 "offset": passage.offset,
-                "infons": _infons(_passage_infons(passage), (passage.section, passage.metadata), _read_passage_infons),
+                "infons": passage_infons(passage),
                 "text": passage.text,
                 "sentences": [],
-                "annotations": [_annotation(document.entities[index]) for index in inside],
+                "annotations": [_annotation(entity) for entity in inside],
                 "relations": [],
             }
         )
     return {
         "id": document.id,
-        "infons": _infons(document.metadata, document.metadata, dict),
+        "infons": document_infons(document.metadata),
         "passages": passages,
         "annotations": [],
-        "relations": [_relation_to(relation) for relation in document.relations],
+        "relations": [
+            {
+                "id": relation.id,
+                "infons": relation_infons(relation),
+                "nodes": [{"refid": target, "role": role} for role, target in relation.arguments],
+            }
+            for relation in document.relations
+        ],
     }
 
 
-def _passage_text(item: Mapping[str, Any]) -> tuple[str, list[Mapping[str, Any]]]:
-    """A passage's text and annotations; a passage cut into sentences is put together again at their offsets."""
-    annotations = list(item.get("annotations") or ())
-    text = replace_lone_surrogates(item.get("text") or "")
-    sentences = item.get("sentences") or ()
-    if not text:
-        start = int(item.get("offset", 0))
-        for sentence in sentences:
-            gap = int(sentence.get("offset", 0)) - start - len(text)
-            text += " " * max(0, gap) + replace_lone_surrogates(sentence.get("text") or "")
-    for sentence in sentences:
-        annotations += sentence.get("annotations") or ()
-    return text, annotations
-
-
-def _passage(text: str, item: Mapping[str, Any]) -> Passage:
-    section, metadata = _exact(_strings(item.get("infons")), _read_passage_infons)
-    return Passage(text, int(item.get("offset", 0)), section, metadata)
-
-
-def _passage_infons(passage: Passage) -> dict[str, str]:
-    """A section that the metadata would not tell becomes the infon `type`, where other tools look for it."""
-    if _read_passage_infons(passage.metadata)[0] == passage.section or not passage.section:
-        return dict(passage.metadata)
-    return dict(passage.metadata) | {"type": passage.section}
-
-
-def _read_passage_infons(infons: Infons) -> tuple[str, dict[str, str]]:
-    metadata = dict(infons)
-    return metadata.get("section_type") or metadata.get("section") or metadata.get("type") or "", metadata
-
-
-def _entities(text: str, offset: int, annotations: Sequence[Mapping[str, Any]]) -> list[Entity]:
-    located = []
-    for item in annotations:
-        pairs = [
-            (int(place["offset"]) - offset, int(place["offset"]) - offset + int(place["length"]))
-            for place in item.get("locations") or ()
-        ]
-        said = item.get("text")
-        located.append((pairs, None if said is None else replace_lone_surrogates(said)))
-    names = [f"annotation {item.get('id', '')!r}" for item in annotations]
-    made = []
-    for item, spans in zip(annotations, in_code_points(text, located, names), strict=True):
-        kind, identifiers, confidence, metadata = _exact(_strings(item.get("infons")), _read_entity_infons)
-        where = tuple(Span(start + offset, end + offset) for start, end in spans)
-        found = " ".join(text[start:end] for start, end in spans)
-        made.append(Entity(where, kind, found, str(item.get("id") or ""), confidence, tuple(identifiers), metadata))
-    return made
-
-
 def _annotation(entity: Entity) -> dict[str, Any]:
-    infons = dict(entity.metadata) | {"type": entity.type}
-    if entity.identifiers and "identifier" not in infons:
-        infons["identifier"] = from_curies(entity.identifiers)
-    if entity.confidence is not None:
-        infons["confidence"] = repr(entity.confidence)
-    members = (entity.type, entity.identifiers, entity.confidence, entity.metadata)
     return {
         "id": entity.id,
-        "infons": _infons(infons, members, _read_entity_infons),
+        "infons": entity_infons(entity),
         "text": entity.text,
         "locations": [{"offset": start, "length": end - start} for start, end in entity.spans],
     }
 
 
-def _read_entity_infons(infons: Infons) -> tuple[str, tuple[str, ...], float | None, dict[str, str]]:
-    metadata = dict(infons)
-    kind = metadata.pop("type", "")
-    confidence = _number(metadata.get("confidence"))
-    if confidence is not None:
-        del metadata["confidence"]
-    identifiers = to_curies(metadata.get("identifier", ""), kind)
-    if "identifier" in metadata and from_curies(identifiers) == metadata["identifier"]:
-        del metadata["identifier"]
-    return kind, identifiers, confidence, metadata
+def _stretches(passage: Members) -> list[_Stretch]:
+    """The passage and its sentences."""
+    return [
+        _Stretch(_text(item), _number(item, "offset", default), _objects(item, "annotations"))
+        for item, default in ((passage, 0), *((sentence, None) for sentence in _objects(passage, "sentences")))
+    ]
 
 
-def _relation(item: Mapping[str, Any]) -> Relation:
-    kind, confidence, metadata = _exact(_strings(item.get("infons")), _read_relation_infons)
-    nodes = [(str(node.get("role") or ""), str(node.get("refid") or "")) for node in item.get("nodes") or ()]
-    return Relation(kind, tuple(nodes), str(item.get("id") or ""), confidence, metadata)
+def _assembled(stretches: list[_Stretch]) -> str:
+    """The text of a passage that is given only in sentences, each at its offset; changes the passage's own stretch."""
+    passage, *sentences = stretches
+    text = ""
+    for sentence in sentences:
+        gap = sentence.offset - passage.offset - len(text)
+        if not 0 <= gap <= MAX_GAP:
+            raise InputError(
+                f"the sentence at offset {sentence.offset} does not follow the one before it, which ends at "
+                f"{passage.offset + len(text)}"
+            )
+        text += " " * gap + sentence.text
+    stretches[0] = passage._replace(text=text)
+    return text
 
 
-def _relation_to(relation: Relation) -> dict[str, Any]:
-    infons = dict(relation.metadata) | {"type": relation.type}
-    if relation.confidence is not None:
-        infons["confidence"] = repr(relation.confidence)
-    members = (relation.type, relation.confidence, relation.metadata)
-    return {
-        "id": relation.id,
-        "infons": _infons(infons, members, _read_relation_infons),
-        "nodes": [{"refid": target, "role": role} for role, target in relation.arguments],
-    }
+def _passage(text: str, item: Members) -> Passage:
+    section, metadata = read_passage_infons(_infons(item))
+    return Passage(text, _number(item, "offset", 0), section, metadata)
 
 
-def _read_relation_infons(infons: Infons) -> tuple[str, float | None, dict[str, str]]:
-    metadata = dict(infons)
-    kind = metadata.pop("type", "")
-    confidence = _number(metadata.get("confidence"))
-    if confidence is not None:
-        del metadata["confidence"]
-    return kind, confidence, metadata
+def _entities(text: str, stretches: Sequence[_Stretch]) -> tuple[list[Entity], list[Members]]:
+    """The annotations that have a location, and the others as they are."""
+    located = [[item for item in stretch.annotations if item.get("locations")] for stretch in stretches]
+    parts = [
+        Part(
+            stretch.text,
+            stretch.offset,
+            [_location(item) for item in items],
+            [f"annotation {_name(item)!r}" for item in items],
+        )
+        for stretch, items in zip(stretches, located, strict=True)
+    ]
+    made = []
+    for item, spans in zip(
+        (item for items in located for item in items), parts_in_code_points(text, parts), strict=True
+    ):
+        kind, identifiers, confidence, metadata = read_entity_infons(_infons(item))
+        found = " ".join(text[start:end] for start, end in spans)
+        made.append(Entity(spans, kind, found, _name(item), confidence, identifiers, metadata))
+    unlocated = [
+        {key: item[key] for key in ("id", "infons", "text") if item.get(key)}
+        for stretch in stretches
+        for item in stretch.annotations
+        if not item.get("locations")
+    ]
+    return made, unlocated
 
 
-def _infons(plain: Infons, members: Any, reader: Callable[[Infons], Any]) -> dict[str, str]:
-    """The plain infons, with the exact members beside them where reading the plain ones gives something else."""
-    if EXACT not in plain and reader(plain) == members:
-        return dict(plain)
-    return dict(plain) | {EXACT: json.dumps(members)}
+def _location(annotation: Members) -> Located:
+    pairs = []
+    for place in _objects(annotation, "locations"):
+        start = _number(place, "offset")
+        pairs.append((start, start + _number(place, "length")))
+    return pairs, _text(annotation) or None
 
 
-def _exact(infons: Infons, reader: Callable[[Infons], Any]) -> Any:
-    if EXACT in infons:
-        try:
-            return json.loads(infons[EXACT])
-        except ValueError as error:
-            raise InputError(f"the infon {EXACT!r} is not JSON ({error})") from error
-    return reader(infons)
+def _relation(item: Members) -> Relation:
+    kind, confidence, metadata = read_relation_infons(_infons(item))
+    nodes = [(_name(node, "role"), _name(node, "refid")) for node in _objects(item, "nodes")]
+    return Relation(kind, tuple(nodes), _name(item), confidence, metadata)
 
 
-def _strings(value: Any) -> dict[str, str]:
-    """Infons as strings: some BioC JSON files hold numbers and nulls in them."""
-    if not isinstance(value, Mapping):
-        return {}
-    return {
-        replace_lone_surrogates(str(key)): replace_lone_surrogates(item if isinstance(item, str) else json.dumps(item))
-        for key, item in value.items()
-        if item is not None
-    }
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return None
-
-
-def _unique_ids(entities: Sequence[Entity]) -> list[Entity]:
+def _unique_ids(entities: Sequence[Entity], relations: Sequence[Relation]) -> list[Entity]:
     """Ids that are used again within a document, as some files number by passage, are dropped after the first."""
+    targets = {target for relation in relations for _, target in relation.arguments}
     seen: set[str] = set()
     kept = []
     for entity in entities:
         again = bool(entity.id) and entity.id in seen
-        seen.add(entity.id)
-        kept.append(
-            Entity(
-                entity.spans,
-                entity.type,
-                entity.text,
-                "",
-                entity.confidence,
-                entity.identifiers,
-                dict(entity.metadata) | {"id": entity.id},
+        if again and entity.id in targets:
+            raise InputError(
+                f"a relation refers to {entity.id!r}, which several annotations of the document are called"
             )
-            if again
-            else entity
-        )
+        seen.add(entity.id)
+        kept.append(replace(entity, id="", metadata=entity.metadata | {"id": entity.id}) if again else entity)
     return kept
+
+
+def _infons(item: Members) -> dict[str, str]:
+    """Infons as strings: some BioC JSON files hold numbers and nulls in them."""
+    values = _object(item.get("infons") or {}, "infons")
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def _text(item: Members) -> str:
+    value = item.get("text")
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InputError(f"text: expected a string, found {value!r}")
+    return value
+
+
+def _name(item: Members, key: str = "id") -> str:
+    """An id, which some files give as a number."""
+    value = item.get(key)
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InputError(f"{key}: expected a string, found {value!r}")
+    return str(value)
+
+
+def _number(item: Members, key: str, default: int | None = None) -> int:
+    value = item.get(key)
+    if value is None and default is not None:
+        return default
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
+        return int(value)
+    raise InputError(f"{key}: expected a whole number, found {'nothing' if value is None else repr(value)}")
+
+
+def _objects(item: Members, key: str) -> list[Members]:
+    """The objects of a list member; none where it is missing or null."""
+    values = item.get(key)
+    if values is None:
+        return []
+    if not isinstance(values, list):
+        raise InputError(f"{key}: expected a list, found {type(values).__name__}")
+    return [_object(value, f"an item of {key!r}") for value in values]
+
+
+def _object(value: Any, name: str) -> Members:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{name}: expected an object, found {type(value).__name__}")
+    return value

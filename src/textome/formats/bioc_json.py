@@ -22,7 +22,8 @@ def sniff(head: str, name: str) -> bool:
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     """The documents of a file. The file is parsed as a whole, so memory grows with it; BioC XML is streamed.
 
-    A document that is not as it should be is quarantined with its id; JSON that is broken loses the file.
+    A document that is not as it should be is quarantined with its id; JSON that is broken loses the file. Halves of
+    surrogate pairs become U+FFFD.
     """
     try:
         with source.open() as stream:
@@ -37,9 +38,8 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
         try:
             yield document_from(value)
         except InputError as error:
-            quarantine.add(source.name, f"record {number}, document {value.get('id', '')}", error)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            quarantine.add(source.name, f"record {number}", f"not a BioC document ({type(error).__name__}: {error})")
+            name = value.get("id", "") if isinstance(value, dict) else ""
+            quarantine.add(source.name, f"record {number}, document {name}" if name else f"record {number}", error)
 
 
 def write(documents: Iterable[Document], target: Target) -> int:
@@ -55,11 +55,16 @@ def write(documents: Iterable[Document], target: Target) -> int:
     return number
 
 
-def _documents(value: Any) -> list[dict[str, Any]]:
-    if isinstance(value, list):
-        return [document for item in value for document in _documents(item)]
-    if isinstance(value, dict) and isinstance(value.get("documents"), list):
-        return [item for item in value["documents"] if isinstance(item, dict)]
+def _documents(value: Any) -> list[Any]:
+    """The documents of a collection, a document, or a list of either. They are checked when they are read."""
+    if not isinstance(value, list):
+        return _of_one(value)
+    return [document for item in value for document in _of_one(item)]
+
+
+def _of_one(value: Any) -> list[Any]:
+    if isinstance(value, dict) and isinstance(documents := value.get("documents"), list):
+        return documents
     if isinstance(value, dict) and "passages" in value:
         return [value]
-    raise InputError('this is no BioC JSON: expected an object with "documents"')
+    raise InputError('this is no BioC JSON: expected an object with "documents", or a list of such objects')

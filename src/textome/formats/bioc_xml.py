@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from lxml import etree
@@ -14,6 +15,9 @@ from textome.formats.bioc import document_from, document_to
 from textome.formats.sources import Quarantine, Source, Target
 from textome.formats.xml_reading import inner_text, records, writable, xml_text
 
+_LISTS = {tag: f"{tag}s" for tag in ("passage", "sentence", "annotation", "relation", "location", "node")}
+_TEXTS = ("id", "offset", "text")
+
 
 def sniff(head: str, name: str) -> bool:
     return "<collection" in head and ("<document" in head or "BioC" in head or "<source" in head)
@@ -21,16 +25,12 @@ def sniff(head: str, name: str) -> bool:
 
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     """Documents as the file is read; one that is not as it should be is quarantined with its id."""
-    for number, element in records(source, ("document",), quarantine):
-        name = ""
+    for number, element in records(source, ("document",), ("collection",), quarantine):
+        name = (element.findtext("id") or "").strip()
         try:
-            value = _members(element)
-            name = str(value["id"])
-            yield document_from(value)
+            yield document_from(_members(element))
         except InputError as error:
-            quarantine.add(source.name, f"record {number}, document {name}", error)
-        except (TypeError, ValueError) as error:
-            quarantine.add(source.name, f"record {number}, document {name}", f"not a BioC document ({error})")
+            quarantine.add(source.name, f"record {number}, document {name}" if name else f"record {number}", error)
 
 
 def write(documents: Iterable[Document], target: Target) -> int:
@@ -52,26 +52,20 @@ def write(documents: Iterable[Document], target: Target) -> int:
 
 
 def _members(element: etree._Element) -> dict[str, Any]:
-    """An element's members as `bioc.document_from` takes them."""
-    members: dict[str, Any] = {
-        "infons": {},
-        "passages": [],
-        "sentences": [],
-        "annotations": [],
-        "relations": [],
-        "locations": [],
-        "nodes": [],
-        "id": element.get("id", ""),
-    }
+    """An element's members as `bioc.document_from` takes them. An infon whose key comes again gets a number after it."""
+    members: dict[str, Any] = {name: [] for name in _LISTS.values()} | {"infons": {}, "id": element.get("id", "")}
+    infons: dict[str, str] = members["infons"]
     for child in element:
         tag = child.tag
         if tag == "infon":
-            members["infons"][child.get("key", "")] = inner_text(child)
+            key = child.get("key", "")
+            again = (f"{key}#{number}" for number in count(2))
+            infons[key if key not in infons else next(name for name in again if name not in infons)] = inner_text(child)
         elif tag in ("location", "node"):
-            members[f"{tag}s"].append({str(key): str(value) for key, value in child.attrib.items()})
-        elif f"{tag}s" in members:
-            members[f"{tag}s"].append(_members(child))
-        elif isinstance(tag, str):
+            members[_LISTS[tag]].append({str(key): str(value) for key, value in child.attrib.items()})
+        elif tag in _LISTS:
+            members[_LISTS[tag]].append(_members(child))
+        elif tag in _TEXTS:
             members[tag] = inner_text(child)
     return members
 

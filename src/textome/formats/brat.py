@@ -191,13 +191,13 @@ def _lines(document: Document) -> Iterator[str]:
     for relation in document.relations:
         if any(target not in names for _, target in relation.arguments):
             continue
-        parts = [f"{_one_word(role)}:{names[target]}" for role, target in relation.arguments]
+        parts = [f"{_one_word(role).replace(':', '_')}:{names[target]}" for role, target in relation.arguments]
         if relation.type == "Equiv" and not relation.id:
             yield "*\tEquiv " + " ".join(names[target] for _, target in relation.arguments)
         elif relation.arguments:
             name = names.get(relation.id) or fresh("R")
             if relation.arguments[0][0] == "trigger":
-                parts = [f"{_one_word(relation.type)}:{names[relation.arguments[0][1]]}", *parts[1:]]
+                parts = [f"{_one_word(relation.type).replace(':', '_')}:{names[relation.arguments[0][1]]}", *parts[1:]]
                 yield f"{name}\t{' '.join(parts)}"
             else:
                 yield f"{name}\t{_one_word(relation.type)} {' '.join(parts)}"
@@ -226,7 +226,7 @@ def _without_line_breaks(text: str, spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def _one_word(text: str) -> str:
-    return re.sub(r"[\s:]+", "_", text) or "_"
+    return re.sub(r"\s+", "_", text) or "_"
 
 
 def _file_name(name: str, taken: set[str]) -> str:

@@ -7,13 +7,16 @@
                     "confidence": null, "metadata": {}}],
      "metadata": {}}
 
-Empty members are left out in writing. Reading also takes `{"text": "..."}`, `{"title": "...", "abstract": "..."}` (both
-with an optional `id`) and a bare JSON string.
+Offsets count code points of the document's text; where no passage stands there is a line break for each code point. Empty
+members are left out in writing. In place of `passages` reading also takes `"text": "..."`, or `"title": "..."` and
+`"abstract": "..."` with one separator between them; a line may be a bare JSON string. A missing `id` is the line's
+number. Members of other names are passed over.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -23,6 +26,16 @@ from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Ta
 
 # Members that are written also where they are empty, since reading needs them.
 _ALWAYS = ("id", "text", "type", "passages")
+_KINDS = {
+    dict: "an object",
+    str: "a string",
+    list: "a list",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def sniff(head: str, name: str) -> bool:
@@ -42,7 +55,7 @@ def sniff(head: str, name: str) -> bool:
 
 
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
-    """Documents line by line. A bad line is quarantined with its number."""
+    """Documents line by line. A bad line is quarantined with its number. Halves of surrogate pairs become U+FFFD."""
     with source.open() as stream:
         number = 0
         try:
@@ -54,6 +67,9 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
                         quarantine.add(source.name, f"line {number}", error)
         except DECOMPRESSION_ERRORS as error:
             quarantine.add(source.name, f"after line {number}", f"the file is cut short or damaged ({error})")
+            return
+    if not number:
+        quarantine.add(source.name, "", "the file is empty")
 
 
 def write(documents: Iterable[Document], target: Target) -> int:
@@ -69,11 +85,13 @@ def write(documents: Iterable[Document], target: Target) -> int:
 def parse_json(data: bytes | str) -> Any:
     """Parse strict JSON: UTF-8, no NaN or Infinity, no member twice, bounded nesting.
 
-    Raises InputError that says where.
+    Halves of surrogate pairs, which JSON can spell but no text file can hold, become U+FFFD. Raises InputError that
+    says where.
     """
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        return _without_lone_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 at byte {error.start}; convert the file to UTF-8 first") from error
     except json.JSONDecodeError as error:
@@ -131,11 +149,13 @@ def document_from(value: Any, default_id: str) -> Document:
     if isinstance(value, str):
         return Document.from_text(value, default_id)
     members = _typed(value, dict, "the line")
-    name = _text(members, "id", default_id) if not isinstance(members.get("id"), int) else str(members["id"])
+    number = members.get("id")
+    name = str(number) if type(number) is int else _text(members, "id", default_id)
     metadata = _metadata(members)
-    if "passages" not in members:
-        return Document(name, _simple_passages(members), metadata=metadata)
-    passages = tuple(_passage(item) for item in _list(members, "passages"))
+    if "passages" in members:
+        passages = tuple(_passage(item) for item in _list(members, "passages"))
+    else:
+        passages = _simple_passages(members)
     draft = Document(name, passages, metadata=metadata)
     entities = tuple(_entity(item, draft) for item in _list(members, "entities"))
     relations = tuple(_relation(item) for item in _list(members, "relations"))
@@ -165,10 +185,10 @@ def _entity(value: Any, document: Document) -> Entity:
     spans = []
     for pair in _list(members, "spans"):
         match pair:
-            case [int(start), int(end)]:
+            case [int(start), int(end)] if type(start) is type(end) is int:
                 spans.append(Span(start, end))
             case _:
-                raise InputError(f"spans: expected pairs of numbers, found {pair!r}")
+                raise InputError(f"spans: expected pairs of whole numbers, found {pair!r}")
     where = tuple(spans)
     text = _text(members, "text") if "text" in members else document.text_at(where)
     identifiers = tuple(str(_typed(item, str, "identifiers")) for item in _list(members, "identifiers"))
@@ -201,14 +221,14 @@ def _confidence(members: dict[str, Any]) -> float | None:
     value = members.get("confidence")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"confidence: expected a number, found {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InputError(f"confidence: expected a number from 0 to 1, found {value!r}")
     return float(value)
 
 
 def _metadata(members: dict[str, Any]) -> dict[str, str]:
     values = _typed(members.get("metadata", {}), dict, "metadata")
-    return {replace_lone_surrogates(key): _text(values, key) for key in values}
+    return {key: _text(values, key) for key in values}
 
 
 def _text(members: dict[str, Any], key: str, default: str | None = None) -> str:
@@ -216,7 +236,7 @@ def _text(members: dict[str, Any], key: str, default: str | None = None) -> str:
         if default is None:
             raise InputError(f"{key!r} is missing")
         return default
-    return replace_lone_surrogates(_typed(members[key], str, key))
+    return _typed(members[key], str, key)  # type: ignore[no-any-return]
 
 
 def _list(members: dict[str, Any], key: str) -> list[Any]:
@@ -225,8 +245,7 @@ def _list(members: dict[str, Any], key: str) -> list[Any]:
 
 def _typed(value: Any, kind: type, name: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
-        shown = {dict: "an object", str: "a string", list: "a list", int: "a whole number"}[kind]
-        raise InputError(f"{name}: expected {shown}, found {type(value).__name__}")
+        raise InputError(f"{name}: expected {_KINDS[kind]}, found {_KINDS[type(value)]}")
     return value
 
 
@@ -241,6 +260,16 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise InputError(f"the member {twice!r} is given twice")
     return members
+
+
+def _without_lone_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return replace_lone_surrogates(value)
+    if isinstance(value, list):
+        return [_without_lone_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {replace_lone_surrogates(key): _without_lone_surrogates(item) for key, item in value.items()}
+    return value
 
 
 def _refuse_constant(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
@@ -12,8 +13,8 @@ from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Ta
 
 def sniff(head: str, name: str) -> bool:
     """Any text that is mostly printable, so this format is tried last."""
-    strange = sum(not character.isprintable() and character not in "\t\r\n\f\ufeff" for character in head)
-    return strange + head.count("\ufffd") <= 0.1 * len(head)
+    strange = sum(unicodedata.category(character) == "Cc" and character not in "\t\r\n\f" for character in head)
+    return strange <= 0.05 * len(head) and head.count("\ufffd") <= 0.3 * len(head)
 
 
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:

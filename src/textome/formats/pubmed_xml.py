@@ -17,6 +17,8 @@ from textome.formats.sources import Quarantine, Source, Target
 from textome.formats.xml_reading import child_text, inner_text, records, writable, xml_text
 
 _TAGS = ("PubmedArticle", "PubmedBookArticle", "MedlineCitation", "BookDocument")
+_SETS = ("PubmedArticleSet", "PubmedBookArticleSet", "MedlineCitationSet")
+_YEAR = re.compile("[0-9]{4}")
 _SPACE = re.compile("[ \t\r\n]+")
 # Where a file was pretty-printed, a line break stands before a sub- or superscript that belongs to the word before it.
 _ATTACHED = ("sub", "sup")
@@ -34,7 +36,7 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
 
     Deleted citations (`DeleteCitation` in update files) are no documents and are passed over.
     """
-    for number, element in records(source, _TAGS, quarantine):
+    for number, element in records(source, _TAGS, _SETS, quarantine):
         pmid = _text(element.find(".//PMID"))
         try:
             if not pmid:
@@ -75,7 +77,9 @@ def _document(element: etree._Element, pmid: str) -> Document:
 
 def _metadata(element: etree._Element) -> dict[str, str]:
     identifiers = {item.get("IdType"): _text(item) for item in element.findall("./PubmedData/ArticleIdList/ArticleId")}
-    year = child_text(element, ".//PubDate/Year") or child_text(element, ".//PubDate/MedlineDate")[:4]
+    # "1998 Dec-1999 Jan", "Spring 2000": the first year that is named.
+    named = _YEAR.search(child_text(element, ".//PubDate/MedlineDate"))
+    year = child_text(element, ".//PubDate/Year") or (named[0] if named else "")
     locations = {item.get("EIdType"): _text(item) for item in element.findall(".//ELocationID")}
     values = {
         "journal": child_text(element, ".//Journal/Title"),
@@ -131,7 +135,7 @@ def _article(document: Document) -> etree._Element:
     _sub(journal, "Title", metadata.get("journal", ""))
     _sub(journal, "ISOAbbreviation", metadata.get("journal_abbreviation", ""))
     passages = list(document.passages)
-    title = passages.pop(0).text if passages and passages[0].section == "title" else ""
+    title = passages.pop(0).text if passages and passages[0].section == "title" and not passages[0].metadata else ""
     etree.SubElement(inner, "ArticleTitle").text = title
     _sub(inner, "ELocationID", metadata.get("doi", ""), EIdType="doi", ValidYN="Y")
     if passages:

@@ -116,11 +116,15 @@ class Source:
 
     def head(self, size: int = HEAD_SIZE) -> bytes:
         """The first bytes, decompressed; fewer where the file is short or damaged."""
+        found = b""
         with self.open() as stream:
             try:
-                return stream.read(size)
+                # Little by little: a damaged file gives what stands before the damage.
+                while len(found) < size and (piece := stream.read(128)):
+                    found += piece
             except DECOMPRESSION_ERRORS:
-                return b""
+                return found
+        return found
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -17,8 +18,12 @@ _CHUNK = 1 << 16
 _FORBIDDEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def records(source: Source, tags: Collection[str], quarantine: Quarantine) -> Iterator[tuple[int, etree._Element]]:
+def records(
+    source: Source, tags: Collection[str], roots: Sequence[str], quarantine: Quarantine
+) -> Iterator[tuple[int, etree._Element]]:
     """The elements with one of `tags` that lie in no other such element, each with its number, as the file is read.
+
+    roots   what the outermost element may be where the file holds no record; another is quarantined
 
     An element is valid only until the next is asked for: then it is freed, so that memory does not grow with the file.
     Where the XML breaks, the elements before stay good and the rest of the file is quarantined with its line.
@@ -35,23 +40,28 @@ def records(source: Source, tags: Collection[str], quarantine: Quarantine) -> It
         remove_pis=True,
     )
     number = 0
-    checked = False
+    line = 1
+    checked = begun = False
     with source.open() as stream:
+        # One read of what lies beneath at a time: `read` would lose what stands before the place where a file is damaged.
+        read = cast(io.BufferedIOBase, stream).read1
         while True:
             problem: str | None = None
             chunk = b""
             try:
-                chunk = stream.read(_CHUNK)
+                chunk = read(_CHUNK)
                 if chunk:
+                    begun = True
+                    line += chunk.count(b"\n")
                     parser.feed(chunk)
-                elif number or checked:
-                    parser.close()
-                else:
+                elif not begun:
                     problem = "the file is empty"
+                elif (root := cast(etree._Element, parser.close())).tag not in roots and not number:
+                    problem = f"nothing to read here: the outermost element is <{root.tag}>, expected <{roots[0]}>"
             except etree.XMLSyntaxError as error:
-                problem = f"the XML is broken ({error.msg}); the rest of the file is not read"
+                problem = _explained(error)
             except DECOMPRESSION_ERRORS as error:
-                problem = f"the file is cut short or damaged ({error}); the rest is not read"
+                problem = f"the file is cut short or damaged at line {line} ({error}); the rest is not read"
             for _, event in parser.read_events():
                 element = cast(etree._Element, event)
                 if not checked and (declared := _declared_entities(element)):
@@ -68,9 +78,8 @@ def records(source: Source, tags: Collection[str], quarantine: Quarantine) -> It
                 number += 1
                 yield number, element
                 _free(element)
-            checked = checked or bool(chunk)
             if problem:
-                quarantine.add(source.name, f"after record {number}", problem)
+                quarantine.add(source.name, f"after record {number}" if number else "", problem)
             if problem or not chunk:
                 return
 
@@ -105,6 +114,12 @@ def writable(document: Document) -> Document:
 def xml_text(text: str) -> str:
     """`text` with characters that XML cannot hold replaced by U+FFFD."""
     return _FORBIDDEN.sub("\ufffd", text)
+
+
+def _explained(error: etree.XMLSyntaxError) -> str:
+    if "amplification" in str(error.msg) or "entity reference loop" in str(error.msg):
+        return f"the file declares entities that would fill the memory ({error.msg}); it is not read any further"
+    return f"the XML is broken ({error.msg}); the rest of the file is not read"
 
 
 def _declared_entities(element: etree._Element) -> str | None:

@@ -1,9 +1,9 @@
 """Sentence splitting for biomedical text: rules over candidate stops, in one pass.
 
-A candidate is a stop, question or exclamation mark (with closing quotes, brackets and citations after it) before white
-space. It ends a sentence unless what stands before it is an abbreviation, an initial or an enumeration, or what stands
-after it cannot begin a sentence. A blank line always ends one; a single line break does not, since many formats break
-lines anywhere. `benchmarks/sentences.py` measures this against annotated corpora.
+A candidate is a stop, question or exclamation mark, with the quotes, brackets and reference numbers after it, before
+white space. It ends a sentence unless what stands before it is an abbreviation, an initial or the number of a list item,
+what stands after it cannot begin a sentence, or both stand in the same brackets. A blank line always ends a sentence; a
+single line break does not, since many formats break lines anywhere.
 """
 
 from __future__ import annotations
@@ -11,41 +11,55 @@ from __future__ import annotations
 import re
 
 from textome.documents import Span
+from textome.text.stop_words import STOP_WORDS
 
-# A stop, then quotes, brackets and reference numbers that still belong to the sentence, then white space. Each branch
-# can begin only where a run of its first character begins, and gives nothing back, so that no text is slow.
+# The last branch is a blank line. Each branch can begin only where a run of its first character begins, and gives nothing
+# back, so that no text is slow. A reference number set as superscript hangs on the stop: "was known.12 The".
 _CANDIDATE = re.compile(
-    r"""(?<![.!?]) [.!?]++ ["'”’»)\]]*+ (?: \[ [\d,\s–-]{1,30} \] )?+ (?= \s )  |  \n [ \t\r]*+ \n \s*+""", re.VERBOSE
+    r"""(?<! [.!?…] ) [.!?…]++
+            (?: ["'”’»)\]]*+ (?: \[ [\d,\s–-]{1,30} \] )?+  |  (?<= [a-z)\]] \. ) \d{1,3} (?: [,–-] \d{1,3} ){0,9}+ )
+            (?= \s )
+      | \n [^\S\n]*+ \n \s*+""",
+    re.VERBOSE,
 )
-_WORD_BEFORE = re.compile(r"[^\s(\[{\"'“‘,;:/–—-]*$")
-# The longest stretch that is looked at before a stop; no abbreviation is longer.
+_WORD_BEFORE = re.compile(r"[^\s(\[{\"'“‘,;:/–—-]*\Z")
+# How far is looked: back for the abbreviation before a stop, forward for what follows, either way for brackets.
 _LOOK_BACK = 24
+_LOOK_AHEAD = 60
+_BRACKETS_REACH = 150
 
-# Never the end of a sentence: something always follows them.
+# What comes after these belongs to the same sentence, also a capital: "cf. Table 2", "subsp. Enterica", "Dr. Smith".
 _ALWAYS_JOINED = frozenset(
     """
-    e.g i.e cf vs viz ca approx resp dr drs prof mr mrs ms st figs fig tab tabs eq eqs ref refs sect chap nos vol pp
-    eds subsp ssp var subgen cv str nov gen sp.nov aff dept univ incl excl esp suppl
+    e.g i.e cf vs viz approx fig figs eq eqs sect chap eds subsp ssp var subgen cv str aff dept univ incl excl esp suppl
+    Dr Drs Prof Mr Mrs Ms St Fig Figs FIG FIGS Eq Eqs Sect Chap Dept Univ Suppl Cf VS Approx E.g I.e
     """.split()  # noqa: SIM905 - a list of strings would be ten times as long
 )
-# Joined only where a number, a bracket or a small letter follows ("No. 5", "spp. were"), otherwise they end a sentence.
-_JOINED_BEFORE_NON_CAPITAL = frozenset(
+# Joined to a number, a bracket or a small letter ("No. 5", "spp. were", "i.v. (n = 3)"), but before a capital the end.
+_JOINED_UNLESS_CAPITAL = frozenset(
     """
-    al no spp sp etc inc ltd co corp jr sr u.s u.k a.m p.m i.v i.p s.c i.m p.o i.d b.i.d q.d t.i.d o.d min max sec
-    hr hrs wk wks mo yr yrs wt temp conc mol mm cm kg mg ml in ft lb oz est no.
+    al no nos spp sp etc ca resp ref refs tab tabs vol pp p v nov gen inc ltd co corp jr sr max conc mol temp est
+    a.m p.m i.v i.p i.c.v s.c i.m p.o i.d b.i.d q.d t.i.d o.d s.d s.e s.e.m sp.nov nl
+    No Nos Ref Refs Tab Tabs Vol Inc Ltd Co Corp Jr Sr Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec
     """.split()  # noqa: SIM905
 )
-# Verb-like and other small words that show that a single capital before the stop is not the initial of a species.
-_STARTS_SENTENCE = re.compile(
-    r"(?:The|These|This|Those|That|In|We|Our|It|Its|They|Their|There|However|Here|Moreover|Furthermore|Although|After|"
-    r"Also|An?|As|At|Both|But|By|Finally|For|From|Thus|Therefore|To|When|While|With|Patients|Results|Conclusions?)\b"
+# Old spelling writes units with a stop. Joined only to a small letter: "5 mm. in length", but "2 ml. 10 mice were".
+_UNITS = frozenset("mm cm kg mg ml µg μg ng min sec hr hrs wk wks mo yr yrs wt in ft lb oz".split())  # noqa: SIM905
+# After one of these, or after a noun, a single capital is a name's letter and no initial: "Group B.", "hepatitis C."
+_LETTERED = re.compile(
+    r"(?:Class|Experiment|Factor|Figure|Grade|Group|Hepatitis|Part|Phase|Stage|Study|Table|Type|Vitamin)s?"
 )
+_CAPITALS = re.compile(r"[A-Z](?:\.[A-Z])*")
+_OPENING = "([\"'“‘«"
+_NEVER_FIRST = re.compile(r"(?:Co|Inc|Ltd|Corp|Ind)\b[.,]|[,;:)\]]")
+_FIRST_WORD = re.compile(r"([A-Z][a-z]*)\b|[A-Z][A-Za-z ]{2,30}:")
+_OFTEN_FIRST = frozenset("patients results conclusion conclusions methods however moreover furthermore finally".split())  # noqa: SIM905
 
 
 def split_sentences(text: str) -> list[Span]:
     """The places of the sentences of `text`, in order, without the white space around them.
 
-    Every character that is not white space lies in exactly one sentence. Linear in the length of the text.
+    Every character that is not white space lies in exactly one sentence. Time is linear in the length of the text.
     """
     spans: list[Span] = []
     start = 0
@@ -58,46 +72,91 @@ def split_sentences(text: str) -> list[Span]:
 
 
 def _add(spans: list[Span], text: str, start: int, end: int) -> None:
+    """Add the sentence at `start` to `end` without its white space; a stop that stands alone joins the one before."""
     piece = text[start:end]
-    if stripped := piece.strip():
-        begin = start + len(piece) - len(piece.lstrip())
-        spans.append(Span(begin, begin + len(stripped)))
+    if not (stripped := piece.strip()):
+        return
+    begin = start + len(piece) - len(piece.lstrip())
+    if spans and len(stripped) <= 3 and not stripped.strip(".!?…"):
+        begin = spans.pop().start
+    spans.append(Span(begin, start + len(piece.rstrip())))
 
 
 def _ends_sentence(text: str, stop: int, end: int, start: int) -> bool:
-    following = text[end : end + 40].lstrip()
+    """Does the candidate at `stop` to `end` end the sentence that began at `start`?"""
+    following = text[end : end + _LOOK_AHEAD].lstrip()
     if not following:
         return True
-    first = following[0]
-    if first in "([“\"'‘" and len(following) > 1:
-        first = following[1]
+    if _NEVER_FIRST.match(following) or _in_brackets(text, start, stop, end):
+        return False
+    bracket = following[0] in "(["
+    first = following.lstrip(_OPENING)[:1]
     if first.islower() and not _name_with_small_letter(following):
         return False
     if text[stop] != ".":
         return True
-    if first in ",;:)]":
+    word = _word_before(text, start, stop)
+    # In "(mean +/- s.d.) The" the stop is that of the abbreviation: brackets inside a sentence have no stop of their own.
+    closed = text[stop + 1 : end].startswith(")")
+    if word in _ALWAYS_JOINED:
         return False
-    before = _WORD_BEFORE.search(text, max(start, stop - _LOOK_BACK), stop)
-    word = before[0] if before else ""
-    plain = word.lower()
-    if plain in _ALWAYS_JOINED:
-        return False
-    if plain in _JOINED_BEFORE_NON_CAPITAL:
-        return first.isupper() or not first.isalnum()
-    if len(word) == 1 and word.isupper():
-        return _after_initial(text, stop, start, following)
-    # "1. Introduction", "a. first": an enumeration at the beginning of a sentence.
-    return not (len(word) <= 2 and word.isdigit() and not text[start : stop - len(word)].strip())
+    if word in _JOINED_UNLESS_CAPITAL:
+        return not (bracket or closed or first.isalnum() and not first.isupper())
+    if word in _UNITS:
+        return not first.islower()
+    if _CAPITALS.fullmatch(word):
+        return _after_capitals(text, word, stop - len(word), start, following)
+    # "1. Introduction", "a. First": the number of an item is no sentence.
+    return not (stop - len(word) == _first_of(text, start, stop) and _is_item(word))
+
+
+def _word_before(text: str, start: int, stop: int) -> str:
+    match = _WORD_BEFORE.search(text, max(start, stop - _LOOK_BACK), stop)
+    return match[0] if match else ""
+
+
+def _first_of(text: str, start: int, stop: int) -> int:
+    """Where the text of a sentence begins, if that is near `stop`; otherwise -1."""
+    if stop - start > _LOOK_BACK:
+        return -1
+    piece = text[start:stop]
+    return stop - len(piece.lstrip())
+
+
+def _is_item(word: str) -> bool:
+    return (len(word) <= 2 and word.isdigit()) or (len(word) == 1 and word.isalpha())
+
+
+def _in_brackets(text: str, start: int, stop: int, end: int) -> bool:
+    """Does a stop stand inside brackets that go on after it, as in "[Nat. Neurosci. 9 (2006), 917]"?"""
+    back = max(start, stop - _BRACKETS_REACH)
+    for opening, closing in ("()", "[]"):
+        if text.count(opening, back, stop) > text.count(closing, back, end):
+            close = text.find(closing, end, end + _BRACKETS_REACH)
+            if close >= 0 and text.find(opening, end, close) < 0 and text.find("\n\n", end, close) < 0:
+                return True
+    return False
 
 
 def _name_with_small_letter(following: str) -> bool:
     """Does a word such as `mRNA`, `p53`, `α-synuclein` or `pH` begin here? Sentences may begin with those."""
-    word = following.split(None, 1)[0].strip("([\"'“‘")
+    word = following.split(None, 1)[0].strip(_OPENING)
     return any(character.isupper() or character.isdigit() for character in word[1:]) or not word[0].isascii()
 
 
-def _after_initial(text: str, stop: int, start: int, following: str) -> bool:
-    """After a single capital and a stop: `E. Coli` and `J. Smith` go on, `vitamin C. The` and `group A. We` end."""
-    if not text[start : stop - 1].strip():
+def _after_capitals(text: str, word: str, place: int, start: int, following: str) -> bool:
+    """After capitals with stops: `J. Smith`, `A.B. Jones` and `U.S. Army` go on, `vitamin C. Rats` and `COX-I. It` end."""
+    before = text[max(start, place - _LOOK_BACK) : place]
+    if not before.strip():
         return False
-    return _STARTS_SENTENCE.match(following) is not None
+    if len(word) == 1:
+        if before[-1] in "/-–":
+            return before[-2:-1] != "."  # a unit or a name, but not "J.-P. Martin"
+        *earlier, previous = before.split()
+        if previous in ("and", "or") and earlier and len(earlier[-1].strip(",")) == 1:
+            return True
+        if _LETTERED.fullmatch(previous) or (len(previous) > 2 and previous.islower() and previous not in STOP_WORDS):
+            return previous.isalpha()
+    if not (match := _FIRST_WORD.match(following.lstrip(_OPENING))):
+        return False
+    return match[1] is None or match[1].lower() in STOP_WORDS or match[1].lower() in _OFTEN_FIRST
