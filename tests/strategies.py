@@ -25,7 +25,10 @@ _words = st.text(st.sampled_from("abcXYZ012-_:"), min_size=1, max_size=8)
 
 @st.composite
 def documents(draw: st.DrawFn, xml: bool = False) -> Document:
-    """A valid document: passages with gaps, overlapping and discontinuous entities, relations, metadata."""
+    """A valid document: passages with gaps, overlapping and discontinuous entities, relations, metadata.
+
+    xml   only characters that XML can hold
+    """
     characters = _xml_characters if xml else _characters
     strings = st.text(characters, max_size=12)
     metadata = st.dictionaries(strings, strings, max_size=2)
@@ -58,8 +61,10 @@ def documents(draw: st.DrawFn, xml: bool = False) -> Document:
 @st.composite
 def _entity(draw: st.DrawFn, document: Document, metadata: st.SearchStrategy[dict[str, str]], name: str) -> Entity:
     places = [passage for passage in document.passages if passage.text]
-    passage = draw(st.sampled_from(places))
-    cuts = sorted(draw(st.sets(st.integers(passage.offset, passage.end), min_size=2, max_size=4)))
+    first = draw(st.sampled_from(places))
+    # Mostly within a passage, sometimes across several and the gaps between them.
+    last = draw(st.sampled_from([first, first, places[-1]]))
+    cuts = sorted(draw(st.sets(st.integers(first.offset, last.end), min_size=2, max_size=4)))
     spans = list(zip(cuts[::2], cuts[1::2], strict=False))
     return document.entity(
         spans,

@@ -165,7 +165,7 @@ def _entities(text: str, stretches: Sequence[_Stretch]) -> tuple[list[Entity], l
         kind, identifiers, confidence, metadata = read_entity_infons(_infons(item))
         found = " ".join(text[start:end] for start, end in spans)
         made.append(Entity(spans, kind, found, _name(item), confidence, identifiers, metadata))
-    unlocated = [
+    unlocated: list[Members] = [
         {key: item[key] for key in ("id", "infons", "text") if item.get(key)}
         for stretch in stretches
         for item in stretch.annotations

@@ -67,9 +67,6 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
                         quarantine.add(source.name, f"line {number}", error)
         except DECOMPRESSION_ERRORS as error:
             quarantine.add(source.name, f"after line {number}", f"the file is cut short or damaged ({error})")
-            return
-    if not number:
-        quarantine.add(source.name, "", "the file is empty")
 
 
 def write(documents: Iterable[Document], target: Target) -> int:

@@ -47,7 +47,12 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
 
 
 def write(documents: Iterable[Document], target: Target) -> int:
-    """A citation set. Titles, abstracts and the metadata that `read` knows are kept; annotations are not."""
+    """A citation set. What `read` gave is written so that it reads the same; annotations are left out.
+
+    Of other documents the texts, labels and the metadata that `read` knows are kept. PubMed XML does not keep their
+    white space (reading makes runs of it one space), nor gaps between passages; a document without an id cannot be
+    read again, since a citation needs its PMID. Characters that XML cannot hold become U+FFFD.
+    """
     number = 0
     with target.open() as stream, etree.xmlfile(stream, encoding="utf-8") as file:
         file.write_declaration()
@@ -165,6 +170,10 @@ def _article(document: Document) -> etree._Element:
     keywords = etree.SubElement(citation, "KeywordList")
     for keyword in filter(None, metadata.get("keywords", "").split("; ")):
         _sub(keywords, "Keyword", keyword)
+    for parent in (inner, citation):  # the DTD allows no empty list
+        for part in parent:
+            if not len(part) and str(part.tag).endswith("List"):
+                parent.remove(part)
     identifiers = etree.SubElement(etree.SubElement(article, "PubmedData"), "ArticleIdList")
     _sub(identifiers, "ArticleId", xml_text(document.id), IdType="pubmed")
     _sub(identifiers, "ArticleId", metadata.get("pmcid", ""), IdType="pmc")

@@ -56,7 +56,7 @@ def records(
                     parser.feed(chunk)
                 elif not begun:
                     problem = "the file is empty"
-                elif (root := cast(etree._Element, parser.close())).tag not in roots and not number:
+                elif (root := parser.close()).tag not in roots and not number:
                     problem = f"nothing to read here: the outermost element is <{root.tag}>, expected <{roots[0]}>"
             except etree.XMLSyntaxError as error:
                 problem = _explained(error)
