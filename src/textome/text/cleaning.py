@@ -162,7 +162,11 @@ def _moved(entity: Entity, alignment: Alignment, view: Document) -> Entity | Non
         if spans and place.start < spans[-1].end:  # two pieces of a mention have become one character
             place = Span(spans[-1].start, max(place.end, spans.pop().end))
         spans.append(place)
-    return replace(entity, spans=tuple(spans), text=view.text_at(spans)) if spans else None
+    text = view.text_at(spans)
+    # A tag between two spaces goes with them into one space, which is nothing of the mention.
+    if not spans or (text.isspace() and not entity.text.isspace()):
+        return None
+    return replace(entity, spans=tuple(spans), text=text)
 
 
 def _without(relations: Iterable[Relation], lost: set[str]) -> list[Relation]:
