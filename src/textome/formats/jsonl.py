@@ -25,16 +25,7 @@ from textome.errors import InputError
 from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
 
 # Members that are written also where they are empty, since reading needs them.
-_ALWAYS = ("id", "text", "type", "passages")
-_KINDS = {
-    dict: "an object",
-    str: "a string",
-    list: "a list",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "null",
-}
+_ALWAYS = ("text", "type", "passages")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -62,7 +53,7 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
             for number, line in enumerate(stream, 1):
                 if line.strip():
                     try:
-                        yield document_from(parse_json(line), str(number))
+                        yield document_from(parse_json(line.strip()), str(number))
                     except InputError as error:
                         quarantine.add(source.name, f"line {number}", error)
         except DECOMPRESSION_ERRORS as error:
@@ -92,7 +83,8 @@ def parse_json(data: bytes | str) -> Any:
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 at byte {error.start}; convert the file to UTF-8 first") from error
     except json.JSONDecodeError as error:
-        raise InputError(f"not valid JSON at line {error.lineno}, column {error.colno} ({error.msg})") from error
+        place = f"line {error.lineno}, column {error.colno}" if "\n" in text else f"column {error.colno}"
+        raise InputError(f"not valid JSON at {place} ({error.msg})") from error
     except RecursionError as error:
         raise InputError("the JSON is nested too deeply") from error
     except ValueError as error:  # a number with more digits than Python converts
@@ -101,9 +93,8 @@ def parse_json(data: bytes | str) -> Any:
 
 def document_to(document: Document) -> dict[str, Any]:
     """The document as the members that the module's text shows."""
-    return _without_empty(
+    return {"id": document.id} | _without_empty(
         {
-            "id": document.id,
             "passages": [
                 _without_empty(
                     {"text": item.text, "offset": item.offset, "section": item.section, "metadata": item.metadata}
@@ -242,7 +233,8 @@ def _list(members: dict[str, Any], key: str) -> list[Any]:
 
 def _typed(value: Any, kind: type, name: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise InputError(f"{name}: expected {_KINDS[kind]}, found {_KINDS[type(value)]}")
+        shown = {dict: "an object", str: "a string", list: "a list", int: "a whole number"}[kind]
+        raise InputError(f"{name}: expected {shown}, found {type(value).__name__}")
     return value
 
 
