@@ -7,7 +7,8 @@
     N1<TAB>Reference T1 mesh:D003920<TAB>…  a normalisation: an identifier of its entity
     A1<TAB>Negated E1 ; #1<TAB>Note T1<TAB>…  attributes and notes: metadata of what they belong to
 
-A document is the whole text as one passage, with its line breaks as they are; its id is the path without ending.
+A document is the whole text as one passage, with its line breaks as they are; its id is the path without ending, with
+`/` between folders on every system.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ _ENTITY = re.compile(r"(T[^\t]*)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
 _BINARY = re.compile(r"([RE][^\t]*)\t(\S+)(?: (.*?))?\s*(?:\t.*)?")
 _EQUIVALENCE = re.compile(r"\*\t(\S+) (.*?)\s*")
 _ABOUT = re.compile(r"([AMN#][^\t]*)\t(\S+) (\S+)(?:[ \t](.*))?", re.DOTALL)
-_UNSAFE = re.compile(r"[^\w.\-]+")
+# What some file system does not allow in a name, or reads as something else.
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"\\|?*\u200e\u200f\u202a-\u202e\u2066-\u2069]+')
+_RESERVED = re.compile(r"__MACOSX.*|(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE | re.DOTALL)
+# A name of 255 bytes is the most that usual file systems hold; room for the ending, a number and a temporary name.
+_LONGEST_NAME = 200
 
 
 def sniff(head: str, name: str) -> bool:
@@ -36,29 +41,41 @@ def sniff(head: str, name: str) -> bool:
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     """The documents below a folder, sorted by path; or the one of a `.txt` or `.ann` file.
 
-    A text without `.ann` has no annotations. A document that is not as it should be is quarantined with file and line.
+    A text without `.ann` has no annotations. A document that is not as it should be is quarantined with file and line,
+    and so is an `.ann` without its text. Hidden files and `__MACOSX` folders are passed over.
     """
     if source.path is None:
         raise InputError("brat is a folder of .txt and .ann files; it cannot be read from standard input")
-    root = source.path if source.path.is_dir() else source.path.parent
-    files = sorted(root.rglob("*.txt")) if source.path.is_dir() else [source.path.with_suffix(".txt")]
-    files = [
-        file for file in files if not any(part.startswith((".", "__MACOSX")) for part in file.relative_to(root).parts)
-    ]
-    if not files:
-        raise InputError(f"{source.name}: there is no .txt file in this folder, so it is no brat corpus")
+    if source.path.is_dir():
+        root = source.path
+        # Both endings, since an .ann file may stand without its text.
+        files = sorted({file.with_suffix(".txt") for ending in ("txt", "ann") for file in _visible(root, ending)})
+    else:
+        root = source.path.parent
+        files = [source.path.with_suffix(".txt")]
+    if not any(file.is_file() for file in files):
+        raise InputError(f"{source.name}: there is no .txt file here, so it is no brat corpus")
     for file in files:
         try:
-            yield _document(file, str(file.relative_to(root).with_suffix("")))
+            yield _document(file, file.relative_to(root).with_suffix("").as_posix())
         except InputError as error:
-            quarantine.add(str(file), "", error)
+            quarantine.add(str(file.with_suffix(".ann")), "", error)
+
+
+def _visible(root: Path, ending: str) -> Iterator[Path]:
+    for file in root.rglob(f"*.{ending}"):
+        hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(root).parts)
+        if not hidden and file.is_file():
+            yield file
 
 
 def write(documents: Iterable[Document], target: Target) -> int:
     """A `.txt` and an `.ann` file for each document in the folder `target.path`.
 
-    File names are document ids with unsafe characters replaced, so that no id leads out of the folder. Passages become
-    lines of one text. Mentions are written piecewise at line breaks, which an `.ann` line cannot hold.
+    File names are document ids, a `/` in them making sub-folders; what is unsafe is replaced, so that no id leads out of
+    the folder and no two documents share a file. Passages become lines of one text. Mentions are written piecewise at
+    line breaks, which an `.ann` line cannot hold. Left out: confidences, metadata of other formats, relations without
+    arguments.
     """
     if target.path is None:
         raise InputError("brat needs a folder to write to; give --output FOLDER")
@@ -68,22 +85,20 @@ def write(documents: Iterable[Document], target: Target) -> int:
     number = 0
     for number, document in enumerate(documents, 1):
         path = target.path / _file_name(document.id or str(number), taken)
-        with atomic_file(path.with_name(path.name + ".txt")) as stream:
-            stream.write(document.text.encode("utf-8"))
+        # The annotations first: a run that is stopped between the two leaves no text that seems to have none.
         with atomic_file(path.with_name(path.name + ".ann")) as stream:
             stream.write("".join(f"{line}\n" for line in _lines(document)).encode("utf-8"))
+        with atomic_file(path.with_name(path.name + ".txt")) as stream:
+            stream.write(document.text.encode("utf-8"))
     return number
 
 
 def _document(file: Path, name: str) -> Document:
-    if not file.exists():
+    if not file.is_file():
         raise InputError("there is no .txt file beside the .ann file")
-    try:
-        text = file.read_bytes().decode("utf-8")
-        annotations = file.with_suffix(".ann")
-        lines = annotations.read_bytes().decode("utf-8").split("\n") if annotations.exists() else []
-    except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 at byte {error.start}; convert the file first") from error
+    text = _decoded(file)
+    annotations = file.with_suffix(".ann")
+    lines = _decoded(annotations).split("\n") if annotations.is_file() else []
     document = Document(name, (Passage(replace_lone_surrogates(text)),))
     rows = [(number, line.rstrip("\r")) for number, line in enumerate(lines, 1) if line.strip()]
     entities = _entities(document, [(number, line) for number, line in rows if line.startswith("T")])
@@ -93,6 +108,8 @@ def _document(file: Path, name: str) -> Document:
         if line.startswith("T"):
             continue
         if match := _BINARY.fullmatch(line):
+            if match[1] in relations:
+                raise InputError(f"line {number}: the id {match[1]} is used a second time")
             relations[match[1]] = _relation(match, number)
         elif match := _EQUIVALENCE.fullmatch(line):
             relations[f"*{number}"] = Relation(match[1], tuple(("", part) for part in match[2].split()))
@@ -104,11 +121,24 @@ def _document(file: Path, name: str) -> Document:
     return replace(document, entities=tuple(entities.values()), relations=tuple(relations.values()), metadata=metadata)
 
 
+def _decoded(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise InputError(f"{file.name} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file.name} is not UTF-8 at byte {error.start}; convert it first") from error
+
+
 def _entities(document: Document, rows: list[tuple[int, str]]) -> dict[str, Entity]:
-    matches = []
+    matches: list[tuple[int, re.Match[str]]] = []
+    seen: set[str] = set()
     for number, line in rows:
         if not (match := _ENTITY.fullmatch(line)):
             raise InputError(f"line {number}: expected 'T1<tab>Type start end<tab>text', found {line[:60]!r}")
+        if match[1] in seen:
+            raise InputError(f"line {number}: the id {match[1]} is used a second time")
+        seen.add(match[1])
         matches.append((number, match))
     located = [
         ([(int(pair.split()[0]), int(pair.split()[1])) for pair in match[3].split(";")], match[4])
@@ -158,65 +188,78 @@ def _attach(
 
 def _lines(document: Document) -> Iterator[str]:
     taken = {entity.id for entity in document.entities} | {relation.id for relation in document.relations}
-    counters = dict.fromkeys("TRN", 0)
+    counters = dict.fromkeys("TREN", 0)
 
-    def fresh(letter: str) -> str:
+    def named(letter: str, id: str = "") -> str:
+        """`id` where brat would understand it, otherwise a new one."""
+        if re.fullmatch(letter + r"[0-9]+", id):
+            return id
         while True:
             counters[letter] += 1
             if (name := f"{letter}{counters[letter]}") not in taken:
                 taken.add(name)
                 return name
 
-    # An entity of nothing but line breaks cannot be written, nor what refers to it. Ids that brat would not understand
-    # get one that it does; relations follow them.
+    # An entity of nothing but line breaks cannot be written, nor what refers to it.
     entities = [entity for entity in document.entities if any(_without_line_breaks(document.text, entity.spans))]
-    names = {
-        entity.id: entity.id if re.fullmatch(r"T\d+", entity.id) else fresh("T") for entity in entities if entity.id
-    }
-    names |= {
-        relation.id: relation.id if re.fullmatch(r"[RE]\d+", relation.id) else fresh("R")
-        for relation in document.relations
-        if relation.id
-    }
+    names = {entity.id: named("T", entity.id) for entity in entities if entity.id}
+    relations = _writable(document.relations, set(names))
+    names |= {relation.id: named(_letter(relation), relation.id) for relation in relations if relation.id}
     for entity in entities:
-        name = names.get(entity.id) or fresh("T")
+        name = names.get(entity.id) or named("T")
         spans = list(_without_line_breaks(document.text, entity.spans))
         places = ";".join(f"{start} {end}" for start, end in spans)
         text = " ".join(document.text[start:end] for start, end in spans)
         yield f"{name}\t{_one_word(entity.type)} {places}\t{text}"
         for identifier in entity.identifiers:
-            label = entity.metadata.get(f"label_{identifier}", "")
-            yield f"{fresh('N')}\tReference {name} {_one_word(identifier)}\t{label}".rstrip("\t")
+            label = _one_line(entity.metadata.get(f"label_{identifier}", ""))
+            yield f"{named('N')}\tReference {name} {_one_word(identifier)}\t{label}".rstrip("\t")
         yield from _notes(entity.metadata, name)
-    for relation in document.relations:
-        if any(target not in names for _, target in relation.arguments):
-            continue
-        parts = [f"{_one_word(role).replace(':', '_')}:{names[target]}" for role, target in relation.arguments]
+    for relation in relations:
+        targets = [names[target] for _, target in relation.arguments]
         if relation.type == "Equiv" and not relation.id:
-            yield "*\tEquiv " + " ".join(names[target] for _, target in relation.arguments)
-        elif relation.arguments:
-            name = names.get(relation.id) or fresh("R")
-            if relation.arguments[0][0] == "trigger":
-                parts = [f"{_one_word(relation.type).replace(':', '_')}:{names[relation.arguments[0][1]]}", *parts[1:]]
-                yield f"{name}\t{' '.join(parts)}"
-            else:
-                yield f"{name}\t{_one_word(relation.type)} {' '.join(parts)}"
-            yield from _notes(relation.metadata, name)
+            yield f"*\tEquiv {' '.join(targets)}"
+            continue
+        name = names.get(relation.id) or named(_letter(relation))
+        kind = _one_word(relation.type, ":")
+        parts = [
+            f"{_one_word(role, ':')}:{target}" for (role, _), target in zip(relation.arguments, targets, strict=True)
+        ]
+        if _letter(relation) == "E":
+            yield f"{name}\t{' '.join([f'{kind}:{targets[0]}', *parts[1:]])}"
+        else:
+            yield f"{name}\t{kind} {' '.join(parts)}"
+        yield from _notes(relation.metadata, name)
     for key, rest in document.metadata.items():
         if match := re.fullmatch(r"([AMN#]\S*) (\S+) (\S+)", key):
             yield f"{match[1]}\t{match[2]} {match[3]}{_rest(match[1], rest)}"
 
 
+def _letter(relation: Relation) -> str:
+    return "E" if relation.arguments[0][0] == "trigger" else "R"
+
+
+def _writable(relations: Iterable[Relation], known: set[str]) -> list[Relation]:
+    """The relations with arguments that can all be written: `known` entities, and other such relations."""
+    kept = [relation for relation in relations if relation.arguments]
+    while True:
+        reachable = known | {relation.id for relation in kept if relation.id}
+        good = [relation for relation in kept if all(target in reachable for _, target in relation.arguments)]
+        if len(good) == len(kept):
+            return good
+        kept = good
+
+
 def _notes(metadata: dict[str, str], name: str) -> Iterator[str]:
     for key, rest in metadata.items():
-        if match := re.fullmatch(r"([AM#]\S*) (\S+)", key):
+        if match := re.fullmatch(r"([AMN#]\S*) (\S+)", key):
             yield f"{match[1]}\t{match[2]} {name}{_rest(match[1], rest)}"
 
 
 def _rest(key: str, rest: str) -> str:
     if not rest:
         return ""
-    return ("\t" if key.startswith("#") else " ") + re.sub(r"[\r\n]", " ", rest)
+    return ("\t" if key.startswith("#") else " ") + _one_line(rest)
 
 
 def _without_line_breaks(text: str, spans: Iterable[Span]) -> Iterator[Span]:
@@ -225,16 +268,30 @@ def _without_line_breaks(text: str, spans: Iterable[Span]) -> Iterator[Span]:
             yield Span(start + match.start(), start + match.end())
 
 
-def _one_word(text: str) -> str:
-    return re.sub(r"\s+", "_", text) or "_"
+def _one_line(text: str) -> str:
+    return re.sub(r"[\r\n]", " ", text)
+
+
+def _one_word(text: str, also: str = "") -> str:
+    return re.sub(rf"[\s{also}]+", "_", text) or "_"
 
 
 def _file_name(name: str, taken: set[str]) -> str:
-    """A file name from a document id, unlike all others in the folder."""
-    safe = _UNSAFE.sub("_", name).lstrip(".")[:150] or "document"
+    """A path without ending below the target folder, from a document id, unlike all others there."""
+    parts = [_safe(part) for part in name.split("/") if part not in ("", ".", "..")]
+    safe = "/".join(parts[-8:]) or "document"
     candidate, number = safe, 1
     while candidate.casefold() in taken:
         number += 1
         candidate = f"{safe}_{number}"
     taken.add(candidate.casefold())
     return candidate
+
+
+def _safe(part: str) -> str:
+    """One step of a path: no hidden file, nothing that a file system reads as something else, not too long."""
+    safe = _UNSAFE.sub("_", part).strip(" ").lstrip(".")
+    safe = re.sub(r"\.(?=(?:txt|ann)$)", "_", safe, flags=re.IGNORECASE)  # a folder so named would hide a file
+    safe = f"_{safe}" if _RESERVED.fullmatch(safe) else safe
+    safe = safe.encode("utf-8")[:_LONGEST_NAME].decode("utf-8", errors="ignore").rstrip(" .")
+    return safe or "_"

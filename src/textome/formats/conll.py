@@ -1,8 +1,9 @@
 """CoNLL files for entities: a word and its tag on each line, a blank line between sentences.
 
 Two columns parted by a tab, as BioBERT's data sets have them, or more columns (tab or space) with the tag last, as in
-CoNLL-2003. `-DOCSTART-` lines part documents; in a file without them each sentence is a document. The text of a document
-is its words joined by one space, its sentences by a line break, so the words can always be had back.
+CoNLL-2003; the first line says how many. `-DOCSTART-` lines part documents; in a file without them each sentence is a
+document. The text of a document is its words joined by one space, its sentences by a line break, so splitting it there
+gives the words back. There are no comments: a line that begins with `#` is a word like any other.
 
 Tags may be IOB1, IOB2 or IOBES (BILOU): which of them is told from the whole file, since a single sentence may fit
 several. Bare tags `B`, `I`, `O` need the type from the caller; it is never guessed.
@@ -11,42 +12,67 @@ several. Bare tags `B`, `I`, `O` need the type from the caller; it is never gues
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from textome.documents import Document, Entity, Passage, Span, replace_lone_surrogates
+from textome.documents import Document, Entity, Passage, Span
 from textome.errors import InputError
 from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
 
 Scheme = Literal["iob1", "iob2", "iobes"]
 _TAG = re.compile(r"O|([BIESLUM])(?:-(\S+))?")
 _IOBES = {"S": "B", "U": "B", "E": "I", "L": "I", "M": "I"}
+_LAST_OF_ENTITY = frozenset("SUEL")
 _WORD = re.compile(r"\w+|[^\w\s]")
 _DOCSTART = "-DOCSTART-"
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Words with their tags in IOB2, and the line in the file where the sentence begins."""
+    """Words with their tags in IOB2, and the line in the file where the sentence begins.
+
+    `document` counts the `-DOCSTART-` lines before it, so it is 0 throughout a file without them. `repaired` counts the
+    tags that continue an entity where none stands, against the file's scheme; each is read as a beginning.
+    """
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
     line: int
     document: int = 0
+    repaired: int = 0
+
+
+class _Block(NamedTuple):
+    """A sentence with its tags as they stand in the file."""
+
+    words: list[str]
+    tags: list[str]
+    line: int
+    document: int
 
 
 def sniff(head: str, name: str) -> bool:
     """Do most of the first lines end in a tag after a tab or a space?"""
-    lines = [line for line in head.splitlines()[:-1] if line.strip() and not line.startswith(_DOCSTART)][:40]
+    lines = head.split("\n")
+    if len(lines) > 2 and not head.endswith("\n"):
+        lines.pop()  # the head may end amid a line
+    lines = [line for line in lines if line.strip() and not line.startswith(_DOCSTART)][:40]
     tagged = sum(1 for line in lines if len(parts := _columns(line)) > 1 and _TAG.fullmatch(parts[-1]))
-    return len(lines) > 1 and tagged >= 0.8 * len(lines)
+    return bool(lines) and tagged >= 0.8 * len(lines)
 
 
 def read(source: Source, quarantine: Quarantine, entity_type: str | None = None) -> Iterator[Document]:
-    """Documents with their entities; the id is the file's name and the line where the document begins."""
-    stem = PurePath(source.name).stem
+    """Documents with their entities; the id is the file's name and the line where the document begins.
+
+    entity_type     the type of bare tags `B` and `I`
+
+    Raises InputError where the tags are bare and no `entity_type` is given.
+    """
+    name = re.sub(r"\.(gz|bz2|xz)$", "", source.name)
+    stem = "stdin" if name == "<stdin>" else PurePath(name).stem
     block: list[Sentence] = []
     for sentence in read_sentences(source, quarantine, entity_type):
         if block and (sentence.document != block[0].document or sentence.document == 0):
@@ -62,15 +88,16 @@ def read_sentences(
 ) -> Iterator[Sentence]:
     """Sentences with tags in IOB2, whatever the file's scheme. A sentence with a bad line is quarantined.
 
-    `Sentence.document` counts the `-DOCSTART-` lines seen before, so it is 0 throughout a file without them.
+    The file is read twice, first for its scheme, so that memory does not grow with it.
 
     Raises InputError where the tags are bare and no `entity_type` is given.
     """
-    found = list(_raw_sentences(source, quarantine))
-    kind = scheme or detect_scheme(tags for _, tags, _, _ in found)
-    for words, tags, line, document in found:
-        typed = [_with_type(tag, entity_type, f"{source.name}, line {line}") for tag in tags]
-        yield Sentence(tuple(words), tuple(to_iob2(typed, kind)), line, document)
+    kind = scheme or detect_scheme(block.tags for block in _blocks(source, Quarantine(keep=0)))
+    for block in _blocks(source, quarantine):
+        typed = [_with_type(tag, entity_type, f"{source.name}, line {block.line}") for tag in block.tags]
+        tags = to_iob2(typed, kind)
+        repaired = 0 if kind == "iob1" else sum(map(_is_repaired, typed, tags))
+        yield Sentence(tuple(block.words), tuple(tags), block.line, block.document, repaired)
 
 
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
@@ -94,7 +121,10 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
 
 
 def to_iob2(tags: Sequence[str], scheme: Scheme) -> list[str]:
-    """Tags in IOB2. An I without anything before it to continue becomes a B."""
+    """Tags in IOB2. A tag that continues an entity where there is none of its type becomes a B.
+
+    Source: conlleval's rules for where a chunk begins (Tjong Kim Sang 2002), as seqeval's default mode has them.
+    """
     result: list[str] = []
     before = "O"
     for tag in tags:
@@ -103,97 +133,153 @@ def to_iob2(tags: Sequence[str], scheme: Scheme) -> list[str]:
             letter = _IOBES.get(letter, letter)
         if letter == "I" and (before == "O" or before[2:] != kind):
             letter = "B"
-        before = "O" if letter == "O" else f"{letter}-{kind}"
-        result.append(before)
+        result.append("O" if letter == "O" else f"{letter}-{kind}")
+        before = "O" if scheme == "iobes" and tag[0] in _LAST_OF_ENTITY else result[-1]
     return result
 
 
-def write(documents: Iterable[Document], target: Target) -> int:
-    """Two columns, tab-separated, IOB2; a `-DOCSTART-` line before each document where one has several sentences.
+def _is_repaired(tag: str, read_as: str) -> bool:
+    return tag[0] not in "BSU" and read_as[0] == "B"
 
-    Words are runs of letters and digits, and each other sign by itself; a document whose words are joined by single
-    spaces (as read from CoNLL) keeps its own words. One tag a word cannot hold overlapping entities: the longest stays,
-    and the first of equals. A document without a word gives an empty block.
+
+def write(documents: Iterable[Document], target: Target) -> int:
+    """Two columns, tab-separated, IOB2; from the first document of several sentences on, each begins with `-DOCSTART-`.
+
+    A line break in the text ends a sentence. Words are runs of letters and digits, and each other sign by itself, as in
+    BERT's basic tokenizer, cut also where an entity begins or ends, so that no entity grows; a document that was read
+    from CoNLL keeps its own words. One tag a word cannot hold overlapping entities: the longest stays, and the first of
+    equals. A discontinuous one is tagged from its beginning to its end, and one over a line break goes on as a new one.
+    A document without a word gives an empty block.
     """
     number = 0
+    parted = False
     with target.open() as stream:
         for number, document in enumerate(documents, 1):
-            lines = list(document.text.split("\n"))
-            if len(lines) > 1:
+            blocks = _tagged(document)
+            parted = parted or len(blocks) > 1
+            if parted:
                 stream.write(f"{_DOCSTART}\tO\n\n".encode())
-            stream.write(_tagged(document).encode("utf-8"))
+            for block in blocks:
+                stream.write("".join(f"{word}\t{tag}\n" for word, tag in block).encode("utf-8"))
+                stream.write(b"\n")
     return number
 
 
-def _tagged(document: Document) -> str:
-    words = _words(document)
-    tags = ["O"] * len(words)
+def _tagged(document: Document) -> list[list[tuple[str, str]]]:
+    """The sentences as words with tags."""
+    kept: list[Entity] = []
+    taken = bytearray(len(document.text))
     for entity in sorted(document.entities, key=lambda item: (item.start - item.end, item.start)):
-        inside = [index for index, (start, end) in enumerate(words) if start < entity.end and end > entity.start]
-        if inside and all(tags[index] == "O" for index in inside):
-            for index in inside:
-                tags[index] = f"I-{entity.type}"
-            tags[inside[0]] = f"B-{entity.type}"
-    rows: list[str] = []
-    previous = 0
+        if not any(taken[entity.start : entity.end]):
+            taken[entity.start : entity.end] = b"\x01" * (entity.end - entity.start)
+            kept.append(entity)
+    words = _words(document, kept)
+    tags = ["O"] * len(words)
+    starts, ends = [start for start, _ in words], [end for _, end in words]
+    for entity in kept:
+        kind = re.sub(r"\s", "_", entity.type) or "_"
+        letter = "B"
+        for index in range(bisect_right(ends, entity.start), bisect_left(starts, entity.end)):
+            if index and "\n" in document.text[ends[index - 1] : starts[index]]:
+                letter = "B"
+            if tags[index] == "O":  # two entities may share a word of a document with words of its own
+                tags[index] = f"{letter}-{kind}"
+                letter = "I"
+    sentences: list[list[tuple[str, str]]] = []
+    previous = -1
     for (start, end), tag in zip(words, tags, strict=True):
-        if "\n" in document.text[previous:start] and rows:
-            rows.append("")
-        rows.append(f"{document.text[start:end]}\t{tag}")
+        if previous < 0 or "\n" in document.text[previous:start]:
+            sentences.append([])
+        sentences[-1].append((document.text[start:end], tag))
         previous = end
-    return "\n".join(rows) + "\n\n"
+    return sentences or [[]]
 
 
-def _words(document: Document) -> list[tuple[int, int]]:
-    pattern = re.compile("[^ \n]+") if document.metadata.get("words") == "space" else _WORD
-    return [match.span() for match in pattern.finditer(document.text)]
+def _words(document: Document, entities: Iterable[Entity]) -> list[tuple[int, int]]:
+    if document.metadata.get("words") == "space":
+        return [match.span() for match in re.finditer(r"[^ \n\r\t]+", document.text)]
+    cuts = {place for entity in entities for place in (entity.start, entity.end)}
+    words: list[tuple[int, int]] = []
+    for match in _WORD.finditer(document.text):
+        start = match.start()
+        for place in range(start + 1, match.end()):
+            if place in cuts:
+                words.append((start, place))
+                start = place
+        words.append((start, match.end()))
+    return words
 
 
-def _raw_sentences(source: Source, quarantine: Quarantine) -> Iterator[tuple[list[str], list[str], int, int]]:
-    words: list[str] = []
-    tags: list[str] = []
-    first = document = number = 0
-    bad: InputError | None = None
+def _blocks(source: Source, quarantine: Quarantine) -> Iterator[_Block]:
+    block = _Block([], [], 0, 0)
+    width = number = document = 0
+    bad: tuple[int, str] | None = None
+    for number, raw in enumerate(_lines(source, quarantine), 1):
+        line = _decode(raw, number)
+        at_document = line is not None and _columns(line)[0] == _DOCSTART
+        if line is not None and (at_document or not line.strip()):
+            if bad is not None:
+                quarantine.add(source.name, f"line {bad[0]}", bad[1])
+            elif block.words:
+                yield block
+            document += at_document
+            block, bad = _Block([], [], 0, document), None
+            continue
+        if not block.line:
+            block = block._replace(line=number)
+        if bad is not None:
+            continue
+        if line is None:
+            bad = (number, "the line is not UTF-8; convert the file first")
+            continue
+        columns = _columns(line)
+        width = width or (len(columns) if len(columns) > 1 else 0)
+        if problem := _problem(columns, width):
+            bad = (number, problem)
+        else:
+            # White space inside a word would part it; a no-break space in its place keeps every offset.
+            block.words.append(re.sub(r"[ \r]", "\u00a0", columns[0]))
+            block.tags.append(columns[-1])
+
+
+def _lines(source: Source, quarantine: Quarantine) -> Iterator[bytes]:
+    """The lines, and a blank one after the last, also where the file breaks off."""
+    number = 0
     try:
         with source.open() as stream:
-            for number, raw in enumerate([*stream, b"\n"], 1):
-                line = _decode(raw)
-                if isinstance(line, InputError):
-                    bad = bad or InputError(f"line {number}: {line}")
-                elif line.startswith(_DOCSTART):
-                    document += 1
-                elif line.strip():
-                    first = first or number
-                    columns = _columns(line)
-                    if len(columns) < 2:
-                        bad = bad or InputError(
-                            f"line {number}: expected a word and a tag parted by a tab, found one column; is this a "
-                            f"CoNLL file? Give --from to choose another format"
-                        )
-                    elif not _TAG.fullmatch(columns[-1]):
-                        bad = bad or InputError(f"line {number}: {columns[-1]!r} is no IOB or IOBES tag")
-                    else:
-                        words.append(columns[0])
-                        tags.append(columns[-1])
-                else:
-                    if bad is not None:
-                        quarantine.add(source.name, "", bad)
-                    elif words:
-                        yield words, tags, first, document
-                    words, tags, first, bad = [], [], 0, None
+            for number, line in enumerate(stream, 1):
+                yield line
     except DECOMPRESSION_ERRORS as error:
         quarantine.add(source.name, f"after line {number}", f"the file is cut short or damaged ({error})")
+    yield b"\n"
 
 
-def _decode(raw: bytes) -> str | InputError:
+def _problem(columns: Sequence[str], width: int) -> str:
+    if len(columns) < 2:
+        return (
+            "expected a word and a tag parted by a tab, found one column; is this a CoNLL file? Give --from to choose "
+            "another format"
+        )
+    if len(columns) != width:
+        return f"expected {width} columns as in the lines before, found {len(columns)}"
+    if not columns[0].strip(" \r"):
+        return "there is a tag but no word"
+    if not _TAG.fullmatch(columns[-1]):
+        return f"{columns[-1]!r} is no IOB or IOBES tag"
+    return ""
+
+
+def _decode(raw: bytes, number: int) -> str | None:
     try:
-        return replace_lone_surrogates(raw.decode("utf-8-sig").rstrip("\r\n"))
-    except UnicodeDecodeError as error:
-        return InputError(f"not UTF-8 at byte {error.start} of the line")
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        return None
 
 
 def _columns(line: str) -> list[str]:
-    return line.split("\t") if "\t" in line else line.split(" ")
+    if "\t" in line:
+        return line.rstrip("\r").split("\t")
+    return re.split(" +", line.strip(" \r"))
 
 
 def _with_type(tag: str, entity_type: str | None, where: str) -> str:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 
 _MESH = re.compile(r"[CD]\d{6,9}")
+_DBSNP = re.compile(r"rs\d+")
+_CELL_LINE = re.compile(r"CVCL_([A-Z0-9]{4})")
 _PREFIXES = {"MESH": "mesh", "OMIM": "omim", "NCBIGENE": "ncbigene", "NCBITAXON": "ncbitaxon", "CVCL": "cellosaurus"}
 _BY_TYPE = {
     "gene": "ncbigene",
@@ -13,33 +15,49 @@ _BY_TYPE = {
     "species": "ncbitaxon",
     "organismtaxon": "ncbitaxon",
 }
+# Their identifiers hold the separators, as in tmVar's `c|SUB|A|1762|T`.
+_WHOLE = frozenset({"sequencevariant", "mutation", "dnamutation", "proteinmutation", "snp"})
 _NONE = frozenset({"-1", "-", "", "None"})
 
 
 def to_curies(raw: str, entity_type: str) -> tuple[str, ...]:
     """CURIEs of a raw identifier field, whose parts are set apart by `|`, `;` or `,`; what is not known stays as it is.
 
-    `-1` and `-`, which corpora write for "none", give nothing.
+    That of a sequence variant is one identifier, whatever signs it holds. `-1` and `-`, which corpora write for "none",
+    give nothing.
     """
-    return tuple(_curie(part, entity_type) for part in re.split("[|;,]", raw) if part not in _NONE)
+    parts = [raw] if _plain(entity_type) in _WHOLE else re.split("[|;,]", raw)
+    return tuple(_curie(part, entity_type) for part in map(str.strip, parts) if part not in _NONE)
 
 
 def from_curies(identifiers: Sequence[str]) -> str:
     """The raw field that corpora would hold for these identifiers: MeSH and NCBI numbers without their prefix."""
-    parts = []
-    for identifier in identifiers:
-        prefix, colon, local = identifier.partition(":")
-        bare = colon and (prefix in ("ncbigene", "ncbitaxon") or (prefix == "mesh" and _MESH.fullmatch(local)))
-        parts.append(local if bare else f"{prefix.upper()}:{local}" if prefix == "omim" else identifier)
-    return ",".join(parts)
+    return ",".join(map(_raw, identifiers))
+
+
+def _raw(identifier: str) -> str:
+    prefix, colon, local = identifier.partition(":")
+    if colon and (prefix in ("ncbigene", "ncbitaxon", "dbsnp") or (prefix == "mesh" and _MESH.fullmatch(local))):
+        return local
+    if colon and prefix == "cellosaurus":
+        return f"CVCL_{local}"
+    return f"{prefix.upper()}:{local}" if prefix == "omim" else identifier
 
 
 def _curie(part: str, entity_type: str) -> str:
     if _MESH.fullmatch(part):
         return f"mesh:{part}"
+    if _DBSNP.fullmatch(part):
+        return f"dbsnp:{part}"
+    if match := _CELL_LINE.fullmatch(part):
+        return f"cellosaurus:{match[1]}"
     prefix, colon, local = part.partition(":")
     if colon and prefix.upper() in _PREFIXES:
         return f"{_PREFIXES[prefix.upper()]}:{local}"
-    if part.isdigit() and (vocabulary := _BY_TYPE.get(entity_type.replace("_", "").casefold())):
+    if part.isdigit() and (vocabulary := _BY_TYPE.get(_plain(entity_type))):
         return f"{vocabulary}:{part}"
     return part
+
+
+def _plain(entity_type: str) -> str:
+    return entity_type.replace("_", "").casefold()

@@ -7,7 +7,7 @@
 
 Offsets count from the start of the title, over the title, one separator, and the abstract. Relations stand between
 concepts, not mentions, so theirs have no arguments: the identifiers are in their metadata as `entity1` and `entity2`, as
-in BioRED's BioC files.
+in BioRED's BioC files. A concept that no mention has, as happens, is kept so too.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from textome.formats.offsets import in_code_points
 from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
 
 _TEXT_LINE = re.compile(r"([^|\t]*)\|([ta])\|(.*)", re.DOTALL)
+_NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 def sniff(head: str, name: str) -> bool:
@@ -53,14 +54,15 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
 def write(documents: Iterable[Document], target: Target) -> int:
     """The first passage as title, the rest as abstract, at the offsets of the document.
 
-    A line break in the text becomes a space, one for one. A discontinuous mention is written as the stretch from its
+    A line break in the text becomes a space, one for one, and so does a sign in the id that would end it; a document
+    without id gets its number. A discontinuous mention is written as the stretch from its
     beginning to its end, since the format has one start and one end. Relations between mentions are written by the first
     identifiers of their arguments, and left out where an argument has none.
     """
     number = 0
     with target.open() as stream:
         for number, document in enumerate(documents, 1):
-            stream.write(_block(document).encode("utf-8"))
+            stream.write(_block(document, _name(document, number)).encode("utf-8"))
     return number
 
 
@@ -80,6 +82,9 @@ def _document(block: Sequence[tuple[int, str]]) -> Document:
         if re.search("[\udc80-\udcff]", line):
             raise InputError(f"line {number} is not UTF-8; convert the file first")
         if match := _TEXT_LINE.fullmatch(line):
+            if match[2] in texts:
+                what = "title" if match[2] == "t" else "abstract"
+                raise InputError(f"line {number}: this document has a second {what}; part documents by a blank line")
             name = match[1]
             texts[match[2]] = replace_lone_surrogates(match[3])
         else:
@@ -91,9 +96,17 @@ def _document(block: Sequence[tuple[int, str]]) -> Document:
     if abstract:
         passages.append(Passage(abstract, len(title) + 1, "abstract"))
     draft = Document(name, tuple(passages))
-    mentions = [(number, row) for number, row in rows if len(row) >= 4 and row[1].isdigit() and row[2].isdigit()]
-    relations = [row for row in rows if row not in mentions]
+    mentions: list[tuple[int, list[str]]] = []
+    relations: list[tuple[int, list[str]]] = []
+    for number, row in rows:
+        if row[0] != name:
+            raise InputError(f"line {number}: this line is of document {row[0][:60]!r}, but stands under {name!r}")
+        (mentions if _is_mention(row) else relations).append((number, row))
     return draft.with_annotations(_entities(f"{title}\n{abstract}", mentions), [_relation(*row) for row in relations])
+
+
+def _is_mention(row: Sequence[str]) -> bool:
+    return len(row) >= 4 and all(_NUMBER.fullmatch(column) for column in row[1:3])
 
 
 def _entities(text: str, rows: Sequence[tuple[int, list[str]]]) -> list[Entity]:
@@ -126,15 +139,15 @@ def _relation(number: int, row: list[str]) -> Relation:
     return Relation(row[1], (), metadata=metadata)
 
 
-def _block(document: Document) -> str:
+def _block(document: Document, name: str) -> str:
     text = re.sub(r"[\r\n]", " ", document.text)
     first = document.passages[0].end if document.passages else 0
     adjacent = len(document.passages) > 1 and document.passages[1].offset == first
     end = len(text) if adjacent else first
-    lines = [f"{document.id}|t|{text[:end]}", f"{document.id}|a|{text[end + 1 :]}"]
+    lines = [f"{name}|t|{text[:end]}", f"{name}|a|{text[end + 1 :]}"]
     for entity in document.entities:
         raw = entity.metadata.get("identifier", from_curies(entity.identifiers))
-        columns = [document.id, str(entity.start), str(entity.end), text[entity.start : entity.end], entity.type]
+        columns = [name, str(entity.start), str(entity.end), text[entity.start : entity.end], entity.type]
         columns += [raw] if entity.metadata.get("columns") != "5" else []
         extra = [key for key in entity.metadata if re.fullmatch(r"column\d+", key)]
         columns += [entity.metadata[key] for key in sorted(extra, key=lambda key: int(key[6:]))]
@@ -146,8 +159,13 @@ def _block(document: Document) -> str:
         ends = named or [concepts.get(target, "") for _, target in relation.arguments]
         if len(ends) >= 2 and all(ends):
             extra = [metadata[key] for key in metadata if re.fullmatch(r"column\d+", key)]
-            lines.append("\t".join(_one_field(item) for item in (document.id, relation.type, *ends, *extra)))
+            lines.append("\t".join(_one_field(item) for item in (name, relation.type, *ends, *extra)))
     return "\n".join(lines) + "\n\n"
+
+
+def _name(document: Document, number: int) -> str:
+    """The id without a sign that would end it, nor a byte order mark, which would not be read at the start of a file."""
+    return re.sub(r"[|\t\r\n]", " ", document.id).lstrip("\ufeff") or str(number)
 
 
 def _one_field(text: str) -> str:
