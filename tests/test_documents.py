@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies import documents
-from textome.documents import Document, Entity, Passage, Relation, Span, replace_lone_surrogates
+from textome.documents import MAX_GAP, Document, Entity, Passage, Relation, Span, replace_lone_surrogates
 from textome.errors import InputError
 
 
@@ -50,6 +50,17 @@ def test_text_with_half_a_pair_is_refused() -> None:
     assert replace_lone_surrogates("a\ud800") == "a\ufffd"
 
 
+def test_an_id_with_half_a_pair_is_replaced_too() -> None:
+    """As the name of a file whose bytes are not UTF-8 has it."""
+    assert Document.from_text("a", "Sj\udcf6gren").id == "Sj\ufffdgren"
+
+
+def test_a_gap_that_would_fill_the_memory_is_refused() -> None:
+    assert len(Document("1", (Passage("a", MAX_GAP),)).text) == MAX_GAP + 1
+    with pytest.raises(InputError, match="passage 2: offset 10000002 leaves a gap"):
+        Document("1", (Passage("a"), Passage("b", MAX_GAP + 2)))
+
+
 def test_passages_may_not_overlap() -> None:
     with pytest.raises(InputError, match="passage 2: offset 3"):
         Document("1", (Passage("abcd"), Passage("e", 3)))
@@ -57,7 +68,13 @@ def test_passages_may_not_overlap() -> None:
 
 @pytest.mark.parametrize(
     ("spans", "message"),
-    [((), "no span"), (((2, 2),), "empty"), (((0, 99),), "outside"), (((3, 4), (0, 1)), "out of order")],
+    [
+        ((), "no span"),
+        (((2, 2),), "empty"),
+        (((0, 99),), "outside"),
+        (((3, 4), (0, 1)), "out of order"),
+        (((0, 3), (2, 4)), "out of order"),
+    ],
 )
 def test_spans_that_are_not_in_the_text_are_refused(spans: tuple[tuple[int, int], ...], message: str) -> None:
     entity = Entity(tuple(Span(*span) for span in spans), "Disease", "x", "T1")
