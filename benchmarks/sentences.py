@@ -65,7 +65,7 @@ def splitters() -> dict[str, Splitter]:
     segmenter = pysbd.Segmenter(language="en", clean=False)
 
     def split(text: str) -> Spans:
-        # Its own offsets (char_span) go wrong where a sentence occurs twice, so the pieces are laid end to end.
+        # It gives texts, which are found again one after another.
         position = 0
         for piece in segmenter.segment(text):
             start = text.index(piece.strip(), position)
