@@ -13,7 +13,7 @@ from textome.documents import Document
 from textome.errors import InputError
 from textome.formats.bioc import document_from, document_to
 from textome.formats.sources import Quarantine, Source, Target
-from textome.formats.xml_reading import inner_text, records, writable, xml_text
+from textome.formats.xml_reading import inner_text, records, xml_text
 
 _LISTS = {tag: f"{tag}s" for tag in ("passage", "sentence", "annotation", "relation", "location", "node")}
 _TEXTS = ("id", "offset", "text")
@@ -46,7 +46,7 @@ def write(documents: Iterable[Document], target: Target) -> int:
                 file.write(item)
             for number, document in enumerate(documents, 1):
                 file.write("\n")
-                file.write(_element("document", document_to(writable(document))))
+                file.write(_element("document", document_to(document)))
             file.write("\n")
     return number
 
