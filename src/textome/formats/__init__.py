@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -65,10 +66,15 @@ def read_documents(
 
     The format is guessed from the content where it is not given. Bad records go to `quarantine`; without one, the
     first bad record raises InputError. Memory does not grow with the file for the line- and record-wise formats.
+
+    options     what a format's `read` takes besides: `entity_type` of CoNLL, the type of bare tags `B` and `I`
     """
     source = place if isinstance(place, Source) else Source.of(place)
     name = format or guess_format(source)
     reader = _module(name, "readable").read
+    for option in options:
+        if option not in signature(reader).parameters:
+            raise InputError(f"{source.name}: the format {name} has no option {option!r}; leave it out")
     problems = StrictQuarantine() if quarantine is None else quarantine
     documents: Iterator[Document] = reader(source, problems, **options)
     return documents
@@ -102,6 +108,8 @@ def _decode_head(head: bytes, name: str) -> str:
     for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if head.startswith(mark):
             return head.decode(encoding, errors="ignore")
+    if head.startswith(b"PK\x03\x04") or head[257:262] == b"ustar":
+        raise InputError(f"{name}: this is an archive; name a file or folder inside it, as {name}!FOLDER")
     if b"\x00" in head:
         raise InputError(f"{name}: this is a binary file, not text; give a text, XML or JSON file")
     return head.decode("utf-8", errors="replace")

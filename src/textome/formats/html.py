@@ -1,44 +1,74 @@
 """A page to look at and to send: one self-contained HTML file, no request to anywhere, no script.
 
 Entities are marked in the colour of their type (after Okabe and Ito 2008, told apart by colour-blind readers) with the
-type's name beside them, so that colour is never the only sign; overlapping ones are nested or named at their end.
+type's name beside them, so that colour is never the only sign. Nested marks keep a line each under the text. A mention in
+several pieces, or cut by the end of another, has an open, dashed edge where it goes on, and its name at the last piece.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import NamedTuple
 
-from textome.documents import Document, Entity
+from textome.documents import Document, Entity, Passage, Relation
 from textome.formats.sources import Target
 
 _COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b8a800", "#8c8c8c")
-_ORDER = ("Disease", "Chemical", "Gene", "Species", "CellType", "CellLine", "DNA", "RNA")
+# The usual types keep their colour from page to page; others get what is left.
+_ORDER = ("disease", "chemical", "gene", "species", "celltype", "cellline", "dna", "rna")
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --page: #fff; --soft: #59636e; --line: #d1d9e0; --tint: 24%; }
+:root { color-scheme: light dark; --ink: #1b1f24; --page: #fff; --soft: #59636e; --line: #d1d9e0; --tint: 22%; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e6edf3; --page: #0d1117; --soft: #9198a1; --line: #3d444d; --tint: 38%; } }
+  :root { --ink: #e6edf3; --page: #0d1117; --soft: #9198a1; --line: #3d444d; --tint: 36%; } }
 body { margin: 0 auto; max-width: 46rem; padding: 1.5rem 1rem 4rem; background: var(--page); color: var(--ink);
-  font: 1.0625rem/1.75 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.35rem; margin: 0 0 .25rem; }
+  font: 1.0625rem/2 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.35rem; line-height: 1.4; margin: 0 0 .25rem; }
 article { border-top: 1px solid var(--line); padding: 1.25rem 0; }
 h2 { font-size: .875rem; font-weight: 600; color: var(--soft); margin: 0; }
 h3 { font-size: .75rem; letter-spacing: .05em; text-transform: uppercase; color: var(--soft); margin: 1rem 0 0; }
 p { margin: .15rem 0; white-space: pre-wrap; }
-p.title { font-size: 1.2rem; font-weight: 600; line-height: 1.5; }
-mark { color: inherit; padding: .1em .2em; border-radius: .25em; border-bottom: 2px solid var(--c);
-  background: color-mix(in srgb, var(--c) var(--tint), transparent); }
-mark > small, .legend small { font-size: .65rem; font-weight: 600; color: var(--soft); margin-left: .3em;
-  vertical-align: .12em; white-space: nowrap; }
-mark mark { padding-block: 0; }
-.legend { display: flex; flex-wrap: wrap; gap: .4rem .6rem; list-style: none; margin: .75rem 0 1.25rem; padding: 0;
+p.title { font-size: 1.2rem; font-weight: 600; line-height: 1.9; }
+mark { color: inherit; padding: .08em .2em; border-radius: .25em; border: 0 dashed var(--c);
+  border-bottom: 2px solid var(--c); background: color-mix(in srgb, var(--c) var(--tint), var(--page));
+  print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+mark:has(mark) { padding-bottom: .3em; }
+mark:has(mark mark) { padding-bottom: .52em; }
+mark.on { border-right-width: 2px; border-start-end-radius: 0; border-end-end-radius: 0; }
+mark.from { border-left-width: 2px; border-start-start-radius: 0; border-end-start-radius: 0; }
+small { font-size: .65rem; font-weight: 600; margin-left: .35em; vertical-align: .12em; white-space: nowrap;
+  color: color-mix(in srgb, var(--ink) 72%, var(--c, var(--ink))); user-select: none; -webkit-user-select: none; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.legend { display: flex; flex-wrap: wrap; gap: .1rem .7rem; list-style: none; margin: .5rem 0 1rem; padding: 0;
   font-size: .9rem; }
-table { border-collapse: collapse; font-size: .85rem; width: 100%; margin-top: .5rem; }
-td, th { text-align: left; padding: .15rem .5rem .15rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-details { margin-top: .75rem; color: var(--soft); } summary { cursor: pointer; font-size: .85rem; }
+details { margin-top: .75rem; color: var(--soft); line-height: 1.5; font-size: .85rem; }
+details div { overflow-x: auto; overflow-wrap: normal; }
+summary { cursor: pointer; }
+table { border-collapse: collapse; width: 100%; margin-top: .5rem; }
+td, th { text-align: left; padding: .2rem .75rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td + td + td:not(:last-child) { white-space: nowrap; }
+td:first-child { min-width: 7rem; overflow-wrap: anywhere; color: var(--ink); }
 """
+
+
+class _Piece(NamedTuple):
+    """A stretch of an entity's text, and whether the entity begins or ends with it."""
+
+    start: int
+    end: int
+    entity: Entity
+    begins: bool
+    ends: bool
+
+
+class _Open(NamedTuple):
+    """A mark that is open: its piece, where its tag stands in the output, and whether it goes on from one before."""
+
+    piece: _Piece
+    place: int
+    goes_on: bool
 
 
 def sniff(head: str, name: str) -> bool:
@@ -46,23 +76,32 @@ def sniff(head: str, name: str) -> bool:
 
 
 def write(documents: Iterable[Document], target: Target) -> int:
-    """All documents on one page, with a legend of the types and a table of the entities under each text."""
+    """All documents on one page, with a legend of the types and tables of entities and relations under each text.
+
+    The page is held in memory until the last document, since the legend stands above them.
+    """
     bodies: list[str] = []
     counts: Counter[str] = Counter()
+    numbers: dict[str, int] = {}
     for document in documents:
-        bodies.append(_article(document))
+        for entity in document.entities:
+            numbers.setdefault(entity.type, len(numbers))
         counts.update(entity.type for entity in document.entities)
+        bodies.append(_article(document, numbers))
+    colours = _colours(name for name, _ in counts.most_common())
+    variables = " ".join(f"--t{number}: {colours[name]};" for name, number in numbers.items())
     legend = "".join(
-        f'<li><mark style="--c:{_colour(name)}">{escape(name)}</mark> <small>{number}</small></li>'
+        f'<li><mark style="--c:var(--t{numbers[name]})">{escape(name)}</mark> <small>{number:,}</small></li>'
         for name, number in counts.most_common()
     )
-    texts = f"{len(bodies)} text{'s' * (len(bodies) != 1)}"
+    texts = f"{len(bodies):,} text{'s' * (len(bodies) != 1)}"
+    entities = f"{counts.total():,} {'entity' if counts.total() == 1 else 'entities'}"
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>Entities in {texts}</title><style>{_STYLE}</style></head>\n<body><main>"
-        f"<h1>{counts.total():,} entities in {texts}</h1>"
+        f"<title>{entities} in {texts}</title><style>{_STYLE}:root {{ {variables} }}</style></head>\n<body><main>"
+        f"<h1>{entities} in {texts}</h1>"
         f'<ul class="legend" aria-label="Entity types and how many there are">{legend}</ul>\n'
         + "\n".join(bodies)
         + "\n</main></body></html>\n"
@@ -72,77 +111,129 @@ def write(documents: Iterable[Document], target: Target) -> int:
     return len(bodies)
 
 
-def _article(document: Document) -> str:
+def _colours(types: Iterable[str]) -> dict[str, str]:
+    """A colour for each type, most frequent first: its own, or else one that no other type has while there are any."""
+    colours: dict[str, str] = {}
+    others: list[str] = []
+    for name in types:
+        plain = name.replace("_", "").replace(" ", "").casefold()
+        if plain in _ORDER:
+            colours[name] = _COLOURS[_ORDER.index(plain)]
+        else:
+            others.append(name)
+    free = [colour for colour in _COLOURS if colour not in colours.values()] or list(_COLOURS)
+    return colours | {name: free[index % len(free)] for index, name in enumerate(others)}
+
+
+def _article(document: Document, numbers: Mapping[str, int]) -> str:
     parts = [f"<article><h2>{escape(document.id or 'Text')}</h2>"]
-    for number, passage in enumerate(document.passages):
+    for passage, pieces in zip(document.passages, _pieces(document), strict=True):
         title = passage.section == "title"
         if passage.section and not title:
             parts.append(f"<h3>{escape(passage.section)}</h3>")
-        last = number == len(document.passages) - 1
-        end = None if last else document.passages[number + 1].offset
-        inside = [
-            entity
-            for entity in document.entities
-            if passage.offset <= entity.start and (end is None or entity.start < end)
-        ]
         kind = ' class="title"' if title else ""
-        parts.append(f"<p{kind}>{_marked(document.text, passage.offset, passage.end, inside)}</p>")
+        parts.append(f'<p{kind} dir="auto">{_marked(document.text, passage, pieces, numbers)}</p>')
     if document.entities:
-        rows = "".join(
-            f"<tr><td>{escape(entity.text)}</td><td>{escape(entity.type)}</td><td>{entity.start}–{entity.end}</td>"
-            f"<td>{_confidence(entity)}</td><td>{escape(', '.join(entity.identifiers))}</td></tr>"
+        rows = [
+            (entity.text, entity.type, _place(entity), _confidence(entity), ", ".join(entity.identifiers))
             for entity in document.entities
-        )
-        parts.append(
-            f"<details><summary>{len(document.entities)} entities as a table</summary><table><thead><tr>"
-            "<th scope=col>Text</th><th scope=col>Type</th><th scope=col>Place</th><th scope=col>Confidence</th>"
-            f"<th scope=col>Identifiers</th></tr></thead><tbody>{rows}</tbody></table></details>"
-        )
+        ]
+        what = "1 entity" if len(rows) == 1 else f"{len(rows):,} entities"
+        parts.append(_table(f"{what} as a table", ("Text", "Type", "Place", "Confidence", "Identifiers"), rows))
+    if document.relations:
+        texts = {entity.id: entity.text for entity in document.entities if entity.id}
+        relations = [
+            (relation.type, _arguments(relation, texts), _confidence(relation)) for relation in document.relations
+        ]
+        what = "1 relation" if len(relations) == 1 else f"{len(relations):,} relations"
+        parts.append(_table(what, ("Type", "Between", "Confidence"), relations))
     return "".join([*parts, "</article>"])
 
 
-def _marked(text: str, start: int, end: int, entities: list[Entity]) -> str:
-    """The text from `start` to `end` with nested marks. An entity that crosses another's end, or lies in several
-    pieces, is cut into marks that each fit, the name standing at the last."""
-    pieces = [(span.start, span.end, entity, span == entity.spans[-1]) for entity in entities for span in entity.spans]
-    pieces.sort(key=lambda piece: (piece[0], -piece[1], piece[2].type))
+def _pieces(document: Document) -> list[list[_Piece]]:
+    """For each passage, the stretches of entities in it; what lies between passages is not shown."""
+    passages: list[list[_Piece]] = [[] for _ in document.passages]
+    for entity in document.entities:
+        places = [
+            (number, max(start, passage.offset), min(end, passage.end))
+            for start, end in entity.spans
+            for number, passage in enumerate(document.passages)
+            if start < passage.end and end > passage.offset
+        ]
+        for place in places:
+            number, start, end = place
+            passages[number].append(_Piece(start, end, entity, place == places[0], place == places[-1]))
+    return passages
+
+
+def _marked(text: str, passage: Passage, pieces: Sequence[_Piece], numbers: Mapping[str, int]) -> str:
+    """The passage's text with nested marks. Where a mark ends inside another that began later, the inner one
+    is closed with it and opened again behind it."""
+    starting: dict[int, list[_Piece]] = {}
+    for piece in pieces:
+        starting.setdefault(piece.start, []).append(piece)
     result: list[str] = []
-    open_marks: list[tuple[int, Entity, bool]] = []
-    position = start
-
-    def advance(to: int) -> None:
-        nonlocal position
-        while open_marks and open_marks[-1][0] <= to:
-            stop, entity, named = open_marks.pop()
-            result.append(escape(text[position:stop]))
-            position = stop
-            result.append((f"<small>{escape(entity.type)}</small>" if named else "") + "</mark>")
-        result.append(escape(text[position:to]))
-        position = to
-
-    waiting = pieces[::-1]
-    while waiting:
-        first, last, entity, named = waiting.pop()
-        advance(first)
-        if open_marks and open_marks[-1][0] < last:
-            inner = open_marks[-1][0]
-            rest = (inner, last, entity, named)
-            index = len(waiting)
-            while index and waiting[index - 1][0] < inner:
-                index -= 1
-            waiting.insert(index, rest)
-            last, named = inner, False
-        tip = f"{entity.type}{', confidence ' + _confidence(entity) if entity.confidence is not None else ''}"
-        result.append(f'<mark style="--c:{_colour(entity.type)}" title="{escape(tip)}">')
-        open_marks.append((last, entity, named))
-    advance(end)
+    stack: list[_Open] = []
+    position = passage.offset
+    for edge in sorted({place for piece in pieces for place in (piece.start, piece.end)}):
+        result.append(escape(text[position:edge]))
+        position = edge
+        lowest = next((index for index, mark in enumerate(stack) if mark.piece.end == edge), len(stack))
+        closed, stack = stack[lowest:], stack[:lowest]
+        for mark in reversed(closed):
+            _close(result, mark, mark.piece.end == edge, numbers)
+        again = [(mark.piece, True) for mark in closed if mark.piece.end > edge]
+        new = [(piece, False) for piece in starting.get(edge, ())]
+        for piece, goes_on in sorted(again + new, key=lambda item: (-item[0].end, item[0].entity.type)):
+            stack.append(_Open(piece, len(result), goes_on))
+            result.append("")  # the tag, once it is known how the mark ends
+    result.append(escape(text[position : passage.end]))
     return "".join(result)
 
 
-def _confidence(entity: Entity) -> str:
-    return "" if entity.confidence is None else f"{entity.confidence:.2f}"
+def _close(result: list[str], mark: _Open, finished: bool, numbers: Mapping[str, int]) -> None:
+    piece = mark.piece
+    entity = piece.entity
+    last = finished and piece.ends
+    edges = " ".join(
+        ["from"] * (mark.goes_on or not piece.begins) + ["on"] * (not last)  # an open edge on either side
+    )
+    kind = f' class="{edges}"' if edges else ""
+    confidence = f", confidence {_confidence(entity)}" if entity.confidence is not None else ""
+    tip = f"{entity.type}{confidence}" + (f": {entity.text}" if edges else "")
+    style = f"--c:var(--t{numbers[entity.type]})"
+    result[mark.place] = f'<mark{kind} style="{style}" title="{escape(tip)}">'
+    if last:
+        # Read aloud, copied or without style, the name stands in brackets; seen, the confidence is in the tip.
+        unseen = '<span class="unseen">{}</span>'
+        result.append(
+            f"<small>{unseen.format(' [')}{escape(entity.type)}{unseen.format(escape(confidence) + ']')}</small>"
+        )
+    result.append("</mark>")
 
 
-def _colour(entity_type: str) -> str:
-    index = _ORDER.index(entity_type) if entity_type in _ORDER else sum(map(ord, entity_type))
-    return _COLOURS[index % len(_COLOURS)]
+def _table(summary: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f"<details><summary>{escape(summary)}</summary><div><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div></details>"
+    )
+
+
+def _arguments(relation: Relation, texts: Mapping[str, str]) -> str:
+    """The arguments by their texts; those of a relation between concepts are identifiers in its metadata."""
+    named = [
+        f"{role}: {texts.get(target, target)}" if role else texts.get(target, target)
+        for role, target in relation.arguments
+    ]
+    concepts = [relation.metadata[key] for key in ("entity1", "entity2") if key in relation.metadata]
+    return ", ".join(named or concepts)
+
+
+def _place(entity: Entity) -> str:
+    return ", ".join(f"{start}–{end}" for start, end in entity.spans)
+
+
+def _confidence(item: Entity | Relation) -> str:
+    return "" if item.confidence is None else f"{item.confidence:.2f}"

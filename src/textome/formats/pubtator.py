@@ -26,8 +26,8 @@ _NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 def sniff(head: str, name: str) -> bool:
-    lines = [line for line in head.splitlines() if line.strip()]
-    return bool(lines) and bool(re.match(r"[^|\t]{1,60}\|[ta]\|", lines[0]))
+    first = next((line for line in head.split("\n") if line.strip()), "")
+    return re.match(r"[^|\t]{1,200}\|[ta]\|", first) is not None
 
 
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
