@@ -159,7 +159,7 @@ def decode(scores: Floats) -> list[Found]:
             last += 1
         total = float(scores[first, head, BEGIN]) + float(scores[first + 1 : last + 1, head, INSIDE].sum())
         goes_on = float(np.exp(scores[last + 1, head, INSIDE])) if last + 1 < len(best) else 0.0
-        found.append(Found(first, last, head, float(np.exp(total)) * max(0.0, 1.0 - goes_on)))
+        found.append(Found(first, last, head, min(1.0, float(np.exp(total))) * max(0.0, 1.0 - goes_on)))
     return found
 
 

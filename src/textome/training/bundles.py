@@ -99,7 +99,8 @@ def write_bundle(
             "overlap": recipe.model.overlap,
             "confidence": {"temperature": {}},
             "provenance": {
-                "recipe": recipe.model_dump(mode="json"),
+                # Where the data lay on this machine is nobody else's business.
+                "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
                 "data": {corpus.name: corpus.hashes for corpus in corpora},
                 "left_out_as_leaks": {corpus.name: corpus.leaks for corpus in corpora},
                 "validation": scores["scores"],

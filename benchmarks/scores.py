@@ -1,0 +1,66 @@
+"""Test scores of a model on the public corpora, as the table in its model card.
+
+    python benchmarks/scores.py [--model BUNDLE] [--precision int8|fp32] [--data FOLDER]
+
+Every row is what `textome evaluate --data FILE` prints: entity-level F1, start, end and type all right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+from textome.evaluation.bootstrap import bootstrap_intervals
+from textome.evaluation.entities import score_entities
+from textome.evaluation.entity_task import compare, map_types
+from textome.formats import read_documents
+from textome.runtime.annotator import Annotator
+from textome.runtime.bundle import Bundle, resolve_model
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPORA = {
+    "NCBI-disease": "ner/NCBI-disease/test.tsv",
+    "BC5CDR": "ner/BC5CDR/test.tsv",
+    "BC2GM": "ner/BC2GM/test.tsv",
+    "linnaeus": "ner/linnaeus/test.tsv",
+    "JNLPBA": "ner/JNLPBA-standoff/jnlpba-standoff.tar.xz!standoff/test",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model")
+    parser.add_argument("--precision", choices=["int8", "fp32"])
+    parser.add_argument("--data", type=Path, default=os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data"))
+    options = parser.parse_args()
+    bundle = Bundle.load(resolve_model(options.model))
+    print(f"{bundle.name}, {bundle.onnx_path(options.precision).name}\n")
+    print(
+        "| corpus (test) | type | precision | recall | F1 | 95 % interval | entities |\n|---|---|---|---|---|---|---|"
+    )
+    started = time.monotonic()
+    for name, place in CORPORA.items():
+        documents = list(read_documents(f"{options.data}/{place}"))
+        mapping = map_types((entity.type for item in documents for entity in item.entities), bundle.types, {})
+        conll = place.endswith(".tsv")
+        annotator = Annotator.load(
+            options.model, precision=options.precision, types=sorted(set(mapping.values())), sentences=not conll
+        )
+        found = compare(annotator, documents, mapping, words=conll)
+        scores = score_entities(found.gold, found.predicted)
+        intervals = bootstrap_intervals(found.gold, found.predicted)
+        rows = list(scores.types.items()) + [("all", scores.micro)] * (len(scores.types) > 1)
+        for kind, item in rows:
+            low, high = intervals["micro" if kind == "all" else kind]
+            print(
+                f"| {name} | {kind} | {100 * item.precision:.2f} | {100 * item.recall:.2f} | {100 * item.f1:.2f} "
+                f"| {100 * low:.2f}-{100 * high:.2f} | {item.support:,} |",
+                flush=True,
+            )
+    print(f"\n{time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
