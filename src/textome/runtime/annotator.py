@@ -11,7 +11,7 @@ from typing import Any, Self, overload
 import numpy as np
 
 from textome.documents import Document, Entity, Span
-from textome.errors import InputError
+from textome.errors import InputError, ModelError
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.session import Session
 from textome.tasks.ner import Floats, Window, decode, log_probabilities, windows, with_special_tokens
@@ -51,6 +51,11 @@ class Annotator:
         token_budget: int = 1024,
         sentences: bool = True,
     ) -> None:
+        if session.num_heads != len(bundle.types):
+            raise ModelError(
+                f"{bundle.directory}: textome.json names {len(bundle.types)} types, but the exported graph has "
+                f"{session.num_heads} heads; export the model again with `textome export`"
+            )
         self.bundle = bundle
         self.types = tuple(types or bundle.default_types)
         if unknown := [name for name in self.types if name not in bundle.types]:

@@ -3,9 +3,14 @@
 Inputs   input_ids (B, S) int64, attention_mask (B, S) int32 (1 for tokens, 0 for padding)
 Output   logits (B, S, num_labels) float32
 
-Fused operators of ONNX Runtime (domain `com.microsoft`) stand for attention, residual + norm, and bias + GELU. In int8,
-weights are symmetric with a scale for each output channel, and activations are quantised on the fly to unsigned 8 bits:
-unsigned times signed is the product that processors have instructions for. Embeddings are int8 with a scale for each row.
+Inside, hidden states run time first, (S, B, hidden_size): seen as (S, B, heads, size) they enter the products of
+attention as they lie, without a transposition. Residual + norm, and GELU, are the plain operators behind a linear layer
+that adds its own bias: measured with ONNX Runtime 1.32 on one x86 core, the fused SkipLayerNormalization takes five times
+as long as addition and norm, BiasGelu half as long again as Gelu, and MultiHeadAttention gains nothing.
+
+In int8, weights are symmetric with a scale for each output channel, and activations are quantised on the fly to unsigned
+8 bits, once for all layers that read them: unsigned times signed is the product that processors have instructions for.
+Embeddings are int8 with a scale for each row.
 """
 
 from __future__ import annotations
@@ -24,7 +29,9 @@ from textome.errors import ModelError
 Precision = Literal["fp32", "int8"]
 Array = NDArray[Any]
 OPSET, CONTRIB = 17, "com.microsoft"
-_GELU = {"gelu": "BiasGelu", "gelu_new": "FastGelu", "gelu_pytorch_tanh": "FastGelu"}
+_GELU = {"gelu": "Gelu", "gelu_new": "FastGelu", "gelu_pytorch_tanh": "FastGelu"}
+# Taken from the scores of padding before the softmax, so that nothing of it is left in float32.
+_PADDING_SCORE = 1e4
 
 
 @dataclass
@@ -35,31 +42,41 @@ class _Builder:
     weight_bits: int
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     weights: list[onnx.TensorProto] = field(default_factory=list)
+    quantised: dict[str, tuple[str, str, str]] = field(default_factory=dict)
 
     def constant(self, name: str, value: Array) -> str:
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.weights.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
     def node(self, kind: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, domain=domain, **attributes))
         return output
 
-    def linear(self, source: str, name: str, weight: Array, bias: Array | None) -> str:
+    def linear(self, source: str, name: str, weight: Array, bias: Array) -> str:
         """`source @ weight.T + bias` for a weight (out, in)."""
         if self.precision == "fp32":
             product = self.node("MatMul", [source, self.constant(f"{name}.weight", weight.T)], f"{name}.product")
-            if bias is None:
-                return product
             return self.node("Add", [product, self.constant(f"{name}.bias", bias)], f"{name}.output")
+        rows, row_scale, row_zero = self.quantise(source)
         values, scales = quantise_rows(weight, self.weight_bits)
         inputs = [
-            source,
+            rows,
             self.constant(f"{name}.weight", values.T),
+            row_scale,
             self.constant(f"{name}.scale", scales),
+            row_zero,
             self.constant(f"{name}.zero", np.zeros_like(scales, np.int8)),
-            self.constant(f"{name}.bias", bias) if bias is not None else "",
+            self.constant(f"{name}.bias", bias),
         ]
-        return self.node("DynamicQuantizeMatMul", inputs, f"{name}.output", CONTRIB)
+        return self.node("MatMulIntegerToFloat", inputs, f"{name}.output", CONTRIB)
+
+    def quantise(self, source: str) -> tuple[str, str, str]:
+        """`source` in unsigned 8 bits with its scale and zero point; the same for every layer that reads it."""
+        if source not in self.quantised:
+            names = (f"{source}.uint8", f"{source}.scale", f"{source}.zero")
+            self.nodes.append(helper.make_node("DynamicQuantizeLinear", [source], names, name=names[0]))
+            self.quantised[source] = names
+        return self.quantised[source]
 
     def lookup(self, ids: str, name: str, table: Array) -> str:
         """Rows of an embedding table (rows, hidden_size)."""
@@ -87,7 +104,7 @@ def build_graph(
 ) -> onnx.ModelProto:
     """The graph from tensors under their Hugging Face names (`bert.…`, `classifier.…`) and a parsed `config.json`.
 
-    Raises ModelError for an activation that has no fused operator and for a tensor that is missing.
+    Raises ModelError for an activation that has no operator here, and for tensors that do not fit (see check_tensors).
     """
     act = config.get("hidden_act", "gelu")
     if act not in _GELU:
@@ -102,44 +119,44 @@ def build_graph(
     def norm(name: str) -> list[str]:
         return [builder.constant(f"{name}.{kind}", weight(f"{name}.{kind}")) for kind in ("weight", "bias")]
 
+    def linear(source: str, name: str) -> str:
+        return builder.linear(source, name, weight(f"{name}.weight"), weight(f"{name}.bias"))
+
+    def residual(source: str, hidden: str, name: str) -> str:
+        total = builder.node("Add", [linear(source, f"{name}.dense"), hidden], f"{name}.total")
+        return builder.node(
+            "LayerNormalization", [total, *norm(f"{name}.LayerNorm")], f"{name}.hidden", epsilon=epsilon
+        )
+
     hidden = _embed(builder, weight, norm, epsilon)
+    padding = _padding_scores(builder)
+    head_size = int(config["hidden_size"]) // heads
+    by_head = builder.constant("by_head", np.array([0, 0, heads, head_size], np.int64))
+    joined = builder.constant("joined", np.array([0, 0, heads * head_size], np.int64))
     for number in range(int(config["num_hidden_layers"])):
         name = f"bert.encoder.layer.{number}"
-        parts = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
-        projected = builder.linear(
-            hidden,
-            f"{name}.attention.self",
-            np.concatenate([weight(f"{part}.weight") for part in parts]),
-            None,
+        query, key, value = (
+            builder.node(
+                "Reshape",
+                [linear(hidden, f"{name}.attention.self.{part}"), by_head],
+                f"{name}.attention.self.{part}.heads",
+            )
+            for part in ("query", "key", "value")
         )
-        query, key, value = (f"{part}.rows" for part in parts)
-        builder.nodes.append(helper.make_node("Split", [projected], [query, key, value], name=f"{name}.split", axis=-1))
-        bias = builder.constant(
-            f"{name}.attention.self.bias", np.concatenate([weight(f"{part}.bias") for part in parts])
-        )
-        attended = builder.node(
-            "MultiHeadAttention",
-            [query, key, value, bias, "attention_mask"],
-            f"{name}.attention.context",
-            CONTRIB,
-            num_heads=heads,
-        )
-        hidden = _residual(builder, weight, norm, attended, hidden, f"{name}.attention.output", epsilon)
-        expanded = builder.linear(
-            hidden, f"{name}.intermediate.dense", weight(f"{name}.intermediate.dense.weight"), None
-        )
-        activated = builder.node(
-            _GELU[act],
-            [expanded, builder.constant(f"{name}.intermediate.bias", weight(f"{name}.intermediate.dense.bias"))],
-            f"{name}.intermediate.activated",
-            CONTRIB,
-        )
-        hidden = _residual(builder, weight, norm, activated, hidden, f"{name}.output", epsilon)
+        context = _attend(builder, query, key, value, padding, f"{name}.attention", head_size)
+        context = builder.node("Reshape", [context, joined], f"{name}.attention.context")
+        hidden = residual(context, hidden, f"{name}.attention.output")
+        expanded = linear(hidden, f"{name}.intermediate.dense")
+        activated = builder.node(_GELU[act], [expanded], f"{name}.intermediate.activated", CONTRIB)
+        hidden = residual(activated, hidden, f"{name}.output")
 
     # The classifier is tiny and decides everything: it stays in fp32.
     labels = weight("classifier.weight")
     product = builder.node("MatMul", [hidden, builder.constant("classifier.weight", labels.T)], "classifier.product")
-    builder.node("Add", [product, builder.constant("classifier.bias", weight("classifier.bias"))], "logits")
+    scores = builder.node(
+        "Add", [product, builder.constant("classifier.bias", weight("classifier.bias"))], "classifier.output"
+    )
+    builder.node("Transpose", [scores], "logits", perm=[1, 0, 2])
     return _model(builder, len(labels))
 
 
@@ -190,24 +207,54 @@ def check_tensors(tensors: Mapping[str, Array], config: Mapping[str, Any]) -> No
 
 def _embed(builder: _Builder, weight: Any, norm: Any, epsilon: float) -> str:
     name = "bert.embeddings"
-    words = builder.lookup("input_ids", f"{name}.word_embeddings", weight(f"{name}.word_embeddings.weight"))
+    ids = builder.node("Transpose", ["input_ids"], f"{name}.ids", perm=[1, 0])
+    words = builder.lookup(ids, f"{name}.word_embeddings", weight(f"{name}.word_embeddings.weight"))
     # Every token here is of the first type, so its embedding is added to the positions once and for all.
     positions = weight(f"{name}.position_embeddings.weight") + weight(f"{name}.token_type_embeddings.weight")[0]
     shape = builder.node("Shape", ["input_ids"], f"{name}.length", start=1, end=2)
     zero, axis = (builder.constant(f"{name}.{key}", np.array([0], np.int64)) for key in ("zero", "axis"))
     rows = builder.node(
-        "Slice", [builder.constant(f"{name}.positions", positions), zero, shape, axis], f"{name}.position_rows"
+        "Slice", [builder.constant(f"{name}.positions", positions[:, None]), zero, shape, axis], f"{name}.position_rows"
     )
     total = builder.node("Add", [words, rows], f"{name}.total")
     return builder.node("LayerNormalization", [total, *norm(f"{name}.LayerNorm")], f"{name}.hidden", epsilon=epsilon)
 
 
-def _residual(builder: _Builder, weight: Any, norm: Any, source: str, residual: str, name: str, epsilon: float) -> str:
-    """Linear layer, bias, residual and norm: the end of both halves of a layer."""
-    product = builder.linear(source, f"{name}.dense", weight(f"{name}.dense.weight"), None)
-    inputs = [product, residual, *norm(f"{name}.LayerNorm")]
-    inputs.append(builder.constant(f"{name}.dense.bias", weight(f"{name}.dense.bias")))
-    return builder.node("SkipLayerNormalization", inputs, f"{name}.hidden", CONTRIB, epsilon=epsilon)
+def _padding_scores(builder: _Builder) -> str:
+    """What is added to the scores of attention, (B, 1, 1, S): 0 for tokens, `-_PADDING_SCORE` for padding."""
+    axes, one, scale = (
+        builder.constant(f"padding.{name}", value)
+        for name, value in (
+            ("axes", np.array([1, 2], np.int64)),
+            ("one", np.array(1, np.float32)),
+            ("score", np.array(_PADDING_SCORE, np.float32)),
+        )
+    )
+    mask = builder.node("Cast", ["attention_mask"], "padding.mask", to=TensorProto.FLOAT)
+    mask = builder.node("Sub", [mask, one], "padding.negative")
+    mask = builder.node("Mul", [mask, scale], "padding.scores")
+    return builder.node("Unsqueeze", [mask, axes], "padding")
+
+
+def _attend(builder: _Builder, query: str, key: str, value: str, padding: str, name: str, head_size: int) -> str:
+    """Scaled dot-product attention (Vaswani et al. 2017, equation 1) of (S, B, heads, size); the result is alike.
+
+    `transBatch` of FusedMatMul takes the first axis of an operand as the rows of each (B, heads) product.
+    """
+    scores = builder.node(
+        "FusedMatMul",
+        [query, key],
+        f"{name}.products",
+        CONTRIB,
+        transBatchA=1,
+        transBatchB=1,
+        transB=1,
+        alpha=head_size**-0.5,
+    )
+    scores = builder.node("Add", [scores, padding], f"{name}.scores")
+    shares = builder.node("Softmax", [scores], f"{name}.shares", axis=-1)
+    mixed = builder.node("FusedMatMul", [shares, value], f"{name}.mixed", CONTRIB, transBatchB=1)
+    return builder.node("Transpose", [mixed], f"{name}.by_token", perm=[2, 0, 1, 3])
 
 
 def _model(builder: _Builder, num_labels: int) -> onnx.ModelProto:
