@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-slow lint format bench constraints clean
+.PHONY: help demo install test test-slow lint format scores bench constraints clean
 
 help:
 	@echo "make demo        annotate examples/abstracts.xml with the bundled model (no PyTorch)"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-slow   the tests that take longer than a few seconds each"
 	@echo "make lint        ruff and mypy"
 	@echo "make format      put the code in order with ruff"
+	@echo "make scores      test F1 of the bundled model on the public corpora"
 	@echo "make bench       speed of annotation beside the transformers pipeline"
 	@echo "make constraints write constraints.txt anew from what .venv holds"
 	@echo "make clean       remove .venv, results and caches"
@@ -44,6 +45,9 @@ lint: .venv/.full
 format: .venv/.full
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+scores: .venv/.full
+	$(BIN)/python benchmarks/scores.py
 
 bench: .venv/.full
 	$(BIN)/python benchmarks/annotate.py
