@@ -20,7 +20,7 @@ HEAVY = ("torch", "onnxruntime", "transformers")
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
 _BELOW_TASKS = {"text", "formats", "documents", "errors"}
 _BELOW_RUNTIME = {"tasks", *_BELOW_TASKS}
-_BELOW_TRAINING = {"models", "modalities", "runtime", *_BELOW_RUNTIME}
+_BELOW_TRAINING = {"corpus", "models", "modalities", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"errors"},  # pure maths: no files of documents, no labels, no command line
     "modalities": {"models", "errors"},
     "runtime": _BELOW_RUNTIME,
+    "corpus": {"text", "formats", "documents", "errors"},
     "evaluation": {"runtime", *_BELOW_RUNTIME},  # of the parts below it those without PyTorch
     "explain": {"evaluation", *_BELOW_TRAINING},
     "training": {"evaluation", *_BELOW_TRAINING},
@@ -48,6 +49,7 @@ WITHOUT_TORCH = {
     "text",
     "tasks",
     "runtime",
+    "corpus",
     "evaluation",
     "serve",
     "bulk",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -41,8 +43,14 @@ class Tokenizer:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
+        self._source = source
         self.vocabulary_size: int = tokenizer.get_vocab_size()
         self.start_id, self.end_id = (self._special(names, source) for names in (("[CLS]", "<s>"), ("[SEP]", "</s>")))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of all that decides how a text is cut; equal for equal tokenizers."""
+        return hashlib.sha256(self._tokenizer.to_str().encode()).hexdigest()
 
     @classmethod
     def load(cls, directory: str | Path) -> Self:
@@ -62,6 +70,30 @@ class Tokenizer:
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise texts, in parallel. A text without visible characters gives no tokens."""
         return [_tokens(encoding) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    @property
+    def mask_id(self) -> int:
+        """The id of the token that hides another in pretraining. Raises ModelError where the vocabulary has none."""
+        return self._special(("[MASK]", "<mask>"), self._source)
+
+    @property
+    def special_ids(self) -> list[int]:
+        """Ids of the tokens that never come from text: [CLS], [PAD] and the like."""
+        return sorted(number for number, token in self._tokenizer.get_added_tokens_decoder().items() if token.special)
+
+    def vocabulary(self) -> list[str]:
+        """All tokens in the order of their ids."""
+        return [self._tokenizer.id_to_token(number) or "" for number in range(self.vocabulary_size)]
+
+    def continuations(self) -> NDArray[np.bool_]:
+        """(vocabulary size,) bool: which tokens continue a word.
+
+        WordPiece marks these by `##`; SentencePiece and byte-level vocabularies mark the others, by `▁` or `Ġ`.
+        """
+        tokens = self.vocabulary()
+        if any(token.startswith("##") for token in tokens):
+            return np.array([token.startswith("##") for token in tokens])
+        return np.array([not token.startswith(("▁", "Ġ")) for token in tokens])
 
     def _special(self, names: tuple[str, ...], source: str) -> int:
         for name in names:

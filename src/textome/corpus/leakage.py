@@ -1,0 +1,94 @@
+"""Keeping test sets out of a corpus: a document is left out if it shares a long run of words, or its PMID, with one.
+
+A model that has read a test sentence in pretraining has seen part of the exam. Texts come in many spellings (lower-cased,
+tokenised, with placeholders for digits), so words are compared by their letters alone, and numbers are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from hashlib import blake2b
+
+from textome.documents import Document
+
+# A run of this many words in common is no accident: set phrases of abstracts are shorter. Brown et al. 2020 (appendix C)
+# take 13 words; test sentences are short, and with numbers passed over 12 words are about 14 of running text.
+RUN = 12
+# A test sentence of fewer words is looked for whole, if it has at least this many; shorter ones stand in many texts.
+SHORTEST = 8
+
+_WORD = re.compile(r"[^\W\d_]+")
+_PLACEHOLDER = re.compile(r"<\s*(?:dig|cit)\s*>")
+
+
+def words_of(text: str) -> list[str]:
+    """The letters of each word, without case; numbers and the placeholders of SumPubMed give nothing."""
+    return _WORD.findall(_PLACEHOLDER.sub(" ", text.casefold()))
+
+
+class TestSets:
+    """The runs of words and the PMIDs of named test sets. Memory: about 100 bytes for each word of the sets."""
+
+    __test__ = False  # no collection of tests, whatever pytest thinks of the name
+
+    def __init__(self) -> None:
+        self._runs: dict[int, str] = {}
+        self._short: dict[int, str] = {}
+        self._pmids: dict[str, str] = {}
+        self.names: list[str] = []
+
+    def add(self, name: str, sentences: Iterable[str], pmids: Iterable[str] = ()) -> None:
+        """Remember a test set. Of a run that stands in several sets the first keeps its name."""
+        if name not in self.names:
+            self.names.append(name)
+        for sentence in sentences:
+            words = words_of(sentence)
+            if len(words) >= RUN:
+                for run in _runs(words, RUN):
+                    self._runs.setdefault(run, name)
+            elif len(words) >= SHORTEST:
+                self._short.setdefault(next(_runs(words, len(words))), name)
+        for pmid in pmids:
+            self._pmids.setdefault(pmid, name)
+
+    def found_in(self, sentences: Iterable[str], pmid: str | None = None) -> str | None:
+        """The name of the first test set with which a document shares a run of words or its PMID, or None.
+
+        Runs are looked for over the bounds of sentences, since other tools split otherwise; a short test sentence counts
+        only where it is a whole sentence.
+        """
+        if pmid is not None and (name := self._pmids.get(pmid)):
+            return name
+        everything: list[str] = []
+        for sentence in sentences:
+            words = words_of(sentence)
+            if SHORTEST <= len(words) < RUN and (name := self._short.get(next(_runs(words, len(words))))):
+                return name
+            everything += words
+        if self._runs:
+            known = self._runs
+            for run in _runs(everything, RUN):
+                if run in known:
+                    return known[run]
+        return None
+
+
+def pmid_of(document: Document) -> str | None:
+    """The PubMed identifier of a document: its metadata's, or its id where that is nothing but digits."""
+    value = document.metadata.get("pmid") or document.id
+    return str(value) if str(value).isdigit() else None
+
+
+def _runs(words: list[str], length: int) -> Iterator[int]:
+    """Hashes of all runs of `length` words."""
+    numbers = [_number(word) for word in words]
+    for start in range(len(numbers) - length + 1):
+        yield hash(tuple(numbers[start : start + length]))
+
+
+@lru_cache(maxsize=1 << 18)
+def _number(word: str) -> int:
+    """A number for a word that is the same in every process, as Python's own hash of a string is not."""
+    return int.from_bytes(blake2b(word.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big")
