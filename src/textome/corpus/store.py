@@ -69,9 +69,9 @@ def write_shard(folder: Path, number: int, documents: Sequence[Sequence[str]], t
             packed.write(text.encode())
         hashes = {}
         for part, draft in drafts.items():
-            with draft.open("rb+") as stream:
-                hashes[part] = hashlib.file_digest(stream, "sha256").hexdigest()
-                os.fsync(stream.fileno())
+            with draft.open("rb") as written:
+                hashes[part] = hashlib.file_digest(written, "sha256").hexdigest()
+                os.fsync(written.fileno())
         for part, draft in drafts.items():
             draft.replace(folder / f"{name}.{part}")
     except OSError as error:
