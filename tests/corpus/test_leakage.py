@@ -37,32 +37,32 @@ def sets() -> TestSets:
     ],
 )
 def test_a_long_sentence_is_found_in_other_spellings(sets, text):
-    assert sets.found_in([OTHER, text, OTHER]) == "exam"
+    assert sets.found_in([OTHER, text, OTHER]) == ("exam",)
 
 
 def test_a_run_is_found_over_the_bounds_of_sentences(sets):
     words = LONG.split()
-    assert sets.found_in([" ".join(words[:9]), " ".join(words[9:])]) == "exam"
+    assert sets.found_in([" ".join(words[:9]), " ".join(words[9:])]) == ("exam",)
 
 
 def test_a_short_sentence_counts_only_as_a_whole(sets):
-    assert sets.found_in([SHORT.lower()]) == "exam"
-    assert sets.found_in([f"{SHORT[:-1]} in our hands"]) is None
+    assert sets.found_in([SHORT.lower()]) == ("exam",)
+    assert sets.found_in([f"{SHORT[:-1]} in our hands"]) == ()
 
 
 def test_other_texts_pass(sets):
-    assert sets.found_in([OTHER, "No change.", "Treatment of rats with low doses of quinine was not our aim."]) is None
+    assert sets.found_in([OTHER, "No change.", "Treatment of rats with low doses of quinine was not our aim."]) == ()
 
 
 def test_a_pmid_is_enough(sets):
-    assert sets.found_in([OTHER], pmid="123") == "exam"
-    assert sets.found_in([OTHER], pmid="124") is None
+    assert sets.found_in([OTHER], pmid="123") == ("exam",)
+    assert sets.found_in([OTHER], pmid="124") == ()
 
 
-def test_the_first_set_keeps_a_shared_sentence(sets):
+def test_a_sentence_of_several_sets_is_told_of_each(sets):
     sets.add("second", [LONG, OTHER])
-    assert sets.found_in([LONG]) == "exam"
-    assert sets.found_in([OTHER]) == "second"
+    assert sets.found_in([LONG]) == ("exam", "second")
+    assert sets.found_in([OTHER]) == ("second",)
     assert sets.names == ["exam", "second"]
 
 
@@ -82,6 +82,7 @@ def test_a_set_made_in_one_process_serves_in_another(sets):
 
 def test_the_pmid_is_the_metadata_or_a_number_as_id():
     passage = (Passage("text", 0),)
-    assert pmid_of(Document("17", passage)) == "17"
-    assert pmid_of(Document("PMC17", passage)) is None
+    assert pmid_of(Document("17041", passage)) == "17041"
+    assert pmid_of(Document("PMC17041", passage)) is None
+    assert pmid_of(Document("17", passage)) is None  # a running number
     assert pmid_of(Document("x", passage, metadata={"pmid": "5"})) == "5"

@@ -23,6 +23,11 @@ HEADS = {
         '<?xml version="1.0"?>\n<PubmedArticleSet><PubmedArticle>',
         "<!DOCTYPE MedlineCitationSet>\n<MedlineCitationSet>",
     ],
+    "jats": [
+        '<!DOCTYPE article PUBLIC "-//NLM//DTD JATS (Z39.96) Archiving DTD v1.0//EN" "JATS.dtd">\n<article>',
+        '<?xml version="1.0"?><article xml:lang="en" article-type="letter"><front>',
+        '<OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/"><request verb="GetRecord" metadataPrefix="pmc">',
+    ],
     "bioc-xml": [
         '<?xml version="1.0"?><!DOCTYPE collection SYSTEM "BioC.dtd"><collection><source>',
         "<collection><document>",
@@ -105,7 +110,7 @@ def archive(kind: str) -> bytes:
         (archive("zip"), "this is an archive; name a file or folder inside it, as file!FOLDER"),
         (archive("w:gz"), "this is an archive"),
         (b"<!DOCTYPE html><html><p>Gout</p>", "not recognised; name it with --from"),
-        (b"<?xml version='1.0'?><article><front>", "not recognised"),
+        (b"<?xml version='1.0'?><article><info>", "not recognised"),
         (b'[{"id": 3}]', "not recognised"),
     ],
 )

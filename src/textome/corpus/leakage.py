@@ -10,8 +10,11 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
+from typing import TypeVar
 
 from textome.documents import Document
+
+Key = TypeVar("Key", int, str)
 
 # A run of this many words in common is no accident: set phrases of abstracts are shorter. Brown et al. 2020 (appendix C)
 # take 13 words; test sentences are short, and with numbers passed over 12 words are about 14 of running text.
@@ -20,6 +23,8 @@ RUN = 12
 SHORTEST = 8
 
 _WORD = re.compile(r"[^\W\d_]+")
+_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+_PMID = re.compile(r"\d{4,8}")
 _PLACEHOLDER = re.compile(r"<\s*(?:dig|cit)\s*>")
 
 
@@ -34,51 +39,61 @@ class TestSets:
     __test__ = False  # no collection of tests, whatever pytest thinks of the name
 
     def __init__(self) -> None:
-        self._runs: dict[int, str] = {}
-        self._short: dict[int, str] = {}
-        self._pmids: dict[str, str] = {}
+        # What is known of a run, a short sentence or a PMID: which sets hold it, a bit for each in the order of `names`.
+        self._runs: dict[int, int] = {}
+        self._short: dict[int, int] = {}
+        self._pmids: dict[str, int] = {}
+        self._same: dict[int, int] = {}
         self.names: list[str] = []
 
     def add(self, name: str, sentences: Iterable[str], pmids: Iterable[str] = ()) -> None:
-        """Remember a test set. Of a run that stands in several sets the first keeps its name."""
+        """Remember a test set, or more of it.
+
+        Each sentence is also remembered without what stands in brackets, which some corpora have dropped.
+        """
         if name not in self.names:
             self.names.append(name)
+        bit = 1 << self.names.index(name)
         for sentence in sentences:
-            words = words_of(sentence)
-            if len(words) >= RUN:
-                for run in _runs(words, RUN):
-                    self._runs.setdefault(run, name)
-            elif len(words) >= SHORTEST:
-                self._short.setdefault(next(_runs(words, len(words))), name)
+            for text in {sentence, _BRACKETS.sub(" ", sentence)}:
+                words = words_of(text)
+                if len(words) >= RUN:
+                    for run in _runs(words, RUN):
+                        self._mark(self._runs, run, bit)
+                elif len(words) >= SHORTEST:
+                    self._mark(self._short, next(_runs(words, len(words))), bit)
         for pmid in pmids:
-            self._pmids.setdefault(pmid, name)
+            self._mark(self._pmids, pmid, bit)
 
-    def found_in(self, sentences: Iterable[str], pmid: str | None = None) -> str | None:
-        """The name of the first test set with which a document shares a run of words or its PMID, or None.
+    def found_in(self, sentences: Iterable[str], pmid: str | None = None) -> tuple[str, ...]:
+        """The names of the test sets with which a document shares a run of words or its PMID.
 
         Runs are looked for over the bounds of sentences, since other tools split otherwise; a short test sentence counts
         only where it is a whole sentence.
         """
-        if pmid is not None and (name := self._pmids.get(pmid)):
-            return name
+        found = self._pmids.get(pmid, 0) if pmid is not None else 0
         everything: list[str] = []
         for sentence in sentences:
             words = words_of(sentence)
-            if SHORTEST <= len(words) < RUN and (name := self._short.get(next(_runs(words, len(words))))):
-                return name
+            if self._short and SHORTEST <= len(words) < RUN:
+                found |= self._short.get(next(_runs(words, len(words))), 0)
             everything += words
-        if self._runs:
-            known = self._runs
+        if known := self._runs:
             for run in _runs(everything, RUN):
                 if run in known:
-                    return known[run]
-        return None
+                    found |= known[run]
+        return tuple(name for number, name in enumerate(self.names) if found >> number & 1)
+
+    def _mark(self, known: dict[Key, int], key: Key, bit: int) -> None:
+        bits = known.get(key, 0) | bit
+        known[key] = self._same.setdefault(bits, bits)
 
 
 def pmid_of(document: Document) -> str | None:
-    """The PubMed identifier of a document: its metadata's, or its id where that is nothing but digits."""
-    value = document.metadata.get("pmid") or document.id
-    return str(value) if str(value).isdigit() else None
+    """The PubMed identifier of a document: its metadata's, or its id where that looks like one (4 to 8 digits)."""
+    if value := document.metadata.get("pmid"):
+        return value
+    return document.id if _PMID.fullmatch(document.id) else None
 
 
 def _runs(words: list[str], length: int) -> Iterator[int]:

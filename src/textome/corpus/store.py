@@ -50,10 +50,10 @@ def write_shard(folder: Path, number: int, documents: Sequence[Sequence[str]], t
     squeezed = [[line for sentence in document if (line := " ".join(sentence.split()))] for document in documents]
     documents = [document for document in squeezed if document]
     sentences = [sentence for document in documents for sentence in document]
-    pieces = [tokens.ids for tokens in tokenizer.encode(sentences)]
     kind = np.uint16 if tokenizer.vocabulary_size <= 1 << 16 else np.uint32
+    pieces = [ids.astype(kind) for ids in tokenizer.ids(sentences)]
     arrays = {
-        "tokens": np.concatenate([*pieces, np.empty(0, np.int32)]).astype(kind),
+        "tokens": np.concatenate([*pieces, np.empty(0, kind)]),
         "sentences": np.cumsum([0, *map(len, pieces)], dtype=np.int64),
         "documents": np.cumsum([0, *map(len, documents)], dtype=np.int64),
     }

@@ -48,6 +48,7 @@ class Format:
 # In the order in which a file of unknown format is tried: the most particular first, plain text last.
 FORMATS: dict[str, Format] = {
     "pubmed-xml": Format("pubmed_xml", ".xml"),
+    "jats": Format("jats", ".nxml", writable=False),
     "bioc-xml": Format("bioc_xml", ".xml"),
     "bioc-json": Format("bioc_json", ".json"),
     "jsonl": Format("jsonl", ".jsonl"),

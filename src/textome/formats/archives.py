@@ -1,20 +1,38 @@
-"""Folders inside archives: `corpus.tar.xz!standoff/train` is that folder, unpacked where nothing can climb out."""
+"""Archives: `corpus.tar.xz!standoff/train` is that folder, unpacked where nothing can climb out; or members one by one."""
 
 from __future__ import annotations
 
 import atexit
+import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO, NamedTuple, cast
 
 from textome.errors import InputError
 
 SEPARATOR = "!"
 MAX_UNPACKED = 8 * 1024**3
 MAX_MEMBERS = 2_000_000
+# Text packs to a tenth, very uniform text to a fiftieth; what packs better beyond the first part is made to fill memory.
+MAX_RATIO = 200
+RATIO_COUNTS_FROM = 256 * 1024**2
+_BLOCK = 512
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, lzma.LZMAError, zlib.error)
+
+
+class Member(NamedTuple):
+    """A file in an archive. `stream` is valid only until the next member is asked for."""
+
+    name: str
+    size: int
+    stream: BinaryIO
+    packed_position: int  # how many bytes of the archive have been read, to tell how far things are
 
 
 @cache
@@ -22,7 +40,7 @@ def unpacked(archive: Path) -> Path:
     """A temporary folder with the content of a tar (plain, gzip, bzip2, xz) or zip file; it goes when the program ends.
 
     Raises InputError for a damaged archive, one with a path that leaves its folder, and one that unpacks to more than
-    `MAX_UNPACKED` bytes or `MAX_MEMBERS` files.
+    `MAX_UNPACKED` bytes or `MAX_MEMBERS` files, or to more than `MAX_RATIO` times its size.
     """
     folder = Path(tempfile.mkdtemp(prefix="textome-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -33,32 +51,97 @@ def unpacked(archive: Path) -> Path:
             _unpack_tar(archive, folder)
         else:
             raise InputError(f"{archive}: this is no tar or zip archive, so nothing can be read inside it")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{archive}: the archive cannot be unpacked ({error})") from error
     return folder
 
 
+def is_archive(path: Path, head: bytes) -> bool:
+    """Whether a file is a tar or zip archive; `head` is its beginning, decompressed."""
+    return head[257:262] == b"ustar" or (head.startswith(b"PK\x03\x04") and zipfile.is_zipfile(path))
+
+
+def members(archive: Path, inside: str = "") -> Iterator[Member]:
+    """The files of a tar or zip archive in its order, or those at `inside`, a file or folder in it; nothing is unpacked.
+
+    Memory does not grow with the archive. Raises InputError where the archive is damaged (what stands before is given
+    first), has a path that leaves its folder, or unpacks to more than `MAX_RATIO` times its size.
+    """
+    wanted = PurePosixPath(inside)
+    total = 0
+    for member in _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive):
+        name = member.name
+        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or ".." in PurePosixPath(name).parts:
+            raise InputError(f"{archive}: the member {name!r} leaves the archive's folder; the archive is not read")
+        total += member.size + _BLOCK
+        _check_ratio(archive, total)
+        if PurePosixPath(name).is_relative_to(wanted):
+            yield member
+
+
+def _tar_members(archive: Path) -> Iterator[Member]:
+    last = ""
+    with archive.open("rb") as packed:
+        try:
+            with tarfile.open(fileobj=packed, mode="r|*") as tar:
+                for member in tar:
+                    last = member.name
+                    # Links lead to members that are read anyway, or out of the archive; devices hold no text.
+                    if member.isfile() and (stream := tar.extractfile(member)) is not None:
+                        yield Member(member.name, member.size, cast(BinaryIO, stream), packed.tell())
+                    tar.members = []  # type: ignore[attr-defined]  # tarfile would remember them all
+        except _DAMAGE as error:
+            raise InputError(
+                f"{archive}: the archive is cut short or damaged {f'after {last}' if last else 'at the start'} ({error})"
+            ) from error
+
+
+def _zip_members(archive: Path) -> Iterator[Member]:
+    done = 0
+    try:
+        with zipfile.ZipFile(archive) as files:
+            for item in files.infolist():
+                done += item.compress_size
+                if not item.is_dir():
+                    # The size in the directory may lie, but ZipExtFile reads no more than it.
+                    with files.open(item) as stream:
+                        yield Member(item.filename, item.file_size, cast(BinaryIO, stream), done)
+    except (*_DAMAGE, NotImplementedError, RuntimeError) as error:  # an unknown method of packing, or a password
+        raise InputError(f"{archive}: the archive cannot be read ({error})") from error
+
+
 def _unpack_tar(archive: Path, folder: Path) -> None:
-    with tarfile.open(archive) as members:
+    with tarfile.open(archive) as files:
         total = 0
-        for number, member in enumerate(members):
+        for number, member in enumerate(files):
             total += member.size
             _check_size(archive, total, number)
-            members.extract(member, folder, filter="data")
+            files.extract(member, folder, filter="data")
 
 
 def _unpack_zip(archive: Path, folder: Path) -> None:
-    with zipfile.ZipFile(archive) as members:
-        _check_size(archive, sum(member.file_size for member in members.infolist()), len(members.infolist()))
-        for member in members.infolist():
+    with zipfile.ZipFile(archive) as files:
+        _check_size(archive, sum(member.file_size for member in files.infolist()), len(files.infolist()))
+        for member in files.infolist():
             if not (folder / member.filename).resolve().is_relative_to(folder.resolve()):
                 raise InputError(
                     f"{archive}: the member {member.filename!r} leaves the archive's folder; it was not read"
                 )
             # The sizes in the directory may lie, but ZipExtFile reads no more than the size that was checked above.
-            members.extract(member, folder)
+            files.extract(member, folder)
 
 
 def _check_size(archive: Path, total: int, number: int) -> None:
     if total > MAX_UNPACKED or number > MAX_MEMBERS:
         raise InputError(f"{archive}: the archive unpacks to more than {MAX_UNPACKED} bytes or {MAX_MEMBERS} files")
+    _check_ratio(archive, total)
+
+
+def _check_ratio(archive: Path, total: int) -> None:
+    if is_bomb(archive.stat().st_size, total):
+        raise InputError(f"{archive}: the archive unpacks to more than {MAX_RATIO} times its size; it is not read")
+
+
+def is_bomb(packed: int, size: int) -> bool:
+    """Whether `size` bytes out of `packed` bytes are more than text can be packed."""
+    return size > max(RATIO_COUNTS_FROM, MAX_RATIO * packed)

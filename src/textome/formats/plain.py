@@ -11,6 +11,8 @@ from pathlib import PurePath
 from textome.documents import Document
 from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
 
+# The largest text that is read as one document.
+MAX_SIZE = 256 * 1024**2
 # The beginning of XML, HTML or JSON that no other format knew.
 _MARKUP = re.compile(r"<(?:\?xml|!doctype|!--|[a-z][\w:.-]*[\s/>])|\{\s*[\"}]|\[\s*[\[{\"]", re.IGNORECASE)
 
@@ -23,14 +25,29 @@ def sniff(head: str, name: str) -> bool:
     return strange <= 0.05 * len(head) and head.count("\ufffd") <= 0.3 * len(head)
 
 
-def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
-    """One document; its id is the file's name without ending. Line breaks stay as they are; a byte order mark goes."""
+def read(source: Source, quarantine: Quarantine, blank_lines: bool = False) -> Iterator[Document]:
+    """One document; its id is the file's name without ending. Line breaks stay as they are; a byte order mark goes.
+
+    blank_lines   blank lines part documents: each run of other lines is one, its number after the name. So a file of
+                  any size is read in little memory, where one document may have `MAX_SIZE` bytes
+    """
+    name = re.sub(r"\.(gz|bz2|xz)$", "", source.name)
+    name = "stdin" if name == "<stdin>" else PurePath(name).stem
+    if blank_lines:
+        yield from _parted(source, name, quarantine)
+        return
     with source.open() as stream:
         try:
-            data = stream.read()
+            data = stream.read(MAX_SIZE + 1)
         except DECOMPRESSION_ERRORS as error:
             quarantine.add(source.name, "", f"the file is cut short or damaged ({error})")
             return
+    if len(data) > MAX_SIZE:
+        reason = (
+            f"one text of more than {MAX_SIZE >> 20} MB; cut it in files, or read it with blank lines as the bounds"
+        )
+        quarantine.add(source.name, "", reason)
+        return
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     encoding = "UTF-16" if marked else "UTF-8"
     try:
@@ -43,8 +60,43 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     if not text.strip():
         quarantine.add(source.name, "", "the file holds only white space" if text else "the file is empty")
         return
-    name = re.sub(r"\.(gz|bz2|xz)$", "", source.name)
-    yield Document.from_text(text, "stdin" if name == "<stdin>" else PurePath(name).stem)
+    yield Document.from_text(text, name)
+
+
+def _parted(source: Source, name: str, quarantine: Quarantine) -> Iterator[Document]:
+    """The documents between blank lines, in UTF-8."""
+    lines: list[bytes] = []
+    size = number = line_number = 0
+    with source.open() as stream:
+        while True:
+            try:
+                # A line without end must not fill the memory either.
+                line = stream.readline(MAX_SIZE + 1)
+            except DECOMPRESSION_ERRORS as error:
+                quarantine.add(source.name, f"line {line_number + 1}", f"the file is cut short or damaged ({error})")
+                return
+            if not line_number:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            line_number += 1
+            if line.strip():
+                lines.append(line)
+                size += len(line)
+                if size > MAX_SIZE:
+                    reason = f"more than {MAX_SIZE >> 20} MB without a blank line; the rest of the file is not read"
+                    quarantine.add(source.name, f"line {line_number}", reason)
+                    return
+                continue
+            if lines:
+                number += 1
+                try:
+                    yield Document.from_text(b"".join(lines).decode("utf-8").strip("\r\n"), f"{name}-{number}")
+                except UnicodeDecodeError:
+                    reason = "not UTF-8; convert the file first, as with iconv -f latin1 -t utf-8"
+                    quarantine.add(source.name, f"text {number}, before line {line_number}", reason)
+            if not line:
+                return
+            lines.clear()
+            size = 0
 
 
 def write(documents: Iterable[Document], target: Target) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from textome.errors import InputError
-from textome.formats.archives import SEPARATOR, unpacked
+from textome.formats.archives import MAX_RATIO, SEPARATOR, is_bomb, unpacked
 
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -95,7 +95,10 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """The content as bytes, decompressed (gzip, bzip2, xz: told by the first bytes, not by the name)."""
+        """The content as bytes, decompressed (gzip, bzip2, xz: told by the first bytes, not by the name).
+
+        Reading raises OSError, one of `DECOMPRESSION_ERRORS`, where so much comes out that nobody packed it for reading.
+        """
         if self.data is not None:
             raw: BinaryIO = io.BytesIO(self.data)
         else:
@@ -109,8 +112,10 @@ class Source:
             raw.seek(0)
             for magic, opener in _COMPRESSED.items():
                 if start.startswith(magic):
-                    with opener(raw, "rb") as stream:
-                        yield cast(BinaryIO, stream)
+                    size = raw.seek(0, io.SEEK_END)
+                    raw.seek(0)
+                    with opener(raw, "rb") as stream, io.BufferedReader(_Measured(stream, size), 1 << 16) as measured:
+                        yield measured
                     return
             yield raw
 
@@ -125,6 +130,26 @@ class Source:
             except DECOMPRESSION_ERRORS:
                 return found
         return found
+
+
+class _Measured(io.RawIOBase):
+    """What comes out of a compressed file, as long as it stands in some proportion to what went in."""
+
+    def __init__(self, stream: BinaryIO, packed_size: int) -> None:
+        self._stream = stream
+        self._packed_size = packed_size
+        self._size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = cast(io.BufferedIOBase, self._stream).read1(len(buffer))
+        self._size += len(data)
+        if is_bomb(self._packed_size, self._size):
+            raise OSError(f"it unpacks to more than {MAX_RATIO} times its size")
+        buffer[: len(data)] = data
+        return len(data)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -70,6 +71,13 @@ class Tokenizer:
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise texts, in parallel. A text without visible characters gives no tokens."""
         return [_tokens(encoding) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def ids(self, texts: Iterable[str], batch_size: int = 1000) -> Iterator[Integers]:
+        """The ids of each text, as `encode` gives them but without places: quicker, in little memory however many."""
+        waiting = iter(texts)
+        while batch := list(islice(waiting, batch_size)):
+            for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+                yield np.asarray(encoding.ids, np.int32)
 
     @property
     def mask_id(self) -> int:

@@ -1,0 +1,136 @@
+"""One part of the inputs in a worker process: its documents through the pipeline, and what is kept into chunks on disk."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textome.corpus.duplicates import Fingerprinter
+from textome.corpus.inputs import File, Part
+from textome.corpus.leakage import TestSets
+from textome.corpus.ledger import chunk_name, part_name, read_json, write_chunk, write_json
+from textome.corpus.pipeline import Pipeline, Steps
+from textome.documents import Document, Passage
+from textome.errors import InputError
+from textome.formats import Quarantine, Source, guess_format, read_documents
+
+CHUNK_DOCUMENTS = 2000
+CHUNK_CHARACTERS = 8_000_000
+# Of the bad records of a part so many are kept in full; all are counted.
+_RECORDS = 20
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read.
+
+    format        the format of all inputs; by their content where it is None
+    captions      whether captions of figures and tables in JATS are text
+    blank_lines   whether blank lines part documents in plain text; otherwise a file is one
+    """
+
+    format: str | None = None
+    captions: bool = True
+    blank_lines: bool = False
+
+
+_state: dict[str, Any] = {}
+
+
+def prepare_part(work: Path, steps: Steps, reading: Reading, near: bool, test_sets: TestSets | None) -> None:
+    """Called once in each process before `work_on_part`."""
+    _state.update(work=work, reading=reading, pipeline=Pipeline(steps, test_sets), fingerprinter=Fingerprinter(near))
+
+
+def work_on_part(part: Part) -> dict[str, Any]:
+    """Write the chunks of a part and its ledger, which is returned. Chunks that are there already are not made again."""
+    work: Path = _state["work"]
+    pipeline: Pipeline = _state["pipeline"]
+    fingerprinter: Fingerprinter = _state["fingerprinter"]
+    quarantine = Quarantine(keep=_RECORDS)
+    ledger: dict[str, Any] = {"key": part.key, "chunks": 0, "read": 0, "kept": 0, "skipped": 0}
+    kept: list[tuple[str, list[str]]] = []
+    characters = 0
+
+    def write() -> None:
+        nonlocal characters
+        place = work / chunk_name(part.number, ledger["chunks"])
+        counts = pipeline.take_counts()
+        ledger["read"] += counts.read
+        ledger["kept"] += counts.kept
+        counted = {"key": part.key, "read": ledger["read"], "counts": counts.as_dict()}
+        write_chunk(place, kept, fingerprinter.fingerprints(), counted)
+        ledger["chunks"] += 1
+        fingerprinter.clear()
+        kept.clear()
+        characters = 0
+
+    fingerprinter.clear()
+    pipeline.take_counts()
+    while (done := read_json(work / f"{chunk_name(part.number, ledger['chunks'])}.json")) and done["key"] == part.key:
+        ledger["chunks"] += 1
+        ledger["read"] = done["read"]
+        ledger["kept"] += done["counts"]["kept"]
+    to_skip = ledger["read"]
+    for document, split in _documents(part, quarantine, ledger):
+        if to_skip:
+            to_skip -= 1
+            continue
+        sentences = pipeline.sentences_of(document, split)
+        if sentences is not None:
+            fingerprinter.add(sentences)
+            kept.append((document.id, sentences))
+            characters += sum(map(len, sentences))
+        if len(kept) >= CHUNK_DOCUMENTS or characters >= CHUNK_CHARACTERS:
+            write()
+    if pipeline.counts.read or not ledger["chunks"]:
+        write()
+    records = [[record.source, record.position, record.reason] for record in quarantine.records]
+    written = ledger | {"quarantined": quarantine.count, "records": records}
+    write_json(work / f"{part_name(part.number)}.json", written)
+    return written
+
+
+def _documents(part: Part, quarantine: Quarantine, ledger: dict[str, Any]) -> Iterator[tuple[Document, bool]]:
+    """The documents of all files of a part, and whether their passages are to be split into sentences."""
+    for file in part.files:
+        try:
+            if file.sentences:
+                yield from ((document, False) for document in _sentence_lines(file, quarantine))
+                continue
+            source = file.source()
+            if not file.named and _holds_no_text(source):
+                ledger["skipped"] += 1
+                continue
+            reading: Reading = _state["reading"]
+            kind = reading.format or guess_format(source)
+            options: dict[str, dict[str, Any]] = {
+                "jats": {"captions": reading.captions},
+                "plain": {"blank_lines": reading.blank_lines},
+                "conll": {"entity_type": "Entity"},  # what bare tags mean does not matter for the text
+            }
+            yield from (
+                (document, True) for document in read_documents(source, kind, quarantine, **options.get(kind, {}))
+            )
+        except InputError as error:
+            quarantine.add(file.name, "", str(error).removeprefix(f"{file.name}: "))
+
+
+def _sentence_lines(file: File, quarantine: Quarantine) -> Iterator[Document]:
+    """The documents of a corpus: each line is a sentence and becomes a passage."""
+    for document in read_documents(file.source(), "plain", quarantine, blank_lines=True):
+        passages: list[Passage] = []
+        for line in document.text.split("\n"):
+            passages.append(Passage(line, passages[-1].end + 1 if passages else 0))
+        yield Document(document.id, tuple(passages))
+
+
+def _holds_no_text(source: Source) -> bool:
+    """Images, PDF and the like, which lie in folders and archives beside texts; not archives, which are told of."""
+    head = source.head()
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"PK\x03\x04")) or head[257:262] == b"ustar":
+        return False
+    return b"\x00" in head or head.startswith(b"%PDF-")
