@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
 from textome.documents import Document
-from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
+from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.sources import Quarantine, Source, Target
 
 # The largest text that is read as one document.
 MAX_SIZE = 256 * 1024**2

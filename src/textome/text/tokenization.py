@@ -6,8 +6,8 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
