@@ -10,8 +10,10 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from textome.corpus.store import write_description, write_shard
 from textome.models.bert import Bert, BertConfig
 from textome.models.checkpoint import to_hugging_face
+from textome.text.tokenization import Tokenizer as Wordpieces
 
 DISEASES = ["asthma", "gout", "breast cancer", "type 2 diabetes", "malaria"]
 DRUGS = ["aspirin", "metformin", "allopurinol", "insulin", "quinine"]
@@ -36,11 +38,12 @@ def make_base(folder: Path) -> Path:
     folder.mkdir(parents=True)
     text = " ".join([*DISEASES, *DRUGS, *TEMPLATES]).replace("{", "").replace("}", "")
     letters = "abcdefghijklmnopqrstuvwxyz0123456789.,-()"
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{letter}" for letter in letters)]
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
     names += sorted({word for word in text.split() if len(word) > 1})
     tokenizer = Tokenizer(models.WordPiece({name: number for number, name in enumerate(names)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
     tokenizer.enable_truncation(8)  # as published tokenizers do: it must not cut anything here
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
@@ -98,6 +101,44 @@ train = ["drugs.tsv"]
 validation = ["drugs-devel.tsv"]
 types = {{ Chemical = "Chemical" }}
 [training]
+"""
+        + "\n".join(lines)
+    )
+    return path
+
+
+def make_texts(count: int = 80, seed: int = 0) -> list[list[str]]:
+    """Documents of a few sentences in the words of the tiny vocabulary."""
+    generator = random.Random(seed)
+    return [
+        [
+            generator.choice(TEMPLATES).format(drug=generator.choice(DRUGS), disease=generator.choice(DISEASES))
+            for _ in range(generator.randint(1, 6))
+        ]
+        for _ in range(count)
+    ]
+
+
+def make_pretraining_recipe(folder: Path, **training: object) -> Path:
+    """A recipe over a small corpus in two shards, which `folder` is given with the base model."""
+    base = make_base(folder / "base")
+    tokenizer = Wordpieces.load(base)
+    shards = [write_shard(folder / "texts", number, make_texts(40, number), tokenizer) for number in range(2)]
+    write_description(folder / "texts", tokenizer, shards, {})
+    values = {"tokens": 3000, "learning_rate": 5e-3, "token_budget": 128, "precision": "fp32", "seed": 7} | training
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    path = folder / "pretrain.toml"
+    path.write_text(
+        f"""
+name = "tiny"
+corpora = [{{ name = "texts", path = "texts" }}]
+[model]
+base = "{base}"
+[data]
+held_out = 0.25
+[masking]
+[training]
+stages = [{{ until = 0.5, length = 16 }}, {{ until = 1.0, length = 32 }}]
 """
         + "\n".join(lines)
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from textome.errors import InputError
+from textome.training.pretraining_recipe import load_pretraining_recipe
 from textome.training.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,8 @@ def write(path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_recipes_of_this_project_are_valid(recipe: Path) -> None:
-    assert load_recipe(recipe).name
+    load = load_pretraining_recipe if "[masking]" in recipe.read_text() else load_recipe
+    assert load(recipe).name
 
 
 def test_overrides_take_toml_values_and_bare_words(tmp_path: Path) -> None:

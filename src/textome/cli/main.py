@@ -17,6 +17,8 @@ from textome.cli.export import export
 from textome.cli.finetune import finetune
 from textome.cli.info import info
 from textome.cli.preprocess import preprocess
+from textome.cli.pretrain import pretrain
+from textome.cli.train_tokenizer import train_tokenizer
 from textome.errors import TextomeError
 
 app = typer.Typer(
@@ -27,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (annotate, preprocess, finetune, evaluate, export, convert, info, doctor):
+for verb in (annotate, preprocess, train_tokenizer, pretrain, finetune, evaluate, export, convert, info, doctor):
     app.command()(verb)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from textome.errors import ModelError
 from textome.models.bert import Bert
-from textome.models.heads import TokenClassifier
+from textome.models.heads import MaskedLanguageModel, TokenClassifier
 
 # Ours -> theirs. A fused tensor names its parts in the order in which they are stacked.
 _EMBEDDINGS = {
@@ -32,6 +32,19 @@ _LAYER = {
     "feed_forward.contract": ("output.dense",),
     "feed_forward_norm": ("output.LayerNorm",),
 }
+_HEADS: dict[type[nn.Module], dict[str, str]] = {
+    TokenClassifier: {f"classifier.{kind}": f"classifier.{kind}" for kind in ("weight", "bias")},
+    # The product with the word embeddings has no matrix of its own: theirs is tied too.
+    MaskedLanguageModel: {
+        "transform.weight": "cls.predictions.transform.dense.weight",
+        "transform.bias": "cls.predictions.transform.dense.bias",
+        "norm.weight": "cls.predictions.transform.LayerNorm.weight",
+        "norm.bias": "cls.predictions.transform.LayerNorm.bias",
+        "bias": "cls.predictions.bias",
+        "next_sentence.weight": "cls.seq_relationship.weight",
+        "next_sentence.bias": "cls.seq_relationship.bias",
+    },
+}
 # Tensors of heads that a published encoder may carry and that another task does not need, and buffers of old versions.
 _UNUSED = re.compile(r"^(bert\.)?(cls\.|embeddings\.position_ids$|pooler\.)|^(classifier|qa_outputs)\.")
 _OLD_NORM = {".gamma": ".weight", ".beta": ".bias"}
@@ -47,12 +60,13 @@ class LoadReport:
 
 def names_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
     """For each tensor of `model`, the Hugging Face name or names (in stacking order) that hold it."""
-    if isinstance(model, TokenClassifier):
+    if isinstance(model, TokenClassifier | MaskedLanguageModel):
         inner = {
             f"encoder.{ours}": tuple(f"bert.{name}" for name in theirs)
             for ours, theirs in names_of(model.encoder).items()
         }
-        return inner | {f"classifier.{kind}": (f"classifier.{kind}",) for kind in ("weight", "bias")}
+        head = _HEADS[type(model)]
+        return inner | {ours: (theirs,) for ours, theirs in head.items() if ours in dict(model.named_parameters())}
     if not isinstance(model, Bert):
         raise TypeError(f"no tensor names are known for {type(model).__name__}")
     names: dict[str, tuple[str, ...]] = {ours: (theirs,) for ours, theirs in _EMBEDDINGS.items()}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from textome.models.bert import Bert, BertConfig, initialise_weights
+from textome.models.bert import ACTIVATIONS, Bert, BertConfig, initialise_weights
 from textome.models.dropout import Dropout
 from textome.models.packing import Layout
 
@@ -28,3 +30,36 @@ class TokenClassifier(nn.Module):
     def forward(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None = None) -> Tensor:
         hidden = self.encoder(input_ids, layout, token_type_ids)
         return self.classifier(self.dropout(hidden))  # type: ignore[no-any-return]
+
+
+class MaskedLanguageModel(nn.Module):
+    """An encoder that guesses hidden tokens, and with `next_sentence` whether the second part of a pair follows the first.
+
+    Input   input_ids (T,) int64, layout, places (M,) int64 of the hidden tokens in the packed batch,
+            token_type_ids (T,) int64 or None
+    Output  logits (M, vocab_size); with `next_sentence` also (B, 2), where index 0 means that it follows
+
+    Devlin et al. 2019, section 3.1: a linear layer with activation and norm, then the product with the word embeddings and
+    a bias for each word. Only hidden tokens pass through it: 85 % of the work of scoring a vocabulary is not done.
+    """
+
+    def __init__(self, config: BertConfig, next_sentence: bool = False) -> None:
+        super().__init__()
+        self.encoder = Bert(config, pooler=next_sentence)
+        self.transform = nn.Linear(config.hidden_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.next_sentence = nn.Linear(config.hidden_size, 2) if next_sentence else None
+        self.activation = ACTIVATIONS[config.hidden_act]
+        for layer in (self.transform, self.next_sentence):
+            if layer is not None:
+                initialise_weights(layer, config.initializer_range)
+
+    def forward(
+        self, input_ids: Tensor, layout: Layout, places: Tensor, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        hidden = self.encoder(input_ids, layout, token_type_ids)
+        transformed = self.norm(self.activation(self.transform(hidden[places])))
+        logits = functional.linear(transformed, self.encoder.embeddings.word_embeddings.weight, self.bias)
+        follows = None if self.next_sentence is None else self.next_sentence(self.encoder.pooled(hidden, layout))
+        return logits, follows

@@ -85,6 +85,18 @@ class Tokenizer:
         return self._special(("[MASK]", "<mask>"), self._source)
 
     @property
+    def unknown_id(self) -> int | None:
+        """The id that stands for what the vocabulary cannot spell, or None where it can spell everything."""
+        for name in ("[UNK]", "<unk>"):
+            if (number := self._tokenizer.token_to_id(name)) is not None:
+                return int(number)
+        return None
+
+    def save(self, path: Path) -> None:
+        """Write `tokenizer.json`."""
+        path.write_text(self._tokenizer.to_str(pretty=True), encoding="utf-8")
+
+    @property
     def special_ids(self) -> list[int]:
         """Ids of the tokens that never come from text: [CLS], [PAD] and the like."""
         return sorted(number for number, token in self._tokenizer.get_added_tokens_decoder().items() if token.special)

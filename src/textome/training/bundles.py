@@ -17,9 +17,10 @@ from safetensors.torch import save_file
 
 from textome.errors import InputError, MissingExtraError, ModelError
 from textome.models.checkpoint import to_hugging_face
-from textome.models.heads import TokenClassifier
+from textome.models.heads import MaskedLanguageModel, TokenClassifier
 from textome.tasks.ner import LABELS
 from textome.training.data import CorpusData
+from textome.training.pretraining_recipe import PretrainingRecipe
 from textome.training.recipe import Recipe
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
@@ -99,8 +100,7 @@ def write_bundle(
             "overlap": recipe.model.overlap,
             "confidence": {"temperature": {}},
             "provenance": {
-                # Where the data lay on this machine is nobody else's business.
-                "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+                "recipe": _without_places(recipe),
                 "data": {corpus.name: corpus.hashes for corpus in corpora},
                 "left_out_as_leaks": {corpus.name: corpus.leaks for corpus in corpora},
                 "validation": scores["scores"],
@@ -110,6 +110,50 @@ def write_bundle(
         },
     )
     (draft / "README.md").write_text(_card(recipe, scores), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.replace(folder)
+    return folder
+
+
+def write_encoder(
+    folder: Path,
+    model: MaskedLanguageModel,
+    config: Mapping[str, Any],
+    base: Path,
+    recipe: PretrainingRecipe,
+    data: Mapping[str, Any],
+    scores: Mapping[str, Mapping[str, float]],
+) -> Path:
+    """Write a pretrained encoder with its language-model head; `folder` appears whole or not at all.
+
+    `transformers` loads it as BertForMaskedLM (or BertForPreTraining), fine-tuning as `model.base`. `pretraining.json`
+    says where it comes from.
+    """
+    draft = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
+    kind = "BertForMaskedLM" if model.next_sentence is None else "BertForPreTraining"
+    described = {key: value for key, value in config.items() if not key.startswith("_")}
+    described.pop("torch_dtype", None)
+    _write(draft / "config.json", described | {"architectures": [kind], "dtype": "float32"})
+    for name in _TOKENIZER_FILES:
+        if (base / name).is_file():
+            shutil.copyfile(base / name, draft / name)
+    provenance = {
+        "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+        "data": data,
+        "held_out": scores,
+        "environment": environment(model.bias.device),
+    }
+    _write(draft / "pretraining.json", provenance)
+    lines = ["---", "library_name: textome", "pipeline_tag: fill-mask", "---", f"# {recipe.name}", ""]
+    lines += [recipe.description.strip(), ""] * bool(recipe.description)
+    lines += [f"Pretrained from `{recipe.model.base}` on {', '.join(data)}: {recipe.training.tokens:,} tokens.", ""]
+    lines += [f"Licence: {recipe.licence}", ""] * bool(recipe.licence)
+    lines += ["| held-out text | perplexity | accuracy at hidden tokens, % |", "|---|---|---|"]
+    lines += [f"| {name} | {item['perplexity']:.2f} | {100 * item['accuracy']:.2f} |" for name, item in scores.items()]
+    (draft / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     draft.replace(folder)
     return folder
@@ -136,6 +180,14 @@ def environment(device: torch.device) -> dict[str, str]:
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
+
+
+def _without_places(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without folders of this machine: where the data lay is nobody else's business."""
+    values: dict[str, Any] = recipe.model_dump(mode="json", exclude={"data": {"root"}})
+    for corpus in values["corpora"]:
+        corpus["lexicon"] = {kind: Path(place).name for kind, place in corpus["lexicon"].items()}
+    return values
 
 
 def _card(recipe: Recipe, scores: Mapping[str, Any]) -> str:

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from textome.documents import Document, Span
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, read_documents
 from textome.tasks.ner import Example, Mention, examples, targets
 from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer
+from textome.training.augmentation import names_of, read_lexicon, replace_mentions
 from textome.training.recipe import Corpus, Recipe
 
 # Shorter sentences ("Methods", "P = 0.03.") stand in many texts by chance, so they prove no leak.
@@ -91,9 +94,11 @@ def _load(recipe: Recipe, corpus: Corpus, heads: dict[str, int], forbidden: froz
             for document in read_documents(source, corpus.format, quarantine, **_options(corpus)):
                 sentences += _sentences(document, labels, annotated, corpus)
             data.hashes[place] = file_hash(recipe.path(place).partition("!")[0])
+    for place in corpus.lexicon.values():
+        data.hashes[Path(place).name] = file_hash(place)
     kept = [sentence for sentence in data.train if _fingerprint(sentence.text) not in forbidden]
     data.leaks = len(data.train) - len(kept)
-    data.train = kept * corpus.repeat
+    data.train = kept + _further_readings(recipe, corpus, kept, heads)
     data.quarantined = quarantine.count
     if not data.train:
         raise InputError(
@@ -101,6 +106,23 @@ def _load(recipe: Recipe, corpus: Corpus, heads: dict[str, int], forbidden: froz
             + (f"; the first problem: {quarantine.records[0]}" if quarantine.records else "")
         )
     return data
+
+
+def _further_readings(
+    recipe: Recipe, corpus: Corpus, sentences: list[Sentence], heads: dict[str, int]
+) -> list[Sentence]:
+    """The sentences again, `repeat - 1` times, each time with other names where the recipe asks for them."""
+    if not corpus.replace_mentions:
+        return sentences * (corpus.repeat - 1)
+    names = names_of((sentence.text, sentence.mentions) for sentence in sentences)
+    for kind, place in corpus.lexicon.items():
+        names[heads[kind]] = names.get(heads[kind], []) + read_lexicon(place)
+    generator = np.random.default_rng([recipe.training.seed, recipe.corpora.index(corpus)])
+    found = []
+    for sentence in sentences * (corpus.repeat - 1):
+        text, mentions = replace_mentions(sentence.text, sentence.mentions, names, corpus.replace_mentions, generator)
+        found.append(Sentence(text, mentions, sentence.annotated))
+    return found
 
 
 def _options(corpus: Corpus) -> dict[str, str | None]:

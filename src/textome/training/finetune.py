@@ -7,11 +7,9 @@ goes on from its last checkpoint and gives the weights that it would have given 
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,8 +33,7 @@ from textome.training.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.data import CorpusData, encode, load_corpora
 from textome.training.optimisation import build_optimizer, rate_at, set_rate
 from textome.training.recipe import Recipe
-
-Report = Callable[[dict[str, Any]], None]
+from textome.training.run import Log, Report, autocast, claim, precision_for, write_json
 
 
 @dataclass
@@ -58,7 +55,7 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
 
     Raises InputError where the folder holds another run, data are missing, or the loss is no number.
     """
-    _claim(folder, recipe, resume)
+    claim(folder, recipe, resume)
     torch.manual_seed(recipe.training.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = base_directory(recipe.model.base)
@@ -73,14 +70,14 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
     validation = {corpus.name: encode(corpus.validation, tokenizer, heads, recipe) for corpus in corpora}
     lengths = [len(example.input_ids) for example in training]
     steps = recipe.training.epochs * len(_epoch_plan(recipe, lengths, 0))
-    _write_json(folder / "data.json", _data_report(corpora, training, validation))
-    _write_json(folder / "environment.json", environment(device))
+    write_json(folder / "data.json", _data_report(corpora, training, validation))
+    write_json(folder / "environment.json", environment(device))
 
     progress = Progress()
     if resume and (state := load_checkpoint(folder / "checkpoints", model, optimizer)):
         progress = Progress(**state)
-    log = _Log(folder / "metrics.jsonl", progress.step, report)
-    precision = _precision(recipe, device)
+    log = Log(folder, progress.step, report)
+    precision = precision_for(recipe.training.precision, device)
     log.write(event="start", precision=precision, device=device.type, steps=steps, tokens_per_epoch=sum(lengths))
 
     clock = saved = time.monotonic()
@@ -92,7 +89,7 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
         while progress.batch < len(batches):
             batch = pack([training[index] for index in batches[progress.batch]])
             set_rate(optimizer, rate_at(progress.step, steps, recipe.training.warmup))
-            with _autocast(device, precision):
+            with autocast(device, precision):
                 loss = _loss(model, batch, device, heads, recipe.training.label_smoothing)
             if not math.isfinite(value := loss.item()):
                 raise InputError(
@@ -131,6 +128,7 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
     if recipe.training.select == "best" and progress.best_epoch > 0:
         model.load_state_dict(load_file(folder / "best.safetensors"))
     log.write(event="end", best_epoch=progress.best_epoch, best=progress.best)
+    log.close()
     return write_bundle(folder / "bundle", model, config, base, recipe, corpora, vars(progress))
 
 
@@ -144,7 +142,7 @@ def predict(
         # `pack` sorts by length and sorting is stable, so this is the order of its words.
         indices = sorted(indices, key=lambda index: len(examples[index].input_ids))
         batch = pack([examples[index] for index in indices])
-        with torch.no_grad(), _autocast(device, precision):
+        with torch.no_grad(), autocast(device, precision):
             logits = _word_logits(model, batch, device)
         scores = log_probabilities(logits.float().cpu().numpy().reshape(len(logits), -1, len(LABELS)))
         start = 0
@@ -203,7 +201,7 @@ def _validate(
     precision: str,
     progress: Progress,
     folder: Path,
-    log: _Log,
+    log: Log,
 ) -> None:
     scores = {}
     for name, examples in validation.items():
@@ -235,32 +233,6 @@ def _epoch_plan(recipe: Recipe, lengths: Sequence[int], epoch: int) -> list[list
     return plan(lengths, recipe.training.token_budget, generator)
 
 
-def _precision(recipe: Recipe, device: torch.device) -> str:
-    if recipe.training.precision != "auto":
-        return recipe.training.precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
-
-
-def _autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
-
-
-def _claim(folder: Path, recipe: Recipe, resume: bool) -> None:
-    resolved = recipe.model_dump(mode="json")
-    described = folder / "recipe.json"
-    if described.exists():
-        if not resume:
-            raise InputError(f"{folder} holds a run already; go on with it by --resume, or choose another --output")
-        if json.loads(described.read_text(encoding="utf-8")) != resolved:
-            raise InputError(
-                f"{folder} was started with another recipe; see its recipe.json, or choose another --output"
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_json(described, resolved)
-
-
 def _data_report(
     corpora: Sequence[CorpusData], training: Sequence[Example], validation: dict[str, list[Example]]
 ) -> dict[str, Any]:
@@ -277,35 +249,6 @@ def _data_report(
             for corpus in corpora
         },
     }
-
-
-def _write_json(path: Path, value: Any) -> None:
-    draft = path.with_name(f".{path.name}.partial")
-    draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
-
-
-class _Log:
-    """`metrics.jsonl`, cut back on resume to the records of steps that are not done again."""
-
-    def __init__(self, path: Path, step: int, report: Report) -> None:
-        self._report = report
-        kept = []
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    record = json.loads(line)
-                except json.JSONDecodeError:  # the run was killed while it wrote this line
-                    continue
-                if record.get("step", 0) <= step:
-                    kept.append(line + "\n")
-        path.write_text("".join(kept), encoding="utf-8")
-        self._stream = path.open("a", encoding="utf-8")
-
-    def write(self, **record: Any) -> None:
-        self._stream.write(json.dumps(record) + "\n")
-        self._stream.flush()
-        self._report(record)
 
 
 __all__ = ["Progress", "finetune", "gold", "predict"]

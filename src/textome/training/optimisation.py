@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import nn
 
-from textome.training.recipe import Training
+
+class Rates(Protocol):
+    """What an optimiser needs of a recipe; `head_learning_rate` may be there for the layer named `classifier`."""
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def weight_decay(self) -> float: ...
 
 
-def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
     """AdamW in which biases and norms do not decay and the head may learn at a rate of its own."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         key = (parameter.ndim > 1, name.startswith("classifier."))
         groups.setdefault(key, []).append(parameter)
-    head_rate = settings.head_learning_rate or settings.learning_rate
+    head_rate = getattr(settings, "head_learning_rate", None) or settings.learning_rate
     return torch.optim.AdamW(
         [
             {

@@ -11,18 +11,23 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from textome.errors import InputError
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A table of a recipe: unknown keys are errors, values do not change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Model(_Section):
+Kind = TypeVar("Kind", bound=Section)
+
+
+class Model(Section):
     """`base` is a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package."""
 
     base: str
@@ -32,15 +37,21 @@ class Model(_Section):
     overlap: int = Field(128, ge=0)
 
 
-class Data(_Section):
+class Data(Section):
     """Where the corpora lie. With `drop_leaks`, training sentences that stand in any test file are left out."""
 
     root: str = "."
     drop_leaks: bool = True
 
 
-class Corpus(_Section):
-    """A corpus and the types that it annotates everywhere: `types` maps its labels to the model's types."""
+class Corpus(Section):
+    """A corpus and the types that it annotates everywhere: `types` maps its labels to the model's types.
+
+    repeat            how many times a sentence is read in an epoch
+    replace_mentions  the share of mentions that are replaced by other names of their type in every reading but the first;
+                      the names are those of the corpus's training part and of `lexicon`
+    lexicon           files with more names, one a line, by the model's type; relative to the recipe's folder
+    """
 
     name: str
     train: list[str]
@@ -50,16 +61,26 @@ class Corpus(_Section):
     entity_type: str | None = None
     types: dict[str, str]
     repeat: int = Field(1, ge=1)
+    replace_mentions: float = Field(0.0, ge=0, le=1)
+    lexicon: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _replacing_needs_another_reading(self) -> Corpus:
+        if self.replace_mentions and self.repeat < 2:
+            raise ValueError("replace_mentions changes every reading but the first, so it needs repeat = 2 or more")
+        if self.lexicon and not self.replace_mentions:
+            raise ValueError("a lexicon is for replace_mentions, which is not set")
+        return self
 
 
-class Entities(_Section):
+class Entities(Section):
     """The model's types, one head each; `default_types` are those emitted when a user names none (default: all)."""
 
     types: list[str] = Field(min_length=1)
     default_types: list[str] = []
 
 
-class Training(_Section):
+class Training(Section):
     """Sizes and rates. `token_budget` is the number of tokens of one batch; `select` the checkpoint that is kept."""
 
     epochs: int = Field(ge=1)
@@ -76,7 +97,7 @@ class Training(_Section):
     checkpoint_minutes: float = Field(5.0, gt=0)
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """A fine-tuning run for entities."""
 
     name: str
@@ -95,7 +116,7 @@ class Recipe(_Section):
             if name not in known:
                 raise ValueError(f"entities.default_types names {name!r}, which is not in entities.types")
         for corpus in self.corpora:
-            for label, name in corpus.types.items():
+            for label, name in [*corpus.types.items(), *((place, kind) for kind, place in corpus.lexicon.items())]:
                 if name not in known:
                     raise ValueError(
                         f"corpus {corpus.name!r} maps {label!r} to {name!r}, which is not in entities.types"
@@ -108,7 +129,25 @@ class Recipe(_Section):
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a fine-tuning recipe; see `read_recipe`."""
+    recipe = read_recipe(Recipe, path, overrides, "TEXTOME_DATA")
+    folder = Path(path).parent
+    corpora = [
+        corpus.model_copy(update={"lexicon": {kind: str(folder / place) for kind, place in corpus.lexicon.items()}})
+        for corpus in recipe.corpora
+    ]
+    return recipe.model_copy(update={"corpora": corpora})
+
+
+def parse_recipe(values: dict[str, Any], source: str) -> Recipe:
+    """A fine-tuning recipe from parsed values; see `parse`."""
+    return parse(Recipe, values, source)
+
+
+def read_recipe(kind: type[Kind], path: str | Path, overrides: Sequence[str], variable: str) -> Kind:
     """Read a recipe and apply overrides such as `training.learning_rate=3e-5` (values in TOML; bare words are strings).
+
+    variable   the environment variable that takes the place of `data.root` where it is set
 
     Raises InputError that says which key is wrong and, for an unknown one, which it is likely to be.
     """
@@ -124,17 +163,17 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     data = values.setdefault("data", {})
     if isinstance(data, dict):
         chosen = any(item.startswith("data.root=") for item in overrides)
-        root = data.get("root", ".") if chosen else os.environ.get("TEXTOME_DATA") or data.get("root", ".")
+        root = data.get("root", ".") if chosen else os.environ.get(variable) or data.get("root", ".")
         data["root"] = str((Path() if chosen else path.parent) / str(root))
-    return parse_recipe(values, str(path))
+    return parse(kind, values, str(path))
 
 
-def parse_recipe(values: dict[str, Any], source: str) -> Recipe:
-    """A recipe from parsed values; raises InputError as `load_recipe` does."""
+def parse(kind: type[Kind], values: dict[str, Any], source: str) -> Kind:
+    """A recipe from parsed values; raises InputError as `read_recipe` does."""
     try:
-        return Recipe.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{source}: {'; '.join(_explain(item) for item in error.errors()[:5])}") from error
+        raise InputError(f"{source}: {'; '.join(_explain(kind, item) for item in error.errors()[:5])}") from error
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -152,11 +191,10 @@ def _override(values: dict[str, Any], override: str) -> None:
         values[last] = value
 
 
-def _explain(error: Any) -> str:
+def _explain(section: type[BaseModel], error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
         return f"{place}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
-    section: type[BaseModel] = Recipe
     for part in error["loc"][:-1]:
         if isinstance(part, str):
             kind = section.model_fields[part].annotation

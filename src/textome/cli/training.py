@@ -1,0 +1,71 @@
+"""What the training verbs share: the check that the extra is there, and how a run's progress is shown."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+from textome.cli.streams import SECONDS_BETWEEN_LINES, say
+from textome.errors import MissingExtraError
+
+
+def need_training(what: str) -> None:
+    """Raise MissingExtraError where PyTorch or TensorBoard is not installed."""
+    if find_spec("torch") is None or find_spec("tensorboard") is None:
+        raise MissingExtraError(what, "train")
+
+
+class Teller:
+    """Shows a run's metrics records: a progress bar on a terminal, a line every ten seconds elsewhere.
+
+    waiting   what the bar says before the first step
+    line      a step's record as a line, with how much is done of how much
+    news      another record as a line of its own, or None
+    """
+
+    def __init__(
+        self,
+        waiting: str,
+        line: Callable[[dict[str, Any]], tuple[str, int, int]],
+        news: Callable[[dict[str, Any]], str | None],
+    ) -> None:
+        self._waiting, self._line, self._news = waiting, line, news
+        self._bar: Any = None
+        self._told = 0.0
+
+    def __enter__(self) -> Teller:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self._waiting, total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        if record["event"] == "step":
+            line, done, total = self._line(record)
+            if self._bar is not None:
+                self._bar.update(self._task, description=line, completed=done, total=total)
+            elif time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
+                self._told = time.monotonic()
+                say(f"{100 * done / total:.1f} %  {line}")
+        elif (news := self._news(record)) is not None:
+            if self._bar is not None:
+                self._bar.console.print(news)
+            else:
+                say(news)

@@ -1,0 +1,127 @@
+"""A WordPiece vocabulary learnt from text, and how it compares with another.
+
+A vocabulary that knows a field's words cuts them in fewer pieces: sequences are shorter, so everything is faster, and a
+word has an embedding of its own (Gu et al. 2021, section 2.3).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer as _FastTokenizer
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from textome.errors import InputError
+from textome.text.tokenization import Tokenizer
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# Terms are counted as badly cut from the third piece on.
+WELL_CUT = 2
+# Rarer characters than the commonest thousand become unknown: a corpus of papers holds most of Unicode somewhere.
+_ALPHABET = 1000
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a vocabulary cuts a text.
+
+    tokens_per_word   over words as white space separates them
+    unknown           share of words of which a part is not in the vocabulary
+    badly_cut         share of the terms that it cuts in more than `WELL_CUT` pieces for each of their words, or None
+    """
+
+    vocabulary_size: int
+    tokens_per_word: float
+    unknown: float
+    badly_cut: float | None
+
+
+def train_vocabulary(sentences: Iterable[str], size: int, lowercase: bool = True, min_frequency: int = 2) -> Tokenizer:
+    """A WordPiece tokenizer of at most `size` tokens with BERT's normalisation and special tokens, through `tokenizers`.
+
+    Raises InputError where the text has no word, or `size` leaves no room for its letters.
+    """
+    made = _FastTokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
+    made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        min_frequency=min_frequency,
+        limit_alphabet=_ALPHABET,
+        special_tokens=list(SPECIAL),
+        show_progress=False,
+    )
+    made.train_from_iterator(sentences, trainer)
+    if made.get_vocab_size() <= len(SPECIAL):
+        raise InputError("the text has no word, so no vocabulary can be learnt from it")
+    if made.get_vocab_size() > size:
+        raise InputError(
+            f"a vocabulary of {size} tokens has no room for the {made.get_vocab_size()} characters of the text; "
+            f"ask for a larger one"
+        )
+    start, end = (made.token_to_id(name) for name in ("[CLS]", "[SEP]"))
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", start), ("[SEP]", end)]
+    )
+    return Tokenizer(made, "the new vocabulary")
+
+
+def write_vocabulary(tokenizer: Tokenizer, folder: Path, lowercase: bool) -> None:
+    """Write the files that a model's directory has for its tokenizer; `folder` appears whole or not at all.
+
+    Raises InputError where `folder` exists.
+    """
+    if folder.exists():
+        raise InputError(f"{folder} exists already; name another folder for the vocabulary")
+    draft = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    tokenizer.save(draft / "tokenizer.json")
+    (draft / "vocab.txt").write_text("".join(f"{token}\n" for token in tokenizer.vocabulary()), encoding="utf-8")
+    config = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": lowercase,
+        "model_max_length": 512,
+        **{f"{name[1:-1].lower()}_token": name for name in SPECIAL},
+    }
+    (draft / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    draft.replace(folder)
+
+
+def fit(tokenizer: Tokenizer, sentences: Sequence[str], terms: Sequence[str] = ()) -> Fit:
+    """How well a tokenizer cuts sentences and terms. Raises InputError where there is no word."""
+    words = Counter(word for sentence in sentences for word in sentence.split())
+    if not words:
+        raise InputError("there is no word to compare vocabularies with")
+    pieces = _pieces(tokenizer, list(words))
+    unknown = tokenizer.unknown_id
+    total = words.total()
+    return Fit(
+        tokenizer.vocabulary_size,
+        sum(len(ids) * count for ids, count in zip(pieces, words.values(), strict=True)) / total,
+        sum(count for ids, count in zip(pieces, words.values(), strict=True) if unknown in ids) / total,
+        _badly_cut(tokenizer, terms) if terms else None,
+    )
+
+
+def _badly_cut(tokenizer: Tokenizer, terms: Sequence[str]) -> float:
+    distinct = sorted({" ".join(term.split()) for term in terms} - {""})
+    bad = sum(
+        len(ids) > WELL_CUT * len(term.split())
+        for term, ids in zip(distinct, _pieces(tokenizer, distinct), strict=True)
+    )
+    return bad / len(distinct) if distinct else 0.0
+
+
+def _pieces(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    found: list[list[int]] = []
+    for start in range(0, len(texts), _BATCH):
+        found += [tokens.ids.tolist() for tokens in tokenizer.encode(texts[start : start + _BATCH])]
+    return found

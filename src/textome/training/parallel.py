@@ -1,0 +1,58 @@
+"""One process or several: what a run needs of the others, and nothing where it is alone.
+
+Started by `torchrun`, processes find each other by the variables that it sets; see
+https://docs.pytorch.org/docs/stable/elastic/run.html.
+"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+
+class Processes:
+    """The processes of a run, each with its device: a GPU of its own where there are any, else the CPU."""
+
+    def __init__(self) -> None:
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        cuda = torch.cuda.is_available()
+        self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+
+    def __enter__(self) -> Processes:
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        if self.count > 1:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.count > 1:
+            dist.destroy_process_group()
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and talks to the user."""
+        return self.rank == 0
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """`model`, its gradients averaged over the processes in the backward pass."""
+        return DistributedDataParallel(model) if self.count > 1 else model
+
+    def sum(self, value: Tensor) -> float:
+        """A scalar summed over the processes."""
+        if self.count > 1:
+            dist.all_reduce(value)
+        return float(value)
+
+    def wait(self) -> None:
+        """Until every process has come here."""
+        if self.count > 1:
+            dist.barrier()

@@ -1,0 +1,324 @@
+"""Masked-language-model pretraining: read top to bottom, this is the whole run.
+
+A run's folder holds `recipe.json` (resolved), `environment.json`, `data.json`, `metrics.jsonl`, `checkpoints/`,
+TensorBoard events in `tensorboard/`, and at the end the encoder with its language-model head in `model/`, in the Hugging
+Face layout: `transformers` loads it as BertForMaskedLM, and a fine-tuning recipe names it as `model.base`.
+
+Under `torchrun` every process computes a part of each batch and the gradients are summed, so the number of processes
+changes the time and not the result (but for dropout, whose random numbers differ, and for rounding).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textome.corpus.store import Corpus
+from textome.errors import InputError
+from textome.models.bert import BertConfig
+from textome.models.checkpoint import load_tensors
+from textome.models.heads import MaskedLanguageModel
+from textome.tasks.masked_lm import Masker
+from textome.text.tokenization import Tokenizer
+from textome.training.bundles import base_directory, environment, read_config, write_encoder
+from textome.training.checkpoints import load_checkpoint, save_checkpoint
+from textome.training.optimisation import build_optimizer, set_rate
+from textome.training.parallel import Processes
+from textome.training.pretraining_data import (
+    Assembler,
+    Drawn,
+    Mixture,
+    PretrainingBatch,
+    Sequences,
+    held_out,
+    share_of,
+)
+from textome.training.pretraining_recipe import PretrainingRecipe
+from textome.training.run import Log, Report, autocast, claim, precision_for, write_json
+from textome.training.throughput import matrix_product_speed, training_operations
+from textome.training.transplant import transplanted
+
+REPORT_EVERY = 20
+
+
+@dataclass
+class Progress:
+    """Where a run stands; a checkpoint remembers it. `block` and `batch` count within the present stage,
+    `evaluated` is the number of tokens at the last evaluation."""
+
+    step: int = 0
+    tokens: int = 0
+    stage: int = 0
+    block: int = 0
+    batch: int = 0
+    evaluated: int = -1
+
+
+def pretrain(
+    recipe: PretrainingRecipe, folder: Path, resume: bool = False, report: Report = lambda event: None
+) -> Path:
+    """Train by a recipe and return the folder of the finished encoder.
+
+    report   is called with each metrics record as it is written, in the first process only
+
+    Raises InputError where the folder holds another run, a corpus was cut by another tokenizer, or the loss is no number.
+    """
+    with Processes() as processes:
+        if processes.first:
+            claim(folder, recipe, resume)
+        processes.wait()
+        return _pretrain(recipe, folder, resume, report if processes.first else lambda event: None, processes)
+
+
+def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Report, processes: Processes) -> Path:
+    settings, device = recipe.training, processes.device
+    torch.manual_seed(settings.seed)
+    model, tokenizer, config, base = _build(recipe)
+    model.to(device)
+    optimizer = build_optimizer(model, settings)
+    corpora = [Corpus.open(recipe.path(source.path), tokenizer) for source in recipe.corpora]
+    masker = Masker.of(tokenizer, recipe.masking.unit, recipe.masking.probability)
+    validation = _validation_batches(recipe, corpora, tokenizer, masker)
+
+    progress = Progress()
+    if resume and (state := load_checkpoint(folder / "checkpoints", model, optimizer)):
+        progress = Progress(**state)
+    precision = precision_for(settings.precision, device)
+    log = Log(folder, progress.step, report, write=processes.first)
+    ceiling = matrix_product_speed(device, precision, model.encoder.config)
+    log.write(event="start", precision=precision, device=device.type, processes=processes.count, tokens=settings.tokens)
+    if processes.first:
+        write_json(folder / "environment.json", environment(device))
+        write_json(folder / "data.json", _data_report(recipe, corpora))
+
+    parallel = processes.wrap(model)
+    clock = saved = time.monotonic()
+    counted = operations = 0
+    scores: dict[str, dict[str, float]] = {}
+    if progress.evaluated < 0:
+        _evaluate(model, validation, device, precision, progress, log)
+    while progress.tokens < settings.tokens:
+        for drawn, assembler in _batches(recipe, corpora, tokenizer, masker, progress):
+            batch = assembler.batch(drawn)
+            # A process for which nothing is left computes a sequence that does not count, to take part in the sum.
+            share = share_of(drawn, processes.rank, processes.count)
+            own = batch if share == drawn else assembler.batch(share or drawn[:1])
+            model.train()
+            set_rate(
+                optimizer,
+                _rate((progress.tokens + batch.layout.num_tokens / 2) / settings.tokens, settings.warmup),
+            )
+            # Each step has random numbers of its own, so that a resumed run draws what the undisturbed one would have.
+            torch.manual_seed(hash((settings.seed, progress.step, processes.rank)) % 2**63)
+            with autocast(device, precision):
+                loss = _loss(parallel, own, batch, device) * bool(share)
+            # DDP averages over processes, but each loss is already a share of the whole batch's.
+            (loss * processes.count).backward()  # type: ignore[no-untyped-call]
+            value = processes.sum(loss.detach())
+            if not math.isfinite(value):
+                raise InputError(
+                    f"{folder}: the loss is {value} at step {progress.step}, after {progress.tokens:,} tokens; lower "
+                    f"training.learning_rate and resume from the last checkpoint"
+                )
+            norm = nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            progress.step += 1
+            progress.batch += 1
+            progress.tokens += batch.layout.num_tokens
+            counted += batch.layout.num_tokens
+            operations += training_operations(model.encoder.config, batch.layout, len(batch.places))
+            if progress.step % REPORT_EVERY == 0:
+                seconds = time.monotonic() - clock
+                log.write(
+                    event="step",
+                    step=progress.step,
+                    tokens=progress.tokens,
+                    of=settings.tokens,
+                    loss=value,
+                    learning_rate=optimizer.param_groups[0]["lr"],
+                    gradient_norm=float(norm),
+                    tokens_per_second=counted / seconds,
+                    utilisation=operations / seconds / (ceiling * processes.count),
+                )
+                clock, counted, operations = time.monotonic(), 0, 0
+            if processes.first and time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+                save_checkpoint(folder / "checkpoints", model, optimizer, vars(progress))
+                saved = time.monotonic()
+            if _evaluation_due(progress, settings.evaluate_every):
+                scores = _evaluate(model, validation, device, precision, progress, log)
+                clock, counted, operations = time.monotonic(), 0, 0
+    if not scores or progress.evaluated < progress.tokens:
+        scores = _evaluate(model, validation, device, precision, progress, log)
+    if processes.first:
+        save_checkpoint(folder / "checkpoints", model, optimizer, vars(progress))
+        log.write(event="end", step=progress.step, tokens=progress.tokens)
+        log.close()
+        write_encoder(folder / "model", model, config, base, recipe, _data_report(recipe, corpora), scores)
+    processes.wait()
+    return folder / "model"
+
+
+def _build(recipe: PretrainingRecipe) -> tuple[MaskedLanguageModel, Tokenizer, dict[str, Any], Path]:
+    """The model, its tokenizer, its `config.json`, and the directory whose tokenizer files it keeps."""
+    base = base_directory(recipe.model.base)
+    values = read_config(base) | {
+        "hidden_dropout_prob": recipe.model.hidden_dropout,
+        "attention_probs_dropout_prob": recipe.model.attention_dropout,
+    }
+    config = BertConfig.from_dict(values)
+    longest = max(stage.length for stage in recipe.training.stages)
+    if longest > config.max_position_embeddings:
+        raise InputError(
+            f"training.stages has sequences of {longest} tokens, but {base} has only {config.max_position_embeddings} "
+            f"positions"
+        )
+    model = MaskedLanguageModel(config, recipe.masking.next_sentence)
+    tokenizer = Tokenizer.load(base)
+    if not recipe.model.scratch:
+        head = ("transform.", "norm.", "bias", "next_sentence.", "encoder.pooler.")
+        load_tensors(model, load_file(base / "model.safetensors"), str(base), fresh=head)
+    if recipe.model.tokenizer is None:
+        return model, tokenizer, values, base
+    directory = recipe.path(recipe.model.tokenizer)
+    wanted = Tokenizer.load(directory)
+    values["vocab_size"] = wanted.vocabulary_size
+    return transplanted(model, tokenizer, wanted), wanted, values, directory
+
+
+def _batches(
+    recipe: PretrainingRecipe, corpora: list[Corpus], tokenizer: Tokenizer, masker: Masker, progress: Progress
+) -> Iterator[tuple[Drawn, Assembler]]:
+    """The batches from where `progress` stands to the end of its stage; the caller moves `progress.batch` on."""
+    settings = recipe.training
+    while settings.stages[progress.stage].until * settings.tokens <= progress.tokens:
+        progress.stage, progress.block, progress.batch = progress.stage + 1, 0, 0
+    stage = settings.stages[progress.stage]
+    mixture = _mixture(recipe, corpora, stage.length)
+    assembler = Assembler(mixture, tokenizer, masker, recipe.masking.dynamic, recipe.masking.next_sentence)
+    while progress.tokens < stage.until * settings.tokens:
+        batches = mixture.block(progress.block)
+        while progress.batch < len(batches):
+            yield batches[progress.batch], assembler
+            if progress.tokens >= stage.until * settings.tokens:
+                return
+        progress.block, progress.batch = progress.block + 1, 0
+
+
+def _mixture(recipe: PretrainingRecipe, corpora: list[Corpus], length: int) -> Mixture:
+    share = recipe.data.held_out
+    sources = tuple(Sequences.of(corpus, length - 2, ~held_out(corpus, share)) for corpus in corpora)
+    for source, sequences in zip(recipe.corpora, sources, strict=True):
+        if not len(sequences):
+            raise InputError(f"corpora: {source.path!r} has no sequence to train on")
+    sizes = [
+        source.weight if source.weight is not None else len(sequences)
+        for source, sequences in zip(recipe.corpora, sources, strict=True)
+    ]
+    weights = tuple(size / sum(sizes) for size in sizes)
+    return Mixture(sources, weights, recipe.training.token_budget, recipe.training.seed)
+
+
+def _loss(model: nn.Module, own: PretrainingBatch, whole: PretrainingBatch, device: torch.device) -> Tensor:
+    """This process's part of the loss of the whole batch (Devlin et al. 2019, appendix A.2).
+
+    It is the mean over the hidden tokens, plus the mean over the pairs where there are any.
+    """
+    logits, follows = _forward(model, own, device)
+    total = functional.cross_entropy(logits.float(), own.targets.to(device), reduction="sum") / len(whole.targets)
+    if follows is not None and own.follows is not None and whole.follows is not None:
+        sentence = functional.cross_entropy(follows.float(), own.follows.to(device), reduction="sum")
+        total = total + sentence / len(whole.follows)
+    return total
+
+
+def _forward(model: nn.Module, batch: PretrainingBatch, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    kinds = None if batch.token_type_ids is None else batch.token_type_ids.to(device)
+    found: tuple[Tensor, Tensor | None] = model(
+        batch.input_ids.to(device), batch.layout.to(device), batch.places.to(device), kinds
+    )
+    return found
+
+
+def _validation_batches(
+    recipe: PretrainingRecipe, corpora: list[Corpus], tokenizer: Tokenizer, masker: Masker
+) -> dict[str, list[PretrainingBatch]]:
+    """Batches of held-out documents, the same masks each time, as many as `held_out_tokens` of each corpus."""
+    length = recipe.training.stages[-1].length
+    batches: dict[str, list[PretrainingBatch]] = {}
+    for source, corpus in zip(recipe.corpora, corpora, strict=True):
+        sequences = Sequences.of(corpus, length - 2, held_out(corpus, recipe.data.held_out))
+        mixture = Mixture((sequences,), (1.0,), recipe.training.token_budget, recipe.training.seed)
+        assembler = Assembler(mixture, tokenizer, masker, False, recipe.masking.next_sentence)
+        made: list[PretrainingBatch] = []
+        used = 0
+        for drawn in mixture.whole():
+            if used >= recipe.data.held_out_tokens:
+                break
+            made.append(assembler.batch(drawn))
+            used += made[-1].layout.num_tokens
+        batches[source.name or source.path] = made
+    return batches
+
+
+def _evaluation_due(progress: Progress, every: int) -> bool:
+    """Whether another `every` tokens have been trained on since the last evaluation."""
+    return every > 0 and progress.tokens // every > progress.evaluated // every
+
+
+def _evaluate(
+    model: MaskedLanguageModel,
+    validation: dict[str, list[PretrainingBatch]],
+    device: torch.device,
+    precision: str,
+    progress: Progress,
+    log: Log,
+) -> dict[str, dict[str, float]]:
+    """Perplexity and accuracy at the hidden tokens of held-out documents, for each corpus."""
+    model.eval()
+    scores: dict[str, dict[str, float]] = {}
+    for name, batches in validation.items():
+        loss = right = count = 0.0
+        for batch in batches:
+            with torch.no_grad(), autocast(device, precision):
+                logits, _ = _forward(model, batch, device)
+            targets = batch.targets.to(device)
+            loss += functional.cross_entropy(logits.float(), targets, reduction="sum").item()
+            right += (logits.argmax(-1) == targets).sum().item()
+            count += len(targets)
+        if count:
+            scores[name] = {"perplexity": math.exp(min(loss / count, 700.0)), "accuracy": right / count}
+    progress.evaluated = progress.tokens
+    log.write(event="validation", step=progress.step, tokens=progress.tokens, scores=scores)
+    return scores
+
+
+def _rate(done: float, warmup: float) -> float:
+    """The share of the peak learning rate after a share of the training: linear up to 1, then linear down to 0."""
+    rise = done / warmup if warmup else 1.0
+    fall = (1.0 - done) / (1.0 - warmup) if warmup < 1 else 1.0
+    return max(0.0, min(rise, fall))
+
+
+def _data_report(recipe: PretrainingRecipe, corpora: list[Corpus]) -> dict[str, Any]:
+    return {
+        source.name or source.path: {
+            "documents": corpus.num_documents,
+            "tokens": corpus.num_tokens,
+            "sha256": {row["name"]: row["sha256"]["tokens.npy"] for row in corpus.described["shards"]},
+            "settings": corpus.described["settings"],
+        }
+        for source, corpus in zip(recipe.corpora, corpora, strict=True)
+    }
+
+
+__all__ = ["Progress", "pretrain"]

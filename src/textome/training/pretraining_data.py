@@ -1,0 +1,230 @@
+"""What a pretraining step reads: sequences of whole sentences out of corpora, drawn by a plan that needs no memory.
+
+Which sequences the n-th block of batches holds follows from the seed and n alone, so that a stopped run goes on exactly,
+and every process of a parallel run knows the same plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from textome.corpus.store import Corpus
+from textome.models.packing import Layout
+from textome.tasks.masked_lm import Masker
+from textome.text.tokenization import Tokenizer
+from textome.training.batches import POOL, plan
+
+Ids = NDArray[np.int64]
+# The sequences of a batch: for each the source, the pass over the source, and the number of the sequence.
+Drawn = list[tuple[int, int, int]]
+# Sequences of fewer tokens teach little: a heading, a list's number.
+SHORTEST = 4
+# Streams of random numbers for different uses begin with different numbers.
+_ORDER, _BATCHES, _MASKS = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainingBatch:
+    """Sequences end to end, some of their tokens hidden.
+
+    input_ids       (T,) int64, with [CLS] and [SEP]
+    places          (M,) int64, where in `input_ids` a token was chosen
+    targets         (M,) int64, what stood there
+    layout          where each sequence begins and ends
+    token_type_ids  (T,) int64, or None without next-sentence prediction
+    follows         (B,) int64, 0 where the second part follows the first and 1 where not, or None
+    """
+
+    input_ids: Tensor
+    places: Tensor
+    targets: Tensor
+    layout: Layout
+    token_type_ids: Tensor | None = None
+    follows: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The sequences of one corpus: runs of whole sentences of one document, of at most `length` tokens.
+
+    A sentence that is longer by itself is cut. `rows` is (n, 3) int64: shard, first token, end token.
+    """
+
+    corpus: Corpus
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, corpus: Corpus, length: int, documents: NDArray[np.bool_]) -> Sequences:
+        """Sequences of the documents where the mask (num_documents,) is true; `length` leaves special tokens out."""
+        rows: list[tuple[int, int, int]] = []
+        number = 0
+        for shard_number, shard in enumerate(corpus.shards):
+            bounds = shard.sentences.tolist()
+            for first, last in zip(shard.documents[:-1].tolist(), shard.documents[1:].tolist(), strict=True):
+                if documents[number]:
+                    rows += ((shard_number, start, end) for start, end in _cut(bounds[first : last + 1], length))
+                number += 1
+        return cls(corpus, np.array(rows, np.int64).reshape(-1, 3))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def mean_length(self) -> float:
+        return float((self.rows[:, 2] - self.rows[:, 1]).mean())
+
+    def length(self, number: int) -> int:
+        """Tokens of a sequence, without special tokens."""
+        return int(self.rows[number, 2] - self.rows[number, 1])
+
+    def ids(self, number: int) -> Ids:
+        """The token ids of a sequence, without special tokens."""
+        shard, start, end = self.rows[number].tolist()
+        ids: Ids = self.corpus.shards[shard].tokens[start:end].astype(np.int64)
+        return ids
+
+    def breaks(self, number: int) -> list[int]:
+        """Where in a sequence its second and later sentences begin."""
+        shard, start, end = self.rows[number].tolist()
+        bounds = self.corpus.shards[shard].sentences
+        inner = bounds[np.searchsorted(bounds, start, "right") : np.searchsorted(bounds, end, "left")]
+        return sorted(set((inner - start).tolist()) - {0})
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Several corpora as one endless stream of batches.
+
+    weights   the share of sequences that each corpus gives, summing to 1
+    """
+
+    sources: tuple[Sequences, ...]
+    weights: tuple[float, ...]
+    token_budget: int
+    seed: int
+
+    def block(self, number: int) -> list[Drawn]:
+        """The batches of a block: about `POOL` of them."""
+        drawn: Drawn = []
+        for source, (sequences, weight) in enumerate(zip(self.sources, self.weights, strict=True)):
+            bounds = [int(weight * self._block_size * count) for count in (number, number + 1)]
+            for position in range(*bounds):
+                turn, place = divmod(position, len(sequences))
+                drawn.append((source, turn, int(_order(self.seed, source, turn, len(sequences))[place])))
+        return self._cut(drawn, np.random.default_rng([_BATCHES, self.seed, number]))
+
+    def whole(self) -> Iterator[Drawn]:
+        """Batches that hold every sequence of every source once, without regard to weights."""
+        everything = [(source, 0, number) for source, rows in enumerate(self.sources) for number in range(len(rows))]
+        yield from self._cut(everything, np.random.default_rng([_BATCHES, self.seed]))
+
+    def _cut(self, drawn: Drawn, generator: np.random.Generator) -> list[Drawn]:
+        lengths = [self.sources[source].length(sequence) + 2 for source, _, sequence in drawn]
+        return [[drawn[index] for index in batch] for batch in plan(lengths, self.token_budget, generator)]
+
+    @property
+    def _block_size(self) -> int:
+        mean = sum(
+            weight * (sequences.mean_length + 2) for sequences, weight in zip(self.sources, self.weights, strict=True)
+        )
+        return max(1, int(POOL * self.token_budget / mean))
+
+
+def held_out(corpus: Corpus, share: float) -> NDArray[np.bool_]:
+    """(num_documents,) bool: the documents that a corpus keeps for evaluation, the same ones for every run."""
+    return np.random.default_rng(corpus.num_documents).random(corpus.num_documents) < share
+
+
+class Assembler:
+    """Makes batches of sequences: special tokens, masks, and pairs for next-sentence prediction.
+
+    dynamic        draw another mask in each pass over a corpus (Liu et al. 2019); otherwise always the same
+    next_sentence  make pairs; half of them get a random sequence as their second part (Devlin et al. 2019)
+    """
+
+    def __init__(
+        self, mixture: Mixture, tokenizer: Tokenizer, masker: Masker, dynamic: bool = True, next_sentence: bool = False
+    ) -> None:
+        self._mixture = mixture
+        self._masker = masker
+        self._dynamic = dynamic
+        self._pairs = next_sentence
+        self._start, self._end = tokenizer.start_id, tokenizer.end_id
+
+    def batch(self, drawn: Drawn) -> PretrainingBatch:
+        """The batch of sequences named as in `Mixture.block`, ordered by length."""
+        made = sorted((self._example(*item) for item in drawn), key=lambda example: len(example[0]))
+        lengths = [len(ids) for ids, _, _, _, _ in made]
+        starts = np.cumsum([0, *lengths[:-1]])
+        return PretrainingBatch(
+            torch.from_numpy(np.concatenate([ids for ids, _, _, _, _ in made])),
+            torch.from_numpy(np.concatenate([example[1] + start for example, start in zip(made, starts, strict=True)])),
+            torch.from_numpy(np.concatenate([targets for _, _, targets, _, _ in made])),
+            Layout.of(lengths),
+            torch.from_numpy(np.concatenate([kinds for _, _, _, kinds, _ in made])) if self._pairs else None,
+            torch.tensor([follows for _, _, _, _, follows in made]) if self._pairs else None,
+        )
+
+    def _example(self, source: int, turn: int, number: int) -> tuple[Ids, Ids, Ids, Ids, int]:
+        generator = np.random.default_rng([_MASKS, self._mixture.seed, source, turn if self._dynamic else 0, number])
+        sequences = self._mixture.sources[source]
+        ids = sequences.ids(number)
+        follows = 0
+        parts = [ids]
+        if self._pairs:
+            parts, follows = self._pair(sequences, number, ids, generator)
+        text = np.concatenate(parts)
+        hidden, places = self._masker.mask(text, generator)
+        first = len(parts[0])
+        start, end = np.array([self._start]), np.array([self._end])
+        special = [start, hidden[:first], end] + [hidden[first:], end] * (len(parts) > 1)
+        kinds = np.zeros(len(text) + 2 + (len(parts) > 1), np.int64)
+        kinds[first + 2 :] = 1
+        places_here = places + 1 + (places >= first) * (len(parts) > 1)
+        return np.concatenate(special), places_here, text[places], kinds, follows
+
+    @staticmethod
+    def _pair(sequences: Sequences, number: int, ids: Ids, generator: np.random.Generator) -> tuple[list[Ids], int]:
+        """First and second part, one token shorter together, since a pair has a second [SEP]."""
+        breaks = sequences.breaks(number) or [max(1, len(ids) // 2)]
+        at = int(generator.choice(breaks))
+        room = max(1, len(ids) - at - 1)
+        if generator.random() < 0.5:
+            return [ids[:at], ids[at : at + room]], 0
+        other = sequences.ids(int(generator.integers(len(sequences))))
+        return [ids[:at], other[:room]], 1
+
+
+def share_of(batch: Drawn, rank: int, count: int) -> Drawn:
+    """The part of a batch that one of `count` processes computes; empty where there are too few sequences."""
+    return batch[rank::count]
+
+
+def _cut(bounds: list[int], length: int) -> list[tuple[int, int]]:
+    """Runs of sentences (by their bounds) of at most `length` tokens; a longer sentence is cut every `length` tokens."""
+    runs: list[tuple[int, int]] = []
+    start = bounds[0]
+    for sentence, end in pairwise(bounds):
+        if end - start > length:
+            if sentence > start:
+                runs.append((start, sentence))
+            start = sentence
+            while end - start > length:
+                runs.append((start, start + length))
+                start += length
+    if bounds[-1] > start:
+        runs.append((start, bounds[-1]))
+    return [(first, last) for first, last in runs if last - first >= SHORTEST]
+
+
+@lru_cache(maxsize=16)
+def _order(seed: int, source: int, turn: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng([_ORDER, seed, source, turn]).permutation(count)

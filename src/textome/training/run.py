@@ -1,0 +1,107 @@
+"""What every training run shares: its folder, its log, its precision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from pydantic import BaseModel
+from torch.utils.tensorboard import SummaryWriter
+
+from textome.errors import InputError
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def claim(folder: Path, recipe: BaseModel, resume: bool) -> None:
+    """Make `folder` the run's own. Raises InputError where it holds another run, or this one and `resume` is not set."""
+    resolved = recipe.model_dump(mode="json")
+    described = folder / "recipe.json"
+    if described.exists():
+        if not resume:
+            raise InputError(f"{folder} holds a run already; go on with it by --resume, or choose another --output")
+        if json.loads(described.read_text(encoding="utf-8")) != resolved:
+            raise InputError(
+                f"{folder} was started with another recipe; see its recipe.json, or choose another --output"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(described, resolved)
+
+
+def precision_for(wanted: str, device: torch.device) -> str:
+    """`wanted`, or for "auto" bf16 where the device computes it fast."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Matrix products in bf16 where `precision` says so."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file that is either whole or not there."""
+    draft = path.with_name(f".{path.name}.partial")
+    draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+class Log:
+    """`metrics.jsonl`, cut back on resume to the records of steps that are not done again, and TensorBoard events.
+
+    report   is called with each record
+    write    false in all processes of a parallel run but the first: they keep no log
+    """
+
+    def __init__(self, folder: Path, step: int, report: Report, write: bool = True) -> None:
+        self._report = report
+        self._stream: TextIO | None = None
+        if write:
+            path = folder / "metrics.jsonl"
+            kept = _records_until(path, step) if path.exists() else []
+            path.write_text("".join(kept), encoding="utf-8")
+            self._stream = path.open("a", encoding="utf-8")
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def write(self, **record: Any) -> None:
+        """Add a record; its numbers also go to TensorBoard under the names of their keys."""
+        if self._stream is None:
+            return
+        self._stream.write(json.dumps(record) + "\n")
+        self._stream.flush()
+        if "step" in record:
+            for name, value in _numbers(record, str(record.get("event", ""))):
+                self._board.add_scalar(name, value, record["step"])
+        self._report(record)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._board.close()
+
+
+def _records_until(path: Path, step: int) -> list[str]:
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:  # the run was killed while it wrote this line
+            continue
+        if record.get("step", 0) <= step:
+            kept.append(line + "\n")
+    return kept
+
+
+def _numbers(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}/{name}")
+        elif isinstance(value, int | float) and name != "step":
+            yield f"{prefix}/{name}", float(value)

@@ -1,0 +1,46 @@
+"""How much of a device a training run uses: floating-point operations of a step against the device's measured ceiling."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from textome.models.bert import BertConfig
+from textome.models.packing import Layout
+
+_ROWS = 4096
+_SECONDS = 0.3
+
+
+def training_operations(config: BertConfig, layout: Layout, scored: int) -> int:
+    """Operations of a forward and backward pass over a packed batch, `scored` of whose tokens are scored.
+
+    A multiplication and an addition count as two; the backward pass costs twice the forward pass (Kaplan et al. 2020,
+    section 2.1). Norms, activations and the optimiser are left out, as is usual for model FLOPs utilisation.
+    """
+    hidden, inner = config.hidden_size, config.intermediate_size
+    linear = config.num_hidden_layers * (4 * hidden * hidden + 2 * hidden * inner) * layout.num_tokens
+    pairs = sum(group.count * group.length**2 for group in layout.groups)
+    attention = config.num_hidden_layers * 2 * hidden * pairs
+    head = (hidden * hidden + hidden * config.vocab_size) * scored
+    return 6 * (linear + attention + head)
+
+
+def matrix_product_speed(device: torch.device, precision: str, config: BertConfig) -> float:
+    """Operations a second of this device in the products of a feed-forward layer, measured for a moment."""
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    left = torch.randn(_ROWS, config.hidden_size, device=device, dtype=kind)
+    right = torch.randn(config.intermediate_size, config.hidden_size, device=device, dtype=kind)
+
+    def work(times: int) -> float:
+        started = time.perf_counter()
+        for _ in range(times):
+            torch.nn.functional.linear(left, right)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - started
+
+    work(3)
+    times = max(3, int(_SECONDS / max(work(3) / 3, 1e-6)))
+    return 2 * _ROWS * config.hidden_size * config.intermediate_size * times / work(times)

@@ -1,0 +1,172 @@
+"""Pretraining end to end on a tiny model: it learns, it can be stopped anywhere, and two processes are as good as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from textome.errors import InputError
+from textome.training.finetune import finetune
+from textome.training.pretrain import pretrain
+from textome.training.pretraining_recipe import load_pretraining_recipe
+from textome.training.recipe import load_recipe
+from tiny import make_base, make_pretraining_recipe, make_recipe
+
+
+def records(run: Path, event: str) -> list[dict[str, Any]]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if record["event"] == event]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pretraining")
+    recipe = make_pretraining_recipe(folder, tokens=15_000, evaluate_every=6_000, learning_rate=3e-3)
+    pretrain(load_pretraining_recipe(recipe), folder / "run")
+    return folder / "run"
+
+
+def test_held_out_text_becomes_less_surprising(run):
+    scores = [record["scores"]["texts"] for record in records(run, "validation")]
+    assert len(scores) == 4  # at the start, twice on the way, at the end
+    assert scores[-1]["perplexity"] < scores[0]["perplexity"] / 5
+    assert scores[-1]["accuracy"] > scores[0]["accuracy"]
+
+
+def test_the_log_tells_speed_and_use_of_the_device(run):
+    steps = records(run, "step")
+    assert all(record["tokens_per_second"] > 0 and record["utilisation"] > 0 for record in steps)
+    assert list((run / "tensorboard").glob("events.*"))
+
+
+def test_the_encoder_loads_in_transformers_and_in_finetuning(run, tmp_path):
+    model = transformers.AutoModelForMaskedLM.from_pretrained(run / "model")
+    saved = load_file(run / "model" / "model.safetensors")
+    assert torch.equal(model.bert.embeddings.word_embeddings.weight, saved["bert.embeddings.word_embeddings.weight"])
+    assert torch.equal(model.cls.predictions.decoder.weight, saved["bert.embeddings.word_embeddings.weight"])
+    recipe = load_recipe(make_recipe(tmp_path, epochs=1), [f'model.base="{run / "model"}"'])
+    assert finetune(recipe, tmp_path / "run").is_dir()
+    provenance = json.loads((run / "model" / "pretraining.json").read_text())
+    assert provenance["data"]["texts"]["documents"] == 80
+    assert "root" not in provenance["recipe"]["data"]
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", [3, 12, 17])
+def test_a_run_stopped_anywhere_and_resumed_gives_the_same_weights(tmp_path, step):
+    path = make_pretraining_recipe(tmp_path, tokens=2500, checkpoint_minutes=1e-9, evaluate_every=1000)
+    whole = pretrain(load_pretraining_recipe(path), tmp_path / "whole")
+    seen = 0
+    original = torch.optim.AdamW.step
+
+    def stopping(self: torch.optim.AdamW, *arguments: Any, **keywords: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        if seen == step:
+            raise KilledError
+        return original(self, *arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", stopping)
+        with pytest.raises(KilledError):
+            pretrain(load_pretraining_recipe(path), tmp_path / "stopped")
+    torch.manual_seed(99)
+    resumed = pretrain(load_pretraining_recipe(path), tmp_path / "stopped", resume=True)
+    first, second = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert records(tmp_path / "stopped", "validation") == records(tmp_path / "whole", "validation")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["masking.unit=span"],
+        ["masking.unit=token", "masking.dynamic=false"],
+        ["masking.next_sentence=true"],
+        ["model.scratch=true"],
+    ],
+)
+def test_every_way_of_masking_trains(tmp_path, overrides):
+    path = make_pretraining_recipe(tmp_path, tokens=1500)
+    model = pretrain(load_pretraining_recipe(path, overrides), tmp_path / "run")
+    first, last = (records(tmp_path / "run", "validation")[place]["scores"]["texts"] for place in (0, -1))
+    assert last["perplexity"] < first["perplexity"]
+    kind = "BertForPreTraining" if "masking.next_sentence=true" in overrides else "BertForMaskedLM"
+    assert json.loads((model / "config.json").read_text())["architectures"] == [kind]
+
+
+def test_two_processes_give_the_losses_of_one(tmp_path):
+    """Equal batches, gradients summed: the losses differ only by rounding (dropout is off: its lots would differ)."""
+    options = ["--set", "model.hidden_dropout=0.0"]
+    path = make_pretraining_recipe(tmp_path, tokens=8000)
+    command = ["-m", "textome.cli.main", "pretrain", str(path), *options, "--output"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, *command, str(one)], check=True, capture_output=True, env=environment)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    workers = [
+        subprocess.Popen(
+            [sys.executable, *command, str(two)],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment
+            | {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+        )
+        for rank in range(2)
+    ]
+    for worker in workers:
+        _, errors = worker.communicate(timeout=240)
+        assert worker.returncode == 0, errors
+    losses = [[record["loss"] for record in records(folder, "step")] for folder in (one, two)]
+    assert len(losses[0]) >= 3
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    # Adam makes whole steps of gradients that are nothing but rounding, so weights without a use differ; what they say not.
+    said = [records(folder, "validation")[-1]["scores"]["texts"]["perplexity"] for folder in (one, two)]
+    assert said[0] == pytest.approx(said[1], rel=1e-3)
+
+
+def test_a_new_vocabulary_is_taken_over(tmp_path):
+    path = make_pretraining_recipe(tmp_path, tokens=600)
+    new = make_base(tmp_path / "new") / "tokenizer.json"
+    new.write_text(new.read_text().replace('"asthma"', '"aspen"'))
+    recipe = load_pretraining_recipe(path, ['model.tokenizer="new"'])
+    with pytest.raises(InputError, match="cut by another tokenizer"):
+        pretrain(recipe, tmp_path / "run")
+
+
+def test_sequences_longer_than_the_model_are_refused(tmp_path):
+    path = make_pretraining_recipe(tmp_path)
+    recipe = load_pretraining_recipe(path, ["training.stages=[{until=1.0, length=65}]"])
+    with pytest.raises(InputError, match=r"65 tokens, but .* has only 64 positions"):
+        pretrain(recipe, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.stages=[{until=0.5, length=16}]", "the last of them 1.0"),
+        ('corpora=[{path="a", weight=1.0}, {path="b"}]', "to every corpus or to none"),
+        ("masking.units=word", "did you mean 'unit'"),
+    ],
+)
+def test_wrong_recipes_are_refused(tmp_path, override, message):
+    path = make_pretraining_recipe(tmp_path)
+    with pytest.raises(InputError, match=message):
+        load_pretraining_recipe(path, [override])
