@@ -1,88 +1,115 @@
-"""Test sentences are found in whatever spelling a corpus has them, and nothing else is."""
+"""Test sets are found in whatever spelling, read in whatever format, and counted for each of them."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
+from pathlib import Path
 
 import pytest
 
+from textome.corpus.held_out import read_test_sets
 from textome.corpus.leakage import TestSets, pmid_of
-from textome.documents import Document, Passage
+from textome.documents import Document
+from textome.errors import InputError
 
-LONG = (
-    "Treatment of 24 rats with low doses of quinine for 6 weeks led to a marked fall of arterial pressure and of heart "
-    "rate (P < 0.01)."
+TEST = "In 12 of 40 patients (30%) the concentration of IL-2 in serum fell below 5 ng/ml after the first infusion of Drug-7."
+# As SumPubMed writes it: lower-cased, brackets and citations gone, digits as <dig>.
+SAME = (
+    "in <dig> of <dig> patients  the concentration of il- <dig> in serum fell below <dig> ng/ml after the first infusion "
+    "of drug- <dig> <cit>."
 )
-SHORT = "Quinine did not change the weight of treated animals."
-OTHER = "Our trial looked at the effect of a quite different drug on the sleep of elderly people living alone."
+TOKENISED = " ".join(TEST.replace("(", "( ").replace("%)", " % )").replace("-", " - ").replace(".", " .").split())
+OTHER = "Nothing in this sentence was ever part of any test set that somebody made for a model of entities, we hope."
 
 
-@pytest.fixture
-def sets() -> TestSets:
-    made = TestSets()
-    made.add("exam", [LONG, SHORT, "No change."], pmids=["123"])
-    return made
+@pytest.mark.parametrize("text", [TEST, SAME, TOKENISED, TEST.upper(), f"{OTHER} {TEST[20:]} {OTHER}"])
+def test_a_sentence_is_found_in_every_spelling(text: str) -> None:
+    sets = TestSets()
+    sets.add("first", [TEST])
+    assert sets.found_in([OTHER]) == ()
+    assert sets.found_in([OTHER, text]) == ("first",)
+    words = text.split()
+    assert sets.found_in([" ".join(words[:9]), " ".join(words[9:])]) == ("first",), "also where it is split otherwise"
+
+
+def test_every_set_that_shares_something_is_named() -> None:
+    sets = TestSets()
+    sets.add("first", [TEST])
+    sets.add("second", [OTHER])
+    sets.add("third", [TEST], ["123"])
+    assert sets.found_in([TEST]) == ("first", "third")
+    assert sets.found_in([TEST, OTHER]) == ("first", "second", "third")
+    assert sets.found_in(["No words in common."], "123") == ("third",)
+    assert sets.found_in(["No words in common."], "124") == ()
+
+
+def test_short_sentences_count_only_as_a_whole() -> None:
+    short = "The rare syndrome was seen in three young sisters."
+    sets = TestSets()
+    sets.add("set", [short, "Gout was seen."])
+    assert sets.found_in([short]) == ("set",)
+    assert sets.found_in([f"We know that {short}"]) == ()
+    assert sets.found_in(["Gout was seen."]) == (), "too short to be told from chance"
+
+
+def test_pmids() -> None:
+    assert pmid_of(Document("12345678", ())) == "12345678"
+    assert pmid_of(Document("PMC3", (), metadata={"pmid": "77"})) == "77"
+    assert pmid_of(Document("3", ())) is None, "more likely a number of a line"
+
+
+FILES = {
+    "a.tsv": "\n".join(f"{word}\tO" for word in TOKENISED.split()) + "\n\n",
+    "a.pubtator": f"7654321|t|{TEST}\n7654321|a|{OTHER}\n\n",
+    "a.txt": f"{TEST}\n",
+    "lines.txt": f"label\t{TEST}\nlabel\t{OTHER}\n",
+    "a.jsonl": json.dumps({"id": "7654321", "text": TEST}) + "\n",
+    "other.jsonl": json.dumps({"sentence": TEST, "label": 3}) + "\n" + json.dumps({"sentence": "x"}) + "\n",
+    "qa.json": json.dumps({"7654321": {"QUESTION": "Why?", "CONTEXTS": [TEST], "n": 3}}, indent=1),
+    "bioasq.json": json.dumps(
+        {"questions": [{"documents": ["http://www.ncbi.nlm.nih.gov/pubmed/7654321"], "snippets": [{"text": TEST}]}]}
+    ),
+    "nested.json": json.dumps([{"documents": ["http://x"], "pmid": 7654321, "deep": [[TEST]]}]),
+    "bioc.json": json.dumps({"documents": [{"id": "7654321", "passages": [{"offset": 0, "text": TEST}]}]}),
+}
+WITH_PMID = {"a.pubtator", "a.jsonl", "qa.json", "bioasq.json", "nested.json", "bioc.json"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_test_sets_of_every_kind_are_read(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(FILES[name])
+    sets = read_test_sets([str(tmp_path / name)])
+    assert sets.names == [f"{tmp_path.name}/{name}"]
+    assert len(sets.found_in([SAME])) == 1
+    assert sets.found_in(["Something else."]) == ()
+    assert bool(sets.found_in(["Something else."], "7654321")) is (name in WITH_PMID)
+
+
+def test_brat_and_folders_are_read(tmp_path: Path) -> None:
+    (tmp_path / "brat").mkdir()
+    (tmp_path / "brat" / "7654321.txt").write_text(TEST)
+    (tmp_path / "brat" / "7654321.ann").write_text("")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.txt").write_text(TEST)
+    (tmp_path / "set" / "b.json").write_text(FILES["qa.json"])
+    for folder in ("brat", "set"):
+        sets = read_test_sets([str(tmp_path / folder)])
+        assert sets.found_in([SAME], "7654321") == (f"{tmp_path.name}/{folder}",)
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("content", "message"),
     [
-        LONG,
-        LONG.upper(),
-        LONG.replace(" ", "  ").replace("(", "( "),
-        "treatment of <dig> rats with low doses of quinine for <dig> weeks led to a marked fall <cit> .",
-        "As was shown before, treatment of 30 rats with low doses of quinine for 8 weeks led to nothing",
-        f"{OTHER} {LONG} {OTHER}",
+        ("1|t|Gout\n1|a|x\n1\t0\t4\tGoat\tDisease\n\n", "a test set must be read whole"),
+        ('{"a": [1, 2}', "neither JSON nor JSON lines"),
+        ("[" * 100_000, "nested too deeply"),
+        ("", "the file is empty"),
     ],
 )
-def test_a_long_sentence_is_found_in_other_spellings(sets, text):
-    assert sets.found_in([OTHER, text, OTHER]) == ("exam",)
-
-
-def test_a_run_is_found_over_the_bounds_of_sentences(sets):
-    words = LONG.split()
-    assert sets.found_in([" ".join(words[:9]), " ".join(words[9:])]) == ("exam",)
-
-
-def test_a_short_sentence_counts_only_as_a_whole(sets):
-    assert sets.found_in([SHORT.lower()]) == ("exam",)
-    assert sets.found_in([f"{SHORT[:-1]} in our hands"]) == ()
-
-
-def test_other_texts_pass(sets):
-    assert sets.found_in([OTHER, "No change.", "Treatment of rats with low doses of quinine was not our aim."]) == ()
-
-
-def test_a_pmid_is_enough(sets):
-    assert sets.found_in([OTHER], pmid="123") == ("exam",)
-    assert sets.found_in([OTHER], pmid="124") == ()
-
-
-def test_a_sentence_of_several_sets_is_told_of_each(sets):
-    sets.add("second", [LONG, OTHER])
-    assert sets.found_in([LONG]) == ("exam", "second")
-    assert sets.found_in([OTHER]) == ("second",)
-    assert sets.names == ["exam", "second"]
-
-
-def test_a_set_made_in_one_process_serves_in_another(sets):
-    """Python hashes strings differently in each process; runs of words must not depend on it."""
-    program = (
-        "import sys; from textome.corpus.leakage import _runs, words_of; print(list(_runs(words_of(sys.argv[1]), 12)))"
-    )
-    done = [
-        subprocess.run(
-            [sys.executable, "-c", program, LONG], capture_output=True, text=True, check=True, env=env
-        ).stdout
-        for env in ({"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "2"})
-    ]
-    assert done[0] == done[1] != "[]\n"
-
-
-def test_the_pmid_is_the_metadata_or_a_number_as_id():
-    passage = (Passage("text", 0),)
-    assert pmid_of(Document("17041", passage)) == "17041"
-    assert pmid_of(Document("PMC17041", passage)) is None
-    assert pmid_of(Document("17", passage)) is None  # a running number
-    assert pmid_of(Document("x", passage, metadata={"pmid": "5"})) == "5"
+def test_a_test_set_that_cannot_be_read_whole_is_an_error(content: str, message: str, tmp_path: Path) -> None:
+    """A filter with holes would say that a corpus is clean."""
+    (tmp_path / "a").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_test_sets([str(tmp_path / "a")])
+    with pytest.raises(InputError, match="no such file"):
+        read_test_sets([str(tmp_path / "b")])

@@ -14,9 +14,9 @@ from collections.abc import Callable
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _DATE = rf"(?:\d{{1,4}}[/.-]\d{{1,2}}[/.-]\d{{1,4}}|\d{{1,2}}\s{_MONTH}\s\d{{2,4}}|{_MONTH}\s\d{{1,2}},?\s\d{{4}})"
 # A name: up to four words that begin with a capital, initials between them. Case counts here, as it does nowhere else.
-_NAME_WORD = r"[A-Z][a-zà-öø-ÿ'’]+(?:-[A-Z][a-zà-öø-ÿ]+)?"
+_NAME_WORD = r"(?:[OD]['’])?[A-Z][a-zà-öø-ÿ]+(?:-?[A-Z][a-zà-öø-ÿ]+)?"
 _NAME = rf"(?-i:{_NAME_WORD}|[A-Z]\.)(?:\s(?:(?-i:{_NAME_WORD})|(?-i:[A-Z])\.)){{0,3}}"
-_LABELLED_NAME = rf"(?:{_NAME}|(?-i:{_NAME_WORD}),\s{_NAME})"
+_LABELLED_NAME = rf"(?:(?-i:{_NAME_WORD}),\s{_NAME}|{_NAME})"
 _STREET = (
     r"street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|place|pl|square|way|terrace|highway|hwy"
 )

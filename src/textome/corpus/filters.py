@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from textome.errors import MissingExtraError
 
 _WORD = re.compile(r"\w+(?:[-'’.]\w+)*")
+_SYMBOL = re.compile(r"[^\w\s]|_")
 _LETTER = re.compile(r"[^\W\d_]")
 # Identifying a language needs no more, and its time grows with the text.
 _LANGUAGE_CHARACTERS = 1000
@@ -43,10 +44,9 @@ def fault_of(sentences: Sequence[str], limits: QualityLimits = QualityLimits()) 
         return "too short"
     if not limits.min_word_length <= sum(map(len, words)) / len(words) <= limits.max_word_length:
         return "word length"
-    visible = [character for character in text if not character.isspace()]
-    if sum(not character.isalnum() for character in visible) > limits.max_symbols * len(visible):
+    if len(_SYMBOL.findall(text)) > limits.max_symbols * len("".join(text.split())):
         return "symbols"
-    if sum(_LETTER.search(word) is not None for word in words) < limits.min_letter_words * len(words):
+    if sum(word.isalpha() or _LETTER.search(word) is not None for word in words) < limits.min_letter_words * len(words):
         return "few words"
     if repeated_share(sentences) > limits.max_repeated:
         return "repetition"

@@ -12,7 +12,7 @@ from textome.corpus.leakage import TestSets, pmid_of
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents
-from textome.formats.sources import DECOMPRESSION_ERRORS
+from textome.formats.compression import DECOMPRESSION_ERRORS
 from textome.text.sentences import split_sentences
 
 # Of other formats the ids are numbers of sentences or files, and no PMIDs.
@@ -47,7 +47,7 @@ def _add(sets: TestSets, name: str, source: Source) -> None:
         kind = guess_format(source)
     except InputError:
         kind = "json"
-        if source.is_directory or source.head(1) not in (b"{", b"["):
+        if source.is_directory or not source.head().lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
             raise
     if kind in ("json", "jsonl"):
         _add_json(sets, name, source)
@@ -57,7 +57,9 @@ def _add(sets: TestSets, name: str, source: Source) -> None:
     quarantine = Quarantine()
     for document in read_documents(source, kind, quarantine, **options):
         sets.add(name, _pieces(document), [pmid] if kind in _WITH_PMIDS and (pmid := _pmid(document)) else [])
-    if quarantine.count:
+    if quarantine.count and kind == "bioc-json":  # JSON of another kind that has "documents" too, as BioASQ's
+        _add_json(sets, name, source)
+    elif quarantine.count:
         raise InputError(f"--exclude {quarantine.records[0]}; a test set must be read whole")
 
 

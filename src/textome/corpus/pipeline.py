@@ -20,6 +20,11 @@ from textome.text.cleaning import CleaningOptions, clean
 from textome.text.sentences import split_sentences
 
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n\s*")
+# Formulas and pictures that a conversion left as text (MathType, base64), and sequences: no vocabulary has words for them.
+_LONG_STRING = re.compile(r"[^\s\u2e80-\U0003ffff]{100,}")  # but scripts without spaces have long runs
+# Not after one or two letters, which are initials and abbreviations (`p. syringae pv. tomato`).
+_SENTENCE_START = re.compile(r"(?<=[^\s.]{3}[.!?…]\s)[a-z]")
+_CAPITAL = re.compile("[A-Z]")
 # A line of capitals alone is a heading (BACKGROUND, ABSTRACT.METHODS:) and no part of the sentence below it.
 _HEADING = re.compile(r"^[^\S\n]*+((?=[^\n]*[A-Z]{3})[A-Z][A-Z0-9 .,&/()-]{2,60}:?)[^\S\n]*\n", re.MULTILINE)
 
@@ -28,7 +33,8 @@ _HEADING = re.compile(r"^[^\S\n]*+((?=[^\n]*[A-Z]{3})[A-Z][A-Z0-9 .,&/()-]{2,60}
 class Steps:
     """Which steps are done. All of it is kept in `corpus.json`, and a build is resumed only with the same.
 
-    clean       repair of text decoded by a wrong encoding (`â€™` for `’`), markup, control characters, NFC, white space
+    clean       repair of text decoded by a wrong encoding (`â€™` for `’`), markup, control characters, NFC, white space,
+                strings of 100 characters or more without a space
     replace     (old, new) strings, replaced before all else: placeholders of a source, for instance
     split       sentences by rules; otherwise each paragraph is one
     languages   ISO 639-1 codes to keep; empty keeps all
@@ -147,12 +153,19 @@ class Pipeline:
         repaired = self._fix_encoding(text)
         if repaired != text:
             changed.add("encoding repaired")
-        return clean(repaired, self._options).text
+        cleaned = clean(repaired, self._options).text
+        if len(shortened := _LONG_STRING.sub(" ", cleaned)) != len(cleaned):
+            changed.add("long strings dropped")
+            return " ".join(shortened.split())
+        return cleaned
 
     def _split(self, paragraph: str, split: bool) -> list[str]:
         if not (self._steps.split and split):
             return [paragraph]
-        return [paragraph[start:end] for start, end in split_sentences(paragraph)]
+        # Where all is lower-cased no capital shows where a sentence begins; it may begin after any stop then.
+        lowered = not _CAPITAL.search(paragraph)
+        cased = _SENTENCE_START.sub(lambda letter: letter[0].upper(), paragraph) if lowered else paragraph
+        return [paragraph[start:end] for start, end in split_sentences(cased)]
 
     def _deidentified(self, sentences: Sequence[str], changed: set[str]) -> list[str]:
         found = []

@@ -205,7 +205,7 @@ def _description(folder: Path) -> dict[str, Any]:
     try:
         described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        half = any(folder.glob("*shard-*")) if folder.is_dir() else False
+        half = folder.is_dir() and (any(folder.glob("*shard-*")) or (folder / ".work").is_dir())
         raise InputError(
             f"{folder}: there is no {DESCRIPTION}, "
             + (

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import atexit
-import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, NamedTuple, cast
 
 from textome.errors import InputError
+from textome.formats.compression import DECOMPRESSION_ERRORS, MAX_RATIO, decompressed, is_bomb
 
 SEPARATOR = "!"
 MAX_UNPACKED = 8 * 1024**3
 MAX_MEMBERS = 2_000_000
-# Text packs to a tenth, very uniform text to a fiftieth; what packs better beyond the first part is made to fill memory.
-MAX_RATIO = 200
-RATIO_COUNTS_FROM = 256 * 1024**2
 _BLOCK = 512
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, lzma.LZMAError, zlib.error)
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, *DECOMPRESSION_ERRORS)
 
 
 class Member(NamedTuple):
@@ -81,19 +77,34 @@ def members(archive: Path, inside: str = "") -> Iterator[Member]:
 
 def _tar_members(archive: Path) -> Iterator[Member]:
     last = ""
-    with archive.open("rb") as packed:
-        try:
-            with tarfile.open(fileobj=packed, mode="r|*") as tar:
+    try:
+        with archive.open("rb") as packed, decompressed(packed) as content:
+            stream = _LastBlock(content)
+            with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|") as tar:
                 for member in tar:
                     last = member.name
                     # Links lead to members that are read anyway, or out of the archive; devices hold no text.
-                    if member.isfile() and (stream := tar.extractfile(member)) is not None:
-                        yield Member(member.name, member.size, cast(BinaryIO, stream), packed.tell())
+                    if member.isfile() and (data := tar.extractfile(member)) is not None:
+                        yield Member(member.name, member.size, cast(BinaryIO, data), packed.tell())
                     tar.members = []  # type: ignore[attr-defined]  # tarfile would remember them all
-        except _DAMAGE as error:
-            raise InputError(
-                f"{archive}: the archive is cut short or damaged {f'after {last}' if last else 'at the start'} ({error})"
-            ) from error
+            if stream.last.strip(b"\0"):  # an archive ends in blocks of zeros; tarfile does not miss them
+                raise EOFError("its end is missing")
+    except _DAMAGE as error:
+        where = f"after {last}" if last else "at the start"
+        raise InputError(f"{archive}: the archive is cut short or damaged {where} ({error})") from error
+
+
+class _LastBlock:
+    """A stream that remembers the last block that was read from it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.last = b""
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self.last = (self.last + data)[-_BLOCK:]
+        return data
 
 
 def _zip_members(archive: Path) -> Iterator[Member]:
@@ -140,8 +151,3 @@ def _check_size(archive: Path, total: int, number: int) -> None:
 def _check_ratio(archive: Path, total: int) -> None:
     if is_bomb(archive.stat().st_size, total):
         raise InputError(f"{archive}: the archive unpacks to more than {MAX_RATIO} times its size; it is not read")
-
-
-def is_bomb(packed: int, size: int) -> bool:
-    """Whether `size` bytes out of `packed` bytes are more than text can be packed."""
-    return size > max(RATIO_COUNTS_FROM, MAX_RATIO * packed)

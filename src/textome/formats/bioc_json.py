@@ -10,8 +10,9 @@ from typing import Any
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats.bioc import document_from, document_to
+from textome.formats.compression import DECOMPRESSION_ERRORS
 from textome.formats.jsonl import parse_json
-from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
+from textome.formats.sources import Quarantine, Source, Target
 
 
 def sniff(head: str, name: str) -> bool:

@@ -22,7 +22,8 @@ from typing import Any
 
 from textome.documents import Document, Entity, Passage, Relation, Span, replace_lone_surrogates
 from textome.errors import InputError
-from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
+from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.sources import Quarantine, Source, Target
 
 # Members that are written also where they are empty, since reading needs them.
 _ALWAYS = ("text", "type", "passages")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
 from textome.documents import Document
-from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
+from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.sources import Quarantine, Source, Target
 
+# The control characters (category Cc) that no text holds.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 # The largest text that is read as one document.
 MAX_SIZE = 256 * 1024**2
 # The beginning of XML, HTML or JSON that no other format knew.
@@ -21,8 +23,7 @@ def sniff(head: str, name: str) -> bool:
     """Any text that is mostly printable, so this format is tried last. But no markup: its tags would pass for words."""
     if _MARKUP.match(head.lstrip("\ufeff \t\r\n")):
         return False
-    strange = sum(unicodedata.category(character) == "Cc" and character not in "\t\r\n\f" for character in head)
-    return strange <= 0.05 * len(head) and head.count("\ufffd") <= 0.3 * len(head)
+    return len(_CONTROL.findall(head)) <= 0.05 * len(head) and head.count("\ufffd") <= 0.3 * len(head)
 
 
 def read(source: Source, quarantine: Quarantine, blank_lines: bool = False) -> Iterator[Document]:

@@ -17,9 +17,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from textome.documents import Document, Entity, Passage, Relation, replace_lone_surrogates
 from textome.errors import InputError
+from textome.formats.compression import DECOMPRESSION_ERRORS
 from textome.formats.identifiers import from_curies, to_curies
 from textome.formats.offsets import in_code_points
-from textome.formats.sources import DECOMPRESSION_ERRORS, Quarantine, Source, Target
+from textome.formats.sources import Quarantine, Source, Target
 
 _TEXT_LINE = re.compile(r"([^|\t]*)\|([ta])\|(.*)", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,15}")

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
-import lzma
 import os
 import sys
 import tempfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from textome.errors import InputError
-from textome.formats.archives import MAX_RATIO, SEPARATOR, is_bomb, unpacked
+from textome.formats.archives import SEPARATOR, unpacked
+from textome.formats.compression import DECOMPRESSION_ERRORS, decompressed
 
-_COMPRESSED: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}
-# What a damaged compressed file raises while it is read; formats turn these into a quarantined rest of the file.
-DECOMPRESSION_ERRORS = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, OSError)
 HEAD_SIZE = 4096
 
 
@@ -107,17 +98,8 @@ class Source:
                 raw = self.path.open("rb")
             except OSError as error:
                 raise InputError(f"{self.name}: cannot be opened ({error.strerror})") from error
-        with raw:
-            start = raw.read(6)
-            raw.seek(0)
-            for magic, opener in _COMPRESSED.items():
-                if start.startswith(magic):
-                    size = raw.seek(0, io.SEEK_END)
-                    raw.seek(0)
-                    with opener(raw, "rb") as stream, io.BufferedReader(_Measured(stream, size), 1 << 16) as measured:
-                        yield measured
-                    return
-            yield raw
+        with raw, decompressed(raw) as stream:
+            yield stream
 
     def head(self, size: int = HEAD_SIZE) -> bytes:
         """The first bytes, decompressed; fewer where the file is short or damaged."""
@@ -130,26 +112,6 @@ class Source:
             except DECOMPRESSION_ERRORS:
                 return found
         return found
-
-
-class _Measured(io.RawIOBase):
-    """What comes out of a compressed file, as long as it stands in some proportion to what went in."""
-
-    def __init__(self, stream: BinaryIO, packed_size: int) -> None:
-        self._stream = stream
-        self._packed_size = packed_size
-        self._size = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = cast(io.BufferedIOBase, self._stream).read1(len(buffer))
-        self._size += len(data)
-        if is_bomb(self._packed_size, self._size):
-            raise OSError(f"it unpacks to more than {MAX_RATIO} times its size")
-        buffer[: len(data)] = data
-        return len(data)
 
 
 @dataclass(frozen=True)
