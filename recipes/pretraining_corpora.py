@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEST_SETS = [
     *(f"ner/{name}/test.tsv" for name in ("NCBI-disease", "BC5CDR", "BC2GM", "linnaeus", "s800")),
     "ner/JNLPBA-standoff/jnlpba-standoff.tar.xz!standoff/test",
-    "re/BioRED",
+    "re/BioRED/BioRED.zip!BioRED/Test.PubTator.txt",
     "qa/PubMedQA/test_ground_truth.json",
 ]
 ENTITY_CORPORA = ["NCBI-disease", "BC5CDR", "BC2GM", "linnaeus", "BioNLP09", "BioNLP11EPI", "BioNLP11ID", "BioNLP13GE",
