@@ -76,8 +76,12 @@ def test_a_recipe_reads_a_corpus_again_with_other_names(tmp_path):
         lexicon={Disease="more.txt"}}]"""
     recipe = load_recipe(path, [corpora.replace("\n", " ")])
     (data,) = load_corpora(recipe)
-    count = len(data.train) // 3
+    plain = load_corpora(load_recipe(path, ['corpora=[{name="d", train=["diseases.tsv"], types={Disease="Disease"}}]']))
+    count = len(plain[0].train)
     first, rest = data.train[:count], data.train[count:]
+    assert first == plain[0].train
+    assert len(rest) == 2 * sum(bool(sentence.mentions) for sentence in first)
+    assert all(sentence.mentions for sentence in rest)
     assert {name for names in names_of((s.text, s.mentions) for s in first).values() for name in names} <= set(DISEASES)
     found = {name for names in names_of((s.text, s.mentions) for s in rest).values() for name in names}
     assert found == {*DISEASES, "scurvy"}

@@ -111,7 +111,7 @@ def _load(recipe: Recipe, corpus: Corpus, heads: dict[str, int], forbidden: froz
 def _further_readings(
     recipe: Recipe, corpus: Corpus, sentences: list[Sentence], heads: dict[str, int]
 ) -> list[Sentence]:
-    """The sentences again, `repeat - 1` times, each time with other names where the recipe asks for them."""
+    """The sentences again, `repeat - 1` times; where the recipe asks for other names, only those that have a mention."""
     if not corpus.replace_mentions:
         return sentences * (corpus.repeat - 1)
     names = names_of((sentence.text, sentence.mentions) for sentence in sentences)
@@ -119,7 +119,7 @@ def _further_readings(
         names[heads[kind]] = names.get(heads[kind], []) + read_lexicon(place)
     generator = np.random.default_rng([recipe.training.seed, recipe.corpora.index(corpus)])
     found = []
-    for sentence in sentences * (corpus.repeat - 1):
+    for sentence in [item for item in sentences if item.mentions] * (corpus.repeat - 1):
         text, mentions = replace_mentions(sentence.text, sentence.mentions, names, corpus.replace_mentions, generator)
         found.append(Sentence(text, mentions, sentence.annotated))
     return found

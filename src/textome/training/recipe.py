@@ -48,8 +48,8 @@ class Corpus(Section):
     """A corpus and the types that it annotates everywhere: `types` maps its labels to the model's types.
 
     repeat            how many times a sentence is read in an epoch
-    replace_mentions  the share of mentions that are replaced by other names of their type in every reading but the first;
-                      the names are those of the corpus's training part and of `lexicon`
+    replace_mentions  the share of mentions that are replaced by other names of their type in every reading but the first,
+                      which then holds only sentences with mentions; names are those of the training part and of `lexicon`
     lexicon           files with more names, one a line, by the model's type; relative to the recipe's folder
     """
 
