@@ -12,10 +12,10 @@ from textome.corpus.leakage import TestSets, pmid_of
 from textome.documents import Document
 from textome.errors import InputError
 
-TEST = "In 12 of 40 patients (30%) the concentration of IL-2 in serum fell below 5 ng/ml after the first infusion of Drug-7."
+TEST = "In 12 of 40 patients (30%) the concentration of IL-2 in serum fell below 5 ng/ml after one infusion of Drug-7."
 # As SumPubMed writes it: lower-cased, brackets and citations gone, digits as <dig>.
 SAME = (
-    "in <dig> of <dig> patients  the concentration of il- <dig> in serum fell below <dig> ng/ml after the first infusion "
+    "in <dig> of <dig> patients  the concentration of il- <dig> in serum fell below <dig> ng/ml after one infusion "
     "of drug- <dig> <cit>."
 )
 TOKENISED = " ".join(TEST.replace("(", "( ").replace("%)", " % )").replace("-", " - ").replace(".", " .").split())

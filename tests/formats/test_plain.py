@@ -93,3 +93,36 @@ def test_sniff_takes_text_but_no_markup_and_no_binary() -> None:
     ):
         assert not sniff(markup, "a")
     assert not sniff("\x01\x02\x03\x04 text", "a")
+
+
+def read_parted(data: bytes) -> tuple[list[tuple[str, str]], list[str]]:
+    quarantine = Quarantine()
+    found = read_documents(Source("a.txt", data=data), "plain", quarantine, blank_lines=True)
+    return [(document.id, document.text) for document in found], [str(record) for record in quarantine.records]
+
+
+def test_blank_lines_part_documents_where_asked() -> None:
+    data = "\ufeffone\ntwo α\n\n \n\r\nthree\n\n\n".encode()
+    assert read_parted(data) == ([("a-1", "one\ntwo α"), ("a-2", "three")], [])
+    assert read_parted(gzip.compress(b"one\n\ntwo")) == ([("a-1", "one"), ("a-2", "two")], [])
+    assert read_parted(b"\n\n") == ([], [])
+
+
+def test_a_bad_document_between_blank_lines_is_set_aside_alone() -> None:
+    found, problems = read_parted(b"one\n\nna\xefve\n\nthree\n")
+    assert found == [("a-1", "one"), ("a-3", "three")]
+    assert len(problems) == 1
+    assert "text 2, before line 4: not UTF-8" in problems[0]
+    found, problems = read_parted(gzip.compress(b"one\n\n" + bytes(range(32, 127)) * 999)[:-20])
+    assert found == [("a-1", "one")]
+    assert "cut short or damaged" in problems[0]
+
+
+def test_texts_too_large_for_one_document_are_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textome.formats.plain.MAX_SIZE", 1 << 20)
+    quarantine = Quarantine()
+    assert list(read_documents(Source("a.txt", data=b"a" * 1_100_000), "plain", quarantine)) == []
+    assert "one text of more than 1 MB; cut it in files" in str(quarantine.records[0])
+    found, problems = read_parted(b"one\n\n" + b"a\n" * 600_000)
+    assert found == [("a-1", "one")]
+    assert "more than 1 MB without a blank line" in problems[0]

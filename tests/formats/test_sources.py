@@ -70,6 +70,26 @@ def test_archives_that_unpack_to_too_much_are_refused(  # type: ignore[no-untype
         Source.of(f"{archive}!zeros.txt")
 
 
+@pytest.mark.parametrize("make", [tar_of, zip_of])
+def test_members_are_read_one_by_one(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    contents = {"b/two.txt": b"2" * 70_000, "a/one.txt": b"1", "bb/three.txt": b"3"}
+    archive = make(tmp_path / "archive", **contents)
+    found = {member.name: member.stream.read() for member in archives.members(archive)}
+    assert list(found.items()) == list(contents.items()), "in the order of the archive"
+    assert [member.name for member in archives.members(archive, "b")] == ["b/two.txt"]
+    assert [member.name for member in archives.members(archive, "a/one.txt")] == ["a/one.txt"]
+    assert list(archives.members(archive, "c")) == []
+    positions = [member.packed_position for member in archives.members(archive)]
+    assert positions == sorted(positions)
+    assert 0 < positions[-1] <= archive.stat().st_size
+    assert archives.is_archive(archive, Source.of(archive).head())
+
+
+def test_a_text_is_no_archive(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("PK and ustar")
+    assert not archives.is_archive(tmp_path / "a.txt", b"PK and ustar")
+
+
 def test_a_file_that_is_no_archive_and_a_damaged_one_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(InputError, match="no tar or zip archive"):
