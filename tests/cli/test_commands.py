@@ -226,9 +226,7 @@ def test_finetune_and_export_from_the_command_line(run: Run, tmp_path: Path) -> 
 
 def test_preprocess_pretrain_and_info_from_the_command_line(run: Run, tmp_path: Path) -> None:
     recipe = make_pretraining_recipe(tmp_path, tokens=400)
-    text = write(
-        tmp_path / "a.txt", "Patients with gout took allopurinol, and no malaria was seen. Most of them felt better."
-    )
+    text = write(tmp_path / "a.txt", GOUT)
     corpus = tmp_path / "texts2"
     done = run("preprocess", text, "--output", corpus, "--tokenizer", tmp_path / "base", "--workers", 1)
     assert done.code == 0, done.err
