@@ -45,7 +45,7 @@ def test_a_corpus_and_its_report(
     test_set = tmp_path / "test.txt"
     test_set.write_text(text(3))
     options = ("--tokenizer", model, "--workers", 1, "--exclude", test_set, "--language", "en")
-    code, out, err = run(capsys, monkeypatch, texts, "--output", tmp_path / "a", *options)
+    code, out, _ = run(capsys, monkeypatch, texts, "--output", tmp_path / "a", *options)
     assert code == 0
     for line in (
         "documents read",
