@@ -6,7 +6,6 @@ in the same corpus, byte for byte, as one that was not; the number of processes 
 
 from __future__ import annotations
 
-import gzip
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from textome.corpus.bag_of_words import line_of
-from textome.corpus.duplicates import EXACT, KEPT, NEAR, Fingerprinter, find_doubles
+from textome.corpus.duplicates import EXACT, NEAR, Fingerprinter, find_doubles
 from textome.corpus.held_out import read_test_sets
 from textome.corpus.inputs import Part, Parts
 from textome.corpus.leakage import TestSets
@@ -25,19 +23,20 @@ from textome.corpus.ledger import (
     UnfinishedError,
     chunk_name,
     no_room,
+    only_builder,
     part_name,
-    read_documents_of,
     read_json,
     words_of_chunk,
     write_json,
 )
 from textome.corpus.parts import Reading, prepare_part, work_on_part
 from textome.corpus.pipeline import Counts, Pipeline, Steps
-from textome.corpus.store import DESCRIPTION, shard_name, write_description, write_shard
+from textome.corpus.shards import Shard, join_word_counts, planned_shards, prepare_shard, work_on_shard
+from textome.corpus.store import DESCRIPTION, shard_name, write_description
 from textome.corpus.workers import map_over_processes
 from textome.errors import InputError
 from textome.formats import Quarantine
-from textome.formats.sources import BadRecord, atomic_file
+from textome.formats.sources import BadRecord
 from textome.text.tokenization import Tokenizer
 
 SHARD_WORDS = 2_000_000
@@ -116,23 +115,8 @@ def build(
     work = output / WORK
     _open_work(output, work, plan, resume)
     try:
-        test_sets = read_test_sets(list(exclude)) if exclude else None
-        report = Report()
-        parts = _read(inputs, work, settings, test_sets, workers, report, tell)
-        verdicts = _drop_doubles(work, parts, settings, report, tell)
-        if not report.counts.kept:
-            raise InputError(_nothing_left(report))
-        rows = _write_shards(output, work, tokenizer, parts, verdicts, settings, workers, tell)
-        for name in ("sentences", "words", "tokens"):
-            setattr(report, name, sum(row[name] for row in rows))
-        report.shards = len(rows)
-        if bag_of_words is not None:
-            _join([work / f"bag-{number:05}.jsonl" for number in range(len(rows))], bag_of_words)
-        kept = {key: value for key, value in plan.items() if key != "tokenizer"}
-        try:
-            write_description(output, vocabulary, rows, kept | {"report": report.as_dict()})
-        except OSError as error:
-            raise no_room(output / DESCRIPTION, error) from error
+        with only_builder(work):
+            report = _build(inputs, output, tokenizer, vocabulary, settings, exclude, bag_of_words, workers, plan, tell)
     except UnfinishedError:
         raise
     except InputError:
@@ -140,6 +124,41 @@ def build(
             _discard(output, work)
         raise
     shutil.rmtree(work)
+    return report
+
+
+def _build(
+    inputs: Sequence[str],
+    output: Path,
+    tokenizer: Path,
+    vocabulary: Tokenizer,
+    settings: Settings,
+    exclude: Sequence[str],
+    bag_of_words: Path | None,
+    workers: int,
+    plan: Mapping[str, Any],
+    tell: Tell,
+) -> Report:
+    work = output / WORK
+    for draft in (*work.glob(".*.partial"), *output.glob(".*.partial"), *work.glob("spooled-*")):
+        draft.unlink()
+    test_sets = read_test_sets(list(exclude)) if exclude else None
+    report = Report()
+    parts = _read(inputs, work, settings, test_sets, workers, report, tell)
+    verdicts = _drop_doubles(work, parts, settings, report, tell)
+    if not report.counts.kept:
+        raise InputError(_nothing_left(report))
+    rows = _write_shards(output, work, tokenizer, parts, verdicts, settings, workers, tell)
+    for name in ("sentences", "words", "tokens"):
+        setattr(report, name, sum(row[name] for row in rows))
+    report.shards = len(rows)
+    if bag_of_words is not None:
+        join_word_counts(work, len(rows), bag_of_words)
+    kept = {key: value for key, value in plan.items() if key != "tokenizer"}
+    try:
+        write_description(output, vocabulary, rows, kept | {"report": report.as_dict()})
+    except OSError as error:
+        raise no_room(output / DESCRIPTION, error) from error
     return report
 
 
@@ -167,8 +186,6 @@ def _open_work(output: Path, work: Path, plan: Mapping[str, Any], resume: bool) 
                 f"{output}: the corpus was begun with other {key} ({_difference(before.get(key), asked)}); go on with the "
                 "same, or delete the folder"
             )
-    for draft in (*work.glob(".*.partial"), *output.glob(".*.partial"), *work.glob("spooled-*")):
-        draft.unlink()
 
 
 def _read(
@@ -244,14 +261,6 @@ def _drop_doubles(work: Path, parts: Sequence[int], settings: Settings, report: 
     return path
 
 
-@dataclass(frozen=True)
-class _Shard:
-    """The documents of a shard: chunks, each with the first and last of its documents and where its verdicts begin."""
-
-    number: int
-    pieces: tuple[tuple[Path, int, int, int], ...]
-
-
 def _write_shards(
     output: Path,
     work: Path,
@@ -262,92 +271,25 @@ def _write_shards(
     workers: int,
     tell: Tell,
 ) -> list[dict[str, Any]]:
-    shards = _planned(_places(work, parts), np.load(verdicts, mmap_mode="r"), settings.shard_words)
+    shards = planned_shards(_places(work, parts), np.load(verdicts, mmap_mode="r"), settings.shard_words)
     rows: dict[int, dict[str, Any]] = {}
 
     def note(number: int, row: dict[str, Any]) -> None:
         rows[number] = row
         tell({"event": "shard", "done": len(rows), "of": len(shards)})
 
-    def to_do() -> Iterator[_Shard]:
+    def to_do() -> Iterator[Shard]:
         for shard in shards:
             if (row := read_json(work / f"{shard_name(shard.number)}.json")) is None:
                 yield shard
             else:
                 note(shard.number, row)
 
-    arguments = (output, work, tokenizer, verdicts, settings)
-    for shard, row in map_over_processes(_work_on_shard, to_do(), workers, _prepare_shard, *arguments):
+    drop_stop_words = settings.drop_stop_words if settings.bag_of_words else None
+    arguments = (output, work, tokenizer, verdicts, drop_stop_words)
+    for shard, row in map_over_processes(work_on_shard, to_do(), workers, prepare_shard, *arguments):
         note(shard.number, row)
     return [rows[number] for number in range(len(shards))]
-
-
-def _planned(places: Sequence[Path], verdicts: Any, shard_words: int) -> list[_Shard]:
-    """Consecutive kept documents of about `shard_words` words for each shard."""
-    shards: list[_Shard] = []
-    pieces: list[tuple[Path, int, int, int]] = []
-    begin = weight = 0
-    for place in places:
-        words = words_of_chunk(place)
-        first = 0
-        for document in np.flatnonzero(verdicts[begin : begin + len(words)] == KEPT):
-            weight += int(words[document])
-            if weight >= shard_words:
-                pieces.append((place, first, int(document) + 1, begin))
-                shards.append(_Shard(len(shards), tuple(pieces)))
-                pieces, weight, first = [], 0, int(document) + 1
-        pieces.append((place, first, len(words), begin))
-        begin += len(words)
-    if weight:
-        shards.append(_Shard(len(shards), tuple(pieces)))
-    return shards
-
-
-_shard_state: dict[str, Any] = {}
-
-
-def _prepare_shard(output: Path, work: Path, tokenizer: Path, verdicts: Path, settings: Settings) -> None:
-    _shard_state.update(output=output, work=work, settings=settings)
-    _shard_state.update(tokenizer=Tokenizer.load(tokenizer), verdicts=np.load(verdicts, mmap_mode="r"))
-
-
-def _work_on_shard(shard: _Shard) -> dict[str, Any]:
-    work, settings, verdicts = (_shard_state[name] for name in ("work", "settings", "verdicts"))
-    documents = [
-        document
-        for place, first, end, begin in shard.pieces
-        for number, document in enumerate(read_documents_of(place))
-        if first <= number < end and verdicts[begin + number] == KEPT
-    ]
-    texts = [sentences for _, sentences in documents]
-    if settings.bag_of_words:
-        bag = work / f"bag-{shard.number:05}.jsonl"
-        try:
-            with bag.open("w", encoding="utf-8") as stream:
-                stream.writelines(line_of(id, sentences, settings.drop_stop_words) for id, sentences in documents)
-        except OSError as error:
-            bag.unlink(missing_ok=True)
-            raise no_room(bag, error) from error
-    try:
-        row = write_shard(_shard_state["output"], shard.number, texts, _shard_state["tokenizer"])
-    except InputError as error:
-        raise UnfinishedError(str(error)) from error
-    write_json(work / f"{shard_name(shard.number)}.json", row)
-    return row
-
-
-def _join(pieces: Sequence[Path], target: Path) -> None:
-    """One file of several, compressed where its name ends in .gz."""
-    try:
-        with atomic_file(target) as raw:
-            stream: Any = gzip.GzipFile("", "wb", 6, raw, mtime=0) if target.suffix == ".gz" else raw
-            for piece in pieces:
-                with piece.open("rb") as source:
-                    shutil.copyfileobj(source, stream, 1 << 20)
-            if stream is not raw:
-                stream.close()
-    except OSError as error:
-        raise no_room(target, error) from error
 
 
 def _places(work: Path, parts: Sequence[int]) -> list[Path]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -64,13 +65,11 @@ class Fingerprinter:
         self._rows = self._bands = 0
         if near:
             try:
-                from datasketch import MinHash, MinHashLSH
+                from datasketch import MinHash
             except ImportError as error:
                 raise MissingExtraError("the search for near doubles", "corpus") from error
             self._minhash = MinHash(num_perm=PERMUTATIONS, seed=_SEED)
-            # The split into bands under which most pairs at the threshold are found and few others are.
-            best = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
-            self._bands, self._rows = best.b, best.r
+            self._bands, self._rows = _bands(threshold)
         self.clear()
 
     def clear(self) -> None:
@@ -105,6 +104,15 @@ class Fingerprinter:
                 mixed = (hashes[band] ^ value.astype(np.uint64)) * factor
                 hashes[band] = mixed ^ (mixed >> np.uint64(29))
         return hashes
+
+
+@cache
+def _bands(threshold: float) -> tuple[int, int]:
+    """Bands, and values in each, under which most pairs at the threshold are found and few others are."""
+    from datasketch import MinHashLSH
+
+    best = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
+    return int(best.b), int(best.r)
 
 
 def find_doubles(

@@ -135,21 +135,26 @@ class Parts:
             for path in sorted(folder.glob("shard-*.txt.gz")):
                 yield self._file(path, sentences=True)
             return
-        with os.scandir(folder) as entries:
-            names = sorted((entry.name, entry.is_dir()) for entry in entries)
-        for name, is_folder in names:
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted((entry.name, entry.is_dir(follow_symlinks=False), entry.is_file()) for entry in entries)
+        except OSError as error:
+            self._problems.add(str(folder), "", f"the folder cannot be read ({error.strerror})")
+            return
+        for name, is_folder, is_file in found:
             path = folder / name
             if is_folder and not name.startswith("."):
                 yield from self._walk(path)
-            elif is_folder or _PASSED_OVER.search(path.as_posix()):
-                self.skipped_files += not is_folder
-            elif is_archive(path, Source.of(path).head()):
+            elif is_file and _PASSED_OVER.search(name):
+                self.skipped_files += 1
+            elif is_file:  # no pipe or device, and no link to a folder, which could lead round in circles
                 try:
-                    yield from self._members(path, "")
+                    if is_archive(path, Source.of(path).head()):
+                        yield from self._members(path, "")
+                    else:
+                        yield self._file(path)
                 except InputError as error:
                     self._problems.add(str(path), "", str(error).removeprefix(f"{path}: "))
-            else:
-                yield self._file(path)
 
     def _file(self, path: Path, named: bool = False, sentences: bool = False) -> tuple[File, int]:
         size = _size(path)

@@ -16,6 +16,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,22 @@ def words_of_chunk(place: Path) -> NDArray[np.int64]:
     """(documents,) the number of words of each document of a chunk."""
     words: NDArray[np.int64] = np.load(place.with_name(f"{place.name}.words.npy"))
     return words
+
+
+@contextmanager
+def only_builder(work: Path) -> Iterator[None]:
+    """Keep other builds out of the same folder. Raises InputError where another is at work in it."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    with (work / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UnfinishedError(f"{work.parent}: another textome preprocess is at work here; wait for it") from error
+        yield
 
 
 def no_room(path: Path, error: OSError) -> UnfinishedError:

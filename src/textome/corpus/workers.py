@@ -34,6 +34,7 @@ def map_over_processes(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(prepare, arguments))
     running: dict[Future[Result], Task] = {}
+    others = set(multiprocessing.active_children())
     try:
         for task in tasks:
             running[pool.submit(work, task)] = task
@@ -45,6 +46,11 @@ def map_over_processes(
         raise UnfinishedError(
             "a worker process was killed, perhaps for want of memory; go on with --resume and fewer --workers"
         ) from error
+    except BaseException as error:
+        if not isinstance(error, Exception):  # stopped by the user: what the workers are at is done again with --resume
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
