@@ -96,15 +96,7 @@ class Source:
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
         """The content as bytes, decompressed (gzip, bzip2, xz: told by the first bytes, not by the name)."""
-        if self.data is not None:
-            raw: BinaryIO = io.BytesIO(self.data)
-        else:
-            assert self.path is not None
-            try:
-                raw = self.path.open("rb")
-            except OSError as error:
-                raise InputError(f"{self.name}: cannot be opened ({error.strerror})") from error
-        with raw:
+        with self.open_raw() as raw:
             start = raw.read(6)
             raw.seek(0)
             for magic, opener in _COMPRESSED.items():
@@ -113,6 +105,16 @@ class Source:
                         yield cast(BinaryIO, stream)
                     return
             yield raw
+
+    def open_raw(self) -> BinaryIO:
+        """The bytes as they are stored. Raises InputError where the file cannot be opened."""
+        if self.data is not None:
+            return io.BytesIO(self.data)
+        assert self.path is not None
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise InputError(f"{self.name}: cannot be opened ({error.strerror})") from error
 
     def head(self, size: int = HEAD_SIZE) -> bytes:
         """The first bytes, decompressed; fewer where the file is short or damaged."""
