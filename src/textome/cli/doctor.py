@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 _BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "safetensors", "tokenizers", "typer")
-_EXTRAS = {"train": ("onnx", "torch")}
+_EXTRAS = {"train": ("onnx", "torch"), "bulk": ("pyarrow", "duckdb", "fsspec"), "cluster": ("ray",)}
 _CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 

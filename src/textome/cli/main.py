@@ -10,6 +10,7 @@ import typer
 
 import textome
 from textome.cli.annotate import annotate
+from textome.cli.bulk import bulk
 from textome.cli.convert import convert
 from textome.cli.doctor import doctor
 from textome.cli.evaluate import evaluate
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (annotate, finetune, evaluate, export, convert, info, doctor):
+for verb in (annotate, bulk, finetune, evaluate, export, convert, info, doctor):
     app.command()(verb)
 
 

@@ -71,13 +71,13 @@ def citations(source: Source) -> Iterator[Citation]:
     number = 0
     for _, element in records(source, (*_TAGS, _DELETION), _SETS, Quarantine(keep=0)):
         if element.tag == _DELETION:
-            for item in element.iter("PMID"):
-                yield Citation(_text(item), 0, 0, True)
+            for gone in element.iter("PMID"):
+                yield Citation(_text(gone), 0, 0, True)
             continue
         number += 1
         item = element.find(".//PMID")
-        if pmid := _text(item):
-            version = str(item.get("Version", "1")) if item is not None else "1"
+        if item is not None and (pmid := _text(item)):
+            version = str(item.get("Version", "1"))
             yield Citation(pmid, int(version) if version.isdecimal() else 1, number, False)
 
 
