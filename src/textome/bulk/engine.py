@@ -40,10 +40,15 @@ Backend = Callable[[Iterable[Chunk], Path, Options], Iterator[Done]]
 
 @dataclass
 class Watcher:
-    """What a run tells while it goes on. Both may be replaced; by default nobody listens."""
+    """What a run tells while it goes on; by default nobody listens.
+
+    scanned   files looked at, of how many
+    planned   what is to be done, what is done already, and how far parts are that are begun, in bytes by their id
+    chunk     a chunk is done and in the ledger
+    """
 
     scanned: Callable[[int, int], None] = field(default=lambda done, of: None)
-    planned: Callable[[Plan, Totals], None] = field(default=lambda plan, totals: None)
+    planned: Callable[[Plan, Totals, dict[int, int]], None] = field(default=lambda plan, totals, begun: None)
     chunk: Callable[[Done], None] = field(default=lambda done: None)
 
 
@@ -88,10 +93,12 @@ def run(
                 to=options.to,
                 tell=watcher.scanned,
             )
-            watcher.planned(plan, ledger.totals())
+            watcher.planned(plan, ledger.totals(), ledger.begun())
             try:
                 if backend is None:
-                    done = local_results(_chunks(ledger, options), output, options, workers or available_threads())
+                    done = local_results(
+                        _chunks(ledger, options), output, options, available_threads() if workers is None else workers
+                    )
                 else:
                     done = backend(_chunks(ledger, options), output, options)
                 for item in done:
@@ -162,7 +169,7 @@ def _explained(output: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise InputError(f"{output / NAME}: the ledger cannot be written ({error}); {again}") from error
+        raise InputError(f"{output / NAME}: the ledger cannot be written ({error}); put that right: {again}") from error
     except MemoryError as error:
         raise InputError(f"{output}: out of memory; use fewer --workers; {again}") from error
     except OSError as error:

@@ -264,7 +264,7 @@ def _archived(source: StoredSource, wanted: str | None, quarantine: Quarantine) 
 
 def _unpacked(source: StoredSource) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
     """Name, size and content of each file in an archive. A tar is read as a stream, so load before you go on."""
-    if source.head(4) == b"PK\x03\x04":
+    if source.head(4)[:4] == b"PK\x03\x04":
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
             for info in archive.infolist():
                 if not info.is_dir():

@@ -335,6 +335,14 @@ class Ledger:
         ).fetchone()
         return Totals(files, parts, done, size, read, *sums)
 
+    def begun(self) -> dict[int, int]:
+        """How far the parts that are begun but not done are read, in bytes."""
+        query = (
+            "SELECT p.id, MAX(c.position) FROM parts p JOIN chunks c ON c.part = p.id GROUP BY p.id "
+            "HAVING p.chunks IS NULL OR p.chunks > COUNT(*)"
+        )
+        return dict(self._db.execute(query).fetchall())
+
     def recent_rate(self, seconds: float = 300.0) -> float:
         """Documents a second over the last `seconds` before the last chunk came; 0 where there are too few."""
         rows = self._db.execute(

@@ -26,13 +26,15 @@ class _Count:
     documents: int = 0
     entities: int = 0
     quarantined: int = 0
+    begun: dict[int, int] = field(default_factory=dict)
     read: dict[int, int] = field(default_factory=dict)
 
     def add(self, done: Done) -> None:
         self.documents += done.documents
         self.entities += done.entities
         self.quarantined += done.quarantined
-        self.read[done.part] = max(done.position, self.read.get(done.part, 0))
+        new = done.position - self.begun.get(done.part, 0)
+        self.read[done.part] = max(new, self.read.get(done.part, 0))
 
     @property
     def rate(self) -> float:
@@ -162,8 +164,8 @@ def _bars(count: _Count, say: Callable[[str], None]) -> Iterator[Watcher]:
         annotating = bars.add_task("annotated", total=None, rest="", visible=False)
         begin = _begin(count, bars.console.print)
 
-        def planned(plan: Plan, totals: Totals) -> None:
-            begin(plan, totals)
+        def planned(plan: Plan, totals: Totals, begun: dict[int, int]) -> None:
+            begin(plan, totals, begun)
             bars.update(annotating, total=totals.bytes, completed=totals.bytes_done, visible=True)
 
         def chunk(done: Done) -> None:
@@ -177,9 +179,9 @@ def _bars(count: _Count, say: Callable[[str], None]) -> Iterator[Watcher]:
         )
 
 
-def _begin(count: _Count, say: Callable[[str], None]) -> Callable[[Plan, Totals], None]:
-    def planned(plan: Plan, totals: Totals) -> None:
-        count.began, count.started = totals, time.monotonic()
+def _begin(count: _Count, say: Callable[[str], None]) -> Callable[[Plan, Totals, dict[int, int]], None]:
+    def planned(plan: Plan, totals: Totals, begun: dict[int, int]) -> None:
+        count.began, count.begun, count.started = totals, begun, time.monotonic()
         say(plan_line(plan, totals))
 
     return planned

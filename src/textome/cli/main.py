@@ -17,6 +17,7 @@ from textome.cli.evaluate import evaluate
 from textome.cli.export import export
 from textome.cli.finetune import finetune
 from textome.cli.info import info
+from textome.cli.query import query
 from textome.errors import TextomeError
 
 app = typer.Typer(
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (annotate, bulk, finetune, evaluate, export, convert, info, doctor):
+for verb in (annotate, bulk, query, finetune, evaluate, export, convert, info, doctor):
     app.command()(verb)
 
 
