@@ -16,6 +16,7 @@ from textome.cli.evaluate import evaluate
 from textome.cli.export import export
 from textome.cli.finetune import finetune
 from textome.cli.info import info
+from textome.cli.serve import serve
 from textome.errors import TextomeError
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (annotate, finetune, evaluate, export, convert, info, doctor):
+for verb in (annotate, finetune, evaluate, export, convert, serve, info, doctor):
     app.command()(verb)
 
 

@@ -106,7 +106,7 @@ class _Job:
     annotator: Annotator
     documents: Sequence[Document]
     replace: bool
-    done: Callable[[list[Document] | BaseException], None]
+    done: Callable[[list[Document] | BaseException], object]
     characters: int
     results: list[Document | None]
     left: int
@@ -199,7 +199,7 @@ class Engine:
         annotator: Annotator,
         documents: Sequence[Document],
         replace: bool,
-        done: Callable[[list[Document] | BaseException], None],
+        done: Callable[[list[Document] | BaseException], object],
     ) -> _Job:
         size = sum(len(document.text) for document in documents)
         job = _Job(annotator, documents, replace, done, size, [None] * len(documents), len(documents))
