@@ -16,7 +16,9 @@ _KNOWN = (
     "metadata|min_confidence|model|nodes|offset|passages|relations|replace|section|sentences|spans|text|title|type|types"
 )
 _KNOWN_QUOTED = re.compile(rf"(['\"])({_KNOWN})\1")
-_QUOTED = re.compile(r"['\"].*['\"]", re.DOTALL)
+# A string as Python shows it; an apostrophe inside a word begins none.
+_QUOTED = re.compile(r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")", re.DOTALL)
+_LEFT_OVER = re.compile(r"['\"].*['\"]|\".*|(?<!\w)'.*", re.DOTALL)
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -78,8 +80,8 @@ def too_slow(detail: str) -> Problem:
 def without_text(error: TextomeError) -> str:
     """The sentence of an error about a document, without what it quotes of it.
 
-    Errors of the formats show the words that they found; what stands between the first and the last quotation mark goes,
-    but for the names of members.
+    Errors of the formats show in quotation marks what they found; that goes, but for the names of members. Where the
+    quotation marks do not pair, all from the first of them goes.
     """
     text = _KNOWN_QUOTED.sub(r"`\2`", str(error))
-    return _QUOTED.sub("…", text)[:500]
+    return _LEFT_OVER.sub("…", _QUOTED.sub("…", text))[:500]
