@@ -110,6 +110,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(TextomeError, _answer_error)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(Exception, _answer_mistake)  # the guard logs it
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     app.openapi = lambda: _openapi(app, keys is not None)  # type: ignore[method-assign]
     return Guard(app, metrics=metrics, keys=keys, limiter=RateLimiter(rate), allowed_hosts=allowed_hosts)
@@ -328,6 +329,10 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 async def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, TextomeError)
     return await _answer_problem(request, bad_request(without_text(error)))
+
+
+async def _answer_mistake(request: Request, _: Exception) -> Response:
+    return await _answer_problem(request, problems.internal())
 
 
 async def _answer_nobody(_: Request, __: Exception) -> Response:

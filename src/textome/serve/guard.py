@@ -11,7 +11,7 @@ from typing import Any
 
 from textome.serve.keys import KeyFile, RateLimiter
 from textome.serve.metrics import Metrics
-from textome.serve.problems import MEDIA_TYPE, Problem
+from textome.serve.problems import MEDIA_TYPE, Problem, internal
 
 log = logging.getLogger("textome.serve")
 
@@ -92,7 +92,7 @@ class Guard:
             )
             log.error("%s in %s", type(error).__name__, frames)
             if not status:
-                await send_problem(_internal(), answer)
+                await send_problem(internal(), answer)
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "other")
@@ -161,15 +161,6 @@ async def send_problem(problem: Problem, send: Send) -> None:
     ]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _internal() -> Problem:
-    return Problem(
-        500,
-        "internal",
-        "Something went wrong here",
-        "the service made a mistake, which is in its log; the same request may work later",
-    )
 
 
 def _token(headers: dict[bytes, str]) -> str:

@@ -77,6 +77,15 @@ def too_slow(detail: str) -> Problem:
     return Problem(504, "deadline", "The request took too long", detail)
 
 
+def internal() -> Problem:
+    return Problem(
+        500,
+        "internal",
+        "Something went wrong here",
+        "the service made a mistake, which is in its log; the same request may work later",
+    )
+
+
 def without_text(error: TextomeError) -> str:
     """The sentence of an error about a document, without what it quotes of it.
 

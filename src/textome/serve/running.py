@@ -57,7 +57,12 @@ def run(
     app: Guard, service: Service, listening: socket.socket, *, grace: float, ready: Callable[[], None] | None = None
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight, for at most `grace` seconds, and return."""
-    configuration = uvicorn.Config(
+    asyncio.run(_serve(_Server(configuration(app, grace)), service, listening, ready))
+
+
+def configuration(app: Guard, grace: float) -> uvicorn.Config:
+    """How Uvicorn runs the service: only HTTP/1.1, no log of its own, bounded heads of requests."""
+    return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
@@ -70,7 +75,6 @@ def run(
         ws="none",
         http="h11",
     )
-    asyncio.run(_serve(_Server(configuration), service, listening, ready))
 
 
 class _Server(uvicorn.Server):

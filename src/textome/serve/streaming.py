@@ -239,9 +239,9 @@ async def _lines(upload: _Upload, annotate: Annotate, executor: Executor) -> Asy
         return await loop.run_in_executor(executor, next, groups, None)
 
     async def annotated(group: _Group) -> bytes:
-        lines = [_line({"quarantined": item}) for item in group.quarantined]
-        if group.documents:
-            lines += [_line(document_to(document)) for document in await annotate(group.documents)]
+        documents = await annotate(group.documents) if group.documents else []
+        lines = [_line(document_to(document)) for document in documents]
+        lines += [_line({"quarantined": item}) for item in group.quarantined]
         return b"".join(lines)
 
     try:
