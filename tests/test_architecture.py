@@ -15,7 +15,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "textome"
 MAX_LINES = 450
 HELP_SECONDS = 0.3
-HEAVY = ("torch", "onnxruntime", "transformers")
+HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client")
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
 _BELOW_TASKS = {"text", "formats", "documents", "errors"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -15,8 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
+from starlette.responses import FileResponse, Response
 
 import textome.serve
 from textome.documents import Document
@@ -111,9 +109,20 @@ def create_app(
     app.add_exception_handler(TextomeError, _answer_error)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(Exception, _answer_mistake)  # the guard logs it
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    _add_page(app)
     app.openapi = lambda: _openapi(app, keys is not None)  # type: ignore[method-assign]
     return Guard(app, metrics=metrics, keys=keys, limiter=RateLimiter(rate), allowed_hosts=allowed_hosts)
+
+
+def _add_page(app: FastAPI) -> None:
+    """The page's files, each at its own address, so that every other address is a problem and not a missing file."""
+    for file in sorted(PAGE.iterdir()):
+
+        async def answer(_: Request, path: Path = file) -> Response:
+            return FileResponse(path, headers={"Cache-Control": "no-cache"})
+
+        for place in ("/", f"/{file.name}") if file.name == "index.html" else (f"/{file.name}",):
+            app.add_route(place, answer, include_in_schema=False)
 
 
 def _general_routes(service: Service, metrics: Metrics) -> APIRouter:
@@ -158,7 +167,6 @@ def _general_routes(service: Service, metrics: Metrics) -> APIRouter:
 
 def _entity_routes(service: Service) -> APIRouter:
     router = APIRouter()
-    streams = ThreadPoolExecutor(STREAMS, thread_name_prefix="textome-stream")
     streaming = 0
     answer = _answer("The documents with their entities", {"$ref": "#/components/schemas/AnnotateResponse"})
 
@@ -245,7 +253,7 @@ def _entity_routes(service: Service) -> APIRouter:
             streaming -= 1
 
         streaming += 1
-        return LinesResponse(compute, service.limits, streams, leave)
+        return LinesResponse(compute, service.limits, leave)
 
     return router
 

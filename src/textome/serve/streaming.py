@@ -14,8 +14,8 @@ import json
 import tempfile
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Executor
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import Future as ThreadFuture
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,12 +50,11 @@ class LinesResponse(Response):
     read is a line `{"quarantined": {"position": ..., "reason": ...}}`.
     """
 
-    def __init__(self, annotate: Annotate, limits: Limits, executor: Executor, leave: Callable[[], None]) -> None:
+    def __init__(self, annotate: Annotate, limits: Limits, leave: Callable[[], None]) -> None:
         super().__init__(media_type=MEDIA_TYPE)
         del self.headers["content-length"]
         self._annotate = annotate
         self._limits = limits
-        self._executor = executor
         self._leave = leave
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -77,7 +76,7 @@ class LinesResponse(Response):
     async def _produce(self, request: Request, spool: _Spool) -> None:
         upload = _Upload(request, self._limits)
         try:
-            async for line in _lines(upload, self._annotate, self._executor):
+            async for line in _lines(upload, self._annotate):
                 spool.write(line)
             if not spool.written:
                 raise inconsistent("the upload holds no citations; send a PubMed XML file")
@@ -227,9 +226,12 @@ class _Group:
     quarantined: list[dict[str, str]]
 
 
-async def _lines(upload: _Upload, annotate: Annotate, executor: Executor) -> AsyncIterator[bytes]:
+async def _lines(upload: _Upload, annotate: Annotate) -> AsyncIterator[bytes]:
     """The lines of an upload in its order."""
     loop = asyncio.get_running_loop()
+    # One thread makes, feeds and frees the parser: libxml2 keeps the names of a tree in a table of the thread, and a tree
+    # whose parts come from several threads ends the process when it is freed.
+    executor = ThreadPoolExecutor(1, thread_name_prefix="textome-upload")
     groups = _groups(upload)
     pending: deque[asyncio.Task[bytes]] = deque()
     reading: asyncio.Task[_Group | None] | None = None
@@ -268,9 +270,11 @@ async def _lines(upload: _Upload, annotate: Annotate, executor: Executor) -> Asy
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        await loop.run_in_executor(executor, groups.close)
+        executor.shutdown(wait=False)
 
 
-def _groups(upload: _Upload) -> Iterator[_Group]:
+def _groups(upload: _Upload) -> Generator[_Group, None, None]:
     """Documents of the upload in groups of about the size that the engine cuts at a time. Runs in a thread."""
     quarantine = Quarantine(keep=10_000)
     group = _Group([], [])
