@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bulk": _BELOW_COMMANDS,
     "serve": _BELOW_COMMANDS,
     "cli": {"serve", "bulk", "__init__", *_BELOW_COMMANDS},
+    "client": {"formats", "documents", "errors"},
     "__init__": {"runtime", "formats", "documents", "errors"},
     "bundled": set(),
 }
@@ -51,6 +52,7 @@ WITHOUT_TORCH = {
     "evaluation",
     "serve",
     "bulk",
+    "client",
 }
 # Modules that look others up by name, which the rules here cannot see: each has an explicit table.
 IMPORTS_BY_NAME = {"__init__", "formats/__init__"}

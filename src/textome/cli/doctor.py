@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 _BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "safetensors", "tokenizers", "typer")
-_EXTRAS = {"train": ("onnx", "torch")}
+_EXTRAS = {"train": ("onnx", "torch"), "serve": ("fastapi", "prometheus-client", "uvicorn")}
+_FOR = {"train": "textome finetune and export", "serve": "textome serve"}
 _CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
@@ -97,7 +98,5 @@ def _advice() -> list[str]:
         advice.append("the base install is incomplete; run: pip install --force-reinstall textome")
     for extra, names in _EXTRAS.items():
         if missing := [name for name in names if _version(name) is None]:
-            advice.append(
-                f"{', '.join(missing)} missing (for textome finetune and export): pip install 'textome[{extra}]'"
-            )
+            advice.append(f"{', '.join(missing)} missing (for {_FOR[extra]}): pip install 'textome[{extra}]'")
     return advice
