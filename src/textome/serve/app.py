@@ -298,8 +298,8 @@ def _rendered(
 
 
 def _converted(data: bytes, service: Service) -> Response:
-    wanted, value = validated(data, schemas.ConvertRequest, service.limits)
-    documents = corrected_documents(wanted, value, service.limits)
+    wanted, _ = validated(data, schemas.ConvertRequest, service.limits)
+    documents = corrected_documents(wanted, service.limits)
     media, ending = MEDIA_TYPES[wanted.format]
     headers = {"Content-Disposition": f'attachment; filename="textome{ending}"'}
     return Response(render(documents, wanted.format), media_type=media, headers=headers)

@@ -26,7 +26,7 @@ from textome.serve.problems import (
     unsupported,
     without_text,
 )
-from textome.serve.schemas import AnnotateRequest, ConvertRequest, ModelInfo, Models, Quarantined
+from textome.serve.schemas import AnnotateRequest, ConvertRequest, DocumentModel, ModelInfo, Models, Quarantined
 
 Body = TypeVar("Body", bound=BaseModel)
 ENTITIES = "entities"
@@ -182,15 +182,15 @@ def requested_documents(request: AnnotateRequest, value: Mapping[str, Any], limi
     if "text" in request.model_fields_set:
         return bounded([Document.from_text(request.text)], limits)
     if "documents" in request.model_fields_set:
-        return bounded(_textome_documents(value["documents"], limits), limits)
+        return bounded(_textome_documents(request.documents, limits), limits)
     items = value["bioc"]["documents"]
     _check_number(len(items), limits)
     return bounded(_consistent(items, lambda item, _: bioc.document_from(item)), limits)
 
 
-def corrected_documents(request: ConvertRequest, value: Mapping[str, Any], limits: Limits) -> list[Document]:
+def corrected_documents(request: ConvertRequest, limits: Limits) -> list[Document]:
     """The documents of a request to convert."""
-    return bounded(_textome_documents(value["documents"], limits), limits)
+    return bounded(_textome_documents(request.documents, limits), limits)
 
 
 def uploaded_documents(
@@ -244,9 +244,10 @@ def bounded(documents: Iterable[Document], limits: Limits) -> list[Document]:
     return kept
 
 
-def _textome_documents(items: Sequence[Any], limits: Limits) -> Iterator[Document]:
+def _textome_documents(items: Sequence[str | DocumentModel], limits: Limits) -> Iterator[Document]:
     _check_number(len(items), limits)
-    return _consistent(items, lambda item, number: jsonl.document_from(item, str(number)))
+    values = [item if isinstance(item, str) else item.model_dump(exclude_unset=True) for item in items]
+    return _consistent(values, lambda item, number: jsonl.document_from(item, str(number)))
 
 
 def _consistent(items: Sequence[Any], make: Any) -> Iterator[Document]:
