@@ -272,7 +272,8 @@ def test_unknown_places_and_methods_are_problems(server: Running) -> None:
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
     assert server.post("/v1/annotate/file?min_confidence=2", b"a").json["status"] == 400
     assert server.post("/v1/annotate/file?from=zebrafinch", b"a").status == 400
-    assert server.post("/v1/annotate/file?from=brat", b"a").status == 415
+    assert server.post("/v1/annotate/file?from=brat", b"a").status == 400
+    assert server.post("/v1/annotate/file", b"T1\tDisease 0 4\tgout\n").status == 415
     assert server.get("/..%2f..%2fapp.py").status == 404
 
 

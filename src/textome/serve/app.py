@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -70,6 +70,7 @@ _ANSWERS: dict[str, Any] = {
 }
 Model = Annotated[str, Query(max_length=200, description="A name that GET /v1/models gives; by default the first.")]
 Types = Annotated[str, Query(max_length=2000, description="Entity types, as A,B; by default the model's own.")]
+InputFormat = Literal["pubmed-xml", "bioc-xml", "bioc-json", "jsonl", "pubtator", "conll", "plain"]
 MinConfidence = Annotated[float, Query(ge=0, le=1, allow_inf_nan=False, description="Leave out entities below it.")]
 
 
@@ -168,7 +169,8 @@ def _general_routes(service: Service, metrics: Metrics) -> APIRouter:
 def _entity_routes(service: Service) -> APIRouter:
     router = APIRouter()
     streaming = 0
-    answer = _answer("The documents with their entities", {"$ref": "#/components/schemas/AnnotateResponse"})
+    schemas_of_json = [{"$ref": f"#/components/schemas/{name}"} for name in ("AnnotateResponse", "BiocCollection")]
+    answer = _answer("The documents with their entities, in the format asked for", {"anyOf": schemas_of_json})
 
     @router.post(
         "/v1/annotate",
@@ -206,8 +208,7 @@ def _entity_routes(service: Service) -> APIRouter:
         min_confidence: MinConfidence = 0.0,
         format: Annotated[OutputFormat, Query(description="How the answer is written.")] = "json",
         from_: Annotated[
-            str | None,
-            Query(alias="from", max_length=40, description="The file's format; by default its content tells."),
+            InputFormat | None, Query(alias="from", description="The file's format; by default its content tells.")
         ] = None,
         replace: Annotated[bool, Query(description="Drop the annotations that the file has already.")] = False,
     ) -> Response:

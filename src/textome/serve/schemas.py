@@ -14,7 +14,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Offset = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=100_000_000)]
+Offset = Annotated[int, Field(ge=0, le=100_000_000), BeforeValidator(_whole)]
 Identifier = Annotated[str, Field(max_length=1000)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Metadata = dict[str, str]

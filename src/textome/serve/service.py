@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from textome.documents import Document
 from textome.errors import InputError, ModelError
-from textome.formats import FORMATS, Quarantine, Source, bioc, guess_format, jsonl, read_documents
+from textome.formats import Quarantine, Source, bioc, guess_format, jsonl, read_documents
 from textome.runtime.annotator import Annotator
 from textome.serve.engine import ClosedError, Engine, QueueFullError, Settings
-from textome.serve.limits import Limits, Memory, is_packed, strict_json, unpack
+from textome.serve.limits import Limits, Memory, check_nesting, is_packed, strict_json, unpack
 from textome.serve.outputs import MEDIA_TYPES
 from textome.serve.problems import (
     Problem,
@@ -202,16 +202,11 @@ def uploaded_documents(
     """
     if is_packed(data):
         data = unpack(data, limits.body_bytes)
-    if format is not None and (format not in FORMATS or not FORMATS[format].readable):
-        readable = ", ".join(key for key, row in FORMATS.items() if row.readable and key != "brat")
-        raise bad_request(f"the parameter from is none of the formats that are read here: {readable}")
     source = Source(name, data=data)
     quarantine = Quarantine(keep=100)
     try:
         chosen = format or guess_format(source)
         if chosen in ("bioc-json", "jsonl"):
-            from textome.serve.limits import check_nesting
-
             check_nesting(data, limits.nesting)
         if chosen == "brat":
             raise unsupported("brat is two files; send one of the other formats, for instance the .txt file alone")
