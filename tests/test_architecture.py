@@ -15,7 +15,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "textome"
 MAX_LINES = 450
 HELP_SECONDS = 0.3
-HEAVY = ("torch", "onnxruntime", "transformers")
+HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client")
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
 _BELOW_TASKS = {"text", "formats", "documents", "errors"}
@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bulk": _BELOW_COMMANDS,
     "serve": _BELOW_COMMANDS,
     "cli": {"serve", "bulk", "__init__", *_BELOW_COMMANDS},
+    "client": {"formats", "documents", "errors"},
     "__init__": {"runtime", "formats", "documents", "errors"},
     "bundled": set(),
 }
@@ -53,6 +54,7 @@ WITHOUT_TORCH = {
     "evaluation",
     "serve",
     "bulk",
+    "client",
 }
 # Modules that look others up by name, which the rules here cannot see: each has an explicit table.
 IMPORTS_BY_NAME = {"__init__", "formats/__init__"}

@@ -17,7 +17,7 @@ from textome.errors import InputError
 
 # Between the passages of a document stands one filler for each code point that no passage covers.
 GAP = "\n"
-# A larger gap between passages is a damaged offset, and filling it could take all memory.
+# Larger gaps between a document's passages are damaged offsets, and filling them could take all memory.
 MAX_GAP = 10_000_000
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -141,14 +141,15 @@ class Document:
         return replace(self, entities=tuple(entities), relations=tuple(relations))
 
     def _check_passages(self) -> None:
-        position = 0
+        position = gaps = 0
         for number, passage in enumerate(self.passages, 1):
             if passage.offset < position:
                 raise InputError(
                     f"document {self.id!r}, passage {number}: offset {passage.offset} overlaps the passage before it, "
                     f"which ends at {position}"
                 )
-            if passage.offset - position > MAX_GAP:
+            gaps += passage.offset - position
+            if gaps > MAX_GAP:
                 raise InputError(
                     f"document {self.id!r}, passage {number}: offset {passage.offset} leaves a gap of more than "
                     f"{MAX_GAP} characters after the text before it, which ends at {position}"

@@ -116,7 +116,7 @@ ENTITY = '{"text": "fever", "entities": [%s]}'
         (ENTITY % '{"type": "D", "spans": [[0, 9]]}', "outside the text of 5 characters"),
         (ENTITY % '{"type": "D", "spans": [[0, 5]], "text": "Fever"}', "says 'Fever' but the text at 0-5 is 'fever'"),
         (ENTITY % '{"type": "D", "spans": [[0, 5]], "confidence": "1"}', "confidence: expected a number from 0 to 1"),
-        (ENTITY % '{"type": "D", "spans": [[0, 5]], "confidence": 1e999}', "confidence: expected a number from 0 to 1"),
+        (ENTITY % '{"type": "D", "spans": [[0, 5]], "confidence": 1e999}', "a number is larger than 1.8e308"),
         (ENTITY % '{"type": "D", "spans": [[0, 5]], "identifiers": [1]}', "identifiers: expected a string"),
         ('{"text": "a", "relations": [{"type": "r", "arguments": [["x", "T1"]]}]}', "refers to 'T1'"),
         ('{"text": "a", "relations": [{"type": "r", "arguments": ["T1"]}]}', "arguments: expected pairs"),

@@ -16,12 +16,14 @@ _BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "safetensors", "tok
 _EXTRAS = {
     "corpus": ("datasketch", "ftfy", "py3langid"),
     "train": ("onnx", "tensorboard", "torch"),
+    "serve": ("fastapi", "prometheus-client", "uvicorn"),
     "bulk": ("pyarrow", "duckdb", "fsspec"),
     "cluster": ("ray",),
 }
 _USES = {
     "corpus": "preprocess",
     "train": "pretrain, finetune and export",
+    "serve": "serve",
     "bulk": "bulk and query",
     "cluster": "bulk --ray",
 }

@@ -54,9 +54,12 @@ def document_from(value: Any) -> Document:
     passages: list[Passage] = []
     stretches: list[_Stretch] = []
     relations = _objects(document, "relations")
+    gaps = 0
     for item in _objects(document, "passages"):
         inside = _stretches(item)
-        text = _text(item) or _assembled(inside)
+        if not (text := _text(item)):
+            text = _assembled(inside, MAX_GAP - gaps)
+            gaps += len(text) - sum(len(sentence.text) for sentence in inside[1:])
         passages.append(_passage(text, item))
         # Sentences of a passage that has a text of its own only hold annotations.
         stretches += inside
@@ -125,17 +128,21 @@ def _stretches(passage: Members) -> list[_Stretch]:
     ]
 
 
-def _assembled(stretches: list[_Stretch]) -> str:
-    """The text of a passage that is given only in sentences, each at its offset; changes the passage's own stretch."""
+def _assembled(stretches: list[_Stretch], most: int) -> str:
+    """The text of a passage that is given only in sentences, each at its offset; changes the passage's own stretch.
+
+    most   characters that may stand between the sentences, all gaps together
+    """
     passage, *sentences = stretches
     text = ""
     for sentence in sentences:
         gap = sentence.offset - passage.offset - len(text)
-        if not 0 <= gap <= MAX_GAP:
+        if not 0 <= gap <= most:
             raise InputError(
                 f"the sentence at offset {sentence.offset} does not follow the one before it, which ends at "
                 f"{passage.offset + len(text)}"
             )
+        most -= gap
         text += " " * gap + sentence.text
     stretches[0] = passage._replace(text=text)
     return text

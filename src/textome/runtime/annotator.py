@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -23,13 +24,17 @@ from textome.text.tokenization import Tokenizer, Tokens, end_of_character
 POOL_CHARACTERS = 400_000
 
 
+Ids = np.ndarray[Any, np.dtype[np.int32]]
+
+
 @dataclass(frozen=True, slots=True)
-class _Unit:
-    """One sentence of one document of a pool."""
+class Unit:
+    """One sentence of one document of a pool, and the windows in which the model reads it (one, unless it is long)."""
 
     document: int
     offset: int
     tokens: Tokens
+    windows: tuple[Window, ...]
 
 
 class Annotator:
@@ -57,6 +62,14 @@ class Annotator:
                 f"{session.num_heads} heads; export the model again with `textome export`"
             )
         self.bundle = bundle
+        self.token_budget = token_budget
+        self.sentences = sentences
+        self._session = session
+        self._tokenizer = Tokenizer.load(bundle.directory)
+        self._choose(types, min_confidence)
+
+    def _choose(self, types: Collection[str] | None, min_confidence: float) -> None:
+        bundle = self.bundle
         self.types = tuple(types or bundle.default_types)
         if unknown := [name for name in self.types if name not in bundle.types]:
             raise InputError(
@@ -65,10 +78,6 @@ class Annotator:
         if not 0.0 <= min_confidence <= 1.0:
             raise InputError(f"the minimum confidence is {min_confidence}; give a probability from 0 to 1")
         self.min_confidence = min_confidence
-        self.token_budget = token_budget
-        self.sentences = sentences
-        self._session = session
-        self._tokenizer = Tokenizer.load(bundle.directory)
         self._heads = np.array([bundle.types.index(name) for name in self.types])
         self._temperature = np.array([bundle.temperature.get(name, 1.0) for name in self.types], np.float32)
 
@@ -84,6 +93,12 @@ class Annotator:
         """Load a bundle by directory or hub name; None is the bundled default. `options` as for the class."""
         bundle = Bundle.load(resolve_model(model))
         return cls(bundle, Session(bundle.onnx_path(precision), threads=threads), **options)
+
+    def choosing(self, types: Collection[str] | None = None, min_confidence: float = 0.0) -> Self:
+        """The same loaded model, looking for other types or with another least confidence; nothing is loaded again."""
+        other = copy(self)
+        other._choose(types, min_confidence)
+        return other
 
     @overload
     def annotate(self, documents: str | Document, *, replace: bool = False) -> Document: ...  # type: ignore[overload-overlap]
@@ -115,14 +130,16 @@ class Annotator:
             yield from self._annotate_pool(pool, replace)
 
     def _annotate_pool(self, pool: Sequence[Document], replace: bool) -> Iterator[Document]:
-        units = self._units(pool)
+        units = self.units(pool)
+        logits = iter(self._logits([ids for unit in units for ids in self.inputs(unit)]))
         found: list[list[Entity]] = [[] for _ in pool]
-        for unit, scores in zip(units, self._scores(units), strict=True):
-            found[unit.document] += self._entities(pool[unit.document], unit, scores)
+        for unit in units:
+            found[unit.document] += self.entities(pool[unit.document], unit, [next(logits) for _ in unit.windows])
         for document, entities in zip(pool, found, strict=True):
-            yield _merge(document, entities, replace)
+            yield merge(document, entities, replace)
 
-    def _units(self, pool: Sequence[Document]) -> list[_Unit]:
+    def units(self, pool: Sequence[Document]) -> list[Unit]:
+        """The sentences of documents that hold any word, in order of their place."""
         places = [
             (number, Span(place.start + passage.offset, place.end + passage.offset))
             for number, document in enumerate(pool)
@@ -131,46 +148,43 @@ class Annotator:
         ]
         texts = [pool[number].text[start:end] for number, (start, end) in places]
         encoded = self._tokenizer.encode(texts)
+        size, overlap = self.bundle.window - 2, self.bundle.overlap
         return [
-            _Unit(number, span.start, tokens)
+            Unit(number, span.start, tokens, tuple(windows(tokens, size, overlap)))
             for (number, span), tokens in zip(places, encoded, strict=True)
             if len(tokens.ids)
         ]
 
-    def _scores(self, units: Sequence[_Unit]) -> Iterator[Floats]:
-        """Log probabilities of each unit's words, (m, number of chosen types, 3)."""
-        cut = [windows(unit.tokens, self.bundle.window - 2, self.bundle.overlap) for unit in units]
-        inputs = [
-            with_special_tokens(unit.tokens, window, self._tokenizer)
-            for unit, places in zip(units, cut, strict=True)
-            for window in places
-        ]
-        logits = iter(self._logits(inputs))
-        for unit, places in zip(units, cut, strict=True):
-            pieces = [_kept_words(next(logits), unit.tokens, window) for window in places]
-            joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-            yield log_probabilities(joined[:, self._heads], self._temperature)
+    def inputs(self, unit: Unit) -> list[Ids]:
+        """The model's input (n,) for each window of a sentence."""
+        return [with_special_tokens(unit.tokens, window, self._tokenizer) for window in unit.windows]
 
-    def _logits(self, inputs: Sequence[np.ndarray[Any, np.dtype[np.int32]]]) -> list[Floats]:
-        """The model's scores (n, num_heads, 3) of each input, run in batches of nearly equal length."""
+    def run(self, inputs: Sequence[Ids]) -> list[Floats]:
+        """The model's scores (n, num_heads, 3) of each input (n,), computed as one batch padded to the longest."""
         lengths = np.array([len(ids) for ids in inputs])
-        results: list[Floats] = [np.empty(0, np.float32)] * len(inputs)
-        for batch in batches(lengths, self.token_budget):
-            width = int(lengths[batch].max())
-            input_ids = np.zeros((len(batch), width), np.int64)
-            for row, index in enumerate(batch):
-                input_ids[row, : lengths[index]] = inputs[index]
-            scores = self._session.logits(input_ids, lengths[batch])
-            for row, index in enumerate(batch):
-                results[index] = scores[row, : lengths[index]]
-        return results
+        input_ids = np.zeros((len(inputs), int(lengths.max())), np.int64)
+        for row, ids in enumerate(inputs):
+            input_ids[row, : len(ids)] = ids
+        scores = self._session.logits(input_ids, lengths)
+        return [scores[row, :length] for row, length in enumerate(lengths)]
 
-    def _entities(self, document: Document, unit: _Unit, scores: Floats) -> Iterator[Entity]:
-        for first, last, head, confidence in decode(scores):
+    def entities(self, document: Document, unit: Unit, logits: Sequence[Floats]) -> Iterator[Entity]:
+        """The entities of one sentence of `document`, from the scores of each of its windows."""
+        pieces = [_kept_words(scores, unit.tokens, window) for scores, window in zip(logits, unit.windows, strict=True)]
+        joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        for first, last, head, confidence in decode(log_probabilities(joined[:, self._heads], self._temperature)):
             if confidence >= self.min_confidence:
                 start = unit.offset + int(unit.tokens.word_starts[first])
                 end = end_of_character(document.text, unit.offset + int(unit.tokens.word_ends[last]))
                 yield document.entity([(start, end)], self.types[head], confidence=round(confidence, 6))
+
+    def _logits(self, inputs: Sequence[Ids]) -> list[Floats]:
+        """The model's scores of each input, run in batches of nearly equal length."""
+        results: list[Floats] = [np.empty(0, np.float32)] * len(inputs)
+        for batch in batches(np.array([len(ids) for ids in inputs]), self.token_budget):
+            for index, scores in zip(batch, self.run([inputs[index] for index in batch]), strict=True):
+                results[index] = scores
+        return results
 
 
 def batches(lengths: np.ndarray[Any, np.dtype[np.int64]], token_budget: int) -> list[list[int]]:
@@ -202,7 +216,7 @@ def _document(item: str | Document, number: int) -> Document:
     raise InputError(f"input {number}: expected a text or a Document, found {type(item).__name__}")
 
 
-def _merge(document: Document, entities: Sequence[Entity], replace: bool) -> Document:
+def merge(document: Document, entities: Sequence[Entity], replace: bool) -> Document:
     """The document with new entities in order of place, each with an id that is not taken."""
     old = () if replace else document.entities
     relations = () if replace else document.relations

@@ -1,0 +1,234 @@
+"""Damaged and hostile requests against a service: no 5xx, no hang, no text of a request in an error.
+
+python benchmarks/fuzz_service.py [--number 10000] [--seed 1] [--url http://127.0.0.1:8000]
+
+Without --url a service is started. Bodies are good requests with bytes changed, cut, doubled and spliced, members replaced
+by odd values, JSON nested and repeated, and the formats of the examples, damaged and packed. A body that is answered with
+5xx, after more than --slowest seconds, or with its own text in a problem is shown on standard error; the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import gzip
+import http.client
+import json
+import random
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+SECRET = "zebrafinch"
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    1e308,
+    10**30,
+    "",
+    "\x00",
+    "\ud800",
+    "\U0001f9ec",
+    "é" * 300,
+    [],
+    {},
+    [[]],
+    {"a": {}},
+    "NaN",
+    SECRET,
+]
+HOSTILE = [b"[" * 2000, b'{"a":' * 500, b"9" * 5000, b"1e999", b"NaN", b"\\ud800", b"\xff\xfe"]
+QUERIES = ["", "?types=Disease", "?types=%00", "?min_confidence=nan", "?from=jsonl", "?from=conll", "?format=brat"]
+TEXT = f"Quinine can cause tinnitus in a {SECRET}."
+GOOD: list[dict[str, object]] = [
+    {"text": TEXT, "types": ["Disease"], "min_confidence": 0.5, "format": "bioc-json", "replace": True},
+    {
+        "documents": [
+            {
+                "id": "1",
+                "passages": [{"text": TEXT, "offset": 0, "section": "title"}, {"text": TEXT, "offset": 60}],
+                "entities": [{"id": "T1", "type": "Chemical", "spans": [[0, 7]], "text": "Quinine", "confidence": 0.5}],
+                "relations": [{"id": "R1", "type": "CID", "arguments": [["drug", "T1"], ["drug", "T1"]]}],
+                "metadata": {"a": "b"},
+            },
+            TEXT,
+        ],
+        "format": "pubtator",
+    },
+    {
+        "bioc": {
+            "documents": [
+                {
+                    "id": "1",
+                    "infons": {"a": "b"},
+                    "passages": [
+                        {
+                            "offset": 0,
+                            "text": TEXT,
+                            "infons": {},
+                            "annotations": [{"id": "1", "text": "Quinine", "locations": [{"offset": 0, "length": 7}]}],
+                            "sentences": [{"offset": 0, "text": TEXT}],
+                        }
+                    ],
+                    "relations": [],
+                }
+            ]
+        },
+        "format": "bioc-xml",
+    },
+]
+
+
+def damaged_json(generator: random.Random) -> bytes:
+    """A good request with one to four members replaced by odd values, or its bytes damaged."""
+    value = json.loads(json.dumps(generator.choice(GOOD)))
+    for _ in range(generator.randint(1, 4)):
+        places: list[tuple[object, object]] = []
+        collect(value, places)
+        owner, key = generator.choice(places)
+        if generator.random() < 0.2 and isinstance(owner, dict):
+            del owner[key]
+        elif generator.random() < 0.1:
+            owner[key] = copy.deepcopy([owner[key]] * generator.randint(2, 300))  # type: ignore[index]
+        else:
+            owner[key] = copy.deepcopy(generator.choice(ODD))  # type: ignore[index]
+        if not value:
+            break
+    data = json.dumps(value).encode("utf-8", "surrogatepass")
+    return damaged_bytes(data, generator) if generator.random() < 0.3 else data
+
+
+def collect(value: object, places: list[tuple[object, object]]) -> None:
+    for key, item in list(value.items()) if isinstance(value, dict) else list(enumerate(value)):  # type: ignore[call-overload]
+        places.append((value, key))
+        if isinstance(item, dict | list):
+            collect(item, places)
+
+
+def damaged_bytes(data: bytes, generator: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(generator.randint(1, 6)):
+        if not changed:
+            break
+        at = generator.randrange(len(changed))
+        match generator.randrange(5):
+            case 0:
+                changed[at] = generator.randrange(256)
+            case 1:
+                del changed[at : at + generator.randint(1, 50)]
+            case 2:
+                piece = changed[at : at + generator.randint(1, 50)]
+                changed[at:at] = piece * generator.randint(1, 200)
+            case 3:
+                changed[at:at] = generator.choice(
+                    [b"[" * 2000, b'{"a":' * 500, b"9" * 5000, b"1e999", b"NaN", b"\\ud800", b"\xff\xfe"]
+                )
+            case _:
+                del changed[at:]
+    return bytes(changed)
+
+
+def request(generator: random.Random, files: list[bytes]) -> tuple[str, bytes, dict[str, str]]:
+    """A path, a body and headers."""
+    if generator.random() < 0.6:
+        body = damaged_json(generator)
+        path = generator.choice(["/v1/annotate", "/v1/annotate", "/v1/annotate", "/v1/convert"])
+        headers = {}
+        if generator.random() < 0.05:
+            body, headers = gzip.compress(body), {"Content-Encoding": "gzip"}
+        return path, body, headers
+    body = generator.choice(files)
+    if generator.random() < 0.9:
+        body = damaged_bytes(body, generator)
+    if generator.random() < 0.2:
+        body = gzip.compress(body)
+        body = damaged_bytes(body, generator) if generator.random() < 0.5 else body
+    path = generator.choice(["/v1/annotate/file", "/v1/annotate/file", "/v1/annotate/pubmed-xml"])
+    query = generator.choice(QUERIES)
+    return path, body, {"X-Query": query}
+
+
+def sources() -> list[bytes]:
+    """The examples in every format that is read from one file."""
+    import tempfile
+
+    import textome
+
+    documents = list(textome.read_documents(EXAMPLES / "abstracts.xml"))[:2]
+    made = [(EXAMPLES / "note.txt").read_bytes()]
+    with tempfile.TemporaryDirectory() as folder:
+        for format in ("pubmed-xml", "bioc-xml", "bioc-json", "jsonl", "pubtator", "conll"):
+            path = Path(folder) / format
+            textome.write_documents(documents, path, format)
+            made.append(path.read_bytes()[:12_000])
+    return made
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--number", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--slowest", type=float, default=20.0)
+    parser.add_argument("--url", default="")
+    arguments = parser.parse_args()
+    process = None
+    url = arguments.url
+    if not url:
+        command = [sys.executable, "-m", "textome.cli.main", "serve", "--port", "0", "--quiet"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        url = re.search(r"http://\S+", process.stderr.readline())[0]  # type: ignore[index]
+    place = urlsplit(url)
+    generator = random.Random(arguments.seed)
+    files = sources()
+    statuses: Counter[int] = Counter()
+    wrong = 0
+    slowest = 0.0
+    try:
+        for number in range(1, arguments.number + 1):
+            path, body, headers = request(generator, files)
+            path += headers.pop("X-Query", "")
+            started = time.perf_counter()
+            status, answer = ask(place.hostname or "", place.port or 80, path, body, headers, 3 * arguments.slowest)
+            seconds = time.perf_counter() - started
+            slowest = max(slowest, seconds)
+            statuses[status] += 1
+            leaked = status >= 400 and SECRET.encode() in answer
+            if status >= 500 or status == 0 or seconds > arguments.slowest or leaked:
+                wrong += 1
+                print(
+                    f"{number}: {path} {status} in {seconds:.1f} s: {body[:300]!r} -> {answer[:300]!r}", file=sys.stderr
+                )
+            if process is not None and process.poll() is not None:
+                print(f"the service ended at request {number}", file=sys.stderr)
+                return 1
+    finally:
+        if process is not None:
+            process.terminate()
+            process.wait(30)
+    print(f"{arguments.number} requests: {dict(sorted(statuses.items()))}; slowest {slowest:.2f} s; {wrong} wrong")
+    return int(wrong > 0)
+
+
+def ask(host: str, port: int, path: str, body: bytes, headers: dict[str, str], timeout: float) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("POST", path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException) as error:
+        return 0, repr(error).encode()
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""`textome serve`: the REST service and its page."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textome.cli.streams import say
+from textome.errors import InputError, MissingExtraError
+
+_PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
+
+
+def serve(
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="A bundle to serve, as FOLDER or NAME=FOLDER; may be given several times."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.", min=0, max=65535)] = 8000,
+    keys: Annotated[Path | None, typer.Option(help="File of API keys; with it every request needs one.")] = None,
+    add_key: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Make a key, add it to the --keys file, print it, and stop.")
+    ] = None,
+    allow_anonymous: Annotated[
+        bool, typer.Option("--allow-anonymous", help="Serve without keys at an address that others reach.")
+    ] = False,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name that requests may call this service by; may be given several times."),
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Requests a second of each key; 0 is no bound.", min=0)] = 0.0,
+    max_requests: Annotated[int, typer.Option(help="Requests that may wait or be in work.", min=1)] = 256,
+    max_characters: Annotated[int, typer.Option(help="Characters of one request.", min=1)] = 2_000_000,
+    max_body: Annotated[int, typer.Option(help="Bytes of one request's body, unpacked.", min=1)] = 16 << 20,
+    deadline: Annotated[float, typer.Option(help="Seconds for one request.", min=0.1)] = 60.0,
+    max_delay: Annotated[float, typer.Option(help="Seconds a batch waits to be filled.", min=0, max=1)] = 0.005,
+    cache: Annotated[int, typer.Option(help="Characters of recent texts whose entities are kept.", min=0)] = 0,
+    grace: Annotated[float, typer.Option(help="Seconds to finish what is in flight when told to stop.", min=1)] = 30.0,
+    precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.", min=1)] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
+) -> None:
+    """Serve models over HTTP: a REST interface under /v1 and a page at /.
+
+    Example: textome serve --port 8000
+    """
+    if missing := [name for name in _PACKAGES if not _is_installed(name)]:
+        raise MissingExtraError(f"textome serve (without {', '.join(missing)})", "serve")
+    from textome.serve.keys import KeyFile
+    from textome.serve.keys import add_key as make_key
+    from textome.serve.running import bind, is_loopback, local_names, log_to_stderr, run
+
+    if add_key is not None:
+        if keys is None:
+            raise InputError("--add-key needs the file to add it to; give --keys FILE")
+        typer.echo(make_key(keys, add_key))
+        say(f"added {add_key!r} to {keys}; the key above is shown only now, and kept nowhere")
+        return
+    local = is_loopback(host)
+    if not local and keys is None and not allow_anonymous:
+        raise InputError(
+            f"--host {host} is reached by others, so keys are needed: give --keys FILE (make one with --add-key NAME), or "
+            f"--allow-anonymous to let everybody in"
+        )
+    from textome.serve.app import create_app
+    from textome.serve.engine import Settings
+    from textome.serve.limits import Limits
+    from textome.serve.service import Service
+
+    key_file = KeyFile(keys) if keys else None
+    limits = Limits(body_bytes=max_body, characters=max_characters, request_seconds=deadline)
+    settings = Settings(
+        max_requests=max_requests, max_characters=2 * max_characters, max_delay=max_delay, cache_characters=cache
+    )
+    service = Service.load(_named(model or []), limits=limits, settings=settings, precision=precision, threads=threads)
+    hosts = [*(allowed_host or []), *(local_names(host) if local and key_file is None else [])]
+    if not local and not allowed_host:
+        hosts = []
+    app = create_app(service, keys=key_file, rate=rate, allowed_hosts=hosts)
+    listening = bind(host, port)
+    address = listening.getsockname()
+    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+    log_to_stderr(quiet)
+    names = ", ".join(f"{name} ({loaded.engine.annotator.bundle.name})" for name, loaded in service.models.items())
+    run(
+        app,
+        service,
+        listening,
+        grace=grace,
+        ready=lambda: say(f"serving {names} at http://{shown}:{address[1]} - stop with Ctrl-C"),
+    )
+    say("stopped")
+
+
+def _named(models: list[str]) -> dict[str, str | None]:
+    """The models by name: NAME=FOLDER, or FOLDER under its own name; the bundled one where none is given."""
+    if not models:
+        return {"default": None}
+    named: dict[str, str | None] = {}
+    for item in models:
+        name, equals, place = item.partition("=")
+        if not equals or Path(item).exists():
+            name, place = (item if item == "default" else Path(item).name), item
+        if not name or not place:
+            raise InputError(f"--model {item}: expected FOLDER or NAME=FOLDER")
+        if name in named:
+            raise InputError(f"--model {item}: there is a model {name!r} already; give another name as NAME=FOLDER")
+        named[name] = place
+    return named
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ValueError:  # a module that a test or a program has blocked
+        return False

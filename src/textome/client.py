@@ -1,0 +1,292 @@
+"""A client of `textome serve`, with the standard library only.
+
+>>> from textome.client import Client
+>>> with Client("http://127.0.0.1:8000") as client:  # doctest: +SKIP
+...     for document in client.annotate(["Quinine can cause tinnitus."], types=["Disease"]):
+...         print([(entity.text, entity.type) for entity in document.entities])
+
+A request that the service could not take (busy, restarting, a connection that broke before the answer) is sent again, later
+and later; what annotates changes nothing at the service, so that is safe.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Self
+from urllib.parse import urlencode, urlsplit
+
+from textome.documents import Document
+from textome.errors import InputError, TextomeError
+from textome.formats.jsonl import document_from, document_to
+
+_AGAIN = (429, 502, 503, 504)
+_PIECE = 1 << 16
+
+
+class ServiceError(TextomeError):
+    """The service refused a request, or does not answer.
+
+    status     the HTTP status; 0 where there was no answer
+    kind       the last part of the problem's type, for instance "queue-full"
+    """
+
+    def __init__(self, message: str, status: int = 0, kind: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """A model of the service, as `GET /v1/models` gives it."""
+
+    name: str
+    types: tuple[str, ...]
+    default_types: tuple[str, ...]
+    tasks: tuple[str, ...]
+
+
+class Client:
+    """One connection to a service, kept open. Not for several threads at once: make one client for each.
+
+    url       where the service is, for instance http://127.0.0.1:8000
+    key       an API key, where the service asks for one
+    timeout   seconds without any sign of the service after which a request is given up
+    retries   how often a request is sent again
+    backoff   seconds before the first repetition; each next waits twice as long, with some chance in it, but at least
+              what the service asks for
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        key: str = "",
+        *,
+        timeout: float = 90.0,
+        retries: int = 5,
+        backoff: float = 0.5,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError(f"{url}: this is no address of a service; give one like http://127.0.0.1:8000")
+        self._place = (parts.hostname, parts.port)
+        self._secure = parts.scheme == "https"
+        self._prefix = parts.path.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._timeout = timeout
+        self._retries = retries
+        self._backoff = backoff
+        self._sleep = sleep
+        self._connection: http.client.HTTPConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def models(self) -> list[ModelDescription]:
+        """The models that the service has; the first is what it uses by default."""
+        answer = json.loads(self._ask("GET", "/v1/models"))
+        return [
+            ModelDescription(item["name"], *(tuple(item[name]) for name in ("types", "default_types", "tasks")))
+            for item in answer["models"]
+        ]
+
+    def annotate(
+        self,
+        documents: str | Document | Sequence[str | Document],
+        *,
+        model: str = "",
+        types: Sequence[str] = (),
+        min_confidence: float = 0.0,
+        replace: bool = False,
+    ) -> list[Document]:
+        """The documents with their entities, in order. Raises ServiceError with what the service says."""
+        given = [documents] if isinstance(documents, str | Document) else documents
+        body = {
+            "documents": [item if isinstance(item, str) else document_to(item) for item in given],
+            "model": model,
+            "types": list(types),
+            "min_confidence": min_confidence,
+            "replace": replace,
+        }
+        answer = json.loads(self._ask("POST", "/v1/annotate", json.dumps(body).encode()))
+        return [document_from(item, str(number)) for number, item in enumerate(answer["documents"], 1)]
+
+    def annotate_file(
+        self, path: str | Path, *, model: str = "", types: Sequence[str] = (), min_confidence: float = 0.0
+    ) -> list[Document]:
+        """The documents of a file in any format that the service reads. Records that it cannot read are left out."""
+        query = _query(model, types, min_confidence)
+        answer = json.loads(self._ask("POST", f"/v1/annotate/file?{query}", Path(path).read_bytes()))
+        return [document_from(item, str(number)) for number, item in enumerate(answer["documents"], 1)]
+
+    def stream_pubmed_xml(
+        self,
+        source: str | Path | Iterable[bytes],
+        *,
+        model: str = "",
+        types: Sequence[str] = (),
+        min_confidence: float = 0.0,
+        on_bad_record: Callable[[str, str], None] | None = None,
+    ) -> Iterator[Document]:
+        """The citations of PubMed XML of any size, plain or gzip, as they are done; memory does not grow with it.
+
+        source          a file, or its bytes in pieces
+        on_bad_record   called with place and reason of a record that the service could not read
+
+        A stream is not sent again. Raises ServiceError where it breaks on the way.
+        """
+        path = f"/v1/annotate/pubmed-xml?{_query(model, types, min_confidence)}"
+        connection = self._new_connection()
+        try:
+            connection.connect()
+        except OSError as error:
+            raise ServiceError(f"the service at {self._place[0]} does not answer ({error}); is it running?") from error
+        upload = _Upload(connection, self._prefix + path, self._headers, _pieces(source))
+        try:
+            response = upload.response()
+            if response.status != 200:
+                raise _problem(response.status, response.read())
+            while line := response.readline():
+                value = json.loads(line)
+                if "quarantined" in value:
+                    if on_bad_record is not None:
+                        on_bad_record(value["quarantined"]["position"], value["quarantined"]["reason"])
+                elif "problem" in value:
+                    raise _problem(value["problem"]["status"], json.dumps(value["problem"]).encode())
+                else:
+                    yield document_from(value, "")
+        except (OSError, http.client.HTTPException) as error:
+            raise ServiceError(f"the upload broke on the way ({error}); send the rest again") from error
+        finally:
+            upload.stop()
+            connection.close()
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        for attempt in range(self._retries + 1):
+            wait = 0.0
+            try:
+                status, headers, data = self._once(method, path, body)
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                problem = ServiceError(f"the service at {self._place[0]} does not answer ({error}); is it running?")
+                if isinstance(error, ssl.SSLError):
+                    raise problem from error
+            else:
+                if status == 200:
+                    return data
+                problem = _problem(status, data)
+                if status not in _AGAIN:
+                    raise problem
+                wait = float(headers.get("Retry-After", "0")) if headers.get("Retry-After", "0").isdecimal() else 0.0
+            if attempt == self._retries:
+                raise problem
+            self._sleep(max(wait, self._backoff * 2**attempt * random.uniform(0.5, 1.0)))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _once(self, method: str, path: str, body: bytes | None) -> tuple[int, Mapping[str, str], bytes]:
+        fresh = self._connection is None
+        if self._connection is None:
+            self._connection = self._new_connection()
+        headers = self._headers | ({"Content-Type": "application/json"} if body else {})
+        try:
+            self._connection.request(method, self._prefix + path, body, headers)
+            response = self._connection.getresponse()
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            # The service closes connections that were idle for long; that is no failure.
+            self.close()
+            if fresh:
+                raise
+            return self._once(method, path, body)
+        data = response.read()
+        if response.will_close:
+            self.close()
+        return response.status, dict(response.getheaders()), data
+
+    def _new_connection(self) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        return kind(*self._place, timeout=self._timeout)
+
+
+class _Upload:
+    """Sends pieces in a thread while the answer is read: both ways at once, neither waits for the other's end."""
+
+    def __init__(
+        self, connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str], pieces: Iterable[bytes]
+    ) -> None:
+        self._connection = connection
+        self._error: BaseException | None = None
+        self._stopped = Event()
+        self._thread = Thread(target=self._send, args=(path, headers, pieces), daemon=True)
+        self._thread.start()
+
+    def _send(self, path: str, headers: Mapping[str, str], pieces: Iterable[bytes]) -> None:
+        connection = self._connection
+        try:
+            connection.putrequest("POST", path)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.putheader("Transfer-Encoding", "chunked")
+            connection.endheaders()
+            for piece in pieces:
+                if self._stopped.is_set():
+                    return
+                if piece:
+                    connection.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+            connection.send(b"0\r\n\r\n")
+        except BaseException as error:  # told to the reader, who waits for an answer that will not come
+            self._error = error
+            if not isinstance(error, OSError) and connection.sock is not None:
+                connection.close()
+
+    def response(self) -> http.client.HTTPResponse:
+        """The head of the answer, which may come before all is sent."""
+        sock = self._connection.sock
+        if sock is None:
+            raise OSError("the connection was closed")
+        response = http.client.HTTPResponse(sock, method="POST")
+        try:
+            response.begin()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._error or error from error
+        return response
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+def _pieces(source: str | Path | Iterable[bytes]) -> Iterator[bytes]:
+    if not isinstance(source, str | Path):
+        yield from source
+        return
+    with Path(source).open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def _query(model: str, types: Sequence[str], min_confidence: float) -> str:
+    return urlencode({"model": model, "types": ",".join(types), "min_confidence": min_confidence})
+
+
+def _problem(status: int, body: bytes) -> ServiceError:
+    try:
+        problem: dict[str, Any] = json.loads(body)
+        return ServiceError(str(problem["detail"]), status, str(problem["type"]).rpartition(":")[2])
+    except (ValueError, KeyError, TypeError):
+        return ServiceError(f"the service answered {status} without a reason", status)

@@ -1,0 +1,393 @@
+"""The routes. A task's routes are there where one of the loaded models has the task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import FileResponse, Response
+
+import textome.serve
+from textome.documents import Document
+from textome.errors import TextomeError
+from textome.serve import problems, schemas
+from textome.serve.guard import Guard
+from textome.serve.keys import KeyFile, RateLimiter
+from textome.serve.limits import Body
+from textome.serve.metrics import Metrics
+from textome.serve.outputs import MEDIA_TYPES, OutputFormat, render
+from textome.serve.problems import Problem, bad_request, overloaded, without_text
+from textome.serve.service import (
+    ENTITIES,
+    SMALL,
+    Service,
+    corrected_documents,
+    invalid,
+    requested_documents,
+    uploaded_documents,
+    validated,
+)
+from textome.serve.streaming import LinesResponse
+
+T = TypeVar("T")
+PAGE = Path(textome.serve.__file__).parent / "page"
+# Uploads that are streamed at once: each has a thread.
+STREAMS = 8
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": text,
+        "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status, text in {
+        400: "The request is not understood",
+        401: "A key is needed",
+        403: "A page of another site asks",
+        404: "There is no such model",
+        408: "The body did not arrive in time",
+        413: "Larger than this service takes",
+        415: "Content that is not read here",
+        421: "The service has another name",
+        422: "A document contradicts itself, or a type is unknown",
+        429: "The key has used up its requests",
+        500: "A mistake of the service",
+        503: "Busy, or shutting down; Retry-After says when to come again",
+        504: "Not done in time",
+    }.items()
+}
+_ANSWERS: dict[str, Any] = {
+    media: {"schema": {"type": "string"}}
+    for media, _ in MEDIA_TYPES.values()
+    if not media.startswith("application/json")
+}
+Model = Annotated[str, Query(max_length=200, description="A name that GET /v1/models gives; by default the first.")]
+Types = Annotated[str, Query(max_length=2000, description="Entity types, as A,B; by default the model's own.")]
+InputFormat = Literal["pubmed-xml", "bioc-xml", "bioc-json", "jsonl", "pubtator", "conll", "plain"]
+MinConfidence = Annotated[float, Query(ge=0, le=1, allow_inf_nan=False, description="Leave out entities below it.")]
+
+
+def create_app(
+    service: Service, *, keys: KeyFile | None = None, rate: float = 0.0, allowed_hosts: Collection[str] = ()
+) -> Guard:
+    """The service as an ASGI application. It starts the engines, and finishes them when it ends.
+
+    rate            requests a second of each key, or of everybody together where there are no keys; 0 is no bound
+    allowed_hosts   what a request's Host may be; empty allows all
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        yield
+        await asyncio.to_thread(service.close)
+
+    app = FastAPI(
+        title="Textome",
+        version=textome.__version__,
+        summary="Entities in biomedical text",
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # its page fetches scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    metrics = Metrics(service)
+    app.include_router(_general_routes(service, metrics))
+    for task, routes in _TASK_ROUTES.items():
+        if task in service.tasks:
+            app.include_router(routes(service))
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(TextomeError, _answer_error)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(Exception, _answer_mistake)  # the guard logs it
+    _add_page(app)
+    app.openapi = lambda: _openapi(app, keys is not None)  # type: ignore[method-assign]
+    return Guard(app, metrics=metrics, keys=keys, limiter=RateLimiter(rate), allowed_hosts=allowed_hosts)
+
+
+def _add_page(app: FastAPI) -> None:
+    """The page's files, each at its own address, so that every other address is a problem and not a missing file."""
+    for file in sorted(PAGE.iterdir()):
+
+        async def answer(_: Request, path: Path = file) -> Response:
+            return FileResponse(path, headers={"Cache-Control": "no-cache"})
+
+        for place in ("/", f"/{file.name}") if file.name == "index.html" else (f"/{file.name}",):
+            app.add_route(place, answer, include_in_schema=False)
+
+
+def _general_routes(service: Service, metrics: Metrics) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/v1/models", summary="The loaded models", response_model=schemas.Models, responses=_but(400))
+    async def models() -> schemas.Models:
+        return service.info()
+
+    @router.get("/healthz", summary="Is the process alive?", response_class=Response, responses=_text("ok"))
+    async def healthz() -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    @router.get(
+        "/readyz",
+        summary="Can it take requests?",
+        response_class=Response,
+        responses=_text("ready") | {503: _PROBLEMS[503]},
+    )
+    async def readyz() -> Response:
+        if not service.ready:
+            raise overloaded(5, "the service is starting or shutting down; try again in 5 s")
+        return Response("ready\n", media_type="text/plain")
+
+    @router.get("/metrics", summary="For Prometheus", response_class=Response, responses=_text("metrics"))
+    async def prometheus() -> Response:
+        return Response(metrics.text(), media_type=metrics.media_type)
+
+    @router.post(
+        "/v1/convert",
+        summary="Write annotated documents in another format",
+        response_class=Response,
+        responses=_PROBLEMS | {200: _answer("The documents", {"type": "object"})},
+        openapi_extra=_json_body("ConvertRequest", None),
+    )
+    async def convert(request: Request) -> Response:
+        async with Body(request, service.limits, service.memory) as data:
+            return await _off_loop(data, _converted, data, service)
+
+    return router
+
+
+def _entity_routes(service: Service) -> APIRouter:
+    router = APIRouter()
+    streaming = 0
+    schemas_of_json = [{"$ref": f"#/components/schemas/{name}"} for name in ("AnnotateResponse", "BiocCollection")]
+    answer = _answer("The documents with their entities, in the format asked for", {"anyOf": schemas_of_json})
+
+    @router.post(
+        "/v1/annotate",
+        summary="Find entities in a text, documents, or a BioC collection",
+        response_class=Response,
+        responses=_PROBLEMS | {200: answer},
+        openapi_extra=_json_body("AnnotateRequest", schemas.EXAMPLES),
+    )
+    async def annotate(request: Request) -> Response:
+        async with Body(request, service.limits, service.memory) as data:
+
+            def read() -> tuple[schemas.AnnotateRequest, list[Document]]:
+                wanted, value = validated(data, schemas.AnnotateRequest, service.limits)
+                return wanted, requested_documents(wanted, value, service.limits)
+
+            wanted, documents = await _off_loop(data, read)
+            model = service.model(wanted.model, ENTITIES)
+            annotator = service.annotator(model, wanted.types, wanted.min_confidence)
+            found = await _while_connected(request, service.annotate(model, documents, annotator, wanted.replace))
+            return await _off_loop(data, _rendered, found, wanted.format, model.name)
+
+    @router.post(
+        "/v1/annotate/file",
+        summary="Find entities in a file of any format that is read here",
+        description="The body is the file: PubMed XML, BioC XML or JSON, PubTator, CoNLL, JSON lines or plain text, "
+        "also packed with gzip, bzip2 or xz.",
+        response_class=Response,
+        responses=_PROBLEMS | {200: answer},
+        openapi_extra=_binary_body(),
+    )
+    async def annotate_file(
+        request: Request,
+        model: Model = "",
+        types: Types = "",
+        min_confidence: MinConfidence = 0.0,
+        format: Annotated[OutputFormat, Query(description="How the answer is written.")] = "json",
+        from_: Annotated[
+            InputFormat | None, Query(alias="from", description="The file's format; by default its content tells.")
+        ] = None,
+        replace: Annotated[bool, Query(description="Drop the annotations that the file has already.")] = False,
+    ) -> Response:
+        chosen = service.model(model, ENTITIES)
+        annotator = service.annotator(chosen, _listed(types), min_confidence)
+        async with Body(request, service.limits, service.memory) as data:
+            documents, bad = await _off_loop(data, uploaded_documents, data, from_, service.limits)
+            found = await _while_connected(request, service.annotate(chosen, documents, annotator, replace))
+            members = {"quarantined": [item.model_dump() for item in bad]} if bad else {}
+            return await _off_loop(data, _rendered, found, format, chosen.name, members)
+
+    @router.post(
+        "/v1/annotate/pubmed-xml",
+        summary="Find entities in PubMed XML of any size, streamed both ways",
+        description="The body is a citation set, plain or gzip. Each citation comes back as a JSON line as soon as it "
+        "is done, in order. A record that cannot be read is a line with `quarantined`; where the upload breaks after "
+        "the first line, the last line has `problem`.",
+        response_class=Response,
+        responses=_PROBLEMS | {200: {"description": "JSON lines", "content": {"application/x-ndjson": {}}}},
+        openapi_extra=_binary_body(),
+    )
+    async def annotate_pubmed_xml(
+        request: Request, model: Model = "", types: Types = "", min_confidence: MinConfidence = 0.0
+    ) -> Response:
+        nonlocal streaming
+        chosen = service.model(model, ENTITIES)
+        annotator = service.annotator(chosen, _listed(types), min_confidence)
+        if service.draining or streaming >= STREAMS:
+            raise overloaded(10, f"{streaming} uploads are being streamed already; try again in 10 s")
+
+        async def compute(documents: Any) -> list[Document]:
+            for _ in range(300):
+                try:
+                    return await service.annotate(chosen, documents, annotator, False)
+                except Problem as problem:
+                    if problem.kind != "queue-full" or service.draining:
+                        raise
+                await asyncio.sleep(0.2)
+            raise problems.too_slow("the queue stayed full for a minute; send the rest again later")
+
+        def leave() -> None:
+            nonlocal streaming
+            streaming -= 1
+
+        streaming += 1
+        return LinesResponse(compute, service.limits, leave)
+
+    return router
+
+
+# The routes of each task. Another task's are a function like the ones above, and a line here.
+_TASK_ROUTES: dict[str, Callable[[Service], APIRouter]] = {ENTITIES: _entity_routes}
+
+
+async def _off_loop(data: bytes, function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function in a thread where the request is so large that it would hold up the others."""
+    if len(data) <= SMALL:
+        return function(*arguments)
+    return await asyncio.to_thread(function, *arguments)
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled when the client leaves."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    task, leaving = asyncio.create_task(work), asyncio.create_task(gone())
+    try:
+        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for item in (task, leaving):
+            item.cancel()
+        await asyncio.gather(task, leaving, return_exceptions=True)
+
+
+def _rendered(
+    documents: list[Document], format: OutputFormat, model: str, members: dict[str, Any] | None = None
+) -> Response:
+    media, ending = MEDIA_TYPES[format]
+    body = render(documents, format, model=model, **(members or {}))
+    headers = {} if format == "json" else {"Content-Disposition": f'attachment; filename="textome{ending}"'}
+    return Response(body, media_type=media, headers=headers)
+
+
+def _converted(data: bytes, service: Service) -> Response:
+    wanted, _ = validated(data, schemas.ConvertRequest, service.limits)
+    documents = corrected_documents(wanted, service.limits)
+    media, ending = MEDIA_TYPES[wanted.format]
+    headers = {"Content-Disposition": f'attachment; filename="textome{ending}"'}
+    return Response(render(documents, wanted.format), media_type=media, headers=headers)
+
+
+def _listed(types: str) -> list[str]:
+    return [name.strip() for name in types.split(",") if name.strip()]
+
+
+async def _answer_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return Response(error.body(), error.status, headers=error.headers, media_type=problems.MEDIA_TYPE)
+
+
+async def _answer_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return await _answer_problem(request, invalid(error.errors()))
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    wrong_method = error.status_code == 405
+    problem = Problem(
+        error.status_code,
+        "wrong-method" if wrong_method else "not-found" if error.status_code == 404 else "refused",
+        "Another method is needed" if wrong_method else "There is nothing here",
+        "the methods of this address are in the Allow header"
+        if wrong_method
+        else "see /v1/openapi.json for what there is",
+        dict(error.headers or {}),
+    )
+    return await _answer_problem(request, problem)
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TextomeError)
+    return await _answer_problem(request, bad_request(without_text(error)))
+
+
+async def _answer_mistake(request: Request, _: Exception) -> Response:
+    return await _answer_problem(request, problems.internal())
+
+
+async def _answer_nobody(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)
+
+
+def _but(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: row for status, row in _PROBLEMS.items() if status in (401, 403, 421, 429, *statuses)}
+
+
+def _text(description: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}} | _but()
+
+
+def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}} | _ANSWERS}
+
+
+def _json_body(name: str, examples: dict[str, Any] | None) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{name}"}}
+    if examples:
+        content["examples"] = examples
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def _binary_body() -> dict[str, Any]:
+    schema = {"type": "string", "format": "binary"}
+    return {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": schema}}}}
+
+
+def _openapi(app: FastAPI, with_keys: bool) -> dict[str, Any]:
+    """The OpenAPI document, with the schemas of bodies that the routes read themselves."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    kinds = (schemas.AnnotateRequest, schemas.ConvertRequest, schemas.AnnotateResponse, schemas.Models)
+    _, definitions = models_json_schema(
+        [(kind, "validation") for kind in kinds], ref_template="#/components/schemas/{model}"
+    )
+    components = document.setdefault("components", {})
+    known = components.setdefault("schemas", {})
+    known |= definitions["$defs"] | {"Problem": schemas.ProblemModel.model_json_schema()}
+    for name in ("HTTPValidationError", "ValidationError"):
+        known.pop(name, None)
+    if with_keys:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"key": []}]
+    app.openapi_schema = document
+    return document

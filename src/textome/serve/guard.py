@@ -1,0 +1,176 @@
+"""Around every request: who may come in, the headers of every answer, errors as problems, and one line of log."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any
+
+from textome.serve.keys import KeyFile, RateLimiter
+from textome.serve.metrics import Metrics
+from textome.serve.problems import MEDIA_TYPE, Problem, internal
+
+log = logging.getLogger("textome.serve")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+# Nothing but what this service itself serves: no inline script or style, no other host, no frame, no form.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = [
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+]
+# What needs no key: the page asks for one, and probes have none.
+_OPEN = ("/healthz", "/readyz")
+_PROTECTED = ("/v1/", "/metrics")
+
+
+class Guard:
+    """ASGI middleware.
+
+    keys            who may use the service; None lets everybody in
+    allowed_hosts   names that a request's Host may be, against pages elsewhere that point their own name here (DNS
+                    rebinding); empty allows all
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        metrics: Metrics,
+        keys: KeyFile | None,
+        limiter: RateLimiter,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._keys = keys
+        self._limiter = limiter
+        self._allowed_hosts = {name.lower() for name in allowed_hosts}
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 0
+        name = ""
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                given = {key for key, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(item for item in HEADERS if item[0] not in given)]
+                if b"cache-control" not in given:
+                    message["headers"].append((b"cache-control", b"no-store"))
+            await send(message)
+
+        try:
+            name = self._admit(scope)
+            await self._app(scope, receive, answer)
+        except Problem as problem:
+            await send_problem(problem, answer)
+        except Exception as error:
+            # Not the error's own text: it may hold a document's. The places in the code are enough to find it.
+            frames = " < ".join(
+                f"{item.name}:{item.lineno}" for item in reversed(traceback.extract_tb(error.__traceback__))
+            )
+            log.error("%s in %s", type(error).__name__, frames)
+            if not status:
+                await send_problem(internal(), answer)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "other")
+            method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "other"
+            self._metrics.requests.labels(route, method, str(status or 499)).inc()
+            self._metrics.seconds.labels(route).observe(seconds)
+            if route not in _OPEN:
+                log.info("%s %s %d %.1f ms%s", method, route, status or 499, 1000 * seconds, f" {name}" if name else "")
+
+    def _admit(self, scope: Message) -> str:
+        """The name of the request's key. Raises Problem where it may not come in."""
+        headers = {key: value.decode("latin-1") for key, value in reversed(scope["headers"])}
+        path: str = scope["path"]
+        if path in _OPEN:
+            return ""
+        if self._allowed_hosts and _host(headers.get(b"host", "")) not in self._allowed_hosts:
+            raise Problem(
+                421,
+                "wrong-host",
+                "This service has another name",
+                "the request's Host is none that this service answers to; start it with --allowed-host NAME to add one",
+            )
+        if not path.startswith(_PROTECTED):
+            return ""
+        if headers.get(b"sec-fetch-site", "") == "cross-site":
+            raise Problem(
+                403,
+                "cross-site",
+                "Not from another site",
+                "pages of other sites may not use this service from a browser",
+            )
+        name, rate = "", None
+        if self._keys is not None:
+            key = self._keys.find(_token(headers))
+            if key is None:
+                if self._keys.problem:
+                    log.error("no key is accepted: %s", self._keys.problem)
+                raise Problem(
+                    401,
+                    "no-key",
+                    "An API key is needed",
+                    "send a key of this service, as the header Authorization: Bearer KEY",
+                    {"WWW-Authenticate": 'Bearer realm="textome"'},
+                )
+            name, rate = key.name, key.rate
+        if (wait := self._limiter.wait(name, rate)) > 0:
+            seconds = math.ceil(wait)
+            raise Problem(
+                429,
+                "too-many-requests",
+                "Too many requests",
+                f"this key has used up its requests; try again in {seconds} s, or send more documents in one request",
+                {"Retry-After": str(seconds)},
+                retry_after=seconds,
+            )
+        return name
+
+
+async def send_problem(problem: Problem, send: Send) -> None:
+    """Answer with a problem document."""
+    body = problem.body()
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        *((key.lower().encode(), value.encode()) for key, value in problem.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _token(headers: dict[bytes, str]) -> str:
+    scheme, _, token = headers.get(b"authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", "")
+
+
+def _host(value: str) -> str:
+    """The name in a Host header, without its port."""
+    value = value.strip().lower()
+    if value.startswith("["):
+        return value.partition("]")[0] + "]"
+    return value.rpartition(":")[0] if ":" in value else value

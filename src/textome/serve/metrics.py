@@ -1,0 +1,77 @@
+"""What Prometheus reads: counts and times, by route and model. No text of documents, no ids, no names of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from textome.serve.service import Service
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_COUNTERS = {
+    "documents": "Documents annotated",
+    "characters": "Characters of annotated documents",
+    "tokens": "Tokens that the model read",
+    "padded_tokens": "Tokens that the model computed, padding included",
+    "batches": "Batches that the model ran",
+    "merged_batches": "Batches with windows of more than one request",
+    "busy_seconds": "Seconds in which the model ran",
+    "refused": "Requests refused because the queue was full",
+    "cancelled": "Requests whose client left or whose time was up",
+    "cache_hits": "Documents answered from the cache",
+}
+
+
+class Metrics:
+    """The metrics of one service; each has a registry of its own, so that several can live in one process."""
+
+    media_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, service: Service) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "textome_requests", "Requests answered", ["route", "method", "status"], registry=self._registry
+        )
+        self.seconds = Histogram(
+            "textome_request_seconds",
+            "Seconds from a request's head to its answer's end",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._registry.register(_Engines(service))
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+
+class _Engines(Collector):
+    """The engines' own counters, read when they are asked for."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        engines = {name: model.engine for name, model in self._service.models.items()}
+        for attribute, text in _COUNTERS.items():
+            counter = CounterMetricFamily(f"textome_{attribute}", text, labels=["model"])
+            for name, engine in engines.items():
+                counter.add_metric([name], float(getattr(engine.counters, attribute)))
+            yield counter
+        for attribute, text in (
+            ("requests", "Requests that wait or are in work"),
+            ("characters", "Characters that wait or are in work"),
+        ):
+            gauge = GaugeMetricFamily(f"textome_queue_{attribute}", text, labels=["model"])
+            for name, engine in engines.items():
+                gauge.add_metric([name], float(getattr(engine, attribute)))
+            yield gauge
+        memory = GaugeMetricFamily("textome_body_bytes", "Bytes of request bodies in memory")
+        memory.add_metric([], float(self._service.memory.used))
+        yield memory

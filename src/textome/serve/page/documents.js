@@ -1,0 +1,119 @@
+// Documents as the page holds them. Textome's offsets count code points, JavaScript's strings UTF-16 units: offsets are
+// converted once when a document comes and once when it goes.
+
+/** A document of the service, with its text put together and its entities in UTF-16 offsets. */
+export function fromService(value) {
+  const pieces = [];
+  let position = 0;
+  for (const passage of value.passages) {
+    const gap = "\n".repeat(Math.max(0, (passage.offset ?? 0) - position));
+    const length = codePoints(passage.text);
+    pieces.push({ gap, text: passage.text, section: passage.section ?? "" });
+    position = (passage.offset ?? 0) + length;
+  }
+  const passages = [];
+  let text = "";
+  for (const piece of pieces) {
+    text += piece.gap;
+    passages.push({ start: text.length, end: text.length + piece.text.length, section: piece.section });
+    text += piece.text;
+  }
+  const toUnits = converter(text, true);
+  const entities = (value.entities ?? []).map((entity) => ({
+    ...entity,
+    key: nextKey(),
+    spans: entity.spans.map(([start, end]) => [toUnits(start), toUnits(end)]),
+  }));
+  return { source: value, id: value.id ?? "", text, passages, entities, history: [] };
+}
+
+/** The document as the service takes it, with the entities that `keep` lets through. */
+export function toService(document, keep) {
+  const toPoints = converter(document.text, false);
+  const kept = document.entities.filter(keep);
+  const entities = kept.map(({ key, ...entity }) => ({
+    ...entity,
+    text: textOf(document, entity),
+    spans: entity.spans.map(([start, end]) => [toPoints(start), toPoints(end)]),
+  }));
+  const ids = new Set([...kept, ...(document.source.relations ?? [])].map((item) => item.id));
+  const relations = (document.source.relations ?? []).filter((relation) =>
+    (relation.arguments ?? []).every(([, target]) => ids.has(target)),
+  );
+  return { ...document.source, entities, relations };
+}
+
+export function textOf(document, entity) {
+  return entity.spans.map(([start, end]) => document.text.slice(start, end)).join(" ");
+}
+
+/** Replace the entities; `undo` brings the old ones back. */
+export function change(document, entities) {
+  document.history.push(document.entities);
+  document.entities = entities.sort((a, b) => a.spans[0][0] - b.spans[0][0] || b.spans.at(-1)[1] - a.spans.at(-1)[1]);
+}
+
+export function undo(document) {
+  const before = document.history.pop();
+  if (before) document.entities = before;
+  return Boolean(before);
+}
+
+/** A mention by a person: it has no confidence. */
+export function newEntity(document, start, end, type) {
+  const taken = new Set(document.entities.map((entity) => entity.id));
+  let number = document.entities.length + 1;
+  while (taken.has(`T${number}`)) number += 1;
+  return { key: nextKey(), id: `T${number}`, type, spans: [[start, end]], metadata: { annotator: "curator" } };
+}
+
+/** The same mention after a person changed it. */
+export function corrected(entity, changes) {
+  const { confidence, ...rest } = entity;
+  return { ...rest, ...changes, metadata: { ...(entity.metadata ?? {}), annotator: "curator" } };
+}
+
+/** The next edge of a word from `position`, backwards or forwards; `kind` is the edge that is moved. */
+export function wordEdge(text, position, by, kind) {
+  const word = (index) => index >= 0 && index < text.length && /[\p{L}\p{N}\p{M}\p{Cs}]/u.test(text[index]);
+  const isEdge = (index) =>
+    kind === "start" ? !/\s/.test(text[index] ?? " ") && !(word(index - 1) && word(index))
+                     : index > 0 && !/\s/.test(text[index - 1]) && !(word(index - 1) && word(index));
+  for (let index = position + by; index >= 0 && index <= text.length; index += by) {
+    if (isEdge(index)) return index;
+  }
+  return position;
+}
+
+/** A selection without white space at its ends; null where nothing is left. */
+export function trimmed(text, start, end) {
+  while (start < end && /\s/.test(text[start])) start += 1;
+  while (start < end && /\s/.test(text[end - 1])) end -= 1;
+  return start < end ? [start, end] : null;
+}
+
+let keys = 0;
+function nextKey() {
+  keys += 1;
+  return keys;
+}
+
+function codePoints(text) {
+  let number = 0;
+  for (const _ of text) number += 1;
+  return number;
+}
+
+/** A function from code points to UTF-16 units, or back. */
+function converter(text, toUnits) {
+  if (!/[\ud800-\udbff][\udc00-\udfff]/.test(text)) return (offset) => offset;
+  const table = [];
+  let units = 0;
+  for (const character of text) {
+    if (toUnits) table.push(units);
+    else for (let unit = 0; unit < character.length; unit += 1) table.push(units);
+    units += toUnits ? character.length : 1;
+  }
+  table.push(units);
+  return (offset) => table[offset];
+}

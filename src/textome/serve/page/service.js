@@ -1,0 +1,54 @@
+// The interface under /v1. Errors come as problem documents; their `detail` is what a person is shown.
+
+export class Problem extends Error {
+  constructor(problem) {
+    super(problem.detail ?? "the service gave no reason");
+    this.status = problem.status;
+  }
+}
+
+export async function models() {
+  return (await ask("v1/models", {})).json();
+}
+
+export async function annotateText(text, model, signal) {
+  const body = JSON.stringify({ text, model });
+  return (await ask("v1/annotate", { method: "POST", body, headers: { "Content-Type": "application/json" }, signal })).json();
+}
+
+export async function annotateFile(file, model, signal) {
+  const path = `v1/annotate/file?${new URLSearchParams({ model })}`;
+  return (await ask(path, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" }, signal })).json();
+}
+
+/** The documents written in `format`, as a blob. */
+export async function convert(documents, format) {
+  const body = JSON.stringify({ documents, format });
+  return (await ask("v1/convert", { method: "POST", body, headers: { "Content-Type": "application/json" } })).blob();
+}
+
+let askForKey = async () => "";
+/** `ask` gives the key that a person types, or an empty text. */
+export function onKeyNeeded(ask) {
+  askForKey = ask;
+}
+
+async function ask(path, options) {
+  for (;;) {
+    const key = sessionStorage.getItem("textome-key");
+    const headers = { ...options.headers, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
+    let response;
+    try {
+      response = await fetch(path, { ...options, headers });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Problem({ detail: "the service does not answer; is it still running?" });
+    }
+    if (response.ok) return response;
+    const problem = await response.json().catch(() => ({ detail: `the service answered ${response.status}` }));
+    if (response.status !== 401) throw new Problem({ ...problem, status: response.status });
+    const typed = await askForKey();
+    if (!typed) throw new Problem(problem);
+    sessionStorage.setItem("textome-key", typed);
+  }
+}

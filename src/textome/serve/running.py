@@ -1,0 +1,120 @@
+"""Running the service: binding, the log, and an end that finishes what is in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from textome.errors import InputError
+from textome.serve.guard import Guard
+from textome.serve.service import Service
+
+log = logging.getLogger("textome.serve")
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def is_loopback(host: str) -> bool:
+    """Is this an address that only programs on this machine reach?"""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def local_names(host: str) -> tuple[str, ...]:
+    """What a request's Host may be where the service is bound to the loopback address `host`."""
+    return (*_LOCAL_NAMES, f"[{host}]" if ":" in host else host)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens at `host` and `port` (0 takes a free one). Raises InputError where that cannot be."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(1024)
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"cannot listen at {host}, port {port} ({error}); choose others with --host and --port"
+        ) from error
+    listening.setblocking(False)
+    return listening
+
+
+def run(
+    app: Guard, service: Service, listening: socket.socket, *, grace: float, ready: Callable[[], None] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight, for at most `grace` seconds, and return."""
+    asyncio.run(_serve(_Server(configuration(app, grace)), service, listening, ready))
+
+
+def configuration(app: Guard, grace: float) -> uvicorn.Config:
+    """How Uvicorn runs the service: only HTTP/1.1, no log of its own, bounded heads of requests."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=max(1, round(grace)),
+        timeout_keep_alive=30,
+        h11_max_incomplete_event_size=32_768,
+        backlog=1024,
+        ws="none",
+        http="h11",
+    )
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own signals: it would raise them again in the end, and the exit code would not be 0."""
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._serve(sockets)
+
+
+async def _serve(server: _Server, service: Service, listening: socket.socket, ready: Callable[[], None] | None) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if server.should_exit:
+            server.force_exit = True  # asked twice: at once
+        service.draining = True
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    if ready is not None:
+
+        async def tell() -> None:
+            while not server.started:
+                await asyncio.sleep(0.01)
+            ready()
+
+        telling = asyncio.create_task(tell())
+        await server.serve([listening])
+        telling.cancel()
+    else:
+        await server.serve([listening])
+
+
+def log_to_stderr(quiet: bool) -> None:
+    """A line for each request on standard error, without any text of documents."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name, level in (("textome.serve", logging.WARNING if quiet else logging.INFO), ("uvicorn", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+        logger.propagate = False

@@ -1,0 +1,265 @@
+"""The loaded models and what a request asks of them, apart from HTTP's routes and headers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from textome.documents import Document
+from textome.errors import InputError, ModelError
+from textome.formats import Quarantine, Source, bioc, guess_format, jsonl, read_documents
+from textome.runtime.annotator import Annotator
+from textome.serve.engine import ClosedError, Engine, QueueFullError, Settings
+from textome.serve.limits import Limits, Memory, check_nesting, is_packed, strict_json, unpack
+from textome.serve.outputs import MEDIA_TYPES
+from textome.serve.problems import (
+    Problem,
+    bad_request,
+    inconsistent,
+    overloaded,
+    too_large,
+    too_slow,
+    unsupported,
+    without_text,
+)
+from textome.serve.schemas import AnnotateRequest, ConvertRequest, DocumentModel, ModelInfo, Models, Quarantined
+
+Body = TypeVar("Body", bound=BaseModel)
+ENTITIES = "entities"
+# A body below this is parsed on the event loop: handing it to a thread would take longer.
+SMALL = 32_768
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model under the name that requests use, with the engine that runs it."""
+
+    name: str
+    engine: Engine
+
+    @property
+    def tasks(self) -> list[str]:
+        """What the bundle can do; a task's routes exist where a model has it."""
+        return [name for name, task in self.engine.annotator.bundle.description.tasks if task is not None]
+
+    def info(self, default: bool) -> ModelInfo:
+        bundle = self.engine.annotator.bundle
+        return ModelInfo(
+            name=self.name,
+            bundle=bundle.name,
+            default=default,
+            tasks=self.tasks,
+            types=list(bundle.types),
+            default_types=list(bundle.default_types),
+            window=bundle.window,
+        )
+
+
+@dataclass
+class Service:
+    """All models of a process. `draining` is set when it was told to stop: it is not ready any more."""
+
+    models: Mapping[str, LoadedModel]
+    limits: Limits = field(default_factory=Limits)
+    draining: bool = False
+    memory: Memory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.memory = Memory(self.limits.memory_bytes)
+
+    @classmethod
+    def load(
+        cls,
+        models: Mapping[str, str | None],
+        *,
+        limits: Limits | None = None,
+        settings: Settings | None = None,
+        precision: str | None = None,
+        threads: int | None = None,
+    ) -> Service:
+        """Load bundles by name; None is the bundled default. Raises ModelError where one cannot be loaded."""
+        settings = settings or Settings()
+        loaded = {}
+        for name, place in models.items():
+            annotator = Annotator.load(place, precision=precision, threads=threads, token_budget=settings.token_budget)
+            loaded[name] = LoadedModel(name, Engine(annotator, settings))
+        if not loaded:
+            raise ModelError("there is no model to serve; name one with --model NAME=FOLDER")
+        return cls(loaded, limits or Limits())
+
+    def start(self) -> None:
+        for model in self.models.values():
+            model.engine.start()
+
+    def close(self) -> None:
+        """Finish what was accepted and stop."""
+        self.draining = True
+        for model in self.models.values():
+            model.engine.close()
+
+    @property
+    def ready(self) -> bool:
+        return not self.draining and all(model.engine.alive for model in self.models.values())
+
+    @property
+    def tasks(self) -> set[str]:
+        return {task for model in self.models.values() for task in model.tasks}
+
+    def info(self) -> Models:
+        default = next(iter(self.models))
+        return Models(
+            models=[model.info(name == default) for name, model in self.models.items()], formats=list(MEDIA_TYPES)
+        )
+
+    def model(self, name: str, task: str = ENTITIES) -> LoadedModel:
+        """The model of a name, or the first that has the task. Raises Problem (404) where there is none."""
+        able = {key: model for key, model in self.models.items() if task in model.tasks}
+        if not name and able:
+            return next(iter(able.values()))
+        if name not in able:
+            raise Problem(
+                404,
+                "unknown-model",
+                "There is no such model",
+                f"this service has the models {', '.join(able)}; name one",
+            )
+        return able[name]
+
+    def annotator(self, model: LoadedModel, types: Sequence[str], min_confidence: float) -> Annotator:
+        """The model's annotator with a request's choices. Raises Problem (422) for a type that it does not know."""
+        known = model.engine.annotator.bundle.types
+        if any(name not in known for name in types):
+            raise Problem(
+                422,
+                "unknown-type",
+                "There is no such type",
+                f"model {model.name} knows {', '.join(known)}; choose among them",
+                known_types=list(known),
+            )
+        return model.engine.annotator.choosing(list(dict.fromkeys(types)), min_confidence)
+
+    async def annotate(
+        self, model: LoadedModel, documents: Sequence[Document], annotator: Annotator, replace: bool
+    ) -> list[Document]:
+        """Compute, with the engine's errors as problems: 503 where it is full or stops, 504 where time is up."""
+        try:
+            async with asyncio.timeout(self.limits.request_seconds):
+                return await model.engine.annotate(documents, annotator, replace=replace)
+        except QueueFullError as error:
+            raise overloaded(error.retry_after, f"the queue is full; try again in {error.retry_after} s") from error
+        except ClosedError as error:
+            raise overloaded(5, "the service is shutting down; try again in 5 s") from error
+        except TimeoutError as error:
+            seconds = self.limits.request_seconds
+            raise too_slow(f"not done within {seconds:g} s; send fewer documents, or try when it is calmer") from error
+
+
+def validated(data: bytes, kind: type[Body], limits: Limits) -> tuple[Body, dict[str, Any]]:
+    """A request from its JSON, checked, and the members as they were. Raises Problem (400) that points at what is wrong."""
+    value = strict_json(data, limits)
+    try:
+        return kind.model_validate(value), value
+    except ValidationError as error:
+        raise invalid(error.errors(include_input=False, include_url=False, include_context=False)) from error
+
+
+def invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    """A problem from what pydantic found. Only the places are told, and what was expected there."""
+    first = errors[0]
+    place = "".join(f"/{part}" for part in first["loc"] if not _is_branch(part))
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "there is no such member"
+    return bad_request(f"{place or 'the request'}: {message}; see /v1/openapi.json", pointer=place[:200])
+
+
+def requested_documents(request: AnnotateRequest, value: Mapping[str, Any], limits: Limits) -> list[Document]:
+    """The documents of a checked request. Raises Problem where they are too many, too large, or contradict themselves."""
+    if "text" in request.model_fields_set:
+        return bounded([Document.from_text(request.text)], limits)
+    if "documents" in request.model_fields_set:
+        return bounded(_textome_documents(request.documents, limits), limits)
+    items = value["bioc"]["documents"]
+    _check_number(len(items), limits)
+    return bounded(_consistent(items, lambda item, _: bioc.document_from(item)), limits)
+
+
+def corrected_documents(request: ConvertRequest, limits: Limits) -> list[Document]:
+    """The documents of a request to convert."""
+    return bounded(_textome_documents(request.documents, limits), limits)
+
+
+def uploaded_documents(
+    data: bytes, format: str | None, limits: Limits, name: str = "upload"
+) -> tuple[list[Document], list[Quarantined]]:
+    """The documents of a file in any format that Textome reads, and the records that could not be read.
+
+    Raises Problem where nothing could be read.
+    """
+    if is_packed(data):
+        data = unpack(data, limits.body_bytes)
+    source = Source(name, data=data)
+    quarantine = Quarantine(keep=100)
+    try:
+        chosen = format or guess_format(source)
+        if chosen in ("bioc-json", "jsonl"):
+            check_nesting(data, limits.nesting)
+        if chosen == "brat":
+            raise unsupported("brat is two files; send one of the other formats, for instance the .txt file alone")
+        documents = bounded(read_documents(source, chosen, quarantine), limits)
+    except InputError as error:
+        raise unsupported(without_text(error).removeprefix(f"{name}: ")) from error
+    bad = [
+        Quarantined(position=item.position.split(", ")[0], reason=without_text(InputError(item.reason)))
+        for item in quarantine.records
+    ]
+    if not documents:
+        reason = f"{bad[0].position}: {bad[0].reason}".removeprefix(": ") if bad else "it holds no documents"
+        raise inconsistent(f"no document could be read ({reason})", quarantined=[item.model_dump() for item in bad])
+    return documents, bad
+
+
+def bounded(documents: Iterable[Document], limits: Limits) -> list[Document]:
+    """The documents, as long as they stay within the limits. Raises Problem (413) at the first beyond them."""
+    kept: list[Document] = []
+    characters = annotations = 0
+    for document in documents:
+        kept.append(document)
+        characters += document.passages[-1].end if document.passages else 0
+        annotations += len(document.entities) + len(document.relations)
+        _check_number(len(kept), limits)
+        if characters > limits.characters:
+            raise too_large(f"more than {limits.characters:,} characters; send fewer documents at a time")
+        if annotations > limits.annotations:
+            raise too_large(f"more than {limits.annotations:,} annotations; send fewer documents at a time")
+    return kept
+
+
+def _textome_documents(items: Sequence[str | DocumentModel], limits: Limits) -> Iterator[Document]:
+    _check_number(len(items), limits)
+    values = [item if isinstance(item, str) else item.model_dump(exclude_unset=True) for item in items]
+    return _consistent(values, lambda item, number: jsonl.document_from(item, str(number)))
+
+
+def _consistent(items: Sequence[Any], make: Any) -> Iterator[Document]:
+    for number, item in enumerate(items, 1):
+        try:
+            yield make(item, number)
+        except InputError as error:
+            raise inconsistent(
+                f"document {number}: {without_text(error)}", pointer=f"/documents/{number - 1}"
+            ) from error
+
+
+def _check_number(number: int, limits: Limits) -> None:
+    if number > limits.documents:
+        raise too_large(f"more than {limits.documents:,} documents; send fewer at a time")
+
+
+def _is_branch(part: object) -> bool:
+    """Is this part of a place the name of a union's branch, which says nothing to a client?"""
+    return part in ("str", "DocumentModel", "body", "query")

@@ -1,0 +1,107 @@
+"""`textome serve` as a person starts and stops it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the service needs pip install 'textome[serve]'")
+
+COMMAND = [sys.executable, "-m", "textome.cli.main", "serve"]
+TEXT = "Metformin is given for type 2 diabetes."
+
+
+def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    process = subprocess.Popen([*COMMAND, "--port", "0", *arguments], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        match = re.search(r"http://\S+", line)
+        assert match, line + process.stderr.read()
+        yield process, match[0]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def annotate(url: str, documents: int = 1) -> int:
+    body = json.dumps({"documents": [TEXT] * documents}).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/annotate", body), timeout=60) as answer:
+        return len(json.load(answer)["documents"])
+
+
+def test_sigterm_finishes_what_is_in_flight_and_exits_0(tiny_bundle: Path) -> None:
+    with started("--model", f"tiny={tiny_bundle}", "--threads", "1") as (process, url):
+        assert annotate(url) == 1
+        answers: list[int] = []
+        threads = [threading.Thread(target=lambda: answers.append(annotate(url, 400))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while "textome_queue_requests" not in (text := metrics(url)) or not re.search(
+            r'textome_queue_requests{model="tiny"} 4', text
+        ):
+            assert any(thread.is_alive() for thread in threads)
+        process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        assert answers == [400] * 4
+        assert process.wait(20) == 0
+
+
+def metrics(url: str) -> str:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=20) as answer:
+        return str(answer.read().decode())
+
+
+def test_another_address_needs_keys_or_a_word(tiny_bundle: Path, tmp_path: Path) -> None:
+    done = run("--host", "0.0.0.0", "--port", "0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--keys" in done.stderr
+    assert "--allow-anonymous" in done.stderr
+    done = run("--keys", str(tmp_path / "keys"), "--add-key", "team")
+    assert done.returncode == 0
+    assert done.stdout.startswith("tx-")
+    with started("--host", "0.0.0.0", "--model", str(tiny_bundle), "--keys", str(tmp_path / "keys")) as (_, url):
+        url = url.replace("0.0.0.0", "127.0.0.1")
+        request = urllib.request.Request(f"{url}/v1/models", headers={"X-Api-Key": done.stdout.strip()})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            assert json.load(answer)["models"][0]["name"] == "bundle"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--model", "/nowhere"], 2, "no such model directory"),
+        (["--model", "a=/nowhere", "--model", "a=/there"], 2, "already"),
+        (["--keys", "/nowhere/keys"], 2, "cannot be read"),
+        (["--add-key", "a"], 2, "--keys"),
+        (["--host", "no.such.host.invalid", "--allow-anonymous"], 2, "cannot listen"),
+    ],
+)
+def test_wrong_options_are_one_sentence(arguments: list[str], code: int, message: str) -> None:
+    done = run("--port", "0", *arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_its_packages_the_message_gives_the_command(tmp_path: Path) -> None:
+    program = "import sys; sys.modules['fastapi'] = None\nfrom textome.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, "serve"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert "pip install 'textome[serve]'" in done.stderr

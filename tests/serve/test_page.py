@@ -1,0 +1,204 @@
+"""The page in a real browser: Debian's Chromium through Playwright. Skipped where either is missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve.conftest import Running, running
+from textome.formats import Source, read_documents
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the page's tests need pip install playwright")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs pip install axe-playwright-python")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (apt-get install chromium)")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+TEXT = "\U0001f9ec Metformin is given for type 2 diabetes. Patients with breast cancer took aspirin daily."
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with running(None) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, "--disable-component-update"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Any, server: Running) -> Iterator[Any]:
+    """A page that fails its test where it asks another host, or where the browser reports any error."""
+    context = browser.new_context(viewport={"width": 1280, "height": 860}, accept_downloads=True)
+    opened = context.new_page()
+    wrong: list[str] = []
+    opened.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(server.url)
+    yield opened
+    context.close()
+    # What the browser says of an answer that is a problem is no mistake of the page.
+    assert [text for text in wrong if not text.startswith("Failed to load resource: the server responded")] == []
+    assert [url for url in asked if not url.startswith((server.url, "blob:"))] == []
+
+
+def annotate(page: Any, text: str = TEXT) -> None:
+    page.fill("#text", text)
+    page.click("text=Find entities >> nth=-1")
+    page.wait_for_selector(".tag")
+
+
+def tags(page: Any) -> list[str]:
+    return page.eval_on_selector_all(".tag", "all => all.map(item => item.getAttribute('aria-label').split(',')[0])")  # type: ignore[no-any-return]
+
+
+def saved(page: Any, format: str) -> bytes:
+    with page.expect_download() as download:
+        page.click(f'[data-format="{format}"]')
+    return Path(download.value.path()).read_bytes()
+
+
+def test_a_text_is_annotated_and_its_words_stay(page: Any) -> None:
+    annotate(page)
+    assert {"Chemical: Metformin", "Disease: type 2 diabetes", "Disease: breast cancer"} <= set(tags(page))
+    shown = page.eval_on_selector_all("#document [data-start]", "all => all.map(item => item.textContent).join('')")
+    assert shown == TEXT
+    assert "1 document" in page.inner_text("#status")
+
+
+def test_types_and_confidence_filter_at_once(page: Any) -> None:
+    annotate(page)
+    everything = tags(page)
+    page.uncheck('[data-type="Disease"]')
+    assert tags(page) == [tag for tag in everything if not tag.startswith("Disease")]
+    page.check('[data-type="Disease"]')
+    page.fill("#confidence", "0.99")
+    sure = tags(page)
+    assert 0 < len(sure) <= len(everything)
+    assert page.inner_text("#confidence-value") == "0.99"
+    assert str(len(sure)) in page.inner_text("#export-hint")
+
+
+def test_the_keyboard_is_enough(page: Any) -> None:
+    page.focus("#text")
+    page.keyboard.type(TEXT)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".tag")
+    before = tags(page)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    focused = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert focused.startswith(before[1])
+    assert page.inner_text("#details-text") == before[1].split(": ")[1]
+    page.keyboard.press("Delete")
+    assert tags(page) == before[:1] + before[2:]
+    page.keyboard.press("Control+z")
+    assert tags(page) == before
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#details")
+
+
+def test_a_mention_is_corrected_and_exported(page: Any) -> None:
+    annotate(page)
+    page.click(".tag >> nth=0")
+    page.select_option("#details-type", "Gene")
+    page.click('[aria-label="End a word later"]')
+    page.click('[aria-label="End a word later"]')
+    assert page.inner_text("#details-text") == "Metformin is given"
+    assert page.inner_text("#details-confidence") == "set by a person"
+    (document,) = read_documents(Source("a", data=saved(page, "bioc-json")), "bioc-json")
+    first = document.entities[0]
+    assert (first.type, first.text, first.start, first.confidence) == ("Gene", "Metformin is given", 2, None)
+    assert document.text == TEXT
+    rows = list(csv.DictReader(io.StringIO(saved(page, "csv").decode())))
+    assert rows[0]["text"] == "Metformin is given"
+    with zipfile.ZipFile(io.BytesIO(saved(page, "brat"))) as archive:
+        assert any(name.endswith(".ann") for name in archive.namelist())
+    assert b"\tMetformin is given\tGene" in saved(page, "pubtator")
+    assert b"<collection>" in saved(page, "bioc-xml")
+
+
+def test_selected_words_become_a_mention(page: Any) -> None:
+    annotate(page)
+    number = len(tags(page))
+    page.evaluate(
+        """() => {
+            const parts = [...document.querySelectorAll('#document [data-start]')];
+            const part = parts.find(item => item.textContent.includes('given'));
+            const at = part.textContent.indexOf('given');
+            getSelection().setBaseAndExtent(part.firstChild, at, part.firstChild, at + 6);
+        }"""
+    )
+    page.wait_for_selector("#selection:not([hidden])")
+    assert page.inner_text("#selection-text") == "given"
+    page.select_option("#selection-type", "Species")
+    page.click("#mark")
+    assert "Species: given" in tags(page)
+    assert len(tags(page)) == number + 1
+
+
+def test_overlapping_mentions_are_all_there(page: Any, tmp_path: Path) -> None:
+    text = "breast cancer cells grew"
+    spans = [("Disease", 0, 13), ("CellType", 0, 19), ("Gene", 7, 24)]
+    entities = [{"type": kind, "spans": [[start, end]]} for kind, start, end in spans]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": "1", "text": text, "entities": entities}))
+    page.set_input_files("#file", tmp_path / "a.jsonl")
+    page.wait_for_selector(".tag")
+    assert {"Disease: breast cancer", "CellType: breast cancer cells", "Gene: cancer cells grew"} <= set(tags(page))
+    assert page.locator(".seg.depth3").count() >= 1
+    shown = page.eval_on_selector_all("#document [data-start]", "all => all.map(item => item.textContent).join('')")
+    assert shown == text
+
+
+def test_a_file_of_several_documents_and_one_that_is_none(page: Any, tmp_path: Path) -> None:
+    page.set_input_files("#file", Path(__file__).parents[2] / "examples" / "abstracts.xml")
+    page.wait_for_selector("#document-list button")
+    assert page.locator("#document-list button").count() == 10
+    page.click("#document-list button >> nth=3")
+    assert page.locator('[aria-current="true"]').count() == 1
+    page.click("#new")
+    (tmp_path / "b.bin").write_bytes(b"\x00\x01\x02" * 50)
+    page.set_input_files("#file", tmp_path / "b.bin")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "binary" in page.inner_text("#problem")
+
+
+def test_markup_in_a_text_stays_text(page: Any) -> None:
+    annotate(page, "<img src=x onerror=alert(1)> aspirin for <b>asthma</b> & gout")
+    assert page.locator("#document img, #document b").count() == 0
+
+
+@pytest.mark.parametrize("width", [320, 768, 1280, 2560])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_size_is_readable_and_accessible(browser: Any, server: Running, width: int, scheme: str) -> None:
+    """Nothing is wider than the window, and axe finds nothing."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(server.url)
+    check(page)
+    page.click("#example")
+    page.wait_for_selector(".tag")
+    page.keyboard.press("ArrowRight")
+    check(page)
+    context.close()
+
+
+def check(page: Any) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    found = axe.Axe().run(page).response["violations"]
+    assert [(item["id"], item["nodes"][0]["html"][:200], item["nodes"][0]["any"][:1]) for item in found] == []
