@@ -97,6 +97,15 @@ def test_brat_and_folders_are_read(tmp_path: Path) -> None:
         assert sets.found_in([SAME], "7654321") == (f"{tmp_path.name}/{folder}",)
 
 
+def test_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    places = []
+    for folder in ("a", "b"):
+        (tmp_path / folder / "ner").mkdir(parents=True)
+        places.append(str(tmp_path / folder / "ner" / "test.txt"))
+        Path(places[-1]).write_text(TEST)
+    assert read_test_sets(places).found_in([SAME]) == ("ner/test.txt", places[1])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
