@@ -14,7 +14,7 @@ import pytest
 
 from textome.cli.main import main
 from textome.formats import read_documents
-from tiny import make_corpus, make_recipe
+from tiny import make_corpus, make_pretraining_recipe, make_recipe
 
 PUBMED = """<?xml version="1.0"?>
 <PubmedArticleSet>{}</PubmedArticleSet>"""
@@ -22,6 +22,10 @@ ARTICLE = """<PubmedArticle><MedlineCitation><PMID>{}</PMID>
 <Article><ArticleTitle>Metformin is given for gout.</ArticleTitle>
 <Abstract><AbstractText Label="RESULTS">Patients with malaria took insulin daily</AbstractText></Abstract></Article>
 </MedlineCitation></PubmedArticle>"""
+GOUT = (
+    "Patients with gout took allopurinol daily for a year, and no malaria was seen among them. Most of them felt better "
+    "after a month, but some had to stop since their skin had become red. We think that the dose should rise slowly."
+)
 GOOD = PUBMED.format(ARTICLE.format(1) + ARTICLE.format(2))
 
 
@@ -220,9 +224,31 @@ def test_finetune_and_export_from_the_command_line(run: Run, tmp_path: Path) -> 
     assert run("annotate", "-", "--model", tmp_path / "small", stdin=b"no gout was seen").code == 0
 
 
+def test_preprocess_pretrain_and_info_from_the_command_line(run: Run, tmp_path: Path) -> None:
+    recipe = make_pretraining_recipe(tmp_path, tokens=400)
+    text = write(tmp_path / "a.txt", GOUT)
+    corpus = tmp_path / "texts2"
+    done = run("preprocess", text, "--output", corpus, "--tokenizer", tmp_path / "base", "--workers", 1)
+    assert done.code == 0, done.err
+    facts = json.loads(run("info", corpus, "--json").out)
+    assert facts["documents"] == 1
+    corpora = 'corpora=[{name="texts", path="texts"}, {name="more", path="texts2"}]'
+    result = run("pretrain", recipe, "--output", tmp_path / "run", "--set", corpora, "--set", "data.held_out=0.001")
+    assert result.code == 0, result.err
+    assert "1 process(es): 400 tokens" in result.err
+    model = Path(result.out.strip())
+    facts = json.loads(run("info", model, "--json").out)
+    assert facts["architecture"] == "BertForMaskedLM"
+    assert set(facts["pretrained on"]) == {"texts", "more"}
+    assert run("pretrain", recipe, "--output", tmp_path / "run").code == 2
+
+
 def test_help_names_every_verb_with_an_example(run: Run) -> None:
     text = run("--help").out
-    for verb in ("annotate", "finetune", "evaluate", "export", "convert", "info", "doctor"):
+    for verb in (
+        "annotate", "preprocess", "train-tokenizer", "pretrain", "finetune", "evaluate", "export", "convert", "info",
+        "doctor",
+    ):  # fmt: skip
         assert verb in text
         assert f"textome {verb}" in run(verb, "--help").out
     assert run("--version").out.startswith("textome 0.")

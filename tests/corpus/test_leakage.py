@@ -122,3 +122,10 @@ def test_a_test_set_that_cannot_be_read_whole_is_an_error(content: str, message:
         read_test_sets([str(tmp_path / "a")])
     with pytest.raises(InputError, match="no such file"):
         read_test_sets([str(tmp_path / "b")])
+
+
+def test_what_every_article_says_proves_nothing() -> None:
+    sets = TestSets()
+    sets.add("full texts", ["The authors declare that they have no competing interests.", TEST])
+    assert sets.found_in(["The authors declare that they have no competing interests."]) == ()
+    assert sets.found_in([TEST]) == ("full texts",)

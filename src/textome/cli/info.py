@@ -13,18 +13,26 @@ from textome.cli.streams import finish
 
 
 def info(
-    place: Annotated[str, typer.Argument(metavar="MODEL_OR_FILE", help="A bundle, a file, or 'default'.")],
+    place: Annotated[str, typer.Argument(metavar="MODEL_OR_FILE", help="A model, a corpus, a file, or 'default'.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what a model or a file of documents holds.
+    """Tell what a model, a corpus or a file of documents holds.
 
     Example: textome info default
     """
+    from textome.corpus.store import is_corpus
     from textome.formats import Quarantine
 
     quarantine = Quarantine()
-    bundle = place == "default" or (Path(place).is_dir() and (Path(place) / "config.json").exists())
-    facts = _model_facts(place) if bundle else _file_facts(place, quarantine)
+    folder = Path(place)
+    if place == "default" or (folder / "textome.json").exists():
+        facts = _model_facts(place)
+    elif (folder / "config.json").exists():
+        facts = _encoder_facts(folder)
+    elif is_corpus(place):
+        facts = _corpus_facts(folder)
+    else:
+        facts = _file_facts(place, quarantine)
     if as_json:
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
@@ -38,15 +46,53 @@ def _model_facts(place: str) -> dict[str, Any]:
     from textome.runtime.bundle import Bundle, resolve_model
 
     bundle = Bundle.load(resolve_model(None if place == "default" else place))
-    files = {file.name: f"{file.stat().st_size / 1e6:.1f} MB" for file in sorted(bundle.directory.iterdir())}
     return {
         "name": bundle.name,
         "directory": str(bundle.directory),
         "types": list(bundle.types),
         "default types": list(bundle.default_types),
         "window": bundle.window,
-        "files": files,
+        "files": _sizes(bundle.directory),
     }
+
+
+def _encoder_facts(folder: Path) -> dict[str, Any]:
+    """A model without entity heads: a published encoder, or what `textome pretrain` leaves."""
+    from textome.errors import ModelError
+
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        notes = folder / "pretraining.json"
+        pretraining = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: config.json or pretraining.json cannot be read ({error})") from error
+    sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
+    facts: dict[str, Any] = {"directory": str(folder), "architecture": ", ".join(config.get("architectures") or ["-"])}
+    facts |= {"sizes": {name: config[name] for name in sizes if name in config}, "files": _sizes(folder)}
+    if pretraining:
+        scores = pretraining["held_out"].items()
+        facts["pretrained on"] = {name: f"({item['tokens']:,} tokens)" for name, item in pretraining["data"].items()}
+        facts["perplexity"] = {name: f"{item['perplexity']:.2f}" for name, item in scores}
+    return facts
+
+
+def _corpus_facts(folder: Path) -> dict[str, Any]:
+    from textome.corpus.store import Corpus
+
+    corpus = Corpus.open(folder)
+    return {
+        "directory": str(folder),
+        "documents": corpus.num_documents,
+        "tokens": corpus.num_tokens,
+        "shards": len(corpus.shards),
+        "vocabulary": corpus.described["tokenizer"]["vocabulary_size"],
+        "tokenizer sha256": corpus.described["tokenizer"]["sha256"],
+        "report": corpus.described["settings"].get("report", {}),
+    }
+
+
+def _sizes(folder: Path) -> dict[str, str]:
+    return {file.name: f"{file.stat().st_size / 1e6:.1f} MB" for file in sorted(folder.iterdir()) if file.is_file()}
 
 
 def _file_facts(place: str, quarantine: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -26,6 +26,23 @@ _WORD = re.compile(r"[^\W\d_]+")
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _PMID = re.compile(r"\d{4,8}")
 _PLACEHOLDER = re.compile(r"<\s*(?:dig|cit)\s*>")
+
+# What publishers have every article say: sharing it proves nothing. Without these, a test set of full texts would take one
+# in seven articles of any other.
+_FORMULAS = """
+The authors declare that they have no competing interests.
+The author declares that he has no competing interests.
+The author declares that she has no competing interests.
+The author(s) declare that they have no competing interests.
+The authors declare that they have no conflict of interest.
+The authors have declared that no competing interests exist.
+All authors read and approved the final manuscript.
+All authors have read and approved the final manuscript.
+All authors contributed to the writing of the manuscript.
+All authors read and approved the final version of the manuscript.
+The pre-publication history for this paper can be accessed here:
+Written informed consent was obtained from all participants.
+"""
 
 
 def words_of(text: str) -> list[str]:
@@ -60,7 +77,7 @@ class TestSets:
                 if len(words) >= RUN:
                     for run in _runs(words, RUN):
                         self._mark(self._runs, run, bit)
-                elif len(words) >= SHORTEST:
+                elif len(words) >= SHORTEST and tuple(words) not in _formulas():
                     self._mark(self._short, next(_runs(words, len(words))), bit)
         for pmid in pmids:
             self._mark(self._pmids, pmid, bit)
@@ -101,6 +118,11 @@ def _runs(words: list[str], length: int) -> Iterator[int]:
     numbers = [_number(word) for word in words]
     for start in range(len(numbers) - length + 1):
         yield hash(tuple(numbers[start : start + length]))
+
+
+@cache
+def _formulas() -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(words_of(line)) for line in _FORMULAS.strip().splitlines())
 
 
 @lru_cache(maxsize=1 << 18)
