@@ -52,6 +52,17 @@ def test_short_sentences_count_only_as_a_whole() -> None:
     assert sets.found_in(["Gout was seen."]) == (), "too short to be told from chance"
 
 
+def test_long_formulas_are_no_leak_either() -> None:
+    formula = (
+        "The funders had no role in study design, data collection and analysis, decision to publish, or preparation of "
+        "the manuscript."
+    )
+    sets = TestSets()
+    sets.add("set", [formula, f"{TEST} {formula}"])
+    assert sets.found_in([OTHER, formula]) == ()
+    assert sets.found_in([OTHER, TEST, formula]) == ("set",)
+
+
 def test_pmids() -> None:
     assert pmid_of(Document("12345678", ())) == "12345678"
     assert pmid_of(Document("PMC3", (), metadata={"pmid": "77"})) == "77"
