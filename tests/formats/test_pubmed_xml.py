@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from textome.documents import Document, Passage
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents, write_documents
+from textome.formats.pubmed_xml import citations as citations_of
+from textome.formats.pubmed_xml import numbered
 
 ARTICLE = (
     "<PubmedArticle><MedlineCitation><PMID>{pmid}</PMID><Article>{date}<ArticleTitle>{title}</ArticleTitle>"
@@ -345,3 +347,21 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         assert count == number
         peaks.append(peak)
     assert peaks[1] - peaks[0] < 10_000, "in KiB"
+
+
+def test_citations_count_records_as_reading_does():
+    content = (
+        '<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID Version="2">7</PMID><Article>'
+        "<ArticleTitle>Gout</ArticleTitle></Article><CommentsCorrectionsList><CommentsCorrections><PMID>1</PMID>"
+        "</CommentsCorrections></CommentsCorrectionsList></MedlineCitation></PubmedArticle>"
+        "<PubmedArticle><MedlineCitation><Article><ArticleTitle>No number</ArticleTitle></Article></MedlineCitation>"
+        "</PubmedArticle><PubmedArticle><MedlineCitation><PMID>8</PMID></MedlineCitation></PubmedArticle>"
+        '<DeleteCitation><PMID Version="1">5</PMID><PMID Version="1">6</PMID></DeleteCitation></PubmedArticleSet>'
+    )
+    source = Source("a.xml", data=content.encode())
+    found = list(citations_of(source))
+    assert [tuple(item) for item in found] == [
+        ("7", 2, 1, False), ("8", 1, 3, False), ("5", 0, 0, True), ("6", 0, 0, True)
+    ]  # fmt: skip
+    found_numbers = list(numbered(source, Quarantine()))
+    assert [(number, document.id) for number, document in found_numbers] == [(1, "7"), (3, "8")]

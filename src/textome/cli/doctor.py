@@ -13,8 +13,18 @@ from typing import Annotated
 import typer
 
 _BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "safetensors", "tokenizers", "typer")
-_EXTRAS = {"corpus": ("datasketch", "ftfy", "py3langid"), "train": ("onnx", "torch")}
-_USES = {"corpus": "preprocess", "train": "finetune and export"}
+_EXTRAS = {
+    "corpus": ("datasketch", "ftfy", "py3langid"),
+    "train": ("onnx", "tensorboard", "torch"),
+    "bulk": ("pyarrow", "duckdb", "fsspec"),
+    "cluster": ("ray",),
+}
+_USES = {
+    "corpus": "preprocess",
+    "train": "pretrain, finetune and export",
+    "bulk": "bulk and query",
+    "cluster": "bulk --ray",
+}
 _CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 

@@ -10,6 +10,7 @@ import typer
 
 import textome
 from textome.cli.annotate import annotate
+from textome.cli.bulk import bulk
 from textome.cli.convert import convert
 from textome.cli.doctor import doctor
 from textome.cli.evaluate import evaluate
@@ -18,6 +19,7 @@ from textome.cli.finetune import finetune
 from textome.cli.info import info
 from textome.cli.preprocess import preprocess
 from textome.cli.pretrain import pretrain
+from textome.cli.query import query
 from textome.cli.train_tokenizer import train_tokenizer
 from textome.errors import TextomeError
 
@@ -29,7 +31,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (annotate, preprocess, train_tokenizer, pretrain, finetune, evaluate, export, convert, info, doctor):
+VERBS = (
+    annotate,
+    bulk,
+    query,
+    preprocess,
+    train_tokenizer,
+    pretrain,
+    finetune,
+    evaluate,
+    export,
+    convert,
+    info,
+    doctor,
+)
+for verb in VERBS:
     app.command()(verb)
 
 

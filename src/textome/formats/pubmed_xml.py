@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -17,6 +18,7 @@ from textome.formats.sources import Quarantine, Source, Target
 from textome.formats.xml_reading import child_text, inner_text, records, writable, xml_text
 
 _TAGS = ("PubmedArticle", "PubmedBookArticle", "MedlineCitation", "BookDocument")
+_DELETION = "DeleteCitation"
 _SETS = ("PubmedArticleSet", "PubmedBookArticleSet", "MedlineCitationSet")
 _YEAR = re.compile("[0-9]{4}")
 _SPACE = re.compile("[ \t\r\n]+")
@@ -36,14 +38,47 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
 
     Deleted citations (`DeleteCitation` in update files) are no documents and are passed over.
     """
+    for _, document in numbered(source, quarantine):
+        yield document
+
+
+def numbered(source: Source, quarantine: Quarantine) -> Iterator[tuple[int, Document]]:
+    """As `read`, each document with the number of its record in the file, from 1, as `citations` counts them."""
     for number, element in records(source, _TAGS, _SETS, quarantine):
         pmid = _text(element.find(".//PMID"))
         try:
             if not pmid:
                 raise InputError("the citation has no PMID")
-            yield _document(element, pmid)
+            yield number, _document(element, pmid)
         except InputError as error:
             quarantine.add(source.name, f"record {number}" + (f", PMID {pmid}" if pmid else ""), error)
+
+
+class Citation(NamedTuple):
+    """A citation as an update needs it: which version of which PMID stands in which record of a file.
+
+    `deleted` says that the file takes the PMID back (`DeleteCitation`); `record` is 0 then.
+    """
+
+    pmid: str
+    version: int
+    record: int
+    deleted: bool
+
+
+def citations(source: Source) -> Iterator[Citation]:
+    """What a file adds, replaces and deletes, in its order. Where the file is broken it ends; `read` says so."""
+    number = 0
+    for _, element in records(source, (*_TAGS, _DELETION), _SETS, Quarantine(keep=0)):
+        if element.tag == _DELETION:
+            for gone in element.iter("PMID"):
+                yield Citation(_text(gone), 0, 0, True)
+            continue
+        number += 1
+        item = element.find(".//PMID")
+        if item is not None and (pmid := _text(item)):
+            version = str(item.get("Version", "1"))
+            yield Citation(pmid, int(version) if version.isdecimal() else 1, number, False)
 
 
 def write(documents: Iterable[Document], target: Target) -> int:

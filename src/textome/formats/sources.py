@@ -90,16 +90,18 @@ class Source:
 
         Reading raises OSError, one of `DECOMPRESSION_ERRORS`, where so much comes out that nobody packed it for reading.
         """
-        if self.data is not None:
-            raw: BinaryIO = io.BytesIO(self.data)
-        else:
-            assert self.path is not None
-            try:
-                raw = self.path.open("rb")
-            except OSError as error:
-                raise InputError(f"{self.name}: cannot be opened ({error.strerror})") from error
-        with raw, decompressed(raw) as stream:
+        with self.open_raw() as raw, decompressed(raw) as stream:
             yield stream
+
+    def open_raw(self) -> BinaryIO:
+        """The bytes as they are stored. Raises InputError where the file cannot be opened."""
+        if self.data is not None:
+            return io.BytesIO(self.data)
+        assert self.path is not None
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise InputError(f"{self.name}: cannot be opened ({error.strerror})") from error
 
     def head(self, size: int = HEAD_SIZE) -> bytes:
         """The first bytes, decompressed; fewer where the file is short or damaged."""

@@ -1,0 +1,155 @@
+"""Asking the Parquet results of a bulk run with SQL (DuckDB), with ready views for what is asked most.
+
+    documents, entities, relations     the tables themselves (columns: docs/bulk.md)
+    counts_by_type_and_year            type, year, mentions, documents
+    frequent_entities                  type, entity, mentions, documents
+    co_mentions                        any two entities of different types in one sentence, with that sentence
+    chemical_disease                   of these the chemicals with diseases
+    chemical_disease_pairs             chemical, disease, sentences, documents, and the ids of up to 20 documents
+
+An entity is named by its first identifier where it has one, else by its text in lower case.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from textome.bulk.ledger import NAME
+from textome.errors import InputError
+from textome.formats.sources import Target
+
+_ROWS = 2000
+_ENTITY = "coalesce({0}.identifiers[1], lower({0}.text))"
+VIEWS = {
+    "counts_by_type_and_year": """
+        SELECT e.type, d.year, count(*) AS mentions, count(DISTINCT (e.source, e.record)) AS documents
+        FROM entities e JOIN documents d USING (source, record) GROUP BY e.type, d.year ORDER BY e.type, d.year""",
+    "frequent_entities": f"""
+        SELECT type, {_ENTITY.format("entities")} AS entity, count(*) AS mentions,
+            count(DISTINCT (source, record)) AS documents
+        FROM entities GROUP BY 1, 2 ORDER BY documents DESC, mentions DESC, type, entity""",
+    "co_mentions": f"""
+        SELECT d.document_id, d.year, a.type AS first_type, {_ENTITY.format("a")} AS first_entity,
+            a.text AS first_text, b.type AS second_type, {_ENTITY.format("b")} AS second_entity, b.text AS second_text,
+            least(a.confidence, b.confidence) AS confidence,
+            substring(d.text, d.sentences[a.sentence + 1].start + 1,
+                d.sentences[a.sentence + 1]."end" - d.sentences[a.sentence + 1].start) AS sentence,
+            d.source, d.record, a.sentence AS sentence_number
+        FROM entities a JOIN entities b USING (source, record, sentence) JOIN documents d USING (source, record)
+        WHERE a.type <> b.type""",
+    "chemical_disease": """
+        SELECT document_id, year, first_entity AS chemical, first_text AS chemical_text, second_entity AS disease,
+            second_text AS disease_text, confidence, sentence, source, record, sentence_number
+        FROM co_mentions WHERE first_type = 'Chemical' AND second_type = 'Disease'""",
+    "chemical_disease_pairs": """
+        SELECT chemical, disease, count(DISTINCT (source, record, sentence_number)) AS sentences,
+            count(DISTINCT (source, record)) AS documents,
+            list_slice(list_sort(list(DISTINCT document_id)), 1, 20) AS document_ids
+        FROM chemical_disease GROUP BY chemical, disease ORDER BY documents DESC, sentences DESC, chemical, disease""",
+}
+
+
+@dataclass
+class Answer:
+    """The names of the columns, and the rows, fetched as they are asked for: as tuples, or all as an Arrow stream."""
+
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[Any, ...]]
+    arrow: Callable[[], Any]
+
+
+class Results:
+    """The results of a bulk run in `folder`, opened for questions. Nothing is written there.
+
+    Raises InputError where the folder holds no Parquet results.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        for table in ("documents", "entities", "relations"):
+            if not any((folder / table).glob("part-*.parquet")):
+                hint = (
+                    "results in another format can be read again" if (folder / NAME).exists() else "name the --output"
+                )
+                raise InputError(f"{folder}: there are no Parquet tables of a bulk run ({hint} of `textome bulk`)")
+        self._connection = duckdb.connect()
+        for table in ("documents", "entities", "relations"):
+            # A view cannot have parameters, and a folder's name may hold signs that a glob or SQL would understand.
+            files = ", ".join(_quoted(str(path)) for path in sorted((folder / table).glob("part-*.parquet")))
+            self._connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet([{files}])")
+        for name, query in VIEWS.items():
+            self._connection.execute(f"CREATE VIEW {name} AS {query}")
+
+    def ask(self, sql: str) -> Answer:
+        """Run one statement. Raises InputError with what DuckDB says where it cannot."""
+        try:
+            cursor = self._connection.cursor().execute(sql)
+        except duckdb.Error as error:
+            raise InputError(f"the query cannot be run: {str(error).strip().splitlines()[0]}") from error
+        columns = tuple(str(item[0]) for item in cursor.description or ())
+
+        def rows() -> Iterator[tuple[Any, ...]]:
+            try:
+                while several := cursor.fetchmany(_ROWS):
+                    yield from several
+            except duckdb.Error as error:
+                raise InputError(f"the query cannot be run: {str(error).strip().splitlines()[0]}") from error
+
+        return Answer(columns, rows(), lambda: self._connection.cursor().sql(sql).to_arrow_reader(_ROWS))
+
+    def columns(self, name: str) -> list[tuple[str, str]]:
+        """Name and type of the columns of a table or view."""
+        return [(row[0], row[1]) for row in self.ask(f"DESCRIBE {name}").rows]
+
+
+def write_answer(answer: Answer, place: str | Path, format: str) -> int:
+    """Write rows as `csv`, `jsonl` or `parquet` to a file or "-", as they come; returns their number."""
+    writers = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}
+    if format not in writers:
+        raise InputError(f"results of a query are written as {', '.join(writers)}, not as {format!r}")
+    return writers[format](answer, Target.of(place))
+
+
+def _write_csv(answer: Answer, target: Target) -> int:
+    number = 0
+    with target.open() as stream:
+        text = io.TextIOWrapper(stream, "utf-8", newline="", write_through=True)
+        writer = csv.writer(text)
+        writer.writerow(answer.columns)
+        for number, row in enumerate(answer.rows, 1):
+            writer.writerow([";".join(map(str, item)) if isinstance(item, list) else item for item in row])
+        text.flush()
+        text.detach()
+    return number
+
+
+def _write_jsonl(answer: Answer, target: Target) -> int:
+    number = 0
+    with target.open() as stream:
+        for number, row in enumerate(answer.rows, 1):
+            line = json.dumps(dict(zip(answer.columns, row, strict=True)), ensure_ascii=False, default=str)
+            stream.write(line.encode("utf-8") + b"\n")
+    return number
+
+
+def _write_parquet(answer: Answer, target: Target) -> int:
+    import pyarrow.parquet as pq
+
+    number = 0
+    reader = answer.arrow()
+    with target.open() as stream, pq.ParquetWriter(stream, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+            number += len(batch)
+    return number
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

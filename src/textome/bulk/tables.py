@@ -1,0 +1,220 @@
+"""Documents as Parquet tables and back. The schema is a contract with whoever reads the tables: see docs/bulk.md.
+
+Offsets count Unicode code points of `documents.text`, as everywhere in Textome. An entity names the sentence that it
+begins in, so that what is said together can be found by comparing numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from textome.bulk.inputs import StoredSource
+from textome.documents import Document, Entity, Passage, Relation, Span
+from textome.errors import InputError
+from textome.formats import Quarantine
+from textome.formats.jsonl import document_from
+from textome.text.sentences import split_sentences
+
+_TEXTS = pa.map_(pa.string(), pa.string())
+_SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
+_PASSAGE = pa.struct([("section", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("metadata", _TEXTS)])
+
+
+def _field(name: str, type: pa.DataType, about: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, type, nullable=nullable, metadata={"about": about})
+
+
+DOCUMENTS = pa.schema(
+    [
+        _field("document_id", pa.string(), "the PMID, or what else the input names the document"),
+        _field("source", pa.string(), "the input file, as it was given"),
+        _field("record", pa.int64(), "number of the record in that file, from 1"),
+        _field("year", pa.int16(), "year of publication, where the input tells it", nullable=True),
+        _field("journal", pa.string(), "journal, where the input tells it", nullable=True),
+        _field("title", pa.string(), "text of the first passage whose section is title", nullable=True),
+        _field("text", pa.string(), "the whole text that all offsets count in"),
+        _field("passages", pa.list_(_PASSAGE), "the sections of the text and their places"),
+        _field("sentences", pa.list_(_SPAN), "the places of the sentences"),
+        _field("metadata", _TEXTS, "what else the input tells: authors, MeSH headings, DOI, ..."),
+    ]
+)
+ENTITIES = pa.schema(
+    [
+        _field("document_id", pa.string(), "as in documents"),
+        _field("source", pa.string(), "as in documents"),
+        _field("record", pa.int64(), "as in documents; (source, record) is the key"),
+        _field("entity_id", pa.string(), "unique in its document; may be empty"),
+        _field("type", pa.string(), "Disease, Chemical, Gene, ..."),
+        _field("text", pa.string(), "the mention, as the text has it"),
+        _field("start", pa.int32(), "first code point of the mention"),
+        _field("end", pa.int32(), "code point after its last"),
+        _field("spans", pa.list_(_SPAN), "its pieces: more than one where it is discontinuous"),
+        _field("sentence", pa.int32(), "index in documents.sentences of the sentence it begins in", nullable=True),
+        _field("confidence", pa.float64(), "probability from 0 to 1; none for what the input brought", nullable=True),
+        _field("identifiers", pa.list_(pa.string()), "CURIEs such as mesh:D009369, where known"),
+        _field("metadata", _TEXTS, "what else the input tells"),
+    ]
+)
+_ARGUMENT = pa.struct([("role", pa.string()), ("target", pa.string())])
+RELATIONS = pa.schema(
+    [
+        _field("document_id", pa.string(), "as in documents"),
+        _field("source", pa.string(), "as in documents"),
+        _field("record", pa.int64(), "as in documents; (source, record) is the key"),
+        _field("relation_id", pa.string(), "unique in its document; may be empty"),
+        _field("type", pa.string(), "kind of relation"),
+        _field("arguments", pa.list_(_ARGUMENT), "role and entity_id or relation_id of each argument"),
+        _field("confidence", pa.float64(), "probability from 0 to 1; none for what the input brought", nullable=True),
+        _field("metadata", _TEXTS, "what else the input tells"),
+    ]
+)
+TABLES = {"documents": DOCUMENTS, "entities": ENTITIES, "relations": RELATIONS}
+_YEAR = re.compile("[0-9]{4}")
+_ROWS = 256
+
+
+def batches_of(documents: Sequence[tuple[str, int, Document]]) -> dict[str, pa.RecordBatch]:
+    """Documents, each with its source and record, as one batch of rows for each table."""
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    for source, record, document in documents:
+        key = {"document_id": document.id, "source": source, "record": record}
+        sentences = [
+            Span(start + passage.offset, end + passage.offset)
+            for passage in document.passages
+            for start, end in split_sentences(passage.text)
+        ]
+        starts = [span.start for span in sentences]
+        rows["documents"].append(key | _document_row(document, sentences))
+        rows["entities"] += [key | _entity_row(item, starts) for item in document.entities]
+        rows["relations"] += [key | _relation_row(item) for item in document.relations]
+    return {name: pa.RecordBatch.from_pylist(rows[name], schema=schema) for name, schema in TABLES.items()}
+
+
+def document_of(
+    row: dict[str, Any], entities: Sequence[dict[str, Any]], relations: Sequence[dict[str, Any]]
+) -> Document:
+    """The document that rows were made from, exactly."""
+    text = row["text"]
+    passages = tuple(
+        Passage(text[item["start"] : item["end"]], item["start"], item["section"], dict(item["metadata"]))
+        for item in row["passages"]
+    )
+    return Document(
+        row["document_id"],
+        passages,
+        tuple(
+            Entity(
+                tuple(Span(span["start"], span["end"]) for span in item["spans"]),
+                item["type"],
+                item["text"],
+                item["entity_id"],
+                item["confidence"],
+                tuple(item["identifiers"]),
+                dict(item["metadata"]),
+            )
+            for item in entities
+        ),
+        tuple(
+            Relation(
+                item["type"],
+                tuple((argument["role"], argument["target"]) for argument in item["arguments"]),
+                item["relation_id"],
+                item["confidence"],
+                dict(item["metadata"]),
+            )
+            for item in relations
+        ),
+        dict(row["metadata"]),
+    )
+
+
+def read_parquet(source: StoredSource, quarantine: Quarantine) -> Iterator[Document]:
+    """The documents of a Parquet file: our `documents`, or a table with `id` (or `pmid`, `document_id`) and texts.
+
+    Texts are `text`, or `title` and `abstract`. Rows are read some hundred at a time. Raises InputError where there are
+    no such columns.
+    """
+    with source.open_raw() as stream:
+        try:
+            table = pq.ParquetFile(stream)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{source.name}: the Parquet file is damaged ({error})") from error
+        names = set(table.schema_arrow.names)
+        ours = names >= set(DOCUMENTS.names)
+        key = next((name for name in ("id", "pmid", "document_id") if name in names), None)
+        if key is None or not names & {"text", "title", "abstract"}:
+            raise InputError(
+                f"{source.name}: expected columns id (or pmid) and text, or title and abstract; found "
+                f"{', '.join(sorted(names))}"
+            )
+        wanted = DOCUMENTS.names if ours else sorted(names & {key, "text", "title", "abstract"})
+        number = 0
+        try:
+            for batch in table.iter_batches(_ROWS, columns=wanted):
+                for row in batch.to_pylist():
+                    number += 1
+                    try:
+                        yield document_of(row, (), ()) if ours else _simple(row, key)
+                    except InputError as error:
+                        quarantine.add(source.name, f"row {number}", error)
+        except (pa.ArrowException, OSError) as error:
+            quarantine.add(source.name, f"after row {number}", f"the Parquet file is damaged ({error})")
+
+
+def _simple(row: dict[str, Any], key: str) -> Document:
+    texts = {name: value for name, value in row.items() if name != key and value is not None}
+    if row[key] is None:
+        raise InputError(f"there is no {key}")
+    return document_from({"id": str(row[key])} | texts, "")
+
+
+def _document_row(document: Document, sentences: Sequence[Span]) -> dict[str, Any]:
+    year = _YEAR.search(document.metadata.get("year", ""))
+    return {
+        "year": int(year[0]) if year else None,
+        "journal": document.metadata.get("journal"),
+        "title": next((item.text for item in document.passages if item.section.lower() == "title"), None),
+        "text": document.text,
+        "passages": [
+            {"section": item.section, "start": item.offset, "end": item.end, "metadata": list(item.metadata.items())}
+            for item in document.passages
+        ],
+        "sentences": _spans(sentences),
+        "metadata": list(document.metadata.items()),
+    }
+
+
+def _entity_row(entity: Entity, sentence_starts: Sequence[int]) -> dict[str, Any]:
+    sentence = bisect_right(sentence_starts, entity.start) - 1
+    return {
+        "entity_id": entity.id,
+        "type": entity.type,
+        "text": entity.text,
+        "start": entity.start,
+        "end": entity.end,
+        "spans": _spans(entity.spans),
+        "sentence": sentence if sentence >= 0 else None,
+        "confidence": entity.confidence,
+        "identifiers": list(entity.identifiers),
+        "metadata": list(entity.metadata.items()),
+    }
+
+
+def _relation_row(relation: Relation) -> dict[str, Any]:
+    return {
+        "relation_id": relation.id,
+        "type": relation.type,
+        "arguments": [{"role": role, "target": target} for role, target in relation.arguments],
+        "confidence": relation.confidence,
+        "metadata": list(relation.metadata.items()),
+    }
+
+
+def _spans(spans: Sequence[Span]) -> list[dict[str, int]]:
+    return [{"start": start, "end": end} for start, end in spans]

@@ -1,0 +1,123 @@
+"""What a worker does, on this machine or another: annotate a chunk and put its results on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from textome.bulk.chunks import Chunk, Located, unreadable
+from textome.bulk.ledger import Done
+from textome.bulk.output import write_chunk
+from textome.documents import Document
+from textome.errors import InputError
+from textome.formats.sources import BadRecord
+from textome.runtime.annotator import Annotator
+from textome.runtime.bundle import Bundle, resolve_model
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the results, beside the input. A run refuses to go on with others than it began with.
+
+    to        the format of the results
+    format    the format of the input, where it is not to be guessed
+    replace   drop the annotations that the input has already
+    """
+
+    model: str | None = None
+    precision: str | None = None
+    types: tuple[str, ...] | None = None
+    min_confidence: float = 0.0
+    replace: bool = False
+    to: str = "parquet"
+    format: str | None = None
+
+    def settings(self, bundle: Bundle) -> dict[str, Any]:
+        """The options as the ledger keeps them: the model by its content, not by the place where it lies.
+
+        Raises InputError for types that the model does not know.
+        """
+        if unknown := [name for name in self.types or () if name not in bundle.types]:
+            known = ", ".join(bundle.types)
+            raise InputError(f"model {bundle.name!r} does not know the type {unknown[0]!r}; it knows {known}")
+        values = asdict(self) | {"model": fingerprint(bundle, self.precision), "textome": version("textome")}
+        values["types"] = sorted(self.types or bundle.default_types)
+        values["precision"] = bundle.onnx_path(self.precision).name
+        return values
+
+
+def fingerprint(bundle: Bundle, precision: str | None) -> str:
+    """The bundle's name and a hash of all that decides what it predicts."""
+    digest = hashlib.sha256()
+    for path in (*(bundle.directory / name for name in ("config.json", "textome.json", "tokenizer.json")),
+                 bundle.onnx_path(precision)):  # fmt: skip
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+    return f"{bundle.name} sha256:{digest.hexdigest()}"
+
+
+class Worker:
+    """A loaded model that turns chunks into results in `output`. One thread: there are as many workers as cores."""
+
+    def __init__(self, output: Path, options: Options, threads: int = 1) -> None:
+        self._output = output
+        self._options = options
+        self._annotator = Annotator.load(
+            resolve_model(options.model),
+            precision=options.precision,
+            threads=threads,
+            types=options.types,
+            min_confidence=options.min_confidence,
+        )
+
+    def run(self, chunk: Chunk) -> Done:
+        """Annotate and write a chunk; returns what the ledger is to keep, once all of it is on disk.
+
+        A document that the model cannot be run on is a bad record. Raises OSError where the results cannot be written.
+        """
+        bad: list[BadRecord] = []
+        counts = (0, 0, 0)
+        if chunk.windows:
+            about = chunk.about
+            found = write_chunk(self._output, self._options.to, about.part, about.number, self._annotated(chunk, bad))
+            counts = tuple(found)  # type: ignore[assignment]
+        return replace(
+            chunk.about,
+            documents=counts[0],
+            entities=counts[1],
+            relations=counts[2],
+            quarantined=chunk.about.quarantined + len(bad),
+            bad=(*chunk.about.bad, *bad),
+        )
+
+    def _annotated(self, chunk: Chunk, bad: list[BadRecord]) -> Iterator[Located]:
+        for window in chunk.documents():
+            try:
+                found = self._annotate([document for _, _, document in window])
+            except (OSError, MemoryError):
+                raise
+            except Exception:
+                # One of them breaks the model, whatever it is: the others must not be lost with it.
+                yield from self._one_by_one(window, bad)
+            else:
+                for (source, record, _), document in zip(window, found, strict=True):
+                    yield source, record, document
+
+    def _one_by_one(self, window: list[Located], bad: list[BadRecord]) -> Iterator[Located]:
+        for source, record, document in window:
+            try:
+                yield source, record, self._annotate([document])[0]
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:
+                bad.append(unreadable(source, record, error))
+
+    def _annotate(self, documents: list[Document]) -> list[Document]:
+        return self._annotator.annotate(documents, replace=self._options.replace)

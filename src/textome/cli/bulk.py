@@ -1,0 +1,124 @@
+"""`textome bulk`: annotate more than fits in memory or in one day."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textome.cli.streams import SHOWN, say, split_list
+from textome.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from textome.bulk.ledger import Totals
+
+
+def bulk(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...", help="Files, folders, 'globs', @lists, archives, or addresses such as s3://..."
+        ),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results and the ledger.")] = None,
+    to: Annotated[str, typer.Option("--to", help="parquet, jsonl, bioc-json, bioc-xml or pubtator.")] = "parquet",
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A bundle's folder or hub name; default: the bundled model.")
+    ] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
+    types: Annotated[
+        str | None, typer.Option(help="Entity types to look for, as A,B; default: the model's own.")
+    ] = None,
+    min_confidence: Annotated[float, typer.Option(help="Leave out entities below this probability.")] = 0.0,
+    replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
+    precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that annotate; default: one for each core.")] = None,
+    chunk: Annotated[int | None, typer.Option(help="Documents of one result file; default: 4000.")] = None,
+    mix: Annotated[
+        bool, typer.Option("--mix", help="Go on with another model or option; what is done stays as it is.")
+    ] = False,
+    status: Annotated[
+        Path | None, typer.Option("--status", metavar="DIR", help="Tell how far the run in this folder is, and stop.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the totals or the status as JSON.")] = False,
+) -> None:
+    """Annotate any number of documents into a folder; stopped anywhere, the same command goes on.
+
+    Results are Parquet tables of documents, entities and relations, ready for `textome query`, DuckDB, Polars or Spark.
+    Of PubMed files the newest version of each citation counts. Bad records are listed in quarantine.jsonl.
+
+    Example: textome bulk pubmed/baseline pubmed/updatefiles --output annotated/
+    """
+    if status is not None:
+        _tell_status(status, as_json)
+        return
+    if not inputs or output is None:
+        raise InputError("name at least one input and an --output folder, as: textome bulk pubmed/ --output annotated/")
+    if to == "parquet":
+        _need_pyarrow()
+    from textome.bulk.chunks import CHUNK_DOCUMENTS
+    from textome.bulk.engine import run
+    from textome.bulk.progress import shown
+    from textome.bulk.work import Options
+
+    wanted = split_list(types)
+    options = Options(model, precision, tuple(wanted) if wanted else None, min_confidence, replace, to, from_)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        with shown(say) as watcher:
+            totals = run(
+                inputs,
+                output,
+                options,
+                workers=workers,
+                chunk_documents=CHUNK_DOCUMENTS if chunk is None else chunk,
+                mix=mix,
+                watcher=watcher,
+            )
+    except KeyboardInterrupt:
+        say(f"stopped; what is done is safe in {output}, and the same command goes on from there")
+        raise
+    _finish(output, totals, as_json)
+
+
+def _finish(output: Path, totals: Totals, as_json: bool) -> None:
+    if as_json:
+        names = ("files", "documents", "entities", "relations", "quarantined")
+        typer.echo(json.dumps({name: getattr(totals, name) for name in names} | {"superseded": totals.left_out}))
+    say(
+        f"{output}: {totals.documents:,} documents, {totals.entities:,} entities"
+        + (f", {totals.left_out:,} superseded or deleted" if totals.left_out else "")
+    )
+    if not totals.quarantined:
+        return
+    path = output / "quarantine.jsonl"
+    with path.open(encoding="utf-8") as lines:
+        for line, _ in zip(lines, range(SHOWN), strict=False):
+            item = json.loads(line)
+            say("quarantined: " + ", ".join(filter(None, (item["source"], item["position"]))) + f": {item['reason']}")
+    say(f"{totals.quarantined:,} quarantined, see {path}")
+    if not totals.documents:
+        raise InputError(f"no document could be read; {totals.quarantined} quarantined, see {path}")
+    raise typer.Exit(1)
+
+
+def _tell_status(folder: Path, as_json: bool) -> None:
+    from textome.bulk.progress import status, status_line
+
+    facts = status(folder)
+    typer.echo(json.dumps(facts) if as_json else f"{folder}: {status_line(facts)}")
+
+
+def _need_pyarrow() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("writing Parquet", "bulk") from error
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,88 @@
+"""`textome query`: ask the results of `textome bulk`."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textome.cli.streams import say
+from textome.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from textome.bulk.query import Answer, Results
+
+_SHOWN_ROWS = 50
+
+
+def query(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --output of `textome bulk`.")],
+    sql: Annotated[
+        str | None, typer.Argument(metavar="SQL", help="A statement, or the name of a view; default: list the views.")
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="File to write, as .csv, .jsonl or .parquet; - is standard output.")
+    ] = "-",
+    to: Annotated[
+        str | None, typer.Option("--to", help="csv, jsonl or parquet; default: by the output's name.")
+    ] = None,
+    graph: Annotated[
+        Path | None, typer.Option(help="Write the chemicals and diseases said together, as .graphml or .csv.")
+    ] = None,
+    min_documents: Annotated[int, typer.Option(help="Edges of the graph that fewer documents have are left out.")] = 1,
+    plot: Annotated[Path | None, typer.Option(help="Draw documents by type and year, as .png, .svg or .pdf.")] = None,
+) -> None:
+    """Ask the Parquet results of a bulk run with SQL.
+
+    Ready views: counts_by_type_and_year, frequent_entities, co_mentions, chemical_disease, chemical_disease_pairs.
+
+    Example: textome query annotated/ "SELECT * FROM frequent_entities WHERE type = 'Disease' LIMIT 20"
+    """
+    try:
+        from textome.bulk.graph import write_graph, write_plot
+        from textome.bulk.query import VIEWS, Results, write_answer
+    except ImportError as error:
+        raise MissingExtraError("asking bulk results", "bulk") from error
+    results = Results(folder)
+    if graph is not None:
+        say(f"{graph}: {write_graph(results, graph, min_documents):,} edges")
+    if plot is not None:
+        write_plot(results, plot)
+        say(f"{plot}: written")
+    if sql is None:
+        if graph is None and plot is None:
+            _list_views(results)
+        return
+    answer = results.ask(f"SELECT * FROM {sql}" if sql in {*VIEWS, "documents", "entities", "relations"} else sql)
+    if output == "-" and to is None and sys.stdout.isatty():
+        _show(answer)
+        return
+    format = to or ("csv" if output == "-" else Path(output).suffix[1:])
+    if not format:
+        raise InputError(f"--output {output}: the name says no format; add --to csv, jsonl or parquet")
+    number = write_answer(answer, output, format)
+    if output != "-":
+        say(f"{output}: {number:,} rows")
+
+
+def _list_views(results: Results) -> None:
+    from textome.bulk.query import VIEWS
+
+    for name in ("documents", "entities", "relations", *VIEWS):
+        columns = ", ".join(column for column, _ in results.columns(name))
+        typer.echo(f"{name}: {columns}")
+
+
+def _show(answer: Answer) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*answer.columns)
+    for row in islice(answer.rows, _SHOWN_ROWS):
+        table.add_row(*("" if item is None else str(item) for item in row))
+    Console(highlight=False, markup=False).print(table)
+    if next(answer.rows, None) is not None:
+        say(f"the first {_SHOWN_ROWS} rows are shown; add --output FILE.csv for all")

@@ -1,0 +1,119 @@
+"""Questions to the results: the views count what is there, sentences are exact, and graphs can be read elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from textome.bulk.graph import write_graph, write_plot
+from textome.bulk.output import write_chunk
+from textome.bulk.query import Results, write_answer
+from textome.documents import Document, Passage
+from textome.errors import InputError
+
+# Combining marks, a joined emoji and letters beyond 16 bits stand before what is looked for.
+FIRST = "🧑‍🔬 e\u0301tude 𝔘: Metformin lowered gout. Aspirin did not help, nor did insulin in \u0928\u093f asthma."
+
+
+def annotated(id: str, text: str, names: dict[str, str], year: str = "") -> Document:
+    document = Document(
+        id, (Passage("A title", 0, "title"), Passage(text, 8, "abstract")), metadata={"year": year} if year else {}
+    )
+    found = []
+    for number, (name, type) in enumerate(names.items(), 1):
+        start = document.text.index(name)
+        found.append(document.entity([(start, start + len(name))], type, id=f"T{number}", confidence=0.9))
+    return document.with_annotations(found)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    names = {
+        "Metformin": "Chemical",
+        "gout": "Disease",
+        "Aspirin": "Chemical",
+        "insulin": "Chemical",
+        "asthma": "Disease",
+    }
+    documents = [
+        annotated("1", FIRST, names, "1999"),
+        annotated("2", "METFORMIN and gout.", {"METFORMIN": "Chemical", "gout": "Disease"}, "2001 Jan"),
+        annotated("3", "Nothing else.", {}),
+    ]
+    folder = tmp_path / "it's [odd]"
+    for part, several in ((1, documents[:2]), (2, documents[2:])):
+        write_chunk(folder, "parquet", part, 0, (("a.xml", part * 10 + n, item) for n, item in enumerate(several)))
+    return Results(folder)
+
+
+def test_what_one_sentence_mentions_comes_with_that_sentence(results: Results) -> None:
+    found = set(results.ask("SELECT document_id, chemical, disease, sentence FROM chemical_disease").rows)
+    second = FIRST[FIRST.index("Aspirin") :]
+    assert found == {
+        ("1", "metformin", "gout", FIRST[: FIRST.index("Aspirin") - 1]),
+        ("1", "aspirin", "asthma", second),
+        ("1", "insulin", "asthma", second),
+        ("2", "metformin", "gout", "METFORMIN and gout."),
+    }
+    pairs = list(results.ask("SELECT * FROM chemical_disease_pairs").rows)
+    assert pairs[0] == ("metformin", "gout", 2, 2, ["1", "2"])
+
+
+def test_views_count(results: Results) -> None:
+    assert set(results.ask("SELECT type, year, mentions, documents FROM counts_by_type_and_year").rows) == {
+        ("Chemical", 1999, 3, 1), ("Disease", 1999, 2, 1), ("Chemical", 2001, 1, 1), ("Disease", 2001, 1, 1)
+    }  # fmt: skip
+    assert next(results.ask("SELECT * FROM frequent_entities").rows) == ("Chemical", "metformin", 2, 2)
+    assert next(results.ask("SELECT count(*), count(year), min(title) FROM documents").rows) == (3, 2, "A title")
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
+def test_answers_are_written_in_three_formats(results: Results, tmp_path: Path, format: str) -> None:
+    import pyarrow.parquet as pq
+
+    path = tmp_path / f"answer.{format}"
+    assert write_answer(results.ask("SELECT document_id, year FROM documents ORDER BY 1"), path, format) == 3
+    read = {
+        "csv": lambda: [
+            {"document_id": a, "year": int(b) if b else None} for a, b in list(csv.reader(path.open()))[1:]
+        ],
+        "jsonl": lambda: [json.loads(line) for line in path.open()],
+        "parquet": lambda: pq.read_table(path).to_pylist(),
+    }[format]
+    assert read() == [
+        {"document_id": "1", "year": 1999}, {"document_id": "2", "year": 2001}, {"document_id": "3", "year": None}
+    ]  # fmt: skip
+
+
+def test_a_graph_is_read_by_others(results: Results, tmp_path: Path) -> None:
+    networkx = pytest.importorskip("networkx")
+    assert write_graph(results, tmp_path / "g.graphml") == 3
+    graph = networkx.read_graphml(tmp_path / "g.graphml")
+    assert graph.edges["Chemical:metformin", "Disease:gout"] == {"sentences": 2, "weight": 2, "document_ids": "1 2"}
+    assert {data["type"] for _, data in graph.nodes(data=True)} == {"Chemical", "Disease"}
+    assert write_graph(results, tmp_path / "g.csv", min_documents=2) == 1
+    assert (tmp_path / "g.csv").read_text().split() == [
+        "source,target,sentences,weight,document_ids", "metformin,gout,2,2,1;2"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "start"), [("p.png", b"\x89PNG"), ("p.svg", b"<?xml")])
+def test_a_plot_is_drawn(results: Results, tmp_path: Path, name: str, start: bytes) -> None:
+    write_plot(results, tmp_path / name)
+    content = (tmp_path / name).read_bytes()
+    assert content.startswith(start)
+    assert len(content) > 5000
+
+
+def test_what_is_wrong_is_said_in_one_sentence(results: Results, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the query cannot be run: Parser Error"):
+        results.ask("SELECT * FRO documents")
+    with pytest.raises(InputError, match=r"the query cannot be run: Catalog Error: .*planets"):
+        results.ask("SELECT * FROM planets")
+    with pytest.raises(InputError, match="there are no Parquet tables"):
+        Results(tmp_path)
+    with pytest.raises(InputError, match=r"\.graphml or \.csv"):
+        write_graph(results, tmp_path / "g.png")
