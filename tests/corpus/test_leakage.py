@@ -52,6 +52,17 @@ def test_short_sentences_count_only_as_a_whole() -> None:
     assert sets.found_in(["Gout was seen."]) == (), "too short to be told from chance"
 
 
+def test_long_formulas_are_no_leak_either() -> None:
+    formula = (
+        "The funders had no role in study design, data collection and analysis, decision to publish, or preparation of "
+        "the manuscript."
+    )
+    sets = TestSets()
+    sets.add("set", [formula, f"{TEST} {formula}"])
+    assert sets.found_in([OTHER, formula]) == ()
+    assert sets.found_in([OTHER, TEST, formula]) == ("set",)
+
+
 def test_pmids() -> None:
     assert pmid_of(Document("12345678", ())) == "12345678"
     assert pmid_of(Document("PMC3", (), metadata={"pmid": "77"})) == "77"
@@ -95,6 +106,15 @@ def test_brat_and_folders_are_read(tmp_path: Path) -> None:
     for folder in ("brat", "set"):
         sets = read_test_sets([str(tmp_path / folder)])
         assert sets.found_in([SAME], "7654321") == (f"{tmp_path.name}/{folder}",)
+
+
+def test_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    places = []
+    for folder in ("a", "b"):
+        (tmp_path / folder / "ner").mkdir(parents=True)
+        places.append(str(tmp_path / folder / "ner" / "test.txt"))
+        Path(places[-1]).write_text(TEST)
+    assert read_test_sets(places).found_in([SAME]) == ("ner/test.txt", places[1])
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def sentences(content: str, steps: Steps = ALL) -> list[str] | None:
         ("Title\n\nThe text.", ["Title", "The text."]),
         ("BACKGROUND\nthe text of it.\n", ["BACKGROUND", "the text of it."]),
         ("ABSTRACT.METHODS:\nWe did it.", ["ABSTRACT.METHODS:", "We did it."]),
+        ("BODY.AUTHORS' PART:\nWe wrote it.", ["BODY.AUTHORS' PART:", "We wrote it."]),
         ("DNA\nis long", ["DNA", "is long"]),
         ("Patientsâ€™ blood and cafÃ©", ["Patients’ blood and café"]),
         ("H<sub>2</sub>O &lt; 5\u200b mg", ["H2O < 5 mg"]),

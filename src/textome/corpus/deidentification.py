@@ -49,11 +49,22 @@ _PATTERNS: list[tuple[str, str]] = [
              (?:,\s(?:(?-i:[A-Z])[a-z]+\s?){{1,3}},?\s(?-i:[A-Z]{{2}})(?:\s\d{{5}}(?:-\d{{4}})?)?)?)""",
     ),
     ("NAME", rf"\b(?:(?-i:Dr|Drs|Mr|Mrs|Ms|Miss|Prof|Professor|Sr|Sra))\b\.?\s(?P<it>{_NAME})"),
+    # In lower-cased notes, with a stop after the title; "20 ms. the" is a time.
     (
         "NAME",
-        rf"""\b(?:patient(?:'s)?(?:\ name)?|(?:full|first|last|family|maiden|given)?\ ?name|physician|attending|surgeon
-              |referring\ (?:physician|doctor)|dictated\ by|signed(?:\ by)?|provider|nurse|next\ of\ kin|guardian|contact)
+        r"(?<!\d)(?<!\d\s)\b(?-i:dr|mr|mrs|ms)\.\s(?!(?:and|for|had|has|is|the|to|was|were|who|with)\b)"
+        r"(?P<it>(?-i:[a-z][a-z'’-]{2,}))",
+    ),
+    (
+        "NAME",
+        rf"""\b(?:patient(?:'s)?\ name|(?:full|first|last|family|maiden|given)?\ ?name|dictated\ by|signed(?:\ by)?)
             \s?[:=]\s?(?P<it>{_LABELLED_NAME})""",
+    ),
+    # In a dialogue these labels are followed by what is said ("Patient: No"), so a name has two words.
+    (
+        "NAME",
+        rf"""\b(?:patient|physician|attending|surgeon|referring\ (?:physician|doctor)|provider|nurse|next\ of\ kin
+              |guardian|contact)\s?[:=]\s?(?P<it>(?-i:{_NAME_WORD}(?:\s[A-Z]\.?)?(?:\s{_NAME_WORD}){{1,2}}))""",
     ),
     (
         "NAME",

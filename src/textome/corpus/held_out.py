@@ -24,12 +24,14 @@ _PMID_ADDRESS = re.compile(r"pubmed(?:\.ncbi\.nlm\.nih\.gov)?/(\d{1,8})\b")
 def read_test_sets(places: list[str]) -> TestSets:
     """The test sets in files of any of our formats, in JSON of any shape, and in folders of those.
 
-    A set is named by the last two parts of its path. Raises InputError where anything of a set cannot be read: a filter
-    with holes would say that a corpus is clean.
+    A set is named by the last two parts of its path, or by all of it where two agree in those. Raises InputError where
+    anything of a set cannot be read: a filter with holes would say that a corpus is clean.
     """
     sets = TestSets()
     for place in places:
         name = "/".join(PurePath(place).parts[-2:])
+        if name in sets.names:
+            name = place
         path = Path(place)
         if path.is_dir() and not any(path.rglob("*.ann")):
             files = sorted(str(file) for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))

@@ -42,6 +42,13 @@ All authors contributed to the writing of the manuscript.
 All authors read and approved the final version of the manuscript.
 The pre-publication history for this paper can be accessed here:
 Written informed consent was obtained from all participants.
+The authors declare that the research was conducted in the absence of any commercial or financial relationships that could
+be construed as a potential conflict of interest.
+The funders had no role in study design, data collection and analysis, decision to publish, or preparation of the
+manuscript.
+He conceived of the study, and participated in its design and coordination and helped to draft the manuscript.
+He conceived of the study, participated in its design and coordination and helped to draft the manuscript.
+This study was approved by the ethics committee of the university of
 """
 
 
@@ -75,7 +82,7 @@ class TestSets:
             for text in {sentence, _BRACKETS.sub(" ", sentence)}:
                 words = words_of(text)
                 if len(words) >= RUN:
-                    for run in _runs(words, RUN):
+                    for run in set(_runs(words, RUN)) - _runs_of_formulas():
                         self._mark(self._runs, run, bit)
                 elif len(words) >= SHORTEST and tuple(words) not in _formulas():
                     self._mark(self._short, next(_runs(words, len(words))), bit)
@@ -118,6 +125,11 @@ def _runs(words: list[str], length: int) -> Iterator[int]:
     numbers = [_number(word) for word in words]
     for start in range(len(numbers) - length + 1):
         yield hash(tuple(numbers[start : start + length]))
+
+
+@cache
+def _runs_of_formulas() -> frozenset[int]:
+    return frozenset(_runs(words_of(_FORMULAS), RUN))
 
 
 @cache

@@ -27,7 +27,7 @@ _LONG_STRING = re.compile(r"[^\s\u2e80-\U0003ffff]{100,}")  # but scripts withou
 _SENTENCE_START = re.compile(r"(?<=[^\s.]{3}[.!?…]\s)[a-z]")
 _CAPITAL = re.compile("[A-Z]")
 # A line of capitals alone is a heading (BACKGROUND, ABSTRACT.METHODS:) and no part of the sentence below it.
-_HEADING = re.compile(r"^[^\S\n]*+((?=[^\n]*[A-Z]{3})[A-Z][A-Z0-9 .,&/()-]{2,60}:?)[^\S\n]*\n", re.MULTILINE)
+_HEADING = re.compile(r"^[^\S\n]*+((?=[^\n]*[A-Z]{3})[A-Z][A-Z0-9 .,:;&/()'’–-]{2,150})[^\S\n]*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
