@@ -55,6 +55,8 @@ def main() -> None:
             command = [sys.executable, "-m", "textome.cli.main", "preprocess", *inputs]
             command += ["--output", str(options.output / name), "--workers", str(options.workers)]
             command += ["--tokenizer", str(tokenizer())]
+            if name == "abstracts":  # single sentences are welcome here
+                command += ["--min-words", "5"]
             for place in TEST_SETS:
                 command += ["--exclude", str(data / place)]
             done = subprocess.run(command, check=False)
