@@ -41,6 +41,18 @@ class Chunk:
             yield pickle.loads(zlib.decompress(window))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A part with all that is needed to read it, on this machine or another; see `chunks_of`."""
+
+    part: Part
+    superseded: dict[int, frozenset[int]]
+    format: str | None = None
+
+    def chunks(self) -> Iterator[Chunk]:
+        yield from chunks_of(self.part, self.superseded, self.format)
+
+
 @dataclass
 class _Draft:
     """A chunk in the making."""
