@@ -1,13 +1,15 @@
 """Memory and speed of `textome bulk` on real abstracts, repeated (benchmarks/repeat_pubmed.py).
 
     python benchmarks/bulk.py memory  --scratch DIR [--numbers 1000,10000,100000] [--workers 1]
-    python benchmarks/bulk.py speed   --scratch DIR [--number 3000]     beside the Annotator on the same text, one core
+    python benchmarks/bulk.py speed   --scratch DIR [--number 3000]     beside the Annotator on the same text, one thread
     python benchmarks/bulk.py scaling --scratch DIR [--number 3000]     1 worker and 2 workers
     python benchmarks/bulk.py peers   --scratch DIR [--number 300] --model BUNDLE    beside a transformers pipeline
 
 Memory is the largest sum, over the main process and its workers, of their proportional set sizes, looked at five times a
 second. Speed counts from the first chunk to the last, so that a start of two seconds does not blur a short run; the whole
-time is printed too. `peers` needs the extra `train` and `transformers`, and a bundle with model.safetensors.
+time is printed too. Beside it stand documents per second of processor time, all processes together and the start included:
+on a machine that does other work only these mean anything. `peers` needs the extra `train` and `transformers`, and a bundle
+with model.safetensors.
 """
 
 from __future__ import annotations
@@ -62,14 +64,19 @@ def memory(options: argparse.Namespace) -> None:
 def speed(options: argparse.Namespace, paths: list[Path]) -> None:
     """Alternating: both get one thread, the same files and the same model; reading is part of both."""
     for _ in range(options.rounds):
+        before = processor_seconds()
         rate, seconds, _ = bulk(options, 1)
+        bulk_seconds = processor_seconds() - before
         annotator = Annotator.load(options.model, threads=1)
-        started = time.perf_counter()
+        started, before = time.perf_counter(), processor_seconds()
         number = sum(1 for path in paths for _ in annotator.stream(read_documents(path)))
         alone = number / (time.perf_counter() - started)
+        alone_seconds = processor_seconds() - before
         print(
             f"bulk {rate:.1f} documents/s ({seconds:.0f} s in all), Annotator {alone:.1f}: {100 * rate / alone:.0f} %"
         )
+        shares = number / bulk_seconds, number / alone_seconds, 100 * alone_seconds / bulk_seconds
+        print("by processor time: bulk {:.1f}, Annotator {:.1f}: {:.0f} %".format(*shares), flush=True)
 
 
 def scaling(options: argparse.Namespace, paths: list[Path]) -> None:
@@ -113,6 +120,12 @@ def bulk(options: argparse.Namespace, workers: int, chunk: int | None = CHUNK) -
     if process.returncode:
         raise SystemExit(f"textome bulk failed: {process.stderr.read() if process.stderr else ''}")
     return rate_of(output), seconds, peak
+
+
+def processor_seconds() -> float:
+    """Of this process and of those it has started that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def rate_of(output: Path) -> float:

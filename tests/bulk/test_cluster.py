@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bulk.conftest import SOURCE, article, ids, pubmed, quarantined, rows
+from textome.bulk import plan
 from textome.bulk.cluster import ClusterResults
 from textome.bulk.engine import Watcher, run
 from textome.bulk.ledger import Done
@@ -61,8 +62,9 @@ def ancestors(pid: int) -> Iterator[int]:
 
 
 def test_two_nodes_and_a_killed_worker_give_what_one_machine_gives(
-    cluster: Any, tiny_bundle: Path, tmp_path: Path
+    cluster: Any, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(plan, "PART_BYTES", 1)  # a part for each file, so that there is something to share out
     folder = tmp_path / "in"
     for number in range(1, 5):
         first = 1 + 200 * (number - 1)

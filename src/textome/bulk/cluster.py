@@ -20,8 +20,8 @@ from textome.errors import InputError, MissingExtraError, TextomeError
 
 # Of each core a little is left for reading, so that readers find room where every core has a model.
 _ANNOTATING, _READING = 0.9, 0.1
-# About one chunk: a block is what one worker gets at a time.
-_BLOCK_BYTES = 1 << 20
+# Less than one chunk: each is a block of its own, so it goes to a worker and comes back by itself.
+_BLOCK_BYTES = 1
 
 
 class ClusterResults:
@@ -59,18 +59,20 @@ class ClusterResults:
     def _results(self, ray: Any, parts: list[dict[str, bytes]], output: Path, options: Options) -> Iterator[Done]:
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
         workers = self.workers or cores
+        readers = ray.data.TaskPoolStrategy(size=max(1, cores // 16))
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # progress is told by the run itself
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.target_max_block_size = _BLOCK_BYTES
         results = (
             ray.data.from_items(parts, override_num_blocks=len(parts))
-            .map_batches(_read, batch_size=1, num_cpus=_READING, concurrency=max(1, cores // 16))
+            .map_batches(_read, batch_size=1, num_cpus=_READING, compute=readers)
             .map_batches(
                 _Annotate,
                 fn_constructor_args=(str(output.resolve()), options),
                 batch_size=1,
                 num_cpus=_ANNOTATING,
-                concurrency=workers,
+                compute=ray.data.ActorPoolStrategy(size=workers),
             )
         )
         seen: set[tuple[int, int]] = set()
