@@ -222,7 +222,7 @@ def test_finetune_and_export_from_the_command_line(run: Run, tmp_path: Path) -> 
 
 def test_help_names_every_verb_with_an_example(run: Run) -> None:
     text = run("--help").out
-    for verb in ("annotate", "finetune", "evaluate", "export", "convert", "info", "doctor"):
+    for verb in ("annotate", "bulk", "query", "finetune", "evaluate", "export", "convert", "info", "doctor"):
         assert verb in text
         assert f"textome {verb}" in run(verb, "--help").out
     assert run("--version").out.startswith("textome 0.")

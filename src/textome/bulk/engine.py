@@ -109,11 +109,19 @@ def run(
 
 def is_running(output: Path) -> bool:
     """Does a run hold the lock of this output now?"""
+    import fcntl
+
     try:
-        with _locked(output):
-            return False
-    except InputError:
+        descriptor = os.open(output / _LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _readings(ledger: Ledger, options: Options) -> Iterator[Reading]:
