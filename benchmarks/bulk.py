@@ -3,13 +3,13 @@
     python benchmarks/bulk.py memory  --scratch DIR [--numbers 1000,10000,100000] [--workers 1]
     python benchmarks/bulk.py speed   --scratch DIR [--number 3000]     beside the Annotator on the same text, one thread
     python benchmarks/bulk.py scaling --scratch DIR [--number 3000]     1 worker and 2 workers
-    python benchmarks/bulk.py peers   --scratch DIR [--number 300] --model BUNDLE    beside a transformers pipeline
+    python benchmarks/bulk.py peers   --scratch DIR [--number 300]      beside a transformers pipeline
 
 Memory is the largest sum, over the main process and its workers, of their proportional set sizes, looked at five times a
 second. Speed counts from the first chunk to the last, so that a start of two seconds does not blur a short run; the whole
 time is printed too. Beside it stand documents per second of processor time, all processes together and the start included:
-on a machine that does other work only these mean anything. `peers` needs the extra `train` and `transformers`, and a bundle
-with model.safetensors.
+on a machine that does other work only these mean anything. `peers` needs the extra `train` and `transformers`, and a
+bundle with model.safetensors; without --model it makes one with fresh heads, as benchmarks/annotate.py does.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def main() -> None:
     )
     parser.add_argument("--numbers", default="1000,10000,100000")
     parser.add_argument("--number", type=int, default=3000)
+    parser.add_argument("--loop", type=int, default=100, help="documents of the pipeline loop, which is slow")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", type=Path)
@@ -89,19 +90,27 @@ def peers(options: argparse.Namespace, paths: list[Path]) -> None:
     """A loop over sentences through the token-classification pipeline, as its users write it, on the same weights."""
     import torch
     import transformers
+    from annotate import prepared
 
     torch.set_num_threads(1)
+    options.model = prepared(options.model, fresh(options.scratch / "model"))
     model = transformers.AutoModelForTokenClassification.from_pretrained(options.model).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(options.model)
     pipeline = transformers.pipeline("token-classification", model=model, tokenizer=tokenizer, device=-1)
     documents = texts(paths)
+    some = documents[: options.loop]
+    before = processor_seconds()
     rate, _, _ = bulk(options, 1)
-    started = time.perf_counter()
-    for document in documents:
+    bulk_seconds = processor_seconds() - before
+    started, before = time.perf_counter(), processor_seconds()
+    for document in some:
         for start, end in split_sentences(document):
             pipeline(document[start:end])
-    loop = len(documents) / (time.perf_counter() - started)
+    loop = len(some) / (time.perf_counter() - started)
+    loop_seconds = processor_seconds() - before
     print(f"bulk {rate:.1f} documents/s, pipeline loop {loop:.1f}: {rate / loop:.1f} x")
+    shares = len(documents) / bulk_seconds, len(some) / loop_seconds
+    print("by processor time: bulk {:.1f}, pipeline loop {:.1f}: {:.1f} x".format(*shares, shares[0] / shares[1]))
 
 
 def bulk(options: argparse.Namespace, workers: int, chunk: int | None = CHUNK) -> tuple[float, float, int]:
