@@ -19,9 +19,9 @@ from textome.formats import Quarantine
 from textome.formats.sources import BadRecord
 from textome.runtime.annotator import POOL_CHARACTERS
 
-CHUNK_DOCUMENTS = 4000
+CHUNK_DOCUMENTS = 1000
 # A chunk of full texts ends by this, a chunk of abstracts by the number of its documents.
-CHUNK_CHARACTERS = 8_000_000
+CHUNK_CHARACTERS = 2_000_000
 # Of the bad records of one chunk so many are kept with place and reason; all are counted.
 KEPT = 100_000
 

@@ -40,7 +40,7 @@ def bulk(
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Annotate on the Ray cluster at this address; auto finds one.")
     ] = None,
-    chunk: Annotated[int | None, typer.Option(help="Documents of one result file; default: 4000.")] = None,
+    chunk: Annotated[int | None, typer.Option(help="Documents of one result file; default: 1000.")] = None,
     mix: Annotated[
         bool, typer.Option("--mix", help="Go on with another model or option; what is done stays as it is.")
     ] = False,
