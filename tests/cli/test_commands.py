@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from textome.cli.main import main
+from textome.cli.main import VERBS, main
 from textome.formats import read_documents
 from tiny import make_corpus, make_pretraining_recipe, make_recipe
 
@@ -245,10 +245,7 @@ def test_preprocess_pretrain_and_info_from_the_command_line(run: Run, tmp_path: 
 
 def test_help_names_every_verb_with_an_example(run: Run) -> None:
     text = run("--help").out
-    for verb in (
-        "annotate", "preprocess", "train-tokenizer", "pretrain", "finetune", "evaluate", "export", "convert", "info",
-        "doctor",
-    ):  # fmt: skip
+    for verb in (verb.__name__.replace("_", "-") for verb in VERBS):
         assert verb in text
         assert f"textome {verb}" in run(verb, "--help").out
     assert run("--version").out.startswith("textome 0.")

@@ -48,7 +48,9 @@ def test_json_tells_the_versions_that_are_installed(run):
     assert facts["packages"]["numpy"] == importlib.metadata.version("numpy")
     assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
     assert facts["processor"]["threads"] >= 1
-    assert facts["advice"] == []
+    assert None not in facts["packages"].values()
+    incomplete = [extra for extra, names in facts["extras"].items() if None in names.values()]
+    assert [line.rpartition("textome[")[2] for line in facts["advice"]] == [f"{extra}]'" for extra in incomplete]
 
 
 def test_the_base_packages_are_those_of_the_project():

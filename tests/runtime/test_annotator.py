@@ -85,8 +85,8 @@ def test_offsets_count_from_the_document_not_the_passage(annotator: Annotator) -
 
 
 def test_accents_are_not_cut_from_their_letter(annotator: Annotator) -> None:
-    (entity,) = annotator.annotate("patients with asthma\u0301 took it daily").entities
-    assert entity.text == "asthma\u0301"
+    found = annotator.annotate("patients with asthma\u0301 took it daily").entities
+    assert [entity.text for entity in found if "asthma" in entity.text] == ["asthma\u0301"]
 
 
 def test_texts_without_words_are_annotated_too(annotator: Annotator) -> None:

@@ -19,9 +19,9 @@ from textome.formats import Quarantine
 from textome.formats.sources import BadRecord
 from textome.runtime.annotator import POOL_CHARACTERS
 
-CHUNK_DOCUMENTS = 4000
+CHUNK_DOCUMENTS = 1000
 # A chunk of full texts ends by this, a chunk of abstracts by the number of its documents.
-CHUNK_CHARACTERS = 8_000_000
+CHUNK_CHARACTERS = 2_000_000
 # Of the bad records of one chunk so many are kept with place and reason; all are counted.
 KEPT = 100_000
 
@@ -39,6 +39,18 @@ class Chunk:
         """Each window's documents with their source and record; a window is what the model sorts by length."""
         for window in self.windows:
             yield pickle.loads(zlib.decompress(window))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A part with all that is needed to read it, on this machine or another; see `chunks_of`."""
+
+    part: Part
+    superseded: dict[int, frozenset[int]]
+    format: str | None = None
+
+    def chunks(self) -> Iterator[Chunk]:
+        yield from chunks_of(self.part, self.superseded, self.format)
 
 
 @dataclass

@@ -15,17 +15,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from textome.bulk.chunks import CHUNK_DOCUMENTS, Chunk, chunks_of
+from textome.bulk.chunks import CHUNK_DOCUMENTS, Reading
 from textome.bulk.inputs import find_files
 from textome.bulk.ledger import NAME, Done, Ledger, Totals
 from textome.bulk.output import check_format, remove_strays
 from textome.bulk.plan import Plan, prepare
-from textome.bulk.pool import local_results
+from textome.bulk.pool import LocalResults
 from textome.bulk.work import Options
 from textome.errors import InputError
 from textome.formats.sources import atomic_file
 from textome.runtime.bundle import Bundle, resolve_model
-from textome.runtime.session import available_threads
 
 QUARANTINE = "quarantine.jsonl"
 _LOCK = ".lock"
@@ -34,8 +33,8 @@ _NAMES = {
     "precision": "--precision", "format": "--from", "model": "the model", "textome": "the version of Textome",
 }  # fmt: skip
 
-# Chunks in, what is done out, in any order. One chunk that is given is answered once.
-Backend = Callable[[Iterable[Chunk], Path, Options], Iterator[Done]]
+# Parts in, what is done out, in any order. Each chunk of each part is answered once.
+Backend = Callable[[Iterable[Reading], Path, Options], Iterator[Done]]
 
 
 @dataclass
@@ -95,12 +94,7 @@ def run(
             )
             watcher.planned(plan, ledger.totals(), ledger.begun())
             try:
-                if backend is None:
-                    done = local_results(
-                        _chunks(ledger, options), output, options, available_threads() if workers is None else workers
-                    )
-                else:
-                    done = backend(_chunks(ledger, options), output, options)
+                done = (backend or LocalResults(workers))(_readings(ledger, options), output, options)
                 for item in done:
                     ledger.add_chunk(item, settings)
                     watcher.chunk(item)
@@ -115,17 +109,24 @@ def run(
 
 def is_running(output: Path) -> bool:
     """Does a run hold the lock of this output now?"""
+    import fcntl
+
     try:
-        with _locked(output):
-            return False
-    except InputError:
+        descriptor = os.open(output / _LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
-def _chunks(ledger: Ledger, options: Options) -> Iterator[Chunk]:
+def _readings(ledger: Ledger, options: Options) -> Iterator[Reading]:
     for part in ledger.unfinished():
-        superseded = {id: ledger.superseded(id) for id, _, _ in part.files}
-        yield from chunks_of(part, superseded, options.format)
+        yield Reading(part, {id: ledger.superseded(id) for id, _, _ in part.files}, options.format)
 
 
 def _settings(ledger: Ledger, now: dict[str, Any], mix: bool) -> int:

@@ -15,6 +15,7 @@ ledger says is true, and what it does not say is done again.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -141,7 +142,8 @@ class Ledger:
         """The ledger of a folder for reading only, also while a run writes it. Raises InputError if there is none."""
         if not (folder / NAME).is_file():
             raise InputError(f"{folder}: there is no {NAME}, so no bulk run has written here")
-        return cls(folder, _connect(folder / NAME, "ro"))
+        # A run that was killed may have left a journal, which only a connection that may write can roll back.
+        return cls(folder, _connect(folder / NAME, "rw" if os.access(folder / NAME, os.W_OK) else "ro"))
 
     def close(self) -> None:
         self._db.close()
@@ -368,11 +370,11 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=60, isolation_level=None
         )
-        if mode != "ro":
+        if mode == "rwc":
             # A rollback journal works on network shares too, which a write-ahead log does not.
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA user_version")
+        connection.execute("SELECT COUNT(*) FROM sqlite_master")
     except sqlite3.DatabaseError as error:
         raise InputError(f"{path}: the ledger cannot be opened ({error})") from error
     return connection

@@ -12,24 +12,36 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from textome.bulk.chunks import Chunk
+from textome.bulk.chunks import Chunk, Reading
 from textome.bulk.ledger import Done
 from textome.bulk.work import Options, Worker
 from textome.errors import InputError, TextomeError
+from textome.runtime.session import available_threads
 
 # A chunk whose worker dies is given to another, so often.
 ATTEMPTS = 3
 _worker: Worker | TextomeError | None = None
 
 
-def local_results(chunks: Iterable[Chunk], output: Path, options: Options, workers: int) -> Iterator[Done]:
-    """Annotate chunks in `workers` processes; yields each when its results are on disk.
+class LocalResults:
+    """The backend of `engine.run` on this machine: `workers` processes, by default one for each core.
 
     A worker that dies (killed, out of memory) is replaced and what it was at is done again. Raises InputError where the
     same chunk ends its worker `ATTEMPTS` times, and whatever a worker raises.
     """
-    if workers < 1:
-        raise InputError(f"{workers} workers cannot do anything; give 1 or more")
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = available_threads() if workers is None else workers
+        if self.workers < 1:
+            raise InputError(f"{workers} workers cannot do anything; give 1 or more")
+
+    def __call__(self, readings: Iterable[Reading], output: Path, options: Options) -> Iterator[Done]:
+        """Annotate parts; yields each chunk when its results are on disk."""
+        chunks = (chunk for reading in readings for chunk in reading.chunks())
+        yield from _results(chunks, output, options, self.workers)
+
+
+def _results(chunks: Iterable[Chunk], output: Path, options: Options, workers: int) -> Iterator[Done]:
     waiting = iter(chunks)
     again: list[Chunk] = []
     deaths: Counter[tuple[int, int]] = Counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 from textome.bulk.engine import Watcher, is_running
 from textome.bulk.ledger import Done, Ledger, Totals
 from textome.bulk.plan import Plan
+from textome.errors import InputError
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -83,6 +85,8 @@ def status(folder: Path) -> dict[str, Any]:
     ledger = Ledger.view(folder)
     try:
         totals, rate = ledger.totals(), ledger.recent_rate()
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{folder}: the ledger cannot be read ({error}); try again in a moment") from error
     finally:
         ledger.close()
     running = is_running(folder)

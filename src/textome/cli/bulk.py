@@ -37,7 +37,10 @@ def bulk(
     replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
     precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that annotate; default: one for each core.")] = None,
-    chunk: Annotated[int | None, typer.Option(help="Documents of one result file; default: 4000.")] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Annotate on the Ray cluster at this address; auto finds one.")
+    ] = None,
+    chunk: Annotated[int | None, typer.Option(help="Documents of one result file; default: 1000.")] = None,
     mix: Annotated[
         bool, typer.Option("--mix", help="Go on with another model or option; what is done stays as it is.")
     ] = False,
@@ -67,6 +70,11 @@ def bulk(
 
     wanted = split_list(types)
     options = Options(model, precision, tuple(wanted) if wanted else None, min_confidence, replace, to, from_)
+    backend = None
+    if ray is not None:
+        from textome.bulk.cluster import ClusterResults
+
+        backend = ClusterResults(ray, workers)
     signal.signal(signal.SIGTERM, _stop)
     try:
         with shown(say) as watcher:
@@ -78,6 +86,7 @@ def bulk(
                 chunk_documents=CHUNK_DOCUMENTS if chunk is None else chunk,
                 mix=mix,
                 watcher=watcher,
+                backend=backend,
             )
     except KeyboardInterrupt:
         say(f"stopped; what is done is safe in {output}, and the same command goes on from there")
