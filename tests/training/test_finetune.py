@@ -27,8 +27,8 @@ def records(run: Path, event: str) -> list[dict[str, Any]]:
 
 def test_a_tiny_corpus_is_learnt_by_two_heads_that_never_saw_each_others_types(tiny_run: Path) -> None:
     last = records(tiny_run, "validation")[-1]
-    assert last["f1"]["diseases"] > 0.95
-    assert last["f1"]["drugs"] > 0.95
+    assert last["scores"]["diseases"] > 0.95
+    assert last["scores"]["drugs"] > 0.95
     described = json.loads((tiny_run / "bundle" / "textome.json").read_text())
     assert described["tasks"]["entities"]["types"] == ["Disease", "Chemical"]
     assert set(described["provenance"]["data"]["drugs"]) == {"drugs.tsv", "drugs-devel.tsv"}

@@ -53,7 +53,7 @@ def _news(record: dict[str, Any]) -> str | None:
             f"training on {record['device']} in {record['precision']}: {record['steps']:,} steps of about "
             f"{record['tokens_per_epoch']:,} tokens an epoch"
         )
-    if record["event"] == "validation" and record["f1"]:
-        scores = ", ".join(f"{name} {100 * value:.2f}" for name, value in record["f1"].items())
-        return f"epoch {record['epoch']}: validation F1 {100 * record['mean']:.2f} ({scores})"
+    if record["event"] == "validation" and record["scores"]:
+        scores = ", ".join(f"{name} {100 * value:.2f}" for name, value in record["scores"].items())
+        return f"epoch {record['epoch']}: validation {record['metric']} {100 * record['mean']:.2f} ({scores})"
     return None

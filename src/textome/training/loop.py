@@ -1,0 +1,145 @@
+"""The loop that every fine-tuning run goes through, whatever it trains; the loop knows no task and no data.
+
+A run's folder holds `metrics.jsonl`, `checkpoints/` and `best.safetensors`. Started again with `resume`, a stopped run goes
+on from its last checkpoint and gives the weights that it would have given undisturbed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from textome.errors import InputError
+from textome.training.checkpoints import load_checkpoint, save_checkpoint
+from textome.training.optimisation import build_optimizer, rate_at, set_rate
+from textome.training.recipe import Training
+from textome.training.run import Log, Report, autocast, precision_for
+
+REPORT_EVERY = 20
+
+
+class Job(Protocol):
+    """What a run trains. Its batches are whatever `plan` makes and `loss` takes, mostly indices of examples.
+
+    model       in which the weights change
+    metric      the name of what `validate` returns, as "F1"
+    """
+
+    model: nn.Module
+    metric: str
+
+    def plan(self, epoch: int) -> Sequence[Any]:
+        """The batches of an epoch in their order: always the same for the same epoch, since a resumed run asks again."""
+
+    def loss(self, batch: Any) -> tuple[Tensor, int]:
+        """The loss of a batch, and how many tokens it holds. Called under autocast, with the model in training mode."""
+
+    def validate(self) -> Mapping[str, float]:
+        """The metric on each validation set by its name, between 0 and 1, more is better; empty where there is none.
+
+        Called under autocast and without gradients, with the model in evaluation mode.
+        """
+
+
+@dataclass
+class Progress:
+    """Where a run stands: what a checkpoint remembers beyond weights, and what `train` returns."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    best: float = -1.0
+    best_epoch: int = -1
+    scores: list[dict[str, float]] = field(default_factory=list)
+
+
+def train(
+    job: Job, settings: Training, folder: Path, device: torch.device, resume: bool, report: Report, **facts: Any
+) -> Progress:
+    """Train `job.model` by the settings of a recipe; at the end it holds the weights that `settings.select` names.
+
+    report   is called with each metrics record as it is written, for a progress bar or plain lines
+    facts    are added to the record of the start
+
+    Raises InputError where the loss is no number; the last checkpoint stays as it is.
+    """
+    optimizer = build_optimizer(job.model, settings)
+    progress = Progress()
+    if resume and (state := load_checkpoint(folder / "checkpoints", job.model, optimizer)):
+        progress = Progress(**state)
+    log = Log(folder, progress.step, report)
+    precision = precision_for(settings.precision, device)
+    steps = settings.epochs * len(job.plan(0))
+    log.write(event="start", precision=precision, device=device.type, steps=steps, **facts)
+
+    clock = saved = time.monotonic()
+    tokens = 0
+    while progress.epoch < settings.epochs:
+        batches = job.plan(progress.epoch)
+        steps = max(steps, progress.step + len(batches) - progress.batch)
+        job.model.train()
+        while progress.batch < len(batches):
+            set_rate(optimizer, rate_at(progress.step, steps, settings.warmup))
+            with autocast(device, precision):
+                loss, used = job.loss(batches[progress.batch])
+            if not math.isfinite(value := loss.item()):
+                raise InputError(
+                    f"{folder}: the loss is {value} at step {progress.step} (epoch {progress.epoch + 1}, batch "
+                    f"{progress.batch}); lower training.learning_rate and resume from the last checkpoint"
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
+            norm = nn.utils.clip_grad_norm_(job.model.parameters(), settings.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            progress.step += 1
+            progress.batch += 1
+            tokens += used
+            if progress.step % REPORT_EVERY == 0:
+                now = time.monotonic()
+                log.write(
+                    event="step",
+                    step=progress.step,
+                    steps=steps,
+                    epoch=progress.epoch + 1,
+                    loss=value,
+                    learning_rate=optimizer.param_groups[0]["lr"],
+                    gradient_norm=float(norm),
+                    tokens_per_second=tokens / (now - clock),
+                )
+                clock, tokens = now, 0
+            if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+                save_checkpoint(folder / "checkpoints", job.model, optimizer, vars(progress))
+                saved = time.monotonic()
+        progress.epoch += 1
+        progress.batch = 0
+        _validate(job, device, precision, progress, folder, log)
+        save_checkpoint(folder / "checkpoints", job.model, optimizer, vars(progress))
+        saved = clock = time.monotonic()
+        tokens = 0
+    if settings.select == "best" and progress.best_epoch > 0:
+        job.model.load_state_dict(load_file(folder / "best.safetensors"))
+    log.write(event="end", best_epoch=progress.best_epoch, best=progress.best)
+    log.close()
+    return progress
+
+
+def _validate(job: Job, device: torch.device, precision: str, progress: Progress, folder: Path, log: Log) -> None:
+    job.model.eval()
+    with torch.no_grad(), autocast(device, precision):
+        scores = dict(job.validate())
+    mean = sum(scores.values()) / len(scores) if scores else 0.0
+    progress.scores.append(scores | {"mean": mean})
+    log.write(event="validation", step=progress.step, epoch=progress.epoch, metric=job.metric, scores=scores, mean=mean)
+    if scores and mean > progress.best:
+        progress.best, progress.best_epoch = mean, progress.epoch
+        draft = folder / ".best.partial"
+        save_file({name: tensor.contiguous() for name, tensor in job.model.state_dict().items()}, draft)
+        draft.replace(folder / "best.safetensors")
