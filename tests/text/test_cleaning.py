@@ -144,8 +144,9 @@ def test_a_span_mapped_back_covers_its_sources(text, chosen, data):
     assert back is not None
     assert back.start <= start
     assert back.end >= end
-    # Characters around the range come back only where they share a source with its edge.
-    assert alignment.to_original(*back) == original
+    # Characters around the range come back only where they share a source with it.
+    assert (alignment.starts[back.start : back.end] < original.end).all()
+    assert (alignment.ends[back.start : back.end] > original.start).all()
 
 
 @QUICK
