@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +63,44 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_0(tiny_bundle: Path) -> No
             thread.join()
         assert answers == [400] * 4
         assert process.wait(20) == 0
+
+
+def test_sigterm_under_load_loses_no_request_that_was_sent_before(tiny_bundle: Path) -> None:
+    """Sixteen connections that ask again and again; each keeps its connection, so that what it sends has been accepted."""
+    asked: list[tuple[float, bool]] = []
+    stopped = threading.Event()
+
+    def ask(place: str) -> None:
+        connection = http.client.HTTPConnection(place, timeout=60)
+        while not stopped.is_set():
+            sent = time.monotonic()
+            try:
+                connection.request("POST", "/v1/annotate", body)
+                answer = connection.getresponse()
+                whole = answer.status == 200 and len(json.loads(answer.read())["documents"]) == 3
+            except (OSError, http.client.HTTPException):
+                asked.append((sent, False))
+                return
+            asked.append((sent, whole))
+            if answer.will_close:
+                return
+
+    body = json.dumps({"documents": [TEXT] * 3}).encode()
+    with started("--model", f"tiny={tiny_bundle}", "--threads", "1") as (process, url):
+        threads = [threading.Thread(target=ask, args=(url.removeprefix("http://"),)) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1.0)
+        process.send_signal(signal.SIGTERM)
+        signalled = time.monotonic()
+        assert process.wait(30) == 0
+        stopped.set()
+        for thread in threads:
+            thread.join()
+    # What was on its way in the last moment may not have been read yet, so it was not accepted.
+    before = [whole for sent, whole in asked if sent < signalled - 0.05]
+    assert len(before) > 32
+    assert all(before)
 
 
 def metrics(url: str) -> str:
