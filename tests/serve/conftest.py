@@ -10,8 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -72,10 +74,15 @@ class Running:
 
 @contextmanager
 def running(
-    bundle: Path | None, limits: Limits | None = None, settings: Settings | None = None, **options: Any
+    bundle: Path | None,
+    limits: Limits | None = None,
+    settings: Settings | None = None,
+    pubmed: str | None = None,
+    **options: Any,
 ) -> Iterator[Running]:
     place = str(bundle) if bundle else None
     service = Service.load({"tiny": place}, limits=limits, settings=settings, threads=1)
+    service.pubmed = pubmed
     app = create_app(service, **options)
     listening = bind("127.0.0.1", 0)
     server = _Server(configuration(app, grace=10))
@@ -99,6 +106,38 @@ Start = Callable[..., Any]
 def server(tiny_bundle: Path) -> Iterator[Running]:
     with running(tiny_bundle, Limits(body_seconds=1.0, body_bytes=300_000, characters=200_000)) as started:
         yield started
+
+
+CITATION = (
+    "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>7</PMID><Article><ArticleTitle>No gout was seen</ArticleTitle>"
+    "<Abstract><AbstractText>Metformin is given for type 2 diabetes.</AbstractText></Abstract></Article></MedlineCitation>"
+    "</PubmedArticle></PubmedArticleSet>"
+)
+
+
+class _PubMed(BaseHTTPRequestHandler):
+    """Knows the citation 7, is broken for 8, and has none for others."""
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        assert (query["db"], query["retmode"]) == (["pubmed"], ["xml"])
+        self.send_response(503 if query["id"] == ["8"] else 200)
+        self.end_headers()
+        self.wfile.write((CITATION if query["id"] == ["7"] else "<PubmedArticleSet></PubmedArticleSet>").encode())
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def pubmed(tiny_bundle: Path) -> Iterator[Running]:
+    """A service that may ask a PubMed of our own."""
+    place = ThreadingHTTPServer(("127.0.0.1", 0), _PubMed)
+    threading.Thread(target=place.serve_forever, daemon=True).start()
+    with running(tiny_bundle, pubmed=f"http://127.0.0.1:{place.server_port}/efetch.fcgi") as started:
+        yield started
+    place.shutdown()
+    place.server_close()
 
 
 @contextmanager

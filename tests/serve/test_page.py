@@ -202,3 +202,25 @@ def check(page: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     found = axe.Axe().run(page).response["violations"]
     assert [(item["id"], item["nodes"][0]["html"][:200], item["nodes"][0]["any"][:1]) for item in found] == []
+
+
+def test_a_citation_is_fetched_where_the_service_may_ask(browser: Any, pubmed: Running) -> None:
+    page = browser.new_page()
+    page.goto(pubmed.url)
+    page.fill("#pmid", "7")
+    page.click("#pmid-form button")
+    page.wait_for_selector(".tag")
+    assert "Chemical: Metformin" in tags(page)
+    page.close()
+
+
+def test_no_pmid_is_asked_for_where_the_service_may_not(page: Any) -> None:
+    assert page.is_hidden("#pmid-form")
+
+
+def test_places_count_code_points(page: Any) -> None:
+    text = f"\U0001f9ec\U0001f9ec {TEXT}"
+    annotate(page, text)
+    page.click('.tag[aria-label^="Chemical: Metformin"]')
+    start = text.index("Metformin")
+    assert page.text_content("#details-place") == f"{start}–{start + 9}"

@@ -376,3 +376,27 @@ def test_documents_of_the_answer_are_right(server: Running) -> None:
     answer = server.post("/v1/annotate", {"text": document.text})
     for item in document_from(answer.json["documents"][0], "").entities:
         assert document.text[item.start : item.end] == item.text
+
+
+def test_citations_come_by_pmid_only_where_the_service_may_ask(server: Running, pubmed: Running) -> None:
+    assert server.get("/v1/annotate/pmid/7").status == 404
+    assert not server.get("/v1/models").json["pubmed"]
+    assert pubmed.get("/v1/models").json["pubmed"]
+    answer = pubmed.get("/v1/annotate/pmid/7?types=Disease")
+    (document,) = (document_from(item, "1") for item in answer.json["documents"])
+    assert document.id == "7"
+    assert "type 2 diabetes" in {entity.text for entity in document.entities}
+    assert all(document.text[entity.start : entity.end] == entity.text for entity in document.entities)
+
+
+@pytest.mark.parametrize(("pmid", "status"), [("8", 502), ("9", 422), ("0", 400), ("7;id=8", 400), ("1" * 12, 400)])
+def test_a_pmid_that_gives_nothing_is_a_problem(pubmed: Running, pmid: str, status: int) -> None:
+    answer = pubmed.get(f"/v1/annotate/pmid/{pmid}")
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+def test_a_pubmed_that_cannot_be_reached_is_a_problem(tiny_bundle: Path) -> None:
+    with running(tiny_bundle, pubmed="http://127.0.0.1:9/efetch.fcgi") as alone:
+        answer = alone.get("/v1/annotate/pmid/7")
+    assert answer.status == 502
+    assert "cannot be reached" in answer.json["detail"]

@@ -40,6 +40,9 @@ def serve(
     max_delay: Annotated[float, typer.Option(help="Seconds a batch waits to be filled.", min=0, max=1)] = 0.005,
     cache: Annotated[int, typer.Option(help="Characters of recent texts whose entities are kept.", min=0)] = 0,
     grace: Annotated[float, typer.Option(help="Seconds to finish what is in flight when told to stop.", min=1)] = 30.0,
+    pubmed: Annotated[
+        bool, typer.Option("--pubmed", help="Fetch citations from PubMed by PMID; else nothing leaves this machine.")
+    ] = False,
     precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.", min=1)] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
@@ -69,6 +72,7 @@ def serve(
     from textome.serve.app import create_app
     from textome.serve.engine import Settings
     from textome.serve.limits import Limits
+    from textome.serve.pubmed import E_UTILITIES
     from textome.serve.service import Service
 
     key_file = KeyFile(keys) if keys else None
@@ -77,6 +81,7 @@ def serve(
         max_requests=max_requests, max_characters=2 * max_characters, max_delay=max_delay, cache_characters=cache
     )
     service = Service.load(_named(model or []), limits=limits, settings=settings, precision=precision, threads=threads)
+    service.pubmed = E_UTILITIES if pubmed else None
     hosts = [*(allowed_host or []), *(local_names(host) if local and key_file is None else [])]
     if not local and not allowed_host:
         hosts = []

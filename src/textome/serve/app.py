@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
@@ -26,6 +27,7 @@ from textome.serve.limits import Body
 from textome.serve.metrics import Metrics
 from textome.serve.outputs import MEDIA_TYPES, OutputFormat, render
 from textome.serve.problems import Problem, bad_request, overloaded, without_text
+from textome.serve.pubmed import fetch
 from textome.serve.service import (
     ENTITIES,
     SMALL,
@@ -104,6 +106,8 @@ def create_app(
     for task, routes in _TASK_ROUTES.items():
         if task in service.tasks:
             app.include_router(routes(service))
+    if service.pubmed is not None:
+        app.include_router(_pubmed_routes(service, service.pubmed))
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_validation)
     app.add_exception_handler(HTTPException, _answer_http)
@@ -255,6 +259,36 @@ def _entity_routes(service: Service) -> APIRouter:
 
         streaming += 1
         return LinesResponse(compute, service.limits, leave)
+
+    return router
+
+
+def _pubmed_routes(service: Service, address: str) -> APIRouter:
+    router = APIRouter()
+    answers = _PROBLEMS | {
+        200: _answer("The citation with its entities", {"$ref": "#/components/schemas/AnnotateResponse"}),
+        502: _PROBLEMS[500] | {"description": "PubMed did not give the citation"},
+    }
+
+    @router.get(
+        "/v1/annotate/pmid/{pmid}",
+        summary="Find entities in the citation that PubMed has under a PMID",
+        response_class=Response,
+        responses=answers,
+    )
+    async def annotate_pmid(
+        request: Request,
+        pmid: Annotated[str, PathParameter(pattern="^[1-9][0-9]{0,8}$", description="A PubMed identifier.")],
+        model: Model = "",
+        types: Types = "",
+        min_confidence: MinConfidence = 0.0,
+    ) -> Response:
+        chosen = service.model(model, ENTITIES)
+        annotator = service.annotator(chosen, _listed(types), min_confidence)
+        data = await asyncio.to_thread(fetch, pmid, address, service.limits.body_bytes)
+        documents, _ = await asyncio.to_thread(uploaded_documents, data, "pubmed-xml", service.limits, f"PMID {pmid}")
+        found = await _while_connected(request, service.annotate(chosen, documents, annotator, False))
+        return _rendered(found, "json", chosen.name)
 
     return router
 

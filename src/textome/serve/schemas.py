@@ -168,6 +168,7 @@ class ModelInfo(BaseModel):
 class Models(BaseModel):
     models: list[ModelInfo]
     formats: list[str] = Field(description="What `format` may be.")
+    pubmed: bool = Field(False, description="Whether /v1/annotate/pmid/{pmid} fetches citations from PubMed.")
 
 
 class ProblemModel(BaseModel):

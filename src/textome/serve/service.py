@@ -61,11 +61,15 @@ class LoadedModel:
 
 @dataclass
 class Service:
-    """All models of a process. `draining` is set when it was told to stop: it is not ready any more."""
+    """All models of a process. `draining` is set when it was told to stop: it is not ready any more.
+
+    pubmed   the address of PubMed's EFetch, where the service may ask it for citations
+    """
 
     models: Mapping[str, LoadedModel]
     limits: Limits = field(default_factory=Limits)
     draining: bool = False
+    pubmed: str | None = None
     memory: Memory = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,7 +116,9 @@ class Service:
     def info(self) -> Models:
         default = next(iter(self.models))
         return Models(
-            models=[model.info(name == default) for name, model in self.models.items()], formats=list(MEDIA_TYPES)
+            models=[model.info(name == default) for name, model in self.models.items()],
+            formats=list(MEDIA_TYPES),
+            pubmed=self.pubmed is not None,
         )
 
     def model(self, name: str, task: str = ENTITIES) -> LoadedModel:

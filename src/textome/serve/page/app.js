@@ -2,7 +2,7 @@
 
 import { change, corrected, fromService, newEntity, textOf, toService, trimmed, undo, wordEdge } from "./documents.js";
 import { element, hueOf, render, selectedPlace } from "./reading.js";
-import { annotateFile, annotateText, convert, models, onKeyNeeded } from "./service.js";
+import { annotateFile, annotatePmid, annotateText, convert, models, onKeyNeeded } from "./service.js";
 
 const at = (id) => document.getElementById(id);
 const EXAMPLE =
@@ -83,7 +83,9 @@ function drawDetails() {
   if (!entity) return;
   at("details-text").textContent = textOf(now(), entity);
   at("details-confidence").textContent = entity.confidence == null ? "set by a person" : entity.confidence.toFixed(3);
-  at("details-place").textContent = entity.spans.map(([start, end]) => `${start}–${end}`).join(", ");
+  // As in every export: code points, where the browser counts UTF-16 units.
+  const point = (place) => [...now().text.slice(0, place)].length;
+  at("details-place").textContent = entity.spans.map(([start, end]) => `${point(start)}–${point(end)}`).join(", ");
   const identifiers = (entity.identifiers ?? []).join(", ");
   at("details-identifiers").textContent = identifiers;
   at("details-identifiers").hidden = at("details-identifiers-name").hidden = !identifiers;
@@ -266,6 +268,10 @@ function listen() {
     readFile(at("file").files[0]);
     at("file").value = "";
   });
+  at("pmid-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    annotate((signal) => annotatePmid(at("pmid").value.trim(), state.model, signal));
+  });
   at("new").addEventListener("click", restart);
   at("model").addEventListener("change", () => (state.model = at("model").value));
   for (const name of ["dragover", "dragleave", "drop"]) {
@@ -361,7 +367,10 @@ async function start() {
   onKeyNeeded(askForKey);
   listen();
   try {
-    const known = (await models()).models;
+    const service = await models();
+    const known = service.models;
+    at("pmid-form").hidden = !service.pubmed;
+    if (service.pubmed) at("leaves").textContent = "Only a PMID that you give is sent on, to PubMed.";
     state.types = known[0].default_types;
     state.model = known[0].name;
     at("model").replaceChildren(...known.map((item) => new Option(item.name, item.name)));

@@ -21,6 +21,10 @@ export async function annotateFile(file, model, signal) {
   return (await ask(path, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" }, signal })).json();
 }
 
+export async function annotatePmid(pmid, model, signal) {
+  return (await ask(`v1/annotate/pmid/${encodeURIComponent(pmid)}?${new URLSearchParams({ model })}`, { signal })).json();
+}
+
 /** The documents written in `format`, as a blob. */
 export async function convert(documents, format) {
   const body = JSON.stringify({ documents, format });
