@@ -1,0 +1,36 @@
+"""The weighted mean of two bundles' weights, for runs of which one went on from the other (Wortsman et al. 2022).
+
+    python recipes/average.py FIRST SECOND --share 0.6 --output BUNDLE
+
+`share` is the second one's. Everything but the weights is copied from the first. Fails where their tensors differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from safetensors.numpy import load_file, save_file
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("first", type=Path)
+    parser.add_argument("second", type=Path)
+    parser.add_argument("--share", type=float, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    if not 0 <= options.share <= 1:
+        sys.exit(f"--share is {options.share}; give a number from 0 to 1")
+    one, other = (load_file(folder / "model.safetensors") for folder in (options.first, options.second))
+    if {name: item.shape for name, item in one.items()} != {name: item.shape for name, item in other.items()}:
+        sys.exit(f"{options.first} and {options.second} have different tensors; average two stages of one model")
+    shutil.copytree(options.first, options.output, ignore=shutil.ignore_patterns("*.onnx", "*.safetensors"))
+    mean = {name: (1 - options.share) * item + options.share * other[name] for name, item in one.items()}
+    save_file(mean, options.output / "model.safetensors", metadata={"format": "pt"})
+
+
+if __name__ == "__main__":
+    main()
