@@ -48,6 +48,8 @@ def _line(record: dict[str, Any]) -> tuple[str, int, int]:
 
 def _news(record: dict[str, Any]) -> str | None:
     """What is told as a line of its own."""
+    if record["event"] == "damaged":
+        return str(record["message"])
     if record["event"] == "start":
         return (
             f"training on {record['device']} in {record['precision']}: {record['steps']:,} steps of about "

@@ -1,15 +1,17 @@
 """Checkpoints of a run: everything that is needed to go on as if it had never stopped, without pickle.
 
-A checkpoint is a folder `step-N` with `model.safetensors`, `optimizer.safetensors` and `state.json`. It is written under
-another name and renamed when it is complete, so one that exists under its own name is whole.
+A checkpoint is a folder `step-N` with `model.safetensors`, `optimizer.safetensors`, `state.json`, and `sha256.json` with
+the hashes of the others. It is written under another name and renamed when it is complete, so one that exists under its
+own name was whole when it was written; whether the disk kept it so, the hashes tell.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,50 +22,108 @@ from torch import Tensor, nn
 
 from textome.errors import InputError
 
+_FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
+
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], keep: int = 2
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: Mapping[str, Any],
+    average: Mapping[str, Tensor] | None = None,
+    keep: int = 2,
 ) -> Path:
-    """Write the checkpoint of `state["step"]` under `folder`, then delete all but the newest `keep`."""
+    """Write the checkpoint of `state["step"]` under `folder`, then delete all but the newest `keep`.
+
+    average   the running mean of the weights, where the run keeps one
+
+    Raises InputError where the disk is full or gone; the checkpoints before stay as they are.
+    """
     final = folder / f"step-{state['step']:07d}"
     draft = folder / f".{final.name}.partial"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, draft / "model.safetensors")
-    save_file(_optimizer_tensors(optimizer) | {"random": torch.get_rng_state()}, draft / "optimizer.safetensors")
-    (draft / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-    for file in draft.iterdir():
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
-    shutil.rmtree(final, ignore_errors=True)
-    draft.replace(final)
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, draft / _FILES[0])
+        tensors = _optimizer_tensors(optimizer) | {"random": torch.get_rng_state()}
+        tensors |= {f"average.{name}": tensor for name, tensor in (average or {}).items()}
+        save_file(tensors, draft / _FILES[1])
+        (draft / _FILES[2]).write_text(json.dumps(state, indent=1), encoding="utf-8")
+        hashes = {name: _sha256(draft / name) for name in _FILES}
+        (draft / "sha256.json").write_text(json.dumps(hashes, indent=1), encoding="utf-8")
+        for file in draft.iterdir():
+            _to_disk(file)
+        shutil.rmtree(final, ignore_errors=True)
+        draft.replace(final)
+        _to_disk(folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise InputError(
+            f"{final}: the checkpoint cannot be written ({error}); make room, then go on from the one before with --resume"
+        ) from error
     for old in sorted(folder.glob("step-*"))[:-keep]:
         shutil.rmtree(old)
     return final
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
-    """Put the newest checkpoint under `folder` into model, optimiser and random state; returns its `state`.
+def load_checkpoint(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: dict[str, Tensor] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any] | None:
+    """Put the newest whole checkpoint under `folder` into model, optimiser and random state; returns its `state`.
 
-    Returns None where there is none. Raises InputError where it is damaged or belongs to another model.
+    average   takes the running mean of the weights, where the checkpoint has one
+    tell      is called with a sentence for each damaged checkpoint that is passed over
+
+    Returns None where there is no checkpoint. Raises InputError where all are damaged, or belong to another model.
     """
-    found = sorted(folder.glob("step-*"))
-    if not found:
-        return None
-    newest = found[-1]
+    found = sorted(folder.glob("step-*"), reverse=True)
+    for place in found:
+        try:
+            weights, tensors, state = _read(place)
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            tell(f"{place}: the checkpoint is damaged ({error}); going on from the one before")
+            continue
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise InputError(f"{place}: the checkpoint belongs to another model ({error})") from error
+        torch.set_rng_state(tensors.pop("random"))
+        means = {name: tensors.pop(name) for name in list(tensors) if name.startswith("average.")}
+        if average is not None:
+            average.update({name.removeprefix("average."): tensor for name, tensor in means.items()})
+        optimizer.load_state_dict(
+            {"state": _optimizer_state(tensors), "param_groups": optimizer.state_dict()["param_groups"]}
+        )
+        return state
+    if found:
+        raise InputError(f"{folder}: every checkpoint is damaged; delete the folder to start the run anew")
+    return None
+
+
+def _read(place: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+    hashes = json.loads((place / "sha256.json").read_text(encoding="utf-8"))
+    for name in _FILES:
+        if _sha256(place / name) != hashes[name]:
+            raise ValueError(f"{name} is not what was written")
+    state: dict[str, Any] = json.loads((place / _FILES[2]).read_text(encoding="utf-8"))
+    return load_file(place / _FILES[0]), load_file(place / _FILES[1]), state
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        model.load_state_dict(load_file(newest / "model.safetensors"))
-        tensors = load_file(newest / "optimizer.safetensors")
-        state: dict[str, Any] = json.loads((newest / "state.json").read_text(encoding="utf-8"))
-    except (OSError, SafetensorError, RuntimeError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"{newest}: the checkpoint cannot be resumed ({error}); delete it to go on from the one before"
-        ) from error
-    torch.set_rng_state(tensors.pop("random"))
-    optimizer.load_state_dict(
-        {"state": _optimizer_state(tensors), "param_groups": optimizer.state_dict()["param_groups"]}
-    )
-    return state
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -18,6 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from textome.errors import InputError
+from textome.training.adversary import worst_step
+from textome.training.averaging import holding, move
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.optimisation import build_optimizer, rate_at, set_rate
 from textome.training.recipe import Training
@@ -73,16 +75,22 @@ def train(
     """
     optimizer = build_optimizer(job.model, settings)
     progress = Progress()
-    if resume and (state := load_checkpoint(folder / "checkpoints", job.model, optimizer)):
+    average: dict[str, Tensor] = {}
+    damaged: list[str] = []
+    if resume and (state := load_checkpoint(folder / "checkpoints", job.model, optimizer, average, damaged.append)):
         progress = Progress(**state)
+    if settings.average and not average:
+        average = {name: tensor.clone() for name, tensor in job.model.state_dict().items()}
     log = Log(folder, progress.step, report)
     precision = precision_for(settings.precision, device)
     steps = settings.epochs * len(job.plan(0))
+    for message in damaged:
+        log.write(event="damaged", message=message)
     log.write(event="start", precision=precision, device=device.type, steps=steps, **facts)
 
     clock = saved = time.monotonic()
     tokens = 0
-    while progress.epoch < settings.epochs:
+    while progress.epoch < settings.epochs and not _no_better(progress, settings.patience):
         batches = job.plan(progress.epoch)
         steps = max(steps, progress.step + len(batches) - progress.batch)
         job.model.train()
@@ -96,10 +104,15 @@ def train(
                     f"{progress.batch}); lower training.learning_rate and resume from the last checkpoint"
                 )
             loss.backward()  # type: ignore[no-untyped-call]
+            if settings.adversarial:
+                with worst_step(job.model, settings.adversarial), autocast(device, precision):
+                    harder, _ = job.loss(batches[progress.batch])
+                    harder.backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(job.model.parameters(), settings.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             progress.step += 1
+            move(average, job.model, settings.average, progress.step)
             progress.batch += 1
             tokens += used
             if progress.step % REPORT_EVERY == 0:
@@ -116,19 +129,27 @@ def train(
                 )
                 clock, tokens = now, 0
             if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
-                save_checkpoint(folder / "checkpoints", job.model, optimizer, vars(progress))
+                save_checkpoint(folder / "checkpoints", job.model, optimizer, vars(progress), average)
                 saved = time.monotonic()
         progress.epoch += 1
         progress.batch = 0
-        _validate(job, device, precision, progress, folder, log)
-        save_checkpoint(folder / "checkpoints", job.model, optimizer, vars(progress))
+        with holding(job.model, average):
+            _validate(job, device, precision, progress, folder, log)
+        save_checkpoint(folder / "checkpoints", job.model, optimizer, vars(progress), average)
         saved = clock = time.monotonic()
         tokens = 0
     if settings.select == "best" and progress.best_epoch > 0:
         job.model.load_state_dict(load_file(folder / "best.safetensors"))
+    elif average:
+        job.model.load_state_dict(average)
     log.write(event="end", best_epoch=progress.best_epoch, best=progress.best)
     log.close()
     return progress
+
+
+def _no_better(progress: Progress, patience: int | None) -> bool:
+    """Whether the last `patience` epochs gave no better validation score than those before."""
+    return patience is not None and progress.best_epoch > 0 and progress.epoch - progress.best_epoch >= patience
 
 
 def _validate(job: Job, device: torch.device, precision: str, progress: Progress, folder: Path, log: Log) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 import torch
 from torch import nn
 
+from textome.errors import InputError
+
 
 class Rates(Protocol):
-    """What an optimiser needs of a recipe; `head_learning_rate` may be there for the layer named `classifier`."""
+    """What an optimiser needs of a recipe; `head_learning_rate`, `layer_decay` and `frozen_layers` may be there too."""
 
     @property
     def learning_rate(self) -> float: ...
@@ -19,26 +22,45 @@ class Rates(Protocol):
 
 
 def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
-    """AdamW in which biases and norms do not decay and the head may learn at a rate of its own."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        key = (parameter.ndim > 1, name.startswith("classifier."))
-        groups.setdefault(key, []).append(parameter)
+    """AdamW in which biases and norms do not decay and the head may learn at a rate of its own.
+
+    With `layer_decay` each layer's rate is that share of the rate of the layer above it. Parameters below
+    `frozen_layers` are given to no group, and need no gradient any more.
+
+    Raises InputError where more layers are to be frozen than there are.
+    """
+    decay, frozen = getattr(settings, "layer_decay", 1.0), getattr(settings, "frozen_layers", 0)
     head_rate = getattr(settings, "head_learning_rate", None) or settings.learning_rate
+    depths = {name: _depth(name) for name, _ in model.named_parameters()}
+    layers = max((depth for depth in depths.values() if depth is not None), default=0)
+    if frozen > layers:
+        raise InputError(f"training.frozen_layers is {frozen}, but the model has {layers} layers")
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        depth = depths[name]
+        if frozen and depth is not None and depth <= frozen:
+            parameter.requires_grad_(False)
+            continue
+        peak = head_rate if name.startswith("classifier.") else settings.learning_rate
+        if depth is not None:
+            peak *= decay ** (layers - depth)
+        groups.setdefault((parameter.ndim > 1, peak), []).append(parameter)
     return torch.optim.AdamW(
         [
-            {
-                "params": parameters,
-                "weight_decay": settings.weight_decay if decays else 0.0,
-                "lr": head_rate if head else settings.learning_rate,
-                "peak": head_rate if head else settings.learning_rate,
-            }
-            for (decays, head), parameters in groups.items()
+            {"params": items, "weight_decay": settings.weight_decay if decays else 0.0, "lr": peak, "peak": peak}
+            for (decays, peak), items in groups.items()
         ],
         betas=(0.9, 0.999),
         eps=1e-8,
         fused=True,
     )
+
+
+def _depth(name: str) -> int | None:
+    """0 for the encoder's embeddings, 1 for its first layer, and so on; None for what stands on top of it."""
+    if found := re.match(r"encoder\.layers\.(\d+)\.", name):
+        return int(found[1]) + 1
+    return 0 if name.startswith("encoder.embeddings.") else None
 
 
 def rate_at(step: int, total: int, warmup: float) -> float:

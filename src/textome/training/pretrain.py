@@ -90,10 +90,13 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     validation = _validation_batches(recipe, corpora, tokenizer, masker)
 
     progress = Progress()
-    if resume and (state := load_checkpoint(folder / "checkpoints", model, optimizer)):
+    damaged: list[str] = []
+    if resume and (state := load_checkpoint(folder / "checkpoints", model, optimizer, tell=damaged.append)):
         progress = Progress(**state)
     precision = precision_for(settings.precision, device)
     log = Log(folder, progress.step, report, write=processes.first)
+    for message in damaged:
+        log.write(event="damaged", message=message)
     ceiling = matrix_product_speed(device, precision, model.encoder.config)
     log.write(event="start", precision=precision, device=device.type, processes=processes.count, tokens=settings.tokens)
     if processes.first:

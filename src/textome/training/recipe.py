@@ -81,7 +81,14 @@ class Entities(Section):
 
 
 class Training(Section):
-    """Sizes and rates. `token_budget` is the number of tokens of one batch; `select` the checkpoint that is kept."""
+    """Sizes and rates. `token_budget` is the number of tokens of one batch; `select` the checkpoint that is kept.
+
+    layer_decay    each layer learns at this share of the rate of the one above it (Howard and Ruder 2018)
+    frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
+    adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
+    average        decay of the running mean of the weights, which is validated and kept instead of the last ones
+    patience       stop after so many epochs without a better validation score
+    """
 
     epochs: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
@@ -95,6 +102,11 @@ class Training(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     select: Literal["best", "last"] = "best"
     checkpoint_minutes: float = Field(5.0, gt=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    frozen_layers: int = Field(0, ge=0)
+    adversarial: float = Field(0.0, ge=0)
+    average: float = Field(0.0, ge=0, lt=1)
+    patience: int | None = Field(None, ge=1)
 
 
 class Recipe(Section):
