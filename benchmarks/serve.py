@@ -201,21 +201,17 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     texts = [item.text for item in islice(textome.read_documents(arguments.data), arguments.limit)]
-    results: dict[str, dict[str, object]] = {
-        "service": serve(arguments, texts),
-        "annotator": offline(arguments, texts),
-    }
-    if arguments.peer:
-        results["pipeline"] = peer(arguments, texts)
+    ways = {"service": serve, "annotator": offline} | ({"pipeline": peer} if arguments.peer else {})
+    if not arguments.json:
+        mean = sum(map(len, texts)) / len(texts)
+        print(f"{len(texts)} documents, mean {mean:.0f} characters, {arguments.connections} connections", flush=True)
+    results: dict[str, dict[str, object]] = {}
+    for name, way in ways.items():
+        results[name] = way(arguments, texts)
+        if not arguments.json:
+            print("\n".join([f"\n{name}", *(f"  {key:26}{value}" for key, value in results[name].items())]), flush=True)
     if arguments.json:
         print(json.dumps(results, indent=2))
-        return
-    mean = sum(map(len, texts)) / len(texts)
-    print(f"{len(texts)} documents, mean {mean:.0f} characters, {arguments.connections} connections")
-    for name, result in results.items():
-        print(f"\n{name}")
-        for key, value in result.items():
-            print(f"  {key:26}{value}")
 
 
 if __name__ == "__main__":
