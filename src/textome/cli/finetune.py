@@ -25,15 +25,14 @@ def finetune(
     Example: textome finetune recipes/ncbi_disease.toml --set training.learning_rate=3e-5
     """
     need_training("textome finetune")
-    from textome.training.finetune import finetune as run
+    from textome.training.kinds import plan_run
     from textome.training.memory import keep_freed_memory
-    from textome.training.recipe import load_recipe
 
     keep_freed_memory()
-    resolved = load_recipe(recipe, set_ or [])
-    folder = output or Path("runs") / resolved.name
-    with Teller("reading the corpora", _line, _news) as tell:
-        bundle = run(resolved, folder, resume, tell)
+    run = plan_run(recipe, set_ or [])
+    folder = output or Path("runs") / run.name
+    with Teller("reading the data", _line, _news) as tell:
+        bundle = run.start(folder, resume, tell)
     typer.echo(bundle)
 
 

@@ -112,6 +112,7 @@ class Training(Section):
 class Recipe(Section):
     """A fine-tuning run for entities."""
 
+    task: Literal["entities"] = "entities"
     name: str
     description: str = ""
     licence: str = ""

@@ -1,0 +1,57 @@
+"""What a recipe can train: a table from its `task` to the function that reads it and the one that runs it.
+
+A recipe without `task` trains entities, or the parts that its `[[tasks]]` name.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from textome.errors import InputError
+from textome.training.finetune import finetune
+from textome.training.recipe import load_recipe
+from textome.training.run import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`load(path, overrides)` gives a checked recipe, `run(recipe, folder, resume, report)` the folder of the bundle."""
+
+    load: Callable[[Path, Sequence[str]], Any]
+    run: Callable[[Any, Path, bool, Report], Path]
+
+
+KINDS: dict[str, Kind] = {
+    "entities": Kind(load_recipe, finetune),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A recipe that is ready to run: its `name`, and `start(folder, resume, report)`."""
+
+    name: str
+    start: Callable[[Path, bool, Report], Path]
+
+
+def plan_run(path: Path, overrides: Sequence[str] = ()) -> Run:
+    """Read a recipe of any kind. Raises InputError for a `task` that is not in the table, and as `read_recipe` does."""
+    kind = KINDS[_kind(path)]
+    recipe = kind.load(path, overrides)
+    return Run(recipe.name, partial(kind.run, recipe))
+
+
+def _kind(path: Path) -> str:
+    """The row that a recipe asks for; a file that cannot be read is left to the reader, who says why."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return "entities"
+    if (name := values.get("task", "entities")) not in KINDS:
+        raise InputError(f"{path}: task is {name!r}; a recipe can train {', '.join(KINDS)}")
+    return str(name)
