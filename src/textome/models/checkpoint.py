@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from textome.errors import ModelError
 from textome.models.bert import Bert
-from textome.models.heads import MaskedLanguageModel, TokenClassifier
+from textome.models.heads import Head, MaskedLanguageModel, TaskModel, TokenClassifier
 
 # Ours -> theirs. A fused tensor names its parts in the order in which they are stacked.
 _EMBEDDINGS = {
@@ -60,6 +60,11 @@ class LoadReport:
 
 def names_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
     """For each tensor of `model`, the Hugging Face name or names (in stacking order) that hold it."""
+    if isinstance(model, TaskModel):
+        return {
+            f"encoder.{ours}": tuple(f"bert.{name}" for name in theirs)
+            for ours, theirs in names_of(model.encoder).items()
+        } | _task_heads(model)
     if isinstance(model, TokenClassifier | MaskedLanguageModel):
         inner = {
             f"encoder.{ours}": tuple(f"bert.{name}" for name in theirs)
@@ -78,6 +83,20 @@ def names_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
                 )
     if model.pooler is not None:
         names |= {f"pooler.{kind}": (f"pooler.dense.{kind}",) for kind in ("weight", "bias")}
+    return names
+
+
+def _task_heads(model: TaskModel) -> dict[str, tuple[str, ...]]:
+    """One head over [CLS] or over single tokens has the names that `transformers` gives it; others their own."""
+    names: dict[str, tuple[str, ...]] = {}
+    for task, head in model.heads.items():
+        assert isinstance(head, Head)
+        plain = len(model.heads) == 1 and head.states <= 1
+        for kind in ("weight", "bias"):
+            ours = f"heads.{task}"
+            if head.states:
+                names[f"{ours}.dense.{kind}"] = (f"bert.pooler.dense.{kind}" if plain else f"{ours}.dense.{kind}",)
+            names[f"{ours}.classifier.{kind}"] = (f"classifier.{kind}" if plain else f"{ours}.classifier.{kind}",)
     return names
 
 

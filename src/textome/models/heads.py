@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -30,6 +32,52 @@ class TokenClassifier(nn.Module):
     def forward(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None = None) -> Tensor:
         hidden = self.encoder(input_ids, layout, token_type_ids)
         return self.classifier(self.dropout(hidden))  # type: ignore[no-any-return]
+
+
+class Head(nn.Module):
+    """Scores labels from the hidden states at chosen tokens.
+
+    Input   hidden (T, hidden_size), places (M,) int64, or (M, states) where `states` are joined
+    Output  logits (M, num_labels)
+
+    With `states` 0 this is a linear layer over single tokens. Otherwise the states are joined and pass a tanh layer first:
+    one state, [CLS], is BERT's pooler (Devlin et al. 2019, section 3); several are the markers at which two entities start
+    (Soares et al. 2019, section 3.2).
+    """
+
+    def __init__(self, config: BertConfig, num_labels: int, states: int) -> None:
+        super().__init__()
+        self.states = states
+        self.dense = nn.Linear(states * config.hidden_size, config.hidden_size) if states else None
+        self.dropout = Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, num_labels)
+        for layer in (self.dense, self.classifier):
+            if layer is not None:
+                initialise_weights(layer, config.initializer_range)
+
+    def forward(self, hidden: Tensor, places: Tensor) -> Tensor:
+        chosen = hidden[places].flatten(1)
+        if self.dense is not None:
+            chosen = torch.tanh(self.dense(chosen))
+        return self.classifier(self.dropout(chosen))  # type: ignore[no-any-return]
+
+
+class TaskModel(nn.Module):
+    """One encoder and a head for each task, by the task's name.
+
+    sizes   for each task (num_labels, states), see `Head`
+    """
+
+    def __init__(self, config: BertConfig, sizes: Mapping[str, tuple[int, int]]) -> None:
+        super().__init__()
+        self.encoder = Bert(config)
+        self.heads = nn.ModuleDict({name: Head(config, *size) for name, size in sizes.items()})
+
+    def forward(
+        self, name: str, input_ids: Tensor, layout: Layout, places: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """The scores of the head `name` at `places`; shapes as for `Bert` and `Head`."""
+        return self.heads[name](self.encoder(input_ids, layout, token_type_ids), places)  # type: ignore[no-any-return]
 
 
 class MaskedLanguageModel(nn.Module):

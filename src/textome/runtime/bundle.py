@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -41,8 +41,58 @@ class EntitiesTask(_Section):
         return self
 
 
+class ClassificationTask(_Section):
+    """A label, or with `multi_label` those from `threshold` on, for each text or pair; see tasks.classification.
+
+    negative and metric say how it is scored, see evaluation.classification.
+    """
+
+    kind: Literal["classification"]
+    labels: list[str] = Field(min_length=1)
+    negative: list[str] = []
+    metric: str = "micro_f1"
+    multi_label: bool = False
+    pairs: bool = False
+    threshold: float = Field(0.5, ge=0, le=1)
+    temperature: float = Field(1.0, gt=0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(num_labels, states) of the head, see models.heads."""
+        return len(self.labels), 1
+
+
+class SentencesTask(_Section):
+    """A label for each sentence of an abstract; see tasks.classification."""
+
+    kind: Literal["sentences"]
+    labels: list[str] = Field(min_length=2)
+    negative: list[str] = []
+    metric: str = "weighted_f1"
+    temperature: float = Field(1.0, gt=0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(num_labels, states) of the head, see models.heads."""
+        return len(self.labels), 0
+
+
+Part = Annotated[ClassificationTask | SentencesTask, Field(discriminator="kind")]
+
+
 class Tasks(_Section):
-    entities: EntitiesTask
+    """What a bundle can do: find entities, or the other tasks by name."""
+
+    entities: EntitiesTask | None = None
+    parts: dict[str, Part] = {}
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.entities is None and not self.parts:
+            raise ValueError("there is no task")
+        if self.entities is not None and self.parts:
+            raise ValueError("entities beside other tasks are not supported")
+        return self
 
 
 class Confidence(_Section):
@@ -92,9 +142,9 @@ class Bundle:
             description = Description.model_validate(_read(path))
         except ValidationError as error:
             raise ModelError(f"{path}: {_explain(error)}") from error
-        types = description.tasks.entities.types
+        types = description.tasks.entities.types if description.tasks.entities else []
         outputs = len(config.get("id2label", {}))
-        if outputs != 3 * len(types):
+        if types and outputs != 3 * len(types):
             raise ModelError(
                 f"{directory}: textome.json names {len(types)} types, which need {3 * len(types)} outputs, but "
                 f"config.json has {outputs} labels"
@@ -113,12 +163,34 @@ class Bundle:
         return self.description.name
 
     @property
+    def entities(self) -> EntitiesTask:
+        """The entity task. Raises ModelError where the bundle has other tasks."""
+        if self.description.tasks.entities is None:
+            raise ModelError(f"{self.directory}: this model finds no entities; its tasks are {', '.join(self.parts)}")
+        return self.description.tasks.entities
+
+    @property
     def types(self) -> tuple[str, ...]:
-        return tuple(self.description.tasks.entities.types)
+        return tuple(self.entities.types)
 
     @property
     def default_types(self) -> tuple[str, ...]:
-        return tuple(self.description.tasks.entities.default_types or self.types)
+        return tuple(self.entities.default_types or self.types)
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The tasks other than entities, by name."""
+        return self.description.tasks.parts
+
+    def part(self, kind: str, name: str | None = None) -> str:
+        """The name of the task of a kind: the one named, or the only one there is. Raises ModelError otherwise."""
+        found = [key for key, part in self.parts.items() if part.kind == kind and name in (None, key)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ModelError(f"{self.directory}: the model has several such tasks; name one of: {', '.join(found)}")
+        able = ", ".join(f"{key} ({part.kind})" for key, part in self.parts.items()) or "entities"
+        raise ModelError(f"{self.directory}: the model has no task {name or kind!r}; it has: {able}")
 
     @property
     def window(self) -> int:

@@ -37,7 +37,7 @@ def _graph(bundle: Bundle, precision: str) -> bytes:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        from textome.runtime.graph import Precision, build_graph
+        from textome.runtime.graph import HeadShape, Precision, build_graph
     except ModuleNotFoundError as error:
         raise MissingExtraError("textome export", "train") from error
     if precision not in ("int8", "fp32"):
@@ -52,7 +52,8 @@ def _graph(bundle: Bundle, precision: str) -> bytes:
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: the weights cannot be read ({error})") from error
     try:
-        model = build_graph(tensors, bundle.config, cast(Precision, precision), WEIGHT_BITS)
+        heads = {name: HeadShape(part.size[1], part.size[0]) for name, part in bundle.parts.items()} or None
+        model = build_graph(tensors, bundle.config, cast(Precision, precision), WEIGHT_BITS, heads)
         return cast(bytes, model.SerializeToString())
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error

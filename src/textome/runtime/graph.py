@@ -1,7 +1,11 @@
-"""The ONNX graph of a BERT token classifier, built straight from its weights: no PyTorch and no tracing.
+"""The ONNX graph of a BERT encoder with its heads, built straight from its weights: no PyTorch and no tracing.
 
 Inputs   input_ids (B, S) int64, attention_mask (B, S) int32 (1 for tokens, 0 for padding)
-Output   logits (B, S, num_labels) float32
+Output   logits (B, S, num_labels) float32 of a token classifier
+
+With heads for several tasks there is one more input, token_type_ids (B, S) int64, and the outputs have the tasks' names:
+(B, S, num_labels) of a head over tokens, (B, num_labels) of one over joined states, which for more states than that of
+[CLS] reads their places from the input TASK.places (B, states) int64.
 
 Inside, hidden states run time first, (S, B, hidden_size): seen as (S, B, heads, size) they enter the products of
 attention as they lie, without a transposition. Residual + norm, and GELU, are the plain operators behind a linear layer
@@ -99,19 +103,33 @@ def quantise_rows(matrix: Array, bits: int) -> tuple[NDArray[np.int8], NDArray[n
     return np.rint(matrix / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class HeadShape:
+    """A task's head: `states` joined hidden states (0 for a head over each token) and its number of labels."""
+
+    states: int
+    num_labels: int
+
+
 def build_graph(
-    tensors: Mapping[str, Array], config: Mapping[str, Any], precision: Precision, weight_bits: int = 8
+    tensors: Mapping[str, Array],
+    config: Mapping[str, Any],
+    precision: Precision,
+    weight_bits: int = 8,
+    heads: Mapping[str, HeadShape] | None = None,
 ) -> onnx.ModelProto:
     """The graph from tensors under their Hugging Face names (`bert.…`, `classifier.…`) and a parsed `config.json`.
+
+    heads   of a model with tasks by name (models.heads.TaskModel); None for a token classifier
 
     Raises ModelError for an activation that has no operator here, and for tensors that do not fit (see check_tensors).
     """
     act = config.get("hidden_act", "gelu")
     if act not in _GELU:
         raise ModelError(f"hidden_act {act!r} cannot be exported; only {', '.join(_GELU)}")
-    heads, epsilon = int(config["num_attention_heads"]), float(config.get("layer_norm_eps", 1e-12))
+    attention_heads, epsilon = int(config["num_attention_heads"]), float(config.get("layer_norm_eps", 1e-12))
     builder = _Builder(precision, weight_bits)
-    check_tensors(tensors, config)
+    check_tensors(tensors, config, heads)
 
     def weight(name: str) -> Array:
         return np.asarray(tensors[name], np.float32)
@@ -128,11 +146,11 @@ def build_graph(
             "LayerNormalization", [total, *norm(f"{name}.LayerNorm")], f"{name}.hidden", epsilon=epsilon
         )
 
-    hidden = _embed(builder, weight, norm, epsilon)
+    hidden = _embed(builder, weight, norm, epsilon, pairs=heads is not None)
     padding = _padding_scores(builder)
-    head_size = int(config["hidden_size"]) // heads
-    by_head = builder.constant("by_head", np.array([0, 0, heads, head_size], np.int64))
-    joined = builder.constant("joined", np.array([0, 0, heads * head_size], np.int64))
+    head_size = int(config["hidden_size"]) // attention_heads
+    by_head = builder.constant("by_head", np.array([0, 0, attention_heads, head_size], np.int64))
+    joined = builder.constant("joined", np.array([0, 0, attention_heads * head_size], np.int64))
     for number in range(int(config["num_hidden_layers"])):
         name = f"bert.encoder.layer.{number}"
         query, key, value = (
@@ -150,21 +168,55 @@ def build_graph(
         activated = builder.node(_GELU[act], [expanded], f"{name}.intermediate.activated", CONTRIB)
         hidden = residual(activated, hidden, f"{name}.output")
 
-    # The classifier is tiny and decides everything: it stays in fp32.
-    labels = weight("classifier.weight")
-    product = builder.node("MatMul", [hidden, builder.constant("classifier.weight", labels.T)], "classifier.product")
-    scores = builder.node(
-        "Add", [product, builder.constant("classifier.bias", weight("classifier.bias"))], "classifier.output"
-    )
-    builder.node("Transpose", [scores], "logits", perm=[1, 0, 2])
-    return _model(builder, len(labels))
+    if heads is not None:
+        _score_tasks(builder, hidden, weight, heads)
+        return _model(builder, heads)
+    _score(builder, hidden, weight, "classifier", "classifier.output")
+    builder.node("Transpose", ["classifier.output"], "logits", perm=[1, 0, 2])
+    return _model(builder, {"logits": HeadShape(0, len(tensors["classifier.bias"]))}, pairs=False)
 
 
-def expected_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The Hugging Face names of a BERT token classifier's tensors, with their shapes."""
+def _score(builder: _Builder, source: str, weight: Any, name: str, output: str) -> str:
+    """A linear layer in fp32 whatever the precision: the last ones are tiny and decide everything."""
+    matrix = builder.constant(f"{name}.weight", weight(f"{name}.weight").T)
+    product = builder.node("MatMul", [source, matrix], f"{name}.product")
+    return builder.node("Add", [product, builder.constant(f"{name}.bias", weight(f"{name}.bias"))], output)
+
+
+def _score_tasks(builder: _Builder, hidden: str, weight: Any, heads: Mapping[str, HeadShape]) -> None:
+    """The heads of all tasks over hidden states (S, B, hidden_size)."""
+    rows = builder.node("Transpose", [hidden], "hidden_states", perm=[1, 0, 2])
+    for task, head in heads.items():
+        dense, classifier = head_names(task, heads)
+        if not head.states:
+            _score(builder, rows, weight, classifier, task)
+            continue
+        if head.states == 1:
+            zero = builder.constant(f"{task}.first", np.array(0, np.int64))
+            joined = builder.node("Gather", [rows, zero], f"{task}.states", axis=1)
+        else:
+            axes = builder.constant(f"{task}.axes", np.array([2], np.int64))
+            places = builder.node("Unsqueeze", [f"{task}.places", axes], f"{task}.indices")
+            states = builder.node("GatherND", [rows, places], f"{task}.states", batch_dims=1)
+            shape = builder.constant(f"{task}.shape", np.array([0, -1], np.int64))
+            joined = builder.node("Reshape", [states, shape], f"{task}.joined")
+        pooled = builder.node("Tanh", [_score(builder, joined, weight, dense, f"{task}.dense")], f"{task}.pooled")
+        _score(builder, pooled, weight, classifier, task)
+
+
+def head_names(task: str, heads: Mapping[str, HeadShape]) -> tuple[str, str]:
+    """The names of a head's layers in a checkpoint: `transformers`' own where the head is the only one, see models."""
+    if len(heads) == 1 and heads[task].states <= 1:
+        return "bert.pooler.dense", "classifier"
+    return f"heads.{task}.dense", f"heads.{task}.classifier"
+
+
+def expected_shapes(
+    config: Mapping[str, Any], heads: Mapping[str, HeadShape] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """The Hugging Face names of the tensors of a BERT token classifier, or one with these heads, and their shapes."""
     hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
-    labels = len(config.get("id2label", {}))
-    shapes: dict[str, tuple[int, ...]] = {"classifier.weight": (labels, hidden), "classifier.bias": (labels,)}
+    shapes: dict[str, tuple[int, ...]] = {}
 
     def norm(name: str) -> None:
         shapes.update({f"{name}.weight": (hidden,), f"{name}.bias": (hidden,)})
@@ -172,6 +224,13 @@ def expected_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     def linear(name: str, rows: int, columns: int) -> None:
         shapes.update({f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)})
 
+    if heads is None:
+        linear("classifier", len(config.get("id2label", {})), hidden)
+    for task, head in (heads or {}).items():
+        dense, classifier = head_names(task, heads or {})
+        linear(classifier, head.num_labels, hidden)
+        if head.states:
+            linear(dense, hidden, head.states * hidden)
     for kind, rows in (
         ("word", "vocab_size"),
         ("position", "max_position_embeddings"),
@@ -190,9 +249,11 @@ def expected_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def check_tensors(tensors: Mapping[str, Array], config: Mapping[str, Any]) -> None:
+def check_tensors(
+    tensors: Mapping[str, Array], config: Mapping[str, Any], heads: Mapping[str, HeadShape] | None = None
+) -> None:
     """Raises ModelError that names every tensor that is missing, left over, or of another shape."""
-    expected = expected_shapes(config)
+    expected = expected_shapes(config, heads)
     problems = [f"missing: {name}" for name in expected if name not in tensors]
     problems += [f"not part of the model: {name}" for name in tensors if name not in expected]
     problems += [
@@ -205,12 +266,18 @@ def check_tensors(tensors: Mapping[str, Array], config: Mapping[str, Any]) -> No
         raise ModelError(f"the weights do not fit config.json ({'; '.join(problems[:6])}{more})")
 
 
-def _embed(builder: _Builder, weight: Any, norm: Any, epsilon: float) -> str:
+def _embed(builder: _Builder, weight: Any, norm: Any, epsilon: float, pairs: bool) -> str:
     name = "bert.embeddings"
     ids = builder.node("Transpose", ["input_ids"], f"{name}.ids", perm=[1, 0])
     words = builder.lookup(ids, f"{name}.word_embeddings", weight(f"{name}.word_embeddings.weight"))
-    # Every token here is of the first type, so its embedding is added to the positions once and for all.
-    positions = weight(f"{name}.position_embeddings.weight") + weight(f"{name}.token_type_embeddings.weight")[0]
+    positions, types = weight(f"{name}.position_embeddings.weight"), weight(f"{name}.token_type_embeddings.weight")
+    if pairs:
+        kinds = builder.node("Transpose", ["token_type_ids"], f"{name}.kinds", perm=[1, 0])
+        kinds = builder.node("Gather", [builder.constant(f"{name}.types", types), kinds], f"{name}.type_rows")
+        words = builder.node("Add", [words, kinds], f"{name}.words_and_types")
+    else:
+        # Every token is of the first type, so its embedding is added to the positions once and for all.
+        positions = positions + types[0]
     shape = builder.node("Shape", ["input_ids"], f"{name}.length", start=1, end=2)
     zero, axis = (builder.constant(f"{name}.{key}", np.array([0], np.int64)) for key in ("zero", "axis"))
     rows = builder.node(
@@ -257,17 +324,20 @@ def _attend(builder: _Builder, query: str, key: str, value: str, padding: str, n
     return builder.node("Transpose", [mixed], f"{name}.by_token", perm=[2, 0, 1, 3])
 
 
-def _model(builder: _Builder, num_labels: int) -> onnx.ModelProto:
+def _model(builder: _Builder, heads: Mapping[str, HeadShape], pairs: bool = True) -> onnx.ModelProto:
     value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        builder.nodes,
-        "textome",
-        [
-            value("input_ids", TensorProto.INT64, ["batch", "length"]),
-            value("attention_mask", TensorProto.INT32, ["batch", "length"]),
-        ],
-        [value("logits", TensorProto.FLOAT, ["batch", "length", num_labels])],
-        builder.weights,
-    )
+    inputs = [
+        value("input_ids", TensorProto.INT64, ["batch", "length"]),
+        value("attention_mask", TensorProto.INT32, ["batch", "length"]),
+    ]
+    if pairs:
+        inputs.append(value("token_type_ids", TensorProto.INT64, ["batch", "length"]))
+    outputs = []
+    for task, head in heads.items():
+        if head.states > 1:
+            inputs.append(value(f"{task}.places", TensorProto.INT64, ["batch", head.states]))
+        shape = ["batch", head.num_labels] if head.states else ["batch", "length", head.num_labels]
+        outputs.append(value(task, TensorProto.FLOAT, shape))
+    graph = helper.make_graph(builder.nodes, "textome", inputs, outputs, builder.weights)
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="textome")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,7 @@ class Session:
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or available_threads()
-        options.inter_op_num_threads = 1
-        # A thread that spins while it waits takes the core from whatever else runs here: on shared cores that halves
-        # the speed, and it burns power between batches.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        # Batches come in many shapes: a plan of memory for each of them would only grow.
-        options.enable_mem_pattern = False
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime raises its own classes, which share no base but Exception
-            raise ModelError(f"{path}: the graph cannot be loaded ({str(error).splitlines()[0]})") from error
+        self._session = open_graph(path, threads)
         inputs = {item.name for item in self._session.get_inputs()}
         if inputs != {"input_ids", "attention_mask"}:
             raise ModelError(f"{path}: the graph's inputs are {sorted(inputs)}; export the model with `textome export`")
@@ -53,9 +42,76 @@ class Session:
         Input   input_ids (B, S), rows padded with any id; lengths (B,), the tokens of each row
         Output  (B, S, num_heads, 3) float32; rows beyond a sequence's length mean nothing
         """
-        mask = (np.arange(input_ids.shape[1]) < np.asarray(lengths)[:, None]).astype(np.int32)
-        (scores,) = self._session.run(["logits"], {"input_ids": input_ids, "attention_mask": mask})
+        feeds = {"input_ids": input_ids, "attention_mask": _mask(input_ids, lengths)}
+        (scores,) = self._session.run(["logits"], feeds)
         return scores.reshape(*scores.shape[:2], self.num_heads, len(LABELS))  # type: ignore[no-any-return]
+
+
+class TaskSession:
+    """An ONNX graph of an encoder with heads for tasks, on the processor.
+
+    sizes   for each task (num_labels, states) of its head, which the graph must have
+
+    Raises ModelError where the file is damaged or no such graph.
+    """
+
+    def __init__(self, path: Path, sizes: Mapping[str, tuple[int, int]], threads: int | None = None) -> None:
+        self._session = open_graph(path, threads)
+        inputs = {item.name for item in self._session.get_inputs()}
+        expected = {"input_ids", "attention_mask", "token_type_ids"}
+        expected |= {f"{name}.places" for name, (_, states) in sizes.items() if states > 1}
+        outputs = {item.name: item.shape[-1] for item in self._session.get_outputs()}
+        if inputs != expected or outputs != {name: labels for name, (labels, _) in sizes.items()}:
+            raise ModelError(
+                f"{path}: the graph has inputs {sorted(inputs)} and outputs {outputs}, which are not those of "
+                f"textome.json; export the model with `textome export`"
+            )
+        self._unasked = {name: states for name, (_, states) in sizes.items() if states > 1}
+
+    def scores(
+        self,
+        task: str,
+        input_ids: NDArray[np.int64],
+        token_type_ids: NDArray[np.int64],
+        lengths: NDArray[Any],
+        places: NDArray[np.int64] | None = None,
+    ) -> Floats:
+        """The scores of one task's head.
+
+        Input   input_ids, token_type_ids (B, S) padded; lengths (B,); places (B, states) of a head over several states
+        Output  (B, num_labels), or (B, S, num_labels) of a head over each token
+        """
+        feeds = {
+            "input_ids": input_ids,
+            "token_type_ids": token_type_ids,
+            "attention_mask": _mask(input_ids, lengths),
+        }
+        for name, states in self._unasked.items():
+            own = places if name == task else None
+            feeds[f"{name}.places"] = np.zeros((len(input_ids), states), np.int64) if own is None else own
+        (scores,) = self._session.run([task], feeds)
+        return scores  # type: ignore[no-any-return]
+
+
+def open_graph(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+    """The runtime's session of a graph. Raises ModelError where it cannot be loaded."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or available_threads()
+    options.inter_op_num_threads = 1
+    # A thread that spins while it waits takes the core from whatever else runs here: on shared cores that halves
+    # the speed, and it burns power between batches.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    # Batches come in many shapes: a plan of memory for each of them would only grow.
+    options.enable_mem_pattern = False
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime raises its own classes, which share no base but Exception
+        raise ModelError(f"{path}: the graph cannot be loaded ({str(error).splitlines()[0]})") from error
+
+
+def _mask(input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> NDArray[np.int32]:
+    return (np.arange(input_ids.shape[1]) < np.asarray(lengths)[:, None]).astype(np.int32)
 
 
 def available_threads() -> int:

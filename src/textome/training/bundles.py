@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from textome.errors import InputError, MissingExtraError, ModelError
 from textome.models.checkpoint import to_hugging_face
@@ -68,48 +69,56 @@ def write_bundle(
     scores: Mapping[str, Any],
 ) -> Path:
     """Write a model bundle that `transformers` and Textome both load; `folder` appears whole or not at all."""
+    names = label_names(recipe.entities.types)
+    described = dict(config) | {
+        "architectures": ["BertForTokenClassification"],
+        "id2label": {str(number): name for number, name in enumerate(names)},
+        "label2id": {name: number for number, name in enumerate(names)},
+    }
+    description = {
+        "format_version": 1,
+        "name": recipe.name,
+        "tasks": {
+            "entities": {
+                "types": recipe.entities.types,
+                "labels": list(LABELS),
+                "default_types": recipe.entities.default_types or recipe.entities.types,
+            }
+        },
+        "window": recipe.model.window,
+        "overlap": recipe.model.overlap,
+        "confidence": {"temperature": {}},
+        "provenance": {
+            "recipe": _without_places(recipe),
+            "data": {corpus.name: corpus.hashes for corpus in corpora},
+            "left_out_as_leaks": {corpus.name: corpus.leaks for corpus in corpora},
+            "validation": scores["scores"],
+            "best_epoch": scores["best_epoch"],
+            "environment": environment(next(model.parameters()).device),
+        },
+    }
+    return write_folder(folder, model, described, base, description, _card(recipe, scores))
+
+
+def write_folder(
+    folder: Path, model: nn.Module, config: Mapping[str, Any], base: Path, description: Mapping[str, Any], card: str
+) -> Path:
+    """Write the files of a bundle: weights, `config.json`, the tokenizer of `base`, `textome.json` and README.md.
+
+    `folder` appears whole or not at all.
+    """
     draft = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
-    names = label_names(recipe.entities.types)
-    described = {key: value for key, value in config.items() if not key.startswith("_")} | {
-        "architectures": ["BertForTokenClassification"],
-        "id2label": {str(number): name for number, name in enumerate(names)},
-        "label2id": {name: number for number, name in enumerate(names)},
-        "dtype": "float32",
-    }
+    described = {key: value for key, value in config.items() if not key.startswith("_")} | {"dtype": "float32"}
     described.pop("torch_dtype", None)
     _write(draft / "config.json", described)
     for name in _TOKENIZER_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, draft / name)
-    _write(
-        draft / "textome.json",
-        {
-            "format_version": 1,
-            "name": recipe.name,
-            "tasks": {
-                "entities": {
-                    "types": recipe.entities.types,
-                    "labels": list(LABELS),
-                    "default_types": recipe.entities.default_types or recipe.entities.types,
-                }
-            },
-            "window": recipe.model.window,
-            "overlap": recipe.model.overlap,
-            "confidence": {"temperature": {}},
-            "provenance": {
-                "recipe": _without_places(recipe),
-                "data": {corpus.name: corpus.hashes for corpus in corpora},
-                "left_out_as_leaks": {corpus.name: corpus.leaks for corpus in corpora},
-                "validation": scores["scores"],
-                "best_epoch": scores["best_epoch"],
-                "environment": environment(next(model.parameters()).device),
-            },
-        },
-    )
-    (draft / "README.md").write_text(_card(recipe, scores), encoding="utf-8")
+    _write(draft / "textome.json", description)
+    (draft / "README.md").write_text(card, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     draft.replace(folder)
     return folder

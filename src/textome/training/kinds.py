@@ -16,6 +16,8 @@ from textome.errors import InputError
 from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
 from textome.training.run import Report
+from textome.training.task_recipe import load_task_recipe
+from textome.training.task_run import finetune_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "entities": Kind(load_recipe, finetune),
+    "tasks": Kind(load_task_recipe, finetune_tasks),
 }
 
 
@@ -52,6 +55,6 @@ def _kind(path: Path) -> str:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return "entities"
-    if (name := values.get("task", "entities")) not in KINDS:
+    if (name := values.get("task", "tasks" if "tasks" in values else "entities")) not in KINDS:
         raise InputError(f"{path}: task is {name!r}; a recipe can train {', '.join(KINDS)}")
     return str(name)

@@ -41,7 +41,7 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
         if frozen and depth is not None and depth <= frozen:
             parameter.requires_grad_(False)
             continue
-        peak = head_rate if name.startswith("classifier.") else settings.learning_rate
+        peak = head_rate if name.startswith(("classifier.", "heads.")) else settings.learning_rate
         if depth is not None:
             peak *= decay ** (layers - depth)
         groups.setdefault((parameter.ndim > 1, peak), []).append(parameter)

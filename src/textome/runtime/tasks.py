@@ -1,0 +1,108 @@
+"""Bundles with tasks other than entities: loaded once, asked with records, without PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from textome.formats.labelled import LabelledSentences, LabelledText
+from textome.runtime.annotator import batches
+from textome.runtime.bundle import Bundle, ClassificationTask, resolve_model
+from textome.runtime.session import TaskSession
+from textome.tasks.classification import Classification, Classified, SentenceClassification
+from textome.tasks.inputs import Floats, Unit
+from textome.text.tokenization import Tokenizer
+
+
+class TaskRunner:
+    """A loaded bundle whose tasks can be asked by name.
+
+    token_budget   tokens, padding included, of one batch
+    """
+
+    def __init__(self, bundle: Bundle, session: TaskSession, token_budget: int = 2048) -> None:
+        self.bundle, self.token_budget = bundle, token_budget
+        self._session = session
+        self.tokenizer = Tokenizer.load(bundle.directory)
+
+    @classmethod
+    def load(
+        cls, model: str | Path, *, precision: str | None = None, threads: int | None = None, **options: Any
+    ) -> Self:
+        """Load a bundle by directory or hub name. Raises ModelError where it has only entities."""
+        bundle = Bundle.load(resolve_model(model))
+        sizes = {name: part.size for name, part in bundle.parts.items()}
+        return cls(bundle, TaskSession(bundle.onnx_path(precision), sizes, threads), **options)
+
+    def task(self, name: str) -> Any:
+        """The task of this name, as tasks.classification and its neighbours define it."""
+        return make_task(self.bundle, name, self.tokenizer)
+
+    def predictions(self, name: str, items: Sequence[Any]) -> list[Any]:
+        """What the task `name` says of each record. Raises InputError for a record that it cannot read."""
+        task = self.task(name)
+        units = task.units(items)
+        found: list[Any] = task.predictions(items, units, self.scores(name, units))
+        return found
+
+    def scores(self, name: str, units: Sequence[Unit]) -> list[Floats]:
+        """The scores (m, num_labels) of each unit at its places, run in batches of nearly equal length."""
+        results: list[Floats] = [np.empty(0, np.float32)] * len(units)
+        states = self.bundle.parts[name].size[1]
+        for batch in batches(np.array([len(unit.input_ids) for unit in units], np.int64), self.token_budget):
+            chosen = [units[index] for index in batch]
+            lengths = np.array([len(unit.input_ids) for unit in chosen])
+            ids, types = (np.zeros((len(chosen), int(lengths.max())), np.int64) for _ in range(2))
+            for row, unit in enumerate(chosen):
+                ids[row, : lengths[row]] = unit.input_ids
+                types[row, : lengths[row]] = unit.token_type_ids
+            places = np.concatenate([unit.places for unit in chosen]).astype(np.int64) if states > 1 else None
+            scores = self._session.scores(name, ids, types, lengths, places)
+            for row, index in enumerate(batch):
+                results[index] = scores[row][None] if states else scores[row][chosen[row].places]
+        return results
+
+
+class Classifier:
+    """A model that gives labels to texts, pairs of texts, or the sentences of abstracts.
+
+    name   of the task where the bundle has several
+    """
+
+    def __init__(self, runner: TaskRunner, name: str | None = None, kind: str = "classification") -> None:
+        self.runner, self.name = runner, runner.bundle.part(kind, name)
+
+    @classmethod
+    def load(cls, model: str | Path, name: str | None = None, *, kind: str = "classification", **options: Any) -> Self:
+        """Load a bundle; `kind` is "classification" or "sentences", `options` are those of `TaskRunner.load`."""
+        return cls(TaskRunner.load(model, **options), name, kind)
+
+    def classify(self, texts: Iterable[str | tuple[str, str]]) -> list[Classified]:
+        """The labels of each text or pair of texts, with the probability of every label."""
+        items = [
+            LabelledText(str(number), *((item, None) if isinstance(item, str) else item))
+            for number, item in enumerate(texts, 1)
+        ]
+        return self.runner.predictions(self.name, items)
+
+    def classify_sentences(self, abstracts: Iterable[Sequence[str]]) -> list[list[Classified]]:
+        """The label of each sentence of each abstract, the sentences read together."""
+        items = [
+            LabelledSentences(str(number), tuple(sentences), ("",) * len(sentences))
+            for number, sentences in enumerate(abstracts, 1)
+        ]
+        return self.runner.predictions(self.name, items)
+
+
+def make_task(bundle: Bundle, name: str, tokenizer: Tokenizer) -> Classification | SentenceClassification:
+    """A bundle's task, ready to make units of records and predictions of scores."""
+    part = bundle.parts[name]
+    labels = tuple(part.labels)
+    if isinstance(part, ClassificationTask):
+        return Classification(
+            labels, tokenizer, bundle.window, bundle.overlap, part.multi_label, part.threshold, part.temperature
+        )
+    return SentenceClassification(labels, tokenizer, bundle.window, part.temperature)

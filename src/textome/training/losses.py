@@ -1,0 +1,64 @@
+"""The losses of tasks: functions of logits, targets and how many rows each unit has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from textome.training.task_data import PartData
+
+IGNORED = -100
+Loss = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
+
+
+def loss_of(part: PartData, smoothing: float, device: torch.device) -> Loss:
+    """The loss that a task's recipe asks for."""
+    gamma = float(getattr(part.part, "focal", 0.0))
+    multi = bool(getattr(part.task, "multi_label", False))
+    weights = None
+    if getattr(part.part, "class_weights", "none") == "balanced":
+        counts = _counts(part, multi)
+        weights = torch.from_numpy((counts.sum() / (len(counts) * np.maximum(counts, 1))).astype(np.float32)).to(device)
+    if multi:
+        return lambda logits, targets, sizes: several(logits, targets, weights, gamma)
+    return lambda logits, targets, sizes: one(logits, targets, weights, gamma, smoothing)
+
+
+def one(logits: Tensor, targets: Tensor, weights: Tensor | None, gamma: float, smoothing: float) -> Tensor:
+    """Cross-entropy of (M, num_labels) with targets (M, 1), the mean over rows; those of -100 are left out.
+
+    weights   (num_labels,) of the classes
+    gamma     of the focal loss (Lin et al. 2017, equation 4): a row counts by (1 - p) ** gamma of its gold class
+    """
+    flat = targets.view(-1)
+    losses = functional.cross_entropy(
+        logits, flat, weights, ignore_index=IGNORED, reduction="none", label_smoothing=smoothing
+    )
+    kept = flat != IGNORED
+    if gamma:
+        truth = functional.log_softmax(logits, -1).gather(1, flat.clamp_min(0)[:, None])[:, 0].exp()
+        losses = losses * (1 - truth).clamp_min(0) ** gamma
+    return losses.sum() / kept.sum().clamp_min(1)
+
+
+def several(logits: Tensor, targets: Tensor, weights: Tensor | None, gamma: float) -> Tensor:
+    """Binary cross-entropy of (M, num_labels) with targets of 0 and 1, summed over labels, the mean over rows."""
+    losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    if gamma:
+        losses = losses * (targets - torch.sigmoid(logits)).abs() ** gamma
+    if weights is not None:
+        losses = losses * torch.where(targets > 0, weights, torch.ones_like(weights))
+    return losses.sum() / len(logits)
+
+
+def _counts(part: PartData, multi: bool) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    rows = np.concatenate(part.targets)
+    if multi:
+        return rows.sum(0).astype(np.float64)  # type: ignore[no-any-return]
+    return np.bincount(rows[rows >= 0].ravel(), minlength=len(part.task.labels)).astype(np.float64)

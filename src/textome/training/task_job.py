@@ -1,0 +1,122 @@
+"""The job of a run with tasks: one encoder, a head for each task, batches of one task each; see `loop.Job`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from textome.evaluation.task_scores import main_metric
+from textome.models.heads import TaskModel
+from textome.models.packing import Layout
+from textome.tasks.inputs import Floats, Unit
+from textome.training.batches import plan
+from textome.training.losses import loss_of
+from textome.training.task_data import PartData
+from textome.training.task_recipe import TaskRecipe
+
+Batch = tuple[int, list[int]]
+
+
+class Weighted(nn.Module):
+    """A task model with one learnt log variance for each task's loss (Kendall et al. 2018, equation 10).
+
+    The variances are only of use while training, and no part of the checkpoint.
+    """
+
+    def __init__(self, model: TaskModel) -> None:
+        super().__init__()
+        self.encoder, self.heads = model.encoder, model.heads
+        self.log_variances = nn.Parameter(torch.zeros(len(model.heads)))
+
+
+class TaskJob:
+    """Trains the heads of `parts` together; each validates by the metric of its recipe."""
+
+    metric = "score"
+
+    def __init__(self, recipe: TaskRecipe, model: TaskModel, parts: Sequence[PartData], device: torch.device) -> None:
+        learnt = recipe.mixing.loss == "uncertainty"
+        self.model: nn.Module = Weighted(model).to(device) if learnt else model
+        self.parts = parts
+        self._tasks, self._recipe, self._device = model, recipe, device
+        self._lengths = [[len(unit.input_ids) for unit in part.units] for part in parts]
+        self._losses = [loss_of(part, recipe.training.label_smoothing, device) for part in parts]
+        self.tokens = sum(map(sum, self._lengths))
+
+    def plan(self, epoch: int) -> list[Batch]:
+        """Batches of all tasks, shuffled. The number of batches is that of all units once; with a temperature above 1
+        the small tasks have more of them, read again, and the large ones fewer."""
+        settings = self._recipe.training
+        generator = np.random.default_rng([settings.seed, epoch])
+        batches = [plan(lengths, settings.token_budget, generator) for lengths in self._lengths]
+        if len(batches) == 1:
+            return [(0, batch) for batch in batches[0]]
+        total = sum(map(len, batches))
+        shares = np.array([sum(lengths) for lengths in self._lengths], float) ** (1 / self._recipe.mixing.temperature)
+        wanted = np.maximum(1, np.rint(total * shares / shares.sum()).astype(int))
+        chosen: list[Batch] = []
+        for number, count in enumerate(wanted.tolist()):
+            while len(batches[number]) < count:
+                batches[number] += plan(self._lengths[number], settings.token_budget, generator)
+            chosen += [(number, batch) for batch in batches[number][:count]]
+        return [chosen[index] for index in generator.permutation(len(chosen))]
+
+    def loss(self, batch: Batch) -> tuple[Tensor, int]:
+        number, indices = batch
+        part = self.parts[number]
+        indices = sorted(indices, key=lambda index: self._lengths[number][index])
+        logits, tokens = self._logits(part, [part.units[index] for index in indices])
+        targets = torch.from_numpy(np.concatenate([part.targets[index] for index in indices])).to(self._device)
+        value = part.part.weight * self._losses[number](
+            logits.float(), targets, [len(part.targets[i]) for i in indices]
+        )
+        if isinstance(self.model, Weighted):
+            spread = self.model.log_variances[number]
+            value = torch.exp(-spread) * value + spread / 2
+        return value, tokens
+
+    def validate(self) -> dict[str, float]:
+        """The main metric of each task with validation data, between 0 and 1."""
+        scores = {}
+        for part in self.parts:
+            if part.validation:
+                units = part.task.units(part.validation)
+                predicted: Any = part.task.predictions(part.validation, units, self.scores(part, units))
+                scores[part.part.name] = main_metric(part.part, part.task, part.validation, predicted)
+        return scores
+
+    def scores(self, part: PartData, units: Sequence[Unit], token_budget: int = 8192) -> list[Floats]:
+        """The scores (m, num_labels) of each unit, by the model as it is."""
+        found: list[Floats] = [np.empty(0, np.float32)] * len(units)
+        for indices in plan([len(unit.input_ids) for unit in units], token_budget, None):
+            indices = sorted(indices, key=lambda index: len(units[index].input_ids))
+            with torch.no_grad():
+                logits, _ = self._logits(part, [units[index] for index in indices])
+            rows = iter(logits.float().cpu().numpy())
+            for index in indices:
+                count = 1 if self._states(part) else len(units[index].places)
+                found[index] = np.stack([next(rows) for _ in range(count)])
+        return found
+
+    def _states(self, part: PartData) -> int:
+        return int(part.task.size[1])
+
+    def _logits(self, part: PartData, units: Sequence[Unit]) -> tuple[Tensor, int]:
+        """The scores of units that are sorted by length, one after another."""
+        lengths = [len(unit.input_ids) for unit in units]
+        starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+        places = np.concatenate([unit.places + start for unit, start in zip(units, starts, strict=True)])
+        layout = Layout.of(lengths, self._device)
+        ids, types, where = (
+            torch.from_numpy(array.astype(np.int64)).to(self._device)
+            for array in (
+                np.concatenate([unit.input_ids for unit in units]),
+                np.concatenate([unit.token_type_ids for unit in units]),
+                places,
+            )
+        )
+        return self._tasks(part.part.name, ids, layout, where, types), layout.num_tokens

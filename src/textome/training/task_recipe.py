@@ -1,0 +1,109 @@
+"""Recipes of classification, relations and question answering: one task, or several over one encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from textome.errors import InputError
+from textome.training.recipe import Data, Model, Section, Training, read_recipe
+
+
+class _Part(Section):
+    """What every task of a recipe has.
+
+    name    of the task and of its head, in letters, digits, - and _
+    train, validation, test   files of the task's layout; `PLACE#RULE` takes a part (see formats.labelled). Training texts
+                              that stand in a test file are left out
+    weight  of the loss beside the other tasks' losses
+    shots   so many training records of each class, drawn by the seed, and no more
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    train: list[str] = Field(min_length=1)
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    weight: float = Field(1.0, gt=0)
+    shots: int | None = Field(None, ge=1)
+
+
+class ClassificationPart(_Part):
+    """Texts or pairs of texts; see formats.labelled for `layout`.
+
+    labels         in the order of the model's outputs; empty: those of the training data in alphabetical order
+    negative       labels that mean "nothing" and do not count in F1
+    class_weights  "balanced" weighs a class by 1 / its frequency, so that rare ones count as much
+    focal          gamma of the focal loss (Lin et al. 2017), which turns the loss to what is still hard; 0 is cross-entropy
+    """
+
+    kind: Literal["classification"]
+    layout: Literal["tsv", "jsonl", "hallmarks", "pubmedqa", "entailment", "yesno"]
+    labels: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    multi_label: bool = False
+    class_weights: Literal["none", "balanced"] = "none"
+    focal: float = Field(0.0, ge=0)
+    metric: Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "example_f1"] = "micro_f1"
+
+
+class SentencesPart(_Part):
+    """Sentences in their abstract, each with one label."""
+
+    kind: Literal["sentences"]
+    layout: Literal["sentences"] = "sentences"
+    labels: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    class_weights: Literal["none", "balanced"] = "none"
+    focal: float = Field(0.0, ge=0)
+    metric: Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1"] = "weighted_f1"
+
+
+Part = Annotated[ClassificationPart | SentencesPart, Field(discriminator="kind")]
+
+
+class Mixing(Section):
+    """How several tasks share a run.
+
+    temperature  a task with n tokens is drawn in proportion to n ** (1 / temperature): 1 as often as it is large, more
+                 raises the small ones (Devlin 2018; Raffel et al. 2020, section 3.5.2)
+    loss         "fixed" weighs losses by each task's `weight`; "uncertainty" learns a weight (Kendall et al. 2018)
+    """
+
+    temperature: float = Field(1.0, ge=1)
+    loss: Literal["fixed", "uncertainty"] = "fixed"
+
+
+class TaskRecipe(Section):
+    """A fine-tuning run for one or several tasks over one encoder."""
+
+    task: Literal["tasks"] = "tasks"
+    name: str
+    description: str = ""
+    licence: str = ""
+    model: Model
+    data: Data = Data()
+    tasks: list[Part] = Field(min_length=1)
+    mixing: Mixing = Mixing(temperature=1.0)
+    training: Training
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> TaskRecipe:
+        names = [part.name for part in self.tasks]
+        if len(set(names)) < len(names):
+            raise ValueError("two tasks have the same name")
+        return self
+
+    def path(self, place: str) -> str:
+        """A data path of the recipe made absolute."""
+        return str(Path(self.data.root) / place)
+
+
+def load_task_recipe(path: Path, overrides: Sequence[str] = ()) -> TaskRecipe:
+    """Read a recipe with `[[tasks]]`; see `read_recipe`."""
+    recipe = read_recipe(TaskRecipe, path, overrides, "TEXTOME_DATA")
+    if not recipe.tasks:
+        raise InputError(f"{path}: there is no task")
+    return recipe

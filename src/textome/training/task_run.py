@@ -1,0 +1,156 @@
+"""Fine-tuning for tasks: read top to bottom, this is the whole run; `loop` goes through its batches.
+
+A run's folder holds what a run for entities leaves, and at the end the bundle in `bundle/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from textome.errors import InputError
+from textome.evaluation.calibration import calibrated
+from textome.models.bert import BertConfig
+from textome.models.checkpoint import load_tensors
+from textome.models.heads import TaskModel
+from textome.tasks.classification import Classification
+from textome.text.tokenization import Tokenizer
+from textome.training.bundles import base_directory, environment, read_config, write_folder
+from textome.training.loop import train
+from textome.training.run import Report, autocast, claim, precision_for, write_json
+from textome.training.task_data import PartData, load_part
+from textome.training.task_job import TaskJob
+from textome.training.task_recipe import TaskRecipe
+
+
+def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, report: Report = lambda event: None) -> Path:
+    """Train by a recipe and return the folder of the finished bundle.
+
+    Raises InputError where the folder holds another run, data are missing, or the loss is no number.
+    """
+    claim(folder, recipe, resume)
+    torch.manual_seed(recipe.training.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    base = base_directory(recipe.model.base)
+    tokenizer = Tokenizer.load(base)
+    parts = [load_part(recipe, part, tokenizer) for part in recipe.tasks]
+    model, config = _build(recipe, base, {data.part.name: data.task.size for data in parts})
+    model.to(device)
+    job = TaskJob(recipe, model, parts, device)
+    write_json(folder / "data.json", _data_report(parts))
+    write_json(folder / "environment.json", environment(device))
+    progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
+    _calibrate(job, recipe, device)
+    return _write(folder / "bundle", model, config, base, recipe, parts, vars(progress))
+
+
+def _build(recipe: TaskRecipe, base: Path, sizes: Mapping[str, tuple[int, int]]) -> tuple[TaskModel, dict[str, Any]]:
+    values = read_config(base) | {
+        "hidden_dropout_prob": recipe.model.hidden_dropout,
+        "attention_probs_dropout_prob": recipe.model.attention_dropout,
+    }
+    config = BertConfig.from_dict(values)
+    if recipe.model.window > config.max_position_embeddings:
+        raise InputError(
+            f"model.window is {recipe.model.window}, but {base} has only {config.max_position_embeddings} positions"
+        )
+    model = TaskModel(config, sizes)
+    load_tensors(model, load_file(base / "model.safetensors"), str(base), fresh=("heads.",))
+    return model, values
+
+
+def _calibrate(job: TaskJob, recipe: TaskRecipe, device: torch.device) -> None:
+    """Give each task with validation data the temperature and threshold that fit it best."""
+    job.model.eval()
+    with torch.no_grad(), autocast(device, precision_for(recipe.training.precision, device)):
+        for part in job.parts:
+            if part.validation:
+                units = part.task.units(part.validation)
+                part.task = calibrated(part.task, part.validation, units, job.scores(part, units))
+
+
+def _write(
+    folder: Path,
+    model: TaskModel,
+    config: Mapping[str, Any],
+    base: Path,
+    recipe: TaskRecipe,
+    parts: Sequence[PartData],
+    progress: Mapping[str, Any],
+) -> Path:
+    described = {key: value for key, value in config.items() if key not in ("id2label", "label2id")}
+    described["architectures"] = ["BertModel"]
+    if len(parts) == 1 and (states := parts[0].task.size[1]) <= 1:
+        labels = parts[0].task.labels
+        described["architectures"] = ["BertForSequenceClassification" if states else "BertForTokenClassification"]
+        described["id2label"] = {str(number): name for number, name in enumerate(labels)}
+        described["label2id"] = {name: number for number, name in enumerate(labels)}
+    description = {
+        "format_version": 1,
+        "name": recipe.name,
+        "tasks": {"parts": {data.part.name: _described(data) for data in parts}},
+        "window": recipe.model.window,
+        "overlap": recipe.model.overlap,
+        "provenance": {
+            "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+            "data": {data.part.name: data.hashes for data in parts},
+            "left_out_as_leaks": {data.part.name: data.leaks for data in parts},
+            "validation": progress["scores"],
+            "best_epoch": progress["best_epoch"],
+            "environment": environment(next(model.parameters()).device),
+        },
+    }
+    return write_folder(folder, model, described, base, description, _card(recipe, parts, progress))
+
+
+def _described(data: PartData) -> dict[str, Any]:
+    """A task as `textome.json` holds it; see runtime.bundle."""
+    task, part = data.task, data.part
+    values: dict[str, Any] = {
+        "kind": part.kind,
+        "labels": list(task.labels),
+        "negative": part.negative,
+        "metric": part.metric,
+        "temperature": task.temperature,
+    }
+    if isinstance(task, Classification):
+        pairs = any(unit.token_type_ids.any() for unit in data.units[:1])
+        values |= {"multi_label": task.multi_label, "pairs": pairs, "threshold": task.threshold}
+    return values
+
+
+def _data_report(parts: Sequence[PartData]) -> dict[str, Any]:
+    return {
+        data.part.name: {
+            "train_records": data.records,
+            "train_inputs": len(data.units),
+            "train_tokens": sum(len(unit.input_ids) for unit in data.units),
+            "validation_records": len(data.validation),
+            "left_out_as_leaks": data.leaks,
+            "quarantined": data.quarantined,
+            "first_problems": data.problems,
+            "sha256": data.hashes,
+        }
+        for data in parts
+    }
+
+
+def _card(recipe: TaskRecipe, parts: Sequence[PartData], progress: Mapping[str, Any]) -> str:
+    lines = ["---", "library_name: textome", "---", f"# {recipe.name}", ""]
+    lines += [recipe.description.strip(), ""] * bool(recipe.description)
+    for data in parts:
+        lines += [f"- `{data.part.name}` ({data.part.kind}): {', '.join(data.task.labels)}"]
+    lines += ["", f"Trained from `{recipe.model.base}`.", ""]
+    lines += [f"Licence: {recipe.licence}", ""] * bool(recipe.licence)
+    if progress["best_epoch"] > 0:
+        chosen = progress["scores"][(progress["best_epoch"] if recipe.training.select == "best" else 0) - 1]
+        metrics = {data.part.name: data.part.metric for data in parts}
+        lines += ["| validation set | score | metric |", "|---|---|---|"]
+        lines += [
+            f"| {name} | {100 * chosen[name]:.2f} | {metric} |" for name, metric in metrics.items() if name in chosen
+        ]
+    return "\n".join(lines).rstrip() + "\n"
