@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from textome.errors import InputError
+from textome.training.kinds import plan_run
 from textome.training.pretraining_recipe import load_pretraining_recipe
 from textome.training.recipe import load_recipe
 
@@ -32,10 +33,9 @@ def write(path: Path, text: str) -> Path:
     return path / "r.toml"
 
 
-@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").rglob("*.toml")), ids=lambda path: path.stem)
 def test_the_recipes_of_this_project_are_valid(recipe: Path) -> None:
-    load = load_pretraining_recipe if "[masking]" in recipe.read_text() else load_recipe
-    assert load(recipe).name
+    assert load_pretraining_recipe(recipe).name if "[masking]" in recipe.read_text() else plan_run(recipe).name
 
 
 def test_overrides_take_toml_values_and_bare_words(tmp_path: Path) -> None:
@@ -43,6 +43,15 @@ def test_overrides_take_toml_values_and_bare_words(tmp_path: Path) -> None:
         write(tmp_path, GOOD), ["training.epochs=3", "training.precision=fp32", "model.hidden_dropout=0.2"]
     )
     assert (recipe.training.epochs, recipe.training.precision, recipe.model.hidden_dropout) == (3, "fp32", 0.2)
+
+
+def test_overrides_reach_tables_by_their_name(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    assert load_recipe(path, ["corpora.c.repeat=2"]).corpora[0].repeat == 2
+    with pytest.raises(InputError, match="'d' is not a table"):
+        load_recipe(path, ["corpora.d.repeat=2"])
+    with pytest.raises(InputError, match=r"corpora\.NAME\.repeat"):
+        load_recipe(path, ["corpora.repeat=2"])
 
 
 def test_data_paths_are_relative_to_the_recipe_or_the_environment(

@@ -158,7 +158,8 @@ def parse_recipe(values: dict[str, Any], source: str) -> Recipe:
 
 
 def read_recipe(kind: type[Kind], path: str | Path, overrides: Sequence[str], variable: str) -> Kind:
-    """Read a recipe and apply overrides such as `training.learning_rate=3e-5` (values in TOML; bare words are strings).
+    """Read a recipe and apply overrides such as `training.learning_rate=3e-5` or, of a table with a
+    name, `tasks.NAME.weight=2` (values in TOML; bare words are strings).
 
     variable   the environment variable that takes the place of `data.root` where it is set
 
@@ -189,15 +190,23 @@ def parse(kind: type[Kind], values: dict[str, Any], source: str) -> Kind:
         raise InputError(f"{source}: {'; '.join(_explain(kind, item) for item in error.errors()[:5])}") from error
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def _named(tables: list[Any], name: str) -> Any:
+    """Of tables that stand under one key, as `[[tasks]]`, the one that has this name."""
+    return next((table for table in tables if isinstance(table, dict) and table.get("name") == name), None)
+
+
+def _override(values: Any, override: str) -> None:
     key, equals, value = override.partition("=")
     *parents, last = key.strip().split(".")
     if not equals or not last:
         raise InputError(f"--set {override!r}: expected KEY=VALUE, for instance training.epochs=3")
     for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
+        inner: Any = _named(values, parent) if isinstance(values, list) else values.setdefault(parent, {})
+        if not isinstance(inner, dict | list):
             raise InputError(f"--set {override!r}: {parent!r} is not a table of the recipe")
+        values = inner
+    if isinstance(values, list):
+        raise InputError(f"--set {override!r}: name one of the tables, as {parents[-1]}.NAME.{last}")
     try:
         values[last] = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
