@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from textome.evaluation.classification import score_labels
 from textome.evaluation.task_scores import label_sets
-from textome.tasks.classification import Classification
 from textome.tasks.inputs import Floats, Unit
 
 _TEMPERATURES = np.geomspace(0.25, 8, 61)
@@ -25,12 +24,11 @@ def calibrated(task: Any, items: Sequence[Any], units: Sequence[Unit], scores: S
         for at in (replace(task, temperature=t) for t in _TEMPERATURES)
     )
     task = replace(task, temperature=round(float(best[1]), 4))
-    if isinstance(task, Classification) and task.multi_label:
-        shares = task.probabilities(len(items), units, scores)
+    if getattr(task, "multi_label", False):
         found = []
         for threshold in _THRESHOLDS:
             at = replace(task, threshold=round(float(threshold), 2))
-            gold, guessed = label_sets(items, [at.decide(row) for row in shares])
+            gold, guessed = label_sets(items, at.predictions(items, units, scores))
             found.append((score_labels(gold, guessed, task.labels).micro.f1, at.threshold))
         task = replace(task, threshold=max(found)[1])
     return task

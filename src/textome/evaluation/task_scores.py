@@ -8,6 +8,9 @@ from typing import Any, Protocol
 from textome.evaluation.classification import Sets, score_labels, value_of
 from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.tasks.classification import Classified
+from textome.tasks.relation import Candidate
+
+Record = LabelledText | LabelledSentences | Candidate
 
 
 class Metric(Protocol):
@@ -42,13 +45,15 @@ def label_sets(items: Sequence[Any], predicted: Sequence[Any]) -> tuple[Sets, Se
     return gold, guessed
 
 
-def record_labels(item: LabelledText | LabelledSentences) -> tuple[str, ...]:
+def record_labels(item: Record) -> tuple[str, ...]:
     """All labels of a record."""
     return item.labels
 
 
-def texts_of(item: LabelledText | LabelledSentences) -> tuple[str, ...]:
+def texts_of(item: Record) -> tuple[str, ...]:
     """All texts of a record, by which it is found again in another file."""
+    if isinstance(item, Candidate):
+        return (item.document.text[item.place.start : item.place.end],)
     if isinstance(item, LabelledSentences):
         return item.sentences
     return (item.text,) if item.pair is None else (f"{item.text} {item.pair}",)

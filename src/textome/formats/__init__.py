@@ -51,6 +51,7 @@ FORMATS: dict[str, Format] = {
     "jats": Format("jats", ".nxml", writable=False),
     "bioc-xml": Format("bioc_xml", ".xml"),
     "bioc-json": Format("bioc_json", ".json"),
+    "ddi-xml": Format("ddi_xml", ".xml", writable=False),
     "jsonl": Format("jsonl", ".jsonl"),
     "pubtator": Format("pubtator", ".pubtator"),
     "brat": Format("brat", ""),
@@ -94,7 +95,7 @@ def guess_format(source: Source) -> str:
     Raises InputError for an empty file and for bytes that are no text.
     """
     if source.is_directory:
-        return "brat"
+        return "brat"  # of the formats that are folders the only one that is told without its name
     head = source.head(HEAD_SIZE)
     if not head:
         raise InputError(f"{source.name}: the file is empty, or its compression is damaged at the start")

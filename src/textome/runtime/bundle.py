@@ -55,11 +55,12 @@ class ClassificationTask(_Section):
     pairs: bool = False
     threshold: float = Field(0.5, ge=0, le=1)
     temperature: float = Field(1.0, gt=0)
+    markers: list[str] = []
 
     @property
     def size(self) -> tuple[int, int]:
         """(num_labels, states) of the head, see models.heads."""
-        return len(self.labels), 1
+        return len(self.labels), 1 + len(self.markers)
 
 
 class SentencesTask(_Section):
@@ -77,7 +78,29 @@ class SentencesTask(_Section):
         return len(self.labels), 0
 
 
-Part = Annotated[ClassificationTask | SentencesTask, Field(discriminator="kind")]
+class RelationsTask(_Section):
+    """Relations between the entities of a document; see tasks.relation."""
+
+    kind: Literal["relations"]
+    labels: list[str] = Field(min_length=1)
+    negative: list[str] = []
+    metric: str = "micro_f1"
+    pairs: list[tuple[str, str]] = []
+    scope: Literal["sentence", "document"] = "sentence"
+    directed: bool = False
+    split: bool = True
+    none: str = "none"
+    multi_label: bool = False
+    threshold: float = Field(0.5, ge=0, le=1)
+    temperature: float = Field(1.0, gt=0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(num_labels, states) of the head, see models.heads."""
+        return len(self.labels), 3
+
+
+Part = Annotated[ClassificationTask | SentencesTask | RelationsTask, Field(discriminator="kind")]
 
 
 class Tasks(_Section):

@@ -10,10 +10,11 @@ import numpy as np
 
 from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.runtime.annotator import batches
-from textome.runtime.bundle import Bundle, ClassificationTask, resolve_model
+from textome.runtime.bundle import Bundle, ClassificationTask, SentencesTask, resolve_model
 from textome.runtime.session import TaskSession
 from textome.tasks.classification import Classification, Classified, SentenceClassification
 from textome.tasks.inputs import Floats, Unit
+from textome.tasks.relation import Relations
 from textome.text.tokenization import Tokenizer
 
 
@@ -97,12 +98,35 @@ class Classifier:
         return self.runner.predictions(self.name, items)
 
 
-def make_task(bundle: Bundle, name: str, tokenizer: Tokenizer) -> Classification | SentenceClassification:
+def make_task(bundle: Bundle, name: str, tokenizer: Tokenizer) -> Classification | SentenceClassification | Relations:
     """A bundle's task, ready to make units of records and predictions of scores."""
     part = bundle.parts[name]
     labels = tuple(part.labels)
+    if isinstance(part, SentencesTask):
+        return SentenceClassification(labels, tokenizer, bundle.window, part.temperature)
+    window, overlap = bundle.window, bundle.overlap
     if isinstance(part, ClassificationTask):
         return Classification(
-            labels, tokenizer, bundle.window, bundle.overlap, part.multi_label, part.threshold, part.temperature
+            labels,
+            tokenizer,
+            window,
+            overlap,
+            part.multi_label,
+            part.threshold,
+            part.temperature,
+            tuple(part.markers),
         )
-    return SentenceClassification(labels, tokenizer, bundle.window, part.temperature)
+    return Relations(
+        labels,
+        tokenizer,
+        window,
+        overlap,
+        tuple(part.pairs),
+        part.scope,
+        part.directed,
+        part.split,
+        part.none,
+        part.multi_label,
+        part.threshold,
+        part.temperature,
+    )

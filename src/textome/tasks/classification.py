@@ -6,6 +6,7 @@ of several labels at once (multi-label) each has its highest probability, since 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 
 from textome.errors import InputError
 from textome.formats.labelled import LabelledSentences, LabelledText
-from textome.tasks.inputs import Floats, Unit, pieces_of, sentence_units, sigmoid, softmax, text_units
-from textome.text.tokenization import Tokenizer
+from textome.tasks.inputs import Floats, Unit, first_tokens, pieces_of, sentence_units, sigmoid, softmax, text_units
+from textome.text.tokenization import Tokenizer, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Classification:
     """One label of several, or with `multi_label` any number of them, for a text or a pair.
 
     threshold   of multi-label: the probability from which a label holds
+    markers     words of a text (as "@GENE$") whose states are joined to that of [CLS]
     """
 
     labels: tuple[str, ...]
@@ -41,29 +43,26 @@ class Classification:
     multi_label: bool = False
     threshold: float = 0.5
     temperature: float = 1.0
+    markers: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
         """(num_labels, states) of the head."""
-        return len(self.labels), 1
+        return len(self.labels), 1 + len(self.markers)
 
     def units(self, items: Sequence[LabelledText]) -> list[Unit]:
         """The inputs of the model for each text. Raises InputError as `text_units` does."""
         first = self.tokenizer.encode([item.text for item in items])
         second = iter(self.tokenizer.encode([item.pair for item in items if item.pair is not None]))
-        return [
-            unit
-            for number, (item, tokens) in enumerate(zip(items, first, strict=True))
-            for unit in text_units(
-                number,
-                item.id,
-                tokens,
-                None if item.pair is None else next(second),
-                self.tokenizer,
-                self.window,
-                self.overlap,
-            )
-        ]
+        found = []
+        for number, (item, tokens) in enumerate(zip(items, first, strict=True)):
+            texts = [tokens] if item.pair is None else [tokens, next(second)]
+            marked = [] if item.pair is not None else [self._marked(item.text, tokens, mark) for mark in self.markers]
+            found += text_units(number, item.id, texts, self.tokenizer, self.window, self.overlap, marked)
+        return found
+
+    def _marked(self, text: str, tokens: Tokens, marker: str) -> list[int]:
+        return first_tokens(tokens, (match.start() for match in re.finditer(re.escape(marker), text)))
 
     def targets(self, unit: Unit, item: LabelledText) -> NDArray[Any]:
         """(1, 1) the label's number, or (1, num_labels) of 0 and 1. Raises InputError for an unknown label."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,25 +38,40 @@ class Unit:
 
 
 def text_units(
-    item: int, name: str, first: Tokens, second: Tokens | None, tokenizer: Tokenizer, size: int, overlap: int
+    item: int,
+    name: str,
+    texts: Sequence[Tokens],
+    tokenizer: Tokenizer,
+    size: int,
+    overlap: int,
+    marked: Sequence[Sequence[int]] = (),
 ) -> list[Unit]:
-    """A text or a pair of texts as units that are scored at [CLS]; the longer text is cut into windows where needed.
+    """A text, or two, as units that are scored at [CLS]; the longer text is cut into windows where needed.
 
-    name   of the item, for errors
-    size   tokens of a unit, special ones included
+    name    of the item, for errors
+    size    tokens of a unit, special ones included
+    marked  for each further state that is joined to that of [CLS], the sub-words of a single text where it may be taken;
+            the first that lies in the window is, and where none does [CLS] stands in for it
 
     Raises InputError where a text is empty, and where the shorter one of a pair fills more than half a unit.
     """
-    if not len(first.ids) or (second is not None and not len(second.ids)):
+    if not all(len(tokens.ids) for tokens in texts):
         raise InputError(f"record {name}: a text without any word cannot be classified")
-    if second is None:
-        pieces = windows(first, size - 2, overlap)
+    if len(texts) == 1:
         return [
-            _unit(item, joined([first.ids[window.start : window.end]], tokenizer), np.zeros(1, np.int32), window)
-            for window in pieces
+            _unit(
+                item,
+                joined([texts[0].ids[window.start : window.end]], tokenizer),
+                window,
+                [
+                    next((place - window.start + 1 for place in places if window.start <= place < window.end), 0)
+                    for places in marked
+                ],
+            )
+            for window in windows(texts[0], size - 2, overlap)
         ]
-    swapped = len(first.ids) > len(second.ids)
-    short, long = (second, first) if swapped else (first, second)
+    swapped = len(texts[0].ids) > len(texts[1].ids)
+    short, long = sorted(texts, key=lambda tokens: len(tokens.ids))
     room = size - 3 - len(short.ids)
     if len(short.ids) > size // 2:
         raise InputError(
@@ -67,13 +82,18 @@ def text_units(
     for window in windows(long, room, min(overlap, room // 2)):
         piece = long.ids[window.start : window.end]
         both = [piece, short.ids] if swapped else [short.ids, piece]
-        units.append(_unit(item, joined(both, tokenizer), np.zeros(1, np.int32), window))
+        units.append(_unit(item, joined(both, tokenizer), window, []))
     return units
 
 
-def _unit(item: int, tokens: tuple[Integers, Integers], places: Integers, window: Window) -> Unit:
+def first_tokens(tokens: Tokens, offsets: Iterable[int]) -> list[int]:
+    """The sub-words at which the words at these offsets begin."""
+    return [int(tokens.first[np.searchsorted(tokens.word_starts, offset)]) for offset in offsets]
+
+
+def _unit(item: int, tokens: tuple[Integers, Integers], window: Window, marked: Sequence[int]) -> Unit:
     weight = window.keep_end - window.keep_start
-    return Unit(item, *tokens, places.reshape(1, -1), weight, window.start)
+    return Unit(item, *tokens, np.array([[0, *marked]], np.int32), weight, window.start)
 
 
 def joined(parts: Sequence[Integers], tokenizer: Tokenizer) -> tuple[Integers, Integers]:

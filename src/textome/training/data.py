@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from textome.documents import Document, Span
+from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, read_documents
 from textome.tasks.ner import Example, Mention, examples, targets
-from textome.text.sentences import split_sentences
+from textome.text.sentences import sentence_spans
 from textome.text.tokenization import Tokenizer
 from textome.training.augmentation import names_of, read_lexicon, replace_mentions
 from textome.training.recipe import Corpus, Recipe
@@ -59,21 +59,6 @@ def encode(sentences: Sequence[Sentence], tokenizer: Tokenizer, num_heads: int, 
             labels = targets(tokens, sentence.mentions, num_heads, sentence.annotated)
             made += examples(tokens, labels, tokenizer, size, recipe.model.overlap)
     return made
-
-
-def sentence_spans(document: Document, split: bool = True) -> Iterator[Span]:
-    """Places of a document's sentences. Sentences that an entity crosses are joined, so that no entity is cut."""
-    for passage in document.passages:
-        places = split_sentences(passage.text) if split else [Span(0, len(passage.text))]
-        joined: list[Span] = []
-        crossings = sorted((entity.start, entity.end) for entity in document.entities)
-        for place in places:
-            span = Span(place.start + passage.offset, place.end + passage.offset)
-            if joined and any(start < joined[-1].end and end > span.start for start, end in crossings):
-                joined[-1] = Span(joined[-1].start, span.end)
-            else:
-                joined.append(span)
-        yield from joined
 
 
 def file_hash(path: str | Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,17 @@ from numpy.typing import NDArray
 
 from textome.errors import InputError
 from textome.evaluation.task_scores import record_labels, texts_of
+from textome.formats import read_documents
 from textome.formats.labelled import read_labelled
 from textome.formats.sources import Quarantine
 from textome.tasks.classification import Classification, SentenceClassification
 from textome.tasks.inputs import Unit
+from textome.tasks.relation import Candidate, Relations
 from textome.text.tokenization import Tokenizer
 from textome.training.data import SHORTEST_LEAK, file_hash
-from textome.training.task_recipe import ClassificationPart, Part, SentencesPart, TaskRecipe
+from textome.training.task_recipe import ClassificationPart, Part, RelationsPart, TaskRecipe
 
-Task = Classification | SentenceClassification
+Task = Classification | SentenceClassification | Relations
 
 
 @dataclass
@@ -42,13 +45,15 @@ class PartData:
 def load_part(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer) -> PartData:
     """Read one task's data. Raises InputError for a missing file, an empty split, and a label without any record."""
     quarantine = Quarantine()
-    train = _read(recipe, part, part.train, quarantine)
-    validation = _read(recipe, part, part.validation, quarantine)
+    read = partial(_read, recipe, part, tokenizer)
+    train, validation = read(part.train, quarantine), read(part.validation, quarantine)
     leaks = 0
     if recipe.data.drop_leaks and part.test:
-        forbidden = {print_ for item in _read(recipe, part, part.test, Quarantine()) for print_ in _fingerprints(item)}
+        forbidden = {print_ for item in read(part.test, Quarantine()) for print_ in _fingerprints(item)}
         kept = [item for item in train if forbidden.isdisjoint(_fingerprints(item))]
         leaks, train = len(train) - len(kept), kept
+    if isinstance(part, RelationsPart):
+        train = _fewer_negatives([item for item in train if item.head], part, recipe.training.seed)
     if not train:
         problem = f"; the first problem: {quarantine.records[0]}" if quarantine.records else ""
         raise InputError(f"task {part.name!r}: no training record was read from {', '.join(part.train)}{problem}")
@@ -79,6 +84,8 @@ def make_task(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer, train: Seque
     """The task that a part describes. Raises InputError for a label that no training record has."""
     counts = Counter(label for item in train for label in record_labels(item) if label)
     labels = tuple(part.labels or sorted(counts))
+    if isinstance(part, RelationsPart):
+        labels = _relations(recipe, part, tokenizer).labels
     if missing := [name for name in labels if not counts[name]]:
         raise InputError(f"task {part.name!r}: no training record has the label {missing[0]!r}; leave it out of labels")
     if len(labels) < 2 and not getattr(part, "multi_label", False):
@@ -86,7 +93,10 @@ def make_task(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer, train: Seque
             f"task {part.name!r}: all training records have the label {labels[0]!r}; there is nothing to learn"
         )
     if isinstance(part, ClassificationPart):
-        return Classification(labels, tokenizer, recipe.model.window, recipe.model.overlap, part.multi_label)
+        window, overlap = recipe.model.window, recipe.model.overlap
+        return Classification(labels, tokenizer, window, overlap, part.multi_label, markers=part.markers)
+    if isinstance(part, RelationsPart):
+        return _relations(recipe, part, tokenizer)
     return SentenceClassification(labels, tokenizer, recipe.model.window)
 
 
@@ -103,10 +113,41 @@ def few(items: Sequence[Any], shots: int, seed: int) -> list[Any]:
     return [items[index] for index in sorted(chosen)]
 
 
-def _read(recipe: TaskRecipe, part: Part, places: Sequence[str], quarantine: Quarantine) -> list[Any]:
-    assert isinstance(part, ClassificationPart | SentencesPart)
+def _relations(recipe: TaskRecipe, part: RelationsPart, tokenizer: Tokenizer) -> Relations:
+    return Relations(
+        part.labels if part.multi_label else (part.none, *part.labels),
+        tokenizer,
+        recipe.model.window,
+        recipe.model.overlap,
+        part.pairs,
+        part.scope,
+        part.directed,
+        part.split,
+        part.none,
+        part.multi_label,
+    )
+
+
+def _fewer_negatives(items: list[Candidate], part: RelationsPart, seed: int) -> list[Candidate]:
+    """All pairs with a relation, and so many of the others as the recipe wants."""
+    if part.negative_ratio is None:
+        return items
+    negative = [index for index, item in enumerate(items) if set(item.labels) <= set(part.negative)]
+    wanted = round(part.negative_ratio * (len(items) - len(negative)))
+    kept = set(np.random.default_rng(seed).permutation(negative)[:wanted].tolist())
+    return [item for index, item in enumerate(items) if index in kept or not set(item.labels) <= set(part.negative)]
+
+
+def _read(
+    recipe: TaskRecipe, part: Part, tokenizer: Tokenizer, places: Sequence[str], quarantine: Quarantine
+) -> list[Any]:
     items: list[Any] = []
     for number, place in enumerate(places):
+        if isinstance(part, RelationsPart):
+            task = _relations(recipe, part, tokenizer)
+            documents = read_documents(recipe.path(place), part.format, quarantine)
+            items += [candidate for document in documents for candidate in task.candidates(document)]
+            continue
         found = read_labelled(recipe.path(place), part.layout, quarantine)
         # Ids need only be unique in their file, so those of further files are told apart by its name.
         items += [replace(item, id=f"{place}/{item.id}") if number else item for item in found]

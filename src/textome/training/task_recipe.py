@@ -35,6 +35,7 @@ class ClassificationPart(_Part):
 
     labels         in the order of the model's outputs; empty: those of the training data in alphabetical order
     negative       labels that mean "nothing" and do not count in F1
+    markers        words that mark what the label is about, as "@GENE$": their states are joined to that of [CLS]
     class_weights  "balanced" weighs a class by 1 / its frequency, so that rare ones count as much
     focal          gamma of the focal loss (Lin et al. 2017), which turns the loss to what is still hard; 0 is cross-entropy
     """
@@ -44,6 +45,7 @@ class ClassificationPart(_Part):
     labels: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     multi_label: bool = False
+    markers: tuple[str, ...] = ()
     class_weights: Literal["none", "balanced"] = "none"
     focal: float = Field(0.0, ge=0)
     metric: Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "example_f1"] = "micro_f1"
@@ -61,7 +63,37 @@ class SentencesPart(_Part):
     metric: Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1"] = "weighted_f1"
 
 
-Part = Annotated[ClassificationPart | SentencesPart, Field(discriminator="kind")]
+class RelationsPart(_Part):
+    """Relations between the entities of documents in one of the formats; see tasks.relation.
+
+    labels          the relation types, other relations of the data are left out
+    none            the label of pairs without a relation; no such label with `multi_label`
+    pairs           [head type, tail type] of entities that may be related; empty: any two
+    split           false where each passage of the data is one sentence
+    negative_ratio  at most so many training pairs without a relation for each with one, drawn by the seed
+    """
+
+    kind: Literal["relations"]
+    format: str
+    labels: tuple[str, ...] = Field(min_length=1)
+    none: str = "none"
+    pairs: tuple[tuple[str, str], ...] = ()
+    scope: Literal["sentence", "document"] = "sentence"
+    directed: bool = False
+    split: bool = True
+    multi_label: bool = False
+    negative_ratio: float | None = Field(None, gt=0)
+    class_weights: Literal["none", "balanced"] = "none"
+    focal: float = Field(0.0, ge=0)
+    metric: Literal["micro_f1", "macro_f1", "weighted_f1"] = "micro_f1"
+
+    @property
+    def negative(self) -> tuple[str, ...]:
+        """The labels that do not count."""
+        return () if self.multi_label else (self.none,)
+
+
+Part = Annotated[ClassificationPart | SentencesPart | RelationsPart, Field(discriminator="kind")]
 
 
 class Mixing(Section):

@@ -24,7 +24,7 @@ from textome.training.loop import train
 from textome.training.run import Report, autocast, claim, precision_for, write_json
 from textome.training.task_data import PartData, load_part
 from textome.training.task_job import TaskJob
-from textome.training.task_recipe import TaskRecipe
+from textome.training.task_recipe import RelationsPart, TaskRecipe
 
 
 def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, report: Report = lambda event: None) -> Path:
@@ -113,13 +113,17 @@ def _described(data: PartData) -> dict[str, Any]:
     values: dict[str, Any] = {
         "kind": part.kind,
         "labels": list(task.labels),
-        "negative": part.negative,
+        "negative": list(part.negative),
         "metric": part.metric,
         "temperature": task.temperature,
     }
     if isinstance(task, Classification):
         pairs = any(unit.token_type_ids.any() for unit in data.units[:1])
         values |= {"multi_label": task.multi_label, "pairs": pairs, "threshold": task.threshold}
+        values |= {"markers": list(task.markers)}
+    if isinstance(part, RelationsPart):
+        values |= {name: getattr(part, name) for name in ("pairs", "scope", "directed", "split", "none", "multi_label")}
+        values |= {"threshold": getattr(task, "threshold", 0.5)}
     return values
 
 
