@@ -19,6 +19,7 @@ from textome.errors import InputError
 from textome.formats import FORMATS, Source, guess_format, read_documents, write_documents
 
 HEADS = {
+    "ddi-xml": ['<?xml version="1.0"?>\n<document id="DDI-Own.d1"><sentence id="s0" text="Drugala.">'],
     "pubmed-xml": [
         '<?xml version="1.0"?>\n<PubmedArticleSet><PubmedArticle>',
         "<!DOCTYPE MedlineCitationSet>\n<MedlineCitationSet>",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,8 +16,12 @@ from textome.errors import InputError
 def evaluate(
     data: Annotated[list[str], typer.Option("--data", "-d", help="Annotated files or folders.")],
     model: Annotated[str | None, typer.Option("--model", "-m", help="A bundle; default: the bundled model.")] = None,
-    task: Annotated[str, typer.Option(help="The task; `entities` is the only one yet.")] = "entities",
-    format: Annotated[str | None, typer.Option("--format", help="Format of the data; default: by content.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Name of the task, where the model has several; see textome info.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option("--format", help="Format or layout of the data; default: by content or task.")
+    ] = None,
     map_: Annotated[
         list[str] | None, typer.Option("--map", metavar="LABEL=TYPE", help="What a label of the data stands for.")
     ] = None,
@@ -25,14 +30,83 @@ def evaluate(
     ] = None,
     precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with plots and the worst errors here.")] = None,
+    compare: Annotated[str | None, typer.Option(help="Another bundle, to tell which of the two is better.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score entities on annotated data: precision, recall and F1 for each type, micro and macro, with 95 % intervals.
+    """Score a model on annotated data by its task's metric, with 95 % intervals.
 
-    An entity counts only if start, end and type are all right (as seqeval in strict mode counts).
+    An entity counts only if start, end and type are all right (as seqeval in strict mode counts). Other tasks are scored
+    over the labels of texts, sentences or pairs of mentions.
 
     Example: textome evaluate --data NCBI-disease/test.tsv
     """
+    from textome.runtime.bundle import Bundle, resolve_model
+
+    bundle = Bundle.load(resolve_model(model))
+    if not bundle.parts:
+        if task not in (None, "entities", "ner"):
+            raise InputError(f"--task {task}: the model has only the task entities")
+        if report or compare:
+            raise InputError("--report and --compare are for tasks other than entities")
+        _entities(data, model, format, map_, entity_type, precision, threads, as_json)
+        return
+    if map_ or entity_type:
+        raise InputError("--map and --entity-type are for entities; this model has other tasks")
+    _task(str(bundle.directory), task, data, format, precision, threads, report, compare, as_json)
+
+
+def _task(
+    model: str,
+    task: str | None,
+    data: list[str],
+    layout: str | None,
+    precision: str | None,
+    threads: int | None,
+    report: Path | None,
+    compare: str | None,
+    as_json: bool,
+) -> None:
+    from textome.evaluation.comparison import compare_evaluations
+    from textome.evaluation.html_report import write_report
+    from textome.evaluation.task_evaluation import evaluate_task, evaluation_as_dict, format_evaluation
+    from textome.formats import Quarantine
+    from textome.runtime.tasks import TaskRunner
+
+    runner = TaskRunner.load(model, precision=precision, threads=threads)
+    name = runner.bundle.only_part(task)
+    quarantine = Quarantine()
+    started = time.monotonic()
+    result = evaluate_task(runner, name, data, layout, quarantine)
+    seconds = time.monotonic() - started
+    facts = {"model": runner.bundle.name, "data": data, "seconds": seconds} | evaluation_as_dict(result)
+    other = None
+    if compare:
+        second = TaskRunner.load(compare, precision=precision, threads=threads)
+        other = compare_evaluations(
+            result, evaluate_task(second, second.bundle.only_part(task), data, layout, Quarantine())
+        )
+        facts["comparison"] = other.as_dict() | {"model": second.bundle.name}
+    typer.echo(json.dumps(facts, indent=2) if as_json else format_evaluation(result))
+    if other is not None and not as_json:
+        typer.echo(f"against {compare}: {other}")
+    if report:
+        write_report(report, result, f"{runner.bundle.name} on {', '.join(data)}")
+        say(f"report: {report}")
+    say(f"{len(result.decisions):,} decisions in {seconds:.1f} s with {runner.bundle.name}")
+    finish(quarantine, len(result.decisions))
+
+
+def _entities(
+    data: list[str],
+    model: str | None,
+    format: str | None,
+    map_: list[str] | None,
+    entity_type: str | None,
+    precision: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     from textome.evaluation.bootstrap import bootstrap_intervals
     from textome.evaluation.entities import score_entities
     from textome.evaluation.entity_task import compare, map_types
@@ -40,8 +114,6 @@ def evaluate(
     from textome.formats import Quarantine, Source, guess_format
     from textome.runtime.annotator import Annotator
 
-    if task not in ("entities", "ner"):
-        raise InputError(f"--task {task}: the tasks that can be evaluated are: entities")
     given = dict(_pair(item) for item in map_ or [])
     kind = format or guess_format(Source.of(data[0]))
     quarantine = Quarantine()

@@ -46,14 +46,12 @@ def _model_facts(place: str) -> dict[str, Any]:
     from textome.runtime.bundle import Bundle, resolve_model
 
     bundle = Bundle.load(resolve_model(None if place == "default" else place))
-    return {
-        "name": bundle.name,
-        "directory": str(bundle.directory),
-        "types": list(bundle.types),
-        "default types": list(bundle.default_types),
-        "window": bundle.window,
-        "files": _sizes(bundle.directory),
-    }
+    facts: dict[str, Any] = {"name": bundle.name, "directory": str(bundle.directory)}
+    if bundle.parts:
+        facts |= {f"task {name}": [f"{part.kind}:", *part.labels] for name, part in bundle.parts.items()}
+    else:
+        facts |= {"types": list(bundle.types), "default types": list(bundle.default_types)}
+    return facts | {"window": bundle.window, "files": _sizes(bundle.directory)}
 
 
 def _encoder_facts(folder: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@
     sentences  ###id, then label TAB sentence a line, and a blank line between abstracts (PubMed RCT, NICTA-PIBOSO)
     hallmarks  a folder with text/ID.txt and labels/ID.txt (Hallmarks of Cancer): an abstract has its sentences' labels
     pubmedqa   {"PMID": {"QUESTION": ..., "CONTEXTS": [...], "final_decision": ...}}: pairs of question and abstract
+    pubmedqa-long  the same file: pairs of question and the authors' own conclusion, LONG_ANSWER, for training only
     entailment XML of <pair value="..."><chq>..</chq><faq>..</faq></pair> (MEDIQA 2019, recognising question entailment)
     yesno      the yes/no questions of a BioASQ file: pairs of question and snippets
 
@@ -21,6 +22,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,11 +172,11 @@ def _hallmarks(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]
         yield LabelledText(path.stem, text, None, tuple(sorted(found)))
 
 
-def _pubmedqa(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]:
+def _pubmedqa(source: Source, quarantine: Quarantine, long: bool = False) -> Iterator[LabelledText]:
     for name, record in _json(source, dict).items():
         try:
             answer = record.get("final_decision")
-            context = "\n".join(record["CONTEXTS"])
+            context = record["LONG_ANSWER"] if long else "\n".join(record["CONTEXTS"])
             if not context.strip():
                 raise ValueError("the question has no context")
             yield LabelledText(str(name), record["QUESTION"], context, (answer,) if answer else ())
@@ -236,6 +238,7 @@ LAYOUTS: dict[str, Callable[[Source, Quarantine], Iterator[Any]]] = {
     "sentences": _sentences,
     "hallmarks": _hallmarks,
     "pubmedqa": _pubmedqa,
+    "pubmedqa-long": partial(_pubmedqa, long=True),
     "yesno": _yesno,
     "entailment": _entailment,
 }

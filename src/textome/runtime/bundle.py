@@ -205,6 +205,15 @@ class Bundle:
         """The tasks other than entities, by name."""
         return self.description.tasks.parts
 
+    def only_part(self, name: str | None) -> str:
+        """The name of the task that is named, or of the only one there is. Raises ModelError otherwise."""
+        if name is None and len(self.parts) == 1:
+            return next(iter(self.parts))
+        if name not in self.parts:
+            wrong = "name one of its tasks" if name is None else f"it has no task {name!r}, only"
+            raise ModelError(f"{self.directory}: {wrong}: {', '.join(self.parts)}")
+        return str(name)
+
     def part(self, kind: str, name: str | None = None) -> str:
         """The name of the task of a kind: the one named, or the only one there is. Raises ModelError otherwise."""
         found = [key for key, part in self.parts.items() if part.kind == kind and name in (None, key)]

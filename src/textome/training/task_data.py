@@ -47,6 +47,7 @@ def load_part(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer) -> PartData:
     quarantine = Quarantine()
     read = partial(_read, recipe, part, tokenizer)
     train, validation = read(part.train, quarantine), read(part.validation, quarantine)
+    train += _further(recipe, part, quarantine)
     leaks = 0
     if recipe.data.drop_leaks and part.test:
         forbidden = {print_ for item in read(part.test, Quarantine()) for print_ in _fingerprints(item)}
@@ -63,7 +64,8 @@ def load_part(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer) -> PartData:
     good = _readable(task, train, quarantine, part.name)
     units = task.units(good)
     hashes = {}
-    for place in (*part.train, *part.validation):
+    further = [place for places in getattr(part, "more", {}).values() for place in places]
+    for place in (*part.train, *part.validation, *further):
         path = place.partition("#")[0].partition("!")[0]
         hashes[place] = file_hash(recipe.path(path))
     return PartData(
@@ -152,6 +154,16 @@ def _read(
         # Ids need only be unique in their file, so those of further files are told apart by its name.
         items += [replace(item, id=f"{place}/{item.id}") if number else item for item in found]
     return items
+
+
+def _further(recipe: TaskRecipe, part: Part, quarantine: Quarantine) -> list[Any]:
+    """The training texts of other layouts, their ids told apart by layout and file."""
+    return [
+        replace(item, id=f"{layout}/{place}/{item.id}")
+        for layout, places in getattr(part, "more", {}).items()
+        for place in places
+        for item in read_labelled(recipe.path(place), layout, quarantine)
+    ]
 
 
 def _readable(task: Task, items: Sequence[Any], quarantine: Quarantine, name: str) -> list[Any]:

@@ -12,6 +12,9 @@ from textome.errors import InputError
 from textome.training.recipe import Data, Model, Section, Training, read_recipe
 
 
+Layout = Literal["tsv", "jsonl", "hallmarks", "pubmedqa", "pubmedqa-long", "entailment", "yesno"]
+
+
 class _Part(Section):
     """What every task of a recipe has.
 
@@ -35,13 +38,15 @@ class ClassificationPart(_Part):
 
     labels         in the order of the model's outputs; empty: those of the training data in alphabetical order
     negative       labels that mean "nothing" and do not count in F1
+    more           further training files by their layout, with the same labels
     markers        words that mark what the label is about, as "@GENE$": their states are joined to that of [CLS]
     class_weights  "balanced" weighs a class by 1 / its frequency, so that rare ones count as much
     focal          gamma of the focal loss (Lin et al. 2017), which turns the loss to what is still hard; 0 is cross-entropy
     """
 
     kind: Literal["classification"]
-    layout: Literal["tsv", "jsonl", "hallmarks", "pubmedqa", "entailment", "yesno"]
+    layout: Layout
+    more: dict[Layout, tuple[str, ...]] = Field(default_factory=dict)
     labels: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     multi_label: bool = False

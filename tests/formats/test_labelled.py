@@ -1,0 +1,131 @@
+"""Layouts of labelled texts: what is read, and what is said of what cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textome.errors import InputError
+from textome.formats import Quarantine
+from textome.formats.labelled import LabelledSentences, LabelledText, read_labelled
+
+
+def read(path: Path, text: str, layout: str, rule: str = "") -> tuple[list[Any], list[str]]:
+    path.write_text(text, encoding="utf-8")
+    quarantine = Quarantine()
+    items = list(read_labelled(f"{path}{rule}", layout, quarantine))
+    return items, [f"{record.position}: {record.reason}" for record in quarantine.records]
+
+
+def test_tsv_without_a_header_has_text_and_label(tmp_path):
+    items, bad = read(tmp_path / "a.tsv", 'A "quoted gene.\t1\nno label\n\n \t0\nAnother.\t0\n', "tsv")
+    assert items == [
+        LabelledText("1", 'A "quoted gene.', None, ("1",)),
+        LabelledText("5", "Another.", None, ("0",)),
+    ]
+    assert bad == ["line 2: expected text and label, found 1 columns", "line 4: the text is empty"]
+
+
+def test_tsv_with_a_header_finds_its_columns(tmp_path):
+    items, bad = read(tmp_path / "a.tsv", "index\tsentence\tlabel\n7\tA gene.\tyes\n", "tsv")
+    assert (items, bad) == ([LabelledText("7", "A gene.", None, ("yes",))], [])
+    items, _ = read(tmp_path / "b.csv", 'label,text,pair\nno,"One, two.",Three.\n', "tsv")
+    assert items == [LabelledText("2", "One, two.", "Three.", ("no",))]
+
+
+def test_jsonl_takes_one_label_or_several(tmp_path):
+    lines = [{"text": "A", "label": "X"}, {"text": "B", "pair": "C", "labels": ["X", "Y"], "id": "q"}, {"text": "D"}, 5]
+    items, bad = read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines)) + "\n{\n", "jsonl")
+    assert items == [LabelledText("1", "A", None, ("X",)), LabelledText("q", "B", "C", ("X", "Y"))]
+    assert [line.split(":")[0] for line in bad] == ["line 3", "line 4", "line 5"]
+    assert "'label' is missing" in bad[0]
+
+
+def test_sentences_of_an_abstract_stay_together(tmp_path):
+    text = "###1\nbackground\tOne.\noutcome\tTwo.\n\n###2\n\n###3\nlost line\nother\tThree.\n"
+    items, bad = read(tmp_path / "a.txt", text, "sentences")
+    assert items == [
+        LabelledSentences("1", ("One.", "Two."), ("background", "outcome")),
+        LabelledSentences("3", ("Three.",), ("other",)),
+    ]
+    assert bad == [
+        "record 2: there is no sentence under this id",
+        "line 8: expected label TAB sentence under a line ###ID",
+    ]
+
+
+def test_hallmarks_of_an_abstract_are_those_of_its_sentences(tmp_path):
+    for folder in ("text", "labels"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "text" / "1.txt").write_text("One.\nTwo.\n")
+    (tmp_path / "labels" / "1.txt").write_text("< Avoiding death--By X ANDGrowing on--Y< NULL< ")
+    (tmp_path / "text" / "2.txt").write_text("Three.")
+    quarantine = Quarantine()
+    items = list(read_labelled(str(tmp_path), "hallmarks", quarantine))
+    assert items == [LabelledText("1", "One. Two.", None, ("Avoiding death", "Growing on"))]
+    assert quarantine.records[0].position == "2.txt"
+
+
+def test_questions_come_with_their_context(tmp_path):
+    record = {"QUESTION": "Does it?", "CONTEXTS": ["It", "does."], "final_decision": "yes"}
+    values = {"12": record, "13": record | {"CONTEXTS": []}, "14": {"QUESTION": "?"}}
+    items, bad = read(tmp_path / "a.json", json.dumps(values), "pubmedqa")
+    assert items == [LabelledText("12", "Does it?", "It\ndoes.", ("yes",))]
+    assert bad == ["record 13: the question has no context", "record 14: 'CONTEXTS'"]
+    question = {"id": "a", "type": "yesno", "body": "Is it?", "exact_answer": "Yes.", "snippets": [{"text": "It is."}]}
+    questions = [question, question | {"id": "b", "snippets": []}, question | {"id": "c", "type": "list"}]
+    items, bad = read(tmp_path / "b.json", json.dumps({"questions": questions}), "yesno")
+    assert items == [LabelledText("a", "Is it?", "It is.", ("yes",))]
+    assert bad == ["question b: the question has no snippets"]
+
+
+def test_pairs_of_questions_are_read_from_xml(tmp_path):
+    text = '<r><pair pid="1" value="true"><chq>A?</chq><faq>B?</faq></pair><pair pid="2"><chq>A?</chq></pair></r>'
+    items, bad = read(tmp_path / "a.xml", text, "entailment")
+    assert (items, len(bad)) == ([LabelledText("1", "A?", "B?", ("true",))], 1)
+
+
+def test_rules_divide_a_file_without_overlap(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("".join(f"Text {number}.\tx\n" for number in range(400)))
+    parts = [
+        [item.id for item in read_labelled(f"{path}#{rule}", "tsv", Quarantine())] for rule in ("0-70%", "70-100%")
+    ]
+    assert sorted(parts[0] + parts[1], key=int) == [str(number) for number in range(1, 401)]
+    assert 240 < len(parts[0]) < 320
+    (tmp_path / "test.json").write_text('{"3": "x", "5": "y"}')
+    assert [item.id for item in read_labelled(f"{path}#in:test.json", "tsv", Quarantine())] == ["3", "5"]
+    assert len(list(read_labelled(f"{path}#out:test.json", "tsv", Quarantine()))) == 398
+
+
+def test_what_is_wrong_is_said(tmp_path):
+    items, bad = read(tmp_path / "a.jsonl", '{"id": 1, "text": "A", "label": "X"}\n' * 2, "jsonl")
+    assert len(items) == 1
+    assert bad == ["record 1: this id stands twice; the second record is left out"]
+    with pytest.raises(InputError, match="the layout 'tvs' is unknown"):
+        list(read_labelled(str(tmp_path / "a.jsonl"), "tvs", Quarantine()))
+    with pytest.raises(InputError, match="rule #half is unknown"):
+        list(read_labelled(f"{tmp_path / 'a.jsonl'}#half", "jsonl", Quarantine()))
+    (tmp_path / "b.json").write_text("[]")
+    with pytest.raises(InputError, match="expected a JSON object"):
+        list(read_labelled(str(tmp_path / "b.json"), "pubmedqa", Quarantine()))
+
+
+@pytest.mark.parametrize(
+    ("place", "layout", "count"),
+    [
+        ("re/GAD/1/test.tsv", "tsv", 534),
+        ("re/ChemProt-scibert/test.txt", "jsonl", 3469),
+        ("cls/NICTA-PIBOSO/test_clean.txt", "sentences", 200),
+        ("cls/HoC/hoc.tar.xz!.", "hallmarks", 1852),
+        ("qa/PubMedQA/ori_pqal.json#in:test_ground_truth.json", "pubmedqa", 500),
+        ("qa/BioASQ/7B_golden.json", "yesno", 140),
+    ],
+)
+def test_real_corpora_are_read_whole(shared_data, place, layout, count):
+    quarantine = Quarantine()
+    assert len(list(read_labelled(f"{shared_data}/{place}", layout, quarantine))) == count
+    assert quarantine.count == 0
