@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 from textome.errors import InputError
 from textome.training.recipe import Data, Model, Section, Training, read_recipe
 
-
 Layout = Literal["tsv", "jsonl", "hallmarks", "pubmedqa", "pubmedqa-long", "entailment", "yesno"]
 
 
