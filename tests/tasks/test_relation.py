@@ -1,0 +1,145 @@
+"""Which pairs are asked about, and how the model reads them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textome.documents import Document, Entity, Passage, Relation, Span
+from textome.tasks.relation import Relations
+from textome.text.tokenization import Tokenizer
+from tiny import make_base
+
+TEXT = "Aspirin helps gout. Insulin and aspirin do not help malaria."
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    return Tokenizer.load(make_base(tmp_path_factory.mktemp("base") / "base"))
+
+
+def entity(word: str, kind: str, id: str, *identifiers: str, text: str = TEXT, after: int = 0) -> Entity:
+    start = text.index(word, after)
+    return Entity((Span(start, start + len(word)),), kind, word, id, identifiers=identifiers)
+
+
+def document(*relations: Relation) -> Document:
+    entities = (
+        entity("Aspirin", "Chemical", "T1", "mesh:D001241"),
+        entity("gout", "Disease", "T2", "mesh:D006073"),
+        entity("Insulin", "Chemical", "T3", "mesh:D007328"),
+        entity("aspirin", "Chemical", "T4", "mesh:D001241"),
+        entity("malaria", "Disease", "T5", "mesh:D008288"),
+    )
+    return Document("d", (Passage(TEXT),), entities, relations)
+
+
+def relation(kind: str, first: str, second: str) -> Relation:
+    return Relation(kind, (("Arg1", first), ("Arg2", second)))
+
+
+def make(tokenizer: Tokenizer, **options: object) -> Relations:
+    given = {"pairs": (("Chemical", "Disease"),)} | options
+    return Relations(("none", "treats"), tokenizer, 64, 16, **given)  # type: ignore[arg-type]
+
+
+def named(candidates: list) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(item.head[0].id, item.tail[0].id, item.labels) for item in candidates if item.head]
+
+
+def test_pairs_of_a_sentence_with_their_labels(tokenizer):
+    task = make(tokenizer)
+    found = task.candidates(document(relation("treats", "T2", "T1"), relation("causes", "T3", "T5")))
+    assert named(found) == [("T1", "T2", ("treats",)), ("T3", "T5", ("none",)), ("T4", "T5", ("none",))]
+
+
+def test_a_relation_across_sentences_counts_as_missed(tokenizer):
+    task = make(tokenizer)
+    found = task.candidates(document(relation("treats", "T1", "T5")))
+    (lost,) = [item for item in found if not item.head]
+    assert lost.labels == ("treats",)
+    units = task.units(found)
+    assert {unit.item for unit in units} == {0, 1, 2}
+    predicted = task.predictions(found, units, [np.array([[0, 9]], np.float32)] * len(units))
+    assert [guess.labels[0] for guess in predicted] == ["treats", "treats", "treats", "none"]
+
+
+def test_concepts_of_a_document_gather_their_mentions(tokenizer):
+    task = make(tokenizer, scope="document")
+    concept = Relation("treats", (), metadata={"entity1": "D001241", "entity2": "D006073"})
+    found = task.candidates(document(concept))
+    assert named(found) == [
+        ("T1", "T2", ("treats",)),
+        ("T1", "T5", ("none",)),
+        ("T3", "T2", ("none",)),
+        ("T3", "T5", ("none",)),
+    ]
+    assert [item.id for item in found[0].head] == ["T1", "T4"]
+    (made,) = task.relations(found[:1], task.predictions(found[:1], task.units(found[:1]), [np.array([[0.0, 3.0]])]))
+    assert (made.type, made.arguments) == ("treats", (("head", "T1"), ("tail", "T2")))
+    assert made.confidence == pytest.approx(1 / (1 + np.exp(-3)), abs=1e-5)
+
+
+def test_direction_matters_only_where_it_is_asked_for(tokenizer):
+    both = make(tokenizer, pairs=(("Chemical", "Chemical"),))
+    assert named(both.candidates(document())) == [("T3", "T4", ("none",))]
+    directed = make(tokenizer, pairs=(("Chemical", "Chemical"),), directed=True)
+    found = directed.candidates(document(relation("treats", "T4", "T3")))
+    assert named(found) == [("T3", "T4", ("none",)), ("T4", "T3", ("treats",))]
+
+
+def test_marked_text_names_the_types_and_scores_at_the_markers(tokenizer):
+    task = make(tokenizer)
+    found = task.candidates(document())
+    (unit,) = task.units(found[:1])
+    vocabulary = tokenizer.vocabulary()
+    # The tiny vocabulary cannot spell the markers themselves, but each is a word of its own.
+    assert unit.places.shape == (1, 3)
+    assert [vocabulary[unit.input_ids[place]] for place in unit.places[0]] == ["[CLS]", "[UNK]", "[UNK]"]
+    pieces = [vocabulary[number] for number in unit.input_ids.tolist()]
+    assert "aspirin" in pieces[unit.places[0, 1] : unit.places[0, 2]]
+    assert "gout" in pieces[unit.places[0, 2] :]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 120), st.integers(0, 120), st.integers(0, 60), st.integers(24, 64))
+def test_a_pair_is_read_however_far_apart(tokenizer, before, between, after, window):
+    words = ["daily"] * before + ["aspirin"] + ["took"] * between + ["gout"] + ["with"] * after
+    text = " ".join(words)
+    entities = (
+        entity("aspirin", "Chemical", "T1", text=text),
+        entity("gout", "Disease", "T2", text=text),
+    )
+    task = Relations(("none", "treats"), tokenizer, window, 6, scope="document")
+    (item,) = task.candidates(Document("d", (Passage(text),), entities))
+    units = task.units([item])
+    assert units
+    vocabulary = tokenizer.vocabulary()
+    for unit in units:
+        assert len(unit.input_ids) <= window
+        first, second = sorted(unit.places[0, 1:].tolist())
+        assert 0 < first < second < len(unit.input_ids) - 1
+        assert vocabulary[unit.input_ids[first]] == vocabulary[unit.input_ids[second]] == "[UNK]"
+
+
+def test_of_several_windows_the_surest_of_a_relation_counts(tokenizer):
+    task = make(tokenizer)
+    found = task.candidates(document())[:1]
+    (unit,) = task.units(found)
+    scores = [np.array([[4.0, 0.0]]), np.array([[0.0, 2.0]]), np.array([[1.0, 0.0]])]
+    (guess,) = task.predictions(found, [unit] * 3, scores)
+    assert guess.labels == ("treats",)
+
+
+def test_several_relations_of_one_pair_need_several_labels(tokenizer):
+    from textome.errors import InputError
+
+    task = Relations(("none", "treats", "causes"), tokenizer, 64, 16)
+    item = task.candidates(document(relation("treats", "T1", "T2"), relation("causes", "T1", "T2")))[0]
+    with pytest.raises(InputError, match="treats, causes at once"):
+        task.targets(task.units([item])[0], item)
+    several = Relations(("treats", "causes"), tokenizer, 64, 16, multi_label=True)
+    item = several.candidates(document(relation("treats", "T1", "T2"), relation("causes", "T1", "T2")))[0]
+    assert several.targets(several.units([item])[0], item).tolist() == [[1.0, 1.0]]
