@@ -92,6 +92,7 @@ class Annotator:
     ) -> Self:
         """Load a bundle by directory or hub name; None is the bundled default. `options` as for the class."""
         bundle = Bundle.load(resolve_model(model))
+        _ = bundle.entities  # a bundle of other tasks says so, before its graph is found to be another one
         return cls(bundle, Session(bundle.onnx_path(precision), threads=threads), **options)
 
     def choosing(self, types: Collection[str] | None = None, min_confidence: float = 0.0) -> Self:

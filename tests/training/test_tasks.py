@@ -1,0 +1,216 @@
+"""Runs with tasks end to end on a tiny encoder: they learn, and their bundles load elsewhere and run without PyTorch."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from typer.testing import CliRunner
+
+from textome.cli.main import app
+from textome.documents import Document, Passage, Relation
+from textome.errors import InputError, ModelError
+from textome.formats import write_documents
+from textome.runtime.annotator import Annotator
+from textome.runtime.bundle import Bundle
+from textome.runtime.export import export_bundle
+from textome.runtime.tasks import Classifier, TaskRunner
+from textome.training.kinds import plan_run
+from tiny import DISEASES, DRUGS, make_base
+
+PARTS = {
+    "single": 'kind = "classification"\nlayout = "tsv"\ntrain = ["a.tsv"]\nvalidation = ["a.tsv"]\nnegative = ["drug"]',
+    "roles": 'kind = "sentences"\ntrain = ["b.txt"]\nvalidation = ["b.txt"]\nclass_weights = "balanced"',
+    "treats": 'kind = "relations"\nformat = "jsonl"\ntrain = ["c.jsonl"]\nvalidation = ["c.jsonl"]\nlabels = ["treats"]\n'
+    'pairs = [["Chemical", "Disease"]]',
+    "topics": 'kind = "classification"\nlayout = "jsonl"\ntrain = ["d.jsonl"]\nvalidation = ["d.jsonl"]\n'
+    "multi_label = true",
+}
+
+
+def make_data(folder: Path) -> None:
+    generator = random.Random(3)
+    texts = [(f"patients took {name}", "drug") for name in DRUGS] + [
+        (f"no {name} was seen", "disease") for name in DISEASES
+    ]
+    (folder / "a.tsv").write_text("".join(f"{text}\t{label}\n" for text, label in texts * 6))
+    abstract = "aim\tpatients took {}\nresult\tno {} was seen\n"
+    (folder / "b.txt").write_text(
+        "".join(
+            f"###{number}\n{abstract.format(generator.choice(DRUGS), generator.choice(DISEASES))}\n"
+            for number in range(40)
+        )
+    )
+    documents = []
+    for number in range(60):
+        drug, disease, treats = generator.choice(DRUGS), generator.choice(DISEASES), generator.random() < 0.5
+        text = f"{drug} is given for {disease}" if treats else f"no {drug} was seen with {disease}"
+        document = Document(str(number), (Passage(text),))
+        ends = [document.entity([(text.index(name), text.index(name) + len(name))], kind, id=id)
+                for name, kind, id in ((drug, "Chemical", "T1"), (disease, "Disease", "T2"))]  # fmt: skip
+        relations = [Relation("treats", (("a", "T1"), ("b", "T2")))] * treats
+        documents.append(document.with_annotations(ends, relations))
+    write_documents(documents, folder / "c.jsonl", "jsonl")
+    lines = []
+    for _ in range(60):
+        chosen = [kind for kind in ("drug", "disease") if generator.random() < 0.5]
+        names = {"drug": generator.choice(DRUGS), "disease": generator.choice(DISEASES)}
+        text = "patients " + " and ".join(names[kind] for kind in chosen) + " daily"
+        lines.append(json.dumps({"text": text, "labels": chosen}))
+    (folder / "d.jsonl").write_text("\n".join(lines))
+
+
+def make_task_recipe(folder: Path, *names: str, more: str = "", epochs: int = 8) -> Path:
+    if not (folder / "base").exists():
+        make_base(folder / "base")
+        make_data(folder)
+    tables = "".join(f'[[tasks]]\nname = "{name}"\n{PARTS[name]}\n' for name in names)
+    path = folder / f"{'-'.join(names)}.toml"
+    path.write_text(
+        f'name = "tiny"\n[model]\nbase = "{folder / "base"}"\nwindow = 32\noverlap = 8\n{tables}{more}\n[training]\n'
+        f'epochs = {epochs}\nlearning_rate = 5e-3\ntoken_budget = 256\nprecision = "fp32"\nseed = 7\n'
+    )
+    return path
+
+
+def last_scores(run: Path) -> dict[str, float]:
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if line["event"] == "validation"][-1]["scores"]
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of data, recipe and a finished run over all four tasks, exported."""
+    folder = tmp_path_factory.mktemp("tasks")
+    recipe = make_task_recipe(folder, *PARTS, more='[mixing]\ntemperature = 2\nloss = "uncertainty"')
+    bundle = plan_run(recipe).start(folder / "run", False, lambda record: None)
+    for precision in ("fp32", "int8"):
+        export_bundle(Bundle.load(bundle), bundle, precision)
+    return folder
+
+
+def test_one_encoder_learns_four_tasks_at_once(several):
+    assert min(last_scores(several / "run").values()) > 0.9
+
+
+def test_the_exported_graph_answers_every_task(several):
+    classifier = Classifier.load(several / "run" / "bundle", "single")
+    found = classifier.classify(["patients took aspirin", "no malaria was seen"])
+    assert [item.labels for item in found] == [("drug",), ("disease",)]
+    assert sum(found[0].scores.values()) == pytest.approx(1)
+    topics = Classifier(classifier.runner, "topics").classify(
+        ["patients gout daily", "patients gout and insulin daily"]
+    )
+    assert [set(item.labels) for item in topics] == [{"disease"}, {"disease", "drug"}]
+    roles = Classifier(classifier.runner, "roles", "sentences")
+    (labels,) = roles.classify_sentences([["patients took insulin", "no gout was seen"]])
+    assert [item.labels for item in labels] == [("aim",), ("result",)]
+    with pytest.raises(ModelError, match="several such tasks; name one of: single, topics"):
+        Classifier(classifier.runner)
+    with pytest.raises(ModelError, match="this model finds no entities"):
+        Annotator.load(several / "run" / "bundle")
+
+
+def test_a_single_task_is_a_plain_checkpoint_of_transformers(tmp_path):
+    recipe = make_task_recipe(tmp_path, "single", epochs=2)
+    bundle = plan_run(recipe).start(tmp_path / "run", False, lambda record: None)
+    export_bundle(Bundle.load(bundle), bundle, "fp32")
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(bundle).eval()
+    runner = TaskRunner.load(bundle)
+    texts = ["patients took aspirin", "no type 2 diabetes was seen daily"]
+    for text, found in zip(texts, Classifier(runner).classify(texts), strict=True):
+        (tokens,) = runner.tokenizer.encode([text])
+        ids = torch.tensor([[runner.tokenizer.start_id, *tokens.ids.tolist(), runner.tokenizer.end_id]])
+        temperature = runner.task("single").temperature
+        expected = torch.softmax(model(ids).logits[0] / temperature, -1).tolist()
+        assert list(found.scores.values()) == pytest.approx(expected, abs=1e-5)
+        assert list(found.scores) == list(model.config.id2label.values())
+
+
+def test_evaluate_scores_each_task_and_writes_a_page(several, tmp_path):
+    model = str(several / "run" / "bundle")
+    runner = CliRunner()
+    done = runner.invoke(
+        app,
+        ["evaluate", "-m", model, "--task", "treats", "-d", str(several / "c.jsonl"), "--format", "jsonl", "--json"],
+    )
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert (facts["metric"], facts["decisions"]) == ("micro_f1", 60)
+    assert facts["score"] > 0.9
+    page = tmp_path / "page.html"
+    options = ["--report", str(page), "--compare", model]
+    done = runner.invoke(app, ["evaluate", "-m", model, "--task", "single", "-d", str(several / "a.tsv"), *options])
+    assert done.exit_code == 0, done.output
+    assert "difference +0.00, p = 1.000" in done.stdout
+    text = page.read_text()
+    assert "Confusion matrix" in text
+    assert "http" not in text.replace("http-equiv", "")
+    (tmp_path / "odd.tsv").write_text("patients took aspirin\tdrug\nno gout was seen\tperhaps\n")
+    done = runner.invoke(app, ["evaluate", "-m", model, "--task", "single", "-d", str(tmp_path / "odd.tsv")])
+    assert done.exit_code == 1
+    assert "the label 'perhaps' is none of the model's" in done.stderr
+    done = runner.invoke(app, ["evaluate", "-m", model, "-d", str(tmp_path / "odd.tsv")])
+    assert isinstance(done.exception, ModelError)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(several, tmp_path):
+    recipe = make_task_recipe(tmp_path, "single", "roles", epochs=3)
+    whole = plan_run(recipe).start(tmp_path / "whole", False, lambda record: None)
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(record: dict[str, object]) -> None:
+        if record["event"] == "validation" and record["epoch"] == 2:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        plan_run(recipe).start(tmp_path / "part", False, stop)
+    again = plan_run(recipe).start(tmp_path / "part", True, lambda record: None)
+    assert (whole / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
+
+
+def test_few_shots_are_the_same_every_time(tmp_path):
+    from textome.formats.labelled import LabelledText
+    from textome.training.task_data import few
+
+    items = [LabelledText(str(number), "x", None, ("ab"[number % 2],)) for number in range(50)]
+    chosen = few(items, 3, seed=1)
+    assert [item.labels for item in chosen].count(("a",)) == 3
+    assert len(chosen) == 6
+    assert chosen == few(items, 3, seed=1)
+    assert chosen != few(items, 3, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ('tasks.single.labels=["drug", "disease", "food"]', "no training record has the label 'food'"),
+        ("tasks.single.train=[]", "tasks"),
+        ("tasks.single.kind=clasification", "tasks"),
+        ('tasks.single.train=["none.tsv"]', "no such file"),
+    ],
+)
+def test_wrong_recipes_are_refused(tmp_path, override, message):
+    recipe = make_task_recipe(tmp_path, "single")
+    with pytest.raises(InputError, match=message):
+        plan_run(recipe, [override]).start(tmp_path / "run", False, lambda record: None)
+
+
+def test_losses_by_hand():
+    from textome.training.losses import one, several
+
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
+    targets = torch.tensor([[0], [0], [-100]])
+    shares = np.array([np.exp(2) / (np.exp(2) + 1), 1 / (1 + np.e)])
+    assert one(logits, targets, None, 0.0, 0.0).item() == pytest.approx(-np.log(shares).mean(), abs=1e-6)
+    focal = (-np.log(shares) * (1 - shares) ** 2).mean()
+    assert one(logits, targets, None, 2.0, 0.0).item() == pytest.approx(focal, abs=1e-6)
+    both = several(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), torch.tensor([3.0, 1.0]), 0.0)
+    assert both.item() == pytest.approx(4 * np.log(2), abs=1e-6)
