@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from textome.errors import InputError, ModelError, TextomeError
     from textome.formats import Quarantine, read_documents, write_documents
     from textome.runtime.annotator import Annotator
+    from textome.runtime.relations import RelationFinder
+    from textome.runtime.tasks import Classifier
 
 __version__ = "0.1.0"
 
 # Imported when first used, so that `import textome` and `textome --help` are quick.
 _LAZY = {
     "Annotator": "textome.runtime.annotator",
+    "Classifier": "textome.runtime.tasks",
     "Document": "textome.documents",
     "Entity": "textome.documents",
     "InputError": "textome.errors",
@@ -30,6 +33,7 @@ _LAZY = {
     "Passage": "textome.documents",
     "Quarantine": "textome.formats",
     "Relation": "textome.documents",
+    "RelationFinder": "textome.runtime.relations",
     "Span": "textome.documents",
     "TextomeError": "textome.errors",
     "read_documents": "textome.formats",
@@ -37,6 +41,7 @@ _LAZY = {
 }
 __all__ = [
     "Annotator",
+    "Classifier",
     "Document",
     "Entity",
     "InputError",
@@ -44,6 +49,7 @@ __all__ = [
     "Passage",
     "Quarantine",
     "Relation",
+    "RelationFinder",
     "Span",
     "TextomeError",
     "load",

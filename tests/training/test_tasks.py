@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 from textome.cli.main import app
 from textome.documents import Document, Passage, Relation
 from textome.errors import InputError, ModelError
-from textome.formats import write_documents
+from textome.formats import read_documents, write_documents
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
+from textome.runtime.relations import RelationFinder
 from textome.runtime.tasks import Classifier, TaskRunner
 from textome.training.kinds import plan_run
 from tiny import DISEASES, DRUGS, make_base
@@ -157,6 +158,33 @@ def test_evaluate_scores_each_task_and_writes_a_page(several, tmp_path):
     assert "the label 'perhaps' is none of the model's" in done.stderr
     done = runner.invoke(app, ["evaluate", "-m", model, "-d", str(tmp_path / "odd.tsv")])
     assert isinstance(done.exception, ModelError)
+
+
+def test_annotate_adds_relations_to_the_entities_it_finds(several, tiny_bundle, tmp_path):
+    (tmp_path / "in.txt").write_text("insulin is given for gout")
+    model = str(several / "run" / "bundle")
+    for name in ("out.bioc.json", "out.bioc.xml", "brat"):
+        place = str(tmp_path / name)
+        options = ["--relations", model, "--output", place]
+        done = CliRunner().invoke(app, ["annotate", str(tmp_path / "in.txt"), "-m", str(tiny_bundle), *options])
+        assert done.exit_code == 0, done.output
+        (document,) = read_documents(place)
+        (relation,) = document.relations
+        words = {entity.id: entity.text for entity in document.entities}
+        assert (relation.type, [words[target] for _, target in relation.arguments]) == ("treats", ["insulin", "gout"])
+
+
+def test_relations_of_pubtator_are_between_concepts(several, tmp_path):
+    text = "9|t|insulin is given for gout\n9|a|\n9\t0\t7\tinsulin\tChemical\tD007328\n9\t21\t25\tgout\tDisease\tD006073\n\n"
+    (tmp_path / "in.pubtator").write_text(text)
+    finder = RelationFinder.load(several / "run" / "bundle")
+    found = list(finder.stream(read_documents(tmp_path / "in.pubtator")))
+    write_documents(found, tmp_path / "out.pubtator", "pubtator")
+    assert "9\ttreats\tD007328\tD006073" in (tmp_path / "out.pubtator").read_text()
+    (again,) = finder.stream(found)
+    assert len(again.relations) == 1
+    (none,) = RelationFinder(finder.runner, min_confidence=1.0).stream(read_documents(tmp_path / "in.pubtator"))
+    assert none.relations == ()
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(several, tmp_path):

@@ -33,6 +33,9 @@ def annotate(
     ] = None,
     min_confidence: Annotated[float, typer.Option(help="Leave out entities below this probability.")] = 0.0,
     replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
+    relations: Annotated[
+        str | None, typer.Option("--relations", help="A bundle that finds relations between the entities.")
+    ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print highlighted text, also beside an --output.")] = False,
     precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
@@ -40,7 +43,8 @@ def annotate(
     """Find entities in texts.
 
     Reads PubMed XML, BioC, PubTator, brat, CoNLL, JSON lines and plain text. On a terminal the text is printed with
-    its entities highlighted; otherwise documents are written as JSON lines, or in the format of --to or --output.
+    its entities highlighted; otherwise documents are written as JSON lines, or in the format of --to or --output. With
+    --relations, pairs of entities of the types that its model knows are asked about, those of the input among them.
 
     Example: textome annotate abstracts.xml --output entities.bioc.json --output page.html
     """
@@ -57,7 +61,13 @@ def annotate(
         model, precision=precision, threads=threads, types=split_list(types), min_confidence=min_confidence
     )
     quarantine = Quarantine()
-    documents = watched(annotator.stream(read_all(inputs, from_, quarantine), replace=replace), "annotated", quarantine)
+    found = annotator.stream(read_all(inputs, from_, quarantine), replace=replace)
+    if relations:
+        from textome.runtime.relations import RelationFinder
+
+        finder = RelationFinder.load(relations, min_confidence=min_confidence, precision=precision, threads=threads)
+        found = finder.stream(found)
+    documents = watched(found, "annotated", quarantine)
     finish(quarantine, _deliver(documents, targets, show))
 
 

@@ -1,0 +1,83 @@
+"""From documents with entities to documents with relations between them, without PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+from textome.documents import Document, Relation
+from textome.errors import InputError
+from textome.runtime.tasks import TaskRunner
+from textome.tasks.relation import Candidate, Relations
+
+# Candidate pairs that are sorted by length and run together: batches of equal lengths, in flat memory.
+POOL = 2000
+
+
+class RelationFinder:
+    """A loaded bundle that finds relations between the entities that documents have.
+
+    name            of the task where the bundle has several
+    min_confidence  relations below it are left out
+    """
+
+    def __init__(self, runner: TaskRunner, name: str | None = None, min_confidence: float = 0.0) -> None:
+        if not 0.0 <= min_confidence <= 1.0:
+            raise InputError(f"the minimum confidence is {min_confidence}; give a probability from 0 to 1")
+        self.runner, self.name, self.min_confidence = runner, runner.bundle.part("relations", name), min_confidence
+        self.task: Relations = runner.task(self.name)
+
+    @classmethod
+    def load(cls, model: str | Path, name: str | None = None, *, min_confidence: float = 0.0, **options: Any) -> Self:
+        """Load a bundle; `options` are those of `TaskRunner.load`."""
+        return cls(TaskRunner.load(model, **options), name, min_confidence)
+
+    def stream(self, documents: Iterable[Document], *, replace: bool = False) -> Iterator[Document]:
+        """The documents with relations added, in order, one pool after another.
+
+        replace   drop the relations that a document already has
+        """
+        pool: list[tuple[Document, list[Candidate]]] = []
+        waiting = 0
+        for document in documents:
+            named = _with_ids(document)
+            candidates = [item for item in self.task.candidates(named) if item.head]
+            pool.append((named, candidates))
+            waiting += len(candidates)
+            if waiting >= POOL:
+                yield from self._find(pool, replace)
+                pool, waiting = [], 0
+        yield from self._find(pool, replace)
+
+    def _find(self, pool: Sequence[tuple[Document, list[Candidate]]], replace: bool) -> Iterator[Document]:
+        items = [item for _, candidates in pool for item in candidates]
+        predicted = iter(self.runner.predictions(self.name, items) if items else [])
+        for document, candidates in pool:
+            guesses = [next(predicted) for _ in candidates]
+            found = self.task.relations(candidates, guesses, self.min_confidence)
+            yield _with_relations(document, found, () if replace else document.relations)
+
+
+def _with_ids(document: Document) -> Document:
+    """The document with an id for every entity: relations refer to entities by id."""
+    if all(entity.id for entity in document.entities):
+        return document
+    taken = {entity.id for entity in document.entities} | {relation.id for relation in document.relations}
+    ids = (name for number in count(1) if (name := f"T{number}") not in taken)
+    entities = [entity if entity.id else replace(entity, id=next(ids)) for entity in document.entities]
+    return document.with_annotations(entities, document.relations)
+
+
+def _with_relations(document: Document, found: Iterable[Relation], old: Sequence[Relation]) -> Document:
+    taken = {entity.id for entity in document.entities} | {relation.id for relation in document.relations}
+    ids = (name for number in count(1) if (name := f"R{number}") not in taken)
+    known = {(relation.type, tuple(target for _, target in relation.arguments)) for relation in old}
+    new = [
+        replace(relation, id=next(ids))
+        for relation in found
+        if (relation.type, tuple(target for _, target in relation.arguments)) not in known
+    ]
+    return document.with_annotations(document.entities, [*old, *new])
