@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from textome.errors import InputError, ModelError, TextomeError
     from textome.formats import Quarantine, read_documents, write_documents
     from textome.runtime.annotator import Annotator
+    from textome.runtime.answerer import Answerer
     from textome.runtime.relations import RelationFinder
     from textome.runtime.tasks import Classifier
 
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 # Imported when first used, so that `import textome` and `textome --help` are quick.
 _LAZY = {
     "Annotator": "textome.runtime.annotator",
+    "Answerer": "textome.runtime.answerer",
     "Classifier": "textome.runtime.tasks",
     "Document": "textome.documents",
     "Entity": "textome.documents",
@@ -41,6 +43,7 @@ _LAZY = {
 }
 __all__ = [
     "Annotator",
+    "Answerer",
     "Classifier",
     "Document",
     "Entity",

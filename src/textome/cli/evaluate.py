@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from textome.cli.streams import finish, read_all, say
 from textome.errors import InputError
+
+if TYPE_CHECKING:
+    from textome.formats import Quarantine
+    from textome.runtime.tasks import TaskRunner
 
 
 def evaluate(
@@ -76,6 +80,11 @@ def _task(
     runner = TaskRunner.load(model, precision=precision, threads=threads)
     name = runner.bundle.only_part(task)
     quarantine = Quarantine()
+    if runner.bundle.parts[name].kind == "answers":
+        if report or compare:
+            raise InputError("--report and --compare are for labels, not for answers")
+        _answers(runner, name, data, layout, quarantine, as_json)
+        return
     started = time.monotonic()
     result = evaluate_task(runner, name, data, layout, quarantine)
     seconds = time.monotonic() - started
@@ -95,6 +104,24 @@ def _task(
         say(f"report: {report}")
     say(f"{len(result.decisions):,} decisions in {seconds:.1f} s with {runner.bundle.name}")
     finish(quarantine, len(result.decisions))
+
+
+def _answers(
+    runner: TaskRunner, name: str, data: list[str], layout: str | None, quarantine: Quarantine, as_json: bool
+) -> None:
+    from textome.evaluation.answers import score_answers
+    from textome.formats.questions import read_questions
+
+    items = [item for place in data for item in read_questions(place, layout or "squad", quarantine)]
+    if not items:
+        raise InputError(f"{', '.join(data)}: there is no question to score")
+    scores = score_answers(items, runner.predictions(name, items), runner.task(name).threshold).as_dict()
+    if as_json:
+        typer.echo(json.dumps({"model": runner.bundle.name, "data": data, "task": name} | scores, indent=2))
+    else:
+        for key, value in scores.items():
+            typer.echo(f"{key:16}{value if key == 'questions' else f'{100 * value:.2f}'}")
+    finish(quarantine, len(items))
 
 
 def _entities(

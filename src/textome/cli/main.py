@@ -10,6 +10,7 @@ import typer
 
 import textome
 from textome.cli.annotate import annotate
+from textome.cli.ask import ask
 from textome.cli.bulk import bulk
 from textome.cli.convert import convert
 from textome.cli.doctor import doctor
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 VERBS = (
     annotate,
+    ask,
     bulk,
     query,
     preprocess,

@@ -9,16 +9,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from textome.evaluation.answers import score_answers
 from textome.evaluation.classification import score_labels
 from textome.evaluation.task_scores import label_sets
 from textome.tasks.inputs import Floats, Unit
+from textome.tasks.question_answering import Answers
 
 _TEMPERATURES = np.geomspace(0.25, 8, 61)
 _THRESHOLDS = np.arange(0.1, 0.91, 0.05)
 
 
 def calibrated(task: Any, items: Sequence[Any], units: Sequence[Unit], scores: Sequence[Floats]) -> Any:
-    """The task with the temperature that makes gold labels most probable, and the threshold with the best micro F1."""
+    """The task with the temperature that makes gold labels most probable, and the threshold with the best micro F1.
+
+    Of question answering, only the threshold of list questions is fitted.
+    """
+    if isinstance(task, Answers):
+        found = [
+            (score_answers(items, task.predictions(items, units, scores), threshold).list_f1, float(threshold))
+            for threshold in _THRESHOLDS
+        ]
+        return replace(task, threshold=round(max(found)[1], 2))
     best = min(
         (_loss(at, items, units, scores), at.temperature)
         for at in (replace(task, temperature=t) for t in _TEMPERATURES)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from textome.evaluation.answers import score_answers
 from textome.evaluation.classification import Sets, score_labels, value_of
 from textome.formats.labelled import LabelledSentences, LabelledText
+from textome.formats.questions import Question
 from textome.tasks.classification import Classified
+from textome.tasks.question_answering import Answers
 from textome.tasks.relation import Candidate
 
-Record = LabelledText | LabelledSentences | Candidate
+Record = LabelledText | LabelledSentences | Candidate | Question
 
 
 class Metric(Protocol):
@@ -25,6 +28,8 @@ class Metric(Protocol):
 
 def main_metric(part: Any, task: Any, items: Sequence[Any], predicted: Sequence[Any]) -> float:
     """The score by which a task's models are compared, between 0 and 1."""
+    if isinstance(task, Answers):
+        return score_answers(items, predicted, task.threshold).as_dict()[part.metric]
     gold, guessed = label_sets(items, predicted)
     return value_of(score_labels(gold, guessed, task.labels, part.negative), part.metric)
 
@@ -46,14 +51,16 @@ def label_sets(items: Sequence[Any], predicted: Sequence[Any]) -> tuple[Sets, Se
 
 
 def record_labels(item: Record) -> tuple[str, ...]:
-    """All labels of a record."""
-    return item.labels
+    """All labels of a record; a question has none."""
+    return () if isinstance(item, Question) else item.labels
 
 
 def texts_of(item: Record) -> tuple[str, ...]:
     """All texts of a record, by which it is found again in another file."""
     if isinstance(item, Candidate):
         return (item.document.text[item.place.start : item.place.end],)
+    if isinstance(item, Question):
+        return (item.question,)
     if isinstance(item, LabelledSentences):
         return item.sentences
     return (item.text,) if item.pair is None else (f"{item.text} {item.pair}",)

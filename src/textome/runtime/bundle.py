@@ -100,7 +100,24 @@ class RelationsTask(_Section):
         return len(self.labels), 3
 
 
-Part = Annotated[ClassificationTask | SentencesTask | RelationsTask, Field(discriminator="kind")]
+class AnswersTask(_Section):
+    """Spans of texts that answer questions; see tasks.question_answering."""
+
+    kind: Literal["answers"]
+    labels: list[str] = ["start", "end"]
+    negative: list[str] = []
+    metric: str = "f1"
+    longest: int = Field(12, ge=1)
+    threshold: float = Field(0.5, ge=0, le=1)
+    temperature: float = Field(1.0, gt=0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(num_labels, states) of the head, see models.heads."""
+        return 2, 0
+
+
+Part = Annotated[ClassificationTask | SentencesTask | RelationsTask | AnswersTask, Field(discriminator="kind")]
 
 
 class Tasks(_Section):

@@ -10,10 +10,11 @@ import numpy as np
 
 from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.runtime.annotator import batches
-from textome.runtime.bundle import Bundle, ClassificationTask, SentencesTask, resolve_model
+from textome.runtime.bundle import AnswersTask, Bundle, ClassificationTask, SentencesTask, resolve_model
 from textome.runtime.session import TaskSession
 from textome.tasks.classification import Classification, Classified, SentenceClassification
 from textome.tasks.inputs import Floats, Unit
+from textome.tasks.question_answering import Answers
 from textome.tasks.relation import Relations
 from textome.text.tokenization import Tokenizer
 
@@ -98,13 +99,17 @@ class Classifier:
         return self.runner.predictions(self.name, items)
 
 
-def make_task(bundle: Bundle, name: str, tokenizer: Tokenizer) -> Classification | SentenceClassification | Relations:
+def make_task(
+    bundle: Bundle, name: str, tokenizer: Tokenizer
+) -> Classification | SentenceClassification | Relations | Answers:
     """A bundle's task, ready to make units of records and predictions of scores."""
     part = bundle.parts[name]
     labels = tuple(part.labels)
     if isinstance(part, SentencesTask):
         return SentenceClassification(labels, tokenizer, bundle.window, part.temperature)
     window, overlap = bundle.window, bundle.overlap
+    if isinstance(part, AnswersTask):
+        return Answers(tokenizer, window, overlap, part.longest, part.threshold, part.temperature)
     if isinstance(part, ClassificationTask):
         return Classification(
             labels,

@@ -26,7 +26,8 @@ class Unit:
     token_type_ids  (n,) 0 for the first text, 1 for the second
     places          (m,) tokens that are scored, or (1, states) whose states are joined
     weight          how much of the item this unit answers for, in tokens
-    start           what the task needs to find its way back: the first sentence, or the first sub-word of the window
+    start           what the task needs to find its way back: the first sentence, sub-word or word of the window
+    context         which of an item's texts this is, where it has several
     """
 
     item: int
@@ -35,6 +36,7 @@ class Unit:
     places: Integers
     weight: int = 1
     start: int = 0
+    context: int = 0
 
 
 def text_units(

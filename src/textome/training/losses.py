@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from textome.tasks.question_answering import Answers
+
 if TYPE_CHECKING:
     from textome.training.task_data import PartData
 
@@ -19,6 +21,8 @@ Loss = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
 
 def loss_of(part: PartData, smoothing: float, device: torch.device) -> Loss:
     """The loss that a task's recipe asks for."""
+    if isinstance(part.task, Answers):
+        return spans
     gamma = float(getattr(part.part, "focal", 0.0))
     multi = bool(getattr(part.task, "multi_label", False))
     weights = None
@@ -55,6 +59,16 @@ def several(logits: Tensor, targets: Tensor, weights: Tensor | None, gamma: floa
     if weights is not None:
         losses = losses * torch.where(targets > 0, weights, torch.ones_like(weights))
     return losses.sum() / len(logits)
+
+
+def spans(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Of (M, 2) start and end scores of units with these numbers of rows: minus the log of the probability, by a softmax
+    over the unit's rows, that the start (the end) is one of those marked in `targets`; the mean over units."""
+    losses = []
+    for scores, marks in zip(torch.split(logits, list(sizes)), torch.split(targets, list(sizes)), strict=True):
+        right = scores.masked_fill(marks == 0, float("-inf"))
+        losses.append((scores.logsumexp(0) - right.logsumexp(0)).mean())
+    return torch.stack(losses).mean()
 
 
 def _counts(part: PartData, multi: bool) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

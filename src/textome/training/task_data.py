@@ -15,15 +15,17 @@ from textome.errors import InputError
 from textome.evaluation.task_scores import record_labels, texts_of
 from textome.formats import read_documents
 from textome.formats.labelled import read_labelled
+from textome.formats.questions import read_questions
 from textome.formats.sources import Quarantine
 from textome.tasks.classification import Classification, SentenceClassification
 from textome.tasks.inputs import Unit
+from textome.tasks.question_answering import Answers
 from textome.tasks.relation import Candidate, Relations
 from textome.text.tokenization import Tokenizer
 from textome.training.data import SHORTEST_LEAK, file_hash
-from textome.training.task_recipe import ClassificationPart, Part, RelationsPart, TaskRecipe
+from textome.training.task_recipe import AnswersPart, ClassificationPart, Part, RelationsPart, TaskRecipe
 
-Task = Classification | SentenceClassification | Relations
+Task = Classification | SentenceClassification | Relations | Answers
 
 
 @dataclass
@@ -84,6 +86,8 @@ def load_part(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer) -> PartData:
 
 def make_task(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer, train: Sequence[Any]) -> Task:
     """The task that a part describes. Raises InputError for a label that no training record has."""
+    if isinstance(part, AnswersPart):
+        return Answers(tokenizer, recipe.model.window, recipe.model.overlap, part.longest)
     counts = Counter(label for item in train for label in record_labels(item) if label)
     labels = tuple(part.labels or sorted(counts))
     if isinstance(part, RelationsPart):
@@ -149,6 +153,9 @@ def _read(
             task = _relations(recipe, part, tokenizer)
             documents = read_documents(recipe.path(place), part.format, quarantine)
             items += [candidate for document in documents for candidate in task.candidates(document)]
+            continue
+        if isinstance(part, AnswersPart):
+            items += read_questions(recipe.path(place), part.layout, quarantine)
             continue
         found = read_labelled(recipe.path(place), part.layout, quarantine)
         # Ids need only be unique in their file, so those of further files are told apart by its name.

@@ -97,7 +97,20 @@ class RelationsPart(_Part):
         return () if self.multi_label else (self.none,)
 
 
-Part = Annotated[ClassificationPart | SentencesPart | RelationsPart, Field(discriminator="kind")]
+class AnswersPart(_Part):
+    """Questions whose answers are spans of texts; see formats.questions for `layout`, and tasks.question_answering.
+
+    longest   the most words of an answer
+    """
+
+    kind: Literal["answers"]
+    layout: Literal["squad", "bioasq-factoid", "bioasq-list"]
+    longest: int = Field(12, ge=1)
+    metric: Literal["exact_match", "f1", "strict", "lenient", "mrr", "list_f1"] = "f1"
+    negative: tuple[str, ...] = ()
+
+
+Part = Annotated[ClassificationPart | SentencesPart | RelationsPart | AnswersPart, Field(discriminator="kind")]
 
 
 class Mixing(Section):

@@ -18,6 +18,7 @@ from textome.models.bert import BertConfig
 from textome.models.checkpoint import load_tensors
 from textome.models.heads import TaskModel
 from textome.tasks.classification import Classification
+from textome.tasks.question_answering import Answers
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, environment, read_config, write_folder
 from textome.training.loop import train
@@ -124,6 +125,8 @@ def _described(data: PartData) -> dict[str, Any]:
     if isinstance(part, RelationsPart):
         values |= {name: getattr(part, name) for name in ("pairs", "scope", "directed", "split", "none", "multi_label")}
         values |= {"threshold": getattr(task, "threshold", 0.5)}
+    if isinstance(task, Answers):
+        values |= {"longest": task.longest, "threshold": task.threshold}
     return values
 
 

@@ -1,0 +1,65 @@
+"""`textome ask`: answer a question from texts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textome.cli.streams import finish, read_all, say
+from textome.errors import InputError
+
+
+def ask(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders; - is standard input.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="A bundle with a task of kind answers.")],
+    question: Annotated[str | None, typer.Option("--question", "-q", help="The question.")] = None,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many answers.")] = 5,
+    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
+    bioasq: Annotated[
+        str | None, typer.Option(help="Take the inputs as BioASQ files and answer their `factoid` or `list` questions.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="With --bioasq: where the answers go.")] = None,
+    precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Answer a question by the words of texts, with their sentence, their place and the confidence.
+
+    Example: textome ask abstracts.xml --model runs/bioasq/bundle --question "Which gene is mutated in cystic fibrosis?"
+    """
+    from textome.formats import Quarantine
+    from textome.formats.questions import read_questions
+    from textome.formats.sources import atomic_file
+    from textome.runtime.answerer import Answerer
+
+    quarantine = Quarantine()
+    if bioasq:
+        if bioasq not in ("factoid", "list"):
+            raise InputError(f"--bioasq {bioasq}: choose factoid or list")
+        answerer = Answerer.load(model, precision=precision, threads=threads)
+        items = [item for place in inputs for item in read_questions(place, f"bioasq-{bioasq}", quarantine)]
+        text = json.dumps(answerer.submission(items), indent=2, ensure_ascii=False)
+        if output:
+            with atomic_file(output) as stream:
+                stream.write(text.encode())
+        else:
+            typer.echo(text)
+        say(f"{len(items):,} questions answered")
+        finish(quarantine, len(items))
+        return
+    if not question:
+        raise InputError("there is no question; give it with --question, or a file of them with --bioasq")
+    answerer = Answerer.load(model, precision=precision, threads=threads)
+    documents = list(read_all(inputs, from_, quarantine))
+    found = answerer.ask(question, documents, number)
+    if as_json:
+        typer.echo(json.dumps([asdict(answer) for answer in found], indent=2, ensure_ascii=False))
+    else:
+        for answer in found:
+            typer.echo(f"{100 * answer.confidence:5.1f} %  {answer.text}")
+            typer.echo(f"         {answer.document} {answer.start}-{answer.end}: {' '.join(answer.sentence.split())}")
+    finish(quarantine, len(documents))

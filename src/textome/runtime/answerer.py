@@ -1,0 +1,95 @@
+"""Questions answered from documents, without PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from textome.documents import Document, Span
+from textome.errors import InputError
+from textome.formats.questions import Question
+from textome.runtime.tasks import TaskRunner
+from textome.tasks.question_answering import Answer, Answers, listed
+from textome.text.sentences import split_sentences
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAnswer:
+    """An answer where it stands: `[start, end)` of the document's text, and the sentence around it."""
+
+    text: str
+    confidence: float
+    document: str
+    start: int
+    end: int
+    sentence: str
+    sentence_start: int
+
+
+class Answerer:
+    """A loaded bundle that answers questions by spans of texts.
+
+    name   of the task where the bundle has several
+    """
+
+    def __init__(self, runner: TaskRunner, name: str | None = None) -> None:
+        self.runner, self.name = runner, runner.bundle.part("answers", name)
+        self.task: Answers = runner.task(self.name)
+
+    @classmethod
+    def load(cls, model: str | Path, name: str | None = None, **options: Any) -> Self:
+        """Load a bundle; `options` are those of `TaskRunner.load`."""
+        return cls(TaskRunner.load(model, **options), name)
+
+    def ask(self, question: str, documents: Iterable[Document], number: int = 5) -> list[FoundAnswer]:
+        """The `number` most probable answers that the documents hold, the best first.
+
+        Confidences are probabilities over all spans of all documents and "no answer". Raises InputError for an empty
+        question and where there is no text to look in.
+        """
+        places = [
+            (document, passage) for document in documents for passage in document.passages if passage.text.strip()
+        ]
+        if not question.strip():
+            raise InputError("the question is empty")
+        if not places:
+            raise InputError("there is no text to look for an answer in")
+        item = Question("1", question, tuple(passage.text for _, passage in places))
+        (answers,) = self.runner.predictions(self.name, [item])
+        found = []
+        for answer in answers[:number]:
+            document, passage = places[answer.context]
+            sentence = _sentence(passage.text, answer.start, answer.end)
+            found.append(
+                FoundAnswer(
+                    answer.text,
+                    round(answer.probability, 6),
+                    document.id,
+                    passage.offset + answer.start,
+                    passage.offset + answer.end,
+                    passage.text[sentence.start : sentence.end],
+                    passage.offset + sentence.start,
+                )
+            )
+        return found
+
+    def answer(self, items: Sequence[Question]) -> list[list[Answer]]:
+        """The answers to questions that come with their texts, as those of a BioASQ file."""
+        return self.runner.predictions(self.name, items)
+
+    def submission(self, items: Sequence[Question]) -> dict[str, Any]:
+        """The answers as BioASQ takes them: five ranked ones to a factoid question, the chosen ones to a list question."""
+        questions = []
+        for item, answers in zip(items, self.answer(items), strict=True):
+            chosen = listed(answers, self.task.threshold)[:100] if item.kind == "list" else answers[:5]
+            exact = [[answer.text] for answer in chosen]
+            questions.append({"id": item.id, "type": item.kind, "body": item.question, "exact_answer": exact})
+        return {"questions": questions}
+
+
+def _sentence(text: str, start: int, end: int) -> Span:
+    """The sentences that an answer stands in, from the first to the last."""
+    touched = [span for span in split_sentences(text) if span.start < end and start < span.end]
+    return Span(touched[0].start, touched[-1].end) if touched else Span(start, end)
