@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +84,19 @@ class BertEmbeddings(nn.Module):
         return self.dropout(self.norm(total))  # type: ignore[no-any-return]
 
 
+class FeedForwardSizes(Protocol):
+    """What a feed-forward layer needs of an encoder's configuration."""
+
+    @property
+    def hidden_size(self) -> int: ...
+
+    @property
+    def intermediate_size(self) -> int: ...
+
+    @property
+    def hidden_act(self) -> str: ...
+
+
 class FeedForward(nn.Module):
     """Two linear layers with an activation between (Vaswani et al. 2017, eq. 2; GELU as in BERT).
 
@@ -91,7 +104,7 @@ class FeedForward(nn.Module):
     Output  (T, hidden_size)
     """
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: FeedForwardSizes) -> None:
         super().__init__()
         self.expand = nn.Linear(config.hidden_size, config.intermediate_size)
         self.contract = nn.Linear(config.intermediate_size, config.hidden_size)

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from textome.errors import ModelError
 from textome.models.bert import Bert
+from textome.models.deberta import Deberta, EnhancedMaskDecoder
+from textome.models.deberta_checkpoint import deberta_names, mask_decoder_names
 from textome.models.heads import Head, MaskedLanguageModel, TaskModel, TokenClassifier
 
 # Ours -> theirs. A fused tensor names its parts in the order in which they are stacked.
@@ -46,7 +48,10 @@ _HEADS: dict[type[nn.Module], dict[str, str]] = {
     },
 }
 # Tensors of heads that a published encoder may carry and that another task does not need, and buffers of old versions.
-_UNUSED = re.compile(r"^(bert\.)?(cls\.|embeddings\.position_ids$|pooler\.)|^(classifier|qa_outputs)\.")
+_UNUSED = re.compile(
+    r"^((bert|deberta)\.)?(cls\.|lm_predictions\.|mask_predictions\.|embeddings\.position_ids$|pooler\.)"
+    r"|^(classifier|qa_outputs)\."
+)
 _OLD_NORM = {".gamma": ".weight", ".beta": ".bias"}
 
 
@@ -62,16 +67,20 @@ def names_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
     """For each tensor of `model`, the Hugging Face name or names (in stacking order) that hold it."""
     if isinstance(model, TaskModel):
         return {
-            f"encoder.{ours}": tuple(f"bert.{name}" for name in theirs)
+            f"encoder.{ours}": tuple(f"{_prefix(model.encoder)}.{name}" for name in theirs)
             for ours, theirs in names_of(model.encoder).items()
         } | _task_heads(model)
     if isinstance(model, TokenClassifier | MaskedLanguageModel):
         inner = {
-            f"encoder.{ours}": tuple(f"bert.{name}" for name in theirs)
+            f"encoder.{ours}": tuple(f"{_prefix(model.encoder)}.{name}" for name in theirs)
             for ours, theirs in names_of(model.encoder).items()
         }
         head = _HEADS[type(model)]
         return inner | {ours: (theirs,) for ours, theirs in head.items() if ours in dict(model.named_parameters())}
+    if isinstance(model, Deberta):
+        return deberta_names(model)
+    if isinstance(model, EnhancedMaskDecoder):
+        return mask_decoder_names(model)
     if not isinstance(model, Bert):
         raise TypeError(f"no tensor names are known for {type(model).__name__}")
     names: dict[str, tuple[str, ...]] = {ours: (theirs,) for ours, theirs in _EMBEDDINGS.items()}
@@ -95,9 +104,20 @@ def _task_heads(model: TaskModel) -> dict[str, tuple[str, ...]]:
         for kind in ("weight", "bias"):
             ours = f"heads.{task}"
             if head.states:
-                names[f"{ours}.dense.{kind}"] = (f"bert.pooler.dense.{kind}" if plain else f"{ours}.dense.{kind}",)
+                names[f"{ours}.dense.{kind}"] = (
+                    f"{_pooler(model.encoder)}.{kind}" if plain else f"{ours}.dense.{kind}",
+                )
             names[f"{ours}.classifier.{kind}"] = (f"classifier.{kind}" if plain else f"{ours}.classifier.{kind}",)
     return names
+
+
+def _prefix(encoder: nn.Module) -> str:
+    return "deberta" if isinstance(encoder, Deberta) else "bert"
+
+
+def _pooler(encoder: nn.Module) -> str:
+    """Where a classifier of whole texts keeps the layer over [CLS]: inside BERT, beside DeBERTa."""
+    return "pooler.dense" if isinstance(encoder, Deberta) else "bert.pooler.dense"
 
 
 def to_hugging_face(model: nn.Module) -> dict[str, Tensor]:
@@ -111,7 +131,7 @@ def to_hugging_face(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: str, fresh: Iterable[str] = ()) -> LoadReport:
-    """Fill `model` from Hugging Face tensors; the prefix `bert.` may be there or not.
+    """Fill `model` from Hugging Face tensors; the prefix `bert.` or `deberta.` may be there or not.
 
     fresh   beginnings of our tensor names that may be missing and then keep their initial values, for instance
             ("classifier.",) when a new head is put on a published encoder
@@ -158,7 +178,8 @@ def _modern(name: str) -> str:
 
 
 def _find(available: Mapping[str, Tensor], name: str) -> str | None:
-    for candidate in (name, name.removeprefix("bert."), f"bert.{name}"):
+    bare = name.removeprefix("bert.").removeprefix("deberta.")
+    for candidate in (name, bare, f"bert.{bare}", f"deberta.{bare}"):
         if candidate in available:
             return candidate
     return None

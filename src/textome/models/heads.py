@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from textome.models.bert import ACTIVATIONS, Bert, BertConfig, initialise_weights
 from textome.models.dropout import Dropout
+from textome.models.encoders import EncoderConfig, build_encoder
 from textome.models.packing import Layout
 
 
@@ -22,9 +23,9 @@ class TokenClassifier(nn.Module):
     Several heads over one encoder are slices of the one linear layer, so a checkpoint stays in the plain layout.
     """
 
-    def __init__(self, config: BertConfig, num_labels: int) -> None:
+    def __init__(self, config: EncoderConfig, num_labels: int) -> None:
         super().__init__()
-        self.encoder = Bert(config)
+        self.encoder = build_encoder(config)
         self.dropout = Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, num_labels)
         initialise_weights(self.classifier, config.initializer_range)
@@ -45,7 +46,7 @@ class Head(nn.Module):
     (Soares et al. 2019, section 3.2).
     """
 
-    def __init__(self, config: BertConfig, num_labels: int, states: int) -> None:
+    def __init__(self, config: EncoderConfig, num_labels: int, states: int) -> None:
         super().__init__()
         self.states = states
         self.dense = nn.Linear(states * config.hidden_size, config.hidden_size) if states else None
@@ -68,9 +69,9 @@ class TaskModel(nn.Module):
     sizes   for each task (num_labels, states), see `Head`
     """
 
-    def __init__(self, config: BertConfig, sizes: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, config: EncoderConfig, sizes: Mapping[str, tuple[int, int]]) -> None:
         super().__init__()
-        self.encoder = Bert(config)
+        self.encoder = build_encoder(config)
         self.heads = nn.ModuleDict({name: Head(config, *size) for name, size in sizes.items()})
 
     def forward(

@@ -18,6 +18,7 @@ from torch import nn
 
 from textome.errors import InputError, MissingExtraError, ModelError
 from textome.models.checkpoint import to_hugging_face
+from textome.models.encoders import CONFIGS
 from textome.models.heads import MaskedLanguageModel, TokenClassifier
 from textome.tasks.ner import LABELS
 from textome.training.data import CorpusData
@@ -48,15 +49,20 @@ def base_directory(base: str) -> Path:
     return directory
 
 
-def read_config(directory: Path) -> dict[str, Any]:
-    """`config.json` of a BERT checkpoint. Raises ModelError for another architecture."""
+def read_config(directory: Path, kinds: Sequence[str] = tuple(CONFIGS)) -> dict[str, Any]:
+    """`config.json` of a checkpoint of one of these kinds. Raises ModelError for another architecture."""
     try:
         values: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise ModelError(f"{directory / 'config.json'} cannot be read ({error})") from error
-    if (kind := values.get("model_type")) != "bert":
-        raise ModelError(f"{directory}: the architecture is {kind!r}; only 'bert' can be loaded")
+    if (kind := values.get("model_type")) not in kinds:
+        raise ModelError(f"{directory}: the architecture is {kind!r}; only {', '.join(kinds)} can be loaded here")
     return values
+
+
+def architecture(config: Mapping[str, Any], suffix: str) -> str:
+    """The name of the class that loads a checkpoint in `transformers`, for instance BertForTokenClassification."""
+    return ("DebertaV2" if config.get("model_type") == "deberta-v2" else "Bert") + suffix
 
 
 def write_bundle(
@@ -71,7 +77,7 @@ def write_bundle(
     """Write a model bundle that `transformers` and Textome both load; `folder` appears whole or not at all."""
     names = label_names(recipe.entities.types)
     described = dict(config) | {
-        "architectures": ["BertForTokenClassification"],
+        "architectures": [architecture(config, "ForTokenClassification")],
         "id2label": {str(number): name for number, name in enumerate(names)},
         "label2id": {name: number for number, name in enumerate(names)},
     }

@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from textome.errors import InputError
 from textome.evaluation.entities import score_entities
-from textome.models.bert import BertConfig
 from textome.models.checkpoint import load_tensors
+from textome.models.encoders import read_encoder_config
 from textome.models.heads import TokenClassifier
 from textome.tasks.ner import IGNORED, LABELS, Example, decode, log_probabilities
 from textome.text.tokenization import Tokenizer
@@ -139,7 +139,7 @@ def _build(recipe: Recipe, base: Path) -> tuple[TokenClassifier, dict[str, Any]]
         "hidden_dropout_prob": recipe.model.hidden_dropout,
         "attention_probs_dropout_prob": recipe.model.attention_dropout,
     }
-    config = BertConfig.from_dict(values)
+    config = read_encoder_config(values)
     if recipe.model.window > config.max_position_embeddings:
         raise InputError(
             f"model.window is {recipe.model.window}, but {base} has only {config.max_position_embeddings} positions"

@@ -174,7 +174,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
 def _build(recipe: PretrainingRecipe) -> tuple[MaskedLanguageModel, Tokenizer, dict[str, Any], Path]:
     """The model, its tokenizer, its `config.json`, and the directory whose tokenizer files it keeps."""
     base = base_directory(recipe.model.base)
-    values = read_config(base) | {
+    values = read_config(base, ("bert",)) | {
         "hidden_dropout_prob": recipe.model.hidden_dropout,
         "attention_probs_dropout_prob": recipe.model.attention_dropout,
     }

@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 
 from textome.errors import InputError
 from textome.evaluation.calibration import calibrated
-from textome.models.bert import BertConfig
 from textome.models.checkpoint import load_tensors
+from textome.models.encoders import read_encoder_config
 from textome.models.heads import TaskModel
 from textome.tasks.classification import Classification
 from textome.tasks.question_answering import Answers
 from textome.text.tokenization import Tokenizer
-from textome.training.bundles import base_directory, environment, read_config, write_folder
+from textome.training.bundles import architecture, base_directory, environment, read_config, write_folder
 from textome.training.loop import train
 from textome.training.run import Report, autocast, claim, precision_for, write_json
 from textome.training.task_data import PartData, load_part
@@ -54,7 +54,7 @@ def _build(recipe: TaskRecipe, base: Path, sizes: Mapping[str, tuple[int, int]])
         "hidden_dropout_prob": recipe.model.hidden_dropout,
         "attention_probs_dropout_prob": recipe.model.attention_dropout,
     }
-    config = BertConfig.from_dict(values)
+    config = read_encoder_config(values)
     if recipe.model.window > config.max_position_embeddings:
         raise InputError(
             f"model.window is {recipe.model.window}, but {base} has only {config.max_position_embeddings} positions"
@@ -84,10 +84,14 @@ def _write(
     progress: Mapping[str, Any],
 ) -> Path:
     described = {key: value for key, value in config.items() if key not in ("id2label", "label2id")}
-    described["architectures"] = ["BertModel"]
+    described["architectures"] = [architecture(config, "Model")]
+    if config.get("model_type") == "deberta-v2":
+        described["pooler_hidden_act"] = "tanh"  # what `Head` does; theirs would be GELU
     if len(parts) == 1 and (states := parts[0].task.size[1]) <= 1:
         labels = parts[0].task.labels
-        described["architectures"] = ["BertForSequenceClassification" if states else "BertForTokenClassification"]
+        described["architectures"] = [
+            architecture(config, "ForSequenceClassification" if states else "ForTokenClassification")
+        ]
         described["id2label"] = {str(number): name for number, name in enumerate(labels)}
         described["label2id"] = {name: number for number, name in enumerate(labels)}
     description = {
