@@ -199,7 +199,7 @@ def kill(process: subprocess.Popen[str], output: Path, generator: random.Random)
         before = {path.stat().st_mtime_ns for path in output.glob("*/*")}
         while process.poll() is None and {path.stat().st_mtime_ns for path in settled(output)} <= before:
             time.sleep(0.005)
-        time.sleep(generator.uniform(0, 0.3))
+        time.sleep(generator.uniform(0, 0.1))
     # Only the main process: its workers must see by themselves that it has gone.
     process.kill()
     process.communicate()
@@ -211,7 +211,7 @@ def settled(folder: Path) -> list[Path]:
 
 def _killed_run_equals_an_undisturbed_one(command: Command, tmp_path: Path, kills: int, to: str) -> None:
     folder = tmp_path / "in"
-    size = 70 * kills
+    size = 150 * kills
     pubmed(folder / "pubmed24n0001.xml.gz", map(article, range(1, size)))
     pubmed(folder / "pubmed24n0002.xml.gz", [article(number, 2) for number in range(size - 9, size + 9)], deleted=[3])
     (folder / "z.jsonl").write_text(

@@ -29,6 +29,7 @@ PARTS = {
     "roles": 'kind = "sentences"\ntrain = ["b.txt"]\nvalidation = ["b.txt"]\nclass_weights = "balanced"',
     "treats": 'kind = "relations"\nformat = "jsonl"\ntrain = ["c.jsonl"]\nvalidation = ["c.jsonl"]\nlabels = ["treats"]\n'
     'pairs = [["Chemical", "Disease"]]',
+    "answers": 'kind = "answers"\nlayout = "squad"\ntrain = ["e.json"]\nvalidation = ["e.json"]\nlongest = 4',
     "topics": 'kind = "classification"\nlayout = "jsonl"\ntrain = ["d.jsonl"]\nvalidation = ["d.jsonl"]\n'
     "multi_label = true",
 }
@@ -64,6 +65,13 @@ def make_data(folder: Path) -> None:
         text = "patients " + " and ".join(names[kind] for kind in chosen) + " daily"
         lines.append(json.dumps({"text": text, "labels": chosen}))
     (folder / "d.jsonl").write_text("\n".join(lines))
+    paragraphs = []
+    for number in range(60):
+        disease = generator.choice(DISEASES)
+        context = f"patients took {generator.choice(DRUGS)} daily with {disease}"
+        answers = [{"text": disease, "answer_start": context.index(disease)}]
+        paragraphs.append({"context": context, "qas": [{"id": str(number), "question": "for", "answers": answers}]})
+    (folder / "e.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
 
 
 def make_task_recipe(folder: Path, *names: str, more: str = "", epochs: int = 8) -> Path:
@@ -86,7 +94,7 @@ def last_scores(run: Path) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of data, recipe and a finished run over all four tasks, exported."""
+    """The folder of data, recipe and a finished run over all five tasks, exported."""
     folder = tmp_path_factory.mktemp("tasks")
     recipe = make_task_recipe(folder, *PARTS, more='[mixing]\ntemperature = 2\nloss = "uncertainty"')
     bundle = plan_run(recipe).start(folder / "run", False, lambda record: None)
@@ -95,7 +103,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_one_encoder_learns_four_tasks_at_once(several):
+def test_one_encoder_learns_five_tasks_at_once(several):
     assert min(last_scores(several / "run").values()) > 0.9
 
 
@@ -131,6 +139,45 @@ def test_a_single_task_is_a_plain_checkpoint_of_transformers(tmp_path):
         expected = torch.softmax(model(ids).logits[0] / temperature, -1).tolist()
         assert list(found.scores.values()) == pytest.approx(expected, abs=1e-5)
         assert list(found.scores) == list(model.config.id2label.values())
+
+
+def test_ask_answers_from_files_with_sentence_place_and_confidence(several, tmp_path):
+    (tmp_path / "in.txt").write_text("patients took insulin daily with breast cancer")
+    model = str(several / "run" / "bundle")
+    options = ["--model", model, "--question", "for", "--json"]
+    done = CliRunner().invoke(app, ["ask", str(tmp_path / "in.txt"), *options])
+    assert done.exit_code == 0, done.output
+    best = json.loads(done.stdout)[0]
+    text = (tmp_path / "in.txt").read_text()
+    assert best["text"] == text[best["start"] : best["end"]] == "breast cancer"
+    assert best["sentence"] == "patients took insulin daily with breast cancer"
+    assert text[best["sentence_start"] :].startswith(best["sentence"])
+    assert 0.5 < best["confidence"] <= 1
+    done = CliRunner().invoke(
+        app, ["evaluate", "-m", model, "--task", "answers", "-d", str(several / "e.json"), "--json"]
+    )
+    assert json.loads(done.stdout)["exact_match"] > 0.9
+    with pytest.raises(InputError, match="there is no question"):
+        CliRunner().invoke(app, ["ask", "x", "--model", model], catch_exceptions=False)
+
+
+def test_answers_go_out_as_bioasq_takes_them(several, tmp_path):
+    question = {"id": "q", "type": "factoid", "body": "for", "exact_answer": [["gout"]]}
+    snippets = [{"text": "patients took insulin daily with gout"}, {"text": "patients took aspirin daily with gout"}]
+    (tmp_path / "in.json").write_text(json.dumps({"questions": [question | {"snippets": snippets}]}))
+    options = [
+        "--model",
+        str(several / "run" / "bundle"),
+        "--bioasq",
+        "factoid",
+        "--output",
+        str(tmp_path / "out.json"),
+    ]
+    done = CliRunner().invoke(app, ["ask", str(tmp_path / "in.json"), *options])
+    assert done.exit_code == 0, done.output
+    (answered,) = json.loads((tmp_path / "out.json").read_text())["questions"]
+    assert (answered["id"], answered["exact_answer"][0]) == ("q", ["gout"])
+    assert len(answered["exact_answer"]) == 5
 
 
 def test_evaluate_scores_each_task_and_writes_a_page(several, tmp_path):
