@@ -3,6 +3,7 @@
     python benchmarks/bulk.py memory  --scratch DIR [--numbers 1000,10000,100000] [--workers 1]
     python benchmarks/bulk.py speed   --scratch DIR [--number 3000]     beside the Annotator on the same text, one thread
     python benchmarks/bulk.py scaling --scratch DIR [--number 3000]     1 worker and 2 workers
+    python benchmarks/bulk.py corrupted --scratch DIR [--number 3000]   every hundredth record is cut in its middle
     python benchmarks/bulk.py peers   --scratch DIR [--number 300]      beside a transformers pipeline
 
 Memory is the largest sum, over the main process and its workers, of their proportional set sizes, looked at five times a
@@ -15,6 +16,7 @@ bundle with model.safetensors; without --model it makes one with fresh heads, as
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sqlite3
@@ -34,7 +36,7 @@ CHUNK = 250
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["memory", "speed", "scaling", "peers"])
+    parser.add_argument("what", choices=["memory", "speed", "scaling", "corrupted", "peers"])
     parser.add_argument("--scratch", type=Path, required=True)
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data"))
@@ -51,7 +53,7 @@ def main() -> None:
         memory(options)
         return
     paths = write_repeated(options.data, options.number, fresh(options.scratch / "input"))
-    {"speed": speed, "scaling": scaling, "peers": peers}[options.what](options, paths)
+    {"speed": speed, "scaling": scaling, "corrupted": corrupted, "peers": peers}[options.what](options, paths)
 
 
 def memory(options: argparse.Namespace) -> None:
@@ -129,6 +131,22 @@ def bulk(options: argparse.Namespace, workers: int, chunk: int | None = CHUNK) -
     if process.returncode:
         raise SystemExit(f"textome bulk failed: {process.stderr.read() if process.stderr else ''}")
     return rate_of(output), seconds, peak
+
+
+def corrupted(options: argparse.Namespace, paths: list[Path]) -> None:
+    """Good records in JSON lines with a bad one in every hundred: all good ones must come out, all bad ones be counted."""
+    lines = [json.dumps({"id": str(number), "text": text}) for number, text in enumerate(texts(paths), 1)]
+    damaged = [line[: len(line) // 2] if number % 100 == 0 else line for number, line in enumerate(lines, 1)]
+    (fresh(options.scratch / "input") / "damaged.jsonl").write_text("\n".join(damaged) + "\n", encoding="utf-8")
+    output = fresh(options.scratch / "output")
+    line = [sys.executable, "-m", "textome.cli.main", "bulk", options.scratch / "input", "--output", output]
+    done = subprocess.run(
+        [*line, "--workers", str(options.workers)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False
+    )
+    summary = json.loads((output / "summary.json").read_text())
+    bad = sum(1 for _ in (output / "quarantine.jsonl").open())
+    print(f"{len(lines):,} records, {len(lines) // 100} of them cut: {summary}")
+    print(f"exit code {done.returncode}, {bad} in quarantine.jsonl")
 
 
 def processor_seconds() -> float:
