@@ -44,7 +44,7 @@ class LoadedModel:
     @property
     def tasks(self) -> list[str]:
         """What the bundle can do; a task's routes exist where a model has it."""
-        return [name for name, task in self.engine.annotator.bundle.description.tasks if task is not None]
+        return [ENTITIES] if self.engine.annotator.bundle.description.tasks.entities else []
 
     def info(self, default: bool) -> ModelInfo:
         bundle = self.engine.annotator.bundle
