@@ -1,4 +1,4 @@
-"""Time and memory of a DeBERTa-v3 encoder beside the Hugging Face implementation, with the same random weights.
+"""Training and inference time of a DeBERTa-v3 encoder beside the Hugging Face implementation, with the same random weights.
 
     python benchmarks/deberta.py [--layers 2] [--hidden 384] [--tokens 2048] [--repeats 3] [--device cpu]
 
