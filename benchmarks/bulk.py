@@ -60,7 +60,7 @@ def memory(options: argparse.Namespace) -> None:
     print(f"{'abstracts':>10}{'peak MB':>10}{'seconds':>10}")
     for number in map(int, options.numbers.split(",")):
         write_repeated(options.data, number, fresh(options.scratch / "input"))
-        _, seconds, peak = bulk(options, options.workers, chunk=None)
+        _, seconds, peak = bulk(options, options.workers)
         print(f"{number:>10,}{peak / 1e6:>10.0f}{seconds:>10.0f}", flush=True)
 
 

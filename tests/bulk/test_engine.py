@@ -171,7 +171,10 @@ def test_two_runs_do_not_write_to_one_folder(bulk: Any, tmp_path: Path) -> None:
     assert bulk(source).documents == 5
 
 
-def test_a_worker_that_dies_is_replaced(bulk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("noticed", [True, False], ids=["before a chunk is given to it", "at any time"])
+def test_a_worker_that_dies_is_replaced(
+    bulk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noticed: bool
+) -> None:
     from textome.bulk import pool
 
     source = pubmed(tmp_path / "a.xml", map(article, range(1, 21)))
@@ -183,6 +186,8 @@ def test_a_worker_that_dies_is_replaced(bulk: Any, tmp_path: Path, monkeypatch: 
         if len(killed) < 2:
             killed.append(made.submit(os.getpid).result())
             os.kill(killed[-1], signal.SIGKILL)
+            while noticed and not made._broken:
+                time.sleep(0.01)
         return made
 
     monkeypatch.setattr(pool, "_pool", start)

@@ -49,12 +49,16 @@ def _results(chunks: Iterable[Chunk], output: Path, options: Options, workers: i
     running: dict[Future[Done], Chunk] = {}
     try:
         while True:
+            broken = []
             while len(running) <= workers and (chunk := again.pop() if again else next(waiting, None)):
-                running[pool.submit(_run, chunk)] = chunk
-            if not running:
+                try:
+                    running[pool.submit(_run, chunk)] = chunk
+                except BrokenProcessPool:  # a worker died while nobody was waiting for it
+                    broken.append(chunk)
+                    break
+            if not running and not broken:
                 return
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            broken = []
             for future in finished:
                 chunk = running.pop(future)
                 try:
