@@ -32,6 +32,9 @@ PARTS = {
     "answers": 'kind = "answers"\nlayout = "squad"\ntrain = ["e.json"]\nvalidation = ["e.json"]\nlongest = 4',
     "topics": 'kind = "classification"\nlayout = "jsonl"\ntrain = ["d.jsonl"]\nvalidation = ["d.jsonl"]\n'
     "multi_label = true",
+    "entities": 'kind = "entities"\ntypes = ["Disease", "Chemical"]\n[[tasks.corpora]]\nname = "tiny"\n'
+    'train = ["c.jsonl"]\nvalidation = ["c.jsonl"]\nformat = "jsonl"\n'
+    'types = { Disease = "Disease", Chemical = "Chemical" }',
 }
 
 
@@ -94,7 +97,7 @@ def last_scores(run: Path) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of data, recipe and a finished run over all five tasks, exported."""
+    """The folder of data, recipe and a finished run over all six tasks, exported."""
     folder = tmp_path_factory.mktemp("tasks")
     recipe = make_task_recipe(folder, *PARTS, more='[mixing]\ntemperature = 2\nloss = "uncertainty"')
     bundle = plan_run(recipe).start(folder / "run", False, lambda record: None)
@@ -103,7 +106,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_one_encoder_learns_five_tasks_at_once(several):
+def test_one_encoder_learns_six_tasks_at_once(several):
     assert min(last_scores(several / "run").values()) > 0.9
 
 
@@ -121,8 +124,43 @@ def test_the_exported_graph_answers_every_task(several):
     assert [item.labels for item in labels] == [("aim",), ("result",)]
     with pytest.raises(ModelError, match="several such tasks; name one of: single, topics"):
         Classifier(classifier.runner)
-    with pytest.raises(ModelError, match="this model finds no entities"):
-        Annotator.load(several / "run" / "bundle")
+    document = Annotator.load(several / "run" / "bundle").annotate("aspirin is given for breast cancer")
+    assert [(entity.text, entity.type) for entity in document.entities] == [
+        ("aspirin", "Chemical"),
+        ("breast cancer", "Disease"),
+    ]
+
+
+def test_entities_and_labels_come_from_one_pass_of_the_encoder(several, monkeypatch):
+    from textome.runtime.reader import Reader
+
+    reader = Reader.load(several / "run" / "bundle", precision="fp32")
+    passes = []
+    together = reader.runner.session.together
+    monkeypatch.setattr(
+        reader.runner.session, "together", lambda *inputs: passes.append(inputs[0]) or together(*inputs)
+    )
+    texts = ["patients took aspirin", "no breast cancer was seen", "no gout was seen " * 12]
+    readings = reader.read(texts)
+    assert passes == [("single", "topics", "entities")] * len(passes)
+    assert len(passes) <= 2
+    single = Classifier(reader.runner, "single").classify(texts)
+    annotator = Annotator.load(several / "run" / "bundle", precision="fp32", sentences=False)
+    for text, reading, label in zip(texts, readings, single, strict=True):
+        assert reading.labels["single"].scores == pytest.approx(label.scores, abs=1e-5)
+        assert set(reading.labels) == {"single", "topics"}
+        found = [(item.spans, item.type) for item in annotator.annotate(text).entities]
+        assert [(item.spans, item.type) for item in reading.document.entities] == found
+        assert found
+
+
+def test_entities_alone_have_a_recipe_of_their_own(tmp_path):
+    recipe = make_task_recipe(tmp_path, "entities")
+    with pytest.raises(InputError, match="entities alone have a recipe of their own"):
+        plan_run(recipe)
+    recipe = make_task_recipe(tmp_path, "single", "entities")
+    with pytest.raises(InputError, match="'Gene', which is not in entities"):
+        plan_run(recipe, ['tasks.entities.corpora.tiny.types={ Disease = "Gene" }'])
 
 
 def test_a_single_task_is_a_plain_checkpoint_of_transformers(tmp_path):
@@ -139,6 +177,8 @@ def test_a_single_task_is_a_plain_checkpoint_of_transformers(tmp_path):
         expected = torch.softmax(model(ids).logits[0] / temperature, -1).tolist()
         assert list(found.scores.values()) == pytest.approx(expected, abs=1e-5)
         assert list(found.scores) == list(model.config.id2label.values())
+    with pytest.raises(ModelError, match="this model finds no entities"):
+        Annotator.load(bundle)
 
 
 def test_ask_answers_from_files_with_sentence_place_and_confidence(several, tmp_path):
@@ -191,6 +231,12 @@ def test_evaluate_scores_each_task_and_writes_a_page(several, tmp_path):
     facts = json.loads(done.stdout)
     assert (facts["metric"], facts["decisions"]) == ("micro_f1", 60)
     assert facts["score"] > 0.9
+    done = runner.invoke(
+        app,
+        ["evaluate", "-m", model, "--task", "entities", "-d", str(several / "c.jsonl"), "--format", "jsonl", "--json"],
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["micro"]["f1"] > 0.9
     page = tmp_path / "page.html"
     options = ["--report", str(page), "--compare", model]
     done = runner.invoke(app, ["evaluate", "-m", model, "--task", "single", "-d", str(several / "a.tsv"), *options])

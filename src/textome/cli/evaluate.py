@@ -48,9 +48,9 @@ def evaluate(
     from textome.runtime.bundle import Bundle, resolve_model
 
     bundle = Bundle.load(resolve_model(model))
-    if not bundle.parts:
-        if task not in (None, "entities", "ner"):
-            raise InputError(f"--task {task}: the model has only the task entities")
+    if not bundle.parts and task not in (None, "entities", "ner"):
+        raise InputError(f"--task {task}: the model has only the task entities")
+    if not bundle.parts or (task in ("entities", "ner") and bundle.description.tasks.entities):
         if report or compare:
             raise InputError("--report and --compare are for tasks other than entities")
         _entities(data, model, format, map_, entity_type, precision, threads, as_json)

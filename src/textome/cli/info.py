@@ -47,9 +47,8 @@ def _model_facts(place: str) -> dict[str, Any]:
 
     bundle = Bundle.load(resolve_model(None if place == "default" else place))
     facts: dict[str, Any] = {"name": bundle.name, "directory": str(bundle.directory)}
-    if bundle.parts:
-        facts |= {f"task {name}": [f"{part.kind}:", *part.labels] for name, part in bundle.parts.items()}
-    else:
+    facts |= {f"task {name}": [f"{part.kind}:", *part.labels] for name, part in bundle.parts.items()}
+    if bundle.description.tasks.entities:
         facts |= {"types": list(bundle.types), "default types": list(bundle.default_types)}
     return facts | {"window": bundle.window, "files": _sizes(bundle.directory)}
 

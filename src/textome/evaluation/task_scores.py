@@ -7,10 +7,13 @@ from typing import Any, Protocol
 
 from textome.evaluation.answers import score_answers
 from textome.evaluation.classification import Sets, score_labels, value_of
+from textome.evaluation.entities import score_entities
 from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.formats.questions import Question
 from textome.tasks.classification import Classified
 from textome.tasks.question_answering import Answers
+from textome.tasks.recognition import Recognition
+from textome.tasks.recognition import gold as entities_of
 from textome.tasks.relation import Candidate
 
 Record = LabelledText | LabelledSentences | Candidate | Question
@@ -30,6 +33,8 @@ def main_metric(part: Any, task: Any, items: Sequence[Any], predicted: Sequence[
     """The score by which a task's models are compared, between 0 and 1."""
     if isinstance(task, Answers):
         return score_answers(items, predicted, task.threshold).as_dict()[part.metric]
+    if isinstance(task, Recognition):
+        return score_entities([entities_of(item) for item in items], predicted).micro.f1
     gold, guessed = label_sets(items, predicted)
     return value_of(score_labels(gold, guessed, task.labels, part.negative), part.metric)
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from textome.documents import Document, Entity, Span
 from textome.errors import InputError, ModelError
-from textome.runtime.bundle import Bundle, resolve_model
-from textome.runtime.session import Session
+from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
+from textome.runtime.session import EntityHead, Session, TaskSession
 from textome.tasks.ner import Floats, Window, decode, log_probabilities, windows, with_special_tokens
 from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer, Tokens, end_of_character
@@ -49,7 +49,7 @@ class Annotator:
     def __init__(
         self,
         bundle: Bundle,
-        session: Session,
+        session: Session | EntityHead,
         *,
         types: Collection[str] | None = None,
         min_confidence: float = 0.0,
@@ -93,7 +93,10 @@ class Annotator:
         """Load a bundle by directory or hub name; None is the bundled default. `options` as for the class."""
         bundle = Bundle.load(resolve_model(model))
         _ = bundle.entities  # a bundle of other tasks says so, before its graph is found to be another one
-        return cls(bundle, Session(bundle.onnx_path(precision), threads=threads), **options)
+        path = bundle.onnx_path(precision)
+        if bundle.parts:
+            return cls(bundle, TaskSession(path, bundle.heads, threads).entities(ENTITIES), **options)
+        return cls(bundle, Session(path, threads=threads), **options)
 
     def choosing(self, types: Collection[str] | None = None, min_confidence: float = 0.0) -> Self:
         """The same loaded model, looking for other types or with another least confidence; nothing is loaded again."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from textome.errors import ModelError
 
 DEFAULT_MODEL = "default"
+ENTITIES = "entities"
 PRECISIONS = ("int8", "fp32")
 # What is taken from a hub: data only, nothing that could run.
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.onnx", "*.txt", "README.md"]
@@ -121,7 +122,7 @@ Part = Annotated[ClassificationTask | SentencesTask | RelationsTask | AnswersTas
 
 
 class Tasks(_Section):
-    """What a bundle can do: find entities, or the other tasks by name."""
+    """What a bundle can do: find entities, and the other tasks by name."""
 
     entities: EntitiesTask | None = None
     parts: dict[str, Part] = {}
@@ -130,8 +131,8 @@ class Tasks(_Section):
     def _not_empty(self) -> Self:
         if self.entities is None and not self.parts:
             raise ValueError("there is no task")
-        if self.entities is not None and self.parts:
-            raise ValueError("entities beside other tasks are not supported")
+        if self.entities is not None and "entities" in self.parts:
+            raise ValueError("a task has the name of the entities")
         return self
 
 
@@ -184,7 +185,7 @@ class Bundle:
             raise ModelError(f"{path}: {_explain(error)}") from error
         types = description.tasks.entities.types if description.tasks.entities else []
         outputs = len(config.get("id2label", {}))
-        if types and outputs != 3 * len(types):
+        if types and not description.tasks.parts and outputs != 3 * len(types):
             raise ModelError(
                 f"{directory}: textome.json names {len(types)} types, which need {3 * len(types)} outputs, but "
                 f"config.json has {outputs} labels"
@@ -222,13 +223,20 @@ class Bundle:
         """The tasks other than entities, by name."""
         return self.description.tasks.parts
 
+    @property
+    def heads(self) -> dict[str, tuple[int, int]]:
+        """(num_labels, states) of each head of a graph with several, that of the entities among them; see models.heads."""
+        sizes = {name: part.size for name, part in self.parts.items()}
+        entities = self.description.tasks.entities
+        return sizes | ({ENTITIES: (3 * len(entities.types), 0)} if entities and sizes else {})
+
     def only_part(self, name: str | None) -> str:
         """The name of the task that is named, or of the only one there is. Raises ModelError otherwise."""
-        if name is None and len(self.parts) == 1:
+        if name is None and len(self.heads) == 1:
             return next(iter(self.parts))
         if name not in self.parts:
             wrong = "name one of its tasks" if name is None else f"it has no task {name!r}, only"
-            raise ModelError(f"{self.directory}: {wrong}: {', '.join(self.parts)}")
+            raise ModelError(f"{self.directory}: {wrong}: {', '.join(self.heads)}")
         return str(name)
 
     def part(self, kind: str, name: str | None = None) -> str:

@@ -56,7 +56,7 @@ def _graph(bundle: Bundle, precision: str) -> bytes:
             raise ModelError(
                 f"graphs are exported for BERT encoders only, not yet for {kind!r}; load this checkpoint with PyTorch"
             )
-        heads = {name: HeadShape(part.size[1], part.size[0]) for name, part in bundle.parts.items()} or None
+        heads = {name: HeadShape(states, labels) for name, (labels, states) in bundle.heads.items()} or None
         model = build_graph(tensors, bundle.config, cast(Precision, precision), WEIGHT_BITS, heads)
         return cast(bytes, model.SerializeToString())
     except ModelError as error:

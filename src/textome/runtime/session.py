@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class TaskSession:
                 f"{path}: the graph has inputs {sorted(inputs)} and outputs {outputs}, which are not those of "
                 f"textome.json; export the model with `textome export`"
             )
+        self._sizes = dict(sizes)
         self._unasked = {name: states for name, (_, states) in sizes.items() if states > 1}
 
     def scores(
@@ -76,10 +77,22 @@ class TaskSession:
         lengths: NDArray[Any],
         places: NDArray[np.int64] | None = None,
     ) -> Floats:
-        """The scores of one task's head.
+        """The scores of one task's head; see `together`."""
+        return self.together((task,), input_ids, token_type_ids, lengths, places)[task]
 
-        Input   input_ids, token_type_ids (B, S) padded; lengths (B,); places (B, states) of a head over several states
-        Output  (B, num_labels), or (B, S, num_labels) of a head over each token
+    def together(
+        self,
+        tasks: Sequence[str],
+        input_ids: NDArray[np.int64],
+        token_type_ids: NDArray[np.int64],
+        lengths: NDArray[Any],
+        places: NDArray[np.int64] | None = None,
+    ) -> dict[str, Floats]:
+        """The scores of the heads of these tasks, in one pass of the encoder.
+
+        Input   input_ids, token_type_ids (B, S) padded; lengths (B,); places (B, states) of a head over several states,
+                which is asked alone
+        Output  for each task (B, num_labels), or (B, S, num_labels) of a head over each token
         """
         feeds = {
             "input_ids": input_ids,
@@ -87,10 +100,25 @@ class TaskSession:
             "attention_mask": _mask(input_ids, lengths),
         }
         for name, states in self._unasked.items():
-            own = places if name == task else None
+            own = places if name in tasks else None
             feeds[f"{name}.places"] = np.zeros((len(input_ids), states), np.int64) if own is None else own
-        (scores,) = self._session.run([task], feeds)
-        return scores  # type: ignore[no-any-return]
+        return dict(zip(tasks, self._session.run(list(tasks), feeds), strict=True))
+
+    def entities(self, task: str) -> EntityHead:
+        """The head of this name as one for entities, three labels for each type."""
+        return EntityHead(self, task, self._sizes[task][0] // len(LABELS))
+
+
+class EntityHead:
+    """The head for entities of a graph with several tasks, asked as a `Session` is."""
+
+    def __init__(self, session: TaskSession, task: str, num_heads: int) -> None:
+        self._session, self._task, self.num_heads = session, task, num_heads
+
+    def logits(self, input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> Floats:
+        """Scores for each token and head; as for `Session`."""
+        scores = self._session.scores(self._task, input_ids, np.zeros_like(input_ids), lengths)
+        return scores.reshape(*scores.shape[:2], self.num_heads, len(LABELS))
 
 
 def open_graph(path: Path, threads: int | None) -> onnxruntime.InferenceSession:

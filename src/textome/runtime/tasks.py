@@ -27,7 +27,7 @@ class TaskRunner:
 
     def __init__(self, bundle: Bundle, session: TaskSession, token_budget: int = 2048) -> None:
         self.bundle, self.token_budget = bundle, token_budget
-        self._session = session
+        self.session = session
         self.tokenizer = Tokenizer.load(bundle.directory)
 
     @classmethod
@@ -36,8 +36,7 @@ class TaskRunner:
     ) -> Self:
         """Load a bundle by directory or hub name. Raises ModelError where it has only entities."""
         bundle = Bundle.load(resolve_model(model))
-        sizes = {name: part.size for name, part in bundle.parts.items()}
-        return cls(bundle, TaskSession(bundle.onnx_path(precision), sizes, threads), **options)
+        return cls(bundle, TaskSession(bundle.onnx_path(precision), bundle.heads, threads), **options)
 
     def task(self, name: str) -> Any:
         """The task of this name, as tasks.classification and its neighbours define it."""
@@ -62,7 +61,7 @@ class TaskRunner:
                 ids[row, : lengths[row]] = unit.input_ids
                 types[row, : lengths[row]] = unit.token_type_ids
             places = np.concatenate([unit.places for unit in chosen]).astype(np.int64) if states > 1 else None
-            scores = self._session.scores(name, ids, types, lengths, places)
+            scores = self.session.scores(name, ids, types, lengths, places)
             for row, index in enumerate(batch):
                 results[index] = scores[row][None] if states else scores[row][chosen[row].places]
         return results

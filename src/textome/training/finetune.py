@@ -14,19 +14,20 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional
 
 from textome.errors import InputError
 from textome.evaluation.entities import score_entities
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TokenClassifier
-from textome.tasks.ner import IGNORED, LABELS, Example, decode, log_probabilities
+from textome.tasks.ner import LABELS, Example, decode, log_probabilities
+from textome.tasks.recognition import gold
 from textome.text.tokenization import Tokenizer
 from textome.training.batches import PackedBatch, pack, plan
 from textome.training.bundles import base_directory, environment, read_config, write_bundle
 from textome.training.data import CorpusData, encode, load_corpora
 from textome.training.loop import train
+from textome.training.losses import entities
 from textome.training.recipe import Recipe
 from textome.training.run import Report, claim, write_json
 
@@ -78,18 +79,10 @@ class EntityJob:
         return plan(self.lengths, self._recipe.training.token_budget, generator)
 
     def loss(self, batch: list[int]) -> tuple[Tensor, int]:
-        """Cross-entropy summed over the heads that a word is annotated for, averaged over words.
-
-        Averaging over labels instead would let a corpus with many types outweigh one with a single type.
-        """
         packed = pack([self.training[index] for index in batch])
-        logits = _word_logits(self._model, packed, self._device).float().view(-1, len(LABELS))
-        targets = packed.targets.to(self._device).view(-1)
+        logits = _word_logits(self._model, packed, self._device).float()
         smoothing = self._recipe.training.label_smoothing
-        total = functional.cross_entropy(
-            logits, targets, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing
-        )
-        return total / (len(targets) // self._heads), packed.layout.num_tokens
+        return entities(logits, packed.targets.to(self._device), smoothing), packed.layout.num_tokens
 
     def validate(self) -> dict[str, float]:
         """Entity-level micro F1 of each corpus over the types that it annotates."""
@@ -124,13 +117,6 @@ def predict(
             found[index] = {(item.first, item.last, item.head) for item in decode(scores[start:end])}
             start = end
     return found
-
-
-def gold(example: Example) -> set[tuple[int, int, int]]:
-    """The entities that an example's targets describe, as (first word, last word, head)."""
-    certain = np.full((*example.targets.shape, len(LABELS)), -np.inf, np.float32)
-    np.put_along_axis(certain, np.maximum(example.targets, 0)[..., None].astype(np.int64), 0.0, axis=-1)
-    return {(item.first, item.last, item.head) for item in decode(certain)}
 
 
 def _build(recipe: Recipe, base: Path) -> tuple[TokenClassifier, dict[str, Any]]:
@@ -171,4 +157,4 @@ def _data_report(corpora: Sequence[CorpusData], job: EntityJob) -> dict[str, Any
     }
 
 
-__all__ = ["EntityJob", "finetune", "gold", "predict"]
+__all__ = ["EntityJob", "finetune", "predict"]

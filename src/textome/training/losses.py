@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from textome.tasks.ner import IGNORED, LABELS
 from textome.tasks.question_answering import Answers
+from textome.tasks.recognition import Recognition
 
 if TYPE_CHECKING:
     from textome.training.task_data import PartData
 
-IGNORED = -100
 Loss = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
 
 
@@ -23,6 +24,8 @@ def loss_of(part: PartData, smoothing: float, device: torch.device) -> Loss:
     """The loss that a task's recipe asks for."""
     if isinstance(part.task, Answers):
         return spans
+    if isinstance(part.task, Recognition):
+        return lambda logits, targets, sizes: entities(logits, targets, smoothing)
     gamma = float(getattr(part.part, "focal", 0.0))
     multi = bool(getattr(part.task, "multi_label", False))
     weights = None
@@ -59,6 +62,22 @@ def several(logits: Tensor, targets: Tensor, weights: Tensor | None, gamma: floa
     if weights is not None:
         losses = losses * torch.where(targets > 0, weights, torch.ones_like(weights))
     return losses.sum() / len(logits)
+
+
+def entities(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy of (M, heads * 3) with targets (M, heads), summed over the heads that a word is annotated for and
+    averaged over words.
+
+    Averaging over labels instead would let a corpus with many types outweigh one with a single type.
+    """
+    total = functional.cross_entropy(
+        logits.reshape(-1, len(LABELS)),
+        targets.reshape(-1).long(),
+        ignore_index=IGNORED,
+        reduction="sum",
+        label_smoothing=smoothing,
+    )
+    return total / max(1, len(targets))
 
 
 def spans(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:

@@ -144,12 +144,15 @@ class Recipe(Section):
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a fine-tuning recipe; see `read_recipe`."""
     recipe = read_recipe(Recipe, path, overrides, "TEXTOME_DATA")
-    folder = Path(path).parent
-    corpora = [
+    return recipe.model_copy(update={"corpora": with_lexicons(recipe.corpora, Path(path).parent)})
+
+
+def with_lexicons(corpora: Sequence[Corpus], folder: Path) -> list[Corpus]:
+    """Corpora whose lexicons are found from anywhere; they are named from the recipe's `folder`."""
+    return [
         corpus.model_copy(update={"lexicon": {kind: str(folder / place) for kind, place in corpus.lexicon.items()}})
-        for corpus in recipe.corpora
+        for corpus in corpora
     ]
-    return recipe.model_copy(update={"corpora": corpora})
 
 
 def parse_recipe(values: dict[str, Any], source: str) -> Recipe:

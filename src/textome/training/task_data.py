@@ -20,12 +20,22 @@ from textome.formats.sources import Quarantine
 from textome.tasks.classification import Classification, SentenceClassification
 from textome.tasks.inputs import Unit
 from textome.tasks.question_answering import Answers
+from textome.tasks.recognition import Recognition
 from textome.tasks.relation import Candidate, Relations
 from textome.text.tokenization import Tokenizer
-from textome.training.data import SHORTEST_LEAK, file_hash
-from textome.training.task_recipe import AnswersPart, ClassificationPart, Part, RelationsPart, TaskRecipe
+from textome.training.data import SHORTEST_LEAK, encode, file_hash, load_corpora
+from textome.training.task_recipe import (
+    AnswersPart,
+    ClassificationPart,
+    EntitiesPart,
+    Part,
+    RelationsPart,
+    SentencesPart,
+    TaskRecipe,
+)
 
-Task = Classification | SentenceClassification | Relations | Answers
+RecordsPart = ClassificationPart | SentencesPart | RelationsPart | AnswersPart
+Task = Classification | SentenceClassification | Relations | Answers | Recognition
 
 
 @dataclass
@@ -46,6 +56,8 @@ class PartData:
 
 def load_part(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer) -> PartData:
     """Read one task's data. Raises InputError for a missing file, an empty split, and a label without any record."""
+    if isinstance(part, EntitiesPart):
+        return _load_entities(recipe, part, tokenizer)
     quarantine = Quarantine()
     read = partial(_read, recipe, part, tokenizer)
     train, validation = read(part.train, quarantine), read(part.validation, quarantine)
@@ -84,7 +96,7 @@ def load_part(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer) -> PartData:
     )
 
 
-def make_task(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer, train: Sequence[Any]) -> Task:
+def make_task(recipe: TaskRecipe, part: RecordsPart, tokenizer: Tokenizer, train: Sequence[Any]) -> Task:
     """The task that a part describes. Raises InputError for a label that no training record has."""
     if isinstance(part, AnswersPart):
         return Answers(tokenizer, recipe.model.window, recipe.model.overlap, part.longest)
@@ -104,6 +116,29 @@ def make_task(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer, train: Seque
     if isinstance(part, RelationsPart):
         return _relations(recipe, part, tokenizer)
     return SentenceClassification(labels, tokenizer, recipe.model.window)
+
+
+def _load_entities(recipe: TaskRecipe, part: EntitiesPart, tokenizer: Tokenizer) -> PartData:
+    """The sentences of all corpora; a word whose type its corpus does not annotate teaches that head nothing."""
+    alone = recipe.for_entities(part)
+    corpora, heads = load_corpora(alone), len(part.types)
+    train, validation = (
+        [item for corpus in corpora for item in encode(getattr(corpus, split), tokenizer, heads, alone)]
+        for split in ("train", "validation")
+    )
+    task = Recognition(tuple(part.types))
+    units = task.units(train)
+    return PartData(
+        part,
+        task,
+        units,
+        [task.targets(unit, train[unit.item]) for unit in units],
+        validation,
+        sum(len(corpus.train) for corpus in corpora),
+        sum(corpus.leaks for corpus in corpora),
+        sum(corpus.quarantined for corpus in corpora),
+        hashes={place: value for corpus in corpora for place, value in corpus.hashes.items()},
+    )
 
 
 def few(items: Sequence[Any], shots: int, seed: int) -> list[Any]:
@@ -145,7 +180,7 @@ def _fewer_negatives(items: list[Candidate], part: RelationsPart, seed: int) -> 
 
 
 def _read(
-    recipe: TaskRecipe, part: Part, tokenizer: Tokenizer, places: Sequence[str], quarantine: Quarantine
+    recipe: TaskRecipe, part: RecordsPart, tokenizer: Tokenizer, places: Sequence[str], quarantine: Quarantine
 ) -> list[Any]:
     items: list[Any] = []
     for number, place in enumerate(places):
@@ -163,7 +198,7 @@ def _read(
     return items
 
 
-def _further(recipe: TaskRecipe, part: Part, quarantine: Quarantine) -> list[Any]:
+def _further(recipe: TaskRecipe, part: RecordsPart, quarantine: Quarantine) -> list[Any]:
     """The training texts of other layouts, their ids told apart by layout and file."""
     return [
         replace(item, id=f"{layout}/{place}/{item.id}")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from textome.errors import InputError
-from textome.training.recipe import Data, Model, Section, Training, read_recipe
+from textome.training.recipe import Corpus, Data, Entities, Model, Recipe, Section, Training, read_recipe, with_lexicons
 
 Layout = Literal["tsv", "jsonl", "hallmarks", "pubmedqa", "pubmedqa-long", "entailment", "yesno"]
 
@@ -110,7 +110,25 @@ class AnswersPart(_Part):
     negative: tuple[str, ...] = ()
 
 
-Part = Annotated[ClassificationPart | SentencesPart | RelationsPart | AnswersPart, Field(discriminator="kind")]
+class EntitiesPart(Section):
+    """Entities, from one or several corpora that each annotate some of `types`; as in a recipe for entities alone.
+
+    name   always "entities", by which the bundle finds the head again
+    """
+
+    kind: Literal["entities"]
+    name: Literal["entities"] = "entities"
+    types: list[str] = Field(min_length=1)
+    default_types: list[str] = Field(default_factory=list)
+    corpora: list[Corpus] = Field(min_length=1)
+    weight: float = Field(1.0, gt=0)
+    metric: Literal["entity_f1"] = "entity_f1"
+    negative: tuple[str, ...] = ()
+
+
+Part = Annotated[
+    ClassificationPart | SentencesPart | RelationsPart | AnswersPart | EntitiesPart, Field(discriminator="kind")
+]
 
 
 class Mixing(Section):
@@ -143,7 +161,26 @@ class TaskRecipe(Section):
         names = [part.name for part in self.tasks]
         if len(set(names)) < len(names):
             raise ValueError("two tasks have the same name")
+        for part in self.tasks:
+            if isinstance(part, EntitiesPart):
+                self.for_entities(part)  # checks that every corpus maps to known types
+                if len(self.tasks) == 1:
+                    raise ValueError("entities alone have a recipe of their own, with [entities] and [[corpora]]")
+            elif part.name == "entities":
+                raise ValueError('the name "entities" is for a task of that kind')
         return self
+
+    def for_entities(self, part: EntitiesPart) -> Recipe:
+        """The recipe that would train the entities alone."""
+        entities = Entities(types=part.types, default_types=part.default_types)
+        return Recipe(
+            name=self.name,
+            model=self.model,
+            data=self.data,
+            entities=entities,
+            corpora=part.corpora,
+            training=self.training,
+        )
 
     def path(self, place: str) -> str:
         """A data path of the recipe made absolute."""
@@ -155,4 +192,10 @@ def load_task_recipe(path: Path, overrides: Sequence[str] = ()) -> TaskRecipe:
     recipe = read_recipe(TaskRecipe, path, overrides, "TEXTOME_DATA")
     if not recipe.tasks:
         raise InputError(f"{path}: there is no task")
-    return recipe
+    tasks = [
+        part.model_copy(update={"corpora": with_lexicons(part.corpora, path.parent)})
+        if isinstance(part, EntitiesPart)
+        else part
+        for part in recipe.tasks
+    ]
+    return recipe.model_copy(update={"tasks": tasks})

@@ -18,14 +18,16 @@ from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TaskModel
 from textome.tasks.classification import Classification
+from textome.tasks.ner import LABELS
 from textome.tasks.question_answering import Answers
+from textome.tasks.recognition import Recognition
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import architecture, base_directory, environment, read_config, write_folder
 from textome.training.loop import train
 from textome.training.run import Report, autocast, claim, precision_for, write_json
 from textome.training.task_data import PartData, load_part
 from textome.training.task_job import TaskJob
-from textome.training.task_recipe import RelationsPart, TaskRecipe
+from textome.training.task_recipe import EntitiesPart, RelationsPart, TaskRecipe
 
 
 def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, report: Report = lambda event: None) -> Path:
@@ -69,7 +71,7 @@ def _calibrate(job: TaskJob, recipe: TaskRecipe, device: torch.device) -> None:
     job.model.eval()
     with torch.no_grad(), autocast(device, precision_for(recipe.training.precision, device)):
         for part in job.parts:
-            if part.validation:
+            if part.validation and not isinstance(part.task, Recognition):
                 units = part.task.units(part.validation)
                 part.task = calibrated(part.task, part.validation, units, job.scores(part, units))
 
@@ -97,7 +99,7 @@ def _write(
     description = {
         "format_version": 1,
         "name": recipe.name,
-        "tasks": {"parts": {data.part.name: _described(data) for data in parts}},
+        "tasks": _tasks(parts),
         "window": recipe.model.window,
         "overlap": recipe.model.overlap,
         "provenance": {
@@ -110,6 +112,21 @@ def _write(
         },
     }
     return write_folder(folder, model, described, base, description, _card(recipe, parts, progress))
+
+
+def _tasks(parts: Sequence[PartData]) -> dict[str, Any]:
+    """All tasks as `textome.json` holds them: the entities by themselves, the others by name."""
+    described: dict[str, Any] = {"parts": {}}
+    for data in parts:
+        if isinstance(data.part, EntitiesPart):
+            described["entities"] = {
+                "types": data.part.types,
+                "labels": list(LABELS),
+                "default_types": data.part.default_types or data.part.types,
+            }
+        else:
+            described["parts"][data.part.name] = _described(data)
+    return described
 
 
 def _described(data: PartData) -> dict[str, Any]:
