@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,6 +35,9 @@ def evaluate(
     precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page with plots and the worst errors here.")] = None,
+    train: Annotated[
+        list[str] | None, typer.Option("--train", help="Training files: scores names seen there apart from new ones.")
+    ] = None,
     compare: Annotated[str | None, typer.Option(help="Another bundle, to tell which of the two is better.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -51,12 +54,10 @@ def evaluate(
     if not bundle.parts and task not in (None, "entities", "ner"):
         raise InputError(f"--task {task}: the model has only the task entities")
     if not bundle.parts or (task in ("entities", "ner") and bundle.description.tasks.entities):
-        if report or compare:
-            raise InputError("--report and --compare are for tasks other than entities")
-        _entities(data, model, format, map_, entity_type, precision, threads, as_json)
+        _entities(data, model, format, map_, entity_type, precision, threads, as_json, report, compare, train or [])
         return
-    if map_ or entity_type:
-        raise InputError("--map and --entity-type are for entities; this model has other tasks")
+    if map_ or entity_type or train:
+        raise InputError("--map, --entity-type and --train are for entities; this is another task")
     _task(str(bundle.directory), task, data, format, precision, threads, report, compare, as_json)
 
 
@@ -133,9 +134,14 @@ def _entities(
     precision: str | None,
     threads: int | None,
     as_json: bool,
+    report: Path | None,
+    against: str | None,
+    train: list[str],
 ) -> None:
     from textome.evaluation.bootstrap import bootstrap_intervals
+    from textome.evaluation.comparison import compare_entities
     from textome.evaluation.entities import score_entities
+    from textome.evaluation.entity_report import by_novelty, format_novelty, names_of, write_entity_report
     from textome.evaluation.entity_task import compare, map_types
     from textome.evaluation.report import as_dict, format_table
     from textome.formats import Quarantine, Source, guess_format
@@ -148,19 +154,34 @@ def _entities(
     mapping = map_types((entity.type for item in documents for entity in item.entities), _types(model), given)
     if not mapping:
         raise InputError(f"{', '.join(data)}: the data holds no entity of a type that the model knows")
-    annotator = Annotator.load(
-        model, precision=precision, threads=threads, types=sorted(set(mapping.values())), sentences=kind != "conll"
-    )
+    options = {"types": sorted(set(mapping.values())), "sentences": kind != "conll"}
+    annotator = Annotator.load(model, precision=precision, threads=threads, **options)
     started = time.monotonic()
     comparison = compare(annotator, documents, mapping, words=kind == "conll")
     seconds = time.monotonic() - started
     scores = score_entities(comparison.gold, comparison.predicted)
     intervals = bootstrap_intervals(comparison.gold, comparison.predicted)
-    if as_json:
-        facts = {"model": annotator.bundle.name, "data": data, "documents": len(documents), "seconds": seconds}
-        typer.echo(json.dumps(facts | as_dict(scores, intervals), indent=2))
-    else:
-        typer.echo(format_table(scores, intervals))
+    facts: dict[str, Any] = {"model": annotator.bundle.name, "data": data, "documents": len(documents)}
+    facts |= {"seconds": seconds} | as_dict(scores, intervals)
+    lines = [format_table(scores, intervals)]
+    novelty = []
+    if train:
+        known = names_of(read_all(train, kind, Quarantine(), entity_type), mapping)
+        novelty = by_novelty(comparison, documents, known)
+        facts["novelty"] = {
+            item.name: {"precision": item.precision, "recall": item.recall, "gold": item.gold} for item in novelty
+        }
+        lines += ["", format_novelty(novelty)]
+    if against:
+        second = Annotator.load(against, precision=precision, threads=threads, **options)
+        other = compare_entities(comparison, compare(second, documents, mapping, words=kind == "conll"))
+        facts["comparison"] = other.as_dict() | {"model": second.bundle.name}
+        lines += ["", f"against {against}: {other}"]
+    typer.echo(json.dumps(facts, indent=2) if as_json else "\n".join(lines))
+    if report:
+        title = f"{annotator.bundle.name} on {', '.join(data)}"
+        write_entity_report(report, title, comparison, documents, scores, intervals, novelty)
+        say(f"report: {report}")
     say(f"{len(documents):,} texts in {seconds:.1f} s with {annotator.bundle.name}")
     finish(quarantine, len(documents))
 

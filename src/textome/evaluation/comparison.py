@@ -6,13 +6,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from textome.errors import InputError
+from textome.evaluation.bootstrap import paired_bootstrap
 from textome.evaluation.classification import paired_p_value
+from textome.evaluation.entities import score_entities
+from textome.evaluation.entity_task import Comparison as Entities
 from textome.evaluation.task_evaluation import TaskEvaluation
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The scores of two models by one metric, and the two-sided p-value of a paired bootstrap over decisions."""
+    """The scores of two models by one metric, and the two-sided p-value of a paired bootstrap over decisions or texts."""
 
     metric: str
     first: float
@@ -43,3 +46,10 @@ def compare_evaluations(first: TaskEvaluation, second: TaskEvaluation) -> Compar
     negative = [name for name in labels if name not in first.scores.classes]
     p_value = paired_p_value(gold, one, two, labels, negative, first.metric)
     return Comparison(first.metric, first.score, second.score, p_value)
+
+
+def compare_entities(first: Entities, second: Entities) -> Comparison:
+    """Compare the entities that two models find in the same texts, by micro F1."""
+    _, p_value = paired_bootstrap(first.gold, first.predicted, second.predicted)
+    one, two = (score_entities(each.gold, each.predicted).micro.f1 for each in (first, second))
+    return Comparison("micro F1", one, two, min(1.0, 2 * p_value))

@@ -17,11 +17,15 @@ Spans = set[tuple[int, int, str]]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Gold and predicted entities, unit by unit (a document, or a sentence of a CoNLL file), and the units' ids."""
+    """Gold and predicted entities, unit by unit (a document, or a sentence of a CoNLL file), and the units' ids.
+
+    confidences   of each predicted entity, by its span
+    """
 
     ids: tuple[str, ...]
     gold: tuple[Spans, ...]
     predicted: tuple[Spans, ...]
+    confidences: tuple[dict[tuple[int, int, str], float], ...]
 
 
 def map_types(labels: Iterable[str], types: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
@@ -56,11 +60,16 @@ def compare(annotator: Annotator, documents: Sequence[Document], mapping: Mappin
     """
     gold = [_spans(document, mapping) for document in documents]
     wanted = set(mapping.values())
-    predicted = []
+    confidences = []
     for document in annotator.stream(documents, replace=True):
-        spans = {(entity.start, entity.end, entity.type) for entity in document.entities if entity.type in wanted}
-        predicted.append(_to_words(document.text, spans) if words else spans)
-    return Comparison(tuple(document.id for document in documents), tuple(gold), tuple(predicted))
+        found = {
+            (entity.start, entity.end, entity.type): entity.confidence or 0.0
+            for entity in document.entities
+            if entity.type in wanted
+        }
+        confidences.append(_to_words(document.text, found) if words else found)
+    ids = tuple(document.id for document in documents)
+    return Comparison(ids, tuple(gold), tuple(set(found) for found in confidences), tuple(confidences))
 
 
 def _plain(label: str) -> str:
@@ -71,12 +80,12 @@ def _spans(document: Document, mapping: Mapping[str, str]) -> Spans:
     return {(entity.start, entity.end, mapping[entity.type]) for entity in document.entities if entity.type in mapping}
 
 
-def _to_words(text: str, spans: Spans) -> Spans:
+def _to_words(text: str, spans: Mapping[tuple[int, int, str], float]) -> dict[tuple[int, int, str], float]:
     words = [(match.start(), match.end()) for match in re.finditer("[^ \n]+", text)]
     starts = np.array([start for start, _ in words])
-    snapped: Spans = set()
-    for start, end, name in spans:
+    snapped: dict[tuple[int, int, str], float] = {}
+    for (start, end, name), confidence in spans.items():
         first, last = np.searchsorted(starts, start), np.searchsorted(starts, end) - 1
         if first <= last:
-            snapped.add((words[first][0], words[last][1], name))
+            snapped[words[first][0], words[last][1], name] = confidence
     return snapped
