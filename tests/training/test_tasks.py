@@ -21,7 +21,7 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.relations import RelationFinder
 from textome.runtime.tasks import Classifier, TaskRunner
-from textome.training.kinds import plan_run
+from textome.training.kinds import few_shots, plan_run
 from tiny import DISEASES, DRUGS, make_base
 
 PARTS = {
@@ -322,6 +322,38 @@ def test_wrong_recipes_are_refused(tmp_path, override, message):
     recipe = make_task_recipe(tmp_path, "single")
     with pytest.raises(InputError, match=message):
         plan_run(recipe, [override]).start(tmp_path / "run", False, lambda record: None)
+
+
+def test_contrastive_loss_by_hand():
+    from textome.training.losses import contrastive
+
+    pooled = torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 1.0], [0.0, 1.0]], requires_grad=True)
+    cosines = (pooled / pooled.norm(dim=1, keepdim=True)).detach().numpy()
+    cosines = cosines @ cosines.T / 0.5
+    expected = []
+    for one, other in ((0, 2), (2, 0)):  # the others are alone in their class
+        rest = [cosines[one, k] for k in range(4) if k != one]
+        expected.append(-np.log(np.exp(cosines[one, other]) / np.exp(rest).sum()))
+    value = contrastive(pooled, torch.tensor([1, 0, 1, 2]), 0.5)
+    assert value.item() == pytest.approx(np.mean(expected), abs=1e-6)
+    value.backward()
+    assert torch.isfinite(pooled.grad).all()
+    assert contrastive(pooled, torch.tensor([0, 1, 2, 3])).item() == 0
+
+
+def test_few_examples_are_read_until_the_least_number_of_steps(tmp_path):
+    recipe = make_task_recipe(tmp_path, "single", epochs=1)
+    overrides = ["tasks.single.shots=2", "tasks.single.contrastive=0.5", "training.min_steps=7"]
+    plan_run(recipe, overrides).start(tmp_path / "run", False, lambda record: None)
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records if record["event"] == "validation"] == [*range(1, 8)]
+    done = CliRunner().invoke(app, ["finetune", str(recipe), "-o", str(tmp_path / "two"), "--shots", "2"])
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "two" / "data.json").read_text())["single"]["train_records"] == 4
+    with pytest.raises(InputError, match="no \\[\\[tasks\\]\\] with classes"):
+        few_shots(tmp_path / "base" / "config.json", 2)
+    with pytest.raises(InputError, match="contrastive needs texts of one class"):
+        plan_run(make_task_recipe(tmp_path, "topics"), ["tasks.topics.contrastive=0.5"])
 
 
 def test_losses_by_hand():

@@ -18,6 +18,10 @@ def finetune(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, as training.epochs=3.")
     ] = None,
+    shots: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only so many examples of each class, drawn by the seed; not for entities."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Fine-tune a model by a recipe; the bundle stands in the run's folder at the end.
@@ -25,11 +29,11 @@ def finetune(
     Example: textome finetune recipes/ncbi_disease.toml --set training.learning_rate=3e-5
     """
     need_training("textome finetune")
-    from textome.training.kinds import plan_run
+    from textome.training.kinds import few_shots, plan_run
     from textome.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    run = plan_run(recipe, set_ or [])
+    run = plan_run(recipe, [*(set_ or []), *(few_shots(recipe, shots) if shots else [])])
     folder = output or Path("runs") / run.name
     with Teller("reading the data", _line, _news) as tell:
         bundle = run.start(folder, resume, tell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,11 +57,17 @@ class Head(nn.Module):
             if layer is not None:
                 initialise_weights(layer, config.initializer_range)
 
-    def forward(self, hidden: Tensor, places: Tensor) -> Tensor:
+    def pooled(self, hidden: Tensor, places: Tensor) -> Tensor:
+        """What the last layer scores, (M, hidden_size)."""
         chosen = hidden[places].flatten(1)
-        if self.dense is not None:
-            chosen = torch.tanh(self.dense(chosen))
-        return self.classifier(self.dropout(chosen))  # type: ignore[no-any-return]
+        return chosen if self.dense is None else torch.tanh(self.dense(chosen))
+
+    def scored(self, pooled: Tensor) -> Tensor:
+        """(M, num_labels) of what `pooled` gives."""
+        return self.classifier(self.dropout(pooled))  # type: ignore[no-any-return]
+
+    def forward(self, hidden: Tensor, places: Tensor) -> Tensor:
+        return self.scored(self.pooled(hidden, places))
 
 
 class TaskModel(nn.Module):
@@ -78,7 +85,15 @@ class TaskModel(nn.Module):
         self, name: str, input_ids: Tensor, layout: Layout, places: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
         """The scores of the head `name` at `places`; shapes as for `Bert` and `Head`."""
-        return self.heads[name](self.encoder(input_ids, layout, token_type_ids), places)  # type: ignore[no-any-return]
+        return self.with_pooled(name, input_ids, layout, places, token_type_ids)[0]
+
+    def with_pooled(
+        self, name: str, input_ids: Tensor, layout: Layout, places: Tensor, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The scores of the head `name`, and what they are taken from (`Head.pooled`)."""
+        head: Any = self.heads[name]
+        pooled = head.pooled(self.encoder(input_ids, layout, token_type_ids), places)
+        return head.scored(pooled), pooled
 
 
 class MaskedLanguageModel(nn.Module):

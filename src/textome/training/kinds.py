@@ -49,12 +49,29 @@ def plan_run(path: Path, overrides: Sequence[str] = ()) -> Run:
     return Run(recipe.name, partial(kind.run, recipe))
 
 
-def _kind(path: Path) -> str:
-    """The row that a recipe asks for; a file that cannot be read is left to the reader, who says why."""
+def few_shots(path: Path, shots: int) -> list[str]:
+    """The overrides that leave each task of a recipe `shots` examples of each class.
+
+    Raises InputError for a recipe without tasks that have classes.
+    """
+    tables = _values(path).get("tasks", [])
+    names = [table.get("name") for table in tables if isinstance(table, dict) and table.get("kind") != "entities"]
+    if not names:
+        raise InputError(f"{path}: --shots draws examples of each class, and this recipe has no [[tasks]] with classes")
+    return [f"tasks.{name}.shots={shots}" for name in names]
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """What a recipe says; nothing of a file that cannot be read, which is left to the reader, who says why."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return "entities"
+        return {}
+
+
+def _kind(path: Path) -> str:
+    """The row that a recipe asks for."""
+    values = _values(path)
     if (name := values.get("task", "tasks" if "tasks" in values else "entities")) not in KINDS:
         raise InputError(f"{path}: task is {name!r}; a recipe can train {', '.join(KINDS)}")
     return str(name)

@@ -83,14 +83,16 @@ def train(
         average = {name: tensor.clone() for name, tensor in job.model.state_dict().items()}
     log = Log(folder, progress.step, report)
     precision = precision_for(settings.precision, device)
-    steps = settings.epochs * len(job.plan(0))
+    length = len(job.plan(0))
+    epochs = max(settings.epochs, -(-settings.min_steps // length))
+    steps = epochs * length
     for message in damaged:
         log.write(event="damaged", message=message)
     log.write(event="start", precision=precision, device=device.type, steps=steps, **facts)
 
     clock = saved = time.monotonic()
     tokens = 0
-    while progress.epoch < settings.epochs and not _no_better(progress, settings.patience):
+    while progress.epoch < epochs and not _no_better(progress, settings.patience):
         batches = job.plan(progress.epoch)
         steps = max(steps, progress.step + len(batches) - progress.batch)
         job.model.train()

@@ -64,6 +64,21 @@ def several(logits: Tensor, targets: Tensor, weights: Tensor | None, gamma: floa
     return losses.sum() / len(logits)
 
 
+def contrastive(pooled: Tensor, targets: Tensor, temperature: float = 0.3) -> Tensor:
+    """Supervised contrastive loss of (M, hidden_size) of M texts with classes (M,): minus the mean log share that a text of
+    the same class has among all others, by cosine over `temperature` (Gunel et al. 2021, equation 3; Khosla et al. 2020).
+
+    Texts without a second one of their class in the batch are left out; 0 where there is none that has one.
+    """
+    unit = functional.normalize(pooled, dim=-1)
+    alone = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    shares = (unit @ unit.T / temperature).masked_fill(alone, float("-inf")).log_softmax(-1)
+    same = (targets[:, None] == targets[None]) & ~alone
+    counts = same.sum(-1)
+    means = -shares.masked_fill(~same, 0.0).sum(-1) / counts.clamp_min(1)
+    return means[counts > 0].mean() if bool(counts.any()) else unit.sum() * 0.0
+
+
 def entities(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     """Cross-entropy of (M, heads * 3) with targets (M, heads), summed over the heads that a word is annotated for and
     averaged over words.

@@ -87,6 +87,7 @@ class Training(Section):
     frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
     adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
     average        decay of the running mean of the weights, which is validated and kept instead of the last ones
+    min_steps      where the data are few, further epochs follow until so many batches are done
     patience       stop after so many epochs without a better validation score
     """
 
@@ -106,6 +107,7 @@ class Training(Section):
     frozen_layers: int = Field(0, ge=0)
     adversarial: float = Field(0.0, ge=0)
     average: float = Field(0.0, ge=0, lt=1)
+    min_steps: int = Field(0, ge=0)
     patience: int | None = Field(None, ge=1)
 
 

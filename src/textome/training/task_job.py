@@ -14,7 +14,7 @@ from textome.models.heads import TaskModel
 from textome.models.packing import Layout
 from textome.tasks.inputs import Floats, Unit
 from textome.training.batches import plan
-from textome.training.losses import loss_of
+from textome.training.losses import contrastive, loss_of
 from textome.training.task_data import PartData
 from textome.training.task_recipe import TaskRecipe
 
@@ -69,11 +69,12 @@ class TaskJob:
         number, indices = batch
         part = self.parts[number]
         indices = sorted(indices, key=lambda index: self._lengths[number][index])
-        logits, tokens = self._logits(part, [part.units[index] for index in indices])
+        logits, pooled, tokens = self._pass(part, [part.units[index] for index in indices])
         targets = torch.from_numpy(np.concatenate([part.targets[index] for index in indices])).to(self._device)
-        value = part.part.weight * self._losses[number](
-            logits.float(), targets, [len(part.targets[i]) for i in indices]
-        )
+        value = self._losses[number](logits.float(), targets, [len(part.targets[i]) for i in indices])
+        if share := getattr(part.part, "contrastive", 0.0):
+            value = (1 - share) * value + share * contrastive(pooled.float(), targets.view(-1))
+        value = part.part.weight * value
         if isinstance(self.model, Weighted):
             spread = self.model.log_variances[number]
             value = torch.exp(-spread) * value + spread / 2
@@ -95,7 +96,7 @@ class TaskJob:
         for indices in plan([len(unit.input_ids) for unit in units], token_budget, None):
             indices = sorted(indices, key=lambda index: len(units[index].input_ids))
             with torch.no_grad():
-                logits, _ = self._logits(part, [units[index] for index in indices])
+                logits, _, _ = self._pass(part, [units[index] for index in indices])
             rows = iter(logits.float().cpu().numpy())
             for index in indices:
                 count = 1 if self._states(part) else len(units[index].places)
@@ -105,8 +106,8 @@ class TaskJob:
     def _states(self, part: PartData) -> int:
         return int(part.task.size[1])
 
-    def _logits(self, part: PartData, units: Sequence[Unit]) -> tuple[Tensor, int]:
-        """The scores of units that are sorted by length, one after another."""
+    def _pass(self, part: PartData, units: Sequence[Unit]) -> tuple[Tensor, Tensor, int]:
+        """The scores of units that are sorted by length, one after another, what they are scored from, and the tokens."""
         lengths = [len(unit.input_ids) for unit in units]
         starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
         places = np.concatenate([unit.places + start for unit, start in zip(units, starts, strict=True)])
@@ -119,4 +120,4 @@ class TaskJob:
                 places,
             )
         )
-        return self._tasks(part.part.name, ids, layout, where, types), layout.num_tokens
+        return *self._tasks.with_pooled(part.part.name, ids, layout, where, types), layout.num_tokens

@@ -41,6 +41,8 @@ class ClassificationPart(_Part):
     markers        words that mark what the label is about, as "@GENE$": their states are joined to that of [CLS]
     class_weights  "balanced" weighs a class by 1 / its frequency, so that rare ones count as much
     focal          gamma of the focal loss (Lin et al. 2017), which turns the loss to what is still hard; 0 is cross-entropy
+    contrastive    the share of the loss that draws texts of one class together and apart from the others in their batch,
+                   before the last layer (Gunel et al. 2021, equations 1 to 3); helps where there are few examples
     """
 
     kind: Literal["classification"]
@@ -52,7 +54,14 @@ class ClassificationPart(_Part):
     markers: tuple[str, ...] = ()
     class_weights: Literal["none", "balanced"] = "none"
     focal: float = Field(0.0, ge=0)
+    contrastive: float = Field(0.0, ge=0, lt=1)
     metric: Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "example_f1"] = "micro_f1"
+
+    @model_validator(mode="after")
+    def _one_class_each(self) -> ClassificationPart:
+        if self.contrastive and self.multi_label:
+            raise ValueError("contrastive needs texts of one class each, so it does not go with multi_label")
+        return self
 
 
 class SentencesPart(_Part):
