@@ -48,8 +48,10 @@ _HEADS: dict[type[nn.Module], dict[str, str]] = {
     },
 }
 # Tensors of heads that a published encoder may carry and that another task does not need, and buffers of old versions.
+# DeBERTa v3 carries the positions of its mask decoder among the embeddings.
 _UNUSED = re.compile(
     r"^((bert|deberta)\.)?(cls\.|lm_predictions\.|mask_predictions\.|embeddings\.position_ids$|pooler\.)"
+    r"|^(deberta\.)?embeddings\.position_embeddings\.weight$"
     r"|^(classifier|qa_outputs)\."
 )
 _OLD_NORM = {".gamma": ".weight", ".beta": ".bias"}

@@ -52,10 +52,6 @@ def _graph(bundle: Bundle, precision: str) -> bytes:
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: the weights cannot be read ({error})") from error
     try:
-        if (kind := bundle.config.get("model_type", "bert")) != "bert":
-            raise ModelError(
-                f"graphs are exported for BERT encoders only, not yet for {kind!r}; load this checkpoint with PyTorch"
-            )
         heads = {name: HeadShape(states, labels) for name, (labels, states) in bundle.heads.items()} or None
         model = build_graph(tensors, bundle.config, cast(Precision, precision), WEIGHT_BITS, heads)
         return cast(bytes, model.SerializeToString())
