@@ -36,6 +36,22 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of data, recipe and a finished run over all six tasks of `tiny_tasks.py`, exported both ways."""
+    from textome.runtime.bundle import Bundle
+    from textome.runtime.export import export_bundle
+    from textome.training.kinds import plan_run
+    from tiny_tasks import PARTS, make_task_recipe
+
+    folder = tmp_path_factory.mktemp("tasks")
+    recipe = make_task_recipe(folder, *PARTS, more='[mixing]\ntemperature = 2\nloss = "uncertainty"')
+    bundle = plan_run(recipe).start(folder / "run", False, lambda record: None)
+    for precision in ("fp32", "int8"):
+        export_bundle(Bundle.load(bundle), bundle, precision)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_bundle(tiny_run: Path) -> Path:
     """The bundle of `tiny_run`. Do not change it: copy it first."""
     return tiny_run / "bundle"

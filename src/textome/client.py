@@ -46,12 +46,39 @@ class ServiceError(TextomeError):
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """A model of the service, as `GET /v1/models` gives it."""
+    """A model of the service, as `GET /v1/models` gives it.
+
+    heads   for each task other than entities its kind and its labels
+    """
 
     name: str
     types: tuple[str, ...]
     default_types: tuple[str, ...]
     tasks: tuple[str, ...]
+    heads: Mapping[str, tuple[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of a text, or of a sentence at [start, end) of it, and the probability of every label."""
+
+    labels: tuple[str, ...]
+    scores: Mapping[str, float]
+    start: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer where it stands: [start, end) in code points of the document with this id, and the sentence around it."""
+
+    text: str
+    confidence: float
+    document: str
+    start: int
+    end: int
+    sentence: str
+    sentence_start: int
 
 
 class Client:
@@ -103,7 +130,13 @@ class Client:
         """The models that the service has; the first is what it uses by default."""
         answer = json.loads(self._ask("GET", "/v1/models"))
         return [
-            ModelDescription(item["name"], *(tuple(item[name]) for name in ("types", "default_types", "tasks")))
+            ModelDescription(
+                item["name"],
+                tuple(item["types"]),
+                tuple(item["default_types"]),
+                tuple(item["tasks"]),
+                {head["name"]: (head["kind"], tuple(head["labels"])) for head in item["heads"]},
+            )
             for item in answer["models"]
         ]
 
@@ -127,6 +160,70 @@ class Client:
         }
         answer = json.loads(self._ask("POST", "/v1/annotate", json.dumps(body).encode()))
         return [document_from(item, str(number)) for number, item in enumerate(answer["documents"], 1)]
+
+    def classify(
+        self, texts: Sequence[str] | Sequence[tuple[str, str]], *, model: str = "", task: str = ""
+    ) -> list[Labels]:
+        """The labels of each text, or of each pair of texts."""
+        return [_labels(item) for item in self._classified(texts, model, task)]
+
+    def classify_sentences(self, texts: Sequence[str], *, model: str = "", task: str = "") -> list[list[Labels]]:
+        """The labels of the sentences of each text, with their places; for tasks that read sentences together."""
+        return [[_labels(each) for each in item["sentences"]] for item in self._classified(texts, model, task)]
+
+    def relations(
+        self,
+        documents: str | Document | Sequence[str | Document],
+        *,
+        model: str = "",
+        task: str = "",
+        entities: str = "",
+        min_confidence: float = 0.0,
+    ) -> list[Document]:
+        """The documents with relations between their entities, in order.
+
+        entities   the model that finds entities first; by default those that the documents have are used, and where none
+                   of them has any, the service's first model for entities is asked
+        """
+        given = [documents] if isinstance(documents, str | Document) else documents
+        body = {
+            "documents": [item if isinstance(item, str) else document_to(item) for item in given],
+            "model": model,
+            "task": task,
+            "entities": entities,
+            "min_confidence": min_confidence,
+        }
+        answer = json.loads(self._ask("POST", "/v1/relations", json.dumps(body).encode()))
+        return [document_from(item, str(number)) for number, item in enumerate(answer["documents"], 1)]
+
+    def answer(
+        self,
+        question: str,
+        documents: str | Document | Sequence[str | Document],
+        *,
+        number: int = 5,
+        model: str = "",
+        task: str = "",
+    ) -> list[Answer]:
+        """The `number` most probable answers that the documents hold, the best first."""
+        given = [documents] if isinstance(documents, str | Document) else documents
+        body = {
+            "question": question,
+            "documents": [item if isinstance(item, str) else document_to(item) for item in given],
+            "number": number,
+            "model": model,
+            "task": task,
+        }
+        return [
+            Answer(**item) for item in json.loads(self._ask("POST", "/v1/answer", json.dumps(body).encode()))["answers"]
+        ]
+
+    def _classified(self, texts: Sequence[str] | Sequence[tuple[str, str]], model: str, task: str) -> list[Any]:
+        given = {"texts": list(texts)} if all(isinstance(item, str) for item in texts) else {"pairs": list(texts)}
+        body = given | {"model": model, "task": task}
+        answer: dict[str, Any] = json.loads(self._ask("POST", "/v1/classify", json.dumps(body).encode()))
+        results: list[Any] = answer["results"]
+        return results
 
     def annotate_file(
         self, path: str | Path, *, model: str = "", types: Sequence[str] = (), min_confidence: float = 0.0
@@ -278,6 +375,10 @@ def _pieces(source: str | Path | Iterable[bytes]) -> Iterator[bytes]:
     with Path(source).open("rb") as file:
         while piece := file.read(_PIECE):
             yield piece
+
+
+def _labels(item: Mapping[str, Any]) -> Labels:
+    return Labels(tuple(item["labels"]), item["scores"], item.get("start", 0), item.get("end", 0))
 
 
 def _query(model: str, types: Sequence[str], min_confidence: float) -> str:

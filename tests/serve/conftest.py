@@ -74,14 +74,15 @@ class Running:
 
 @contextmanager
 def running(
-    bundle: Path | None,
+    bundle: Path | dict[str, Path] | None,
     limits: Limits | None = None,
     settings: Settings | None = None,
     pubmed: str | None = None,
     **options: Any,
 ) -> Iterator[Running]:
-    place = str(bundle) if bundle else None
-    service = Service.load({"tiny": place}, limits=limits, settings=settings, threads=1)
+    named = bundle if isinstance(bundle, dict) else {"tiny": bundle}
+    places = {name: str(place) if place else None for name, place in named.items()}
+    service = Service.load(places, limits=limits, settings=settings, threads=1)
     service.pubmed = pubmed
     app = create_app(service, **options)
     listening = bind("127.0.0.1", 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ import transformers
 from typer.testing import CliRunner
 
 from textome.cli.main import app
-from textome.documents import Document, Passage, Relation
 from textome.errors import InputError, ModelError
 from textome.formats import read_documents, write_documents
 from textome.runtime.annotator import Annotator
@@ -22,72 +20,7 @@ from textome.runtime.export import export_bundle
 from textome.runtime.relations import RelationFinder
 from textome.runtime.tasks import Classifier, TaskRunner
 from textome.training.kinds import few_shots, plan_run
-from tiny import DISEASES, DRUGS, make_base
-
-PARTS = {
-    "single": 'kind = "classification"\nlayout = "tsv"\ntrain = ["a.tsv"]\nvalidation = ["a.tsv"]\nnegative = ["drug"]',
-    "roles": 'kind = "sentences"\ntrain = ["b.txt"]\nvalidation = ["b.txt"]\nclass_weights = "balanced"',
-    "treats": 'kind = "relations"\nformat = "jsonl"\ntrain = ["c.jsonl"]\nvalidation = ["c.jsonl"]\nlabels = ["treats"]\n'
-    'pairs = [["Chemical", "Disease"]]',
-    "answers": 'kind = "answers"\nlayout = "squad"\ntrain = ["e.json"]\nvalidation = ["e.json"]\nlongest = 4',
-    "topics": 'kind = "classification"\nlayout = "jsonl"\ntrain = ["d.jsonl"]\nvalidation = ["d.jsonl"]\n'
-    "multi_label = true",
-    "entities": 'kind = "entities"\ntypes = ["Disease", "Chemical"]\n[[tasks.corpora]]\nname = "tiny"\n'
-    'train = ["c.jsonl"]\nvalidation = ["c.jsonl"]\nformat = "jsonl"\n'
-    'types = { Disease = "Disease", Chemical = "Chemical" }',
-}
-
-
-def make_data(folder: Path) -> None:
-    generator = random.Random(3)
-    texts = [(f"patients took {name}", "drug") for name in DRUGS] + [
-        (f"no {name} was seen", "disease") for name in DISEASES
-    ]
-    (folder / "a.tsv").write_text("".join(f"{text}\t{label}\n" for text, label in texts * 6))
-    abstract = "aim\tpatients took {}\nresult\tno {} was seen\n"
-    (folder / "b.txt").write_text(
-        "".join(
-            f"###{number}\n{abstract.format(generator.choice(DRUGS), generator.choice(DISEASES))}\n"
-            for number in range(40)
-        )
-    )
-    documents = []
-    for number in range(60):
-        drug, disease, treats = generator.choice(DRUGS), generator.choice(DISEASES), generator.random() < 0.5
-        text = f"{drug} is given for {disease}" if treats else f"no {drug} was seen with {disease}"
-        document = Document(str(number), (Passage(text),))
-        ends = [document.entity([(text.index(name), text.index(name) + len(name))], kind, id=id)
-                for name, kind, id in ((drug, "Chemical", "T1"), (disease, "Disease", "T2"))]  # fmt: skip
-        relations = [Relation("treats", (("a", "T1"), ("b", "T2")))] * treats
-        documents.append(document.with_annotations(ends, relations))
-    write_documents(documents, folder / "c.jsonl", "jsonl")
-    lines = []
-    for _ in range(60):
-        chosen = [kind for kind in ("drug", "disease") if generator.random() < 0.5]
-        names = {"drug": generator.choice(DRUGS), "disease": generator.choice(DISEASES)}
-        text = "patients " + " and ".join(names[kind] for kind in chosen) + " daily"
-        lines.append(json.dumps({"text": text, "labels": chosen}))
-    (folder / "d.jsonl").write_text("\n".join(lines))
-    paragraphs = []
-    for number in range(60):
-        disease = generator.choice(DISEASES)
-        context = f"patients took {generator.choice(DRUGS)} daily with {disease}"
-        answers = [{"text": disease, "answer_start": context.index(disease)}]
-        paragraphs.append({"context": context, "qas": [{"id": str(number), "question": "for", "answers": answers}]})
-    (folder / "e.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
-
-
-def make_task_recipe(folder: Path, *names: str, more: str = "", epochs: int = 8) -> Path:
-    if not (folder / "base").exists():
-        make_base(folder / "base")
-        make_data(folder)
-    tables = "".join(f'[[tasks]]\nname = "{name}"\n{PARTS[name]}\n' for name in names)
-    path = folder / f"{'-'.join(names)}.toml"
-    path.write_text(
-        f'name = "tiny"\n[model]\nbase = "{folder / "base"}"\nwindow = 32\noverlap = 8\n{tables}{more}\n[training]\n'
-        f'epochs = {epochs}\nlearning_rate = 5e-3\ntoken_budget = 256\nprecision = "fp32"\nseed = 7\n'
-    )
-    return path
+from tiny_tasks import make_task_recipe
 
 
 def last_scores(run: Path) -> dict[str, float]:
@@ -95,23 +28,12 @@ def last_scores(run: Path) -> dict[str, float]:
     return [line for line in lines if line["event"] == "validation"][-1]["scores"]
 
 
-@pytest.fixture(scope="module")
-def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of data, recipe and a finished run over all six tasks, exported."""
-    folder = tmp_path_factory.mktemp("tasks")
-    recipe = make_task_recipe(folder, *PARTS, more='[mixing]\ntemperature = 2\nloss = "uncertainty"')
-    bundle = plan_run(recipe).start(folder / "run", False, lambda record: None)
-    for precision in ("fp32", "int8"):
-        export_bundle(Bundle.load(bundle), bundle, precision)
-    return folder
+def test_one_encoder_learns_six_tasks_at_once(tiny_tasks):
+    assert min(last_scores(tiny_tasks / "run").values()) > 0.9
 
 
-def test_one_encoder_learns_six_tasks_at_once(several):
-    assert min(last_scores(several / "run").values()) > 0.9
-
-
-def test_the_exported_graph_answers_every_task(several):
-    classifier = Classifier.load(several / "run" / "bundle", "single")
+def test_the_exported_graph_answers_every_task(tiny_tasks):
+    classifier = Classifier.load(tiny_tasks / "run" / "bundle", "single")
     found = classifier.classify(["patients took aspirin", "no malaria was seen"])
     assert [item.labels for item in found] == [("drug",), ("disease",)]
     assert sum(found[0].scores.values()) == pytest.approx(1)
@@ -124,17 +46,17 @@ def test_the_exported_graph_answers_every_task(several):
     assert [item.labels for item in labels] == [("aim",), ("result",)]
     with pytest.raises(ModelError, match="several such tasks; name one of: single, topics"):
         Classifier(classifier.runner)
-    document = Annotator.load(several / "run" / "bundle").annotate("aspirin is given for breast cancer")
+    document = Annotator.load(tiny_tasks / "run" / "bundle").annotate("aspirin is given for breast cancer")
     assert [(entity.text, entity.type) for entity in document.entities] == [
         ("aspirin", "Chemical"),
         ("breast cancer", "Disease"),
     ]
 
 
-def test_entities_and_labels_come_from_one_pass_of_the_encoder(several, monkeypatch):
+def test_entities_and_labels_come_from_one_pass_of_the_encoder(tiny_tasks, monkeypatch):
     from textome.runtime.reader import Reader
 
-    reader = Reader.load(several / "run" / "bundle", precision="fp32")
+    reader = Reader.load(tiny_tasks / "run" / "bundle", precision="fp32")
     passes = []
     together = reader.runner.session.together
     monkeypatch.setattr(
@@ -145,7 +67,7 @@ def test_entities_and_labels_come_from_one_pass_of_the_encoder(several, monkeypa
     assert passes == [("single", "topics", "entities")] * len(passes)
     assert len(passes) <= 2
     single = Classifier(reader.runner, "single").classify(texts)
-    annotator = Annotator.load(several / "run" / "bundle", precision="fp32", sentences=False)
+    annotator = Annotator.load(tiny_tasks / "run" / "bundle", precision="fp32", sentences=False)
     for text, reading, label in zip(texts, readings, single, strict=True):
         assert reading.labels["single"].scores == pytest.approx(label.scores, abs=1e-5)
         assert set(reading.labels) == {"single", "topics"}
@@ -181,9 +103,9 @@ def test_a_single_task_is_a_plain_checkpoint_of_transformers(tmp_path):
         Annotator.load(bundle)
 
 
-def test_ask_answers_from_files_with_sentence_place_and_confidence(several, tmp_path):
+def test_ask_answers_from_files_with_sentence_place_and_confidence(tiny_tasks, tmp_path):
     (tmp_path / "in.txt").write_text("patients took insulin daily with breast cancer")
-    model = str(several / "run" / "bundle")
+    model = str(tiny_tasks / "run" / "bundle")
     options = ["--model", model, "--question", "for", "--json"]
     done = CliRunner().invoke(app, ["ask", str(tmp_path / "in.txt"), *options])
     assert done.exit_code == 0, done.output
@@ -194,20 +116,20 @@ def test_ask_answers_from_files_with_sentence_place_and_confidence(several, tmp_
     assert text[best["sentence_start"] :].startswith(best["sentence"])
     assert 0.5 < best["confidence"] <= 1
     done = CliRunner().invoke(
-        app, ["evaluate", "-m", model, "--task", "answers", "-d", str(several / "e.json"), "--json"]
+        app, ["evaluate", "-m", model, "--task", "answers", "-d", str(tiny_tasks / "e.json"), "--json"]
     )
     assert json.loads(done.stdout)["exact_match"] > 0.9
     with pytest.raises(InputError, match="there is no question"):
         CliRunner().invoke(app, ["ask", "x", "--model", model], catch_exceptions=False)
 
 
-def test_answers_go_out_as_bioasq_takes_them(several, tmp_path):
+def test_answers_go_out_as_bioasq_takes_them(tiny_tasks, tmp_path):
     question = {"id": "q", "type": "factoid", "body": "for", "exact_answer": [["gout"]]}
     snippets = [{"text": "patients took insulin daily with gout"}, {"text": "patients took aspirin daily with gout"}]
     (tmp_path / "in.json").write_text(json.dumps({"questions": [question | {"snippets": snippets}]}))
     options = [
         "--model",
-        str(several / "run" / "bundle"),
+        str(tiny_tasks / "run" / "bundle"),
         "--bioasq",
         "factoid",
         "--output",
@@ -220,12 +142,12 @@ def test_answers_go_out_as_bioasq_takes_them(several, tmp_path):
     assert len(answered["exact_answer"]) == 5
 
 
-def test_evaluate_scores_each_task_and_writes_a_page(several, tmp_path):
-    model = str(several / "run" / "bundle")
+def test_evaluate_scores_each_task_and_writes_a_page(tiny_tasks, tmp_path):
+    model = str(tiny_tasks / "run" / "bundle")
     runner = CliRunner()
     done = runner.invoke(
         app,
-        ["evaluate", "-m", model, "--task", "treats", "-d", str(several / "c.jsonl"), "--format", "jsonl", "--json"],
+        ["evaluate", "-m", model, "--task", "treats", "-d", str(tiny_tasks / "c.jsonl"), "--format", "jsonl", "--json"],
     )
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout)
@@ -233,13 +155,24 @@ def test_evaluate_scores_each_task_and_writes_a_page(several, tmp_path):
     assert facts["score"] > 0.9
     done = runner.invoke(
         app,
-        ["evaluate", "-m", model, "--task", "entities", "-d", str(several / "c.jsonl"), "--format", "jsonl", "--json"],
+        [
+            "evaluate",
+            "-m",
+            model,
+            "--task",
+            "entities",
+            "-d",
+            str(tiny_tasks / "c.jsonl"),
+            "--format",
+            "jsonl",
+            "--json",
+        ],
     )
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["micro"]["f1"] > 0.9
     page = tmp_path / "page.html"
     options = ["--report", str(page), "--compare", model]
-    done = runner.invoke(app, ["evaluate", "-m", model, "--task", "single", "-d", str(several / "a.tsv"), *options])
+    done = runner.invoke(app, ["evaluate", "-m", model, "--task", "single", "-d", str(tiny_tasks / "a.tsv"), *options])
     assert done.exit_code == 0, done.output
     assert "difference +0.00, p = 1.000" in done.stdout
     text = page.read_text()
@@ -253,9 +186,9 @@ def test_evaluate_scores_each_task_and_writes_a_page(several, tmp_path):
     assert isinstance(done.exception, ModelError)
 
 
-def test_annotate_adds_relations_to_the_entities_it_finds(several, tiny_bundle, tmp_path):
+def test_annotate_adds_relations_to_the_entities_it_finds(tiny_tasks, tiny_bundle, tmp_path):
     (tmp_path / "in.txt").write_text("insulin is given for gout")
-    model = str(several / "run" / "bundle")
+    model = str(tiny_tasks / "run" / "bundle")
     for name in ("out.bioc.json", "out.bioc.xml", "brat"):
         place = str(tmp_path / name)
         options = ["--relations", model, "--output", place]
@@ -267,10 +200,10 @@ def test_annotate_adds_relations_to_the_entities_it_finds(several, tiny_bundle, 
         assert (relation.type, [words[target] for _, target in relation.arguments]) == ("treats", ["insulin", "gout"])
 
 
-def test_relations_of_pubtator_are_between_concepts(several, tmp_path):
+def test_relations_of_pubtator_are_between_concepts(tiny_tasks, tmp_path):
     text = "9|t|insulin is given for gout\n9|a|\n9\t0\t7\tinsulin\tChemical\tD007328\n9\t21\t25\tgout\tDisease\tD006073\n\n"
     (tmp_path / "in.pubtator").write_text(text)
-    finder = RelationFinder.load(several / "run" / "bundle")
+    finder = RelationFinder.load(tiny_tasks / "run" / "bundle")
     found = list(finder.stream(read_documents(tmp_path / "in.pubtator")))
     write_documents(found, tmp_path / "out.pubtator", "pubtator")
     assert "9\ttreats\tD007328\tD006073" in (tmp_path / "out.pubtator").read_text()
@@ -280,7 +213,7 @@ def test_relations_of_pubtator_are_between_concepts(several, tmp_path):
     assert none.relations == ()
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_weights(several, tmp_path):
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tiny_tasks, tmp_path):
     recipe = make_task_recipe(tmp_path, "single", "roles", epochs=3)
     whole = plan_run(recipe).start(tmp_path / "whole", False, lambda record: None)
 

@@ -90,7 +90,7 @@ def serve(
     address = listening.getsockname()
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
     log_to_stderr(quiet)
-    names = ", ".join(f"{name} ({loaded.engine.annotator.bundle.name})" for name, loaded in service.models.items())
+    names = ", ".join(f"{name} ({loaded.bundle.name})" for name, loaded in service.models.items())
     run(
         app,
         service,

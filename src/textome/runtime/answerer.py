@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from textome.documents import Document, Span
+from textome.documents import Document, Passage, Span
 from textome.errors import InputError
 from textome.formats.questions import Question
 from textome.runtime.tasks import TaskRunner
@@ -49,31 +49,9 @@ class Answerer:
         Confidences are probabilities over all spans of all documents and "no answer". Raises InputError for an empty
         question and where there is no text to look in.
         """
-        places = [
-            (document, passage) for document in documents for passage in document.passages if passage.text.strip()
-        ]
-        if not question.strip():
-            raise InputError("the question is empty")
-        if not places:
-            raise InputError("there is no text to look for an answer in")
-        item = Question("1", question, tuple(passage.text for _, passage in places))
+        item, places = asked(question, documents)
         (answers,) = self.runner.predictions(self.name, [item])
-        found = []
-        for answer in answers[:number]:
-            document, passage = places[answer.context]
-            sentence = _sentence(passage.text, answer.start, answer.end)
-            found.append(
-                FoundAnswer(
-                    answer.text,
-                    round(answer.probability, 6),
-                    document.id,
-                    passage.offset + answer.start,
-                    passage.offset + answer.end,
-                    passage.text[sentence.start : sentence.end],
-                    passage.offset + sentence.start,
-                )
-            )
-        return found
+        return located(answers[:number], places)
 
     def answer(self, items: Sequence[Question]) -> list[list[Answer]]:
         """The answers to questions that come with their texts, as those of a BioASQ file."""
@@ -87,6 +65,36 @@ class Answerer:
             exact = [[answer.text] for answer in chosen]
             questions.append({"id": item.id, "type": item.kind, "body": item.question, "exact_answer": exact})
         return {"questions": questions}
+
+
+def asked(question: str, documents: Iterable[Document]) -> tuple[Question, list[tuple[Document, Passage]]]:
+    """The question with all passages to look in, and those passages. Raises InputError as `Answerer.ask` does."""
+    places = [(document, passage) for document in documents for passage in document.passages if passage.text.strip()]
+    if not question.strip():
+        raise InputError("the question is empty")
+    if not places:
+        raise InputError("there is no text to look for an answer in")
+    return Question("1", question, tuple(passage.text for _, passage in places)), places
+
+
+def located(answers: Iterable[Answer], places: Sequence[tuple[Document, Passage]]) -> list[FoundAnswer]:
+    """Where answers stand in the documents."""
+    found = []
+    for answer in answers:
+        document, passage = places[answer.context]
+        sentence = _sentence(passage.text, answer.start, answer.end)
+        found.append(
+            FoundAnswer(
+                answer.text,
+                round(answer.probability, 6),
+                document.id,
+                passage.offset + answer.start,
+                passage.offset + answer.end,
+                passage.text[sentence.start : sentence.end],
+                passage.offset + sentence.start,
+            )
+        )
+    return found
 
 
 def _sentence(text: str, start: int, end: int) -> Span:

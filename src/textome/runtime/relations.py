@@ -11,6 +11,7 @@ from typing import Any, Self
 from textome.documents import Document, Relation
 from textome.errors import InputError
 from textome.runtime.tasks import TaskRunner
+from textome.tasks.classification import Classified
 from textome.tasks.relation import Candidate, Relations
 
 # Candidate pairs that are sorted by length and run together: batches of equal lengths, in flat memory.
@@ -43,8 +44,7 @@ class RelationFinder:
         pool: list[tuple[Document, list[Candidate]]] = []
         waiting = 0
         for document in documents:
-            named = _with_ids(document)
-            candidates = [item for item in self.task.candidates(named) if item.head]
+            named, candidates = prepared(self.task, document)
             pool.append((named, candidates))
             waiting += len(candidates)
             if waiting >= POOL:
@@ -57,8 +57,26 @@ class RelationFinder:
         predicted = iter(self.runner.predictions(self.name, items) if items else [])
         for document, candidates in pool:
             guesses = [next(predicted) for _ in candidates]
-            found = self.task.relations(candidates, guesses, self.min_confidence)
-            yield _with_relations(document, found, () if replace else document.relations)
+            yield completed(self.task, document, candidates, guesses, self.min_confidence, replace)
+
+
+def prepared(task: Relations, document: Document) -> tuple[Document, list[Candidate]]:
+    """The document with an id for every entity, and the pairs of it that the task asks about."""
+    named = _with_ids(document)
+    return named, [item for item in task.candidates(named) if item.head]
+
+
+def completed(
+    task: Relations,
+    document: Document,
+    candidates: Sequence[Candidate],
+    guesses: Sequence[Classified],
+    min_confidence: float,
+    replace: bool,
+) -> Document:
+    """The document with the relations that were found between its candidates."""
+    found = task.relations(candidates, guesses, min_confidence)
+    return _with_relations(document, found, () if replace else document.relations)
 
 
 def _with_ids(document: Document) -> Document:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi import Path as PathParameter
@@ -20,7 +20,8 @@ from starlette.responses import FileResponse, Response
 import textome.serve
 from textome.documents import Document
 from textome.errors import TextomeError
-from textome.serve import problems, schemas
+from textome.runtime.bundle import ENTITIES
+from textome.serve import problems, schemas, task_routes
 from textome.serve.guard import Guard
 from textome.serve.keys import KeyFile, RateLimiter
 from textome.serve.limits import Body
@@ -28,9 +29,18 @@ from textome.serve.metrics import Metrics
 from textome.serve.outputs import MEDIA_TYPES, OutputFormat, render
 from textome.serve.problems import Problem, bad_request, overloaded, without_text
 from textome.serve.pubmed import fetch
+from textome.serve.routing import (
+    PROBLEMS,
+    binary_body,
+    documents_answer,
+    general_problems,
+    json_body,
+    off_loop,
+    rendered,
+    text_answer,
+    while_connected,
+)
 from textome.serve.service import (
-    ENTITIES,
-    SMALL,
     Service,
     corrected_documents,
     invalid,
@@ -40,36 +50,9 @@ from textome.serve.service import (
 )
 from textome.serve.streaming import LinesResponse
 
-T = TypeVar("T")
 PAGE = Path(textome.serve.__file__).parent / "page"
 # Uploads that are streamed at once: each has a thread.
 STREAMS = 8
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": text,
-        "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    for status, text in {
-        400: "The request is not understood",
-        401: "A key is needed",
-        403: "A page of another site asks",
-        404: "There is no such model",
-        408: "The body did not arrive in time",
-        413: "Larger than this service takes",
-        415: "Content that is not read here",
-        421: "The service has another name",
-        422: "A document contradicts itself, or a type is unknown",
-        429: "The key has used up its requests",
-        500: "A mistake of the service",
-        503: "Busy, or shutting down; Retry-After says when to come again",
-        504: "Not done in time",
-    }.items()
-}
-_ANSWERS: dict[str, Any] = {
-    media: {"schema": {"type": "string"}}
-    for media, _ in MEDIA_TYPES.values()
-    if not media.startswith("application/json")
-}
 Model = Annotated[str, Query(max_length=200, description="A name that GET /v1/models gives; by default the first.")]
 Types = Annotated[str, Query(max_length=2000, description="Entity types, as A,B; by default the model's own.")]
 InputFormat = Literal["pubmed-xml", "bioc-xml", "bioc-json", "jsonl", "pubtator", "conll", "plain"]
@@ -103,9 +86,8 @@ def create_app(
     )
     metrics = Metrics(service)
     app.include_router(_general_routes(service, metrics))
-    for task, routes in _TASK_ROUTES.items():
-        if task in service.tasks:
-            app.include_router(routes(service))
+    for routes in dict.fromkeys(routes for task, routes in _TASK_ROUTES.items() if task in service.tasks):
+        app.include_router(routes(service))
     if service.pubmed is not None:
         app.include_router(_pubmed_routes(service, service.pubmed))
     app.add_exception_handler(Problem, _answer_problem)
@@ -133,11 +115,13 @@ def _add_page(app: FastAPI) -> None:
 def _general_routes(service: Service, metrics: Metrics) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/v1/models", summary="The loaded models", response_model=schemas.Models, responses=_but(400))
+    @router.get(
+        "/v1/models", summary="The loaded models", response_model=schemas.Models, responses=general_problems(400)
+    )
     async def models() -> schemas.Models:
         return service.info()
 
-    @router.get("/healthz", summary="Is the process alive?", response_class=Response, responses=_text("ok"))
+    @router.get("/healthz", summary="Is the process alive?", response_class=Response, responses=text_answer("ok"))
     async def healthz() -> Response:
         return Response("ok\n", media_type="text/plain")
 
@@ -145,14 +129,14 @@ def _general_routes(service: Service, metrics: Metrics) -> APIRouter:
         "/readyz",
         summary="Can it take requests?",
         response_class=Response,
-        responses=_text("ready") | {503: _PROBLEMS[503]},
+        responses=text_answer("ready") | {503: PROBLEMS[503]},
     )
     async def readyz() -> Response:
         if not service.ready:
             raise overloaded(5, "the service is starting or shutting down; try again in 5 s")
         return Response("ready\n", media_type="text/plain")
 
-    @router.get("/metrics", summary="For Prometheus", response_class=Response, responses=_text("metrics"))
+    @router.get("/metrics", summary="For Prometheus", response_class=Response, responses=text_answer("metrics"))
     async def prometheus() -> Response:
         return Response(metrics.text(), media_type=metrics.media_type)
 
@@ -160,12 +144,12 @@ def _general_routes(service: Service, metrics: Metrics) -> APIRouter:
         "/v1/convert",
         summary="Write annotated documents in another format",
         response_class=Response,
-        responses=_PROBLEMS | {200: _answer("The documents", {"type": "object"})},
-        openapi_extra=_json_body("ConvertRequest", None),
+        responses=PROBLEMS | {200: documents_answer("The documents", {"type": "object"})},
+        openapi_extra=json_body("ConvertRequest", None),
     )
     async def convert(request: Request) -> Response:
         async with Body(request, service.limits, service.memory) as data:
-            return await _off_loop(data, _converted, data, service)
+            return await off_loop(data, _converted, data, service)
 
     return router
 
@@ -174,14 +158,14 @@ def _entity_routes(service: Service) -> APIRouter:
     router = APIRouter()
     streaming = 0
     schemas_of_json = [{"$ref": f"#/components/schemas/{name}"} for name in ("AnnotateResponse", "BiocCollection")]
-    answer = _answer("The documents with their entities, in the format asked for", {"anyOf": schemas_of_json})
+    answer = documents_answer("The documents with their entities, in the format asked for", {"anyOf": schemas_of_json})
 
     @router.post(
         "/v1/annotate",
         summary="Find entities in a text, documents, or a BioC collection",
         response_class=Response,
-        responses=_PROBLEMS | {200: answer},
-        openapi_extra=_json_body("AnnotateRequest", schemas.EXAMPLES),
+        responses=PROBLEMS | {200: answer},
+        openapi_extra=json_body("AnnotateRequest", schemas.EXAMPLES),
     )
     async def annotate(request: Request) -> Response:
         async with Body(request, service.limits, service.memory) as data:
@@ -190,11 +174,11 @@ def _entity_routes(service: Service) -> APIRouter:
                 wanted, value = validated(data, schemas.AnnotateRequest, service.limits)
                 return wanted, requested_documents(wanted, value, service.limits)
 
-            wanted, documents = await _off_loop(data, read)
+            wanted, documents = await off_loop(data, read)
             model = service.model(wanted.model, ENTITIES)
             annotator = service.annotator(model, wanted.types, wanted.min_confidence)
-            found = await _while_connected(request, service.annotate(model, documents, annotator, wanted.replace))
-            return await _off_loop(data, _rendered, found, wanted.format, model.name)
+            found = await while_connected(request, service.annotate(model, documents, annotator, wanted.replace))
+            return await off_loop(data, rendered, found, wanted.format, model.name)
 
     @router.post(
         "/v1/annotate/file",
@@ -202,8 +186,8 @@ def _entity_routes(service: Service) -> APIRouter:
         description="The body is the file: PubMed XML, BioC XML or JSON, PubTator, CoNLL, JSON lines or plain text, "
         "also packed with gzip, bzip2 or xz.",
         response_class=Response,
-        responses=_PROBLEMS | {200: answer},
-        openapi_extra=_binary_body(),
+        responses=PROBLEMS | {200: answer},
+        openapi_extra=binary_body(),
     )
     async def annotate_file(
         request: Request,
@@ -219,10 +203,10 @@ def _entity_routes(service: Service) -> APIRouter:
         chosen = service.model(model, ENTITIES)
         annotator = service.annotator(chosen, _listed(types), min_confidence)
         async with Body(request, service.limits, service.memory) as data:
-            documents, bad = await _off_loop(data, uploaded_documents, data, from_, service.limits)
-            found = await _while_connected(request, service.annotate(chosen, documents, annotator, replace))
+            documents, bad = await off_loop(data, uploaded_documents, data, from_, service.limits)
+            found = await while_connected(request, service.annotate(chosen, documents, annotator, replace))
             members = {"quarantined": [item.model_dump() for item in bad]} if bad else {}
-            return await _off_loop(data, _rendered, found, format, chosen.name, members)
+            return await off_loop(data, rendered, found, format, chosen.name, members)
 
     @router.post(
         "/v1/annotate/pubmed-xml",
@@ -231,8 +215,8 @@ def _entity_routes(service: Service) -> APIRouter:
         "is done, in order. A record that cannot be read is a line with `quarantined`; where the upload breaks after "
         "the first line, the last line has `problem`.",
         response_class=Response,
-        responses=_PROBLEMS | {200: {"description": "JSON lines", "content": {"application/x-ndjson": {}}}},
-        openapi_extra=_binary_body(),
+        responses=PROBLEMS | {200: {"description": "JSON lines", "content": {"application/x-ndjson": {}}}},
+        openapi_extra=binary_body(),
     )
     async def annotate_pubmed_xml(
         request: Request, model: Model = "", types: Types = "", min_confidence: MinConfidence = 0.0
@@ -265,9 +249,9 @@ def _entity_routes(service: Service) -> APIRouter:
 
 def _pubmed_routes(service: Service, address: str) -> APIRouter:
     router = APIRouter()
-    answers = _PROBLEMS | {
-        200: _answer("The citation with its entities", {"$ref": "#/components/schemas/AnnotateResponse"}),
-        502: _PROBLEMS[500] | {"description": "PubMed did not give the citation"},
+    answers = PROBLEMS | {
+        200: documents_answer("The citation with its entities", {"$ref": "#/components/schemas/AnnotateResponse"}),
+        502: PROBLEMS[500] | {"description": "PubMed did not give the citation"},
     }
 
     @router.get(
@@ -287,49 +271,20 @@ def _pubmed_routes(service: Service, address: str) -> APIRouter:
         annotator = service.annotator(chosen, _listed(types), min_confidence)
         data = await asyncio.to_thread(fetch, pmid, address, service.limits.body_bytes)
         documents, _ = await asyncio.to_thread(uploaded_documents, data, "pubmed-xml", service.limits, f"PMID {pmid}")
-        found = await _while_connected(request, service.annotate(chosen, documents, annotator, False))
-        return _rendered(found, "json", chosen.name)
+        found = await while_connected(request, service.annotate(chosen, documents, annotator, False))
+        return rendered(found, "json", chosen.name)
 
     return router
 
 
 # The routes of each task. Another task's are a function like the ones above, and a line here.
-_TASK_ROUTES: dict[str, Callable[[Service], APIRouter]] = {ENTITIES: _entity_routes}
-
-
-async def _off_loop(data: bytes, function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function in a thread where the request is so large that it would hold up the others."""
-    if len(data) <= SMALL:
-        return function(*arguments)
-    return await asyncio.to_thread(function, *arguments)
-
-
-async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled when the client leaves."""
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    task, leaving = asyncio.create_task(work), asyncio.create_task(gone())
-    try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        for item in (task, leaving):
-            item.cancel()
-        await asyncio.gather(task, leaving, return_exceptions=True)
-
-
-def _rendered(
-    documents: list[Document], format: OutputFormat, model: str, members: dict[str, Any] | None = None
-) -> Response:
-    media, ending = MEDIA_TYPES[format]
-    body = render(documents, format, model=model, **(members or {}))
-    headers = {} if format == "json" else {"Content-Disposition": f'attachment; filename="textome{ending}"'}
-    return Response(body, media_type=media, headers=headers)
+_TASK_ROUTES: dict[str, Callable[[Service], APIRouter]] = {
+    ENTITIES: _entity_routes,
+    "classification": task_routes.classify_routes,
+    "sentences": task_routes.classify_routes,
+    "relations": task_routes.relation_routes,
+    "answers": task_routes.answer_routes,
+}
 
 
 def _converted(data: bytes, service: Service) -> Response:
@@ -382,36 +337,20 @@ async def _answer_nobody(_: Request, __: Exception) -> Response:
     return Response(status_code=499)
 
 
-def _but(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: row for status, row in _PROBLEMS.items() if status in (401, 403, 421, 429, *statuses)}
-
-
-def _text(description: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}} | _but()
-
-
-def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}} | _ANSWERS}
-
-
-def _json_body(name: str, examples: dict[str, Any] | None) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{name}"}}
-    if examples:
-        content["examples"] = examples
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
-
-
-def _binary_body() -> dict[str, Any]:
-    schema = {"type": "string", "format": "binary"}
-    return {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": schema}}}}
-
-
 def _openapi(app: FastAPI, with_keys: bool) -> dict[str, Any]:
     """The OpenAPI document, with the schemas of bodies that the routes read themselves."""
     if app.openapi_schema:
         return app.openapi_schema
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    kinds = (schemas.AnnotateRequest, schemas.ConvertRequest, schemas.AnnotateResponse, schemas.Models)
+    kinds = (
+        schemas.AnnotateRequest,
+        schemas.ConvertRequest,
+        schemas.AnnotateResponse,
+        schemas.Models,
+        schemas.ClassifyRequest,
+        schemas.RelationsRequest,
+        schemas.AnswerRequest,
+    )
     _, definitions = models_json_schema(
         [(kind, "validation") for kind in kinds], ref_template="#/components/schemas/{model}"
     )

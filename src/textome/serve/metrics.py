@@ -14,7 +14,7 @@ from textome.serve.service import Service
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _COUNTERS = {
-    "documents": "Documents annotated",
+    "documents": "Documents annotated, and records of other tasks",
     "characters": "Characters of annotated documents",
     "tokens": "Tokens that the model read",
     "padded_tokens": "Tokens that the model computed, padding included",
@@ -58,19 +58,19 @@ class _Engines(Collector):
         self._service = service
 
     def collect(self) -> Iterator[Metric]:
-        engines = {name: model.engine for name, model in self._service.models.items()}
+        models = {name: model.engines for name, model in self._service.models.items()}
         for attribute, text in _COUNTERS.items():
             counter = CounterMetricFamily(f"textome_{attribute}", text, labels=["model"])
-            for name, engine in engines.items():
-                counter.add_metric([name], float(getattr(engine.counters, attribute)))
+            for name, engines in models.items():
+                counter.add_metric([name], float(sum(getattr(engine.counters, attribute) for engine in engines)))
             yield counter
         for attribute, text in (
             ("requests", "Requests that wait or are in work"),
             ("characters", "Characters that wait or are in work"),
         ):
             gauge = GaugeMetricFamily(f"textome_queue_{attribute}", text, labels=["model"])
-            for name, engine in engines.items():
-                gauge.add_metric([name], float(getattr(engine, attribute)))
+            for name, engines in models.items():
+                gauge.add_metric([name], float(sum(getattr(engine, attribute) for engine in engines)))
             yield gauge
         memory = GaugeMetricFamily("textome_body_bytes", "Bytes of request bodies in memory")
         memory.add_metric([], float(self._service.memory.used))

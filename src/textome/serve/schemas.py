@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -103,27 +103,91 @@ EXAMPLES: dict[str, Any] = {
         },
     },
 }
+CLASSIFY_EXAMPLES: dict[str, Any] = {
+    "texts": {"summary": "Texts", "value": {"texts": ["Colchicine relieved the attacks of gout."]}},
+}
+RELATIONS_EXAMPLES: dict[str, Any] = {
+    "text": {"summary": "A text whose entities are found first", "value": {"text": "Quinine can cause tinnitus."}},
+}
+ANSWER_EXAMPLES: dict[str, Any] = {
+    "text": {
+        "summary": "A question to a text",
+        "value": {"question": "What lowers glucose?", "text": "Metformin lowered glucose in patients with diabetes."},
+    },
+}
 _ONE_INPUT: dict[str, Any] = {"oneOf": [{"required": [name]} for name in ("text", "documents", "bioc")]}
 
 
-class AnnotateRequest(BaseModel):
-    """One of `text`, `documents` and `bioc`, and what to look for in it."""
+class DocumentsRequest(BaseModel):
+    """One of `text`, `documents` and `bioc`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", json_schema_extra=_ONE_INPUT)
 
     text: str = Field("", description="A plain text.")
     documents: list[str | DocumentModel] = Field([], description="Texts, or documents.")
     bioc: BiocCollection = Field(BiocCollection(documents=[]), description="A BioC JSON collection.")
-    model: str = Field("", description="A name that GET /v1/models gives; by default the first.")
+    model: str = Field("", description="A name that GET /v1/models gives; by default the first that has the task.")
+
+    @model_validator(mode="after")
+    def _one_input(self) -> Self:
+        if len(self.model_fields_set & {"text", "documents", "bioc"}) != 1:
+            raise ValueError("give exactly one of text, documents and bioc")
+        return self
+
+
+class AnnotateRequest(DocumentsRequest):
+    """One of `text`, `documents` and `bioc`, and what to look for in it."""
+
     types: list[str] = Field([], description="Entity types to look for; by default the model's own.")
     min_confidence: Probability = Field(0.0, description="Entities below it are left out.")
     format: OutputFormat = Field("json", description="How the answer is written; brat comes as a zip archive.")
     replace: bool = Field(False, description="Drop the annotations that the documents have already.")
 
+
+class RelationsRequest(DocumentsRequest):
+    """Documents whose entities may be related."""
+
+    task: str = Field("", description="The task's name, where the model finds relations of several kinds.")
+    entities: str = Field(
+        "",
+        description="The model that finds entities first. By default those that the documents have are used, and where "
+        "none of them has any, the first model that finds entities is asked.",
+    )
+    min_confidence: Probability = Field(0.0, description="Relations below it are left out.")
+    format: OutputFormat = Field("json", description="How the answer is written; brat comes as a zip archive.")
+    replace: bool = Field(False, description="Drop the relations that the documents have already.")
+
+
+class AnswerRequest(DocumentsRequest):
+    """A question, and the documents in which its answer may stand."""
+
+    question: str = Field(min_length=1, max_length=2000)
+    task: str = Field("", description="The task's name, where the model answers questions of several kinds.")
+    number: Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)] = Field(
+        5, description="At most so many answers."
+    )
+
+
+class ClassifyRequest(BaseModel):
+    """One of `texts` and `pairs`."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"oneOf": [{"required": ["texts"]}, {"required": ["pairs"]}]},
+    )
+
+    texts: list[str] = Field(
+        [], description="Texts, each with labels of its own. A task over sentences cuts them itself."
+    )
+    pairs: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field([], description="Pairs of texts.")
+    model: str = Field("", description="A name that GET /v1/models gives; by default the first that has the task.")
+    task: str = Field("", description="The task's name, where the model has several.")
+
     @model_validator(mode="after")
-    def _one_input(self) -> AnnotateRequest:
-        if len(self.model_fields_set & {"text", "documents", "bioc"}) != 1:
-            raise ValueError("give exactly one of text, documents and bioc")
+    def _one_input(self) -> Self:
+        if len(self.model_fields_set & {"texts", "pairs"}) != 1:
+            raise ValueError("give exactly one of texts and pairs")
         return self
 
 
@@ -151,6 +215,60 @@ class AnnotateResponse(BaseModel):
     quarantined: list[Quarantined] = Field([], description="Records that could not be read; the others are here.")
 
 
+class ClassifiedSentence(BaseModel):
+    """A sentence of a text, [start, end) in code points, with its labels and the probability of every label."""
+
+    start: int
+    end: int
+    text: str
+    labels: list[str]
+    scores: dict[str, float]
+
+
+class ClassifiedText(BaseModel):
+    """The labels of a text or pair and the probability of every label; of a task over sentences, those of each."""
+
+    labels: list[str] = []
+    scores: dict[str, float] = {}
+    sentences: list[ClassifiedSentence] = []
+
+
+class ClassifyResponse(BaseModel):
+    """One result for each text or pair, in the order of the request."""
+
+    model: str
+    task: str
+    results: list[ClassifiedText]
+
+
+class AnswerModel(BaseModel):
+    """An answer where it stands: [start, end) in code points of the document, and the sentence around it."""
+
+    text: str
+    confidence: Probability
+    document: str
+    start: int
+    end: int
+    sentence: str
+    sentence_start: int
+
+
+class AnswerResponse(BaseModel):
+    """The most probable answers, the best first."""
+
+    model: str
+    task: str
+    answers: list[AnswerModel]
+
+
+class TaskInfo(BaseModel):
+    """A task other than entities that a model was trained for."""
+
+    name: str
+    kind: str
+    labels: list[str]
+
+
 class ModelInfo(BaseModel):
     """A loaded model."""
 
@@ -160,6 +278,7 @@ class ModelInfo(BaseModel):
     tasks: list[str]
     types: list[str]
     default_types: list[str]
+    heads: list[TaskInfo] = Field([], description="The tasks other than entities, by name.")
     window: int = Field(
         description="Tokens that the model reads at once; longer sentences are read in several windows."
     )

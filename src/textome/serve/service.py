@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,6 +13,8 @@ from textome.documents import Document
 from textome.errors import InputError, ModelError
 from textome.formats import Quarantine, Source, bioc, guess_format, jsonl, read_documents
 from textome.runtime.annotator import Annotator
+from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
+from textome.runtime.tasks import TaskRunner
 from textome.serve.engine import ClosedError, Engine, QueueFullError, Settings
 from textome.serve.limits import Limits, Memory, check_nesting, is_packed, strict_json, unpack
 from textome.serve.outputs import MEDIA_TYPES
@@ -26,36 +28,80 @@ from textome.serve.problems import (
     unsupported,
     without_text,
 )
-from textome.serve.schemas import AnnotateRequest, ConvertRequest, DocumentModel, ModelInfo, Models, Quarantined
+from textome.serve.schemas import (
+    ConvertRequest,
+    DocumentModel,
+    DocumentsRequest,
+    ModelInfo,
+    Models,
+    Quarantined,
+    TaskInfo,
+)
+from textome.serve.task_engine import TaskEngine
 
 Body = TypeVar("Body", bound=BaseModel)
-ENTITIES = "entities"
+T = TypeVar("T")
 # A body below this is parsed on the event loop: handing it to a thread would take longer.
 SMALL = 32_768
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model under the name that requests use, with the engine that runs it."""
+    """A model under the name that requests use, with the engines that run it: for entities, and for its other tasks."""
 
     name: str
-    engine: Engine
+    bundle: Bundle
+    entities: Engine | None = None
+    others: TaskEngine | None = None
+
+    @classmethod
+    def load(
+        cls, name: str, place: str | None, settings: Settings, precision: str | None, threads: int | None
+    ) -> LoadedModel:
+        """Load a bundle; where it finds entities and has other tasks, both share its graph in memory."""
+        bundle = Bundle.load(resolve_model(place))
+        budget = settings.token_budget
+        if not bundle.parts:
+            annotator = Annotator.load(place, precision=precision, threads=threads, token_budget=budget)
+            return cls(name, bundle, Engine(annotator, settings))
+        runner = TaskRunner.load(bundle.directory, precision=precision, threads=threads, token_budget=budget)
+        others = TaskEngine(runner, settings)
+        if bundle.description.tasks.entities is None:
+            return cls(name, bundle, None, others)
+        annotator = Annotator(bundle, runner.session.entities(ENTITIES), token_budget=budget)
+        return cls(name, bundle, Engine(annotator, settings), others)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine for entities. Raises ModelError where the bundle finds none."""
+        if self.entities is None:
+            raise ModelError(f"the model {self.name} finds no entities")
+        return self.entities
+
+    @property
+    def engines(self) -> list[Engine | TaskEngine]:
+        return [engine for engine in (self.entities, self.others) if engine is not None]
 
     @property
     def tasks(self) -> list[str]:
         """What the bundle can do; a task's routes exist where a model has it."""
-        return [ENTITIES] if self.engine.annotator.bundle.description.tasks.entities else []
+        kinds = [part.kind for part in self.bundle.parts.values()]
+        return [ENTITIES] * (self.entities is not None) + list(dict.fromkeys(kinds))
 
     def info(self, default: bool) -> ModelInfo:
-        bundle = self.engine.annotator.bundle
+        found = self.bundle.description.tasks.entities
         return ModelInfo(
             name=self.name,
-            bundle=bundle.name,
+            bundle=self.bundle.name,
             default=default,
             tasks=self.tasks,
-            types=list(bundle.types),
-            default_types=list(bundle.default_types),
-            window=bundle.window,
+            types=list(self.bundle.types) if found else [],
+            default_types=list(self.bundle.default_types) if found else [],
+            heads=[
+                TaskInfo(name=name, kind=part.kind, labels=list(part.labels))
+                for name, part in self.bundle.parts.items()
+            ],
+            window=self.bundle.window,
         )
 
 
@@ -87,27 +133,28 @@ class Service:
     ) -> Service:
         """Load bundles by name; None is the bundled default. Raises ModelError where one cannot be loaded."""
         settings = settings or Settings()
-        loaded = {}
-        for name, place in models.items():
-            annotator = Annotator.load(place, precision=precision, threads=threads, token_budget=settings.token_budget)
-            loaded[name] = LoadedModel(name, Engine(annotator, settings))
+        loaded = {name: LoadedModel.load(name, place, settings, precision, threads) for name, place in models.items()}
         if not loaded:
             raise ModelError("there is no model to serve; name one with --model NAME=FOLDER")
         return cls(loaded, limits or Limits())
 
     def start(self) -> None:
-        for model in self.models.values():
-            model.engine.start()
+        for engine in self._engines():
+            engine.start()
 
     def close(self) -> None:
         """Finish what was accepted and stop."""
         self.draining = True
+        for engine in self._engines():
+            engine.close()
+
+    def _engines(self) -> Iterator[Engine | TaskEngine]:
         for model in self.models.values():
-            model.engine.close()
+            yield from model.engines
 
     @property
     def ready(self) -> bool:
-        return not self.draining and all(model.engine.alive for model in self.models.values())
+        return not self.draining and all(engine.alive for engine in self._engines())
 
     @property
     def tasks(self) -> set[str]:
@@ -135,9 +182,34 @@ class Service:
             )
         return able[name]
 
+    def part(self, name: str, task: str, kinds: Collection[str]) -> tuple[LoadedModel, str]:
+        """The model of a name, or the first, that has a task of one of these kinds (of this name, where one is given).
+
+        Raises Problem (404) where there is none, and where there are several to choose from.
+        """
+        able = [
+            (model, [key for key, part in model.bundle.parts.items() if part.kind in kinds and task in ("", key)])
+            for model in self.models.values()
+            if name in ("", model.name)
+        ]
+        model, found = next(((model, found) for model, found in able if found), (None, []))
+        if model is not None and len(found) == 1:
+            return model, found[0]
+        if model is not None:
+            detail = f"the model {model.name} has the tasks {', '.join(found)}; name one as task"
+            raise Problem(404, "unknown-task", "Which task?", detail, tasks=found)
+        there = [
+            f"{key} of model {model.name}"
+            for model in self.models.values()
+            for key, part in model.bundle.parts.items()
+            if part.kind in kinds
+        ]
+        detail = f"no such model has such a task; there are {', '.join(there)}"
+        raise Problem(404, "unknown-task", "There is no such task", detail)
+
     def annotator(self, model: LoadedModel, types: Sequence[str], min_confidence: float) -> Annotator:
         """The model's annotator with a request's choices. Raises Problem (422) for a type that it does not know."""
-        known = model.engine.annotator.bundle.types
+        known = model.bundle.types
         if any(name not in known for name in types):
             raise Problem(
                 422,
@@ -152,9 +224,23 @@ class Service:
         self, model: LoadedModel, documents: Sequence[Document], annotator: Annotator, replace: bool
     ) -> list[Document]:
         """Compute, with the engine's errors as problems: 503 where it is full or stops, 504 where time is up."""
+        return await self._in_time(model.engine.annotate(documents, annotator, replace=replace))
+
+    async def predict(
+        self, model: LoadedModel, task: str, make: Callable[[Any], Sequence[Any]], characters: int
+    ) -> tuple[Any, list[Any]]:
+        """The records that `make` gives and what the task says of them; problems as for `annotate`, and 422 for a record
+        that the task cannot read."""
+        assert model.others is not None
+        try:
+            return await self._in_time(model.others.predict(task, make, characters))
+        except InputError as error:
+            raise Problem(422, "unreadable", "The task cannot read this", without_text(error)) from error
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(self.limits.request_seconds):
-                return await model.engine.annotate(documents, annotator, replace=replace)
+                return await work
         except QueueFullError as error:
             raise overloaded(error.retry_after, f"the queue is full; try again in {error.retry_after} s") from error
         except ClosedError as error:
@@ -183,7 +269,7 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
     return bad_request(f"{place or 'the request'}: {message}; see /v1/openapi.json", pointer=place[:200])
 
 
-def requested_documents(request: AnnotateRequest, value: Mapping[str, Any], limits: Limits) -> list[Document]:
+def requested_documents(request: DocumentsRequest, value: Mapping[str, Any], limits: Limits) -> list[Document]:
     """The documents of a checked request. Raises Problem where they are too many, too large, or contradict themselves."""
     if "text" in request.model_fields_set:
         return bounded([Document.from_text(request.text)], limits)

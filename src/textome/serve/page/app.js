@@ -368,9 +368,11 @@ async function start() {
   listen();
   try {
     const service = await models();
-    const known = service.models;
+    const known = service.models.filter((item) => item.tasks.includes("entities"));
     at("pmid-form").hidden = !service.pubmed;
     if (service.pubmed) at("leaves").textContent = "Only a PMID that you give is sent on, to PubMed.";
+    if (!known.length)
+      throw new Error("no model of this service finds entities, which is what this page shows; its other tasks are in /v1/openapi.json");
     state.types = known[0].default_types;
     state.model = known[0].name;
     at("model").replaceChildren(...known.map((item) => new Option(item.name, item.name)));

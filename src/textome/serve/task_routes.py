@@ -1,0 +1,217 @@
+"""The routes of tasks other than entities; each is there where one of the loaded models has such a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from textome.documents import Document
+from textome.formats.labelled import LabelledSentences, LabelledText
+from textome.runtime.answerer import asked, located
+from textome.runtime.bundle import ENTITIES
+from textome.runtime.relations import completed, prepared
+from textome.serve import schemas
+from textome.serve.limits import Body, Limits
+from textome.serve.problems import Problem, too_large
+from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, rendered, while_connected
+from textome.serve.service import LoadedModel, Service, requested_documents, validated
+from textome.tasks.classification import Classified
+from textome.tasks.relation import Candidate, Relations
+from textome.text.sentences import split_sentences
+
+# Pairs grow with the square of the entities: a document beyond this, and a request with more pairs, is refused.
+ENTITIES_OF_A_DOCUMENT = 500
+PAIRS = 5000
+
+
+def classify_routes(service: Service) -> APIRouter:
+    router = APIRouter()
+
+    @router.post(
+        "/v1/classify",
+        summary="Give labels to texts, pairs of texts, or the sentences of texts",
+        response_model=schemas.ClassifyResponse,
+        responses=PROBLEMS,
+        openapi_extra=json_body("ClassifyRequest", schemas.CLASSIFY_EXAMPLES),
+    )
+    async def classify(request: Request) -> schemas.ClassifyResponse:
+        async with Body(request, service.limits, service.memory) as data:
+            wanted, _ = await off_loop(data, validated, data, schemas.ClassifyRequest, service.limits)
+            model, name = service.part(wanted.model, wanted.task, ("classification", "sentences"))
+            texts = wanted.texts or [text for pair in wanted.pairs for text in pair]
+            characters = _counted(texts, max(len(wanted.texts), len(wanted.pairs)), service.limits)
+            by_sentence = model.bundle.parts[name].kind == "sentences"
+            _check_pairs(model, name, bool(wanted.pairs))
+            make = _sentences if by_sentence else _texts
+            work = service.predict(model, name, lambda _: make(wanted), characters)
+            items, found = await while_connected(request, work)
+            results = [
+                _by_sentence(text, item, labels) if by_sentence else _classified(labels)
+                for text, item, labels in zip(wanted.texts or wanted.pairs, items, found, strict=True)
+            ]
+            return schemas.ClassifyResponse(model=model.name, task=name, results=results)
+
+    return router
+
+
+def relation_routes(service: Service) -> APIRouter:
+    router = APIRouter()
+    shapes = [{"$ref": f"#/components/schemas/{name}"} for name in ("AnnotateResponse", "BiocCollection")]
+    answer = documents_answer("The documents with their relations, in the format asked for", {"anyOf": shapes})
+
+    @router.post(
+        "/v1/relations",
+        summary="Find relations between the entities of documents",
+        response_class=Response,
+        responses=PROBLEMS | {200: answer},
+        openapi_extra=json_body("RelationsRequest", schemas.RELATIONS_EXAMPLES),
+    )
+    async def relations(request: Request) -> Response:
+        async with Body(request, service.limits, service.memory) as data:
+
+            def read() -> tuple[schemas.RelationsRequest, list[Document]]:
+                wanted, value = validated(data, schemas.RelationsRequest, service.limits)
+                return wanted, requested_documents(wanted, value, service.limits)
+
+            wanted, documents = await off_loop(data, read)
+            model, name = service.part(wanted.model, wanted.task, ("relations",))
+
+            async def find() -> list[Document]:
+                given = documents
+                if wanted.entities or not any(document.entities for document in documents):
+                    given = await _with_entities(service, wanted.entities, documents)
+                pairs: list[tuple[Document, list[Candidate]]] = []
+                make = _pairs_of(given, pairs)
+                characters = sum(len(document.text) for document in given)
+                _, found = await service.predict(model, name, make, characters)
+                guesses = iter(found)
+                assert model.others is not None
+                task: Relations = model.others.runner.task(name)
+                return [
+                    completed(
+                        task, document, items, [next(guesses) for _ in items], wanted.min_confidence, wanted.replace
+                    )
+                    for document, items in pairs
+                ]
+
+            found = await while_connected(request, find())
+            return await off_loop(data, rendered, found, wanted.format, model.name)
+
+    return router
+
+
+def answer_routes(service: Service) -> APIRouter:
+    router = APIRouter()
+
+    @router.post(
+        "/v1/answer",
+        summary="Answer a question from texts or documents",
+        response_model=schemas.AnswerResponse,
+        responses=PROBLEMS,
+        openapi_extra=json_body("AnswerRequest", schemas.ANSWER_EXAMPLES),
+    )
+    async def answer(request: Request) -> schemas.AnswerResponse:
+        async with Body(request, service.limits, service.memory) as data:
+
+            def read() -> tuple[schemas.AnswerRequest, list[Document]]:
+                wanted, value = validated(data, schemas.AnswerRequest, service.limits)
+                return wanted, requested_documents(wanted, value, service.limits)
+
+            wanted, documents = await off_loop(data, read)
+            model, name = service.part(wanted.model, wanted.task, ("answers",))
+            places: list[Any] = []
+
+            def make(_: Any) -> Sequence[Any]:
+                item, found = asked(wanted.question, documents)
+                places.extend(found)
+                return [item]
+
+            characters = sum(len(document.text) for document in documents)
+            _, (answers,) = await while_connected(request, service.predict(model, name, make, characters))
+            found = [schemas.AnswerModel(**asdict(item)) for item in located(answers[: wanted.number], places)]
+            return schemas.AnswerResponse(model=model.name, task=name, answers=found)
+
+    return router
+
+
+async def _with_entities(service: Service, name: str, documents: Sequence[Document]) -> list[Document]:
+    """The documents after the entities of the named model, or of the first that finds any, were added."""
+    if ENTITIES not in service.tasks:
+        raise Problem(
+            422,
+            "no-entities",
+            "There is nothing to relate",
+            "the documents have no entities, and no model of this service finds them; send documents with entities",
+        )
+    model = service.model(name, ENTITIES)
+    return await service.annotate(model, documents, service.annotator(model, [], 0.0), False)
+
+
+def _pairs_of(documents: Sequence[Document], pairs: list[tuple[Document, list[Candidate]]]) -> Any:
+    """What makes the candidates of documents, which are kept in `pairs` too. Raises Problem (413) beyond the bounds."""
+
+    def make(task: Relations) -> list[Candidate]:
+        total = 0
+        for document in documents:
+            if len(document.entities) > ENTITIES_OF_A_DOCUMENT:
+                raise too_large(f"a document has more than {ENTITIES_OF_A_DOCUMENT} entities; send it in parts")
+            named, candidates = prepared(task, document)
+            pairs.append((named, candidates))
+            total += len(candidates)
+            if total > PAIRS:
+                raise too_large(f"more than {PAIRS:,} pairs of entities; send fewer documents at a time")
+        return [item for _, candidates in pairs for item in candidates]
+
+    return make
+
+
+def _check_pairs(model: LoadedModel, name: str, given: bool) -> None:
+    expected = bool(getattr(model.bundle.parts[name], "pairs", False))
+    if expected != given:
+        wanted = "pairs of texts" if expected else "single texts"
+        raise Problem(422, "unreadable", "The task cannot read this", f"the task {name} reads {wanted}; see /v1/models")
+
+
+def _counted(texts: Sequence[str], records: int, limits: Limits) -> int:
+    characters = sum(map(len, texts))
+    if records > limits.documents:
+        raise too_large(f"more than {limits.documents:,} texts; send fewer at a time")
+    if characters > limits.characters:
+        raise too_large(f"more than {limits.characters:,} characters; send fewer texts at a time")
+    return characters
+
+
+def _texts(wanted: schemas.ClassifyRequest) -> list[LabelledText]:
+    given: list[tuple[str, str | None]] = [(text, None) for text in wanted.texts] or [(a, b) for a, b in wanted.pairs]
+    return [LabelledText(str(number), text, pair) for number, (text, pair) in enumerate(given, 1)]
+
+
+def _sentences(wanted: schemas.ClassifyRequest) -> list[LabelledSentences]:
+    found = []
+    for number, text in enumerate(wanted.texts, 1):
+        sentences = tuple(text[start:end] for start, end in split_sentences(text))
+        found.append(LabelledSentences(str(number), sentences, ("",) * len(sentences)))
+    return found
+
+
+def _classified(found: Classified) -> schemas.ClassifiedText:
+    return schemas.ClassifiedText(labels=list(found.labels), scores=_rounded(found))
+
+
+def _by_sentence(text: Any, _: LabelledSentences, found: Sequence[Classified]) -> schemas.ClassifiedText:
+    return schemas.ClassifiedText(
+        sentences=[
+            schemas.ClassifiedSentence(
+                start=start, end=end, text=text[start:end], labels=list(item.labels), scores=_rounded(item)
+            )
+            for (start, end), item in zip(split_sentences(text), found, strict=True)
+        ]
+    )
+
+
+def _rounded(found: Classified) -> dict[str, float]:
+    return {name: round(float(value), 6) for name, value in found.scores.items()}
