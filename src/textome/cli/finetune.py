@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textome.cli.training import Teller, need_training
+from textome.cli.training import DeviceOption, Teller, need_training, overrides
 
 
 def finetune(
@@ -18,6 +18,7 @@ def finetune(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, as training.epochs=3.")
     ] = None,
+    device: DeviceOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Fine-tune a model by a recipe; the bundle stands in the run's folder at the end.
@@ -29,7 +30,7 @@ def finetune(
     from textome.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    run = plan_run(recipe, set_ or [])
+    run = plan_run(recipe, overrides(set_, device))
     folder = output or Path("runs") / run.name
     with Teller("reading the data", _line, _news) as tell:
         bundle = run.start(folder, resume, tell)

@@ -26,6 +26,7 @@ from textome.text.tokenization import Tokenizer
 from textome.training.batches import PackedBatch, pack, plan
 from textome.training.bundles import base_directory, environment, read_config, write_bundle
 from textome.training.data import CorpusData, encode, load_corpora
+from textome.training.devices import choose_device
 from textome.training.loop import train
 from textome.training.losses import entities
 from textome.training.recipe import Recipe
@@ -41,7 +42,7 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
     """
     claim(folder, recipe, resume)
     torch.manual_seed(recipe.training.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(recipe.training.device)
     base = base_directory(recipe.model.base)
     tokenizer = Tokenizer.load(base)
     model, config = _build(recipe, base)

@@ -21,9 +21,10 @@ from textome.errors import InputError
 from textome.training.adversary import worst_step
 from textome.training.averaging import holding, move
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
+from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
 from textome.training.optimisation import build_optimizer, rate_at, set_rate
 from textome.training.recipe import Training
-from textome.training.run import Log, Report, autocast, precision_for
+from textome.training.run import Log, Report
 
 REPORT_EVERY = 20
 
@@ -53,7 +54,10 @@ class Job(Protocol):
 
 @dataclass
 class Progress:
-    """Where a run stands: what a checkpoint remembers beyond weights, and what `train` returns."""
+    """Where a run stands: what a checkpoint remembers beyond weights, and what `train` returns.
+
+    scaler   the scaling of fp16 gradients, empty in other precisions
+    """
 
     step: int = 0
     epoch: int = 0
@@ -61,6 +65,7 @@ class Progress:
     best: float = -1.0
     best_epoch: int = -1
     scores: list[dict[str, float]] = field(default_factory=list)
+    scaler: dict[str, float] = field(default_factory=dict)
 
 
 def train(
@@ -83,6 +88,8 @@ def train(
         average = {name: tensor.clone() for name, tensor in job.model.state_dict().items()}
     log = Log(folder, progress.step, report)
     precision = precision_for(settings.precision, device)
+    scaler = gradient_scaler(device, precision)
+    scaler.load_state_dict(progress.scaler or scaler.state_dict())
     steps = settings.epochs * len(job.plan(0))
     for message in damaged:
         log.write(event="damaged", message=message)
@@ -103,13 +110,17 @@ def train(
                     f"{folder}: the loss is {value} at step {progress.step} (epoch {progress.epoch + 1}, batch "
                     f"{progress.batch}); lower training.learning_rate and resume from the last checkpoint"
                 )
-            loss.backward()  # type: ignore[no-untyped-call]
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             if settings.adversarial:
                 with worst_step(job.model, settings.adversarial), autocast(device, precision):
                     harder, _ = job.loss(batches[progress.batch])
-                    harder.backward()  # type: ignore[no-untyped-call]
+                    scaler.scale(harder).backward()  # type: ignore[no-untyped-call]
+            scaler.unscale_(optimizer)
             norm = nn.utils.clip_grad_norm_(job.model.parameters(), settings.max_grad_norm)
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
+            end_step(device)
+            progress.scaler = scaler.state_dict()
             optimizer.zero_grad(set_to_none=True)
             progress.step += 1
             move(average, job.model, settings.average, progress.step)
@@ -124,7 +135,7 @@ def train(
                     epoch=progress.epoch + 1,
                     loss=value,
                     learning_rate=optimizer.param_groups[0]["lr"],
-                    gradient_norm=float(norm),
+                    gradient_norm=float(norm) if norm.isfinite() else None,
                     tokens_per_second=tokens / (now - clock),
                 )
                 clock, tokens = now, 0

@@ -52,7 +52,7 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
         ],
         betas=(0.9, 0.999),
         eps=1e-8,
-        fused=True,
+        fused=all(item.device.type in ("cpu", "cuda", "mps") for item in model.parameters()),
     )
 
 

@@ -14,15 +14,16 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from textome.training.devices import choose_device
+
 
 class Processes:
-    """The processes of a run, each with its device: a GPU of its own where there are any, else the CPU."""
+    """The processes of a run, each with its device: of `wanted`, a GPU of its own where there are several."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: str = "auto") -> None:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
-        cuda = torch.cuda.is_available()
-        self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+        self.device = choose_device(wanted, int(os.environ.get("LOCAL_RANK", "0")))
 
     def __enter__(self) -> Processes:
         if self.device.type == "cuda":

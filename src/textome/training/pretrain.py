@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, environment, read_config, write_encoder
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
+from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
 from textome.training.optimisation import build_optimizer, set_rate
 from textome.training.parallel import Processes
 from textome.training.pretraining_data import (
@@ -43,7 +44,7 @@ from textome.training.pretraining_data import (
     share_of,
 )
 from textome.training.pretraining_recipe import PretrainingRecipe
-from textome.training.run import Log, Report, autocast, claim, precision_for, write_json
+from textome.training.run import Log, Report, claim, write_json
 from textome.training.throughput import matrix_product_speed, training_operations
 from textome.training.transplant import transplanted
 
@@ -53,7 +54,7 @@ REPORT_EVERY = 20
 @dataclass
 class Progress:
     """Where a run stands; a checkpoint remembers it. `block` and `batch` count within the present stage,
-    `evaluated` is the number of tokens at the last evaluation."""
+    `evaluated` is the number of tokens at the last evaluation, `scaler` the scaling of fp16 gradients."""
 
     step: int = 0
     tokens: int = 0
@@ -61,6 +62,7 @@ class Progress:
     block: int = 0
     batch: int = 0
     evaluated: int = -1
+    scaler: dict[str, float] = field(default_factory=dict)
 
 
 def pretrain(
@@ -72,7 +74,7 @@ def pretrain(
 
     Raises InputError where the folder holds another run, a corpus was cut by another tokenizer, or the loss is no number.
     """
-    with Processes() as processes:
+    with Processes(recipe.training.device) as processes:
         if processes.first:
             claim(folder, recipe, resume)
         processes.wait()
@@ -94,6 +96,8 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     if resume and (state := load_checkpoint(folder / "checkpoints", model, optimizer, tell=damaged.append)):
         progress = Progress(**state)
     precision = precision_for(settings.precision, device)
+    scaler = gradient_scaler(device, precision)
+    scaler.load_state_dict(progress.scaler or scaler.state_dict())
     log = Log(folder, progress.step, report, write=processes.first)
     for message in damaged:
         log.write(event="damaged", message=message)
@@ -125,15 +129,19 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
             with autocast(device, precision):
                 loss = _loss(parallel, own, batch, device) * bool(share)
             # DDP averages over processes, but each loss is already a share of the whole batch's.
-            (loss * processes.count).backward()  # type: ignore[no-untyped-call]
+            scaler.scale(loss * processes.count).backward()  # type: ignore[no-untyped-call]
             value = processes.sum(loss.detach())
             if not math.isfinite(value):
                 raise InputError(
                     f"{folder}: the loss is {value} at step {progress.step}, after {progress.tokens:,} tokens; lower "
                     f"training.learning_rate and resume from the last checkpoint"
                 )
+            scaler.unscale_(optimizer)
             norm = nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
+            end_step(device)
+            progress.scaler = scaler.state_dict()
             optimizer.zero_grad(set_to_none=True)
             progress.step += 1
             progress.batch += 1
@@ -149,7 +157,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
                     of=settings.tokens,
                     loss=value,
                     learning_rate=optimizer.param_groups[0]["lr"],
-                    gradient_norm=float(norm),
+                    gradient_norm=float(norm) if norm.isfinite() else None,
                     tokens_per_second=counted / seconds,
                     utilisation=operations / seconds / (ceiling * processes.count),
                 )

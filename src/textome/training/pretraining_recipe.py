@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from textome.training.recipe import Section, read_recipe
+from textome.training.recipe import DeviceName, PrecisionName, Section, read_recipe
 
 
 class Encoder(Section):
@@ -72,7 +72,8 @@ class Training(Section):
     weight_decay: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     seed: int = 42
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: PrecisionName = "auto"
+    device: DeviceName = "auto"
     checkpoint_minutes: float = Field(5.0, gt=0)
     evaluate_every: int = Field(0, ge=0, description="tokens between evaluations; 0 for the start and the end only")
 

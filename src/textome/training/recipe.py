@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from textome.errors import InputError
 
+DeviceName = Literal["auto", "cpu", "cuda", "mps", "xla"]
+PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+
 
 class Section(BaseModel):
     """A table of a recipe: unknown keys are errors, values do not change."""
@@ -99,7 +102,8 @@ class Training(Section):
     max_grad_norm: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     seed: int = 42
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: PrecisionName = "auto"
+    device: DeviceName = "auto"
     select: Literal["best", "last"] = "best"
     checkpoint_minutes: float = Field(5.0, gt=0)
     layer_decay: float = Field(1.0, gt=0, le=1)

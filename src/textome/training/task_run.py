@@ -23,8 +23,9 @@ from textome.tasks.question_answering import Answers
 from textome.tasks.recognition import Recognition
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import architecture, base_directory, environment, read_config, write_folder
+from textome.training.devices import autocast, choose_device, precision_for
 from textome.training.loop import train
-from textome.training.run import Report, autocast, claim, precision_for, write_json
+from textome.training.run import Report, claim, write_json
 from textome.training.task_data import PartData, load_part
 from textome.training.task_job import TaskJob
 from textome.training.task_recipe import EntitiesPart, RelationsPart, TaskRecipe
@@ -37,7 +38,7 @@ def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, repor
     """
     claim(folder, recipe, resume)
     torch.manual_seed(recipe.training.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(recipe.training.device)
     base = base_directory(recipe.model.base)
     tokenizer = Tokenizer.load(base)
     parts = [load_part(recipe, part, tokenizer) for part in recipe.tasks]
