@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from torch.utils.tensorboard import SummaryWriter
 
 from textome.errors import InputError
+from textome.evaluation.run_report import read_run, write_run_report
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -66,6 +67,7 @@ class Log:
 
     def __init__(self, folder: Path, step: int, report: Report, write: bool = True) -> None:
         self._report = report
+        self._folder = folder
         self._stream: TextIO | None = None
         if write:
             path = folder / "metrics.jsonl"
@@ -86,9 +88,11 @@ class Log:
         self._report(record)
 
     def close(self) -> None:
+        """End the log, and write the page about the run."""
         if self._stream is not None:
             self._stream.close()
             self._board.close()
+            write_run_report(self._folder / "report.html", read_run(self._folder))
 
 
 def _records_until(path: Path, step: int) -> list[str]:
