@@ -20,10 +20,11 @@ from textome.evaluation.entities import score_entities
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TokenClassifier
+from textome.models.recompute import recompute
 from textome.tasks.ner import LABELS, Example, decode, log_probabilities
 from textome.tasks.recognition import gold
 from textome.text.tokenization import Tokenizer
-from textome.training.batches import PackedBatch, pack, plan
+from textome.training.batches import PackedBatch, cut, pack, plan
 from textome.training.bundles import base_directory, environment, read_config, write_bundle
 from textome.training.data import CorpusData, encode, load_corpora
 from textome.training.devices import choose_device
@@ -46,6 +47,8 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
     base = base_directory(recipe.model.base)
     tokenizer = Tokenizer.load(base)
     model, config = _build(recipe, base)
+    if recipe.training.gradient_checkpointing:
+        recompute(model.encoder)
     model.to(device)
     corpora = load_corpora(recipe)
     job = EntityJob(recipe, model, corpora, tokenizer, device)
@@ -84,6 +87,12 @@ class EntityJob:
         logits = _word_logits(self._model, packed, self._device).float()
         smoothing = self._recipe.training.label_smoothing
         return entities(logits, packed.targets.to(self._device), smoothing), packed.layout.num_tokens
+
+    def size(self, batch: list[int]) -> tuple[int, int]:
+        return sum(self.lengths[index] for index in batch), sum(len(self.training[index].first) for index in batch)
+
+    def cut(self, batch: list[int], budget: int) -> list[list[int]]:
+        return cut(batch, self.lengths, budget)
 
     def validate(self) -> dict[str, float]:
         """Entity-level micro F1 of each corpus over the types that it annotates."""

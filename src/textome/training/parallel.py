@@ -7,6 +7,7 @@ https://docs.pytorch.org/docs/stable/elastic/run.html.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
 import torch
@@ -46,6 +47,10 @@ class Processes:
     def wrap(self, model: nn.Module) -> nn.Module:
         """`model`, its gradients averaged over the processes in the backward pass."""
         return DistributedDataParallel(model) if self.count > 1 else model
+
+    def apart(self, model: nn.Module) -> AbstractContextManager[None]:
+        """In which the gradients of a wrapped model stay in each process, to be summed with those of a later pass."""
+        return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
     def sum(self, value: Tensor) -> float:
         """A scalar summed over the processes."""

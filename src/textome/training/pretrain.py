@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from textome.errors import InputError
 from textome.models.bert import BertConfig
 from textome.models.checkpoint import load_tensors
 from textome.models.heads import MaskedLanguageModel
+from textome.models.recompute import recompute
 from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, environment, read_config, write_encoder
@@ -85,6 +87,8 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     settings, device = recipe.training, processes.device
     torch.manual_seed(settings.seed)
     model, tokenizer, config, base = _build(recipe)
+    if settings.gradient_checkpointing:
+        recompute(model.encoder)
     model.to(device)
     optimizer = build_optimizer(model, settings)
     corpora = [Corpus.open(recipe.path(source.path), tokenizer) for source in recipe.corpora]
@@ -126,11 +130,17 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
             )
             # Each step has random numbers of its own, so that a resumed run draws what the undisturbed one would have.
             torch.manual_seed(hash((settings.seed, progress.step, processes.rank)) % 2**63)
-            with autocast(device, precision):
-                loss = _loss(parallel, own, batch, device) * bool(share)
-            # DDP averages over processes, but each loss is already a share of the whole batch's.
-            scaler.scale(loss * processes.count).backward()  # type: ignore[no-untyped-call]
-            value = processes.sum(loss.detach())
+            parts = _parts(assembler, share or drawn[:1], own, settings.micro_budget)
+            total = torch.zeros((), device=device)
+            for number, part in enumerate(parts, 1):
+                # Gradients go to the other processes once, with the last part.
+                with nullcontext() if number == len(parts) else processes.apart(parallel):
+                    with autocast(device, precision):
+                        loss = _loss(parallel, part, batch, device) * bool(share)
+                    # DDP averages over processes, but each loss is already a share of the whole batch's.
+                    scaler.scale(loss * processes.count).backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
+            value = processes.sum(total)
             if not math.isfinite(value):
                 raise InputError(
                     f"{folder}: the loss is {value} at step {progress.step}, after {progress.tokens:,} tokens; lower "
@@ -223,6 +233,14 @@ def _batches(
             if progress.tokens >= stage.until * settings.tokens:
                 return
         progress.block, progress.batch = progress.block + 1, 0
+
+
+def _parts(assembler: Assembler, drawn: Drawn, whole: PretrainingBatch, budget: int | None) -> list[PretrainingBatch]:
+    """A batch in parts of about `budget` tokens, with the same masks: they hang on the sequence and not on the batch."""
+    if budget is None:
+        return [whole]
+    count = min(len(drawn), math.ceil(whole.layout.num_tokens / budget))
+    return [assembler.batch(share_of(drawn, number, count)) for number in range(count)]
 
 
 def _mixture(recipe: PretrainingRecipe, corpora: list[Corpus], length: int) -> Mixture:

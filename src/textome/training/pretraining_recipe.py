@@ -62,10 +62,13 @@ class Stage(Section):
 
 
 class Training(Section):
-    """Sizes and rates. `tokens` is how many tokens are trained on in all, `token_budget` how many make one step."""
+    """Sizes and rates. `tokens` is how many tokens are trained on in all, `token_budget` how many make one step,
+    `micro_budget` how many are computed at once (see recipe.Training, as for `gradient_checkpointing`)."""
 
     tokens: int = Field(ge=1)
     token_budget: int = Field(8192, ge=16)
+    micro_budget: int | None = Field(None, ge=16)
+    gradient_checkpointing: bool = False
     stages: tuple[Stage, ...] = (Stage(until=1.0, length=128),)
     learning_rate: float = Field(gt=0)
     warmup: float = Field(0.06, ge=0, le=1)

@@ -86,6 +86,9 @@ class Entities(Section):
 class Training(Section):
     """Sizes and rates. `token_budget` is the number of tokens of one batch; `select` the checkpoint that is kept.
 
+    micro_budget   a batch of more tokens is computed in parts of so many, whose gradients are summed
+    gradient_checkpointing   what is inside a layer is computed again in the backward pass, for memory
+    out_of_memory  what to do where memory does not suffice: "stop" with advice, or "halve" the micro budget and go on
     layer_decay    each layer learns at this share of the rate of the one above it (Howard and Ruder 2018)
     frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
     adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
@@ -97,6 +100,9 @@ class Training(Section):
     learning_rate: float = Field(gt=0)
     head_learning_rate: float | None = Field(None, gt=0)
     token_budget: int = Field(2048, ge=16)
+    micro_budget: int | None = Field(None, ge=1)
+    gradient_checkpointing: bool = False
+    out_of_memory: Literal["stop", "halve"] = "stop"
     warmup: float = Field(0.1, ge=0, le=1)
     weight_decay: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)

@@ -17,13 +17,13 @@ Report = Callable[[dict[str, Any]], None]
 
 
 # Settings that say where and how a run computes and not what, so a run may go on with others.
-_FREE = ("device",)
+_FREE = ("device", "micro_budget", "gradient_checkpointing", "out_of_memory")
 
 
 def claim(folder: Path, recipe: BaseModel, resume: bool) -> None:
     """Make `folder` the run's own. Raises InputError where it holds another run, or this one and `resume` is not set.
 
-    A run may be resumed on another device.
+    A run may be resumed on another device, or with less memory.
     """
     resolved = recipe.model_dump(mode="json")
     described = folder / "recipe.json"

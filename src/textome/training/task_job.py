@@ -13,8 +13,8 @@ from textome.evaluation.task_scores import main_metric
 from textome.models.heads import TaskModel
 from textome.models.packing import Layout
 from textome.tasks.inputs import Floats, Unit
-from textome.training.batches import plan
-from textome.training.losses import loss_of
+from textome.training.batches import cut, plan
+from textome.training.losses import counted, loss_of
 from textome.training.task_data import PartData
 from textome.training.task_recipe import TaskRecipe
 
@@ -78,6 +78,16 @@ class TaskJob:
             spread = self.model.log_variances[number]
             value = torch.exp(-spread) * value + spread / 2
         return value, tokens
+
+    def size(self, batch: Batch) -> tuple[int, int]:
+        number, indices = batch
+        part = self.parts[number]
+        tokens = sum(self._lengths[number][index] for index in indices)
+        return tokens, counted(part, [part.targets[index] for index in indices])
+
+    def cut(self, batch: Batch, budget: int) -> list[Batch]:
+        number, indices = batch
+        return [(number, some) for some in cut(indices, self._lengths[number], budget)]
 
     def validate(self) -> dict[str, float]:
         """The main metric of each task with validation data, between 0 and 1."""

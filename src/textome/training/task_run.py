@@ -17,6 +17,7 @@ from textome.evaluation.calibration import calibrated
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TaskModel
+from textome.models.recompute import recompute
 from textome.tasks.classification import Classification
 from textome.tasks.ner import LABELS
 from textome.tasks.question_answering import Answers
@@ -43,6 +44,8 @@ def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, repor
     tokenizer = Tokenizer.load(base)
     parts = [load_part(recipe, part, tokenizer) for part in recipe.tasks]
     model, config = _build(recipe, base, {data.part.name: data.task.size for data in parts})
+    if recipe.training.gradient_checkpointing:
+        recompute(model.encoder)
     model.to(device)
     job = TaskJob(recipe, model, parts, device)
     write_json(folder / "data.json", _data_report(parts))
