@@ -28,6 +28,7 @@ from textome.training.batches import PackedBatch, cut, pack, plan
 from textome.training.bundles import base_directory, environment, read_config, write_bundle
 from textome.training.data import CorpusData, encode, load_corpora
 from textome.training.devices import choose_device
+from textome.training.divergence import entities_apart
 from textome.training.loop import train
 from textome.training.losses import entities
 from textome.training.recipe import Recipe
@@ -84,9 +85,14 @@ class EntityJob:
 
     def loss(self, batch: list[int]) -> tuple[Tensor, int]:
         packed = pack([self.training[index] for index in batch])
+        settings, targets = self._recipe.training, packed.targets.to(self._device)
         logits = _word_logits(self._model, packed, self._device).float()
-        smoothing = self._recipe.training.label_smoothing
-        return entities(logits, packed.targets.to(self._device), smoothing), packed.layout.num_tokens
+        value = entities(logits, targets, settings.label_smoothing)
+        if settings.r_drop:
+            other = _word_logits(self._model, packed, self._device).float()
+            again = entities(other, targets, settings.label_smoothing)
+            value = (value + again + settings.r_drop * entities_apart(logits, other, targets)) / 2
+        return value, packed.layout.num_tokens
 
     def size(self, batch: list[int]) -> tuple[int, int]:
         return sum(self.lengths[index] for index in batch), sum(len(self.training[index].first) for index in batch)

@@ -92,6 +92,7 @@ class Training(Section):
     layer_decay    each layer learns at this share of the rate of the one above it (Howard and Ruder 2018)
     frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
     adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
+    r_drop         weight of how far two passes with other dropout masks are apart (Liang et al. 2021)
     average        decay of the running mean of the weights, which is validated and kept instead of the last ones
     patience       stop after so many epochs without a better validation score
     """
@@ -115,6 +116,7 @@ class Training(Section):
     layer_decay: float = Field(1.0, gt=0, le=1)
     frozen_layers: int = Field(0, ge=0)
     adversarial: float = Field(0.0, ge=0)
+    r_drop: float = Field(0.0, ge=0)
     average: float = Field(0.0, ge=0, lt=1)
     patience: int | None = Field(None, ge=1)
 
