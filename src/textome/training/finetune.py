@@ -20,7 +20,7 @@ from textome.evaluation.entities import score_entities
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TokenClassifier
-from textome.models.recompute import recompute
+from textome.models.lora import merge_low_rank
 from textome.tasks.ner import LABELS, Example, decode, log_probabilities
 from textome.tasks.recognition import gold
 from textome.text.tokenization import Tokenizer
@@ -31,6 +31,7 @@ from textome.training.devices import choose_device
 from textome.training.divergence import entities_apart
 from textome.training.loop import train
 from textome.training.losses import entities
+from textome.training.preparation import prepare_encoder
 from textome.training.recipe import Recipe
 from textome.training.run import Report, claim, write_json
 
@@ -48,14 +49,14 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
     base = base_directory(recipe.model.base)
     tokenizer = Tokenizer.load(base)
     model, config = _build(recipe, base)
-    if recipe.training.gradient_checkpointing:
-        recompute(model.encoder)
+    prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     corpora = load_corpora(recipe)
     job = EntityJob(recipe, model, corpora, tokenizer, device)
     write_json(folder / "data.json", _data_report(corpora, job))
     write_json(folder / "environment.json", environment(device))
     progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=sum(job.lengths))
+    merge_low_rank(model.encoder)
     return write_bundle(folder / "bundle", model, config, base, recipe, corpora, vars(progress))
 
 

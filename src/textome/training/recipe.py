@@ -91,6 +91,8 @@ class Training(Section):
     out_of_memory  what to do where memory does not suffice: "stop" with advice, or "halve" the micro budget and go on
     layer_decay    each layer learns at this share of the rate of the one above it (Howard and Ruder 2018)
     frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
+    lora_rank      only products of this rank beside the encoder's matrices learn, and the heads (Hu et al. 2022)
+    lora_alpha     the products count lora_alpha / lora_rank times
     adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
     r_drop         weight of how far two passes with other dropout masks are apart (Liang et al. 2021)
     average        decay of the running mean of the weights, which is validated and kept instead of the last ones
@@ -115,6 +117,8 @@ class Training(Section):
     checkpoint_minutes: float = Field(5.0, gt=0)
     layer_decay: float = Field(1.0, gt=0, le=1)
     frozen_layers: int = Field(0, ge=0)
+    lora_rank: int = Field(0, ge=0)
+    lora_alpha: float = Field(16.0, gt=0)
     adversarial: float = Field(0.0, ge=0)
     r_drop: float = Field(0.0, ge=0)
     average: float = Field(0.0, ge=0, lt=1)
