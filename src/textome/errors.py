@@ -21,6 +21,12 @@ class ModelError(TextomeError):
     """A model directory is incomplete, damaged, or of another architecture."""
 
 
+class DeviceError(TextomeError):
+    """This machine has not the device that was asked for."""
+
+    exit_code = 3
+
+
 class MissingExtraError(TextomeError):
     """An optional part of Textome is not installed."""
 

@@ -43,6 +43,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         "extras": {extra: {name: _version(name) for name in names} for extra, names in _EXTRAS.items()},
         "processor": {"threads": _threads(), "instructions": _cpu_flags()},
         "gpu": _gpu(),
+        "devices": _devices(),
         "bundled_model": _bundled(),
     }
     advice = _advice()
@@ -58,6 +59,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     instructions = ", ".join(_cpu_flags()) or "none known"
     typer.echo(f"  {'processor':14}{_threads()} threads; int8 and bf16 instructions: {instructions}")
     typer.echo(f"  {'GPU':14}{facts['gpu'] or 'none that PyTorch sees'}")
+    for name, state in (_devices() or {}).items():
+        typer.echo(f"  {'--device ' + name:14}{state}")
     typer.echo(f"  {'bundled model':14}{facts['bundled_model'] or 'MISSING'}")
     for line in advice:
         typer.echo(f"- {line}")
@@ -90,6 +93,15 @@ def _gpu() -> str | None:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def _devices() -> dict[str, str] | None:
+    """What each `--device` of the training verbs is here; None without PyTorch."""
+    if _version("torch") is None:
+        return None
+    from textome.training.devices import devices
+
+    return devices()
 
 
 def _bundled() -> str | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textome.cli.training import Teller, need_training
+from textome.cli.training import DeviceOption, Teller, need_training, overrides
 
 
 def finetune(
@@ -22,6 +22,7 @@ def finetune(
         int | None,
         typer.Option(min=1, help="Only so many examples of each class, drawn by the seed; not for entities."),
     ] = None,
+    device: DeviceOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Fine-tune a model by a recipe; the bundle stands in the run's folder at the end.
@@ -33,7 +34,8 @@ def finetune(
     from textome.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    run = plan_run(recipe, [*(set_ or []), *(few_shots(recipe, shots) if shots else [])])
+    changes = [*overrides(set_, device), *(few_shots(recipe, shots) if shots else [])]
+    run = plan_run(recipe, changes)
     folder = output or Path("runs") / run.name
     with Teller("reading the data", _line, _news) as tell:
         bundle = run.start(folder, resume, tell)
@@ -51,7 +53,7 @@ def _line(record: dict[str, Any]) -> tuple[str, int, int]:
 
 def _news(record: dict[str, Any]) -> str | None:
     """What is told as a line of its own."""
-    if record["event"] == "damaged":
+    if record["event"] in ("damaged", "memory"):
         return str(record["message"])
     if record["event"] == "start":
         return (

@@ -21,6 +21,7 @@ from textome.cli.info import info
 from textome.cli.preprocess import preprocess
 from textome.cli.pretrain import pretrain
 from textome.cli.query import query
+from textome.cli.report import report
 from textome.cli.serve import serve
 from textome.cli.train_tokenizer import train_tokenizer
 from textome.errors import TextomeError
@@ -42,6 +43,7 @@ VERBS = (
     train_tokenizer,
     pretrain,
     finetune,
+    report,
     evaluate,
     export,
     convert,

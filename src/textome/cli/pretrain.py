@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textome.cli.training import Teller, need_training
+from textome.cli.training import DeviceOption, Teller, need_training, overrides
 
 
 def pretrain(
@@ -19,6 +19,7 @@ def pretrain(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a value, as training.tokens=5000000."),
     ] = None,
+    device: DeviceOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Go on pretraining an encoder on a corpus; it stands in the run's folder, as model/, at the end.
@@ -33,7 +34,7 @@ def pretrain(
     from textome.training.pretraining_recipe import load_pretraining_recipe
 
     keep_freed_memory()
-    resolved = load_pretraining_recipe(recipe, set_ or [])
+    resolved = load_pretraining_recipe(recipe, overrides(set_, device))
     folder = output or Path("runs") / resolved.name
     with Teller("reading the corpora", _line, _news) as tell:
         model = run(resolved, folder, resume, tell)

@@ -6,7 +6,9 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from textome.cli.streams import SECONDS_BETWEEN_LINES, say
 from textome.errors import MissingExtraError
@@ -16,6 +18,16 @@ def need_training(what: str) -> None:
     """Raise MissingExtraError where PyTorch or TensorBoard is not installed."""
     if find_spec("torch") is None or find_spec("tensorboard") is None:
         raise MissingExtraError(what, "train")
+
+
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu, cuda, mps or xla; default: training.device of the recipe.")
+]
+
+
+def overrides(values: list[str] | None, device: str | None) -> list[str]:
+    """What `--set` and `--device` change in a recipe; a value that is no device is an error of the recipe's check."""
+    return [*(values or []), *([f"training.device={device}"] if device else [])]
 
 
 class Teller:

@@ -66,6 +66,12 @@ def plan(lengths: Sequence[int], token_budget: int, generator: np.random.Generat
     return [batches[index] for index in generator.permutation(len(batches))]
 
 
+def cut(indices: Sequence[int], lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Some of the examples, sorted by length, in batches of at most `token_budget` tokens (or one longer example)."""
+    chosen = sorted(indices, key=lambda index: lengths[index])
+    return _cut(np.asarray(chosen, np.int64), np.asarray(lengths), token_budget)
+
+
 def _cut(order: NDArray[np.int64], sizes: NDArray[np.int64], token_budget: int) -> list[list[int]]:
     batches: list[list[int]] = []
     used = token_budget + 1

@@ -22,6 +22,7 @@ from textome.models.encoders import CONFIGS
 from textome.models.heads import MaskedLanguageModel, TokenClassifier
 from textome.tasks.ner import LABELS
 from textome.training.data import CorpusData
+from textome.training.devices import device_name
 from textome.training.pretraining_recipe import PretrainingRecipe
 from textome.training.recipe import Recipe
 
@@ -192,7 +193,7 @@ def environment(device: torch.device) -> dict[str, str]:
     return packages | {
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
+        "device": device_name(device),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
 

@@ -46,6 +46,8 @@ def save_checkpoint(
         draft.mkdir(parents=True)
         save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, draft / _FILES[0])
         tensors = _optimizer_tensors(optimizer) | {"random": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
         tensors |= {f"average.{name}": tensor for name, tensor in (average or {}).items()}
         save_file(tensors, draft / _FILES[1])
         (draft / _FILES[2]).write_text(json.dumps(state, indent=1), encoding="utf-8")
@@ -92,6 +94,9 @@ def load_checkpoint(
         except RuntimeError as error:
             raise InputError(f"{place}: the checkpoint belongs to another model ({error})") from error
         torch.set_rng_state(tensors.pop("random"))
+        cuda = tensors.pop("random.cuda", None)
+        if cuda is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(cuda)
         means = {name: tensors.pop(name) for name in list(tensors) if name.startswith("average.")}
         if average is not None:
             average.update({name.removeprefix("average."): tensor for name, tensor in means.items()})

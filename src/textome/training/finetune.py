@@ -20,14 +20,18 @@ from textome.evaluation.entities import score_entities
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TokenClassifier
+from textome.models.lora import merge_low_rank
 from textome.tasks.ner import LABELS, Example, decode, log_probabilities
 from textome.tasks.recognition import gold
 from textome.text.tokenization import Tokenizer
-from textome.training.batches import PackedBatch, pack, plan
+from textome.training.batches import PackedBatch, cut, pack, plan
 from textome.training.bundles import base_directory, environment, read_config, write_bundle
 from textome.training.data import CorpusData, encode, load_corpora
+from textome.training.devices import choose_device
+from textome.training.divergence import entities_apart
 from textome.training.loop import train
 from textome.training.losses import entities
+from textome.training.preparation import prepare_encoder
 from textome.training.recipe import Recipe
 from textome.training.run import Report, claim, write_json
 
@@ -41,16 +45,18 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
     """
     claim(folder, recipe, resume)
     torch.manual_seed(recipe.training.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(recipe.training.device)
     base = base_directory(recipe.model.base)
     tokenizer = Tokenizer.load(base)
     model, config = _build(recipe, base)
+    prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     corpora = load_corpora(recipe)
     job = EntityJob(recipe, model, corpora, tokenizer, device)
     write_json(folder / "data.json", _data_report(corpora, job))
     write_json(folder / "environment.json", environment(device))
     progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=sum(job.lengths))
+    merge_low_rank(model.encoder)
     return write_bundle(folder / "bundle", model, config, base, recipe, corpora, vars(progress))
 
 
@@ -80,9 +86,20 @@ class EntityJob:
 
     def loss(self, batch: list[int]) -> tuple[Tensor, int]:
         packed = pack([self.training[index] for index in batch])
+        settings, targets = self._recipe.training, packed.targets.to(self._device)
         logits = _word_logits(self._model, packed, self._device).float()
-        smoothing = self._recipe.training.label_smoothing
-        return entities(logits, packed.targets.to(self._device), smoothing), packed.layout.num_tokens
+        value = entities(logits, targets, settings.label_smoothing)
+        if settings.r_drop:
+            other = _word_logits(self._model, packed, self._device).float()
+            again = entities(other, targets, settings.label_smoothing)
+            value = (value + again + settings.r_drop * entities_apart(logits, other, targets)) / 2
+        return value, packed.layout.num_tokens
+
+    def size(self, batch: list[int]) -> tuple[int, int]:
+        return sum(self.lengths[index] for index in batch), sum(len(self.training[index].first) for index in batch)
+
+    def cut(self, batch: list[int], budget: int) -> list[list[int]]:
+        return cut(batch, self.lengths, budget)
 
     def validate(self) -> dict[str, float]:
         """Entity-level micro F1 of each corpus over the types that it annotates."""

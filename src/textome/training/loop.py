@@ -18,31 +18,28 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from textome.errors import InputError
-from textome.training.adversary import worst_step
 from textome.training.averaging import holding, move
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
+from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
+from textome.training.gradients import Batches, Gradients
 from textome.training.optimisation import build_optimizer, rate_at, set_rate
 from textome.training.recipe import Training
-from textome.training.run import Log, Report, autocast, precision_for
+from textome.training.run import Log, Report
 
 REPORT_EVERY = 20
 
 
-class Job(Protocol):
-    """What a run trains. Its batches are whatever `plan` makes and `loss` takes, mostly indices of examples.
+class Job(Batches, Protocol):
+    """What a run trains. Its batches are whatever `plan` makes and the others take, mostly indices of examples.
 
     model       in which the weights change
     metric      the name of what `validate` returns, as "F1"
     """
 
-    model: nn.Module
     metric: str
 
     def plan(self, epoch: int) -> Sequence[Any]:
         """The batches of an epoch in their order: always the same for the same epoch, since a resumed run asks again."""
-
-    def loss(self, batch: Any) -> tuple[Tensor, int]:
-        """The loss of a batch, and how many tokens it holds. Called under autocast, with the model in training mode."""
 
     def validate(self) -> Mapping[str, float]:
         """The metric on each validation set by its name, between 0 and 1, more is better; empty where there is none.
@@ -53,7 +50,11 @@ class Job(Protocol):
 
 @dataclass
 class Progress:
-    """Where a run stands: what a checkpoint remembers beyond weights, and what `train` returns."""
+    """Where a run stands: what a checkpoint remembers beyond weights, and what `train` returns.
+
+    scaler         the scaling of fp16 gradients, empty in other precisions
+    micro_budget   the tokens that are computed at once, where there is a limit
+    """
 
     step: int = 0
     epoch: int = 0
@@ -61,6 +62,8 @@ class Progress:
     best: float = -1.0
     best_epoch: int = -1
     scores: list[dict[str, float]] = field(default_factory=list)
+    scaler: dict[str, float] = field(default_factory=dict)
+    micro_budget: int | None = None
 
 
 def train(
@@ -83,6 +86,17 @@ def train(
         average = {name: tensor.clone() for name, tensor in job.model.state_dict().items()}
     log = Log(folder, progress.step, report)
     precision = precision_for(settings.precision, device)
+    scaler = gradient_scaler(device, precision)
+    scaler.load_state_dict(progress.scaler or scaler.state_dict())
+    gradients = Gradients(
+        job,
+        settings,
+        device,
+        precision,
+        scaler,
+        progress.micro_budget or settings.micro_budget,
+        lambda message: log.write(event="memory", step=progress.step, message=message),
+    )
     length = len(job.plan(0))
     epochs = max(settings.epochs, -(-settings.min_steps // length))
     steps = epochs * length
@@ -98,20 +112,19 @@ def train(
         job.model.train()
         while progress.batch < len(batches):
             set_rate(optimizer, rate_at(progress.step, steps, settings.warmup))
-            with autocast(device, precision):
-                loss, used = job.loss(batches[progress.batch])
-            if not math.isfinite(value := loss.item()):
+            value, used = gradients.add(batches[progress.batch], f"{folder}, step {progress.step}")
+            progress.micro_budget = gradients.budget
+            if not math.isfinite(value):
                 raise InputError(
                     f"{folder}: the loss is {value} at step {progress.step} (epoch {progress.epoch + 1}, batch "
                     f"{progress.batch}); lower training.learning_rate and resume from the last checkpoint"
                 )
-            loss.backward()  # type: ignore[no-untyped-call]
-            if settings.adversarial:
-                with worst_step(job.model, settings.adversarial), autocast(device, precision):
-                    harder, _ = job.loss(batches[progress.batch])
-                    harder.backward()  # type: ignore[no-untyped-call]
+            scaler.unscale_(optimizer)
             norm = nn.utils.clip_grad_norm_(job.model.parameters(), settings.max_grad_norm)
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
+            end_step(device)
+            progress.scaler = scaler.state_dict()
             optimizer.zero_grad(set_to_none=True)
             progress.step += 1
             move(average, job.model, settings.average, progress.step)
@@ -126,7 +139,7 @@ def train(
                     epoch=progress.epoch + 1,
                     loss=value,
                     learning_rate=optimizer.param_groups[0]["lr"],
-                    gradient_norm=float(norm),
+                    gradient_norm=float(norm) if norm.isfinite() else None,
                     tokens_per_second=tokens / (now - clock),
                 )
                 clock, tokens = now, 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -35,6 +36,15 @@ def loss_of(part: PartData, smoothing: float, device: torch.device) -> Loss:
     if multi:
         return lambda logits, targets, sizes: several(logits, targets, weights, gamma)
     return lambda logits, targets, sizes: one(logits, targets, weights, gamma, smoothing)
+
+
+def counted(part: PartData, targets: Sequence[NDArray[Any]]) -> int:
+    """Over how many things the loss of units with these targets is a mean: units, or rows that have a target."""
+    if isinstance(part.task, Answers):
+        return len(targets)
+    if isinstance(part.task, Recognition) or getattr(part.task, "multi_label", False):
+        return sum(map(len, targets))
+    return sum(int((rows != IGNORED).sum()) for rows in targets)
 
 
 def one(logits: Tensor, targets: Tensor, weights: Tensor | None, gamma: float, smoothing: float) -> Tensor:

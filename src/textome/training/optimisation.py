@@ -25,7 +25,7 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
     """AdamW in which biases and norms do not decay and the head may learn at a rate of its own.
 
     With `layer_decay` each layer's rate is that share of the rate of the layer above it. Parameters below
-    `frozen_layers` are given to no group, and need no gradient any more.
+    `frozen_layers` are given to no group, and need no gradient any more; nor are those that need none already.
 
     Raises InputError where more layers are to be frozen than there are.
     """
@@ -40,6 +40,7 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
         depth = depths[name]
         if frozen and depth is not None and depth <= frozen:
             parameter.requires_grad_(False)
+        if not parameter.requires_grad:
             continue
         peak = head_rate if name.startswith(("classifier.", "heads.")) else settings.learning_rate
         if depth is not None:
@@ -52,7 +53,7 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
         ],
         betas=(0.9, 0.999),
         eps=1e-8,
-        fused=True,
+        fused=all(item.device.type in ("cpu", "cuda", "mps") for item in model.parameters()),
     )
 
 

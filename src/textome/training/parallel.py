@@ -7,6 +7,7 @@ https://docs.pytorch.org/docs/stable/elastic/run.html.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
 import torch
@@ -14,15 +15,16 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from textome.training.devices import choose_device
+
 
 class Processes:
-    """The processes of a run, each with its device: a GPU of its own where there are any, else the CPU."""
+    """The processes of a run, each with its device: of `wanted`, a GPU of its own where there are several."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: str = "auto") -> None:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
-        cuda = torch.cuda.is_available()
-        self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+        self.device = choose_device(wanted, int(os.environ.get("LOCAL_RANK", "0")))
 
     def __enter__(self) -> Processes:
         if self.device.type == "cuda":
@@ -45,6 +47,10 @@ class Processes:
     def wrap(self, model: nn.Module) -> nn.Module:
         """`model`, its gradients averaged over the processes in the backward pass."""
         return DistributedDataParallel(model) if self.count > 1 else model
+
+    def apart(self, model: nn.Module) -> AbstractContextManager[None]:
+        """In which the gradients of a wrapped model stay in each process, to be summed with those of a later pass."""
+        return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
     def sum(self, value: Tensor) -> float:
         """A scalar summed over the processes."""

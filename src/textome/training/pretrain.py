@@ -13,7 +13,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from textome.errors import InputError
 from textome.models.bert import BertConfig
 from textome.models.checkpoint import load_tensors
 from textome.models.heads import MaskedLanguageModel
+from textome.models.recompute import recompute
 from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, environment, read_config, write_encoder
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
+from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
 from textome.training.optimisation import build_optimizer, set_rate
 from textome.training.parallel import Processes
 from textome.training.pretraining_data import (
@@ -43,7 +46,7 @@ from textome.training.pretraining_data import (
     share_of,
 )
 from textome.training.pretraining_recipe import PretrainingRecipe
-from textome.training.run import Log, Report, autocast, claim, precision_for, write_json
+from textome.training.run import Log, Report, claim, write_json
 from textome.training.throughput import matrix_product_speed, training_operations
 from textome.training.transplant import transplanted
 
@@ -53,7 +56,7 @@ REPORT_EVERY = 20
 @dataclass
 class Progress:
     """Where a run stands; a checkpoint remembers it. `block` and `batch` count within the present stage,
-    `evaluated` is the number of tokens at the last evaluation."""
+    `evaluated` is the number of tokens at the last evaluation, `scaler` the scaling of fp16 gradients."""
 
     step: int = 0
     tokens: int = 0
@@ -61,6 +64,7 @@ class Progress:
     block: int = 0
     batch: int = 0
     evaluated: int = -1
+    scaler: dict[str, float] = field(default_factory=dict)
 
 
 def pretrain(
@@ -72,7 +76,7 @@ def pretrain(
 
     Raises InputError where the folder holds another run, a corpus was cut by another tokenizer, or the loss is no number.
     """
-    with Processes() as processes:
+    with Processes(recipe.training.device) as processes:
         if processes.first:
             claim(folder, recipe, resume)
         processes.wait()
@@ -83,6 +87,8 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     settings, device = recipe.training, processes.device
     torch.manual_seed(settings.seed)
     model, tokenizer, config, base = _build(recipe)
+    if settings.gradient_checkpointing:
+        recompute(model.encoder)
     model.to(device)
     optimizer = build_optimizer(model, settings)
     corpora = [Corpus.open(recipe.path(source.path), tokenizer) for source in recipe.corpora]
@@ -94,6 +100,8 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     if resume and (state := load_checkpoint(folder / "checkpoints", model, optimizer, tell=damaged.append)):
         progress = Progress(**state)
     precision = precision_for(settings.precision, device)
+    scaler = gradient_scaler(device, precision)
+    scaler.load_state_dict(progress.scaler or scaler.state_dict())
     log = Log(folder, progress.step, report, write=processes.first)
     for message in damaged:
         log.write(event="damaged", message=message)
@@ -122,18 +130,28 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
             )
             # Each step has random numbers of its own, so that a resumed run draws what the undisturbed one would have.
             torch.manual_seed(hash((settings.seed, progress.step, processes.rank)) % 2**63)
-            with autocast(device, precision):
-                loss = _loss(parallel, own, batch, device) * bool(share)
-            # DDP averages over processes, but each loss is already a share of the whole batch's.
-            (loss * processes.count).backward()  # type: ignore[no-untyped-call]
-            value = processes.sum(loss.detach())
+            parts = _parts(assembler, share or drawn[:1], own, settings.micro_budget)
+            total = torch.zeros((), device=device)
+            for number, part in enumerate(parts, 1):
+                # Gradients go to the other processes once, with the last part.
+                with nullcontext() if number == len(parts) else processes.apart(parallel):
+                    with autocast(device, precision):
+                        loss = _loss(parallel, part, batch, device) * bool(share)
+                    # DDP averages over processes, but each loss is already a share of the whole batch's.
+                    scaler.scale(loss * processes.count).backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
+            value = processes.sum(total)
             if not math.isfinite(value):
                 raise InputError(
                     f"{folder}: the loss is {value} at step {progress.step}, after {progress.tokens:,} tokens; lower "
                     f"training.learning_rate and resume from the last checkpoint"
                 )
+            scaler.unscale_(optimizer)
             norm = nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
+            end_step(device)
+            progress.scaler = scaler.state_dict()
             optimizer.zero_grad(set_to_none=True)
             progress.step += 1
             progress.batch += 1
@@ -149,7 +167,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
                     of=settings.tokens,
                     loss=value,
                     learning_rate=optimizer.param_groups[0]["lr"],
-                    gradient_norm=float(norm),
+                    gradient_norm=float(norm) if norm.isfinite() else None,
                     tokens_per_second=counted / seconds,
                     utilisation=operations / seconds / (ceiling * processes.count),
                 )
@@ -215,6 +233,14 @@ def _batches(
             if progress.tokens >= stage.until * settings.tokens:
                 return
         progress.block, progress.batch = progress.block + 1, 0
+
+
+def _parts(assembler: Assembler, drawn: Drawn, whole: PretrainingBatch, budget: int | None) -> list[PretrainingBatch]:
+    """A batch in parts of about `budget` tokens, with the same masks: they hang on the sequence and not on the batch."""
+    if budget is None:
+        return [whole]
+    count = min(len(drawn), math.ceil(whole.layout.num_tokens / budget))
+    return [assembler.batch(share_of(drawn, number, count)) for number in range(count)]
 
 
 def _mixture(recipe: PretrainingRecipe, corpora: list[Corpus], length: int) -> Mixture:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from textome.training.recipe import Section, read_recipe
+from textome.training.recipe import DeviceName, PrecisionName, Section, read_recipe
 
 
 class Encoder(Section):
@@ -62,17 +62,21 @@ class Stage(Section):
 
 
 class Training(Section):
-    """Sizes and rates. `tokens` is how many tokens are trained on in all, `token_budget` how many make one step."""
+    """Sizes and rates. `tokens` is how many tokens are trained on in all, `token_budget` how many make one step,
+    `micro_budget` how many are computed at once (see recipe.Training, as for `gradient_checkpointing`)."""
 
     tokens: int = Field(ge=1)
     token_budget: int = Field(8192, ge=16)
+    micro_budget: int | None = Field(None, ge=16)
+    gradient_checkpointing: bool = False
     stages: tuple[Stage, ...] = (Stage(until=1.0, length=128),)
     learning_rate: float = Field(gt=0)
     warmup: float = Field(0.06, ge=0, le=1)
     weight_decay: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     seed: int = 42
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: PrecisionName = "auto"
+    device: DeviceName = "auto"
     checkpoint_minutes: float = Field(5.0, gt=0)
     evaluate_every: int = Field(0, ge=0, description="tokens between evaluations; 0 for the start and the end only")
 

@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from textome.errors import InputError
 
+DeviceName = Literal["auto", "cpu", "cuda", "mps", "xla"]
+PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+
 
 class Section(BaseModel):
     """A table of a recipe: unknown keys are errors, values do not change."""
@@ -83,9 +86,15 @@ class Entities(Section):
 class Training(Section):
     """Sizes and rates. `token_budget` is the number of tokens of one batch; `select` the checkpoint that is kept.
 
+    micro_budget   a batch of more tokens is computed in parts of so many, whose gradients are summed
+    gradient_checkpointing   what is inside a layer is computed again in the backward pass, for memory
+    out_of_memory  what to do where memory does not suffice: "stop" with advice, or "halve" the micro budget and go on
     layer_decay    each layer learns at this share of the rate of the one above it (Howard and Ruder 2018)
     frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
+    lora_rank      only products of this rank beside the encoder's matrices learn, and the heads (Hu et al. 2022)
+    lora_alpha     the products count lora_alpha / lora_rank times
     adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
+    r_drop         weight of how far two passes with other dropout masks are apart (Liang et al. 2021)
     average        decay of the running mean of the weights, which is validated and kept instead of the last ones
     min_steps      where the data are few, further epochs follow until so many batches are done
     patience       stop after so many epochs without a better validation score
@@ -95,17 +104,24 @@ class Training(Section):
     learning_rate: float = Field(gt=0)
     head_learning_rate: float | None = Field(None, gt=0)
     token_budget: int = Field(2048, ge=16)
+    micro_budget: int | None = Field(None, ge=1)
+    gradient_checkpointing: bool = False
+    out_of_memory: Literal["stop", "halve"] = "stop"
     warmup: float = Field(0.1, ge=0, le=1)
     weight_decay: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     seed: int = 42
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: PrecisionName = "auto"
+    device: DeviceName = "auto"
     select: Literal["best", "last"] = "best"
     checkpoint_minutes: float = Field(5.0, gt=0)
     layer_decay: float = Field(1.0, gt=0, le=1)
     frozen_layers: int = Field(0, ge=0)
+    lora_rank: int = Field(0, ge=0)
+    lora_alpha: float = Field(16.0, gt=0)
     adversarial: float = Field(0.0, ge=0)
+    r_drop: float = Field(0.0, ge=0)
     average: float = Field(0.0, ge=0, lt=1)
     min_steps: int = Field(0, ge=0)
     patience: int | None = Field(None, ge=1)

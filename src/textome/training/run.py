@@ -1,30 +1,36 @@
-"""What every training run shares: its folder, its log, its precision."""
+"""What every training run shares: its folder and its log."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
-import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from torch.utils.tensorboard import SummaryWriter
 
 from textome.errors import InputError
+from textome.evaluation.run_report import read_run, write_run_report
 
 Report = Callable[[dict[str, Any]], None]
 
 
+# Settings that say where and how a run computes and not what, so a run may go on with others.
+_FREE = ("device", "micro_budget", "gradient_checkpointing", "out_of_memory")
+
+
 def claim(folder: Path, recipe: BaseModel, resume: bool) -> None:
-    """Make `folder` the run's own. Raises InputError where it holds another run, or this one and `resume` is not set."""
+    """Make `folder` the run's own. Raises InputError where it holds another run, or this one and `resume` is not set.
+
+    A run may be resumed on another device, or with less memory.
+    """
     resolved = recipe.model_dump(mode="json")
     described = folder / "recipe.json"
     if described.exists():
         if not resume:
             raise InputError(f"{folder} holds a run already; go on with it by --resume, or choose another --output")
-        if json.loads(described.read_text(encoding="utf-8")) != resolved:
+        if not _same(json.loads(described.read_text(encoding="utf-8")), recipe):
             raise InputError(
                 f"{folder} was started with another recipe; see its recipe.json, or choose another --output"
             )
@@ -32,18 +38,17 @@ def claim(folder: Path, recipe: BaseModel, resume: bool) -> None:
     write_json(described, resolved)
 
 
-def precision_for(wanted: str, device: torch.device) -> str:
-    """`wanted`, or for "auto" bf16 where the device computes it fast."""
-    if wanted != "auto":
-        return wanted
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Matrix products in bf16 where `precision` says so."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+def _same(started: dict[str, Any], recipe: BaseModel) -> bool:
+    """Whether the recipe that a run was started with, by this version or one before, is `recipe`."""
+    try:
+        before = type(recipe).model_validate(started).model_dump(mode="json")
+    except ValidationError:
+        return False
+    now = recipe.model_dump(mode="json")
+    for values in (before, now):
+        for key in _FREE:
+            values["training"].pop(key, None)
+    return before == now
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -62,6 +67,7 @@ class Log:
 
     def __init__(self, folder: Path, step: int, report: Report, write: bool = True) -> None:
         self._report = report
+        self._folder = folder
         self._stream: TextIO | None = None
         if write:
             path = folder / "metrics.jsonl"
@@ -82,9 +88,11 @@ class Log:
         self._report(record)
 
     def close(self) -> None:
+        """End the log, and write the page about the run."""
         if self._stream is not None:
             self._stream.close()
             self._board.close()
+            write_run_report(self._folder / "report.html", read_run(self._folder))
 
 
 def _records_until(path: Path, step: int) -> list[str]:

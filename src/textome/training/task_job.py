@@ -13,8 +13,9 @@ from textome.evaluation.task_scores import main_metric
 from textome.models.heads import TaskModel
 from textome.models.packing import Layout
 from textome.tasks.inputs import Floats, Unit
-from textome.training.batches import plan
-from textome.training.losses import contrastive, loss_of
+from textome.training.batches import cut, plan
+from textome.training.divergence import divergence_of
+from textome.training.losses import contrastive, counted, loss_of
 from textome.training.task_data import PartData
 from textome.training.task_recipe import TaskRecipe
 
@@ -45,6 +46,7 @@ class TaskJob:
         self._tasks, self._recipe, self._device = model, recipe, device
         self._lengths = [[len(unit.input_ids) for unit in part.units] for part in parts]
         self._losses = [loss_of(part, recipe.training.label_smoothing, device) for part in parts]
+        self._divergences = [divergence_of(part) for part in parts]
         self.tokens = sum(map(sum, self._lengths))
 
     def plan(self, epoch: int) -> list[Batch]:
@@ -71,7 +73,13 @@ class TaskJob:
         indices = sorted(indices, key=lambda index: self._lengths[number][index])
         logits, pooled, tokens = self._pass(part, [part.units[index] for index in indices])
         targets = torch.from_numpy(np.concatenate([part.targets[index] for index in indices])).to(self._device)
-        value = self._losses[number](logits.float(), targets, [len(part.targets[i]) for i in indices])
+        sizes = [len(part.targets[index]) for index in indices]
+        value = self._losses[number](logits.float(), targets, sizes)
+        if weight := self._recipe.training.r_drop:
+            other, _, _ = self._pass(part, [part.units[index] for index in indices])
+            again = self._losses[number](other.float(), targets, sizes)
+            apart = self._divergences[number](logits.float(), other.float(), targets, sizes)
+            value = (value + again + weight * apart) / 2
         if share := getattr(part.part, "contrastive", 0.0):
             value = (1 - share) * value + share * contrastive(pooled.float(), targets.view(-1))
         value = part.part.weight * value
@@ -79,6 +87,16 @@ class TaskJob:
             spread = self.model.log_variances[number]
             value = torch.exp(-spread) * value + spread / 2
         return value, tokens
+
+    def size(self, batch: Batch) -> tuple[int, int]:
+        number, indices = batch
+        part = self.parts[number]
+        tokens = sum(self._lengths[number][index] for index in indices)
+        return tokens, counted(part, [part.targets[index] for index in indices])
+
+    def cut(self, batch: Batch, budget: int) -> list[Batch]:
+        number, indices = batch
+        return [(number, some) for some in cut(indices, self._lengths[number], budget)]
 
     def validate(self) -> dict[str, float]:
         """The main metric of each task with validation data, between 0 and 1."""

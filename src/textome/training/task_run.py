@@ -17,14 +17,17 @@ from textome.evaluation.calibration import calibrated
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TaskModel
+from textome.models.lora import merge_low_rank
 from textome.tasks.classification import Classification
 from textome.tasks.ner import LABELS
 from textome.tasks.question_answering import Answers
 from textome.tasks.recognition import Recognition
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import architecture, base_directory, environment, read_config, write_folder
+from textome.training.devices import autocast, choose_device, precision_for
 from textome.training.loop import train
-from textome.training.run import Report, autocast, claim, precision_for, write_json
+from textome.training.preparation import prepare_encoder
+from textome.training.run import Report, claim, write_json
 from textome.training.task_data import PartData, load_part
 from textome.training.task_job import TaskJob
 from textome.training.task_recipe import EntitiesPart, RelationsPart, TaskRecipe
@@ -37,16 +40,18 @@ def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, repor
     """
     claim(folder, recipe, resume)
     torch.manual_seed(recipe.training.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(recipe.training.device)
     base = base_directory(recipe.model.base)
     tokenizer = Tokenizer.load(base)
     parts = [load_part(recipe, part, tokenizer) for part in recipe.tasks]
     model, config = _build(recipe, base, {data.part.name: data.task.size for data in parts})
+    prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     job = TaskJob(recipe, model, parts, device)
     write_json(folder / "data.json", _data_report(parts))
     write_json(folder / "environment.json", environment(device))
     progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
+    merge_low_rank(model.encoder)
     _calibrate(job, recipe, device)
     return _write(folder / "bundle", model, config, base, recipe, parts, vars(progress))
 

@@ -8,6 +8,7 @@ import torch
 
 from textome.models.bert import BertConfig
 from textome.models.packing import Layout
+from textome.training.devices import product_type, wait_for
 
 _ROWS = 4096
 _SECONDS = 0.3
@@ -29,7 +30,7 @@ def training_operations(config: BertConfig, layout: Layout, scored: int) -> int:
 
 def matrix_product_speed(device: torch.device, precision: str, config: BertConfig) -> float:
     """Operations a second of this device in the products of a feed-forward layer, measured for a moment."""
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    kind = product_type(precision)
     left = torch.randn(_ROWS, config.hidden_size, device=device, dtype=kind)
     right = torch.randn(config.intermediate_size, config.hidden_size, device=device, dtype=kind)
 
@@ -37,8 +38,7 @@ def matrix_product_speed(device: torch.device, precision: str, config: BertConfi
         started = time.perf_counter()
         for _ in range(times):
             torch.nn.functional.linear(left, right)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         return time.perf_counter() - started
 
     work(3)
