@@ -43,6 +43,29 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: f
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
+def attend_across(
+    query: Tensor, key: Tensor, value: Tensor, queries: Layout, keys: Layout, dropout: float = 0.0, causal: bool = False
+) -> Tensor:
+    """The same attention of each sequence's queries over the keys of a sequence of its own, as a translation's over its
+    source; or with `causal`, where both are one, over the tokens up to it (Vaswani et al. 2017, section 3.2.3).
+
+    Input   query (T, num_heads, head_size), key, value (U, num_heads, head_size)
+            queries, keys   their layouts, of as many sequences each
+    Output  (T, num_heads, head_size)
+
+    Pairs of sequences rarely agree in both lengths, so there is nothing to group: inside attention alone, rows are padded.
+    Linear layers, which are most of the work, still see tokens only.
+    """
+    rows = queries.padded(query).transpose(1, 2)
+    columns, values = (keys.padded(tokens).transpose(1, 2) for tokens in (key, value))
+    # Padding stands behind the tokens, so a causal mask hides it from all of them.
+    mask = None if causal or keys.equal else keys.mask()[:, None, None]
+    attended = functional.scaled_dot_product_attention(
+        rows, columns, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
+    )
+    return queries.packed(attended.transpose(1, 2))
+
+
 def _composed_is_faster(query: Tensor) -> bool:
     return (
         query.device.type == "cpu"

@@ -17,6 +17,8 @@ from textome.models.bert import Bert
 from textome.models.deberta import Deberta, EnhancedMaskDecoder
 from textome.models.deberta_checkpoint import deberta_names, mask_decoder_names
 from textome.models.heads import Head, MaskedLanguageModel, TaskModel, TokenClassifier
+from textome.models.transformer import Transformer
+from textome.models.transformer_checkpoint import transformer_names
 
 # Ours -> theirs. A fused tensor names its parts in the order in which they are stacked.
 _EMBEDDINGS = {
@@ -48,10 +50,12 @@ _HEADS: dict[type[nn.Module], dict[str, str]] = {
     },
 }
 # Tensors of heads that a published encoder may carry and that another task does not need, and buffers of old versions.
-# DeBERTa v3 carries the positions of its mask decoder among the embeddings.
+# DeBERTa v3 carries the positions of its mask decoder among the embeddings; Marian's positions are computed, and its tables
+# for both sides are copies of the shared one.
 _UNUSED = re.compile(
     r"^((bert|deberta)\.)?(cls\.|lm_predictions\.|mask_predictions\.|embeddings\.position_ids$|pooler\.)"
     r"|^(deberta\.)?embeddings\.position_embeddings\.weight$"
+    r"|^model\.(encoder|decoder)\.embed_(positions|tokens)\.weight$|^lm_head\.weight$"
     r"|^(classifier|qa_outputs)\."
 )
 _OLD_NORM = {".gamma": ".weight", ".beta": ".bias"}
@@ -83,6 +87,8 @@ def names_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
         return deberta_names(model)
     if isinstance(model, EnhancedMaskDecoder):
         return mask_decoder_names(model)
+    if isinstance(model, Transformer):
+        return transformer_names(model)
     if not isinstance(model, Bert):
         raise TypeError(f"no tensor names are known for {type(model).__name__}")
     names: dict[str, tuple[str, ...]] = {ours: (theirs,) for ours, theirs in _EMBEDDINGS.items()}

@@ -62,3 +62,36 @@ class Layout:
     @property
     def num_tokens(self) -> int:
         return self.position_ids.shape[0]
+
+    @property
+    def lengths(self) -> Tensor:
+        """(B,) int64."""
+        return (self.cu_seqlens[1:] - self.cu_seqlens[:-1]).long()
+
+    @property
+    def equal(self) -> bool:
+        """Whether all sequences have one length, so that rows of tokens need no padding."""
+        return len(self.groups) == 1
+
+    def padded(self, tokens: Tensor) -> Tensor:
+        """(T, ...) laid out in rows, (B, max_seqlen, ...), with zeros behind the shorter sequences."""
+        count = len(self.cu_seqlens) - 1
+        if self.equal:
+            return tokens.view(count, self.max_seqlen, *tokens.shape[1:])
+        rows = tokens.new_zeros(count * self.max_seqlen, *tokens.shape[1:])
+        return rows.index_copy(0, self._slots(), tokens).view(count, self.max_seqlen, *tokens.shape[1:])
+
+    def packed(self, rows: Tensor) -> Tensor:
+        """(B, max_seqlen, ...) back to the tokens (T, ...)."""
+        flat = rows.reshape(-1, *rows.shape[2:])
+        return flat if self.equal else flat.index_select(0, self._slots())
+
+    def mask(self) -> Tensor:
+        """(B, max_seqlen) bool: where a row holds a token."""
+        return torch.arange(self.max_seqlen, device=self.cu_seqlens.device) < self.lengths[:, None]
+
+    def _slots(self) -> Tensor:
+        """(T,) the place of each token in rows that are padded to the longest."""
+        count = len(self.cu_seqlens) - 1
+        starts = torch.arange(0, count * self.max_seqlen, self.max_seqlen, device=self.position_ids.device)
+        return torch.repeat_interleave(starts, self.lengths) + self.position_ids
