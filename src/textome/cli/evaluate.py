@@ -50,6 +50,9 @@ def evaluate(
     """
     from textome.runtime.bundle import Bundle, resolve_model
 
+    if model and _translates(model):
+        _translation(model, data, as_json)
+        return
     bundle = Bundle.load(resolve_model(model))
     if not bundle.parts and task not in (None, "entities", "ner"):
         raise InputError(f"--task {task}: the model has only the task entities")
@@ -59,6 +62,39 @@ def evaluate(
     if map_ or entity_type or train:
         raise InputError("--map, --entity-type and --train are for entities; this is another task")
     _task(str(bundle.directory), task, data, format, precision, threads, report, compare, as_json)
+
+
+def _translates(model: str) -> bool:
+    path = Path(model) / "textome.json"
+    return path.is_file() and '"translation"' in path.read_text(encoding="utf-8")
+
+
+def _translation(model: str, data: list[str], as_json: bool) -> None:
+    from textome.cli.training import need_training
+
+    need_training("evaluating a translation")
+    from textome.formats import Quarantine
+    from textome.formats.parallel import read_pairs
+    from textome.training.translation import scores
+    from textome.training.translator import Translator
+
+    translator, quarantine = Translator.load(model), Quarantine()
+    pairs = [pair for place in data for pair in read_pairs(place, translator.source, translator.target, quarantine)]
+    if not pairs:
+        raise InputError(f"{', '.join(data)}: there is no pair to score")
+    started = time.monotonic()
+    found = translator.translate([pair.source for pair in pairs])
+    seconds = time.monotonic() - started
+    result = scores(found, [pair.target for pair in pairs])
+    if as_json:
+        facts: dict[str, Any] = {"model": model, "data": data, "pairs": len(pairs), "seconds": seconds}
+        facts |= {name: {"score": score, "signature": signature} for name, (score, signature) in result.items()}
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        for name, (score, signature) in result.items():
+            typer.echo(f"{name:5} {score:6.2f}  {signature}")
+    say(f"{len(pairs):,} pairs in {seconds:.1f} s")
+    finish(quarantine, len(pairs))
 
 
 def _task(

@@ -24,6 +24,7 @@ from textome.cli.query import query
 from textome.cli.report import report
 from textome.cli.serve import serve
 from textome.cli.train_tokenizer import train_tokenizer
+from textome.cli.translate import translate
 from textome.errors import TextomeError
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ VERBS = (
     evaluate,
     export,
     convert,
+    translate,
     serve,
     info,
     doctor,

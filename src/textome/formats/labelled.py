@@ -61,7 +61,7 @@ def read_labelled(place: str, layout: str, quarantine: Quarantine) -> Iterator[L
     if layout not in LAYOUTS:
         raise InputError(f"{place}: the layout {layout!r} is unknown; choose one of: {', '.join(LAYOUTS)}")
     path, _, rule = place.partition("#")
-    chosen = _rule(rule, Path(path).parent, place)
+    chosen = chosen_part(rule, Path(path).parent, place)
     seen: set[str] = set()
     for item in LAYOUTS[layout](Source.of(path), quarantine):
         if item.id in seen:
@@ -218,7 +218,8 @@ def _json(source: Source, kind: type) -> Any:
     return values
 
 
-def _rule(rule: str, folder: Path, place: str) -> Callable[[str], bool]:
+def chosen_part(rule: str, folder: Path, place: str) -> Callable[[str], bool]:
+    """Whether a record belongs to the part that `#RULE` names, by its id. Raises InputError for an unknown rule."""
     if not rule:
         return lambda name: True
     if match := _PERCENT.fullmatch(rule):

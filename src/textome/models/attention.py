@@ -60,9 +60,14 @@ def attend_across(
     columns, values = (keys.padded(tokens).transpose(1, 2) for tokens in (key, value))
     # Padding stands behind the tokens, so a causal mask hides it from all of them.
     mask = None if causal or keys.equal else keys.mask()[:, None, None]
-    attended = functional.scaled_dot_product_attention(
-        rows, columns, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
-    )
+    if _composed_is_faster(rows):
+        if causal:
+            mask = torch.ones(rows.shape[2], columns.shape[2], dtype=torch.bool, device=rows.device).tril()
+        attended = _composed(rows, columns, values, dropout, mask)
+    else:
+        attended = functional.scaled_dot_product_attention(
+            rows, columns, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
+        )
     return queries.packed(attended.transpose(1, 2))
 
 
@@ -75,10 +80,15 @@ def _composed_is_faster(query: Tensor) -> bool:
     )
 
 
-def _composed(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
-    """The same attention on (count, num_heads, length, head_size), with the weights in memory; softmax in fp32."""
-    scores = torch.matmul(query * (1 / math.sqrt(query.shape[-1])), key.transpose(-1, -2))
-    weights = scores.float().softmax(-1).to(query.dtype)
+def _composed(query: Tensor, key: Tensor, value: Tensor, dropout: float, mask: Tensor | None = None) -> Tensor:
+    """The same attention on (count, num_heads, length, head_size), with the weights in memory; softmax in fp32.
+
+    mask   bool, broadcast to (count, num_heads, length, length): where a key may be seen
+    """
+    scores = torch.matmul(query * (1 / math.sqrt(query.shape[-1])), key.transpose(-1, -2)).float()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    weights = scores.softmax(-1).to(query.dtype)
     return torch.matmul(drop(weights, dropout), value)
 
 

@@ -18,6 +18,8 @@ from textome.training.recipe import load_recipe
 from textome.training.run import Report
 from textome.training.task_recipe import load_task_recipe
 from textome.training.task_run import finetune_tasks
+from textome.training.translation import finetune_translation
+from textome.training.translation_recipe import load_translation_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "entities": Kind(load_recipe, finetune),
     "tasks": Kind(load_task_recipe, finetune_tasks),
+    "translation": Kind(load_translation_recipe, finetune_translation),
 }
 
 

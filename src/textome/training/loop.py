@@ -111,7 +111,7 @@ def train(
         steps = max(steps, progress.step + len(batches) - progress.batch)
         job.model.train()
         while progress.batch < len(batches):
-            set_rate(optimizer, rate_at(progress.step, steps, settings.warmup))
+            set_rate(optimizer, rate_at(progress.step, steps, settings.warmup, settings.schedule))
             value, used = gradients.add(batches[progress.batch], f"{folder}, step {progress.step}")
             progress.micro_budget = gradients.budget
             if not math.isfinite(value):

@@ -51,8 +51,8 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
             {"params": items, "weight_decay": settings.weight_decay if decays else 0.0, "lr": peak, "peak": peak}
             for (decays, peak), items in groups.items()
         ],
-        betas=(0.9, 0.999),
-        eps=1e-8,
+        betas=(0.9, getattr(settings, "beta2", 0.999)),
+        eps=getattr(settings, "epsilon", 1e-8),
         fused=all(item.device.type in ("cpu", "cuda", "mps") for item in model.parameters()),
     )
 
@@ -64,9 +64,12 @@ def _depth(name: str) -> int | None:
     return 0 if name.startswith("encoder.embeddings.") else None
 
 
-def rate_at(step: int, total: int, warmup: float) -> float:
-    """The share of the peak learning rate at a step: linear from 0 to 1 over `warmup * total`, then linear to 0."""
+def rate_at(step: int, total: int, warmup: float, schedule: str = "linear") -> float:
+    """The share of the peak learning rate at a step: linear from 0 to 1 over `warmup * total`, then linear to 0, or with
+    the schedule "inverse_sqrt" falling with the root of the step (Vaswani et al. 2017, equation 3)."""
     rise = max(1, round(warmup * total))
+    if schedule == "inverse_sqrt":
+        return float(min((step + 1) / rise, (rise / (step + 1)) ** 0.5))
     return min((step + 1) / rise, (total - step) / max(1, total - rise + 1))
 
 

@@ -96,6 +96,8 @@ class Training(Section):
     adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
     r_drop         weight of how far two passes with other dropout masks are apart (Liang et al. 2021)
     average        decay of the running mean of the weights, which is validated and kept instead of the last ones
+    schedule       after the warm-up the rate falls on a line to 0, or with the root of the step (Vaswani et al. 2017)
+    beta2, epsilon of Adam
     min_steps      where the data are few, further epochs follow until so many batches are done
     patience       stop after so many epochs without a better validation score
     """
@@ -123,6 +125,9 @@ class Training(Section):
     adversarial: float = Field(0.0, ge=0)
     r_drop: float = Field(0.0, ge=0)
     average: float = Field(0.0, ge=0, lt=1)
+    schedule: Literal["linear", "inverse_sqrt"] = "linear"
+    beta2: float = Field(0.999, gt=0, lt=1)
+    epsilon: float = Field(1e-8, gt=0)
     min_steps: int = Field(0, ge=0)
     patience: int | None = Field(None, ge=1)
 

@@ -1,0 +1,152 @@
+"""A finished translation model: texts in one language to texts in the other. Needs PyTorch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+
+from textome.errors import InputError, ModelError
+from textome.models.checkpoint import load_tensors
+from textome.models.decoding import Limits, beam, greedy
+from textome.models.packing import Layout
+from textome.models.transformer import Transformer, TransformerConfig
+from textome.text.sentences import split_sentences
+
+PAD, START, END = "<pad>", "<s>", "</s>"
+
+
+class Translator:
+    """A model, its tokenizer, and the languages it knows.
+
+    longest   sub-words of a source, or of a target, at most
+    """
+
+    def __init__(self, model: Transformer, tokenizer: Tokenizer, source: str, target: str, longest: int) -> None:
+        self.model, self.tokenizer, self.source, self.target, self.longest = model, tokenizer, source, target, longest
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Load a bundle that a recipe for translation left. Raises ModelError where it is none, or damaged."""
+        folder = Path(folder)
+        description = _read(folder / "textome.json").get("translation")
+        if not isinstance(description, dict):
+            raise ModelError(f'{folder}: this model does not translate; train one with task = "translation"')
+        config = TransformerConfig.from_dict(_read(folder / "config.json"))
+        model = Transformer(config)
+        load_tensors(model, load_file(folder / "model.safetensors"), str(folder))
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        model.eval()
+        return cls(model, tokenizer, description["source"], description["target"], description["longest"])
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Sub-words of each text, the end token behind them."""
+        end = self.model.config.eos_token_id
+        return [[*item.ids, end] for item in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def translate(
+        self, texts: Sequence[str], width: int = 4, length_penalty: float = 1.0, token_budget: int = 4096
+    ) -> list[str]:
+        """Each text in the other language, in order.
+
+        width   targets that beam search follows; 1 takes the most probable sub-word at every step
+
+        A text without words gives an empty one. One longer than the model's `longest` sub-words is cut at words, and its
+        pieces are translated one after another.
+        """
+        pieces: list[tuple[int, list[int]]] = []
+        for number, ids in enumerate(self.encode([text.strip() for text in texts])):
+            if len(ids) > 1:
+                pieces += [(number, piece) for piece in self._cut(ids)]
+        found: list[list[str]] = [[] for _ in texts]
+        order = sorted(range(len(pieces)), key=lambda at: (-len(pieces[at][1]), at))
+        done: dict[int, str] = {}
+        while order:
+            size = max(1, token_budget // (len(pieces[order[0]][1]) * max(1, width)))
+            batch, order = order[:size][::-1], order[size:]
+            done |= zip(batch, self._run([pieces[at][1] for at in batch], width, length_penalty), strict=True)
+        for at, (number, _) in enumerate(pieces):
+            found[number].append(done[at])
+        return [" ".join(parts) for parts in found]
+
+    def translate_layout(self, text: str, width: int = 4) -> str:
+        """A longer text sentence by sentence; line breaks and the white space between sentences stay as they are."""
+        sentences = [
+            (offset + start, offset + end)
+            for offset, line in _lines(text)
+            for start, end in split_sentences(line)
+            if line[start:end].strip()
+        ]
+        translated = self.translate([text[start:end] for start, end in sentences], width)
+        parts, position = [], 0
+        for (start, end), sentence in zip(sentences, translated, strict=True):
+            parts += [text[position:start], sentence]
+            position = end
+        return "".join([*parts, text[position:]])
+
+    def _run(self, sources: list[list[int]], width: int, penalty: float) -> list[str]:
+        config = self.model.config
+        device = self.model.shared.weight.device
+        layout = Layout.of([len(ids) for ids in sources], device)
+        # A translation longer than twice its source and a little is one that repeats itself.
+        longest = torch.tensor([min(self.longest, 2 * len(ids) + 10) for ids in sources], device=device)
+        limits = Limits(
+            config.decoder_start_token_id,
+            config.eos_token_id,
+            longest,
+            (config.pad_token_id, config.decoder_start_token_id),
+        )
+        flat = torch.tensor([token for ids in sources for token in ids], device=device)
+        with torch.no_grad():
+            cache = self.model.cache(self.model.encode(flat, layout), layout)
+            if width == 1:
+                found = [item.tokens for item in greedy(self.model, cache, limits)]
+            else:
+                found = [items[0].tokens for items in beam(self.model, cache, limits, width, penalty)]
+        texts: list[str] = self.tokenizer.decode_batch([list(tokens) for tokens in found])
+        return [text.strip() for text in texts]
+
+    def _cut(self, ids: list[int]) -> list[list[int]]:
+        """Pieces of at most `longest` sub-words with their end token, cut where a word begins if that is possible."""
+        body, end, room = ids[:-1], ids[-1], self.longest - 1
+        pieces = []
+        while body:
+            size = min(room, len(body))
+            if size < len(body):
+                words = [at for at in range(size, size // 2, -1) if self._begins_word(body[at])]
+                size = words[0] if words else size
+            pieces.append([*body[:size], end])
+            body = body[size:]
+        return pieces
+
+    def _begins_word(self, token: int) -> bool:
+        return str(self.tokenizer.id_to_token(token)).startswith("Ġ")  # byte-level encoding writes a space so
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    """The lines of a text with the offset of each."""
+    found, position = [], 0
+    for line in text.splitlines(keepends=True):
+        found.append((position, line))
+        position += len(line)
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error})") from error
+    return values
+
+
+def languages(translator: Translator, source: str | None, target: str | None) -> None:
+    """Raises InputError where a language is asked for that the model does not have."""
+    for given, own, what in ((source, translator.source, "from"), (target, translator.target, "to")):
+        if given not in (None, own):
+            raise InputError(f"the model translates {what} {own!r}, not {given!r}")
