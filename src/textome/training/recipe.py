@@ -31,9 +31,11 @@ Kind = TypeVar("Kind", bound=Section)
 
 
 class Model(Section):
-    """`base` is a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package."""
+    """`base` is a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package; of its layers
+    so many as `layers` says are kept, the last one and the others evenly below it."""
 
     base: str
+    layers: int | None = Field(None, ge=1)
     hidden_dropout: float = Field(0.1, ge=0, lt=1)
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     window: int = Field(512, ge=8)
@@ -81,6 +83,21 @@ class Entities(Section):
 
     types: list[str] = Field(min_length=1)
     default_types: list[str] = []
+
+
+class Distillation(Section):
+    """A larger model that teaches; see distillation.py.
+
+    teacher      the folder of its bundle, which knows at least the recipe's types and has the same tokenizer
+    temperature  by which both models' scores are divided before they are compared
+    scores       share of the loss that comes from the teacher's scores, the rest from the labels
+    states       weight of the distance of the hidden states
+    """
+
+    teacher: str
+    temperature: float = Field(2.0, gt=0)
+    scores: float = Field(0.5, ge=0, le=1)
+    states: float = Field(1.0, ge=0)
 
 
 class Training(Section):
@@ -138,10 +155,13 @@ class Recipe(Section):
     data: Data = Data()
     entities: Entities
     corpora: list[Corpus] = Field(min_length=1)
+    distillation: Distillation | None = None
     training: Training
 
     @model_validator(mode="after")
     def _types_are_known(self) -> Recipe:
+        if self.distillation is not None and self.training.r_drop:
+            raise ValueError("training.r_drop and distillation do not go together; leave one of them out")
         known = set(self.entities.types)
         for name in self.entities.default_types:
             if name not in known:
