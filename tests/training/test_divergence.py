@@ -18,7 +18,7 @@ from textome.training.finetune import EntityJob
 from textome.training.optimisation import build_optimizer
 from textome.training.recipe import Training, load_recipe
 from tiny import make_recipe
-from training.test_tasks import PARTS, make_task_recipe
+from tiny_tasks import PARTS, make_task_recipe
 
 STILL = ("model.hidden_dropout=0.0", "model.attention_dropout=0.0")
 

@@ -25,7 +25,7 @@ from textome.training.pretrain import pretrain
 from textome.training.pretraining_recipe import load_pretraining_recipe
 from textome.training.recipe import Training, load_recipe
 from tiny import CONFIG, make_pretraining_recipe, make_recipe
-from training.test_tasks import PARTS, make_task_recipe
+from tiny_tasks import PARTS, make_task_recipe
 
 CPU = torch.device("cpu")
 STILL = ("model.hidden_dropout=0.0", "model.attention_dropout=0.0")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from textome.training.kinds import plan_run
 from tiny import make_recipe
-from training.test_tasks import make_task_recipe
+from tiny_tasks import make_task_recipe
 
 
 def scores(run: Path) -> list[float]:
