@@ -22,7 +22,7 @@ from textome.models.lora import merge_low_rank
 from textome.tasks.ner import LABELS, Example, decode, log_probabilities
 from textome.tasks.recognition import gold
 from textome.text.tokenization import Tokenizer
-from textome.training.batches import PackedBatch, cut, pack, plan
+from textome.training.batches import PackedBatch, cut, hidden, pack, plan
 from textome.training.bundles import base_directory, environment, write_bundle
 from textome.training.data import CorpusData, encode, load_corpora
 from textome.training.devices import choose_device
@@ -84,7 +84,7 @@ class EntityJob:
         self.model: nn.Module = model
         self.training = [example for corpus in corpora for example in encode(corpus.train, tokenizer, heads, recipe)]
         self.lengths = [len(example.input_ids) for example in self.training]
-        self._model, self._recipe, self._device, self._heads = model, recipe, device, heads
+        self._model, self._recipe, self._device, self._tokenizer = model, recipe, device, tokenizer
         self._validation = {corpus.name: encode(corpus.validation, tokenizer, heads, recipe) for corpus in corpora}
 
     def plan(self, epoch: int) -> list[list[int]]:
@@ -92,7 +92,7 @@ class EntityJob:
         return plan(self.lengths, self._recipe.training.token_budget, generator)
 
     def loss(self, batch: list[int]) -> tuple[Tensor, int]:
-        packed = pack([self.training[index] for index in batch])
+        packed = self._hidden(pack([self.training[index] for index in batch]))
         settings, targets = self._recipe.training, packed.targets.to(self._device)
         logits = _word_logits(self._model, packed, self._device).float()
         value = entities(logits, targets, settings.label_smoothing)
@@ -101,6 +101,10 @@ class EntityJob:
             again = entities(other, targets, settings.label_smoothing)
             value = (value + again + settings.r_drop * entities_apart(logits, other, targets)) / 2
         return value, packed.layout.num_tokens
+
+    def _hidden(self, batch: PackedBatch) -> PackedBatch:
+        share = self._recipe.training.token_masking
+        return hidden(batch, share, self._tokenizer.mask_id) if share else batch
 
     def size(self, batch: list[int]) -> tuple[int, int]:
         return sum(self.lengths[index] for index in batch), sum(len(self.training[index].first) for index in batch)
@@ -150,7 +154,7 @@ class TaughtJob(EntityJob):
         places, targets = packed.first.to(device), packed.targets.to(device)
         scores, its = self._teacher.read(lambda model: _word_logits(model, packed, device), places)
         with states(self._model.encoder, places) as mine:
-            logits = _word_logits(self._model, packed, device).float()
+            logits = _word_logits(self._model, self._hidden(packed), device).float()
         value = (1 - settings.scores) * entities(logits, targets, self._recipe.training.label_smoothing)
         value = value + settings.scores * taught(logits, scores.float(), settings.temperature)
         value = value + settings.states * states_apart(mine.values, its, self._student.widen)

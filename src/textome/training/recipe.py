@@ -56,6 +56,11 @@ class Corpus(Section):
     replace_mentions  the share of mentions that are replaced by other names of their type in every reading but the first,
                       which then holds only sentences with mentions; names are those of the training part and of `lexicon`
     lexicon           files with more names, one a line, by the model's type; relative to the recipe's folder
+    synonyms          a file of sets of words that mean the same; relative to the recipe's folder
+    replace_synonyms  the share of these words, outside mentions, that become another of their set
+    drop_words        the share of words outside mentions that are left out
+    join              so many sentences, drawn at random, become one text
+    The last three, too, concern every reading but the first.
     """
 
     name: str
@@ -68,11 +73,20 @@ class Corpus(Section):
     repeat: int = Field(1, ge=1)
     replace_mentions: float = Field(0.0, ge=0, le=1)
     lexicon: dict[str, str] = {}
+    synonyms: str | None = None
+    replace_synonyms: float = Field(0.0, ge=0, le=1)
+    drop_words: float = Field(0.0, ge=0, lt=1)
+    join: int = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _replacing_needs_another_reading(self) -> Corpus:
-        if self.replace_mentions and self.repeat < 2:
-            raise ValueError("replace_mentions changes every reading but the first, so it needs repeat = 2 or more")
+        for name in ("replace_mentions", "replace_synonyms", "drop_words"):
+            if getattr(self, name) and self.repeat < 2:
+                raise ValueError(f"{name} changes every reading but the first, so it needs repeat = 2 or more")
+        if self.join > 1 and self.repeat < 2:
+            raise ValueError("join changes every reading but the first, so it needs repeat = 2 or more")
+        if bool(self.replace_synonyms) != (self.synonyms is not None):
+            raise ValueError("synonyms and replace_synonyms need each other")
         if self.lexicon and not self.replace_mentions:
             raise ValueError("a lexicon is for replace_mentions, which is not set")
         return self
@@ -112,6 +126,7 @@ class Training(Section):
     lora_alpha     the products count lora_alpha / lora_rank times
     adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
     r_drop         weight of how far two passes with other dropout masks are apart (Liang et al. 2021)
+    token_masking  the share of tokens that are hidden, anew in each step; their labels stay (entities only)
     average        decay of the running mean of the weights, which is validated and kept instead of the last ones
     min_steps      where the data are few, further epochs follow until so many batches are done
     patience       stop after so many epochs without a better validation score
@@ -139,6 +154,7 @@ class Training(Section):
     lora_alpha: float = Field(16.0, gt=0)
     adversarial: float = Field(0.0, ge=0)
     r_drop: float = Field(0.0, ge=0)
+    token_masking: float = Field(0.0, ge=0, lt=1)
     average: float = Field(0.0, ge=0, lt=1)
     min_steps: int = Field(0, ge=0)
     patience: int | None = Field(None, ge=1)
@@ -188,7 +204,12 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 def with_lexicons(corpora: Sequence[Corpus], folder: Path) -> list[Corpus]:
     """Corpora whose lexicons are found from anywhere; they are named from the recipe's `folder`."""
     return [
-        corpus.model_copy(update={"lexicon": {kind: str(folder / place) for kind, place in corpus.lexicon.items()}})
+        corpus.model_copy(
+            update={
+                "lexicon": {kind: str(folder / place) for kind, place in corpus.lexicon.items()},
+                "synonyms": corpus.synonyms and str(folder / corpus.synonyms),
+            }
+        )
         for corpus in corpora
     ]
 
