@@ -24,6 +24,7 @@ from textome.cli.query import query
 from textome.cli.report import report
 from textome.cli.serve import serve
 from textome.cli.train_tokenizer import train_tokenizer
+from textome.cli.tune import tune
 from textome.errors import TextomeError
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ VERBS = (
     train_tokenizer,
     pretrain,
     finetune,
+    tune,
     report,
     evaluate,
     export,

@@ -280,10 +280,12 @@ def _explain(section: type[BaseModel], error: Any) -> str:
     if error["type"] != "extra_forbidden":
         return f"{place}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
     for part in error["loc"][:-1]:
-        if isinstance(part, str):
+        if part in getattr(section, "model_fields", {}):  # and no index, or key of a table with free keys
             kind = section.model_fields[part].annotation
-            arguments = getattr(kind, "__args__", None)
-            section = arguments[0] if arguments else kind  # type: ignore[assignment]
+            choices = [item for item in getattr(kind, "__args__", ()) if hasattr(item, "model_fields")]
+            section = choices[0] if choices else kind  # type: ignore[assignment]
+    if not hasattr(section, "model_fields"):
+        return f"{place} is not a key of a recipe"
     near = difflib.get_close_matches(str(error["loc"][-1]), list(section.model_fields), n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else f"; valid keys: {', '.join(section.model_fields)}"
     return f"{place} is not a key of a recipe{hint}"
