@@ -35,6 +35,12 @@ def write(path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").rglob("*.toml")), ids=lambda path: path.stem)
 def test_the_recipes_of_this_project_are_valid(recipe: Path) -> None:
+    if "[space]" in recipe.read_text():
+        pytest.importorskip("optuna")
+        from textome.training.tuning import load_search
+
+        assert plan_run(Path(load_search(recipe).recipe)).name
+        return
     assert load_pretraining_recipe(recipe).name if "[masking]" in recipe.read_text() else plan_run(recipe).name
 
 

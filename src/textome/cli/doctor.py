@@ -16,6 +16,7 @@ _BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "safetensors", "tok
 _EXTRAS = {
     "corpus": ("datasketch", "ftfy", "py3langid"),
     "train": ("onnx", "tensorboard", "torch"),
+    "tune": ("optuna",),
     "serve": ("fastapi", "prometheus-client", "uvicorn"),
     "bulk": ("pyarrow", "duckdb", "fsspec"),
     "cluster": ("ray",),
@@ -23,6 +24,7 @@ _EXTRAS = {
 _USES = {
     "corpus": "preprocess",
     "train": "pretrain, finetune and export",
+    "tune": "tune",
     "serve": "serve",
     "bulk": "bulk and query",
     "cluster": "bulk --ray",

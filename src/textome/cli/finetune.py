@@ -55,6 +55,14 @@ def _news(record: dict[str, Any]) -> str | None:
     """What is told as a line of its own."""
     if record["event"] in ("damaged", "memory"):
         return str(record["message"])
+    if record["event"] == "distilled":
+        return "\n".join(
+            f"{name}: {item['layers']} layers, {item['parameters'] / 1e6:.1f} M parameters, {item['megabytes']:.1f} MB, "
+            + ", ".join(f"{corpus} {record['metric']} {100 * value:.2f}" for corpus, value in item["scores"].items())
+            + f", {item['tokens_per_second']:,.0f} tokens/s"
+            for name, item in record.items()
+            if isinstance(item, dict)
+        )
     if record["event"] == "start":
         return (
             f"training on {record['device']} in {record['precision']}: {record['steps']:,} steps of about "

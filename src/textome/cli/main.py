@@ -25,6 +25,7 @@ from textome.cli.report import report
 from textome.cli.serve import serve
 from textome.cli.train_tokenizer import train_tokenizer
 from textome.cli.translate import translate
+from textome.cli.tune import tune
 from textome.errors import TextomeError
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ VERBS = (
     train_tokenizer,
     pretrain,
     finetune,
+    tune,
     report,
     evaluate,
     export,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -46,6 +46,15 @@ def pack(examples: Sequence[Example]) -> PackedBatch:
         torch.from_numpy(np.concatenate([example.targets for example in ordered]).astype(np.int64)),
         Layout.of(lengths),
     )
+
+
+def hidden(batch: PackedBatch, share: float, mask_id: int) -> PackedBatch:
+    """The batch with each token replaced by the mask with probability `share`, by PyTorch's random numbers; the first and
+    last token of each sequence, [CLS] and [SEP], stay."""
+    chosen = torch.rand(len(batch.input_ids)) < share
+    ends = batch.layout.cu_seqlens.long()
+    chosen[ends[:-1]] = chosen[ends[1:] - 1] = False
+    return replace(batch, input_ids=batch.input_ids.masked_fill(chosen, mask_id))
 
 
 def plan(lengths: Sequence[int], token_budget: int, generator: np.random.Generator | None) -> list[list[int]]:

@@ -203,6 +203,7 @@ def _without_places(recipe: Recipe) -> dict[str, Any]:
     values: dict[str, Any] = recipe.model_dump(mode="json", exclude={"data": {"root"}})
     for corpus in values["corpora"]:
         corpus["lexicon"] = {kind: Path(place).name for kind, place in corpus["lexicon"].items()}
+        corpus["synonyms"] = corpus["synonyms"] and Path(corpus["synonyms"]).name
     return values
 
 

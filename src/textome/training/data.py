@@ -16,6 +16,7 @@ from textome.tasks.ner import Example, Mention, examples, targets
 from textome.text.sentences import sentence_spans
 from textome.text.tokenization import Tokenizer
 from textome.training.augmentation import names_of, read_lexicon, replace_mentions
+from textome.training.edits import drop_words, join, read_synonyms, replace_synonyms
 from textome.training.recipe import Corpus, Recipe
 
 # Shorter sentences ("Methods", "P = 0.03.") stand in many texts by chance, so they prove no leak.
@@ -79,7 +80,7 @@ def _load(recipe: Recipe, corpus: Corpus, heads: dict[str, int], forbidden: froz
             for document in read_documents(source, corpus.format, quarantine, **_options(corpus)):
                 sentences += _sentences(document, labels, annotated, corpus)
             data.hashes[place] = file_hash(recipe.path(place).partition("!")[0])
-    for place in corpus.lexicon.values():
+    for place in [*corpus.lexicon.values(), *([corpus.synonyms] if corpus.synonyms else [])]:
         data.hashes[Path(place).name] = file_hash(place)
     kept = [sentence for sentence in data.train if _fingerprint(sentence.text) not in forbidden]
     data.leaks = len(data.train) - len(kept)
@@ -96,18 +97,33 @@ def _load(recipe: Recipe, corpus: Corpus, heads: dict[str, int], forbidden: froz
 def _further_readings(
     recipe: Recipe, corpus: Corpus, sentences: list[Sentence], heads: dict[str, int]
 ) -> list[Sentence]:
-    """The sentences again, `repeat - 1` times; where the recipe asks for other names, only those that have a mention."""
-    if not corpus.replace_mentions:
-        return sentences * (corpus.repeat - 1)
-    names = names_of((sentence.text, sentence.mentions) for sentence in sentences)
+    """The sentences again, `repeat - 1` times, changed as the recipe asks; with other names, only those with a mention."""
+    again = (sentences if not corpus.replace_mentions else [item for item in sentences if item.mentions]) * (
+        corpus.repeat - 1
+    )
+    names = names_of((sentence.text, sentence.mentions) for sentence in sentences) if corpus.replace_mentions else {}
     for kind, place in corpus.lexicon.items():
         names[heads[kind]] = names.get(heads[kind], []) + read_lexicon(place)
+    synonyms = None if corpus.synonyms is None else read_synonyms(corpus.synonyms)
     generator = np.random.default_rng([recipe.training.seed, recipe.corpora.index(corpus)])
     found = []
-    for sentence in [item for item in sentences if item.mentions] * (corpus.repeat - 1):
-        text, mentions = replace_mentions(sentence.text, sentence.mentions, names, corpus.replace_mentions, generator)
+    for sentence in again:
+        text, mentions = sentence.text, sentence.mentions
+        if corpus.replace_mentions:
+            text, mentions = replace_mentions(text, mentions, names, corpus.replace_mentions, generator)
+        if synonyms is not None:
+            text, mentions = replace_synonyms(text, mentions, synonyms, corpus.replace_synonyms, generator)
+        if corpus.drop_words:
+            text, mentions = drop_words(text, mentions, corpus.drop_words, generator)
         found.append(Sentence(text, mentions, sentence.annotated))
-    return found
+    return found if corpus.join == 1 else _joined(found, corpus.join, generator)
+
+
+def _joined(sentences: Sequence[Sentence], count: int, generator: np.random.Generator) -> list[Sentence]:
+    """Sentences of one corpus, `count` at a time and drawn at random, as one text each."""
+    order = generator.permutation(len(sentences)).tolist()
+    groups = [[sentences[index] for index in order[start : start + count]] for start in range(0, len(order), count)]
+    return [Sentence(*join([(item.text, item.mentions) for item in group]), group[0].annotated) for group in groups]
 
 
 def _options(corpus: Corpus) -> dict[str, str | None]:

@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from textome.errors import InputError
 from textome.evaluation.entities import score_entities
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
@@ -24,14 +22,15 @@ from textome.models.lora import merge_low_rank
 from textome.tasks.ner import LABELS, Example, decode, log_probabilities
 from textome.tasks.recognition import gold
 from textome.text.tokenization import Tokenizer
-from textome.training.batches import PackedBatch, cut, pack, plan
-from textome.training.bundles import base_directory, environment, read_config, write_bundle
+from textome.training.batches import PackedBatch, cut, hidden, pack, plan
+from textome.training.bundles import base_directory, environment, write_bundle
 from textome.training.data import CorpusData, encode, load_corpora
 from textome.training.devices import choose_device
+from textome.training.distillation import Student, Teacher, compared, states, states_apart, taught
 from textome.training.divergence import entities_apart
 from textome.training.loop import train
 from textome.training.losses import entities
-from textome.training.preparation import prepare_encoder
+from textome.training.preparation import prepare_encoder, read_base
 from textome.training.recipe import Recipe
 from textome.training.run import Report, claim, write_json
 
@@ -52,11 +51,19 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
     prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     corpora = load_corpora(recipe)
-    job = EntityJob(recipe, model, corpora, tokenizer, device)
+    if recipe.distillation is None:
+        job, teacher = EntityJob(recipe, model, corpora, tokenizer, device), None
+    else:
+        teacher = Teacher(recipe.distillation, recipe.entities.types, tokenizer, recipe.model.window, device)
+        job = TaughtJob(recipe, model, corpora, tokenizer, device, teacher)
     write_json(folder / "data.json", _data_report(corpora, job))
     write_json(folder / "environment.json", environment(device))
     progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=sum(job.lengths))
     merge_low_rank(model.encoder)
+    if teacher is not None:
+        measured = compared({"teacher": teacher.model, "student": model}, job.score)
+        write_json(folder / "distillation.json", measured)
+        report({"event": "distilled", "metric": job.metric} | measured)
     return write_bundle(folder / "bundle", model, config, base, recipe, corpora, vars(progress))
 
 
@@ -77,7 +84,7 @@ class EntityJob:
         self.model: nn.Module = model
         self.training = [example for corpus in corpora for example in encode(corpus.train, tokenizer, heads, recipe)]
         self.lengths = [len(example.input_ids) for example in self.training]
-        self._model, self._recipe, self._device, self._heads = model, recipe, device, heads
+        self._model, self._recipe, self._device, self._tokenizer = model, recipe, device, tokenizer
         self._validation = {corpus.name: encode(corpus.validation, tokenizer, heads, recipe) for corpus in corpora}
 
     def plan(self, epoch: int) -> list[list[int]]:
@@ -85,7 +92,7 @@ class EntityJob:
         return plan(self.lengths, self._recipe.training.token_budget, generator)
 
     def loss(self, batch: list[int]) -> tuple[Tensor, int]:
-        packed = pack([self.training[index] for index in batch])
+        packed = self._hidden(pack([self.training[index] for index in batch]))
         settings, targets = self._recipe.training, packed.targets.to(self._device)
         logits = _word_logits(self._model, packed, self._device).float()
         value = entities(logits, targets, settings.label_smoothing)
@@ -95,6 +102,10 @@ class EntityJob:
             value = (value + again + settings.r_drop * entities_apart(logits, other, targets)) / 2
         return value, packed.layout.num_tokens
 
+    def _hidden(self, batch: PackedBatch) -> PackedBatch:
+        share = self._recipe.training.token_masking
+        return hidden(batch, share, self._tokenizer.mask_id) if share else batch
+
     def size(self, batch: list[int]) -> tuple[int, int]:
         return sum(self.lengths[index] for index in batch), sum(len(self.training[index].first) for index in batch)
 
@@ -103,17 +114,51 @@ class EntityJob:
 
     def validate(self) -> dict[str, float]:
         """Entity-level micro F1 of each corpus over the types that it annotates."""
+        return self.score(self._model)[0]
+
+    def score(self, model: TokenClassifier) -> tuple[dict[str, float], int]:
+        """What `validate` returns, of any model of these types, and how many tokens it read."""
         types = {corpus.name: corpus.types for corpus in self._recipe.corpora}
-        scores = {}
+        scores, tokens = {}, 0
         for name, examples in self._validation.items():
             if examples:
                 annotated = {self._recipe.entities.types.index(kind) for kind in types[name].values()}
                 predicted = [
-                    {item for item in found if item[2] in annotated}
-                    for found in predict(self._model, examples, self._device)
+                    {item for item in found if item[2] in annotated} for found in predict(model, examples, self._device)
                 ]
+                tokens += sum(len(example.input_ids) for example in examples)
                 scores[name] = score_entities([gold(example) for example in examples], predicted).micro.f1
-        return scores
+        return scores, tokens
+
+
+class TaughtJob(EntityJob):
+    """The same with a teacher, whose scores and hidden states join the labels; see distillation.py."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: TokenClassifier,
+        corpora: Sequence[CorpusData],
+        tokenizer: Tokenizer,
+        device: torch.device,
+        teacher: Teacher,
+    ) -> None:
+        super().__init__(recipe, model, corpora, tokenizer, device)
+        self._teacher, self._student = teacher, Student(model, teacher.model).to(device)
+        self.model = self._student
+
+    def loss(self, batch: list[int]) -> tuple[Tensor, int]:
+        assert self._recipe.distillation is not None
+        settings, device = self._recipe.distillation, self._device
+        packed = pack([self.training[index] for index in batch])
+        places, targets = packed.first.to(device), packed.targets.to(device)
+        scores, its = self._teacher.read(lambda model: _word_logits(model, packed, device), places)
+        with states(self._model.encoder, places) as mine:
+            logits = _word_logits(self._model, self._hidden(packed), device).float()
+        value = (1 - settings.scores) * entities(logits, targets, self._recipe.training.label_smoothing)
+        value = value + settings.scores * taught(logits, scores.float(), settings.temperature)
+        value = value + settings.states * states_apart(mine.values, its, self._student.widen)
+        return value, packed.layout.num_tokens
 
 
 def predict(
@@ -137,18 +182,9 @@ def predict(
 
 
 def _build(recipe: Recipe, base: Path) -> tuple[TokenClassifier, dict[str, Any]]:
-    values = read_config(base)
-    values |= {
-        "hidden_dropout_prob": recipe.model.hidden_dropout,
-        "attention_probs_dropout_prob": recipe.model.attention_dropout,
-    }
-    config = read_encoder_config(values)
-    if recipe.model.window > config.max_position_embeddings:
-        raise InputError(
-            f"model.window is {recipe.model.window}, but {base} has only {config.max_position_embeddings} positions"
-        )
-    model = TokenClassifier(config, len(recipe.entities.types) * len(LABELS))
-    load_tensors(model, load_file(base / "model.safetensors"), str(base), fresh=("classifier.",))
+    values, tensors = read_base(recipe.model, base)
+    model = TokenClassifier(read_encoder_config(values), len(recipe.entities.types) * len(LABELS))
+    load_tensors(model, tensors, str(base), fresh=("classifier.",))
     return model, values
 
 
@@ -174,4 +210,4 @@ def _data_report(corpora: Sequence[CorpusData], job: EntityJob) -> dict[str, Any
     }
 
 
-__all__ = ["EntityJob", "finetune", "predict"]
+__all__ = ["EntityJob", "TaughtJob", "finetune", "predict"]

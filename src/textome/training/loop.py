@@ -48,6 +48,10 @@ class Job(Batches, Protocol):
         """
 
 
+class DivergedError(InputError):
+    """The loss of a run is no number any more."""
+
+
 @dataclass
 class Progress:
     """Where a run stands: what a checkpoint remembers beyond weights, and what `train` returns.
@@ -74,7 +78,7 @@ def train(
     report   is called with each metrics record as it is written, for a progress bar or plain lines
     facts    are added to the record of the start
 
-    Raises InputError where the loss is no number; the last checkpoint stays as it is.
+    Raises DivergedError where the loss is no number; the last checkpoint stays as it is.
     """
     optimizer = build_optimizer(job.model, settings)
     progress = Progress()
@@ -115,7 +119,7 @@ def train(
             value, used = gradients.add(batches[progress.batch], f"{folder}, step {progress.step}")
             progress.micro_budget = gradients.budget
             if not math.isfinite(value):
-                raise InputError(
+                raise DivergedError(
                     f"{folder}: the loss is {value} at step {progress.step} (epoch {progress.epoch + 1}, batch "
                     f"{progress.batch}); lower training.learning_rate and resume from the last checkpoint"
                 )

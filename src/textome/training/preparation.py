@@ -1,12 +1,39 @@
-"""What the settings of a recipe do to an encoder before it is trained."""
+"""The encoder that a run starts from, and what the settings of a recipe do to it before it is trained."""
 
 from __future__ import annotations
 
-from torch import nn
+from pathlib import Path
+from typing import Any
 
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from textome.errors import InputError
 from textome.models.lora import add_low_rank
+from textome.models.pruning import keep_layers, spread
 from textome.models.recompute import recompute
-from textome.training.recipe import Training
+from textome.training.bundles import read_config
+from textome.training.recipe import Model, Training
+
+
+def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """`config.json` and the tensors of a checkpoint, with the dropout and the number of layers that a recipe asks for.
+
+    Raises InputError where the window is longer than the encoder's positions, or it has fewer layers.
+    """
+    values = read_config(base) | {
+        "hidden_dropout_prob": model.hidden_dropout,
+        "attention_probs_dropout_prob": model.attention_dropout,
+    }
+    if model.window > (longest := values.get("max_position_embeddings", 512)):
+        raise InputError(f"model.window is {model.window}, but {base} has only {longest} positions")
+    tensors = load_file(base / "model.safetensors")
+    if model.layers is not None:
+        if model.layers > (there := values.get("num_hidden_layers", 12)):
+            raise InputError(f"model.layers is {model.layers}, but {base} has only {there} layers")
+        tensors = keep_layers(tensors, spread(there, model.layers))
+        values["num_hidden_layers"] = model.layers
+    return values, tensors
 
 
 def prepare_encoder(encoder: nn.Module, settings: Training) -> None:

@@ -31,9 +31,11 @@ Kind = TypeVar("Kind", bound=Section)
 
 
 class Model(Section):
-    """`base` is a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package."""
+    """`base` is a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package; of its layers
+    so many as `layers` says are kept, the last one and the others evenly below it."""
 
     base: str
+    layers: int | None = Field(None, ge=1)
     hidden_dropout: float = Field(0.1, ge=0, lt=1)
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     window: int = Field(512, ge=8)
@@ -54,6 +56,11 @@ class Corpus(Section):
     replace_mentions  the share of mentions that are replaced by other names of their type in every reading but the first,
                       which then holds only sentences with mentions; names are those of the training part and of `lexicon`
     lexicon           files with more names, one a line, by the model's type; relative to the recipe's folder
+    synonyms          a file of sets of words that mean the same; relative to the recipe's folder
+    replace_synonyms  the share of these words, outside mentions, that become another of their set
+    drop_words        the share of words outside mentions that are left out
+    join              so many sentences, drawn at random, become one text
+    The last three, too, concern every reading but the first.
     """
 
     name: str
@@ -66,11 +73,20 @@ class Corpus(Section):
     repeat: int = Field(1, ge=1)
     replace_mentions: float = Field(0.0, ge=0, le=1)
     lexicon: dict[str, str] = {}
+    synonyms: str | None = None
+    replace_synonyms: float = Field(0.0, ge=0, le=1)
+    drop_words: float = Field(0.0, ge=0, lt=1)
+    join: int = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _replacing_needs_another_reading(self) -> Corpus:
-        if self.replace_mentions and self.repeat < 2:
-            raise ValueError("replace_mentions changes every reading but the first, so it needs repeat = 2 or more")
+        for name in ("replace_mentions", "replace_synonyms", "drop_words"):
+            if getattr(self, name) and self.repeat < 2:
+                raise ValueError(f"{name} changes every reading but the first, so it needs repeat = 2 or more")
+        if self.join > 1 and self.repeat < 2:
+            raise ValueError("join changes every reading but the first, so it needs repeat = 2 or more")
+        if bool(self.replace_synonyms) != (self.synonyms is not None):
+            raise ValueError("synonyms and replace_synonyms need each other")
         if self.lexicon and not self.replace_mentions:
             raise ValueError("a lexicon is for replace_mentions, which is not set")
         return self
@@ -81,6 +97,21 @@ class Entities(Section):
 
     types: list[str] = Field(min_length=1)
     default_types: list[str] = []
+
+
+class Distillation(Section):
+    """A larger model that teaches; see distillation.py.
+
+    teacher      the folder of its bundle, which knows at least the recipe's types and has the same tokenizer
+    temperature  by which both models' scores are divided before they are compared
+    scores       share of the loss that comes from the teacher's scores, the rest from the labels
+    states       weight of the distance of the hidden states
+    """
+
+    teacher: str
+    temperature: float = Field(2.0, gt=0)
+    scores: float = Field(0.5, ge=0, le=1)
+    states: float = Field(1.0, ge=0)
 
 
 class Training(Section):
@@ -95,6 +126,7 @@ class Training(Section):
     lora_alpha     the products count lora_alpha / lora_rank times
     adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
     r_drop         weight of how far two passes with other dropout masks are apart (Liang et al. 2021)
+    token_masking  the share of tokens that are hidden, anew in each step; their labels stay (entities only)
     average        decay of the running mean of the weights, which is validated and kept instead of the last ones
     schedule       after the warm-up the rate falls on a line to 0, or with the root of the step (Vaswani et al. 2017)
     beta2, epsilon of Adam
@@ -124,6 +156,7 @@ class Training(Section):
     lora_alpha: float = Field(16.0, gt=0)
     adversarial: float = Field(0.0, ge=0)
     r_drop: float = Field(0.0, ge=0)
+    token_masking: float = Field(0.0, ge=0, lt=1)
     average: float = Field(0.0, ge=0, lt=1)
     schedule: Literal["linear", "inverse_sqrt"] = "linear"
     beta2: float = Field(0.999, gt=0, lt=1)
@@ -143,10 +176,13 @@ class Recipe(Section):
     data: Data = Data()
     entities: Entities
     corpora: list[Corpus] = Field(min_length=1)
+    distillation: Distillation | None = None
     training: Training
 
     @model_validator(mode="after")
     def _types_are_known(self) -> Recipe:
+        if self.distillation is not None and self.training.r_drop:
+            raise ValueError("training.r_drop and distillation do not go together; leave one of them out")
         known = set(self.entities.types)
         for name in self.entities.default_types:
             if name not in known:
@@ -173,7 +209,12 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 def with_lexicons(corpora: Sequence[Corpus], folder: Path) -> list[Corpus]:
     """Corpora whose lexicons are found from anywhere; they are named from the recipe's `folder`."""
     return [
-        corpus.model_copy(update={"lexicon": {kind: str(folder / place) for kind, place in corpus.lexicon.items()}})
+        corpus.model_copy(
+            update={
+                "lexicon": {kind: str(folder / place) for kind, place in corpus.lexicon.items()},
+                "synonyms": corpus.synonyms and str(folder / corpus.synonyms),
+            }
+        )
         for corpus in corpora
     ]
 
@@ -244,10 +285,12 @@ def _explain(section: type[BaseModel], error: Any) -> str:
     if error["type"] != "extra_forbidden":
         return f"{place}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
     for part in error["loc"][:-1]:
-        if isinstance(part, str):
+        if part in getattr(section, "model_fields", {}):  # and no index, or key of a table with free keys
             kind = section.model_fields[part].annotation
-            arguments = getattr(kind, "__args__", None)
-            section = arguments[0] if arguments else kind  # type: ignore[assignment]
+            choices = [item for item in getattr(kind, "__args__", ()) if hasattr(item, "model_fields")]
+            section = choices[0] if choices else kind  # type: ignore[assignment]
+    if not hasattr(section, "model_fields"):
+        return f"{place} is not a key of a recipe"
     near = difflib.get_close_matches(str(error["loc"][-1]), list(section.model_fields), n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else f"; valid keys: {', '.join(section.model_fields)}"
     return f"{place} is not a key of a recipe{hint}"

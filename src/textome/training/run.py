@@ -85,7 +85,12 @@ class Log:
         if "step" in record:
             for name, value in _numbers(record, str(record.get("event", ""))):
                 self._board.add_scalar(name, value, record["step"])
-        self._report(record)
+        try:
+            self._report(record)
+        except BaseException:  # it ended the run, as a search does that has seen enough
+            self._stream.close()
+            self._board.close()
+            raise
 
     def close(self) -> None:
         """End the log, and write the page about the run."""

@@ -167,6 +167,8 @@ class TaskRecipe(Section):
 
     @model_validator(mode="after")
     def _names_differ(self) -> TaskRecipe:
+        if self.training.token_masking:
+            raise ValueError("training.token_masking is for recipes for entities alone")
         names = [part.name for part in self.tasks]
         if len(set(names)) < len(names):
             raise ValueError("two tasks have the same name")

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
-from textome.errors import InputError
 from textome.evaluation.calibration import calibrated
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
@@ -23,10 +21,10 @@ from textome.tasks.ner import LABELS
 from textome.tasks.question_answering import Answers
 from textome.tasks.recognition import Recognition
 from textome.text.tokenization import Tokenizer
-from textome.training.bundles import architecture, base_directory, environment, read_config, write_folder
+from textome.training.bundles import architecture, base_directory, environment, write_folder
 from textome.training.devices import autocast, choose_device, precision_for
 from textome.training.loop import train
-from textome.training.preparation import prepare_encoder
+from textome.training.preparation import prepare_encoder, read_base
 from textome.training.run import Report, claim, write_json
 from textome.training.task_data import PartData, load_part
 from textome.training.task_job import TaskJob
@@ -57,17 +55,9 @@ def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, repor
 
 
 def _build(recipe: TaskRecipe, base: Path, sizes: Mapping[str, tuple[int, int]]) -> tuple[TaskModel, dict[str, Any]]:
-    values = read_config(base) | {
-        "hidden_dropout_prob": recipe.model.hidden_dropout,
-        "attention_probs_dropout_prob": recipe.model.attention_dropout,
-    }
-    config = read_encoder_config(values)
-    if recipe.model.window > config.max_position_embeddings:
-        raise InputError(
-            f"model.window is {recipe.model.window}, but {base} has only {config.max_position_embeddings} positions"
-        )
-    model = TaskModel(config, sizes)
-    load_tensors(model, load_file(base / "model.safetensors"), str(base), fresh=("heads.",))
+    values, tensors = read_base(recipe.model, base)
+    model = TaskModel(read_encoder_config(values), sizes)
+    load_tensors(model, tensors, str(base), fresh=("heads.",))
     return model, values
 
 

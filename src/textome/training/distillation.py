@@ -1,0 +1,162 @@
+"""A small model taught by a large one: by its scores (Hinton et al. 2015) and by its hidden states (Jiao et al. 2020)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textome.errors import InputError
+from textome.models.checkpoint import load_tensors
+from textome.models.encoders import read_encoder_config
+from textome.models.heads import TokenClassifier
+from textome.models.pruning import spread
+from textome.runtime.bundle import Bundle
+from textome.tasks.ner import LABELS
+from textome.text.tokenization import Tokenizer
+from textome.training.recipe import Distillation
+
+
+class Teacher:
+    """A finished model that scores the same batches, never trained; `model` has the heads of the student's types only."""
+
+    def __init__(
+        self, recipe: Distillation, types: Sequence[str], tokenizer: Tokenizer, window: int, device: torch.device
+    ) -> None:
+        """Read the teacher's bundle.
+
+        types    the student's, of which the teacher must know each; it may know more
+
+        Raises InputError where it does not, cuts texts differently, or reads shorter windows; ModelError for no bundle.
+        """
+        bundle = Bundle.load(recipe.teacher)
+        known = bundle.types
+        if missing := [name for name in types if name not in known]:
+            raise InputError(f"distillation.teacher {recipe.teacher}: it does not know {', '.join(missing)}")
+        if Tokenizer.load(recipe.teacher).fingerprint != tokenizer.fingerprint:
+            raise InputError(
+                f"distillation.teacher {recipe.teacher}: it cuts texts in other tokens than model.base; take a base with "
+                f"the tokenizer of the teacher"
+            )
+        config = read_encoder_config(bundle.config)
+        if window > config.max_position_embeddings:
+            raise InputError(
+                f"model.window is {window}, but the teacher has only {config.max_position_embeddings} positions"
+            )
+        weights = Path(recipe.teacher) / "model.safetensors"
+        if not weights.is_file():
+            raise InputError(
+                f"distillation.teacher {recipe.teacher}: there is no model.safetensors, only a finished graph"
+            )
+        model = TokenClassifier(config, len(known) * len(LABELS))
+        load_tensors(model, load_file(weights), str(recipe.teacher))
+        size = len(LABELS)
+        columns = [known.index(name) * size + label for name in types for label in range(size)]
+        for name, tensor in list(model.classifier.named_parameters()):
+            setattr(model.classifier, name, nn.Parameter(tensor.detach()[columns]))
+        self.model = model.eval().requires_grad_(False).to(device)
+
+    def read(self, compute: Callable[[TokenClassifier], Tensor], places: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The teacher's scores, of the student's types in their order, and its hidden states; see `states`."""
+        with torch.no_grad(), states(self.model.encoder, places) as found:
+            logits = compute(self.model)
+        return logits, found.values
+
+
+class states:  # noqa: N801 - a context, named as what it gives
+    """Collects, while it is open, the states after the embeddings and each layer at `places`: (M, hidden_size) each."""
+
+    def __init__(self, encoder: nn.Module, places: Tensor) -> None:
+        self.values: list[Tensor] = []
+        self._encoder, self._places = encoder, places
+
+    def __enter__(self) -> states:
+        def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            self.values.append(output[self._places])
+
+        layers = self._encoder.get_submodule("layers").children()
+        watched = [self._encoder.get_submodule("embeddings"), *layers]
+        self._hooks = [module.register_forward_hook(keep) for module in watched]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+
+class Student(nn.Module):
+    """A model that is taught, with the layer that makes its states as wide as the teacher's where they are not; that layer
+    is only of use while training, and no part of the checkpoint."""
+
+    def __init__(self, model: TokenClassifier, teacher: TokenClassifier) -> None:
+        super().__init__()
+        self.encoder, self.dropout, self.classifier = model.encoder, model.dropout, model.classifier
+        narrow, wide = (int(item.encoder.config.hidden_size) for item in (model, teacher))
+        self.widen = nn.Identity() if narrow == wide else nn.Linear(narrow, wide)
+
+
+def taught(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """The divergence of a student's distributions from the teacher's, both of logits (M, heads * 3) softened by a
+    temperature: summed over heads, the mean over words, times temperature ** 2 (Hinton et al. 2015, section 2)."""
+    mine, its = (
+        functional.log_softmax(item.view(len(item), -1, len(LABELS)) / temperature, -1) for item in (logits, teacher)
+    )
+    return functional.kl_div(mine, its, reduction="sum", log_target=True) * temperature**2 / max(1, len(logits))
+
+
+def states_apart(mine: Sequence[Tensor], its: Sequence[Tensor], widen: nn.Module) -> Tensor:
+    """The mean squared distance of the student's states from those of the teacher's layers that stand at the same share of
+    the depth (Jiao et al. 2020, equations 8 and 9), over embeddings and layers, words and dimensions."""
+    chosen = [0, *(number + 1 for number in spread(len(its) - 1, len(mine) - 1))]
+    return torch.stack(
+        [
+            functional.mse_loss(widen(state).float(), its[place].float())
+            for state, place in zip(mine, chosen, strict=True)
+        ]
+    ).mean()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A model's size, scores on the validation sets, and speed on these in tokens a second."""
+
+    layers: int
+    parameters: int
+    megabytes: float
+    scores: dict[str, float]
+    tokens_per_second: float
+
+
+def compared(
+    models: dict[str, TokenClassifier], score: Callable[[TokenClassifier], tuple[dict[str, float], int]]
+) -> dict[str, dict[str, Any]]:
+    """Size, scores and speed of models side by side, as dictionaries of `Measured`.
+
+    score   gives the scores of a model and the number of tokens that it read for them; run twice for each model, in turn,
+            and the faster counts
+    """
+    results: dict[str, tuple[dict[str, float], float]] = {}
+    for _ in range(2):
+        for name, model in models.items():
+            started = time.perf_counter()
+            scores, tokens = score(model.eval())
+            speed = tokens / (time.perf_counter() - started)
+            results[name] = scores, max(speed, results.get(name, ({}, 0.0))[1])
+    return {
+        name: asdict(
+            Measured(
+                int(model.encoder.config.num_hidden_layers),
+                (size := sum(item.numel() for item in model.parameters())),
+                round(size * 4 / 1e6, 1),
+                *results[name],
+            )
+        )
+        for name, model in models.items()
+    }

@@ -1,0 +1,212 @@
+"""A small model taught by a large one: what is compared with what, and that it learns, with labels and without."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+from typer.testing import CliRunner
+
+from captured import captured_job
+from textome.cli.main import app
+from textome.errors import InputError
+from textome.models.bert import Bert, BertConfig
+from textome.models.checkpoint import to_hugging_face
+from textome.models.packing import Layout
+from textome.models.pruning import keep_layers, spread
+from textome.runtime.annotator import Annotator
+from textome.runtime.bundle import Bundle
+from textome.runtime.export import export_bundle
+from textome.training.distillation import states, states_apart, taught
+from textome.training.kinds import plan_run
+from tiny import CONFIG, make_base, make_recipe
+from training.test_gradients import STILL, agree
+
+
+def test_kept_layers_are_spread_evenly_and_end_with_the_last() -> None:
+    assert spread(12, 4) == (2, 5, 8, 11)
+    assert spread(12, 6) == (1, 3, 5, 7, 9, 11)
+    assert spread(6, 4) == (0, 2, 3, 5)
+    assert spread(6, 6) == tuple(range(6))
+    for kept in range(1, 13):
+        chosen = spread(12, kept)
+        assert len(set(chosen)) == kept
+        assert chosen[-1] == 11
+    for kept in (0, 7):
+        with pytest.raises(ValueError, match="cannot be kept"):
+            spread(6, kept)
+
+
+def test_a_model_of_kept_layers_computes_what_these_layers_do() -> None:
+    torch.manual_seed(0)
+    values = CONFIG | {"vocab_size": 50, "num_hidden_layers": 4}
+    whole = Bert(BertConfig.from_dict(values)).eval()
+    small = Bert(BertConfig.from_dict(values | {"num_hidden_layers": 2})).eval()
+    from textome.models.checkpoint import load_tensors
+
+    load_tensors(small, keep_layers(to_hugging_face(whole), spread(4, 2)), "here")
+    layout = Layout.of([5, 7])
+    hidden = whole.embeddings(torch.arange(12), layout, None)
+    for number in (1, 3):
+        hidden = whole.layers[number](hidden, layout)
+    assert torch.equal(small(torch.arange(12), layout), hidden)
+    named = keep_layers({"bert.encoder.layer.3.x": torch.ones(1), "bert.encoder.layer.0.x": torch.zeros(1)}, (3,))
+    assert list(named) == ["bert.encoder.layer.0.x"]
+    assert named["bert.encoder.layer.0.x"].item() == 1.0
+
+
+def test_scores_are_compared_head_by_head_at_their_temperature() -> None:
+    torch.manual_seed(0)
+    mine, its = torch.randn(4, 6), torch.randn(4, 6)
+    wanted = 0.0
+    for row in range(4):
+        for head in (slice(0, 3), slice(3, 6)):
+            p, q = (its[row, head] / 2).softmax(-1), (mine[row, head] / 2).softmax(-1)
+            wanted += float((p * (p / q).log()).sum()) * 4 / 4
+    assert taught(mine, its, 2.0).item() == pytest.approx(wanted, rel=1e-5)
+    assert taught(its, its, 2.0).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_states_are_those_after_the_embeddings_and_each_layer_and_are_paired_by_depth() -> None:
+    torch.manual_seed(0)
+    net = Bert(BertConfig.from_dict(CONFIG | {"vocab_size": 50, "num_hidden_layers": 4})).eval()
+    places, layout = torch.tensor([0, 3, 11]), Layout.of([5, 7])
+    with states(net, places) as found:
+        output = net(torch.arange(12), layout)
+    net(torch.arange(12), layout)  # watched no longer
+    assert len(found.values) == 5
+    assert torch.equal(found.values[-1], output[places])
+    assert torch.equal(found.values[0], net.embeddings(torch.arange(12), layout, None)[places])
+    its = found.values
+    assert states_apart([its[0], its[2], its[4]], its, nn.Identity()).item() == 0.0
+    wanted = functional.mse_loss(its[1], its[2]) / 3
+    assert torch.allclose(states_apart([its[0], its[1], its[4]], its, nn.Identity()), wanted)
+
+
+def distilled(folder: Path, teacher: Path, *overrides: str) -> tuple[Path, list[str]]:
+    """A recipe whose base and teacher are a bundle of two layers, and overrides for a student of one."""
+    path = make_recipe(folder, epochs=4)
+    chosen = [f"model.base={teacher}", "model.layers=1", f"distillation.teacher={teacher}", *overrides]
+    return path, chosen
+
+
+def test_a_student_learns_from_the_teacher_alone(tmp_path: Path, tiny_bundle: Path) -> None:
+    """The labels count for nothing (scores = 1) and the head starts afresh."""
+    before = (tiny_bundle / "model.safetensors").read_bytes()
+    path, overrides = distilled(tmp_path, tiny_bundle, "distillation.scores=1.0", f"model.base={tmp_path / 'base'}")
+    bundle = plan_run(path, [*overrides, "training.epochs=10"]).start(tmp_path / "run", False, lambda record: None)
+    measured = json.loads((tmp_path / "run/distillation.json").read_text())
+    assert (measured["teacher"]["layers"], measured["student"]["layers"]) == (2, 1)
+    assert measured["student"]["parameters"] < measured["teacher"]["parameters"]
+    assert measured["student"]["tokens_per_second"] > 0
+    assert min(measured["teacher"]["scores"].values()) > 0.95
+    assert min(measured["student"]["scores"].values()) > 0.9
+    assert (tiny_bundle / "model.safetensors").read_bytes() == before
+    export_bundle(Bundle.load(bundle), bundle, "fp32")
+    document = Annotator.load(bundle).annotate("aspirin is given for gout .")
+    assert [(entity.text, entity.type) for entity in document.entities] == [
+        ("aspirin", "Chemical"),
+        ("gout", "Disease"),
+    ]
+
+
+def test_a_student_knows_fewer_types(tmp_path: Path, tiny_bundle: Path) -> None:
+    path, overrides = distilled(tmp_path, tiny_bundle, "distillation.scores=1.0", "training.epochs=15")
+    corpora = (
+        'corpora=[{name="drugs", train=["drugs.tsv"], validation=["drugs-devel.tsv"], types={Chemical="Chemical"}}]'
+    )
+    plan_run(path, [*overrides, 'entities.types=["Chemical"]', corpora]).start(tmp_path / "run", False, lambda _: None)
+    measured = json.loads((tmp_path / "run/distillation.json").read_text())
+    assert measured["teacher"]["scores"]["drugs"] > 0.95
+    assert measured["student"]["scores"]["drugs"] > 0.9
+
+
+def narrow_base(folder: Path) -> Path:
+    """The tiny base with half the width."""
+    base = make_base(folder)
+    config = json.loads((base / "config.json").read_text()) | {"hidden_size": 16}
+    (base / "config.json").write_text(json.dumps(config))
+    save_file(to_hugging_face(Bert(BertConfig.from_dict(config))), base / "model.safetensors")
+    return base
+
+
+def test_a_narrow_student_is_widened_only_while_it_learns(tmp_path: Path, tiny_bundle: Path) -> None:
+    base = narrow_base(tmp_path / "narrow")
+    path, overrides = distilled(tmp_path, tiny_bundle, f"model.base={base}", "training.average=0.9")
+    bundle = plan_run(path, overrides).start(tmp_path / "run", False, lambda record: None)
+    names = load_file(bundle / "model.safetensors")
+    assert names["classifier.weight"].shape == (6, 16)
+    assert not any("widen" in name for name in names)
+    assert "widen.weight" in load_file(tmp_path / "run/best.safetensors")
+
+
+def test_a_stopped_student_goes_on_to_the_same_weights(tmp_path: Path, tiny_bundle: Path) -> None:
+    path, overrides = distilled(tmp_path, tiny_bundle, "training.epochs=2")
+    whole = plan_run(path, overrides).start(tmp_path / "whole", False, lambda record: None)
+    seen = 0
+
+    def stop(record: dict[str, object]) -> None:
+        nonlocal seen
+        seen += record["event"] == "validation"
+        if seen == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        plan_run(path, overrides).start(tmp_path / "stopped", False, stop)
+    resumed = plan_run(path, overrides).start(tmp_path / "stopped", True, lambda record: None)
+    first, second = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_parts_of_a_batch_give_its_gradient_and_dropout_is_the_students(tmp_path: Path, tiny_bundle: Path) -> None:
+    path, overrides = distilled(tmp_path, tiny_bundle)
+    job = captured_job(path, tmp_path / "still", *overrides, *STILL)
+    agree(job, job.plan(0)[0])
+    job = captured_job(path, tmp_path / "run", *overrides)
+    batch = job.plan(0)[0]
+    values = {}
+    for training in (True, False):
+        job.model.train(training)
+        values[training] = {job.loss(batch)[0].item() for _ in range(3)}
+    assert len(values[True]) == 3
+    assert len(values[False]) == 1
+    assert not job._teacher.model.training
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (['entities.types=["Disease", "Chemical", "Gene"]'], "does not know Gene"),
+        (["model.layers=3"], "has only 2 layers"),
+        (["training.r_drop=1.0"], "do not go together"),
+        (["distillation.score=1.0"], "did you mean 'scores'"),
+    ],
+)
+def test_what_cannot_be_taught_is_told(tmp_path: Path, tiny_bundle: Path, overrides: list[str], message: str) -> None:
+    path, chosen = distilled(tmp_path, tiny_bundle)
+    with pytest.raises(InputError, match=message):
+        plan_run(path, [*chosen, *overrides]).start(tmp_path / "run", False, lambda record: None)
+
+
+def test_a_teacher_that_cuts_texts_otherwise_is_refused(tmp_path: Path, tiny_bundle: Path) -> None:
+    path, overrides = distilled(tmp_path, tiny_bundle, f"model.base={tmp_path / 'base'}")
+    text = (tmp_path / "base/tokenizer.json").read_text()
+    (tmp_path / "base/tokenizer.json").write_text(text.replace('"lowercase":true', '"lowercase":false').replace(
+        '"lowercase": true', '"lowercase": false'))  # fmt: skip
+    with pytest.raises(InputError, match="cuts texts in other tokens"):
+        plan_run(path, overrides).start(tmp_path / "run", False, lambda record: None)
+
+
+def test_the_command_line_tells_size_scores_and_speed(tmp_path: Path, tiny_bundle: Path) -> None:
+    path, overrides = distilled(tmp_path, tiny_bundle, "training.epochs=1")
+    options = [part for item in overrides for part in ("--set", item)]
+    result = CliRunner().invoke(app, ["finetune", str(path), "-o", str(tmp_path / "run"), *options])
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stderr.splitlines() if "parameters" in line]
+    assert [line.split(":")[0].split()[-1] for line in lines] == ["teacher", "student"]
+    assert all("diseases F1" in line and "tokens/s" in line for line in lines)
