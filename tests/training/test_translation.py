@@ -150,8 +150,9 @@ def test_wrong_input_is_told(bundle: Path, tmp_path: Path, tiny_bundle: Path) ->
         plan_run(recipe, ['data.train=["long.{}"]']).start(tmp_path / "long", False, lambda record: None)
     (tmp_path / "leak.en").write_text("the nurse of the old hospital sees the young patient.\n")
     (tmp_path / "leak.xx").write_text("ta niro\n")
+    overrides = ['data.train=["leak.{}"]', 'data.test=["leak.{}"]']
     with pytest.raises(InputError, match="no training pair was read"):
-        plan_run(recipe, ['data.train=["leak.{}"]', 'data.test=["leak.{}"]']).start(tmp_path / "leaks", False, lambda record: None)
+        plan_run(recipe, overrides).start(tmp_path / "leaks", False, lambda record: None)
     with pytest.raises(ModelError, match="this model does not translate"):
         Translator.load(tiny_bundle)
 
