@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
@@ -16,9 +17,9 @@ from captured import captured_job
 from textome.cli.main import app
 from textome.errors import InputError
 from textome.models.bert import Bert, BertConfig
-from textome.models.checkpoint import to_hugging_face
+from textome.models.checkpoint import load_tensors, to_hugging_face
 from textome.models.packing import Layout
-from textome.models.pruning import keep_layers, spread
+from textome.models.pruning import keep_layers, keep_neurons, spread
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
@@ -47,8 +48,6 @@ def test_a_model_of_kept_layers_computes_what_these_layers_do() -> None:
     values = CONFIG | {"vocab_size": 50, "num_hidden_layers": 4}
     whole = Bert(BertConfig.from_dict(values)).eval()
     small = Bert(BertConfig.from_dict(values | {"num_hidden_layers": 2})).eval()
-    from textome.models.checkpoint import load_tensors
-
     load_tensors(small, keep_layers(to_hugging_face(whole), spread(4, 2)), "here")
     layout = Layout.of([5, 7])
     hidden = whole.embeddings(torch.arange(12), layout, None)
@@ -58,6 +57,21 @@ def test_a_model_of_kept_layers_computes_what_these_layers_do() -> None:
     named = keep_layers({"bert.encoder.layer.3.x": torch.ones(1), "bert.encoder.layer.0.x": torch.zeros(1)}, (3,))
     assert list(named) == ["bert.encoder.layer.0.x"]
     assert named["bert.encoder.layer.0.x"].item() == 1.0
+
+
+def test_neurons_that_say_nothing_go_first() -> None:
+    torch.manual_seed(0)
+    values = CONFIG | {"vocab_size": 50}
+    whole = Bert(BertConfig.from_dict(values)).eval()
+    silent = torch.randperm(64)[:24]
+    with torch.no_grad():
+        for layer in whole.layers:
+            layer.feed_forward.contract.weight[:, silent] = 0.0  # type: ignore[union-attr, index]
+    small = Bert(BertConfig.from_dict(values | {"intermediate_size": 40})).eval()
+    load_tensors(small, keep_neurons(to_hugging_face(whole), 40), "here")
+    layout = Layout.of([5, 7])
+    assert torch.allclose(small(torch.arange(12), layout), whole(torch.arange(12), layout), atol=1e-5)
+    assert small.layers[1].feed_forward.expand.weight.shape == (40, 32)
 
 
 def test_scores_are_compared_head_by_head_at_their_temperature() -> None:
@@ -137,10 +151,14 @@ def narrow_base(folder: Path) -> Path:
 
 def test_a_narrow_student_is_widened_only_while_it_learns(tmp_path: Path, tiny_bundle: Path) -> None:
     base = narrow_base(tmp_path / "narrow")
-    path, overrides = distilled(tmp_path, tiny_bundle, f"model.base={base}", "training.average=0.9")
+    path, overrides = distilled(
+        tmp_path, tiny_bundle, f"model.base={base}", "model.intermediate_size=48", "training.average=0.9"
+    )
     bundle = plan_run(path, overrides).start(tmp_path / "run", False, lambda record: None)
     names = load_file(bundle / "model.safetensors")
     assert names["classifier.weight"].shape == (6, 16)
+    assert names["bert.encoder.layer.0.intermediate.dense.weight"].shape == (48, 16)
+    transformers.AutoModelForTokenClassification.from_pretrained(bundle)
     assert not any("widen" in name for name in names)
     assert "widen.weight" in load_file(tmp_path / "run/best.safetensors")
 
@@ -183,6 +201,7 @@ def test_parts_of_a_batch_give_its_gradient_and_dropout_is_the_students(tmp_path
     [
         (['entities.types=["Disease", "Chemical", "Gene"]'], "does not know Gene"),
         (["model.layers=3"], "has only 2 layers"),
+        (["model.intermediate_size=65"], "has only 64 neurons"),
         (["training.r_drop=1.0"], "do not go together"),
         (["distillation.score=1.0"], "did you mean 'scores'"),
     ],

@@ -1,4 +1,4 @@
-"""Smaller encoders made of parts of larger ones: some of the layers."""
+"""Smaller encoders made of parts of larger ones: some of the layers, some of the neurons."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 _LAYER = re.compile(r"(^|.*\.)encoder\.layer\.(\d+)\.(.*)")
+
+_EXPAND = ".intermediate.dense.weight"
 
 
 def spread(layers: int, kept: int) -> tuple[int, ...]:
@@ -30,4 +32,22 @@ def keep_layers(tensors: Mapping[str, Tensor], kept: Sequence[int]) -> dict[str,
             found[name] = tensor
         elif int(match[2]) in places:
             found[f"{match[1]}encoder.layer.{places[int(match[2])]}.{match[3]}"] = tensor
+    return found
+
+
+def keep_neurons(tensors: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """The tensors of a checkpoint in the Hugging Face layout with only so many neurons in each feed-forward part,
+    in their order: those for which the norm of what comes in times the norm of what goes out is largest.
+
+    All layers stay equally wide, so the checkpoint is a plain one with another `intermediate_size`.
+    """
+    found = dict(tensors)
+    for name in tensors:
+        if not name.endswith(_EXPAND):
+            continue
+        layer = name.removesuffix(_EXPAND)
+        bias, out = f"{layer}.intermediate.dense.bias", f"{layer}.output.dense.weight"
+        size = tensors[name].float().norm(dim=1) * tensors[out].float().norm(dim=0)
+        kept = size.topk(count).indices.sort().values
+        found |= {name: tensors[name][kept], bias: tensors[bias][kept], out: tensors[out][:, kept].contiguous()}
     return found

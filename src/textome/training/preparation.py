@@ -10,16 +10,17 @@ from torch import Tensor, nn
 
 from textome.errors import InputError
 from textome.models.lora import add_low_rank
-from textome.models.pruning import keep_layers, spread
+from textome.models.pruning import keep_layers, keep_neurons, spread
 from textome.models.recompute import recompute
 from textome.training.bundles import read_config
 from textome.training.recipe import Model, Training
 
 
 def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """`config.json` and the tensors of a checkpoint, with the dropout and the number of layers that a recipe asks for.
+    """`config.json` and the tensors of a checkpoint, with the dropout, layers and neurons that a recipe asks for.
 
-    Raises InputError where the window is longer than the encoder's positions, or it has fewer layers.
+    Raises InputError where the window is longer than the encoder's positions, or it has fewer layers
+    or neurons.
     """
     values = read_config(base) | {
         "hidden_dropout_prob": model.hidden_dropout,
@@ -33,6 +34,13 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
             raise InputError(f"model.layers is {model.layers}, but {base} has only {there} layers")
         tensors = keep_layers(tensors, spread(there, model.layers))
         values["num_hidden_layers"] = model.layers
+    if model.intermediate_size is not None:
+        if model.intermediate_size > (there := values.get("intermediate_size", 3072)):
+            raise InputError(
+                f"model.intermediate_size is {model.intermediate_size}, but {base} has only {there} neurons"
+            )
+        tensors = keep_neurons(tensors, model.intermediate_size)
+        values["intermediate_size"] = model.intermediate_size
     return values, tensors
 
 
