@@ -91,3 +91,9 @@ def test_mistakes_are_named(tmp_path: Path, change: tuple[str, str], message: st
 def test_overrides_that_make_no_sense_are_refused(tmp_path: Path, override: str) -> None:
     with pytest.raises(InputError, match="--set"):
         load_recipe(write(tmp_path, GOOD), [override])
+
+
+@pytest.mark.parametrize("setting", ["gradient_checkpointing=true", "lora_rank=8", "r_drop=0.5", "token_masking=0.1"])
+def test_settings_that_translation_would_not_heed_are_refused(setting: str) -> None:
+    with pytest.raises(InputError, match=f"training.{setting.partition('=')[0]} is for encoders"):
+        plan_run(ROOT / "recipes/translate_multi30k.toml", [f"training.{setting}"])

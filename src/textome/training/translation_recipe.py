@@ -60,6 +60,13 @@ class TranslationRecipe(Section):
     data: TranslationData
     training: Training
 
+    @model_validator(mode="after")
+    def _settings_are_used(self) -> TranslationRecipe:
+        for name in ("gradient_checkpointing", "lora_rank", "r_drop", "token_masking"):
+            if getattr(self.training, name):
+                raise ValueError(f"training.{name} is for encoders with heads and not for translation; leave it out")
+        return self
+
     def path(self, place: str) -> str:
         """A data path of the recipe made absolute."""
         return str(Path(self.data.root) / place)
