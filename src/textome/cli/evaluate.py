@@ -118,9 +118,8 @@ def _task(
     name = runner.bundle.only_part(task)
     quarantine = Quarantine()
     if runner.bundle.parts[name].kind == "answers":
-        if report or compare:
-            raise InputError("--report and --compare are for labels, not for answers")
-        _answers(runner, name, data, layout, quarantine, as_json)
+        second = TaskRunner.load(compare, precision=precision, threads=threads) if compare else None
+        _answers(runner, name, data, layout, quarantine, as_json, report, second)
         return
     started = time.monotonic()
     result = evaluate_task(runner, name, data, layout, quarantine)
@@ -128,11 +127,11 @@ def _task(
     facts = {"model": runner.bundle.name, "data": data, "seconds": seconds} | evaluation_as_dict(result)
     other = None
     if compare:
-        second = TaskRunner.load(compare, precision=precision, threads=threads)
+        rival = TaskRunner.load(compare, precision=precision, threads=threads)
         other = compare_evaluations(
-            result, evaluate_task(second, second.bundle.only_part(task), data, layout, Quarantine())
+            result, evaluate_task(rival, rival.bundle.only_part(task), data, layout, Quarantine())
         )
-        facts["comparison"] = other.as_dict() | {"model": second.bundle.name}
+        facts["comparison"] = other.as_dict() | {"model": rival.bundle.name}
     typer.echo(json.dumps(facts, indent=2) if as_json else format_evaluation(result))
     if other is not None and not as_json:
         typer.echo(f"against {compare}: {other}")
@@ -144,20 +143,44 @@ def _task(
 
 
 def _answers(
-    runner: TaskRunner, name: str, data: list[str], layout: str | None, quarantine: Quarantine, as_json: bool
+    runner: TaskRunner,
+    name: str,
+    data: list[str],
+    layout: str | None,
+    quarantine: Quarantine,
+    as_json: bool,
+    report: Path | None,
+    other: TaskRunner | None,
 ) -> None:
-    from textome.evaluation.answers import score_answers
+    from textome.evaluation.answer_report import write_answer_report
+    from textome.evaluation.answers import METRICS, interval, score_each
+    from textome.evaluation.comparison import compare_answers
     from textome.formats.questions import read_questions
 
     items = [item for place in data for item in read_questions(place, layout or "squad", quarantine)]
     if not items:
         raise InputError(f"{', '.join(data)}: there is no question to score")
-    scores = score_answers(items, runner.predictions(name, items), runner.task(name).threshold).as_dict()
-    if as_json:
-        typer.echo(json.dumps({"model": runner.bundle.name, "data": data, "task": name} | scores, indent=2))
-    else:
-        for key, value in scores.items():
-            typer.echo(f"{key:16}{value if key == 'questions' else f'{100 * value:.2f}'}")
+    metric = runner.bundle.parts[name].metric
+    predicted = runner.predictions(name, items)
+    rows = score_each(items, predicted, runner.task(name).threshold)
+    column = METRICS.index(metric)
+    facts: dict[str, Any] = {"model": runner.bundle.name, "data": data, "task": name, "questions": len(items)}
+    facts |= dict(zip(METRICS, rows.mean(0).tolist(), strict=True))
+    facts |= {"metric": metric, "interval": list(interval(rows[:, column]))}
+    lines = [f"{key:16}{100 * value:6.2f}" for key, value in zip(METRICS, rows.mean(0), strict=True)]
+    low, high = facts["interval"]
+    lines += ["", f"{name}: {metric} {100 * facts[metric]:.2f} (95 % interval {100 * low:.2f}-{100 * high:.2f})"]
+    if other is not None:
+        second = other.bundle.part("answers")
+        found = score_each(items, other.predictions(second, items), other.task(second).threshold)
+        comparison = compare_answers(metric, rows[:, column], found[:, column])
+        facts["comparison"] = comparison.as_dict() | {"model": other.bundle.name}
+        lines += [f"against {other.bundle.name}: {comparison}"]
+    typer.echo(json.dumps(facts, indent=2) if as_json else "\n".join(lines))
+    if report:
+        write_answer_report(report, f"{runner.bundle.name} on {', '.join(data)}", metric, items, predicted, rows)
+        say(f"report: {report}")
+    say(f"{len(items):,} questions with {runner.bundle.name}")
     finish(quarantine, len(items))
 
 

@@ -6,8 +6,12 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
+import numpy as np
+from numpy.typing import NDArray
+
+from textome.evaluation.classification import DRAWS, SEED
 from textome.formats.questions import Question
 from textome.tasks.question_answering import Answer, listed
 
@@ -36,6 +40,9 @@ class AnswerScores:
         return asdict(self)
 
 
+METRICS = tuple(field.name for field in fields(AnswerScores) if field.name != "questions")
+
+
 def score_answers(
     items: Sequence[Question], predicted: Sequence[Sequence[Answer]], threshold: float, no_answer: bool = True
 ) -> AnswerScores:
@@ -43,6 +50,14 @@ def score_answers(
 
     threshold   of list questions, see tasks.question_answering.listed
     """
+    rows = score_each(items, predicted, threshold, no_answer)
+    return AnswerScores(len(rows), *(rows.mean(0).tolist() if len(rows) else [0.0] * len(METRICS)))
+
+
+def score_each(
+    items: Sequence[Question], predicted: Sequence[Sequence[Answer]], threshold: float, no_answer: bool = True
+) -> NDArray[np.float64]:
+    """The scores of each question, (questions, metrics) in the order of `METRICS`; as for `score_answers`."""
     rows = []
     for item, answers in zip(items, predicted, strict=True):
         texts = [answer.text for answer in answers]
@@ -66,8 +81,26 @@ def score_answers(
                 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
             )
         )
-    means = [sum(column) / len(rows) for column in zip(*rows, strict=True)] if rows else [0.0] * 8
-    return AnswerScores(len(rows), *means)
+    return np.array(rows, np.float64).reshape(-1, len(METRICS))
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % interval of a mean over questions, by a percentile bootstrap over them; the same every time."""
+    low, high = np.quantile(_means(values), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def paired_p_value(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """How often, in bootstrap draws of the same questions for both, the difference of two models turns or vanishes;
+    two-sided (Berg-Kirkpatrick et al. 2012)."""
+    differences = first - second
+    observed = differences.mean()
+    return float((np.sum(np.abs(_means(differences) - observed) >= abs(observed)) + 1) / (DRAWS + 1))
+
+
+def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    generator = np.random.default_rng(SEED)
+    return np.array([values[generator.integers(0, len(values), len(values))].mean() for _ in range(DRAWS)])
 
 
 def same(first: str, second: str) -> bool:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from textome.errors import InputError
+from textome.evaluation.answers import paired_p_value as paired_by_question
 from textome.evaluation.bootstrap import paired_bootstrap
 from textome.evaluation.classification import paired_p_value
 from textome.evaluation.entities import score_entities
@@ -15,7 +19,8 @@ from textome.evaluation.task_evaluation import TaskEvaluation
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The scores of two models by one metric, and the two-sided p-value of a paired bootstrap over decisions or texts."""
+    """The scores of two models by one metric, and the two-sided p-value of a paired bootstrap over decisions, texts or
+    questions."""
 
     metric: str
     first: float
@@ -46,6 +51,11 @@ def compare_evaluations(first: TaskEvaluation, second: TaskEvaluation) -> Compar
     negative = [name for name in labels if name not in first.scores.classes]
     p_value = paired_p_value(gold, one, two, labels, negative, first.metric)
     return Comparison(first.metric, first.score, second.score, p_value)
+
+
+def compare_answers(metric: str, first: NDArray[np.float64], second: NDArray[np.float64]) -> Comparison:
+    """Compare the scores of two models on the same questions, by one metric; (questions,) each."""
+    return Comparison(metric, float(first.mean()), float(second.mean()), paired_by_question(first, second))
 
 
 def compare_entities(first: Entities, second: Entities) -> Comparison:
