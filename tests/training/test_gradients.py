@@ -161,6 +161,23 @@ def test_out_of_memory_is_told_with_what_to_do(
     finetune(load_recipe(path, ["training.micro_budget=64"]), tmp_path / "run", resume=True)
 
 
+def test_a_resumed_run_heeds_a_smaller_budget_than_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_recipe(tmp_path, epochs=2, checkpoint_minutes=1e-9)
+    original, seen = EntityJob.loss, [0]
+
+    def loss(self: EntityJob, batch: list[int]) -> tuple[torch.Tensor, int]:
+        seen[0] += 1
+        if seen[0] > 10 and self.size(batch)[0] > 40:
+            raise ERRORS[0]
+        return original(self, batch)
+
+    monkeypatch.setattr(EntityJob, "loss", loss)
+    with pytest.raises(InputError, match="out of memory"):
+        finetune(load_recipe(path, ["training.micro_budget=80"]), tmp_path / "run")
+    assert list((tmp_path / "run/checkpoints").glob("step-*"))
+    finetune(load_recipe(path, ["training.micro_budget=40"]), tmp_path / "run", resume=True)
+
+
 def test_a_run_that_halves_its_budget_is_the_run_with_that_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ class Progress:
     """Where a run stands: what a checkpoint remembers beyond weights, and what `train` returns.
 
     scaler         the scaling of fp16 gradients, empty in other precisions
-    micro_budget   the tokens that are computed at once, where there is a limit
+    micro_budget   the tokens that are computed at once, where memory did not suffice for what the recipe says
     """
 
     step: int = 0
@@ -98,7 +98,7 @@ def train(
         device,
         precision,
         scaler,
-        progress.micro_budget or settings.micro_budget,
+        min((budget for budget in (progress.micro_budget, settings.micro_budget) if budget), default=None),
         lambda message: log.write(event="memory", step=progress.step, message=message),
     )
     length = len(job.plan(0))
@@ -117,7 +117,8 @@ def train(
         while progress.batch < len(batches):
             set_rate(optimizer, rate_at(progress.step, steps, settings.warmup, settings.schedule))
             value, used = gradients.add(batches[progress.batch], f"{folder}, step {progress.step}")
-            progress.micro_budget = gradients.budget
+            if gradients.budget != settings.micro_budget:
+                progress.micro_budget = gradients.budget
             if not math.isfinite(value):
                 raise DivergedError(
                     f"{folder}: the loss is {value} at step {progress.step} (epoch {progress.epoch + 1}, batch "
