@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from textome.cli.main import app
@@ -68,6 +69,15 @@ def test_it_learns_words_and_their_order(bundle: Path) -> None:
     texts = ["the child helps the doctor.", "", "  the nurse sees the nurse.  "]
     for width in (1, 4):
         assert translator.translate(texts, width) == ["ta kido ta doko helu.", "", "ta niro ta niro vi."]
+
+
+def test_an_encoder_with_disentangled_attention_learns_it_too(tmp_path: Path) -> None:
+    recipe = make_recipe(tmp_path)
+    bundle = plan_run(recipe, ["model.encoder=deberta"]).start(tmp_path / "run", False, lambda record: None)
+    assert Translator.load(bundle).translate(["the child helps the doctor."]) == ["ta kido ta doko helu."]
+    names = set(load_file(bundle / "model.safetensors"))
+    assert "encoder.encoder.rel_embeddings.weight" in names
+    assert "model.decoder.layers.0.encoder_attn.q_proj.weight" in names
 
 
 def test_layout_and_long_texts_are_kept(bundle: Path) -> None:

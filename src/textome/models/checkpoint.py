@@ -88,7 +88,14 @@ def names_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
     if isinstance(model, EnhancedMaskDecoder):
         return mask_decoder_names(model)
     if isinstance(model, Transformer):
-        return transformer_names(model)
+        if isinstance(model.encoder, nn.ModuleList):
+            return transformer_names(model)
+        # As `transformers` names the encoder of a pair of models.
+        own = {
+            f"encoder.{ours}": tuple(f"encoder.{name}" for name in theirs)
+            for ours, theirs in names_of(model.encoder).items()
+        }
+        return transformer_names(model) | own
     if not isinstance(model, Bert):
         raise TypeError(f"no tensor names are known for {type(model).__name__}")
     names: dict[str, tuple[str, ...]] = {ours: (theirs,) for ours, theirs in _EMBEDDINGS.items()}

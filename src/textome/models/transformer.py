@@ -18,6 +18,7 @@ from torch.nn import functional
 from textome.models.attention import attend, attend_across
 from textome.models.bert import ACTIVATIONS
 from textome.models.dropout import Dropout
+from textome.models.encoders import build_encoder, read_encoder_config
 from textome.models.packing import Layout
 
 
@@ -28,6 +29,7 @@ class TransformerConfig:
     scale_embedding       embeddings are multiplied by the root of d_model (section 3.4)
     learned_positions     a table of positions that is trained, in place of sines (section 3.5)
     decoder_start_token_id, eos_token_id   what a target begins with, and ends with
+    encoder               the configuration of another encoder of d_model, as in its `config.json`; None for the paper's own
     """
 
     vocab_size: int
@@ -48,6 +50,7 @@ class TransformerConfig:
     pad_token_id: int = 0
     eos_token_id: int = 2
     decoder_start_token_id: int = 1
+    encoder: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.activation_function not in ACTIVATIONS:
@@ -56,6 +59,8 @@ class TransformerConfig:
             heads = getattr(self, f"{side}_attention_heads")
             if self.d_model % heads:
                 raise ValueError(f"d_model {self.d_model} is not a multiple of {side}_attention_heads {heads}")
+        if self.encoder is not None and self.encoder["hidden_size"] != self.d_model:
+            raise ValueError(f"the encoder has hidden_size {self.encoder['hidden_size']}, the decoder {self.d_model}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TransformerConfig:
@@ -255,7 +260,8 @@ class Cache:
 
 
 class Transformer(nn.Module):
-    """Encoder and decoder with one table of embeddings for sources, targets and output (section 3.4).
+    """Encoder and decoder with one table of embeddings for sources, targets and output (section 3.4); another encoder
+    (models.encoders), where the configuration names one, has embeddings of its own.
 
     Input   source (T,) int64 and target (U,) int64, with layouts of as many sequences each. A target begins with
             `decoder_start_token_id`; what is scored at a token is the next one.
@@ -268,15 +274,20 @@ class Transformer(nn.Module):
         self.shared = nn.Embedding(config.vocab_size, config.d_model)
         self.bias = nn.Parameter(torch.zeros(1, config.vocab_size))
         self.positions = nn.ModuleDict({side: Positions(config) for side in ("encoder", "decoder")})
-        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.encoder: nn.Module = (
+            nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+            if config.encoder is None
+            else build_encoder(read_encoder_config(config.encoder))
+        )
         self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         before = config.normalize_before
-        self.encoder_norm = nn.LayerNorm(config.d_model) if before else None
+        self.encoder_norm = nn.LayerNorm(config.d_model) if before and config.encoder is None else None
         self.decoder_norm = nn.LayerNorm(config.d_model) if before else None
         self.dropout = Dropout(config.dropout)
         self.scale = math.sqrt(config.d_model) if config.scale_embedding else 1.0
+        foreign = set() if config.encoder is None else set(self.encoder.modules())
         for module in self.modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear) and module not in foreign:
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         nn.init.normal_(self.shared.weight, std=config.d_model**-0.5 if config.scale_embedding else 0.02)
@@ -287,6 +298,8 @@ class Transformer(nn.Module):
     def encode(self, source: Tensor, layout: Layout) -> Tensor:
         """Hidden states (T, d_model) of the sources."""
         self._check(layout.max_seqlen)
+        if not isinstance(self.encoder, nn.ModuleList):
+            return self.encoder(source, layout)  # type: ignore[no-any-return]
         hidden = self._embed(source, layout.position_ids, "encoder")
         for layer in self.encoder:
             hidden = layer(hidden, layout)

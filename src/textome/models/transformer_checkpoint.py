@@ -29,6 +29,8 @@ def transformer_names(model: Transformer) -> dict[str, tuple[str, ...]]:
     names: dict[str, tuple[str, ...]] = {"shared.weight": ("model.shared.weight",), "bias": ("final_logits_bias",)}
     for ours, _ in model.named_parameters():
         side, _, rest = ours.partition(".")
+        if side == "encoder" and model.config.encoder is not None:
+            continue  # another architecture, which has names of its own
         if side in ("encoder", "decoder"):
             number, _, part = rest.partition(".")
             inner, kind = part.rsplit(".", 1)

@@ -48,6 +48,7 @@ def finetune_translation(
     sizes = recipe.model
     padding, start, end = special_tokens(tokenizer)
     config = TransformerConfig(
+        encoder=_encoder(recipe, tokenizer.get_vocab_size()) if sizes.encoder == "deberta" else None,
         vocab_size=tokenizer.get_vocab_size(),
         d_model=sizes.hidden_size,
         encoder_layers=sizes.encoder_layers,
@@ -204,13 +205,36 @@ def _tokenizer(path: Path, recipe: TranslationRecipe, pairs: Sequence[Pair]) -> 
     return tokenizer
 
 
+def _encoder(recipe: TranslationRecipe, vocabulary: int) -> dict[str, Any]:
+    """A DeBERTa encoder of the recipe's sizes, set up as v3 is (He et al. 2023), with 64 buckets of distances."""
+    sizes = recipe.model
+    return {
+        "model_type": "deberta-v2",
+        "vocab_size": vocabulary,
+        "hidden_size": sizes.hidden_size,
+        "num_hidden_layers": sizes.encoder_layers,
+        "num_attention_heads": sizes.num_attention_heads,
+        "intermediate_size": sizes.intermediate_size,
+        "max_position_embeddings": sizes.longest + 1,
+        "hidden_dropout_prob": sizes.dropout,
+        "attention_probs_dropout_prob": 0.0,
+        "relative_attention": True,
+        "position_buckets": 64,
+        "pos_att_type": ["p2c", "c2p"],
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+    }
+
+
 def _write(
     folder: Path, model: Transformer, recipe: TranslationRecipe, facts: Mapping[str, Any], progress: Mapping[str, Any]
 ) -> Path:
     config = {name: getattr(model.config, name) for name in model.config.__dataclass_fields__}
     described = {"model_type": "marian", "architectures": ["MarianMTModel"], **config}
-    if recipe.model.normalize_before:
-        # Marian has no norms in front: `transformers` cannot load such a model, and must not think it could.
+    if recipe.model.normalize_before or model.config.encoder is not None:
+        # Marian has no norms in front, nor another encoder: `transformers` must not think that it could load this.
         described |= {"model_type": "textome-transformer", "architectures": ["Transformer"]}
     data = recipe.data
     description = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -28,10 +29,12 @@ class TranslationData(Section):
 class TranslationModel(Section):
     """Sizes of the encoder-decoder (models.transformer), and of the vocabulary that both languages share.
 
+    encoder      the paper's own, or one with disentangled attention (models.deberta), of the same sizes
     vocabulary   sub-words, by byte-pair encoding over bytes (Sennrich et al. 2016), so that no character is unknown
     longest      sub-words of a text at most; training pairs beyond it are left out and counted
     """
 
+    encoder: Literal["transformer", "deberta"] = "transformer"
     vocabulary: int = Field(8000, ge=300)
     hidden_size: int = Field(256, ge=8)
     encoder_layers: int = Field(3, ge=1)
