@@ -11,8 +11,9 @@ from pydantic import Field
 
 from textome.modalities.images import Images
 from textome.modalities.sensors import Sensors
+from textome.modalities.speech import Speech
 
 AnyModality = Annotated[
-    Images | Sensors,
+    Images | Sensors | Speech,
     Field(discriminator="kind"),
 ]
