@@ -1,8 +1,8 @@
 """A small simulated robot that finds its way: from what it senses to what it does, for policies trained by imitation.
 
-The world is a square of cells, some of them walls. The robot senses the free cells in eight directions, noisily and not far,
-and where its goal lies; it does not see the map. A planner that does see it (shortest paths) shows what to do; what it shows
-is written as a CSV of signals, from which a model over `sensors` learns. Everything is drawn from seeds.
+The world is a square of cells, some of them walls. The robot senses the free cells in eight directions, noisily and not
+far, and where its goal lies; it does not see the map. A planner that does see it (shortest paths) shows what to do; what it
+shows is written as a CSV of signals, from which a model over `sensors` learns. Everything is drawn from seeds.
 """
 
 from __future__ import annotations
@@ -104,12 +104,13 @@ class World:
 
 
 def rule(sensed: Floats, generator: np.random.Generator) -> int:
-    """The baseline: towards the goal, along its farther axis first; where walls are in the way, any free direction but back."""
+    """The baseline: towards the goal, its farther axis first; where walls are in the way, any free direction but back."""
     now = sensed[-1]
-    free = [now[2 * number] > 0.5 for number in range(len(ACTIONS))]
-    down, right = now[len(_BEAMS)], now[len(_BEAMS) + 1]
+    free = [bool(now[2 * number] > 0.5) for number in range(len(ACTIONS))]
+    down, right = float(now[len(_BEAMS)]), float(now[len(_BEAMS) + 1])
     toward = [2 if down > 0 else 0, 1 if right > 0 else 3]
-    wanted = [toward[number] for number in np.argsort([-abs(down), -abs(right)]) if (down, right)[number]]
+    first = 0 if abs(down) >= abs(right) else 1
+    wanted = [toward[axis] for axis in (first, 1 - first) if (down, right)[axis]]
     last = now[len(_BEAMS) + 3 :]
     back = (int(last.argmax()) + 2) % 4 if last.any() else -1
     for action in wanted:
