@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from textome.errors import InputError
+from textome.models.compilation import compile_layers
 from textome.models.lora import add_low_rank
 from textome.models.pruning import keep_layers, keep_neurons, spread
 from textome.models.recompute import recompute
@@ -45,8 +46,10 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
 
 
 def prepare_encoder(encoder: nn.Module, settings: Training) -> None:
-    """Add low-rank products, and make layers compute twice for memory, where the recipe asks for it."""
+    """Add low-rank products, make layers compute twice for memory, and compile them, where the recipe asks for it."""
     if settings.lora_rank:
         add_low_rank(encoder, settings.lora_rank, settings.lora_alpha)
     if settings.gradient_checkpointing:
         recompute(encoder)
+    if settings.compile:
+        compile_layers(encoder)
