@@ -31,9 +31,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: f
     otherwise rows are padded inside attention alone.
     """
     if query.is_cuda:
-        # The compiler leaves it alone: it would compile what knows the lengths again for each batch.
-        outside: Callable[..., Tensor] = torch.compiler.disable(_attend_on_gpu)  # type: ignore[no-untyped-call]
-        return outside(query, key, value, layout, dropout)
+        return _attend_on_gpu(query, key, value, layout, dropout)
     sizes = [group.count * group.length for group in layout.groups]
     pieces = []
     # Splitting once, not slicing for each group: the backward pass of a slice fills a whole tensor with zeros.
@@ -111,6 +109,10 @@ def _composed(query: Tensor, key: Tensor, value: Tensor, dropout: float, mask: T
     return torch.matmul(drop(weights, dropout), value)
 
 
+# A compiler would compile what depends on the lengths again for each batch.
+_attend_uncompiled: Callable[..., Tensor] = torch.compiler.disable(attend)  # type: ignore[no-untyped-call]
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2) with one matrix for queries, keys and values.
 
@@ -129,5 +131,5 @@ class SelfAttention(nn.Module):
         tokens, hidden_size = hidden.shape
         projected = self.project(hidden).view(tokens, 3, self.num_heads, hidden_size // self.num_heads)
         query, key, value = projected.unbind(1)
-        attended = attend(query, key, value, layout, self.dropout if self.training else 0.0)
+        attended = _attend_uncompiled(query, key, value, layout, self.dropout if self.training else 0.0)
         return self.output(attended.reshape(tokens, hidden_size))  # type: ignore[no-any-return]
