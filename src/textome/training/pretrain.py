@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -32,7 +31,7 @@ from textome.models.heads import MaskedLanguageModel
 from textome.models.recompute import recompute
 from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
-from textome.training.bundles import base_directory, environment, read_config, write_encoder
+from textome.training.bundles import base_directory, environment, read_config, read_weights, write_encoder
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for, workers_for
 from textome.training.finite import LossWatch
@@ -209,7 +208,7 @@ def _build(recipe: PretrainingRecipe) -> tuple[MaskedLanguageModel, Tokenizer, d
     tokenizer = Tokenizer.load(base)
     if not recipe.model.scratch:
         head = ("transform.", "norm.", "bias", "next_sentence.", "encoder.pooler.")
-        load_tensors(model, load_file(base / "model.safetensors"), str(base), fresh=head)
+        load_tensors(model, read_weights(base, values), str(base), fresh=head)
     if recipe.model.tokenizer is None:
         return model, tokenizer, values, base
     directory = recipe.path(recipe.model.tokenizer)
