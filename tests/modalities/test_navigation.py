@@ -44,6 +44,22 @@ def test_the_rule_is_better_than_wandering_and_rates_repeat():
     assert success_rate(rule, 12, seed=1) > success_rate(wander, 12, seed=1)
 
 
+def test_whoever_drives_the_planner_tells_what_to_do(tmp_path: Path):
+    seen = []
+
+    def standing(sensed, generator):
+        """Walks against the same wall, or to and fro."""
+        seen.append(len(sensed))
+        return [0] * len(sensed)
+
+    path = tmp_path / "ways.csv"
+    count = write_demonstrations(path, 2, seed=5, window=3, steps=9, errors=0.0, driver=standing)
+    assert seen == [2] * 9
+    records = list(Sensors(window=3).read(str(path), Quarantine()))
+    assert len(records) == count == 18
+    assert {record.target for record in records} - {"north"}
+
+
 def test_demonstrations_are_signals_with_the_planners_next_action(tmp_path: Path):
     path = tmp_path / "ways.csv"
     count = write_demonstrations(path, 3, seed=2, window=4, errors=0.0)
