@@ -213,7 +213,9 @@ def environment(device: torch.device) -> dict[str, str]:
         try:
             packages[name] = version(name)
         except PackageNotFoundError as error:
-            raise MissingExtraError("training", "train") from error
+            if name != "textome":  # which also runs from its sources
+                raise MissingExtraError("training", "train") from error
+            packages[name] = "not installed"
     return packages | {
         "python": platform.python_version(),
         "machine": platform.machine(),
