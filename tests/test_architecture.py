@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "text": {"documents", "errors"},
     "tasks": _BELOW_TASKS,
     "models": {"errors"},  # pure maths: no files of documents, no labels, no command line
-    "modalities": {"models", "errors"},
+    "modalities": {"models", "formats", "errors"},
     "runtime": _BELOW_RUNTIME,
     "corpus": {"text", "formats", "documents", "errors"},
     "evaluation": {"runtime", *_BELOW_RUNTIME},  # of the parts below it those without PyTorch
