@@ -1,0 +1,18 @@
+"""How images, sound and signals become sequences for the one encoder: the table of modalities, one line each.
+
+A new modality is a module with a class (see records.Modality) and its place in this table. Nothing here needs PyTorch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from textome.modalities.images import Images
+from textome.modalities.sensors import Sensors
+
+AnyModality = Annotated[
+    Images | Sensors,
+    Field(discriminator="kind"),
+]
