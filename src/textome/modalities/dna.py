@@ -62,6 +62,16 @@ class Dna(Modality):
         learnt = DnaTokens.of("bpe", sequences=[record.content for record in records], vocab_size=self.vocabulary)
         return self.model_copy(update={"tokenizer": learnt.to_json()})
 
+    def continuing(self, base: Modality) -> Self:
+        if not isinstance(base, Dna):
+            return self
+        if (self.scheme, self.k, self.window) != (base.scheme, base.k, base.window):
+            raise InputError(
+                f"the model to start from reads scheme = {base.scheme!r}, k = {base.k}, window = {base.window}; "
+                "set modality.scheme, modality.k and modality.window to these"
+            )
+        return self.model_copy(update={"tokenizer": base.tokenizer})
+
     def shapes(self) -> dict[str, Shape]:
         # Of overlapping words a hidden one stands in its neighbours: there is nothing to guess, so no token hides.
         mask = None if self.scheme == "kmer" else MASK

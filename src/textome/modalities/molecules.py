@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -70,6 +70,11 @@ class Molecules(Modality):
                 raise InputError("modality.descriptors are computed by RDKit, so they need modality.chemistry = true")
             return table
         return prepared(table, place, quarantine, self.spellings, descriptors=self.descriptors)
+
+    def continuing(self, base: Modality) -> Self:
+        if isinstance(base, Molecules) and base.window != self.window:
+            raise InputError(f"the model to start from reads {base.window} tokens; set modality.window to this")
+        return self
 
     def shapes(self) -> dict[str, Shape]:
         shape = Shape("tokens", len(VOCABULARY), (self.window,), mask_id=MASK, special=(PAD, UNKNOWN, MASK))
