@@ -21,8 +21,9 @@ def export(
     """
     from textome.runtime.bundle import Bundle, resolve_model
     from textome.runtime.export import export_bundle
+    from textome.runtime.modality_bundle import ModalityBundle
 
-    bundle = Bundle.load(resolve_model(model))
+    bundle = ModalityBundle.load(model) if ModalityBundle.is_at(model) else Bundle.load(resolve_model(model))
     for name in precision or ["int8"]:
         path = export_bundle(bundle, output, name)
         say(f"{name}: {path.stat().st_size / 1e6:.1f} MB")

@@ -18,6 +18,7 @@ from textome.cli.evaluate import evaluate
 from textome.cli.export import export
 from textome.cli.finetune import finetune
 from textome.cli.info import info
+from textome.cli.predict import predict
 from textome.cli.preprocess import preprocess
 from textome.cli.pretrain import pretrain
 from textome.cli.query import query
@@ -51,6 +52,7 @@ VERBS = (
     export,
     convert,
     translate,
+    predict,
     serve,
     info,
     doctor,

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
+from textome.formats.sources import Quarantine
 from textome.modalities.records import Floats
 from textome.modalities.targets import Target
+
+if TYPE_CHECKING:  # a run scores its own model, which needs no ONNX Runtime
+    from textome.runtime.predictor import Predictor
 
 # A number of which less is better, seen as one between 0 and 1 of which more is: 1 / (1 + error in standard deviations).
 _ERRORS = ("rmse", "mae")
@@ -48,6 +55,26 @@ def score_answers(target: Target, gold: Floats, answers: Floats) -> dict[str, fl
         "balanced_accuracy": float(np.mean(recalls)),
         "roc_auc": roc_auc(gold[:, 1], answers[:, 1]) if binary else mean_roc_auc(gold, answers),
     }
+
+
+def evaluate_places(
+    predictor: Predictor, places: Sequence[str], quarantine: Quarantine
+) -> tuple[int, dict[str, float]]:
+    """How many records at these places have a target, and the scores of what the model answers about them."""
+    gold, answers = [], []
+    for place in places:
+        for record, answer in predictor.stream(place, quarantine):
+            try:
+                row = predictor.bundle.target.encode(record)
+            except InputError as error:
+                quarantine.add(place, "", error)
+                continue
+            if np.isfinite(row).any():
+                gold.append(row)
+                answers.append(answer)
+    if not gold:
+        raise InputError(f"{', '.join(places)}: there is no record with a target to score by")
+    return len(gold), score_answers(predictor.bundle.target, np.stack(gold), np.stack(answers))
 
 
 def between_0_and_1(target: Target, name: str, value: float) -> float:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textome.errors import ModelError
 from textome.modalities import AnyModality
+from textome.modalities.records import Modality
 from textome.modalities.targets import Target
 
 SEQUENCE_MODEL = "textome-sequence"
@@ -34,7 +35,7 @@ class ModalityBundle:
 
     directory: Path
     name: str
-    modality: AnyModality
+    modality: Modality
     target: Target
     pooling: str
     config: dict[str, Any]
