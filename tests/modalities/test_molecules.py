@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textome.errors import InputError, MissingExtraError
-from textome.formats.sources import Quarantine
+from textome.formats.sources import Quarantine, Source
 from textome.modalities.molecule_files import (
     Molecule,
     MoleculeTable,
@@ -79,7 +79,7 @@ def test_a_table_with_gaps_and_bad_rows(tmp_path: Path) -> None:
         'word,CC,yes,1\nshort,CC,1\n"a, b",CN,nan,-2e1\ninfinite,CC,inf,1\n'
     )
     quarantine = Quarantine()
-    table = read_molecules(write(tmp_path, text), "smiles", ["a", "b"], quarantine, "name")
+    table = read_molecules(Source.of(write(tmp_path, text)), "smiles", ["a", "b"], quarantine, "name")
     assert [molecule.name for molecule in table.molecules] == ["ethanol", "benzene", "a, b"]
     assert [molecule.smiles for molecule in table.molecules] == ["CCO", "c1ccccc1", "CN"]
     np.testing.assert_array_equal(table.values(), [[1, math.nan], [math.nan, 0.5], [math.nan, -20]])
@@ -95,10 +95,10 @@ def test_a_table_with_gaps_and_bad_rows(tmp_path: Path) -> None:
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     place = write(tmp_path, "smiles,a\nCC,1\n")
     with pytest.raises(InputError, match="no column 'SMILES'; the header has smiles, a"):
-        read_molecules(place, "SMILES", ["a"], Quarantine())
+        read_molecules(Source.of(place), "SMILES", ["a"], Quarantine())
     with pytest.raises(InputError, match="no column 'b'"):
-        read_molecules(place, "smiles", ["a", "b"], Quarantine())
-    assert read_molecules(place, "smiles", ["b"], Quarantine()).targets == ()  # molecules to predict
+        read_molecules(Source.of(place), "smiles", ["a", "b"], Quarantine())
+    assert read_molecules(Source.of(place), "smiles", ["b"], Quarantine()).targets == ()  # molecules to predict
 
 
 def table_of(scaffolds: list[str]) -> MoleculeTable:
@@ -156,7 +156,7 @@ def test_a_prepared_file_gives_the_same_records_without_rdkit(tmp_path: Path, mo
     before = list(modality.read(place, Quarantine()))
     prepared = tmp_path / "prepared.csv"
     prepared.write_bytes(write_prepared(modality.table(place, Quarantine()), {"source": "m.csv"}))
-    assert is_prepared(str(prepared))
+    assert is_prepared(Source.of(prepared))
     monkeypatch.setitem(sys.modules, "rdkit", None)
     assert list(modality.read(str(prepared), Quarantine())) == before
     assert [record.target for record in before][1] == {"a": 0.0, "b": 2.5, "MolLogP": pytest.approx(-0.0014)}

@@ -13,8 +13,9 @@ from textome.modalities.dna import Dna
 from textome.modalities.images import Images
 from textome.modalities.molecules import Molecules
 from textome.modalities.sensors import Sensors
+from textome.modalities.together import Together
 
 AnyModality = Annotated[
-    Images | Sensors | Dna | Molecules,
+    Images | Sensors | Dna | Molecules | Together,
     Field(discriminator="kind"),
 ]

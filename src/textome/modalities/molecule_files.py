@@ -51,14 +51,13 @@ class MoleculeTable:
         return np.array([molecule.values for molecule in self.molecules], np.float64).reshape(-1, len(self.targets))
 
 
-def is_prepared(place: str) -> bool:
-    """Whether `write_prepared` wrote this file. Raises InputError where there is none."""
-    source = Source.of(place)
+def is_prepared(source: Source) -> bool:
+    """Whether `write_prepared` wrote this file."""
     return not source.is_directory and source.head(64).startswith(b'{"prepared"')
 
 
 def read_molecules(
-    place: str, smiles: str, targets: Sequence[str], quarantine: Quarantine, name: str | None = None
+    source: Source, smiles: str, targets: Sequence[str], quarantine: Quarantine, name: str | None = None
 ) -> MoleculeTable:
     """The rows of a CSV file with a header.
 
@@ -71,10 +70,9 @@ def read_molecules(
     to the quarantine; blank lines are left out. Raises InputError for a column that the header lacks. A file that
     `write_prepared` wrote is read as such; then `smiles` and `name` say nothing.
     """
-    source = Source.of(place)
     if source.is_directory:
-        raise InputError(f"{place}: a directory; give a CSV file with a column of SMILES")
-    if is_prepared(place):
+        raise InputError(f"{source.name}: a directory; give a CSV file with a column of SMILES")
+    if is_prepared(source):
         return read_prepared(source, targets)
     with source.open() as raw:
         rows = csv.reader(io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline=""))

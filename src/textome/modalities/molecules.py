@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.sources import Quarantine, Source
 from textome.modalities.chemistry import prepared
 from textome.modalities.molecule_files import MoleculeTable, is_prepared, read_molecules
 from textome.modalities.records import Modality, Record, Segment, Segments, Shape
@@ -61,10 +61,10 @@ class Molecules(Modality):
 
     def table(self, place: str, quarantine: Quarantine) -> MoleculeTable:
         """The molecules of a file with all that RDKit adds. Raises InputError as `read_molecules` does."""
-        targets = (*self.targets, *self.descriptors)
-        if is_prepared(place):
-            return read_molecules(place, self.smiles, targets, quarantine)
-        table = read_molecules(place, self.smiles, self.targets, quarantine, self.name or None)
+        source = Source.of(place)
+        if is_prepared(source):
+            return read_molecules(source, self.smiles, (*self.targets, *self.descriptors), quarantine)
+        table = read_molecules(source, self.smiles, self.targets, quarantine, self.name or None)
         if not self.chemistry:
             if self.descriptors:
                 raise InputError("modality.descriptors are computed by RDKit, so they need modality.chemistry = true")
