@@ -13,9 +13,10 @@ from textome.modalities.dna import Dna
 from textome.modalities.images import Images
 from textome.modalities.molecules import Molecules
 from textome.modalities.sensors import Sensors
+from textome.modalities.speech import Speech
 from textome.modalities.together import Together
 
 AnyModality = Annotated[
-    Images | Sensors | Dna | Molecules | Together,
+    Images | Sensors | Speech | Dna | Molecules | Together,
     Field(discriminator="kind"),
 ]

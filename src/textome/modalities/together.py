@@ -18,9 +18,10 @@ from textome.modalities.images import Images
 from textome.modalities.molecules import Molecules
 from textome.modalities.records import Modality, Record, Segment, Segments, Shape
 from textome.modalities.sensors import Sensors
+from textome.modalities.speech import Speech
 from textome.modalities.words import Words
 
-Part = Annotated[Images | Sensors | Dna | Molecules | Words, Field(discriminator="kind")]
+Part = Annotated[Images | Sensors | Speech | Dna | Molecules | Words, Field(discriminator="kind")]
 # Between the file that holds a part's content and the id of the record in it.
 SEPARATOR = "::"
 
