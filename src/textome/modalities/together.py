@@ -98,9 +98,13 @@ class Together(Modality):
         return {name: self.parts[name].augmented(content[name], generator) for name in names}
 
     def varied(self, segments: Segments, generator: np.random.Generator) -> Segments:
-        return {
-            name: _only(self.parts[name].varied({name: segment}, generator), name) for name, segment in segments.items()
-        }
+        def change(name: str, segment: Segment) -> Segment:
+            part = self.parts[name]
+            (own,) = part.shapes()  # the part knows its segment by its own name
+            changed: Segment = _only(part.varied({own: segment}, generator), name)
+            return changed
+
+        return {name: change(name, segment) for name, segment in segments.items()}
 
     def views(self, content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         choices = [self.parts[name].views(part) for name, part in content.items()]
