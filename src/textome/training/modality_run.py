@@ -26,7 +26,7 @@ from textome.models.sequence_model import SequenceModel
 from textome.runtime.modality_bundle import SEQUENCE_MODEL, ModalityBundle
 from textome.training.bundles import base_directory, environment, read_config, write_folder
 from textome.training.devices import autocast, choose_device, precision_for
-from textome.training.loop import train
+from textome.training.loop import Progress, train
 from textome.training.modality_data import ModalityRecords, load_records
 from textome.training.modality_job import ModalityJob
 from textome.training.modality_recipe import ModalityRecipe, SequenceEncoder
@@ -41,6 +41,16 @@ def finetune_modality(
 
     Raises InputError where the folder holds another run, data are missing, or the loss is no number.
     """
+    job, progress = trained_model(recipe, folder, resume, report)
+    scores = _test(job, recipe)
+    write_json(folder / "scores.json", scores)
+    return _write(folder / "bundle", recipe, job, vars(progress), scores)
+
+
+def trained_model(
+    recipe: ModalityRecipe, folder: Path, resume: bool = False, report: Report = lambda event: None
+) -> tuple[ModalityJob, Progress]:
+    """The job of a finished run, whose model is the trained one, in evaluation mode; no bundle is written."""
     claim(folder, recipe, resume)
     torch.manual_seed(recipe.training.seed)
     device = choose_device(recipe.training.device)
@@ -54,9 +64,8 @@ def finetune_modality(
     write_json(folder / "environment.json", environment(device))
     progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
     merge_low_rank(model.encoder)
-    scores = _test(job, data, recipe, device)
-    write_json(folder / "scores.json", scores)
-    return _write(folder / "bundle", model, recipe, data, vars(progress), scores)
+    model.eval()
+    return job, progress
 
 
 def build_model(
@@ -135,13 +144,13 @@ def _continued(modality: Modality, base: Path | None) -> Modality:
     return modality.with_tokenizer(words.read_text(encoding="utf-8")) if words.is_file() else modality
 
 
-def _test(job: ModalityJob, data: ModalityRecords, recipe: ModalityRecipe, device: torch.device) -> dict[str, Any]:
+def _test(job: ModalityJob, recipe: ModalityRecipe) -> dict[str, Any]:
     """The scores of the finished model on the test data; empty where there is none."""
-    if not data.test:
+    if not job.data.test:
         return {}
-    job.model.eval()
+    device = next(job.model.parameters()).device
     with torch.no_grad(), autocast(device, precision_for(recipe.training.precision, device)):
-        return {"records": len(data.test)} | job.scores(data.test)
+        return {"records": len(job.data.test)} | job.scores(job.data.test)
 
 
 def _data_report(data: ModalityRecords, job: ModalityJob) -> dict[str, Any]:
@@ -160,12 +169,13 @@ def _data_report(data: ModalityRecords, job: ModalityJob) -> dict[str, Any]:
 
 def _write(
     folder: Path,
-    model: SequenceModel,
     recipe: ModalityRecipe,
-    data: ModalityRecords,
+    job: ModalityJob,
     progress: Mapping[str, Any],
     scores: Mapping[str, Any],
 ) -> Path:
+    model, data = job.model, job.data
+    assert isinstance(model, SequenceModel)
     config = {"model_type": SEQUENCE_MODEL, "architectures": ["SequenceModel"]} | asdict(model.config)
     description = {
         "format_version": 1,
