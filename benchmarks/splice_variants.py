@@ -3,9 +3,9 @@
     python benchmarks/splice_variants.py runs/dna-pretrain/bundle DATA/dna/UCI-Splice/splice.csv#80-100%
 
 Of each donor (EI) and acceptor (IE) all changes of one base are made in the two bases that nearly every intron begins or
-ends with (GT, AG), and as many in other places of its intron, drawn by the seed. The effect of a change is the difference of
-log-likelihoods (textome variants). The score is the chance that a change of the first kind has the lower effect: pretraining
-used no label. Beside it the same from how often each base stands at each place in the training part.
+ends with (GT, AG), and as many in other places of its intron, drawn by the seed. The effect of a change is the difference
+of log-likelihoods (textome variants). The score is the chance that a change of the first kind has the lower effect; no
+label was used in pretraining. Beside it the same from how often each base stands at each place in the training part.
 """
 
 from __future__ import annotations
