@@ -130,8 +130,8 @@ class Images(Modality):
         border = math.ceil(self.size / 2)
         padded = np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge")
         cosine, sine = math.cos(angle) / scale, math.sin(angle) / scale
-        middle, centre = (self.size - 1) / 2, (self.size - 1) / 2 + border
-        # From a pixel of the result to the place in the padded image that it is read from.
+        middle, centre = self.size / 2, self.size / 2 + border
+        # From a place in the result to the one in the padded image that it is read from; a pixel is at its middle.
         matrix = (
             *(cosine, sine, centre - cosine * (middle + across) - sine * (middle + down)),
             *(-sine, cosine, centre + sine * (middle + across) - cosine * (middle + down)),

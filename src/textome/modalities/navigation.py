@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +31,8 @@ CHANNELS = (
     *(f"did_{name}" for name in ACTIONS),
 )
 
-# What a robot does next, from all that it has sensed so far (moments, channels): a number of ACTIONS.
-Policy = Callable[[Floats, np.random.Generator], int]
+# What robots do next, numbers of ACTIONS, from all that each has sensed so far, (moments, channels).
+Policy = Callable[[Sequence[Floats], np.random.Generator], Sequence[int]]
 
 
 @dataclass
@@ -103,9 +103,91 @@ class World:
         return max(shorter, key=lambda number: _MOVES[number][0] * ahead[0] + _MOVES[number][1] * ahead[1])
 
 
-def rule(sensed: Floats, generator: np.random.Generator) -> int:
+def rule(sensed: Sequence[Floats], generator: np.random.Generator) -> list[int]:
     """The baseline: towards the goal, its farther axis first; where walls are in the way, any free direction but back."""
-    now = sensed[-1]
+    return [_towards(moments[-1], generator) for moments in sensed]
+
+
+def wander(sensed: Sequence[Floats], generator: np.random.Generator) -> list[int]:
+    """The lowest baseline: any action."""
+    return [int(generator.integers(len(ACTIONS))) for _ in sensed]
+
+
+def success_rate(policy: Policy, worlds: int, seed: int, steps: int = 60) -> float:
+    """The share of worlds, the same for every policy, in which the robot reaches its goal within `steps`."""
+    arrived = 0
+    for moment in _lived(policy, worlds, seed, steps):
+        arrived += sum(world.arrived for world in moment.worlds)
+    return arrived / worlds
+
+
+def write_demonstrations(
+    path: Path,
+    worlds: int,
+    seed: int,
+    window: int,
+    steps: int = 60,
+    errors: float = 0.2,
+    driver: Policy | None = None,
+) -> int:
+    """A CSV with one series for each moment of a robot's ways: its last `window` moments, and what the planner does next.
+
+    errors  the share of moments in which the robot does something else: so what it learns from leads back to the way
+            (Laskey et al. 2017)
+    driver  who moves the robot, by default the planner; a policy that has learnt already is shown what to do where it
+            gets by itself (Ross et al. 2011)
+
+    Returns how many series there are.
+    """
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerow(["id", *CHANNELS, "label"])
+    count = 0
+    for moment in _lived(driver, worlds, seed, steps, errors):
+        for number, moments, action in zip(moment.numbers, moment.sensed, moment.best, strict=True):
+            count += 1
+            name = f"{seed}-{number}/{len(moments)}"
+            for row in moments[-window:]:
+                writer.writerow([name, *(f"{value:.3g}" for value in row), ACTIONS[action]])
+    with atomic_file(path) as file:
+        file.write(stream.getvalue().encode())
+    return count
+
+
+@dataclass
+class _Moment:
+    """A moment of all the worlds whose robot is still on its way: their numbers, and what each has sensed so far."""
+
+    numbers: list[int]
+    worlds: list[World]
+    sensed: list[list[Floats]]
+    best: list[int]
+
+
+def _lived(policy: Policy | None, worlds: int, seed: int, steps: int, errors: float = 0.0) -> Iterator[_Moment]:
+    """All worlds at once, moment after moment; each is given out after its moves, with what was sensed before them."""
+    senses = [np.random.default_rng([seed, number, 1]) for number in range(worlds)]
+    moves = np.random.default_rng([seed, worlds])
+    numbers = list(range(worlds))
+    all_of_them = [World.drawn(np.random.default_rng([seed, number])) for number in numbers]
+    sensed: list[list[Floats]] = [[] for _ in numbers]
+    for _ in range(steps):
+        for number in numbers:
+            sensed[number].append(all_of_them[number].sensed(senses[number]))
+        best = [all_of_them[number].best() for number in numbers]
+        actions = best if policy is None else policy([np.stack(sensed[number]) for number in numbers], moves)
+        for number, action in zip(numbers, actions, strict=True):
+            wrong = errors and moves.random() < errors
+            all_of_them[number].move(int(moves.integers(len(ACTIONS))) if wrong else action)
+        yield _Moment(
+            numbers, [all_of_them[number] for number in numbers], [sensed[number] for number in numbers], best
+        )
+        numbers = [number for number in numbers if not all_of_them[number].arrived]
+        if not numbers:
+            return
+
+
+def _towards(now: Floats, generator: np.random.Generator) -> int:
     free = [bool(now[2 * number] > 0.5) for number in range(len(ACTIONS))]
     down, right = float(now[len(_BEAMS)]), float(now[len(_BEAMS) + 1])
     toward = [2 if down > 0 else 0, 1 if right > 0 else 3]
@@ -118,57 +200,6 @@ def rule(sensed: Floats, generator: np.random.Generator) -> int:
             return action
     open_ways = [number for number in range(len(ACTIONS)) if free[number] and number != back]
     return int(generator.choice(open_ways)) if open_ways else max(back, 0)
-
-
-def wander(sensed: Floats, generator: np.random.Generator) -> int:
-    """The lowest baseline: any action."""
-    return int(generator.integers(len(ACTIONS)))
-
-
-def success_rate(policy: Policy, episodes: int, seed: int, steps: int = 60) -> float:
-    """The share of worlds, the same for every policy, in which the robot reaches its goal within `steps`."""
-    arrived = 0
-    for episode in range(episodes):
-        world = World.drawn(np.random.default_rng([seed, episode]))
-        generator = np.random.default_rng([seed, episode, 1])
-        sensed: list[Floats] = []
-        for _ in range(steps):
-            sensed.append(world.sensed(generator))
-            world.move(policy(np.stack(sensed), generator))
-            if world.arrived:
-                arrived += 1
-                break
-    return arrived / episodes
-
-
-def write_demonstrations(
-    path: Path, episodes: int, seed: int, window: int = 8, steps: int = 60, errors: float = 0.2
-) -> int:
-    """A CSV with one series for each moment of the planner's ways: the last `window` moments, and what it does next.
-
-    errors  the share of moments in which the robot does something else than the planner says: so it learns to come back
-            (Laskey et al. 2017)
-
-    Returns how many series there are.
-    """
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream)
-    writer.writerow(["id", *CHANNELS, "label"])
-    count = 0
-    for episode in range(episodes):
-        world = World.drawn(np.random.default_rng([seed, episode]))
-        generator = np.random.default_rng([seed, episode, 1])
-        sensed: list[Floats] = []
-        while not world.arrived and len(sensed) < steps:
-            sensed.append(world.sensed(generator))
-            best = world.best()
-            for row in sensed[-window:]:
-                writer.writerow([f"{episode}/{len(sensed)}", *(f"{value:.3g}" for value in row), ACTIONS[best]])
-            count += 1
-            world.move(int(generator.integers(len(ACTIONS))) if generator.random() < errors else best)
-    with atomic_file(path) as file:
-        file.write(stream.getvalue().encode())
-    return count
 
 
 def _steps_to(walls: NDArray[np.bool_], goal: tuple[int, int]) -> NDArray[np.int64]:

@@ -104,7 +104,8 @@ class Sensors(Modality):
             # Too short to know what follows, as where the future is asked for.
             yield replace(record, content=series.values[-self.window :], target=None if self.horizon else record.target)
             return
-        starts = range(0, len(series.values) - whole + 1, self.hop or whole)
+        last = len(series.values) - whole
+        starts = sorted({*range(0, last + 1, self.hop or whole), last})  # the last one ends where the series does
         for start in starts:
             window = series.values[start : start + self.window]
             target = record.target

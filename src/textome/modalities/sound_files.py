@@ -10,6 +10,7 @@ import io
 import re
 import wave
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -114,17 +115,17 @@ def _by_soundfile(data: bytes, reason: Exception) -> tuple[Floats, int]:
 
 def resampled(samples: Floats, rate: float, wanted: float) -> Floats:
     """The same sound with `wanted` instead of `rate` samples per second: its spectrum cut, or filled up with zeros."""
-    count = max(1, round(len(samples) * wanted / rate))
-    if count == len(samples):
+    ratio = Fraction(wanted / rate).limit_denominator(1000)
+    if ratio == 1:
         return samples
-    # With silence around it the ends do not run into each other.
-    border = min(len(samples), 256)
-    padded = np.pad(samples, border)
-    size = max(1, round(len(padded) * wanted / rate))
+    # With silence around it the ends do not run into each other; whole periods of the ratio keep samples in their places.
+    border = -(-256 // ratio.denominator) * ratio.denominator
+    padded = np.pad(samples, (border, border + -len(samples) % ratio.denominator))
+    size = int(len(padded) * ratio)
     spectrum = np.fft.rfft(padded)
     room = np.zeros(size // 2 + 1, spectrum.dtype)
     kept = min(len(room), len(spectrum))
     room[:kept] = spectrum[:kept]
-    found = np.fft.irfft(room, size) * (size / len(padded))
-    start = round(border * wanted / rate)
-    return found[start : start + count].astype(np.float32)
+    found = np.fft.irfft(room, size) * float(ratio)
+    start = int(border * ratio)
+    return found[start : start + max(1, round(len(samples) * ratio))].astype(np.float32)
