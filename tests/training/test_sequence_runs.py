@@ -14,10 +14,13 @@ from textome.formats.sources import Quarantine
 from textome.modalities.dna_files import reverse_complement
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
-from textome.training.modality_data import pack_sequences
+from textome.training.modality_data import load_records, pack_sequences
 from textome.training.modality_job import several
+from textome.training.modality_recipe import ModalityRecipe, load_modality_recipe
 from tiny import make_base
-from tiny_sequences import train, write_dna, write_molecules, write_pairs
+from tiny_sequences import TRAINING, train, write_dna, write_molecules, write_pairs
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "modalities"
 
 
 def test_dna_is_learnt_and_both_strands_have_exactly_one_prediction(tmp_path: Path) -> None:
@@ -53,6 +56,30 @@ def test_numbers_and_labels_of_molecules_some_of_which_are_missing(tmp_path: Pat
     assert record.content == ("CCCO",)
     assert answer[0] == pytest.approx(3, abs=1)
     assert quarantine.count == 1
+
+
+def test_a_bad_record_is_counted_once_though_its_file_is_read_for_each_part(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("smiles,y\nCC,1\nC!,2\nCCC,3\nCO,2\n")
+    places = {"train": ["m.csv#!0-50%"], "validation": ["m.csv"], "test": ["m.csv#0-50%"]}
+    values = {
+        "name": "counted",
+        "data": {"root": str(tmp_path)} | places,
+        "modality": {"kind": "molecules", "targets": ["y"], "chemistry": False},
+        "target": {"kind": "regression"},
+        "training": TRAINING,
+    }
+    recipe = ModalityRecipe.model_validate(values)
+    count, reasons = load_records(recipe, recipe.modality).quarantined
+    assert (count, len(reasons)) == (1, 1)
+    assert "line 3" in reasons[0]
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_is_valid_and_its_modality_has_a_shape(path: Path) -> None:
+    recipe = load_modality_recipe(path)
+    assert recipe.name.replace("-", "_") == path.stem
+    if recipe.modality.kind in ("dna", "molecules"):
+        assert len(recipe.modality.shapes()) == 1
 
 
 def test_missing_labels_count_for_nothing_in_the_loss() -> None:
