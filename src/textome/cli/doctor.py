@@ -20,6 +20,7 @@ _EXTRAS = {
     "serve": ("fastapi", "prometheus-client", "uvicorn"),
     "bulk": ("pyarrow", "duckdb", "fsspec"),
     "cluster": ("ray",),
+    "molecules": ("rdkit",),
 }
 _USES = {
     "corpus": "preprocess",
@@ -28,6 +29,7 @@ _USES = {
     "serve": "serve",
     "bulk": "bulk and query",
     "cluster": "bulk --ray",
+    "molecules": "predict and finetune of molecules",
 }
 _CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
