@@ -7,6 +7,7 @@ and at the end the bundle in `bundle/`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from textome.training.losses import entities
 from textome.training.preparation import prepare_encoder, read_base
 from textome.training.recipe import Recipe
 from textome.training.run import Report, claim, write_json
+from textome.training.word_mixing import mixed
 
 
 def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report = lambda event: None) -> Path:
@@ -94,13 +96,19 @@ class EntityJob:
     def loss(self, batch: list[int]) -> tuple[Tensor, int]:
         packed = self._hidden(pack([self.training[index] for index in batch]))
         settings, targets = self._recipe.training, packed.targets.to(self._device)
-        logits = _word_logits(self._model, packed, self._device).float()
+        logits = self._logits(packed)
         value = entities(logits, targets, settings.label_smoothing)
         if settings.r_drop:
-            other = _word_logits(self._model, packed, self._device).float()
+            other = self._logits(packed)
             again = entities(other, targets, settings.label_smoothing)
             value = (value + again + settings.r_drop * entities_apart(logits, other, targets)) / 2
         return value, packed.layout.num_tokens
+
+    def _logits(self, batch: PackedBatch) -> Tensor:
+        alpha = self._recipe.training.word_mixing
+        places = batch.first.to(self._device)
+        with mixed(self._model.encoder, places, batch.targets, alpha) if alpha else nullcontext():
+            return _word_logits(self._model, batch, self._device).float()
 
     def _hidden(self, batch: PackedBatch) -> PackedBatch:
         share = self._recipe.training.token_masking

@@ -129,6 +129,8 @@ class Training(Section):
     adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
     r_drop         weight of how far two passes with other dropout masks are apart (Liang et al. 2021)
     token_masking  the share of tokens that are hidden, anew in each step; their labels stay (entities only)
+    word_mixing    words of mentions are mixed with others of the same labels inside the encoder, by shares from a Beta
+                   distribution of this parameter (entities only); see word_mixing.py
     average        decay of the running mean of the weights, which is validated and kept instead of the last ones
     schedule       after the warm-up the rate falls on a line to 0, or with the root of the step (Vaswani et al. 2017)
     beta2, epsilon of Adam
@@ -159,6 +161,7 @@ class Training(Section):
     adversarial: float = Field(0.0, ge=0)
     r_drop: float = Field(0.0, ge=0)
     token_masking: float = Field(0.0, ge=0, lt=1)
+    word_mixing: float = Field(0.0, ge=0)
     average: float = Field(0.0, ge=0, lt=1)
     schedule: Literal["linear", "inverse_sqrt"] = "linear"
     beta2: float = Field(0.999, gt=0, lt=1)
@@ -183,8 +186,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _types_are_known(self) -> Recipe:
-        if self.distillation is not None and self.training.r_drop:
-            raise ValueError("training.r_drop and distillation do not go together; leave one of them out")
+        for name in ("r_drop", "word_mixing"):
+            if self.distillation is not None and getattr(self.training, name):
+                raise ValueError(f"training.{name} and distillation do not go together; leave one of them out")
         known = set(self.entities.types)
         for name in self.entities.default_types:
             if name not in known:

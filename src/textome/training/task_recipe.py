@@ -167,8 +167,9 @@ class TaskRecipe(Section):
 
     @model_validator(mode="after")
     def _names_differ(self) -> TaskRecipe:
-        if self.training.token_masking:
-            raise ValueError("training.token_masking is for recipes for entities alone")
+        for name in ("token_masking", "word_mixing"):
+            if getattr(self.training, name):
+                raise ValueError(f"training.{name} is for recipes for entities alone")
         names = [part.name for part in self.tasks]
         if len(set(names)) < len(names):
             raise ValueError("two tasks have the same name")
