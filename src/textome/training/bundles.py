@@ -74,8 +74,12 @@ def write_bundle(
     recipe: Recipe,
     corpora: Sequence[CorpusData],
     scores: Mapping[str, Any],
+    spent: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a model bundle that `transformers` and Textome both load; `folder` appears whole or not at all."""
+    """Write a model bundle that `transformers` and Textome both load; `folder` appears whole or not at all.
+
+    spent   what a private run has spent, see privacy.py
+    """
     names = label_names(recipe.entities.types)
     described = dict(config) | {
         "architectures": [architecture(config, "ForTokenClassification")],
@@ -102,9 +106,11 @@ def write_bundle(
             "validation": scores["scores"],
             "best_epoch": scores["best_epoch"],
             "environment": environment(next(model.parameters()).device),
-        },
+        }
+        | ({} if spent is None else {"privacy": spent}),
     }
-    return write_folder(folder, model, described, base, description, _card(recipe, scores))
+    card = _card(recipe, scores) + privacy_lines(spent)
+    return write_folder(folder, model, described, base, description, card)
 
 
 def write_folder(
@@ -219,6 +225,17 @@ def _card(recipe: Recipe, scores: Mapping[str, Any]) -> str:
         lines += ["| validation set | entity F1 |", "|---|---|"]
         lines += [f"| {name} | {100 * value:.2f} |" for name, value in chosen.items()]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def privacy_lines(spent: Mapping[str, Any] | None) -> str:
+    """What a model card says of a private run; nothing of another one."""
+    if spent is None:
+        return ""
+    return (
+        f"\nTrained with differential privacy: epsilon {spent['epsilon']:.2f} at delta {spent['delta']:g} for "
+        f"{spent['unit']} (accountant {spent['accountant']}, noise {spent['noise_multiplier']:.3f}, gradients cut to "
+        f"{spent['max_grad_norm']:g}, sampling rate {spent['sample_rate']:.4g}, {spent['steps']:,} steps).\n"
+    )
 
 
 def _write(path: Path, value: Any) -> None:

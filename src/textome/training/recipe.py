@@ -116,6 +116,38 @@ class Distillation(Section):
     states: float = Field(1.0, ge=0)
 
 
+class Privacy(Section):
+    """Differentially private training (Abadi et al. 2016); see privacy.py.
+
+    epsilon, delta    what the run may spend; the noise is then as small as the number of steps allows
+    noise_multiplier  the noise instead of `epsilon`: its standard deviation is so many times `max_grad_norm`
+    max_grad_norm     to which the gradient of each record is cut
+    batch_records     how many records a step draws on average, each by a lot of its own
+    accountant        how steps are added up: "prv" (Gopi et al. 2021), or "rdp" (Mironov 2017), which is looser
+    """
+
+    delta: float = Field(gt=0, lt=1)
+    epsilon: float | None = Field(None, gt=0)
+    noise_multiplier: float | None = Field(None, gt=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    batch_records: int = Field(ge=1)
+    accountant: Literal["prv", "rdp"] = "prv"
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Privacy:
+        if (self.epsilon is None) == (self.noise_multiplier is None):
+            raise ValueError("give either epsilon or noise_multiplier")
+        return self
+
+    def check(self, training: Training) -> None:
+        """Raises ValueError for settings under which the guarantee would not hold, or that do nothing."""
+        for name in ("adversarial", "r_drop", "word_mixing", "gradient_checkpointing", "min_steps"):
+            if getattr(training, name):
+                raise ValueError(f"training.{name} does not go with [privacy]; leave it out")
+        if training.precision == "fp16":
+            raise ValueError('training.precision = "fp16" does not go with [privacy]; take fp32 or bf16')
+
+
 class Training(Section):
     """Sizes and rates. `token_budget` is the number of tokens of one batch; `select` the checkpoint that is kept.
 
@@ -182,7 +214,18 @@ class Recipe(Section):
     entities: Entities
     corpora: list[Corpus] = Field(min_length=1)
     distillation: Distillation | None = None
+    privacy: Privacy | None = None
     training: Training
+
+    @model_validator(mode="after")
+    def _privacy_holds(self) -> Recipe:
+        if self.privacy is not None:
+            self.privacy.check(self.training)
+            if self.distillation is not None:
+                raise ValueError("distillation does not go with [privacy]; leave one of them out")
+            if any(corpus.repeat > 1 for corpus in self.corpora):
+                raise ValueError("repeat and changed readings of a corpus do not go with [privacy]; leave them out")
+        return self
 
     @model_validator(mode="after")
     def _types_are_known(self) -> Recipe:

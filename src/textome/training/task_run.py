@@ -21,10 +21,11 @@ from textome.tasks.ner import LABELS
 from textome.tasks.question_answering import Answers
 from textome.tasks.recognition import Recognition
 from textome.text.tokenization import Tokenizer
-from textome.training.bundles import architecture, base_directory, environment, write_folder
+from textome.training.bundles import architecture, base_directory, environment, privacy_lines, write_folder
 from textome.training.devices import autocast, choose_device, precision_for
 from textome.training.loop import train
 from textome.training.preparation import prepare_encoder, read_base
+from textome.training.privacy import train_privately
 from textome.training.run import Report, claim, write_json
 from textome.training.task_data import PartData, load_part
 from textome.training.task_job import TaskJob
@@ -48,10 +49,15 @@ def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, repor
     job = TaskJob(recipe, model, parts, device)
     write_json(folder / "data.json", _data_report(parts))
     write_json(folder / "environment.json", environment(device))
-    progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
+    spent = None
+    if recipe.privacy is None:
+        progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
+    else:
+        options = (recipe.privacy, recipe.training, folder, device, resume, report)
+        progress, spent = train_privately(job, *options, tokens_per_epoch=job.tokens)
     merge_low_rank(model.encoder)
     _calibrate(job, recipe, device)
-    return _write(folder / "bundle", model, config, base, recipe, parts, vars(progress))
+    return _write(folder / "bundle", model, config, base, recipe, parts, vars(progress), spent)
 
 
 def _build(recipe: TaskRecipe, base: Path, sizes: Mapping[str, tuple[int, int]]) -> tuple[TaskModel, dict[str, Any]]:
@@ -79,6 +85,7 @@ def _write(
     recipe: TaskRecipe,
     parts: Sequence[PartData],
     progress: Mapping[str, Any],
+    spent: Mapping[str, Any] | None,
 ) -> Path:
     described = {key: value for key, value in config.items() if key not in ("id2label", "label2id")}
     described["architectures"] = [architecture(config, "Model")]
@@ -104,9 +111,11 @@ def _write(
             "validation": progress["scores"],
             "best_epoch": progress["best_epoch"],
             "environment": environment(next(model.parameters()).device),
-        },
+        }
+        | ({} if spent is None else {"privacy": spent}),
     }
-    return write_folder(folder, model, described, base, description, _card(recipe, parts, progress))
+    card = _card(recipe, parts, progress) + privacy_lines(spent)
+    return write_folder(folder, model, described, base, description, card)
 
 
 def _tasks(parts: Sequence[PartData]) -> dict[str, Any]:
