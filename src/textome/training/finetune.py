@@ -19,7 +19,6 @@ from textome.evaluation.entities import score_entities
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TokenClassifier
-from textome.models.lora import merge_low_rank
 from textome.tasks.ner import LABELS, Example, decode, log_probabilities
 from textome.tasks.recognition import gold
 from textome.text.tokenization import Tokenizer
@@ -51,7 +50,7 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
     base = base_directory(recipe.model.base)
     tokenizer = Tokenizer.load(base)
     model, config = _build(recipe, base)
-    prepare_encoder(model.encoder, recipe.training)
+    finish = prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     corpora = load_corpora(recipe)
     if recipe.distillation is None:
@@ -67,7 +66,7 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
     else:
         options = (recipe.privacy, recipe.training, folder, device, resume, report)
         progress, spent = train_privately(job, *options, tokens_per_epoch=sum(job.lengths))
-    merge_low_rank(model.encoder)
+    finish()
     if teacher is not None:
         measured = compared({"teacher": teacher.model, "student": model}, job.score)
         write_json(folder / "distillation.json", measured)

@@ -141,7 +141,7 @@ class Privacy(Section):
 
     def check(self, training: Training) -> None:
         """Raises ValueError for settings under which the guarantee would not hold, or that do nothing."""
-        for name in ("adversarial", "r_drop", "word_mixing", "gradient_checkpointing", "min_steps"):
+        for name in ("adversarial", "r_drop", "word_mixing", "int8_aware", "gradient_checkpointing", "min_steps"):
             if getattr(training, name):
                 raise ValueError(f"training.{name} does not go with [privacy]; leave it out")
         if training.precision == "fp16":
@@ -158,6 +158,7 @@ class Training(Section):
     frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
     lora_rank      only products of this rank beside the encoder's matrices learn, and the heads (Hu et al. 2022)
     lora_alpha     the products count lora_alpha / lora_rank times
+    int8_aware     weights and activations are rounded in the forward pass as the int8 graph will; see fake_int8.py
     adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
     r_drop         weight of how far two passes with other dropout masks are apart (Liang et al. 2021)
     token_masking  the share of tokens that are hidden, anew in each step; their labels stay (entities only)
@@ -190,6 +191,7 @@ class Training(Section):
     frozen_layers: int = Field(0, ge=0)
     lora_rank: int = Field(0, ge=0)
     lora_alpha: float = Field(16.0, gt=0)
+    int8_aware: bool = False
     adversarial: float = Field(0.0, ge=0)
     r_drop: float = Field(0.0, ge=0)
     token_masking: float = Field(0.0, ge=0, lt=1)
@@ -200,6 +202,12 @@ class Training(Section):
     epsilon: float = Field(1e-8, gt=0)
     min_steps: int = Field(0, ge=0)
     patience: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_kind_of_weights(self) -> Training:
+        if self.int8_aware and self.lora_rank:
+            raise ValueError("int8_aware and lora_rank do not go together; leave one of them out")
+        return self
 
 
 class Recipe(Section):

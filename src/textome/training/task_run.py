@@ -15,7 +15,6 @@ from textome.evaluation.calibration import calibrated
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TaskModel
-from textome.models.lora import merge_low_rank
 from textome.tasks.classification import Classification
 from textome.tasks.ner import LABELS
 from textome.tasks.question_answering import Answers
@@ -44,7 +43,7 @@ def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, repor
     tokenizer = Tokenizer.load(base)
     parts = [load_part(recipe, part, tokenizer) for part in recipe.tasks]
     model, config = _build(recipe, base, {data.part.name: data.task.size for data in parts})
-    prepare_encoder(model.encoder, recipe.training)
+    finish = prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     job = TaskJob(recipe, model, parts, device)
     write_json(folder / "data.json", _data_report(parts))
@@ -55,7 +54,7 @@ def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, repor
     else:
         options = (recipe.privacy, recipe.training, folder, device, resume, report)
         progress, spent = train_privately(job, *options, tokens_per_epoch=job.tokens)
-    merge_low_rank(model.encoder)
+    finish()
     _calibrate(job, recipe, device)
     return _write(folder / "bundle", model, config, base, recipe, parts, vars(progress), spent)
 
