@@ -67,7 +67,7 @@ def test_the_noise_has_its_size_and_nothing_else_is_added(tmp_path: Path) -> Non
     torch.manual_seed(0)
     value, tokens = gradients(job).add(batch, "here")
     assert tokens == job.size(batch)[0]
-    assert value == pytest.approx(job.each(batch).losses.mean().item(), rel=1e-5)
+    assert float(value) == pytest.approx(job.each(batch).losses.mean().item(), rel=1e-5)
     noisy = torch.cat([item.grad.flatten() for item in job.model.parameters()])
     quiet = private_job(tmp_path / "quiet", NOISY.model_copy(update={"noise_multiplier": 0.0}))
     quiet.model.load_state_dict(job.model.state_dict())

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from textome.errors import InputError
+from textome.models.compilation import compile_layers
 from textome.models.lora import add_low_rank, merge_low_rank
 from textome.models.pruning import keep_layers, keep_neurons, spread
 from textome.models.recompute import recompute
-from textome.training.bundles import read_config
+from textome.training.bundles import read_config, read_weights
 from textome.training.fake_int8 import add_fake_int8
 from textome.training.recipe import Model, Training
 
@@ -31,7 +31,7 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
     }
     if model.window > (longest := values.get("max_position_embeddings", 512)):
         raise InputError(f"model.window is {model.window}, but {base} has only {longest} positions")
-    tensors = load_file(base / "model.safetensors")
+    tensors = read_weights(base, values)
     if model.layers is not None:
         if model.layers > (there := values.get("num_hidden_layers", 12)):
             raise InputError(f"model.layers is {model.layers}, but {base} has only {there} layers")
@@ -48,7 +48,8 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
 
 
 def prepare_encoder(encoder: nn.Module, settings: Training) -> Callable[[], None]:
-    """Add low-rank products or the rounding of int8, and make layers compute twice for memory, where the recipe says so.
+    """Add low-rank products or the rounding of int8, make layers compute twice for memory, and compile them, where the
+    recipe asks for it.
 
     Returns what is to be called after training: it makes the encoder a plain one again, with what it learnt.
     """
@@ -59,4 +60,6 @@ def prepare_encoder(encoder: nn.Module, settings: Training) -> Callable[[], None
         finish = add_fake_int8(encoder)
     if settings.gradient_checkpointing:
         recompute(encoder)
+    if settings.compile:
+        compile_layers(encoder)
     return finish

@@ -16,7 +16,7 @@ import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -111,9 +111,9 @@ class PrivateGradients(Gradients):
     """Gradients of which each record has only so large a part, with noise: what the optimiser sees is private."""
 
     job: PrivateJob
-    last: float = 0.0
+    last: Tensor = field(default_factory=lambda: torch.zeros(()))
 
-    def add(self, batch: list[int], place: str) -> tuple[float, int]:
+    def add(self, batch: list[int], place: str) -> tuple[Tensor, int]:
         """Add the noisy mean gradient of a batch of records; returns their mean loss, or the last one where it is empty."""
         tokens = 0
         if batch:
@@ -127,14 +127,14 @@ class PrivateGradients(Gradients):
                 weight.grad = total.add_(torch.randn_like(weight), alpha=deviation).div_(settings.batch_records)
         return self.last, tokens
 
-    def _summed(self, batch: list[int]) -> tuple[float, int]:
+    def _summed(self, batch: list[int]) -> tuple[Tensor, int]:
         """Adds the sum of the cut gradients. A BERT encoder computes the records of a part together; any other model, or
         one with low-rank products, reads them one at a time."""
         limit, model = self.job.settings.max_grad_norm, self.job.model
         parts = [batch] if self.budget is None else self.job.cut(batch, self.budget)
         if not packable(model):
             parts = [[record] for record in batch]
-        value = 0.0
+        value = torch.zeros((), device=self.device)
         for part in parts:
             if packable(model):
                 with watched(model) as calls, autocast(self.device, self.precision):
@@ -145,7 +145,7 @@ class PrivateGradients(Gradients):
                 with autocast(self.device, self.precision):
                     each = self.job.each(part)
                 add_clipped_alone(model, each.losses[0], limit)
-            value += each.losses.sum().item()
+            value += each.losses.detach().float().sum()
         return value / len(batch), self.job.size(batch)[0]
 
 

@@ -141,7 +141,15 @@ class Privacy(Section):
 
     def check(self, training: Training) -> None:
         """Raises ValueError for settings under which the guarantee would not hold, or that do nothing."""
-        for name in ("adversarial", "r_drop", "word_mixing", "int8_aware", "gradient_checkpointing", "min_steps"):
+        for name in (
+            "adversarial",
+            "r_drop",
+            "word_mixing",
+            "int8_aware",
+            "gradient_checkpointing",
+            "compile",
+            "min_steps",
+        ):
             if getattr(training, name):
                 raise ValueError(f"training.{name} does not go with [privacy]; leave it out")
         if training.precision == "fp16":
@@ -154,6 +162,7 @@ class Training(Section):
     micro_budget   a batch of more tokens is computed in parts of so many, whose gradients are summed
     gradient_checkpointing   what is inside a layer is computed again in the backward pass, for memory
     out_of_memory  what to do where memory does not suffice: "stop" with advice, or "halve" the micro budget and go on
+    compile        PyTorch's compiler joins the small operations of each layer: faster steps after a slow start
     layer_decay    each layer learns at this share of the rate of the one above it (Howard and Ruder 2018)
     frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
     lora_rank      only products of this rank beside the encoder's matrices learn, and the heads (Hu et al. 2022)
@@ -185,6 +194,7 @@ class Training(Section):
     seed: int = 42
     precision: PrecisionName = "auto"
     device: DeviceName = "auto"
+    compile: bool = False
     select: Literal["best", "last"] = "best"
     checkpoint_minutes: float = Field(5.0, gt=0)
     layer_decay: float = Field(1.0, gt=0, le=1)
@@ -205,8 +215,9 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _one_kind_of_weights(self) -> Training:
-        if self.int8_aware and self.lora_rank:
-            raise ValueError("int8_aware and lora_rank do not go together; leave one of them out")
+        for name in ("lora_rank", "compile"):
+            if self.int8_aware and getattr(self, name):
+                raise ValueError(f"int8_aware and {name} do not go together; leave one of them out")
         return self
 
 
