@@ -234,6 +234,7 @@ def _without_places(recipe: Recipe) -> dict[str, Any]:
     for corpus in values["corpora"]:
         corpus["lexicon"] = {kind: Path(place).name for kind, place in corpus["lexicon"].items()}
         corpus["synonyms"] = corpus["synonyms"] and Path(corpus["synonyms"]).name
+        corpus["back_translation"] = [Path(place).name for place in corpus["back_translation"]]
     return values
 
 

@@ -16,6 +16,8 @@ from textome.tasks.ner import Example, Mention, examples, targets
 from textome.text.sentences import sentence_spans
 from textome.text.tokenization import Tokenizer
 from textome.training.augmentation import names_of, read_lexicon, replace_mentions
+from textome.training.backtranslation import back_translated, there_and_back
+from textome.training.devices import choose_device
 from textome.training.edits import drop_words, join, read_synonyms, replace_synonyms
 from textome.training.recipe import Corpus, Recipe
 
@@ -94,6 +96,8 @@ def _load(recipe: Recipe, corpus: Corpus, heads: dict[str, int], forbidden: froz
     kept = [sentence for sentence in data.train if _fingerprint(sentence.text) not in forbidden]
     data.leaks = len(data.train) - len(kept)
     data.train = kept + _further_readings(recipe, corpus, kept, heads)
+    for name, place in zip(("there", "back"), corpus.back_translation, strict=False):
+        data.hashes[name] = file_hash(Path(place) / "model.safetensors")
     data.quarantined = quarantine.count
     if not data.train:
         raise InputError(
@@ -115,9 +119,13 @@ def _further_readings(
         names[heads[kind]] = names.get(heads[kind], []) + read_lexicon(place)
     synonyms = None if corpus.synonyms is None else read_synonyms(corpus.synonyms)
     generator = np.random.default_rng([recipe.training.seed, recipe.corpora.index(corpus)])
+    texts = [(sentence.text, sentence.mentions) for sentence in again]
+    if corpus.back_translate:
+        there, back = corpus.back_translation
+        paraphrase = there_and_back(there, back, choose_device(recipe.training.device))
+        texts = back_translated(texts, paraphrase, corpus.back_translate, generator)
     found = []
-    for sentence in again:
-        text, mentions = sentence.text, sentence.mentions
+    for sentence, (text, mentions) in zip(again, texts, strict=True):
         if corpus.replace_mentions:
             text, mentions = replace_mentions(text, mentions, names, corpus.replace_mentions, generator)
         if synonyms is not None:

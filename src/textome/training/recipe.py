@@ -58,11 +58,13 @@ class Corpus(Section):
     replace_mentions  the share of mentions that are replaced by other names of their type in every reading but the first,
                       which then holds only sentences with mentions; names are those of the training part and of `lexicon`
     lexicon           files with more names, one a line, by the model's type; relative to the recipe's folder
+    back_translation  the folders of two translation bundles, there and back; relative to the recipe's folder
+    back_translate    the share of stretches outside mentions that are translated there and back
     synonyms          a file of sets of words that mean the same; relative to the recipe's folder
     replace_synonyms  the share of these words, outside mentions, that become another of their set
     drop_words        the share of words outside mentions that are left out
     join              so many sentences, drawn at random, become one text
-    The last three, too, concern every reading but the first.
+    All from back_translate on, too, concern every reading but the first.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Corpus(Section):
     repeat: int = Field(1, ge=1)
     replace_mentions: float = Field(0.0, ge=0, le=1)
     lexicon: dict[str, str] = {}
+    back_translation: list[str] = Field([], max_length=2)
+    back_translate: float = Field(0.0, ge=0, le=1)
     synonyms: str | None = None
     replace_synonyms: float = Field(0.0, ge=0, le=1)
     drop_words: float = Field(0.0, ge=0, lt=1)
@@ -82,11 +86,13 @@ class Corpus(Section):
 
     @model_validator(mode="after")
     def _replacing_needs_another_reading(self) -> Corpus:
-        for name in ("replace_mentions", "replace_synonyms", "drop_words"):
+        for name in ("replace_mentions", "back_translate", "replace_synonyms", "drop_words"):
             if getattr(self, name) and self.repeat < 2:
                 raise ValueError(f"{name} changes every reading but the first, so it needs repeat = 2 or more")
         if self.join > 1 and self.repeat < 2:
             raise ValueError("join changes every reading but the first, so it needs repeat = 2 or more")
+        if len(self.back_translation) != 2 * bool(self.back_translate):
+            raise ValueError("back_translate needs two models in back_translation, there and back, and they need it")
         if bool(self.replace_synonyms) != (self.synonyms is not None):
             raise ValueError("synonyms and replace_synonyms need each other")
         if self.lexicon and not self.replace_mentions:
@@ -281,6 +287,7 @@ def with_lexicons(corpora: Sequence[Corpus], folder: Path) -> list[Corpus]:
             update={
                 "lexicon": {kind: str(folder / place) for kind, place in corpus.lexicon.items()},
                 "synonyms": corpus.synonyms and str(folder / corpus.synonyms),
+                "back_translation": [str(folder / place) for place in corpus.back_translation],
             }
         )
         for corpus in corpora
