@@ -53,7 +53,7 @@ def _line(record: dict[str, Any]) -> tuple[str, int, int]:
 
 def _news(record: dict[str, Any]) -> str | None:
     """What is told as a line of its own."""
-    if record["event"] in ("damaged", "memory"):
+    if record["event"] in ("damaged", "memory", "tracking"):
         return str(record["message"])
     if record["event"] == "privacy":
         return (

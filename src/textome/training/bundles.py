@@ -25,7 +25,7 @@ from textome.tasks.ner import LABELS
 from textome.training.data import CorpusData
 from textome.training.devices import device_name
 from textome.training.pretraining_recipe import PretrainingRecipe
-from textome.training.recipe import Recipe
+from textome.training.recipe import NOT_TOLD, Recipe
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
@@ -187,7 +187,7 @@ def write_encoder(
         if (base / name).is_file():
             shutil.copyfile(base / name, draft / name)
     provenance = {
-        "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+        "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
         "data": data,
         "held_out": scores,
         "environment": environment(model.bias.device),
@@ -230,7 +230,7 @@ def environment(device: torch.device) -> dict[str, str]:
 
 def _without_places(recipe: Recipe) -> dict[str, Any]:
     """The recipe without folders of this machine: where the data lay is nobody else's business."""
-    values: dict[str, Any] = recipe.model_dump(mode="json", exclude={"data": {"root"}})
+    values: dict[str, Any] = recipe.model_dump(mode="json", exclude=NOT_TOLD)
     for corpus in values["corpora"]:
         corpus["lexicon"] = {kind: Path(place).name for kind, place in corpus["lexicon"].items()}
         corpus["synonyms"] = corpus["synonyms"] and Path(corpus["synonyms"]).name

@@ -91,7 +91,7 @@ def train(
         progress = Progress(**state)
     if settings.average and not average:
         average = {name: tensor.clone() for name, tensor in job.model.state_dict().items()}
-    log = Log(folder, progress.step, report)
+    log = Log(folder, progress.step, report, mlflow=settings.mlflow)
     precision = precision_for(settings.precision, device)
     scaler = gradient_scaler(device, precision)
     scaler.load_state_dict(progress.scaler or scaler.state_dict())

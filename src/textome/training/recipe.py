@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from textome.errors import InputError
 
+# What of a recipe no bundle tells: where the data lay, and where the run was watched.
+NOT_TOLD: Any = {"data": {"root"}, "training": {"mlflow"}}
 DeviceName = Literal["auto", "cpu", "cuda", "mps", "xla"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -184,6 +186,7 @@ class Training(Section):
     beta2, epsilon of Adam
     min_steps      where the data are few, further epochs follow until so many batches are done
     patience       stop after so many epochs without a better validation score
+    mlflow         where MLflow keeps the run's numbers too, as "sqlite:///runs.db" or "http://host:5000"
     """
 
     epochs: int = Field(ge=1)
@@ -218,6 +221,7 @@ class Training(Section):
     epsilon: float = Field(1e-8, gt=0)
     min_steps: int = Field(0, ge=0)
     patience: int | None = Field(None, ge=1)
+    mlflow: str | None = None
 
     @model_validator(mode="after")
     def _one_kind_of_weights(self) -> Training:

@@ -25,6 +25,7 @@ from textome.training.devices import autocast, choose_device, precision_for
 from textome.training.loop import train
 from textome.training.preparation import prepare_encoder, read_base
 from textome.training.privacy import train_privately
+from textome.training.recipe import NOT_TOLD
 from textome.training.run import Report, claim, write_json
 from textome.training.task_data import PartData, load_part
 from textome.training.task_job import TaskJob
@@ -104,7 +105,7 @@ def _write(
         "window": recipe.model.window,
         "overlap": recipe.model.overlap,
         "provenance": {
-            "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+            "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
             "data": {data.part.name: data.hashes for data in parts},
             "left_out_as_leaks": {data.part.name: data.leaks for data in parts},
             "validation": progress["scores"],
