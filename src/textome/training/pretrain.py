@@ -106,7 +106,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     precision = precision_for(settings.precision, device)
     scaler = gradient_scaler(device, precision)
     scaler.load_state_dict(progress.scaler or scaler.state_dict())
-    log = Log(folder, progress.step, report, write=processes.first)
+    log = Log(folder, progress.step, report, write=processes.first, mlflow=settings.mlflow)
     for message in damaged:
         log.write(event="damaged", message=message)
     ceiling = matrix_product_speed(device, precision, model.encoder.config)

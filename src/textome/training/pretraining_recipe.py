@@ -63,7 +63,7 @@ class Stage(Section):
 
 class Training(Section):
     """Sizes and rates. `tokens` is how many tokens are trained on in all, `token_budget` how many make one step,
-    `micro_budget` how many are computed at once (see recipe.Training, as for `gradient_checkpointing` and `compile`),
+    `micro_budget` how many are computed at once (see recipe.Training, also for the keys that stand there too),
     `workers` how many processes make batches ahead (default: some for a GPU, none otherwise)."""
 
     tokens: int = Field(ge=1)
@@ -80,6 +80,7 @@ class Training(Section):
     device: DeviceName = "auto"
     compile: bool = False
     workers: int | None = Field(None, ge=0)
+    mlflow: str | None = None
     checkpoint_minutes: float = Field(5.0, gt=0)
     evaluate_every: int = Field(0, ge=0, description="tokens between evaluations; 0 for the start and the end only")
 
