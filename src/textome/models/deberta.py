@@ -343,8 +343,9 @@ class Deberta(nn.Module):
 class EnhancedMaskDecoder(nn.Module):
     """Guesses hidden tokens with absolute positions brought in only at the end (He et al. 2021, section 3.2, figure 2).
 
-    Input   input_ids (T,) int64, layout, places (M,) int64 of the hidden tokens in the packed batch
-    Output  logits (M, vocab_size)
+    Input   input_ids (T,) int64, layout, places (M,) int64 of the hidden tokens in the packed batch,
+            token_type_ids (T,) int64 or None
+    Output  logits (M, vocab_size), and None where BERT's head may tell whether the second part of a pair follows the first
 
     Runs the last layer twice, with the weights it has in the encoder: its keys and values are the states of the layer
     below, its queries first these states plus absolute positions and then its own output. Used for pretraining only.
@@ -356,6 +357,7 @@ class EnhancedMaskDecoder(nn.Module):
             raise ValueError("the enhanced mask decoder needs an encoder of at least 2 layers")
         size = config.embedding_size or config.hidden_size
         self.encoder = Deberta(config)
+        self.next_sentence = None
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.transform = nn.Linear(config.hidden_size, size)
         self.norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
@@ -364,16 +366,18 @@ class EnhancedMaskDecoder(nn.Module):
         for layer in (self.position_embeddings, self.transform):
             initialise_weights(layer, config.initializer_range)
 
-    def forward(self, input_ids: Tensor, layout: Layout, places: Tensor) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, layout: Layout, places: Tensor, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, None]:
         if layout.max_seqlen > self.position_embeddings.num_embeddings:
             raise ValueError(
                 f"a sequence of {layout.max_seqlen} tokens is longer than the mask decoder's "
                 f"{self.position_embeddings.num_embeddings} positions; cut it into windows first"
             )
-        hidden = self.encoder.run(input_ids, layout, None, len(self.encoder.layers) - 1)
+        hidden = self.encoder.run(input_ids, layout, token_type_ids, len(self.encoder.layers) - 1)
         positions = self.encoder.positions(layout)
         queries = hidden + self.position_embeddings(layout.position_ids)
         for _ in range(2):
             queries = self.encoder.layers[-1](hidden, layout, positions, queries)
         transformed = self.norm(self.activation(self.transform(queries[places])))
-        return functional.linear(transformed, self.encoder.embeddings.word_embeddings.weight, self.bias)
+        return functional.linear(transformed, self.encoder.embeddings.word_embeddings.weight, self.bias), None
