@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from textome.errors import InputError, MissingExtraError, ModelError
 from textome.models.checkpoint import to_hugging_face
+from textome.models.deberta import EnhancedMaskDecoder
 from textome.models.encoders import CONFIGS
 from textome.models.heads import MaskedLanguageModel, TokenClassifier
 from textome.runtime.bundle import DEFAULT_MODEL, resolve_model
@@ -163,7 +164,7 @@ def write_folder(
 
 def write_encoder(
     folder: Path,
-    model: MaskedLanguageModel,
+    model: MaskedLanguageModel | EnhancedMaskDecoder,
     config: Mapping[str, Any],
     base: Path,
     recipe: PretrainingRecipe,
@@ -172,14 +173,15 @@ def write_encoder(
 ) -> Path:
     """Write a pretrained encoder with its language-model head; `folder` appears whole or not at all.
 
-    `transformers` loads it as BertForMaskedLM (or BertForPreTraining), fine-tuning as `model.base`. `pretraining.json`
-    says where it comes from.
+    `transformers` loads it as BertForMaskedLM (or BertForPreTraining), or as DebertaV2ForMaskedLM, which leaves the
+    positions of the mask decoder out and so guesses hidden tokens worse; fine-tuning loads it as `model.base`.
+    `pretraining.json` says where it comes from.
     """
     draft = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
-    kind = "BertForMaskedLM" if model.next_sentence is None else "BertForPreTraining"
+    kind = architecture(config, "ForMaskedLM" if model.next_sentence is None else "ForPreTraining")
     described = {key: value for key, value in config.items() if not key.startswith("_")}
     described.pop("torch_dtype", None)
     _write(draft / "config.json", described | {"architectures": [kind], "dtype": "float32"})
