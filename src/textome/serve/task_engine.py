@@ -16,11 +16,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from textome.runtime.tasks import TaskRunner
 from textome.serve.engine import LOOK_THROUGH, ClosedError, Counters, QueueFullError, Settings
 from textome.tasks.inputs import Floats, Unit
+
+
+class Runner(Protocol):
+    """What computes units: a `runtime.tasks.TaskRunner`, or a `runtime.embedder.Embedder` whose tasks are its poolings."""
+
+    def task(self, name: str) -> Any: ...
+
+    def scores(self, name: str, units: Sequence[Unit]) -> list[Floats]: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +45,7 @@ class _Job:
 class TaskEngine:
     """Answers the tasks of one bundle for many requests at once. Start it with `start`, end it with `close`."""
 
-    def __init__(self, runner: TaskRunner, settings: Settings | None = None) -> None:
+    def __init__(self, runner: Runner, settings: Settings | None = None) -> None:
         self.runner, self.settings, self.counters = runner, settings or Settings(), Counters()
         self.requests = 0  # that wait or are in work
         self.characters = 0
