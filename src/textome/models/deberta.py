@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from textome.models.bert import ACTIVATIONS, FeedForward, initialise_weights
 from textome.models.dropout import Dropout, drop
+from textome.models.fused_relative import Tiles, fused, runs_fused
 from textome.models.packing import Layout
 from textome.models.relative import by_distance, distance_buckets
 
@@ -124,10 +125,12 @@ class Positions:
 
     embeddings  (R, hidden_size): the rows from the first to the last that any distance in the batch falls in
     rows        (2 max_seqlen - 1,) int64: for distances from max_seqlen - 1 down, places in `embeddings`
+    tiles       where attention runs in one fused kernel, which reads the rows of `embeddings` by their numbers
     """
 
     embeddings: Tensor
     rows: Tensor
+    tiles: Tiles | None = None
 
 
 class DisentangledAttention(nn.Module):
@@ -158,6 +161,11 @@ class DisentangledAttention(nn.Module):
     ) -> Tensor:
         query, key, value = self._project(hidden, queries)
         tables = None if positions is None else self._tables(positions)
+        if positions is not None and positions.tiles is not None and tables is not None:
+            query, key, value = (self._heads(part) for part in (query * self.scale, key, value))
+            dropout = self.dropout if self.training else 0.0
+            attended = fused(query, key, value, tables, positions.tiles, dropout)
+            return self.output(attended.transpose(0, 1).flatten(1))  # type: ignore[no-any-return]
         sizes = [group.count * group.length for group in layout.groups]
         pieces = []
         for group, *rows in zip(
@@ -179,7 +187,10 @@ class DisentangledAttention(nn.Module):
         return query, *functional.linear(hidden, weight[inner:], bias[inner:]).chunk(2, dim=-1)
 
     def _tables(self, positions: Positions) -> tuple[Tensor | None, Tensor | None]:
-        """Keys and queries of each distance, (num_heads, 2 max_seqlen - 1, head_size); the queries in ascending order."""
+        """Keys and queries of each distance, (num_heads, 2 max_seqlen - 1, head_size); the queries in ascending order.
+
+        For the fused kernel those of each row, (num_heads, R, head_size) both.
+        """
         inner = self.num_heads * self.head_size
         embeddings = self.position_dropout(positions.embeddings)
         weight, bias = self.project.weight, self.project.bias
@@ -190,14 +201,14 @@ class DisentangledAttention(nn.Module):
                 if self.position_key is None
                 else self.position_key(embeddings)
             )
-            key = self._heads(projected[positions.rows])
+            key = self._heads(projected if positions.tiles else projected[positions.rows])
         if "p2c" in self.kinds:
             projected = (
                 functional.linear(embeddings, weight[:inner], bias[:inner])
                 if self.position_query is None
                 else self.position_query(embeddings)
             )
-            query = self._heads(projected[positions.rows.flip(0)] * self.scale)
+            query = self._heads((projected if positions.tiles else projected[positions.rows.flip(0)]) * self.scale)
         return key, query
 
     def _heads(self, rows: Tensor) -> Tensor:
@@ -320,10 +331,16 @@ class Deberta(nn.Module):
         if self.relative is None:
             return None
         config = self.config
-        rows = distance_buckets(layout.max_seqlen, config.buckets, config.furthest, layout.position_ids.device)
-        first = int(rows[-1])  # distances fall, and so do their rows
-        embeddings = self.relative.weight[first : int(rows[0]) + 1]
-        return Positions(embeddings if self.relative_norm is None else self.relative_norm(embeddings), rows - first)
+        device = layout.position_ids.device
+        rows = distance_buckets(layout.max_seqlen, config.buckets, config.furthest, torch.device("cpu"))
+        first, last = int(rows[-1]), int(rows[0])  # distances fall, and so do their rows
+        embeddings = self.relative.weight[first : last + 1]
+        if self.relative_norm is not None:
+            embeddings = self.relative_norm(embeddings)
+        tiles = None
+        if config.pos_att_type and runs_fused(layout):
+            tiles = Tiles.of(layout, first, last + 1 - first, config.buckets, config.furthest)
+        return Positions(embeddings, (rows - first).to(device), tiles)
 
 
 class EnhancedMaskDecoder(nn.Module):

@@ -56,8 +56,17 @@ class Layout:
         return cls(cu_seqlens.to(device, torch.int32), position_ids.to(device), max(lengths), tuple(groups))
 
     def to(self, device: torch.device | str) -> Layout:
-        """The same layout with its tensors on `device`."""
-        return Layout(self.cu_seqlens.to(device), self.position_ids.to(device), self.max_seqlen, self.groups)
+        """The same layout with its tensors on `device`; out of pinned memory without waiting."""
+        return Layout(
+            self.cu_seqlens.to(device, non_blocking=True),
+            self.position_ids.to(device, non_blocking=True),
+            self.max_seqlen,
+            self.groups,
+        )
+
+    def pin_memory(self) -> Layout:
+        """The same layout in memory from which a GPU copies by itself."""
+        return Layout(self.cu_seqlens.pin_memory(), self.position_ids.pin_memory(), self.max_seqlen, self.groups)
 
     @property
     def num_tokens(self) -> int:
@@ -94,4 +103,5 @@ class Layout:
         """(T,) the place of each token in rows that are padded to the longest."""
         count = len(self.cu_seqlens) - 1
         starts = torch.arange(0, count * self.max_seqlen, self.max_seqlen, device=self.position_ids.device)
-        return torch.repeat_interleave(starts, self.lengths) + self.position_ids
+        # With the size given a GPU need not be asked for it.
+        return torch.repeat_interleave(starts, self.lengths, output_size=self.num_tokens) + self.position_ids

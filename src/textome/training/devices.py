@@ -5,6 +5,7 @@ Tested on the CPU; CUDA is what PyTorch's own tests cover; MPS and XLA (TPU) go 
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any
@@ -83,6 +84,11 @@ def gradient_scaler(device: torch.device, precision: str) -> torch.amp.GradScale
 def product_type(precision: str) -> torch.dtype:
     """In what a precision multiplies matrices."""
     return _KINDS.get(precision, torch.float32)
+
+
+def workers_for(device: torch.device) -> int:
+    """How many processes make batches beside the run: none where the run itself uses the processor's cores."""
+    return min(6, (os.cpu_count() or 1) // 2) if device.type == "cuda" else 0
 
 
 def wait_for(device: torch.device) -> None:

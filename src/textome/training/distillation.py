@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,6 +19,7 @@ from textome.models.pruning import spread
 from textome.runtime.bundle import Bundle
 from textome.tasks.ner import LABELS
 from textome.text.tokenization import Tokenizer
+from textome.training.bundles import base_directory, read_weights
 from textome.training.recipe import Distillation
 
 
@@ -36,11 +35,12 @@ class Teacher:
 
         Raises InputError where it does not, cuts texts differently, or reads shorter windows; ModelError for no bundle.
         """
-        bundle = Bundle.load(recipe.teacher)
+        directory = base_directory(recipe.teacher, "distillation.teacher")
+        bundle = Bundle.load(directory)
         known = bundle.types
         if missing := [name for name in types if name not in known]:
             raise InputError(f"distillation.teacher {recipe.teacher}: it does not know {', '.join(missing)}")
-        if Tokenizer.load(recipe.teacher).fingerprint != tokenizer.fingerprint:
+        if Tokenizer.load(directory).fingerprint != tokenizer.fingerprint:
             raise InputError(
                 f"distillation.teacher {recipe.teacher}: it cuts texts in other tokens than model.base; take a base with "
                 f"the tokenizer of the teacher"
@@ -50,13 +50,8 @@ class Teacher:
             raise InputError(
                 f"model.window is {window}, but the teacher has only {config.max_position_embeddings} positions"
             )
-        weights = Path(recipe.teacher) / "model.safetensors"
-        if not weights.is_file():
-            raise InputError(
-                f"distillation.teacher {recipe.teacher}: there is no model.safetensors, only a finished graph"
-            )
         model = TokenClassifier(config, len(known) * len(LABELS))
-        load_tensors(model, load_file(weights), str(recipe.teacher))
+        load_tensors(model, read_weights(directory, bundle.config), str(directory))
         size = len(LABELS)
         columns = [known.index(name) * size + label for name in types for label in range(size)]
         for name, tensor in list(model.classifier.named_parameters()):

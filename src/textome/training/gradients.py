@@ -48,8 +48,9 @@ class Gradients:
     budget: int | None
     tell: Callable[[str], None]
 
-    def add(self, batch: Any, place: str) -> tuple[float, int]:
-        """Add the gradient of a batch to that of the weights; returns the loss and the number of tokens.
+    def add(self, batch: Any, place: str) -> tuple[Tensor, int]:
+        """Add the gradient of a batch to that of the weights; returns the loss, a scalar still on the device, so that
+        nobody waits for it, and the number of tokens.
 
         place   where in the run this is, for messages
 
@@ -81,7 +82,7 @@ class Gradients:
             self.budget = smaller
             self.tell(f"{found}; going on with at most {smaller:,} at once")
 
-    def _tried(self, batch: Any) -> tuple[float, int] | None:
+    def _tried(self, batch: Any) -> tuple[Tensor, int] | None:
         """What `add` returns, or None where memory did not suffice."""
         try:
             found = self._summed(batch)
@@ -94,18 +95,18 @@ class Gradients:
             return None
         return found
 
-    def _summed(self, batch: Any) -> tuple[float, int]:
+    def _summed(self, batch: Any) -> tuple[Tensor, int]:
         """The loss of a part is a mean over what counts in it; it is weighed by its share of what counts in the batch, so
         the sum of the gradients is the gradient of the batch, to rounding."""
         parts = [batch] if self.budget is None else self.job.cut(batch, self.budget)
         counts = [self.job.size(part)[1] for part in parts]
-        value, tokens = 0.0, 0
+        value, tokens = torch.zeros((), device=self.device), 0
         for part, count in zip(parts, counts, strict=True):
             share = count / sum(counts) if sum(counts) else 1 / len(parts)
             with autocast(self.device, self.precision):
                 loss, used = self.job.loss(part)
             self.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
-            value += loss.item() * share
+            value += loss.detach().float() * share
             tokens += used
         return value, tokens
 

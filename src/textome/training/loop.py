@@ -6,7 +6,6 @@ on from its last checkpoint and gives the weights that it would have given undis
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +16,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from textome.errors import InputError
 from textome.training.averaging import holding, move
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
+from textome.training.finite import LossWatch
 from textome.training.gradients import Batches, Gradients
 from textome.training.optimisation import build_optimizer, rate_at, set_rate
 from textome.training.recipe import Training
@@ -46,10 +45,6 @@ class Job(Batches, Protocol):
 
         Called under autocast and without gradients, with the model in evaluation mode.
         """
-
-
-class DivergedError(InputError):
-    """The loss of a run is no number any more."""
 
 
 @dataclass
@@ -110,20 +105,18 @@ def train(
 
     clock = saved = time.monotonic()
     tokens = 0
+    watch = LossWatch(folder)
     while progress.epoch < epochs and not _no_better(progress, settings.patience):
         batches = job.plan(progress.epoch)
         steps = max(steps, progress.step + len(batches) - progress.batch)
         job.model.train()
         while progress.batch < len(batches):
             set_rate(optimizer, rate_at(progress.step, steps, settings.warmup, settings.schedule))
-            value, used = gradients.add(batches[progress.batch], f"{folder}, step {progress.step}")
+            place = f"step {progress.step} (epoch {progress.epoch + 1}, batch {progress.batch})"
+            loss, used = gradients.add(batches[progress.batch], f"{folder}, step {progress.step}")
             if gradients.budget != settings.micro_budget:
                 progress.micro_budget = gradients.budget
-            if not math.isfinite(value):
-                raise DivergedError(
-                    f"{folder}: the loss is {value} at step {progress.step} (epoch {progress.epoch + 1}, batch "
-                    f"{progress.batch}); lower training.learning_rate and resume from the last checkpoint"
-                )
+            watch.step(place, loss)
             scaler.unscale_(optimizer)
             norm = nn.utils.clip_grad_norm_(job.model.parameters(), settings.max_grad_norm)
             scaler.step(optimizer)
@@ -142,15 +135,17 @@ def train(
                     step=progress.step,
                     steps=steps,
                     epoch=progress.epoch + 1,
-                    loss=value,
+                    loss=float(loss),
                     learning_rate=optimizer.param_groups[0]["lr"],
                     gradient_norm=float(norm) if norm.isfinite() else None,
                     tokens_per_second=tokens / (now - clock),
                 )
                 clock, tokens = now, 0
             if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+                watch.check()
                 save_checkpoint(folder / "checkpoints", job.model, optimizer, vars(progress), average)
                 saved = time.monotonic()
+        watch.check()
         progress.epoch += 1
         progress.batch = 0
         with holding(job.model, average):

@@ -52,11 +52,11 @@ class Processes:
         """In which the gradients of a wrapped model stay in each process, to be summed with those of a later pass."""
         return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
-    def sum(self, value: Tensor) -> float:
-        """A scalar summed over the processes."""
+    def sum(self, value: Tensor) -> Tensor:
+        """A scalar summed over the processes, in place."""
         if self.count > 1:
             dist.all_reduce(value)
-        return float(value)
+        return value
 
     def wait(self) -> None:
         """Until every process has come here."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from textome.errors import InputError
+from textome.models.compilation import compile_layers
 from textome.models.lora import add_low_rank
 from textome.models.pruning import keep_layers, keep_neurons, spread
 from textome.models.recompute import recompute
-from textome.training.bundles import read_config
+from textome.training.bundles import read_config, read_weights
 from textome.training.recipe import Model, Training
 
 
@@ -28,7 +28,7 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
     }
     if model.window > (longest := values.get("max_position_embeddings", 512)):
         raise InputError(f"model.window is {model.window}, but {base} has only {longest} positions")
-    tensors = load_file(base / "model.safetensors")
+    tensors = read_weights(base, values)
     if model.layers is not None:
         if model.layers > (there := values.get("num_hidden_layers", 12)):
             raise InputError(f"model.layers is {model.layers}, but {base} has only {there} layers")
@@ -45,8 +45,10 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
 
 
 def prepare_encoder(encoder: nn.Module, settings: Training) -> None:
-    """Add low-rank products, and make layers compute twice for memory, where the recipe asks for it."""
+    """Add low-rank products, make layers compute twice for memory, and compile them, where the recipe asks for it."""
     if settings.lora_rank:
         add_low_rank(encoder, settings.lora_rank, settings.lora_alpha)
     if settings.gradient_checkpointing:
         recompute(encoder)
+    if settings.compile:
+        compile_layers(encoder)

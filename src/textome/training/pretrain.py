@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,23 +26,26 @@ from textome.corpus.store import Corpus
 from textome.errors import InputError
 from textome.models.bert import BertConfig
 from textome.models.checkpoint import load_tensors
+from textome.models.compilation import compile_layers
 from textome.models.heads import MaskedLanguageModel
 from textome.models.recompute import recompute
 from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
-from textome.training.bundles import base_directory, environment, read_config, write_encoder
+from textome.training.bundles import base_directory, environment, read_config, read_weights, write_encoder
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
-from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
+from textome.training.devices import autocast, end_step, gradient_scaler, precision_for, workers_for
+from textome.training.finite import LossWatch
 from textome.training.optimisation import build_optimizer, set_rate
 from textome.training.parallel import Processes
 from textome.training.pretraining_data import (
     Assembler,
-    Drawn,
+    Making,
     Mixture,
     PretrainingBatch,
     Sequences,
+    Work,
     held_out,
-    share_of,
+    work_ahead,
 )
 from textome.training.pretraining_recipe import PretrainingRecipe
 from textome.training.run import Log, Report, claim, write_json
@@ -90,6 +92,8 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     if settings.gradient_checkpointing:
         recompute(model.encoder)
     model.to(device)
+    if settings.compile:
+        compile_layers(model.encoder)
     optimizer = build_optimizer(model, settings)
     corpora = [Corpus.open(recipe.path(source.path), tokenizer) for source in recipe.corpora]
     masker = Masker.of(tokenizer, recipe.masking.unit, recipe.masking.probability)
@@ -114,15 +118,13 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     parallel = processes.wrap(model)
     clock = saved = time.monotonic()
     counted = operations = 0
+    watch = LossWatch(folder)
     scores: dict[str, dict[str, float]] = {}
     if progress.evaluated < 0:
         _evaluate(model, validation, device, precision, progress, log)
     while progress.tokens < settings.tokens:
-        for drawn, assembler in _batches(recipe, corpora, tokenizer, masker, progress):
-            batch = assembler.batch(drawn)
-            # A process for which nothing is left computes a sequence that does not count, to take part in the sum.
-            share = share_of(drawn, processes.rank, processes.count)
-            own = batch if share == drawn else assembler.batch(share or drawn[:1])
+        for work in _stage(recipe, corpora, tokenizer, masker, progress, processes):
+            batch = work.whole
             model.train()
             set_rate(
                 optimizer,
@@ -130,22 +132,17 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
             )
             # Each step has random numbers of its own, so that a resumed run draws what the undisturbed one would have.
             torch.manual_seed(hash((settings.seed, progress.step, processes.rank)) % 2**63)
-            parts = _parts(assembler, share or drawn[:1], own, settings.micro_budget)
-            total = torch.zeros((), device=device)
-            for number, part in enumerate(parts, 1):
+            loss = torch.zeros((), device=device)
+            for number, part in enumerate(work.parts, 1):
                 # Gradients go to the other processes once, with the last part.
-                with nullcontext() if number == len(parts) else processes.apart(parallel):
+                with nullcontext() if number == len(work.parts) else processes.apart(parallel):
                     with autocast(device, precision):
-                        loss = _loss(parallel, part, batch, device) * bool(share)
+                        share = _loss(parallel, part, batch, device) * work.counts
                     # DDP averages over processes, but each loss is already a share of the whole batch's.
-                    scaler.scale(loss * processes.count).backward()  # type: ignore[no-untyped-call]
-                total += loss.detach()
-            value = processes.sum(total)
-            if not math.isfinite(value):
-                raise InputError(
-                    f"{folder}: the loss is {value} at step {progress.step}, after {progress.tokens:,} tokens; lower "
-                    f"training.learning_rate and resume from the last checkpoint"
-                )
+                    scaler.scale(share * processes.count).backward()  # type: ignore[no-untyped-call]
+                loss += share.detach()
+            loss = processes.sum(loss)
+            watch.step(f"step {progress.step}, after {progress.tokens:,} tokens", loss)
             scaler.unscale_(optimizer)
             norm = nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
             scaler.step(optimizer)
@@ -154,7 +151,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
             progress.scaler = scaler.state_dict()
             optimizer.zero_grad(set_to_none=True)
             progress.step += 1
-            progress.batch += 1
+            progress.block, progress.batch = work.block, work.number + 1
             progress.tokens += batch.layout.num_tokens
             counted += batch.layout.num_tokens
             operations += training_operations(model.encoder.config, batch.layout, len(batch.places))
@@ -165,7 +162,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
                     step=progress.step,
                     tokens=progress.tokens,
                     of=settings.tokens,
-                    loss=value,
+                    loss=float(loss),
                     learning_rate=optimizer.param_groups[0]["lr"],
                     gradient_norm=float(norm) if norm.isfinite() else None,
                     tokens_per_second=counted / seconds,
@@ -173,11 +170,15 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
                 )
                 clock, counted, operations = time.monotonic(), 0, 0
             if processes.first and time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+                watch.check()
                 save_checkpoint(folder / "checkpoints", model, optimizer, vars(progress))
                 saved = time.monotonic()
             if _evaluation_due(progress, settings.evaluate_every):
                 scores = _evaluate(model, validation, device, precision, progress, log)
                 clock, counted, operations = time.monotonic(), 0, 0
+            if progress.tokens >= settings.stages[progress.stage].until * settings.tokens:
+                break
+    watch.check()
     if not scores or progress.evaluated < progress.tokens:
         scores = _evaluate(model, validation, device, precision, progress, log)
     if processes.first:
@@ -207,7 +208,7 @@ def _build(recipe: PretrainingRecipe) -> tuple[MaskedLanguageModel, Tokenizer, d
     tokenizer = Tokenizer.load(base)
     if not recipe.model.scratch:
         head = ("transform.", "norm.", "bias", "next_sentence.", "encoder.pooler.")
-        load_tensors(model, load_file(base / "model.safetensors"), str(base), fresh=head)
+        load_tensors(model, read_weights(base, values), str(base), fresh=head)
     if recipe.model.tokenizer is None:
         return model, tokenizer, values, base
     directory = recipe.path(recipe.model.tokenizer)
@@ -216,31 +217,24 @@ def _build(recipe: PretrainingRecipe) -> tuple[MaskedLanguageModel, Tokenizer, d
     return transplanted(model, tokenizer, wanted), wanted, values, directory
 
 
-def _batches(
-    recipe: PretrainingRecipe, corpora: list[Corpus], tokenizer: Tokenizer, masker: Masker, progress: Progress
-) -> Iterator[tuple[Drawn, Assembler]]:
-    """The batches from where `progress` stands to the end of its stage; the caller moves `progress.batch` on."""
+def _stage(
+    recipe: PretrainingRecipe,
+    corpora: list[Corpus],
+    tokenizer: Tokenizer,
+    masker: Masker,
+    progress: Progress,
+    processes: Processes,
+) -> Iterator[Work]:
+    """The work of this process from where `progress` stands, with the sequences of the stage; the caller ends it."""
     settings = recipe.training
     while settings.stages[progress.stage].until * settings.tokens <= progress.tokens:
         progress.stage, progress.block, progress.batch = progress.stage + 1, 0, 0
-    stage = settings.stages[progress.stage]
-    mixture = _mixture(recipe, corpora, stage.length)
+    mixture = _mixture(recipe, corpora, settings.stages[progress.stage].length)
     assembler = Assembler(mixture, tokenizer, masker, recipe.masking.dynamic, recipe.masking.next_sentence)
-    while progress.tokens < stage.until * settings.tokens:
-        batches = mixture.block(progress.block)
-        while progress.batch < len(batches):
-            yield batches[progress.batch], assembler
-            if progress.tokens >= stage.until * settings.tokens:
-                return
-        progress.block, progress.batch = progress.block + 1, 0
-
-
-def _parts(assembler: Assembler, drawn: Drawn, whole: PretrainingBatch, budget: int | None) -> list[PretrainingBatch]:
-    """A batch in parts of about `budget` tokens, with the same masks: they hang on the sequence and not on the batch."""
-    if budget is None:
-        return [whole]
-    count = min(len(drawn), math.ceil(whole.layout.num_tokens / budget))
-    return [assembler.batch(share_of(drawn, number, count)) for number in range(count)]
+    making = Making(assembler, processes.rank, processes.count, settings.micro_budget)
+    workers = workers_for(processes.device) if settings.workers is None else settings.workers
+    pin = processes.device.type == "cuda"
+    return work_ahead(making, mixture, progress.block, progress.batch, workers, pin)
 
 
 def _mixture(recipe: PretrainingRecipe, corpora: list[Corpus], length: int) -> Mixture:
@@ -262,19 +256,17 @@ def _loss(model: nn.Module, own: PretrainingBatch, whole: PretrainingBatch, devi
 
     It is the mean over the hidden tokens, plus the mean over the pairs where there are any.
     """
-    logits, follows = _forward(model, own, device)
-    total = functional.cross_entropy(logits.float(), own.targets.to(device), reduction="sum") / len(whole.targets)
+    own = own.to(device)
+    logits, follows = _forward(model, own)
+    total = functional.cross_entropy(logits.float(), own.targets, reduction="sum") / len(whole.targets)
     if follows is not None and own.follows is not None and whole.follows is not None:
-        sentence = functional.cross_entropy(follows.float(), own.follows.to(device), reduction="sum")
+        sentence = functional.cross_entropy(follows.float(), own.follows, reduction="sum")
         total = total + sentence / len(whole.follows)
     return total
 
 
-def _forward(model: nn.Module, batch: PretrainingBatch, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    kinds = None if batch.token_type_ids is None else batch.token_type_ids.to(device)
-    found: tuple[Tensor, Tensor | None] = model(
-        batch.input_ids.to(device), batch.layout.to(device), batch.places.to(device), kinds
-    )
+def _forward(model: nn.Module, batch: PretrainingBatch) -> tuple[Tensor, Tensor | None]:
+    found: tuple[Tensor, Tensor | None] = model(batch.input_ids, batch.layout, batch.places, batch.token_type_ids)
     return found
 
 
@@ -317,10 +309,10 @@ def _evaluate(
     scores: dict[str, dict[str, float]] = {}
     for name, batches in validation.items():
         loss = right = count = 0.0
-        for batch in batches:
+        for batch in (made.to(device) for made in batches):
             with torch.no_grad(), autocast(device, precision):
-                logits, _ = _forward(model, batch, device)
-            targets = batch.targets.to(device)
+                logits, _ = _forward(model, batch)
+            targets = batch.targets
             loss += functional.cross_entropy(logits.float(), targets, reduction="sum").item()
             right += (logits.argmax(-1) == targets).sum().item()
             count += len(targets)

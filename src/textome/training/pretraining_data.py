@@ -6,8 +6,9 @@ and every process of a parallel run knows the same plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from textome.corpus.store import Corpus
 from textome.models.packing import Layout
@@ -49,6 +51,25 @@ class PretrainingBatch:
     layout: Layout
     token_type_ids: Tensor | None = None
     follows: Tensor | None = None
+
+    def to(self, device: torch.device) -> PretrainingBatch:
+        """The same batch on `device`; out of pinned memory without waiting."""
+        return self._each(lambda item: item.to(device, non_blocking=True), self.layout.to(device))
+
+    def pin_memory(self) -> PretrainingBatch:
+        """The same batch in memory from which a GPU copies by itself."""
+        return self._each(Tensor.pin_memory, self.layout.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor], layout: Layout) -> PretrainingBatch:
+        kinds, follows = self.token_type_ids, self.follows
+        return PretrainingBatch(
+            change(self.input_ids),
+            change(self.places),
+            change(self.targets),
+            layout,
+            None if kinds is None else change(kinds),
+            None if follows is None else change(follows),
+        )
 
 
 @dataclass(frozen=True)
@@ -120,6 +141,14 @@ class Mixture:
                 turn, place = divmod(position, len(sequences))
                 drawn.append((source, turn, int(_order(self.seed, source, turn, len(sequences))[place])))
         return self._cut(drawn, np.random.default_rng([_BATCHES, self.seed, number]))
+
+    def onward(self, block: int, batch: int) -> Iterator[tuple[int, int, Drawn]]:
+        """All batches from the one numbered `batch` in a block on, each with both numbers; without end."""
+        while True:
+            batches = self.block(block)
+            for number in range(batch, len(batches)):
+                yield block, number, batches[number]
+            block, batch = block + 1, 0
 
     def whole(self) -> Iterator[Drawn]:
         """Batches that hold every sequence of every source once, without regard to weights."""
@@ -201,6 +230,67 @@ class Assembler:
             return [ids[:at], ids[at : at + room]], 0
         other = sequences.ids(int(generator.integers(len(sequences))))
         return [ids[:at], other[:room]], 1
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one process does of a step.
+
+    block, number   which batch of the mixture it is
+    whole           the batch of all processes
+    parts           what this one computes, one after another; their losses are shares of the whole batch's
+    counts          false where nothing is left for this process, and it computes a sequence that does not count
+    """
+
+    block: int
+    number: int
+    whole: PretrainingBatch
+    parts: list[PretrainingBatch]
+    counts: bool
+
+    def pin_memory(self) -> Work:
+        return replace(self, parts=[part.pin_memory() for part in self.parts])
+
+
+@dataclass(frozen=True)
+class Making(Dataset[Work]):
+    """Makes the work of a process from planned batches; picklable, so that other processes can do it.
+
+    rank, count   which process of how many this is
+    budget        the tokens that are computed at once, None for all
+    """
+
+    assembler: Assembler
+    rank: int
+    count: int
+    budget: int | None
+
+    def __getitem__(self, planned: tuple[int, int, Drawn]) -> Work:
+        block, number, drawn = planned
+        whole = self.assembler.batch(drawn)
+        share = share_of(drawn, self.rank, self.count)
+        mine = share or drawn[:1]
+        if self.budget is None:
+            return Work(block, number, whole, [whole if share == drawn else self.assembler.batch(mine)], bool(share))
+        # Masks hang on the sequence and not on the batch, so the parts have those of the whole.
+        tokens = self.assembler.batch(mine).layout.num_tokens
+        pieces = min(len(mine), math.ceil(tokens / self.budget))
+        parts = [self.assembler.batch(share_of(mine, piece, pieces)) for piece in range(pieces)]
+        return Work(block, number, whole, parts, bool(share))
+
+
+def work_ahead(making: Making, mixture: Mixture, block: int, batch: int, workers: int, pin: bool) -> Iterator[Work]:
+    """The work of all steps from a batch on, without end, in order; `workers` processes make it ahead (0: this one)."""
+    loader = DataLoader(
+        making,
+        batch_size=None,
+        sampler=mixture.onward(block, batch),
+        num_workers=workers,
+        pin_memory=pin,
+        prefetch_factor=4 if workers else None,
+        generator=torch.Generator(),
+    )
+    yield from loader
 
 
 def share_of(batch: Drawn, rank: int, count: int) -> Drawn:

@@ -63,7 +63,8 @@ class Stage(Section):
 
 class Training(Section):
     """Sizes and rates. `tokens` is how many tokens are trained on in all, `token_budget` how many make one step,
-    `micro_budget` how many are computed at once (see recipe.Training, as for `gradient_checkpointing`)."""
+    `micro_budget` how many are computed at once (see recipe.Training, as for `gradient_checkpointing` and `compile`),
+    `workers` how many processes make batches ahead (default: some for a GPU, none otherwise)."""
 
     tokens: int = Field(ge=1)
     token_budget: int = Field(8192, ge=16)
@@ -77,6 +78,8 @@ class Training(Section):
     seed: int = 42
     precision: PrecisionName = "auto"
     device: DeviceName = "auto"
+    compile: bool = False
+    workers: int | None = Field(None, ge=0)
     checkpoint_minutes: float = Field(5.0, gt=0)
     evaluate_every: int = Field(0, ge=0, description="tokens between evaluations; 0 for the start and the end only")
 

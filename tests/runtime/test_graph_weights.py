@@ -1,0 +1,77 @@
+"""Weights read back from an exported graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import transformers
+
+from textome.errors import ModelError
+from textome.runtime.graph import build_graph
+from textome.runtime.graph_weights import graph_weights
+
+SIZES = {
+    "vocab_size": 90,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 40,
+    "num_labels": 6,
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> transformers.BertForTokenClassification:
+    torch.manual_seed(0)
+    model = transformers.BertForTokenClassification(transformers.BertConfig(**SIZES))
+    for name, parameter in model.named_parameters():
+        torch.nn.init.normal_(parameter, mean=float("LayerNorm.weight" in name), std=0.3)
+    return model.eval()
+
+
+def written(model: transformers.BertForTokenClassification, folder: Path, precision: str) -> tuple[Path, dict]:
+    tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    path = folder / f"model.{precision}.onnx"
+    path.write_bytes(build_graph(tensors, model.config.to_dict(), precision, 7).SerializeToString())
+    return path, model.config.to_dict()
+
+
+def test_a_model_with_the_weights_of_a_fp32_graph_computes_what_the_model_did(model, tmp_path: Path) -> None:
+    path, config = written(model, tmp_path, "fp32")
+    other = transformers.BertForTokenClassification(transformers.BertConfig(**SIZES)).eval()
+    other.load_state_dict({name: torch.from_numpy(item) for name, item in graph_weights(path, config).items()})
+    ids = torch.randint(1, 90, (3, 20))
+    with torch.no_grad():
+        assert (other(ids).logits - model(ids).logits).abs().max() < 1e-5
+
+
+def test_weights_of_an_int8_graph_are_near_and_give_the_same_graph_again(model, tmp_path: Path) -> None:
+    path, config = written(model, tmp_path, "int8")
+    found = graph_weights(path, config)
+    for name, tensor in model.state_dict().items():
+        if "token_type" not in name and "position" not in name:
+            assert np.abs(found[name] - tensor.numpy()).max() <= np.abs(tensor.numpy()).max() / 63 / 2 + 1e-6, name
+    again = build_graph(found, config, "int8", 7)
+    for first, second in zip(onnx.load(str(path)).graph.initializer, again.graph.initializer, strict=True):
+        assert first.name == second.name
+        one, other = (onnx.numpy_helper.to_array(item) for item in (first, second))
+        if one.dtype == np.int8:
+            assert np.array_equal(one, other), first.name
+        else:
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_not_an_entity_model_of_bert_is_refused(model, tmp_path: Path) -> None:
+    path, config = written(model, tmp_path, "fp32")
+    with pytest.raises(ModelError, match="BERT only"):
+        graph_weights(path, config | {"model_type": "deberta-v2"})
+    with pytest.raises(ModelError, match=r"no bert\.encoder\.layer\.2"):
+        graph_weights(path, config | {"num_hidden_layers": 3})
+    path.write_bytes(b"no graph")
+    with pytest.raises(ModelError, match="cannot be read"):
+        graph_weights(path, config)
