@@ -212,14 +212,14 @@ class Client:
         return [Answer(**item) for item in self._post("/v1/answer", body)["answers"]]
 
     def embed(
-        self, texts: Sequence[str], *, pooling: str = "mean", normalise: bool = True, model: str = ""
+        self, texts: Sequence[str], *, pooling: str = "", normalise: bool = True, model: str = ""
     ) -> list[list[float]]:
         """Each text as a vector.
 
-        pooling     "mean" of all tokens' last hidden states, or the state of "cls"
+        pooling     "mean" of all tokens' last hidden states, or the state of "cls"; by default the model's own
         normalise   to length 1, so that the product of two vectors is their cosine
         """
-        body = {"texts": list(texts), "pooling": pooling, "normalise": normalise, "model": model}
+        body = {"texts": list(texts), "pooling": pooling or None, "normalise": normalise, "model": model}
         vectors: list[list[float]] = self._post("/v1/embed", body)["embeddings"]
         return vectors
 

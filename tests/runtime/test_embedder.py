@@ -11,13 +11,15 @@ import torch
 import transformers
 
 import textome
+from textome.cli.export import export
 from textome.errors import InputError, ModelError
 from textome.runtime.bundle import Bundle
 from textome.runtime.embedder import Embedder
+from textome.runtime.export import export_encoder
 from textome.runtime.graph import build_graph
 from textome.runtime.session import Session, names_states
 from textome.runtime.states import states_output, with_output
-from tiny import without_names
+from tiny import make_base, without_names
 
 TEXTS = [
     "aspirin is given for gout .",
@@ -44,6 +46,38 @@ def test_vectors_equal_those_of_transformers(pooling: str, tiny_bundle: Path) ->
     found = Embedder.load(tiny_bundle, precision="fp32", threads=1).embed(TEXTS, pooling=pooling, normalise=False)
     assert found.dtype == np.float32
     assert np.abs(found - expected(tiny_bundle, TEXTS, pooling)).max() < 1e-5
+
+
+def test_a_sentence_encoder_becomes_a_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The tensors of a bare encoder have other names, and the pooling is its own."""
+    base = make_base(tmp_path / "base")
+    (base / "1_Pooling").mkdir()
+    (base / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    export(str(base), tmp_path / "vectors", ["fp32", "int8"], True)
+    assert [path.name for path in (tmp_path / "vectors").glob("*.onnx")]
+    embedder = Embedder.load(tmp_path / "vectors", precision="fp32", threads=1)
+    assert embedder.pooling == "cls"
+    assert np.abs(embedder.embed(TEXTS, normalise=False) - expected(base, TEXTS, "cls")).max() < 1e-5
+    mean = embedder.embed(TEXTS, pooling="mean", normalise=False)
+    assert np.abs(mean - expected(base, TEXTS, "mean")).max() < 1e-5
+    with pytest.raises(ModelError, match="finds no entities; its tasks are embeddings"):
+        textome.load(tmp_path / "vectors")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("config.json", "cannot be read"),
+        ("tokenizer.json", "there is no tokenizer.json"),
+        ("model.safetensors", "there is no model.safetensors"),
+    ],
+)
+def test_what_a_sentence_encoder_lacks_is_named(name: str, message: str, tmp_path: Path) -> None:
+    base = make_base(tmp_path / "base")
+    (base / name).unlink()
+    with pytest.raises(ModelError, match=message):
+        export_encoder(base, tmp_path / "vectors", "int8")
+    assert not (tmp_path / "vectors").exists()
 
 
 def test_a_bundle_with_several_tasks_gives_vectors_too(tiny_tasks: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from serve.conftest import Running, running
 from textome.client import Client, ServiceError
 from textome.runtime.embedder import Embedder
+from textome.runtime.export import export_encoder
 from textome.serve.engine import Settings
-from tiny import without_names
+from tiny import make_base, without_names
 
 TEXTS = ["aspirin is given for gout .", "no malaria was seen", "patients took aspirin " * 30]
 
@@ -57,6 +58,16 @@ def test_wrong_requests_are_told_what_to_do(server: Running, body: dict, status:
     answer = server.post("/v1/embed", body)
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
     assert message in answer.json["detail"]
+
+
+def test_a_model_made_for_vectors_is_asked_first(tiny_bundle: Path, tmp_path: Path) -> None:
+    export_encoder(make_base(tmp_path / "base"), tmp_path / "vectors", "int8")
+    models = {"tiny": tiny_bundle, "vectors": tmp_path / "vectors"}
+    with running(models) as server, Client(server.url) as client:
+        assert server.post("/v1/embed", {"texts": ["gout"]}).json["model"] == "vectors"
+        assert server.post("/v1/embed", {"texts": ["gout"], "model": "tiny"}).json["model"] == "tiny"
+        assert server.post("/v1/annotate", {"text": "gout"}).json["model"] == "tiny"
+        assert [model.tasks for model in client.models()] == [("entities", "embeddings"), ("embeddings",)]
 
 
 def test_a_full_queue_is_told_at_once(tiny_bundle: Path) -> None:

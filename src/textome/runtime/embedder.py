@@ -10,7 +10,7 @@ import numpy as np
 
 from textome.runtime.annotator import batches
 from textome.runtime.bundle import Bundle, resolve_model
-from textome.runtime.session import Session, TaskSession
+from textome.runtime.session import EncoderSession, Session, TaskSession
 from textome.runtime.states import states_output
 from textome.tasks.embedding import Embeddings, Pooling, normalised, pooled
 from textome.tasks.inputs import Floats, Unit
@@ -20,11 +20,13 @@ from textome.text.tokenization import Tokenizer
 class Embedder:
     """A loaded bundle that gives each text as a vector, from the last hidden states of its encoder.
 
-    session        opened with `states`
+    session        one for an encoder alone, or opened with `states`
     token_budget   tokens, padding included, of one batch
     """
 
-    def __init__(self, bundle: Bundle, session: Session | TaskSession, token_budget: int = 2048) -> None:
+    def __init__(
+        self, bundle: Bundle, session: Session | TaskSession | EncoderSession, token_budget: int = 2048
+    ) -> None:
         self.bundle, self.session, self.token_budget = bundle, session, token_budget
         self._task = Embeddings(Tokenizer.load(bundle.directory), bundle.window)
 
@@ -43,14 +45,21 @@ class Embedder:
         """
         bundle = Bundle.load(resolve_model(model))
         path = bundle.onnx_path(precision)
+        if bundle.embeddings:
+            return cls(bundle, EncoderSession(path, threads), token_budget)
         states = states_output(bundle.config, bool(bundle.heads))
         session = TaskSession(path, bundle.heads, threads, states) if bundle.heads else Session(path, threads, states)
         return cls(bundle, session, token_budget)
 
-    def embed(self, texts: Iterable[str], *, pooling: Pooling = "mean", normalise: bool = True) -> Floats:
+    @property
+    def pooling(self) -> Pooling:
+        """How the model was made to pool states; the mean where it was made for something else."""
+        return self.bundle.embeddings.pooling if self.bundle.embeddings else "mean"
+
+    def embed(self, texts: Iterable[str], *, pooling: Pooling | None = None, normalise: bool = True) -> Floats:
         """The vectors of the texts, (N, hidden_size) in float32.
 
-        pooling     the mean of all tokens' states, or that of [CLS]
+        pooling     the mean of all tokens' states, or that of [CLS]; by default the model's own
         normalise   to length 1, so that a product of two vectors is their cosine
 
         A text longer than the model's window is read in windows, and their vectors are averaged by their numbers of tokens.
@@ -58,7 +67,7 @@ class Embedder:
         """
         given = list(texts)
         units = self._task.units(given)
-        found = self._task.predictions(given, units, self.scores(pooling, units))
+        found = self._task.predictions(given, units, self.scores(pooling or self.pooling, units))
         vectors = np.stack(found) if found else np.zeros((0, int(self.bundle.config["hidden_size"])), np.float32)
         return normalised(vectors) if normalise else vectors
 

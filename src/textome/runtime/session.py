@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from textome.errors import ModelError
-from textome.runtime.states import StatesOutput, with_output
+from textome.runtime.states import ONLY_STATES, StatesOutput, with_output
 from textome.tasks.ner import LABELS, Floats
 
 
@@ -55,6 +55,22 @@ class Session:
         assert self._states is not None
         feeds = {"input_ids": input_ids, "attention_mask": _mask(input_ids, lengths)}
         return _batch_first(self._session.run([self._states.name], feeds)[0], self._states)
+
+
+class EncoderSession:
+    """An ONNX graph of an encoder without heads, on the processor; as `Session`, but it gives hidden states only."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        self._session = open_graph(path, threads)
+        outputs = [item.name for item in self._session.get_outputs()]
+        if outputs != [ONLY_STATES.name]:
+            raise ModelError(f"{path}: the graph's outputs are {outputs}; export the model with `textome export`")
+
+    def hidden_states(self, input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> Floats:
+        """The last hidden states (B, S, hidden_size); inputs as for `Session.logits`."""
+        feeds = {"input_ids": input_ids, "attention_mask": _mask(input_ids, lengths)}
+        (states,) = self._session.run([ONLY_STATES.name], feeds)
+        return states  # type: ignore[no-any-return]
 
 
 class TaskSession:

@@ -15,8 +15,12 @@ class StatesOutput:
     batch_first: bool
 
 
+# The output of a graph without any head.
+ONLY_STATES = StatesOutput("hidden_states", batch_first=True)
+
+
 def states_output(config: Mapping[str, Any], several_heads: bool) -> StatesOutput:
-    """Where `runtime.graph` puts them in the graph of a model with this `config.json`."""
+    """Where `runtime.graph` puts them in the graph of a model with heads and this `config.json`."""
     if several_heads:
         return StatesOutput("encoder.hidden_states", batch_first=True)
     if config.get("model_type") == "deberta-v2":

@@ -201,9 +201,13 @@ class EmbedRequest(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     texts: list[str] = Field(description="Texts; one longer than the model's window is read in windows, and averaged.")
-    pooling: Pooling = Field("mean", description="The mean of all tokens' last hidden states, or that of [CLS].")
+    pooling: Pooling | None = Field(
+        None, description="The mean of all tokens' last hidden states, or that of [CLS]; by default the model's own."
+    )
     normalise: bool = Field(True, description="To length 1, so that the product of two vectors is their cosine.")
-    model: str = Field("", description="A name that GET /v1/models gives; by default the first that can.")
+    model: str = Field(
+        "", description="A name that GET /v1/models gives; by default the first made for it, or the first."
+    )
 
 
 class ConvertRequest(BaseModel):

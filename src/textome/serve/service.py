@@ -15,7 +15,7 @@ from textome.formats import Quarantine, Source, bioc, guess_format, jsonl, read_
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.embedder import Embedder
-from textome.runtime.session import EntityHead, Session, TaskSession, names_states
+from textome.runtime.session import EncoderSession, EntityHead, Session, TaskSession, names_states
 from textome.runtime.states import states_output
 from textome.runtime.tasks import TaskRunner
 from textome.serve.engine import ClosedError, Engine, QueueFullError, Settings
@@ -70,6 +70,9 @@ class LoadedModel:
         """Load a bundle. Raises ModelError where that is not possible."""
         bundle = Bundle.load(resolve_model(place))
         budget, path = settings.token_budget, bundle.onnx_path(precision)
+        if bundle.embeddings:
+            embedder = Embedder(bundle, EncoderSession(path, threads), budget)
+            return cls(name, bundle, vectors=TaskEngine(embedder, settings))
         place_of_states = states_output(bundle.config, bool(bundle.heads))
         states = place_of_states if names_states(path, place_of_states) else None
         session: Session | TaskSession
@@ -198,6 +201,21 @@ class Service:
             )
         return able[name]
 
+    def embedder(self, name: str) -> LoadedModel:
+        """The model of a name that gives vectors; where none is named, first one that was made for that.
+
+        Raises Problem (404) where there is none.
+        """
+        made = (key for key, model in self.models.items() if model.bundle.embeddings)
+        if name or EMBEDDINGS in self.tasks:
+            return self.model(name or next(made, ""), EMBEDDINGS)
+        raise Problem(
+            404,
+            "no-embeddings",
+            "No model gives vectors",
+            "no model's graph names its hidden states; export one again with `textome export`, and restart the service",
+        )
+
     def part(self, name: str, task: str, kinds: Collection[str]) -> tuple[LoadedModel, str]:
         """The model of a name, or the first, that has a task of one of these kinds (of this name, where one is given).
 
@@ -250,7 +268,7 @@ class Service:
         return await self._predict(model.others, task, make, characters)
 
     async def embed(self, model: LoadedModel, texts: Sequence[str], pooling: str) -> list[Floats]:
-        """The vector of each text; problems as for `predict`."""
+        """The vector of each text, pooled as named; problems as for `predict`."""
         _, vectors = await self._predict(model.vectors, pooling, lambda _: texts, sum(map(len, texts)))
         return vectors
 

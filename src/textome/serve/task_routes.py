@@ -20,7 +20,7 @@ from textome.serve import schemas
 from textome.serve.limits import Body, Limits
 from textome.serve.problems import Problem, too_large
 from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, rendered, while_connected
-from textome.serve.service import EMBEDDINGS, LoadedModel, Service, requested_documents, validated
+from textome.serve.service import LoadedModel, Service, requested_documents, validated
 from textome.tasks.classification import Classified
 from textome.tasks.embedding import normalised
 from textome.tasks.inputs import Floats
@@ -154,18 +154,13 @@ def embed_routes(service: Service) -> APIRouter:
         openapi_extra=json_body("EmbedRequest", schemas.EMBED_EXAMPLES),
     )
     async def embed(request: Request) -> Response:
-        if EMBEDDINGS not in service.tasks:
-            detail = (
-                "no model's graph names its hidden states; export the models again with `textome export`, and start the "
-                "service anew"
-            )
-            raise Problem(404, "no-embeddings", "No model gives vectors", detail)
         async with Body(request, service.limits, service.memory) as data:
             wanted, _ = await off_loop(data, validated, data, schemas.EmbedRequest, service.limits)
-            model = service.model(wanted.model, EMBEDDINGS)
+            model = service.embedder(wanted.model)
+            pooling = wanted.pooling or (model.bundle.embeddings.pooling if model.bundle.embeddings else "mean")
             _counted(wanted.texts, len(wanted.texts), service.limits)
-            vectors = await while_connected(request, service.embed(model, wanted.texts, wanted.pooling))
-            body = await off_loop(data, _vectors, wanted, model, vectors)
+            vectors = await while_connected(request, service.embed(model, wanted.texts, pooling))
+            body = await off_loop(data, _vectors, model, pooling, vectors, wanted.normalise)
             return Response(body, media_type="application/json")
 
     return router
@@ -246,12 +241,12 @@ def _by_sentence(text: Any, _: LabelledSentences, found: Sequence[Classified]) -
     )
 
 
-def _vectors(wanted: schemas.EmbedRequest, model: LoadedModel, vectors: Sequence[Floats]) -> bytes:
+def _vectors(model: LoadedModel, pooling: str, vectors: Sequence[Floats], normalise: bool) -> bytes:
     size = int(model.bundle.config["hidden_size"])
     rows = np.stack(vectors) if vectors else np.zeros((0, size), np.float32)
-    if wanted.normalise:
+    if normalise:
         rows = normalised(rows)
-    answer = {"model": model.name, "pooling": wanted.pooling, "dimensions": size}
+    answer = {"model": model.name, "pooling": pooling, "dimensions": size}
     # Seven digits are what float32 holds; more would only make the answer longer.
     return json.dumps(answer | {"embeddings": rows.astype(np.float64).round(7).tolist()}).encode()
 
