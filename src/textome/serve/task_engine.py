@@ -54,9 +54,11 @@ class TaskEngine:
         self._rate = 50_000.0
         self._closing = False
         self._workers = ThreadPoolExecutor(self.settings.workers, thread_name_prefix="textome-task")
-        self._thread = threading.Thread(target=self._loop, name="textome-tasks", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        # Made here and not before: after a fork Python takes threads that were made earlier for ended ones.
+        self._thread = threading.Thread(target=self._loop, name="textome-tasks", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -64,12 +66,13 @@ class TaskEngine:
         with self._condition:
             self._closing = True
             self._condition.notify_all()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._workers.shutdown()
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive() and not self._closing
+        return self._thread is not None and self._thread.is_alive() and not self._closing
 
     async def predict(self, name: str, make: Callable[[Any], Sequence[Any]], characters: int) -> tuple[Any, list[Any]]:
         """The records that `make(task)` gives, made in a thread, and what the task `name` says of each.
