@@ -22,9 +22,10 @@ from textome.errors import InputError, TextomeError
 from textome.serve.running import bind
 
 log = logging.getLogger("textome.serve")
-# A worker that ends sooner is not started again at once, and after so many such ends in a row the service gives up.
-QUICK_END = 1.0
+# A worker that lived for fewer seconds is replaced after a pause, and after so many such ends in a row the service gives up.
+QUICK_END = 5.0
 QUICK_ENDS = 5
+PAUSE = 1.0
 
 
 def bind_each(host: str, port: int, number: int) -> list[socket.socket]:
@@ -90,7 +91,7 @@ def run_workers(
                 if quick >= QUICK_ENDS:
                     raise TextomeError("workers end again and again right after their start; the log says why")
                 if quick:
-                    time.sleep(QUICK_END)
+                    time.sleep(PAUSE)
                 if not asked:
                     start(number)
             time.sleep(0.05)
