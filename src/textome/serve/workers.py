@@ -22,7 +22,7 @@ from textome.errors import InputError, TextomeError
 from textome.serve.running import bind
 
 log = logging.getLogger("textome.serve")
-# A worker that lived for fewer seconds is replaced after a pause, and after so many such ends in a row the service gives up.
+# A worker that lived for fewer seconds is replaced after a pause; after so many such ends in a row the service gives up.
 QUICK_END = 5.0
 QUICK_ENDS = 5
 PAUSE = 1.0
