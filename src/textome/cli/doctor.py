@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 
-_BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "safetensors", "tokenizers", "typer")
+_BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "tokenizers", "typer")
 _EXTRAS = {
     "corpus": ("datasketch", "ftfy", "py3langid"),
-    "train": ("onnx", "tensorboard", "torch"),
+    "train": ("onnx", "safetensors", "tensorboard", "torch"),
     "tune": ("optuna",),
     "privacy": ("opacus",),
     "mlflow": ("mlflow-skinny",),
