@@ -27,6 +27,7 @@ from textome.cli.serve import serve
 from textome.cli.train_tokenizer import train_tokenizer
 from textome.cli.translate import translate
 from textome.cli.tune import tune
+from textome.cli.variants import variants
 from textome.errors import TextomeError
 
 app = typer.Typer(
@@ -53,6 +54,7 @@ VERBS = (
     convert,
     translate,
     predict,
+    variants,
     serve,
     info,
     doctor,

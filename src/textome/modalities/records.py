@@ -73,7 +73,7 @@ Segments = Mapping[str, Segment]
 class Modality(BaseModel):
     """A way from raw files to segments. The fields of a modality are its settings, as a recipe and a bundle write them.
 
-    Beside `kind`, by which recipes and bundles name it, it has these methods; the last five may be left as they are.
+    Beside `kind`, by which recipes and bundles name it, it has these methods; the last six may be left as they are.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -101,6 +101,10 @@ class Modality(BaseModel):
 
     def continuing(self, base: Modality) -> Self:
         """The modality with what another model's, which training starts from, has learnt, as its vocabulary."""
+        return self
+
+    def with_tokenizer(self, tokenizer: str) -> Self:
+        """The modality with the words of the text encoder that training starts from: the text of its `tokenizer.json`."""
         return self
 
     def augmented(self, content: Any, generator: np.random.Generator) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class ModalityRecords:
 
 def load_records(recipe: ModalityRecipe, modality: Modality) -> ModalityRecords:
     """Read the data of a recipe. Raises InputError where there is no training record with a target."""
-    quarantine = Quarantine()
+    quarantine = _OnceQuarantine()
 
     def read(places: Sequence[str]) -> list[Record]:
         return [record for place in places for record in read_records(modality, recipe.path(place), quarantine)]
@@ -176,6 +176,18 @@ def _hash(place: Path) -> str:
                 while block := stream.read(1 << 20):
                     digest.update(block)
     return digest.hexdigest()
+
+
+@dataclass
+class _OnceQuarantine(Quarantine):
+    """Counts a bad record once, though a file is read once for each of its parts (training, validation, test)."""
+
+    seen: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def add(self, source: str, position: str, reason: object) -> None:
+        if (key := (source, position, str(reason))) not in self.seen:
+            self.seen.add(key)
+            super().add(source, position, reason)
 
 
 def _reasons(quarantine: Quarantine) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textome.errors import InputError
 from textome.evaluation.modality_scores import between_0_and_1, score_answers
 from textome.modalities.records import Floats, Record, Segment, Segments
 from textome.models.sequence_model import SequenceModel
@@ -34,6 +35,11 @@ class ModalityJob:
         self.metric = data.target.main_metric
         self._recipe, self._device = recipe, device
         self._shapes = data.modality.shapes()
+        if data.target.kind == "masked" and any(shape.mask_id is None for shape in self._shapes.values()):
+            raise InputError(
+                f"recipe {recipe.name}: target.kind = 'masked' needs a modality of tokens that can be hidden and guessed; "
+                f"this one, {data.modality.kind}, has none with these settings"
+            )
         self._seed = recipe.training.seed
         self._lengths = [length_of(data.modality.features(record.content)) for record in data.train]
         self._targets = _rows(data, data.train)

@@ -135,13 +135,13 @@ def _take_text(
 
 
 def _continued(modality: Modality, base: Path | None) -> Modality:
-    """The modality with what that of the base knows, where the base is the bundle of one of the same kind."""
-    if base is None or not (base / "textome.json").is_file():
+    """The modality with what that of the base knows: its vocabulary, be it of the same kind or of text."""
+    if base is None:
         return modality
-    values = json.loads((base / "textome.json").read_text(encoding="utf-8"))
-    if "modality" not in values:
-        return modality
-    return modality.continuing(ModalityBundle.load(base).modality)
+    if ModalityBundle.is_at(base):
+        return modality.continuing(ModalityBundle.load(base).modality)
+    words = base / "tokenizer.json"
+    return modality.with_tokenizer(words.read_text(encoding="utf-8")) if words.is_file() else modality
 
 
 def _test(job: ModalityJob, recipe: ModalityRecipe) -> dict[str, Any]:
