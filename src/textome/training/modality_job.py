@@ -168,7 +168,8 @@ def _loss_of(
     target = data.target
     if target.kind == "regression":
         means, deviations = (torch.tensor(values, device=device) for values in (target.means, target.deviations))
-        return lambda logits, targets: squares(logits, (targets - means) / deviations)
+        power = 1 if target.loss == "absolute" else 2
+        return lambda logits, targets: errors(logits, (targets - means) / deviations, power)
     weights = None
     if target.class_weights == "balanced":
         positive, known = np.nansum(rows, 0), np.isfinite(rows).sum(0)
@@ -202,7 +203,7 @@ def several(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 
-def squares(outputs: Tensor, targets: Tensor) -> Tensor:
-    """The mean square of the errors of standardised numbers, over known ones."""
+def errors(outputs: Tensor, targets: Tensor, power: int) -> Tensor:
+    """The mean of the errors of standardised numbers, or with `power` 2 of their squares, over known ones."""
     known = torch.isfinite(targets)
-    return ((outputs - torch.nan_to_num(targets)) ** 2 * known).sum() / known.sum().clamp(min=1)
+    return ((outputs - torch.nan_to_num(targets)).abs() ** power * known).sum() / known.sum().clamp(min=1)
