@@ -248,8 +248,8 @@ def classical(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str,
 
     Classes: a support vector machine with an RBF kernel (C = 10) on scaled features, and a forest of 500 trees. Numbers:
     ridge regression and a forest, and of forecasts that nothing changes. Features: pixels; Morgan fingerprints of
-    molecules, by RDKit; other vectors, brought to 24 moments where lengths differ; of tokens the counts of runs of one to four, and
-    each place where lengths are equal.
+    molecules, by RDKit; other vectors, brought to 24 moments where lengths differ; of tokens the counts of runs of one to
+    four, and each place where lengths are equal.
     """
     import sklearn
 
