@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from textome.formats import Quarantine, read_documents, write_documents
     from textome.runtime.annotator import Annotator
     from textome.runtime.answerer import Answerer
+    from textome.runtime.embedder import Embedder
     from textome.runtime.relations import RelationFinder
     from textome.runtime.tasks import Classifier
 
@@ -29,6 +30,7 @@ _LAZY = {
     "Answerer": "textome.runtime.answerer",
     "Classifier": "textome.runtime.tasks",
     "Document": "textome.documents",
+    "Embedder": "textome.runtime.embedder",
     "Entity": "textome.documents",
     "InputError": "textome.errors",
     "ModelError": "textome.errors",
@@ -46,6 +48,7 @@ __all__ = [
     "Answerer",
     "Classifier",
     "Document",
+    "Embedder",
     "Entity",
     "InputError",
     "ModelError",

@@ -12,16 +12,17 @@ from typing import Annotated
 
 import typer
 
-_BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "safetensors", "tokenizers", "typer")
+_BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "tokenizers", "typer")
 _EXTRAS = {
     "corpus": ("datasketch", "ftfy", "py3langid"),
-    "train": ("onnx", "tensorboard", "torch"),
+    "train": ("onnx", "safetensors", "tensorboard", "torch"),
     "tune": ("optuna",),
     "privacy": ("opacus",),
     "mlflow": ("mlflow-skinny",),
     "serve": ("fastapi", "prometheus-client", "uvicorn"),
     "bulk": ("pyarrow", "duckdb", "fsspec"),
     "cluster": ("ray",),
+    "molecules": ("rdkit",),
 }
 _USES = {
     "corpus": "preprocess",
@@ -32,6 +33,7 @@ _USES = {
     "serve": "serve",
     "bulk": "bulk and query",
     "cluster": "bulk --ray",
+    "molecules": "predict and finetune of molecules",
 }
 _CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 

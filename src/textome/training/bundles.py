@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from textome.errors import InputError, MissingExtraError, ModelError
 from textome.models.checkpoint import to_hugging_face
+from textome.models.deberta import EnhancedMaskDecoder
 from textome.models.encoders import CONFIGS
 from textome.models.heads import MaskedLanguageModel, TokenClassifier
 from textome.runtime.bundle import DEFAULT_MODEL, resolve_model
@@ -172,7 +173,7 @@ def _whole(folder: Path) -> Iterator[Path]:
 
 def write_encoder(
     folder: Path,
-    model: MaskedLanguageModel,
+    model: MaskedLanguageModel | EnhancedMaskDecoder,
     config: Mapping[str, Any],
     base: Path,
     recipe: PretrainingRecipe,
@@ -181,12 +182,13 @@ def write_encoder(
 ) -> Path:
     """Write a pretrained encoder with its language-model head; `folder` appears whole or not at all.
 
-    `transformers` loads it as BertForMaskedLM (or BertForPreTraining), fine-tuning as `model.base`. `pretraining.json`
-    says where it comes from.
+    `transformers` loads it as BertForMaskedLM (or BertForPreTraining), or as DebertaV2ForMaskedLM, which leaves the
+    positions of the mask decoder out and so guesses hidden tokens worse; fine-tuning loads it as `model.base`.
+    `pretraining.json` says where it comes from.
     """
     with written(folder), _whole(folder) as draft:
         save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
-        kind = "BertForMaskedLM" if model.next_sentence is None else "BertForPreTraining"
+        kind = architecture(config, "ForMaskedLM" if model.next_sentence is None else "ForPreTraining")
         described = {key: value for key, value in config.items() if not key.startswith("_")}
         described.pop("torch_dtype", None)
         _write(draft / "config.json", described | {"architectures": [kind], "dtype": "float32"})
@@ -226,7 +228,9 @@ def environment(device: torch.device) -> dict[str, str]:
         try:
             packages[name] = version(name)
         except PackageNotFoundError as error:
-            raise MissingExtraError("training", "train") from error
+            if name != "textome":  # which also runs from its sources
+                raise MissingExtraError("training", "train") from error
+            packages[name] = "not installed"
     return packages | {
         "python": platform.python_version(),
         "machine": platform.machine(),
