@@ -15,7 +15,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "textome"
 MAX_LINES = 450
 HELP_SECONDS = 0.3
-HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client")
+HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client", "PIL")
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
 _BELOW_TASKS = {"text", "formats", "documents", "errors"}
@@ -29,10 +29,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "text": {"documents", "errors"},
     "tasks": _BELOW_TASKS,
     "models": {"errors"},  # pure maths: no files of documents, no labels, no command line
-    "modalities": {"models", "errors"},
-    "runtime": _BELOW_RUNTIME,
+    "modalities": {"formats", "documents", "errors"},  # reading and features; the embedders are models
+    "runtime": {"modalities", *_BELOW_RUNTIME},
     "corpus": {"text", "formats", "documents", "errors"},
-    "evaluation": {"runtime", *_BELOW_RUNTIME},  # of the parts below it those without PyTorch
+    "evaluation": {"runtime", "modalities", *_BELOW_RUNTIME},  # of the parts below it those without PyTorch
     "explain": {"evaluation", *_BELOW_TRAINING},
     "training": {"evaluation", *_BELOW_TRAINING},
     "bulk": _BELOW_COMMANDS,
@@ -49,6 +49,7 @@ WITHOUT_TORCH = {
     "formats",
     "text",
     "tasks",
+    "modalities",
     "runtime",
     "corpus",
     "evaluation",

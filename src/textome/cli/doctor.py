@@ -17,17 +17,23 @@ _EXTRAS = {
     "corpus": ("datasketch", "ftfy", "py3langid"),
     "train": ("onnx", "safetensors", "tensorboard", "torch"),
     "tune": ("optuna",),
+    "privacy": ("opacus",),
+    "mlflow": ("mlflow-skinny",),
     "serve": ("fastapi", "prometheus-client", "uvicorn"),
     "bulk": ("pyarrow", "duckdb", "fsspec"),
     "cluster": ("ray",),
+    "molecules": ("rdkit",),
 }
 _USES = {
     "corpus": "preprocess",
     "train": "pretrain, finetune and export",
     "tune": "tune",
+    "privacy": "finetune with [privacy]",
+    "mlflow": "training.mlflow",
     "serve": "serve",
     "bulk": "bulk and query",
     "cluster": "bulk --ray",
+    "molecules": "predict and finetune of molecules",
 }
 _CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 

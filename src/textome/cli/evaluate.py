@@ -53,6 +53,11 @@ def evaluate(
     if model and _translates(model):
         _translation(model, data, as_json)
         return
+    from textome.runtime.modality_bundle import ModalityBundle
+
+    if model and ModalityBundle.is_at(model):
+        _sequences(model, data, precision, threads, as_json)
+        return
     bundle = Bundle.load(resolve_model(model))
     if not bundle.parts and task not in (None, "entities", "ner"):
         raise InputError(f"--task {task}: the model has only the task entities")
@@ -95,6 +100,24 @@ def _translation(model: str, data: list[str], as_json: bool) -> None:
             typer.echo(f"{name:5} {score:6.2f}  {signature}")
     say(f"{len(pairs):,} pairs in {seconds:.1f} s")
     finish(quarantine, len(pairs))
+
+
+def _sequences(model: str, data: list[str], precision: str | None, threads: int | None, as_json: bool) -> None:
+    from textome.evaluation.modality_scores import evaluate_places
+    from textome.formats import Quarantine
+    from textome.runtime.predictor import Predictor
+
+    predictor, quarantine = Predictor.load(model, precision, threads), Quarantine()
+    started = time.monotonic()
+    count, found = evaluate_places(predictor, data, quarantine)
+    seconds = time.monotonic() - started
+    if as_json:
+        facts: dict[str, Any] = {"model": predictor.bundle.name, "data": data, "records": count, "seconds": seconds}
+        typer.echo(json.dumps(facts | found, indent=2))
+    else:
+        typer.echo("\n".join(f"{name:18}{value:10.4f}" for name, value in found.items()))
+    say(f"{count:,} records in {seconds:.1f} s with {predictor.bundle.name}")
+    finish(quarantine, count)
 
 
 def _task(

@@ -45,9 +45,19 @@ def info(
 
 def _model_facts(place: str) -> dict[str, Any]:
     from textome.runtime.bundle import Bundle, resolve_model
+    from textome.runtime.modality_bundle import ModalityBundle
 
+    facts: dict[str, Any]
+    if ModalityBundle.is_at(place):
+        found = ModalityBundle.load(place)
+        facts = {"name": found.name, "directory": str(found.directory), "reads": found.modality.kind}
+        return facts | {
+            "answers": found.target.kind,
+            "labels": list(found.target.labels),
+            "files": _sizes(found.directory),
+        }
     bundle = Bundle.load(resolve_model(None if place == "default" else place))
-    facts: dict[str, Any] = {"name": bundle.name, "directory": str(bundle.directory)}
+    facts = {"name": bundle.name, "directory": str(bundle.directory)}
     facts |= {f"task {name}": [f"{part.kind}:", *part.labels] for name, part in bundle.parts.items()}
     if bundle.description.tasks.entities:
         facts |= {"types": list(bundle.types), "default types": list(bundle.default_types)}

@@ -19,6 +19,7 @@ from textome.cli.evaluate import evaluate
 from textome.cli.export import export
 from textome.cli.finetune import finetune
 from textome.cli.info import info
+from textome.cli.predict import predict
 from textome.cli.preprocess import preprocess
 from textome.cli.pretrain import pretrain
 from textome.cli.query import query
@@ -27,6 +28,7 @@ from textome.cli.serve import serve
 from textome.cli.train_tokenizer import train_tokenizer
 from textome.cli.translate import translate
 from textome.cli.tune import tune
+from textome.cli.variants import variants
 from textome.errors import TextomeError
 
 app = typer.Typer(
@@ -52,6 +54,8 @@ VERBS = (
     export,
     convert,
     translate,
+    predict,
+    variants,
     serve,
     info,
     doctor,

@@ -17,6 +17,7 @@ from textome.models.bert import Bert
 from textome.models.deberta import Deberta, EnhancedMaskDecoder
 from textome.models.deberta_checkpoint import deberta_names, mask_decoder_names
 from textome.models.heads import Head, MaskedLanguageModel, TaskModel, TokenClassifier
+from textome.models.sequence_model import SequenceModel
 from textome.models.transformer import Transformer
 from textome.models.transformer_checkpoint import transformer_names
 
@@ -83,6 +84,10 @@ def names_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
         }
         head = _HEADS[type(model)]
         return inner | {ours: (theirs,) for ours, theirs in head.items() if ours in dict(model.named_parameters())}
+    if isinstance(model, SequenceModel):
+        layers = {f"encoder.{ours}": theirs for ours, theirs in _layers(model.config.num_hidden_layers).items()}
+        layers = {ours: tuple(f"bert.{name}" for name in theirs) for ours, theirs in layers.items()}
+        return layers | {name: (name,) for name, _ in model.named_parameters() if name not in layers}
     if isinstance(model, Deberta):
         return deberta_names(model)
     if isinstance(model, EnhancedMaskDecoder):
@@ -99,15 +104,19 @@ def names_of(model: nn.Module) -> dict[str, tuple[str, ...]]:
     if not isinstance(model, Bert):
         raise TypeError(f"no tensor names are known for {type(model).__name__}")
     names: dict[str, tuple[str, ...]] = {ours: (theirs,) for ours, theirs in _EMBEDDINGS.items()}
-    for number in range(model.config.num_hidden_layers):
-        for ours, theirs in _LAYER.items():
-            for kind in ("weight", "bias"):
-                names[f"layers.{number}.{ours}.{kind}"] = tuple(
-                    f"encoder.layer.{number}.{name}.{kind}" for name in theirs
-                )
+    names |= _layers(model.config.num_hidden_layers)
     if model.pooler is not None:
         names |= {f"pooler.{kind}": (f"pooler.dense.{kind}",) for kind in ("weight", "bias")}
     return names
+
+
+def _layers(count: int) -> dict[str, tuple[str, ...]]:
+    return {
+        f"layers.{number}.{ours}.{kind}": tuple(f"encoder.layer.{number}.{name}.{kind}" for name in theirs)
+        for number in range(count)
+        for ours, theirs in _LAYER.items()
+        for kind in ("weight", "bias")
+    }
 
 
 def _task_heads(model: TaskModel) -> dict[str, tuple[str, ...]]:

@@ -6,18 +6,22 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from textome.errors import MissingExtraError, ModelError
 from textome.formats.sources import atomic_file
 from textome.runtime.bundle import Bundle
+from textome.runtime.modality_bundle import ModalityBundle
+
+if TYPE_CHECKING:
+    from textome.runtime.graph import Precision
 
 # 7 bits lose no F1 against 8 on the bundled model, and never overflow the 16-bit sums of processors without VNNI.
 WEIGHT_BITS = 7
 _COPIED = ("config.json", "textome.json", "tokenizer.json", "tokenizer_config.json", "README.md")
 
 
-def export_bundle(bundle: Bundle, output: Path, precision: str) -> Path:
+def export_bundle(bundle: Bundle | ModalityBundle, output: Path, precision: str) -> Path:
     """Write `model.<precision>.onnx` and the files that annotation needs to `output`; returns the graph's path.
 
     The precision is "int8" or "fp32". Raises ModelError where the bundle has no weights or they do not fit.
@@ -38,7 +42,9 @@ def export_encoder(checkpoint: Path, output: Path, precision: str) -> Path:
     if not (checkpoint / "tokenizer.json").is_file():
         raise ModelError(f"{checkpoint}: there is no tokenizer.json; a model needs the tokenizer it was trained with")
     prefix = {"deberta-v2": "deberta."}.get(str(config.get("model_type")), "bert.")
-    graph = _graph_of(checkpoint, config, precision, {}, lambda tensors: _encoder_only(tensors, prefix))
+    graph = _serialised(
+        checkpoint, precision, lambda tensors: _text_graph(config, _encoder_only(tensors, prefix), precision, {})
+    )
     description = {
         "format_version": 1,
         "name": checkpoint.resolve().name,
@@ -81,28 +87,38 @@ def _written(graph: bytes, source: Path, output: Path, precision: str) -> Path:
     return path
 
 
-def _graph(bundle: Bundle, precision: str) -> bytes:
+def _graph(bundle: Bundle | ModalityBundle, precision: str) -> bytes:
+    if isinstance(bundle, ModalityBundle):
+        return _serialised(bundle.directory, precision, lambda tensors: _sequence_graph(bundle, tensors, precision))
     heads = None if bundle.description.tasks.entities and not bundle.parts else bundle.heads
-    return _graph_of(bundle.directory, bundle.config, precision, heads, dict)
+    return _serialised(
+        bundle.directory, precision, lambda tensors: _text_graph(bundle.config, tensors, precision, heads)
+    )
 
 
-def _graph_of(
-    directory: Path,
-    config: Mapping[str, Any],
-    precision: str,
-    sizes: Mapping[str, tuple[int, int]] | None,
-    chosen: Callable[[Mapping[str, Any]], dict[str, Any]],
-) -> bytes:
-    """The serialised graph of the weights in a directory.
+def _sequence_graph(bundle: ModalityBundle, tensors: Mapping[str, Any], precision: str) -> Any:
+    from textome.runtime.graph_sequence import build_sequence_graph
 
-    sizes    (num_labels, states) of each head by name; None of a token classifier
-    chosen   the tensors that the graph is made of, from all there are
-    """
+    shapes, outputs, kind = bundle.modality.shapes(), len(bundle.target.labels), cast("Precision", precision)
+    return build_sequence_graph(tensors, bundle.config, shapes, outputs, bundle.pooling, kind, WEIGHT_BITS)
+
+
+def _text_graph(
+    config: Mapping[str, Any], tensors: Mapping[str, Any], precision: str, sizes: Mapping[str, tuple[int, int]] | None
+) -> Any:
+    """sizes   (num_labels, states) of each head by name; None of a token classifier, {} of the encoder alone"""
+    from textome.runtime.graph import HeadShape, build_graph
+
+    heads = None if sizes is None else {name: HeadShape(states, labels) for name, (labels, states) in sizes.items()}
+    return build_graph(tensors, config, cast("Precision", precision), WEIGHT_BITS, heads)
+
+
+def _serialised(directory: Path, precision: str, build: Callable[[Mapping[str, Any]], Any]) -> bytes:
+    """The bytes of the graph that `build` makes of the weights in a directory."""
     try:
+        import onnx  # noqa: F401 - what builds graphs needs it
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
-
-        from textome.runtime.graph import HeadShape, Precision, build_graph
     except ModuleNotFoundError as error:
         raise MissingExtraError("textome export", "train") from error
     if precision not in ("int8", "fp32"):
@@ -115,8 +131,6 @@ def _graph_of(
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: the weights cannot be read ({error})") from error
     try:
-        heads = None if sizes is None else {name: HeadShape(states, labels) for name, (labels, states) in sizes.items()}
-        model = build_graph(chosen(tensors), config, cast(Precision, precision), WEIGHT_BITS, heads)
-        return cast(bytes, model.SerializeToString())
+        return cast(bytes, build(tensors).SerializeToString())
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error

@@ -144,7 +144,11 @@ def check_tensors(
     tensors: Mapping[str, Array], config: Mapping[str, Any], heads: Mapping[str, HeadShape] | None = None
 ) -> None:
     """Raises ModelError that names every tensor that is missing, left over, or of another shape."""
-    expected = expected_shapes(config, heads)
+    compare_shapes(tensors, expected_shapes(config, heads))
+
+
+def compare_shapes(tensors: Mapping[str, Array], expected: Shapes) -> None:
+    """Raises ModelError as `check_tensors`."""
     problems = [f"missing: {name}" for name in expected if name not in tensors]
     problems += [f"not part of the model: {name}" for name in tensors if name not in expected]
     problems += [

@@ -26,11 +26,15 @@ from textome.runtime.graph_nodes import (
 
 def encode(builder: Builder, config: Mapping[str, Any], pairs: bool) -> str:
     """The hidden states (S, B, hidden_size) of `input_ids` under `attention_mask`, and `token_type_ids` with `pairs`."""
+    hidden = _embed(builder, float(config.get("layer_norm_eps", 1e-12)), pairs)
+    return layers(builder, config, hidden, padding_scores(builder))
+
+
+def layers(builder: Builder, config: Mapping[str, Any], hidden: str, padding: str) -> str:
+    """The encoder's layers over embeddings (S, B, hidden_size), which stays the shape; `padding` as of padding_scores."""
     act, epsilon = activation_of(config), float(config.get("layer_norm_eps", 1e-12))
     heads = int(config["num_attention_heads"])
     head_size = int(config["hidden_size"]) // heads
-    hidden = _embed(builder, epsilon, pairs)
-    padding = padding_scores(builder)
     by_head = builder.constant("shape.by_head", np.array([0, 0, heads, head_size], np.int64))
     joined = builder.constant("shape.joined", np.array([0, 0, heads * head_size], np.int64))
     for number in range(int(config["num_hidden_layers"])):
@@ -52,7 +56,7 @@ def encode(builder: Builder, config: Mapping[str, Any], pairs: bool) -> str:
 
 def shapes(config: Mapping[str, Any]) -> Shapes:
     """The encoder's tensors under their Hugging Face names."""
-    hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
+    hidden = int(config["hidden_size"])
     found: Shapes = norm_shape("bert.embeddings.LayerNorm", hidden)
     for kind, rows in (
         ("word", "vocab_size"),
@@ -60,6 +64,13 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
         ("token_type", "type_vocab_size"),
     ):
         found[f"bert.embeddings.{kind}_embeddings.weight"] = (int(config[rows]), hidden)
+    return found | layer_shapes(config)
+
+
+def layer_shapes(config: Mapping[str, Any]) -> Shapes:
+    """The tensors of the layers alone."""
+    hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
+    found: Shapes = {}
     for number in range(int(config["num_hidden_layers"])):
         name = f"bert.encoder.layer.{number}"
         for part in ("self.query", "self.key", "self.value", "output.dense"):

@@ -143,8 +143,11 @@ def quantise_rows(matrix: Array, bits: int) -> tuple[NDArray[np.int8], NDArray[n
     return np.rint(matrix / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 
-def padding_scores(builder: Builder) -> str:
-    """What is added to the scores of attention, (B, 1, 1, S): 0 for tokens, `-_PADDING_SCORE` for padding."""
+def padding_scores(builder: Builder, mask: str = "attention_mask") -> str:
+    """What is added to the scores of attention, (B, 1, 1, S): 0 for tokens, `-_PADDING_SCORE` for padding.
+
+    mask   (B, S), 1 for tokens and 0 for padding
+    """
     axes, one, scale = (
         builder.constant(f"padding.{name}", value)
         for name, value in (
@@ -153,7 +156,7 @@ def padding_scores(builder: Builder) -> str:
             ("score", np.array(_PADDING_SCORE, np.float32)),
         )
     )
-    mask = builder.node("Cast", ["attention_mask"], "padding.mask", to=TensorProto.FLOAT)
+    mask = builder.node("Cast", [mask], "padding.mask", to=TensorProto.FLOAT)
     mask = builder.node("Sub", [mask, one], "padding.negative")
     mask = builder.node("Mul", [mask, scale], "padding.scores")
     return builder.node("Unsqueeze", [mask, axes], "padding.by_key")

@@ -14,6 +14,8 @@ from typing import Any
 
 from textome.errors import InputError
 from textome.training.finetune import finetune
+from textome.training.modality_recipe import load_modality_recipe
+from textome.training.modality_run import finetune_modality
 from textome.training.recipe import load_recipe
 from textome.training.run import Report
 from textome.training.task_recipe import load_task_recipe
@@ -33,6 +35,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "entities": Kind(load_recipe, finetune),
     "tasks": Kind(load_task_recipe, finetune_tasks),
+    "modality": Kind(load_modality_recipe, finetune_modality),
     "translation": Kind(load_translation_recipe, finetune_translation),
 }
 

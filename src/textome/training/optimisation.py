@@ -42,7 +42,11 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
             parameter.requires_grad_(False)
         if not parameter.requires_grad:
             continue
-        peak = head_rate if name.startswith(("classifier.", "heads.")) else settings.learning_rate
+        peak = (
+            head_rate
+            if name.startswith(("classifier.", "heads.", "embedders.", "token_scores."))
+            else settings.learning_rate
+        )
         if depth is not None:
             peak *= decay ** (layers - depth)
         groups.setdefault((parameter.ndim > 1, peak), []).append(parameter)

@@ -1,0 +1,22 @@
+"""How images, signals, DNA and molecules become sequences for the one encoder: the table of modalities, one line each.
+
+A new modality is a module with a class (see records.Modality) and its place in this table. Nothing here needs PyTorch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from textome.modalities.dna import Dna
+from textome.modalities.images import Images
+from textome.modalities.molecules import Molecules
+from textome.modalities.sensors import Sensors
+from textome.modalities.speech import Speech
+from textome.modalities.together import Together
+
+AnyModality = Annotated[
+    Images | Sensors | Speech | Dna | Molecules | Together,
+    Field(discriminator="kind"),
+]

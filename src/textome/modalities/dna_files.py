@@ -1,0 +1,137 @@
+"""DNA out of FASTA files and tables.
+
+A sequence is made of A, C, G, T and N. Lower case (soft-masked repeats) counts as upper case, U as T, and the IUPAC codes
+for "one of several bases" as N; any other letter is a bad record.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from textome.errors import InputError
+from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.sources import Quarantine, Source
+
+_AMBIGUOUS = "RYSWKMBDHVN"
+_UPPER = str.maketrans(dict.fromkeys(_AMBIGUOUS, "N") | {"U": "T"})
+_COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
+_FOREIGN = re.compile(r"[^ACGTN]")
+
+
+@dataclass(frozen=True, slots=True)
+class DnaRecord:
+    """A sequence of A, C, G, T and N, its name, where it was read, and its label if the file has labels."""
+
+    name: str
+    sequence: str
+    place: str
+    label: str | None = None
+
+
+def normalised(sequence: str) -> str:
+    """The sequence in A, C, G, T and N. Raises InputError for an empty one and for a letter that is no base."""
+    upper = sequence.upper().translate(_UPPER)
+    if not upper:
+        raise InputError("the sequence is empty")
+    if found := _FOREIGN.search(upper):
+        letter = sequence[found.start()]
+        raise InputError(f"letter {found.start() + 1} is {letter!r}, which stands for no base; is this DNA?")
+    return upper
+
+
+def reverse_complement(sequence: str) -> str:
+    """The other strand, read in its own direction: "AACGN" gives "NCGTT"."""
+    return sequence.translate(_COMPLEMENT)[::-1]
+
+
+def read_dna(place: str, quarantine: Quarantine) -> Iterator[DnaRecord]:
+    """The sequences of a FASTA file or of a table, told by the first letter; see `read_fasta` and `read_table`."""
+    source = Source.of(place)
+    if source.is_directory:
+        raise InputError(f"{place}: a directory; give a FASTA file or a table of sequences")
+    reader = read_fasta if source.head().lstrip()[:1] in (b">", b";") else read_table
+    return reader(source, quarantine)
+
+
+def read_fasta(source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
+    """The records of a FASTA file. The name is the header up to the first blank; `label=X` in the header is the label.
+
+    A record with an empty sequence or a foreign letter, text before the first header, and the record in which a damaged
+    compressed file breaks off go to the quarantine.
+    """
+    header, start, number, pieces = "", 0, 0, list[str]()
+    try:
+        for number, line in _lines(source):
+            if line.startswith(">"):
+                yield from _fasta_record(source, quarantine, header, start, pieces)
+                header, start, pieces = line[1:].strip() or f"sequence-{number}", number, []
+            elif line.strip() and not line.startswith(";"):
+                if not header and not pieces:
+                    start = number
+                pieces.append("".join(line.split()))
+    except DECOMPRESSION_ERRORS as error:
+        quarantine.add(source.name, f"after line {number}", f"the file is damaged or cut short ({error})")
+        return
+    yield from _fasta_record(source, quarantine, header, start, pieces)
+
+
+def _fasta_record(
+    source: Source, quarantine: Quarantine, header: str, start: int, pieces: list[str]
+) -> Iterator[DnaRecord]:
+    if not header:
+        if pieces:
+            quarantine.add(source.name, f"line {start}", "there is text before the first header; is this a FASTA file?")
+        return
+    name, *rest = header.split()
+    label = next((word.removeprefix("label=") for word in rest if word.startswith("label=")), None)
+    try:
+        yield DnaRecord(name, normalised("".join(pieces)), f"line {start}", label)
+    except InputError as error:
+        quarantine.add(source.name, f"line {start}, record {name}", error)
+
+
+def read_table(source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
+    """The rows of a table of label, name and sequence, as the UCI sets have them, split by commas or tabs.
+
+    Blanks and tabs around the values are cut. A first row whose sequence is no DNA is the header. With two columns the
+    name is left out; with one there is only the sequence.
+    """
+    number, first = 0, True
+    try:
+        for number, line in _lines(source):
+            if line.strip():
+                yield from _row(line, number, first, source, quarantine)
+                first = False
+    except DECOMPRESSION_ERRORS as error:
+        quarantine.add(source.name, f"after line {number}", f"the file is damaged or cut short ({error})")
+
+
+def _row(line: str, number: int, first: bool, source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
+    place = f"line {number}"
+    columns = next(csv.reader([line], delimiter="," if "," in line else "\t"))
+    columns = [column.strip() for column in columns]
+    if len(columns) > 3:
+        quarantine.add(source.name, place, f"expected at most 3 columns (label, name, sequence), found {len(columns)}")
+        return
+    label = columns[0] if len(columns) > 1 else None
+    try:
+        sequence = normalised(columns[-1])
+    except InputError as error:
+        if not first:
+            quarantine.add(source.name, f"{place}, column {len(columns)}", error)
+        return
+    if label == "":
+        quarantine.add(source.name, place, "the label is empty")
+        return
+    yield DnaRecord(columns[1] if len(columns) == 3 else f"row-{number}", sequence, place, label)
+
+
+def _lines(source: Source) -> Iterator[tuple[int, str]]:
+    """Numbered lines without their ends."""
+    with source.open() as raw:
+        for number, line in enumerate(io.TextIOWrapper(raw, encoding="utf-8", errors="replace"), start=1):
+            yield number, line.rstrip("\r\n")

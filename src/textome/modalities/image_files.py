@@ -1,0 +1,194 @@
+"""Images from files: PNG, JPEG and the like, MedMNIST archives, JSON lists of pixels, boxes cut out of annotated images.
+
+What a place holds is told from its content:
+
+    an image file, or a folder of them    `CLASS/name.png` has the label CLASS where the folder holds folders
+    name.npz          MedMNIST: train_images, train_labels, ...; attribute `split`
+    name.json         {"data": [...]}, images of 28 x 28 grey values from 0 to 1; the label is the file's name. A folder too
+    a folder with Annotations and JPEGImages, or a tar of it
+                      Pascal VOC: one record for each box; attributes `image`, `split`
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lxml import etree
+from numpy.typing import NDArray
+
+from textome.errors import InputError, MissingExtraError
+from textome.formats.archives import unpacked
+from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.sources import Quarantine, Source
+from textome.modalities.records import Record
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+MAX_PIXELS = 64_000_000
+_JSON_SIDE = 28
+_SPLITS = {"train": "train", "val": "validation", "test": "test"}
+
+Pixels = NDArray[np.uint8]
+
+
+def read_images(place: str, quarantine: Quarantine, channels: int, margin: float) -> Iterator[Record]:
+    """The records of a place, each (height, width, channels) uint8; see Images for `margin`.
+
+    Raises InputError where the place is missing or holds no image.
+    """
+    path = Path(place)
+    if not path.exists():
+        raise InputError(f"{place}: no such file or directory")
+    if path.suffix == ".tar" or path.name.endswith((".tar.gz", ".tar.xz")):
+        path = unpacked(path)
+    if (path / "Annotations").is_dir():
+        yield from _boxes(path, place, quarantine, channels, margin)
+    elif path.suffix == ".npz":
+        yield from _medmnist(path, channels)
+    elif path.is_file() and ".json" in path.suffixes:
+        yield from _pixel_lists(path, quarantine, channels)
+    elif path.is_file():
+        yield from _files([path], path.parent, quarantine, channels)
+    else:
+        files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        lists = [file for file in files if file.suffix in (".json", ".xz", ".gz") and file.stem.split(".")[0].isalnum()]
+        lists = [file for file in lists if ".json" in file.suffixes and file.name != "SOURCE.json"]
+        images = [file for file in files if file.suffix.lower() in SUFFIXES]
+        if images:
+            yield from _files(images, path, quarantine, channels)
+        elif lists:
+            for file in lists:
+                yield from _pixel_lists(file, quarantine, channels)
+        else:
+            raise InputError(f"{place}: the folder holds no images ({', '.join(SUFFIXES)}, .json)")
+
+
+def decoded(data: bytes, channels: int) -> Pixels:
+    """The pixels of an image file, (height, width, channels) uint8; transparency is laid on white.
+
+    Raises InputError for what is no image, truncated, or of more than MAX_PIXELS.
+    """
+    try:
+        from PIL import Image, ImageOps, UnidentifiedImageError
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("reading images", "modalities") from error
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(
+                    f"the image has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read"
+                )
+            image.load()
+            upright: Any = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
+                values = np.asarray(upright, np.float64)
+                top = 65535.0 if upright.mode != "F" else max(float(values.max()), 1.0)
+                upright = Image.fromarray(np.clip(values * 255 / top, 0, 255).astype(np.uint8))
+            if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
+                clear = upright.convert("RGBA")
+                white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
+                upright = Image.alpha_composite(white, clear)
+            pixels = np.asarray(upright.convert("L" if channels == 1 else "RGB"))
+    except UnidentifiedImageError as error:
+        raise InputError("this is no image that can be read; expected PNG, JPEG, TIFF, BMP, GIF or WebP") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"the image is damaged or truncated ({error})") from error
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _files(files: list[Path], folder: Path, quarantine: Quarantine, channels: int) -> Iterator[Record]:
+    for file in files:
+        label = file.parent.name if file.parent != folder else None
+        try:
+            pixels = decoded(file.read_bytes(), channels)
+        except (InputError, OSError) as error:
+            quarantine.add(str(file), "", error)
+            continue
+        yield Record(file.relative_to(folder).as_posix(), pixels, label)
+
+
+def _medmnist(path: Path, channels: int) -> Iterator[Record]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            parts = {split: (arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in _SPLITS}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: this is no MedMNIST archive with {', '.join(_SPLITS)} ({error})") from error
+    for split, (images, labels) in parts.items():
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+            yield Record(f"{split}/{number}", _channels(image, channels), str(int(label[0])), {"split": _SPLITS[split]})
+
+
+def _pixel_lists(path: Path, quarantine: Quarantine, channels: int) -> Iterator[Record]:
+    label = path.name.partition(".")[0]
+    try:
+        with Source.of(path).open() as stream:
+            values = np.asarray(json.load(stream)["data"], np.float32)
+    except (*DECOMPRESSION_ERRORS, ValueError, KeyError, TypeError) as error:
+        raise InputError(f'{path}: expected {{"data": [...]}} with grey values from 0 to 1 ({error})') from error
+    size = _JSON_SIDE**2
+    if len(values) % size:
+        quarantine.add(str(path), f"image {len(values) // size}", f"{len(values) % size} values, expected {size}")
+    for number in range(len(values) // size):
+        image = values[number * size : (number + 1) * size]
+        if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
+            quarantine.add(str(path), f"image {number}", "a grey value is not between 0 and 1")
+            continue
+        pixels = np.rint(255 * image).astype(np.uint8).reshape(_JSON_SIDE, _JSON_SIDE)
+        yield Record(f"{label}/{number}", _channels(pixels, channels), label)
+
+
+def _channels(image: Pixels, channels: int) -> Pixels:
+    """An array with or without channels as (height, width, channels)."""
+    pixels = image[:, :, None] if image.ndim == 2 else image
+    if pixels.shape[2] == channels:
+        return pixels
+    return np.repeat(pixels, 3, 2) if channels == 3 else np.rint(pixels.mean(2, keepdims=True)).astype(np.uint8)
+
+
+def _boxes(folder: Path, place: str, quarantine: Quarantine, channels: int, margin: float) -> Iterator[Record]:
+    """The boxes of Pascal VOC annotations, cut out as squares around their middle."""
+    splits = {
+        name: split
+        for split in ("test", "val", "train")
+        if (listing := folder / "ImageSets" / "Main" / f"{split}.txt").is_file()
+        for name in listing.read_text(encoding="utf-8").split()
+    }
+    for file in sorted((folder / "Annotations").glob("*.xml")):
+        name = file.stem
+        try:
+            root = etree.parse(file, etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
+            image = decoded((folder / "JPEGImages" / f"{name}.jpg").read_bytes(), channels)
+        except (etree.XMLSyntaxError, OSError, InputError) as error:
+            quarantine.add(place, f"image {name}", error)
+            continue
+        attributes = {"image": name, "split": _SPLITS.get(splits.get(name, ""), "none")}
+        for number, box in enumerate(root.iterfind("object")):
+            try:
+                label = str(box.findtext("name", "")).strip()
+                left, upper, right, lower = (
+                    int(float(box.findtext(f"bndbox/{side}", ""))) for side in ("xmin", "ymin", "xmax", "ymax")
+                )
+                crop = _cut(image, left, upper, right, lower, margin)
+            except (ValueError, InputError) as error:
+                quarantine.add(place, f"image {name}, box {number}", error)
+                continue
+            yield Record(f"{name}/{number}", crop, label or None, attributes)
+
+
+def _cut(image: Pixels, left: int, upper: int, right: int, lower: int, margin: float) -> Pixels:
+    """A square around a box; beyond the image its edge goes on. Raises InputError for a box without pixels."""
+    height, width = image.shape[:2]
+    if not (0 <= left < right <= width + 1 and 0 <= upper < lower <= height + 1):
+        raise InputError(
+            f"the box {left}, {upper}, {right}, {lower} is empty or not in the image of {width} x {height}"
+        )
+    half = (1 + 2 * margin) * max(right - left, lower - upper) / 2
+    centre_x, centre_y = (left + right) / 2, (upper + lower) / 2
+    columns = np.clip(np.arange(round(centre_x - half), round(centre_x + half)), 0, width - 1)
+    rows = np.clip(np.arange(round(centre_y - half), round(centre_y + half)), 0, height - 1)
+    return image[rows[:, None], columns[None, :]]

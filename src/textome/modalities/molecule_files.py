@@ -1,0 +1,195 @@
+"""Molecules out of tables, and files that hold what RDKit computed of them; see `chemistry`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textome.errors import InputError
+from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.sources import Quarantine, Source
+from textome.modalities.smiles import tokens
+
+MISSING = frozenset(("", "na", "nan", "null", "none", "-", "?"))
+
+
+@dataclass(frozen=True, slots=True)
+class Molecule:
+    """A molecule as SMILES, with one value for each target, NaN where it was not measured.
+
+    scaffold   SMILES of its ring systems and what links them (Bemis and Murcko 1996), None where not computed
+    spellings  other SMILES of the same molecule, for augmentation and averaging
+    split      "train", "validation" or "test", None where not split
+    """
+
+    name: str
+    smiles: str
+    values: tuple[float, ...]
+    place: str
+    scaffold: str | None = None
+    spellings: tuple[str, ...] = ()
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class MoleculeTable:
+    """Molecules and the names of what was measured, in the order of `Molecule.values`."""
+
+    targets: tuple[str, ...]
+    molecules: list[Molecule] = field(default_factory=list)
+
+    def values(self) -> NDArray[np.float64]:
+        """(n, targets) with NaN for what is missing."""
+        return np.array([molecule.values for molecule in self.molecules], np.float64).reshape(-1, len(self.targets))
+
+
+def is_prepared(source: Source) -> bool:
+    """Whether `write_prepared` wrote this file."""
+    return not source.is_directory and source.head(64).startswith(b'{"prepared"')
+
+
+def read_molecules(
+    source: Source, smiles: str, targets: Sequence[str], quarantine: Quarantine, name: str | None = None
+) -> MoleculeTable:
+    """The rows of a CSV file with a header.
+
+    smiles    the column of the SMILES
+    targets   the columns of what was measured; empty cells and "NA", "nan", "null", "none", "-", "?" are missing. A file
+              with none of these columns is read without targets
+    name      the column of the names; None numbers the lines
+
+    Rows with another number of cells than the header, no SMILES or one that cannot be read, or a value that is no number go
+    to the quarantine; blank lines are left out. Raises InputError for a column that the header lacks. A file that
+    `write_prepared` wrote is read as such; then `smiles` and `name` say nothing.
+    """
+    if source.is_directory:
+        raise InputError(f"{source.name}: a directory; give a CSV file with a column of SMILES")
+    if is_prepared(source):
+        return read_prepared(source, targets)
+    with source.open() as raw:
+        rows = csv.reader(io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline=""))
+        try:
+            header = [cell.strip() for cell in next(rows, [])]
+            there = tuple(targets) if set(targets) & set(header) else ()
+            for column in (smiles, *there, *([name] if name else [])):
+                if column not in header:
+                    raise InputError(
+                        f"{source.name}: there is no column {column!r}; the header has {', '.join(header)}"
+                    )
+            table = MoleculeTable(there)
+            for cells in rows:
+                if any(cell.strip() for cell in cells):
+                    _read_row(cells, header, smiles, name, table, source, f"line {rows.line_num}", quarantine)
+        except (csv.Error, *DECOMPRESSION_ERRORS) as error:
+            quarantine.add(source.name, f"after line {rows.line_num}", f"the rest cannot be read ({error})")
+    return table
+
+
+def _read_row(
+    cells: list[str],
+    header: list[str],
+    smiles: str,
+    name: str | None,
+    table: MoleculeTable,
+    source: Source,
+    place: str,
+    quarantine: Quarantine,
+) -> None:
+    if len(cells) != len(header):
+        quarantine.add(source.name, place, f"expected {len(header)} cells as in the header, found {len(cells)}")
+        return
+    row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+    try:
+        tokens(row[smiles])
+        values = tuple(_value(row[target], target) for target in table.targets)
+    except InputError as error:
+        quarantine.add(source.name, place, error)
+        return
+    table.molecules.append(Molecule(row[name] if name else place, row[smiles], values, place))
+
+
+def _value(cell: str, column: str) -> float:
+    if cell.lower() in MISSING:
+        return math.nan
+    try:
+        value = float(cell)
+    except ValueError as error:
+        raise InputError(f"{column} is {cell!r}, which is no number") from error
+    if not math.isfinite(value):
+        raise InputError(f"{column} is {cell!r}; leave the cell empty where nothing was measured")
+    return value
+
+
+def write_prepared(table: MoleculeTable, facts: dict[str, Any]) -> bytes:
+    """JSON lines with what RDKit computed, so that a machine without it can train; the first line tells the targets."""
+    lines: list[dict[str, Any]] = [{"prepared": "molecules", "targets": list(table.targets)} | facts]
+    for molecule in table.molecules:
+        values = [None if math.isnan(value) else value for value in molecule.values]
+        lines.append(
+            {
+                "name": molecule.name,
+                "smiles": molecule.smiles,
+                "values": values,
+                "place": molecule.place,
+                "scaffold": molecule.scaffold,
+                "spellings": list(molecule.spellings),
+                "split": molecule.split,
+            }
+        )
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def read_prepared(source: Source, targets: Sequence[str]) -> MoleculeTable:
+    """What `write_prepared` wrote, with the targets that are asked for; none asks for all. Raises InputError for others."""
+    with source.open() as raw:
+        head, *lines = [json.loads(line) for line in raw]
+    there = list(head["targets"])
+    if missing := [target for target in targets if target not in there]:
+        raise InputError(f"{source.name}: was prepared without {missing[0]!r}; it has {', '.join(there)}")
+    chosen = [there.index(target) for target in targets] if targets else list(range(len(there)))
+    table = MoleculeTable(tuple(there[number] for number in chosen))
+    for line in lines:
+        values = tuple(math.nan if line["values"][number] is None else line["values"][number] for number in chosen)
+        line |= {"values": values, "spellings": tuple(line["spellings"])}
+        table.molecules.append(Molecule(**line))
+    return table
+
+
+def split_by_scaffold(table: MoleculeTable, shares: tuple[float, float] = (0.8, 0.1)) -> MoleculeTable:
+    """Each molecule with its `split`: the most frequent scaffolds train, the rare ones validate and test.
+
+    shares   of training and validation; the rest is test
+
+    Scaffolds in order of their number of molecules, equal ones by their first molecule, later first, fill the training part
+    until the next would not fit, then validation, then test: as DeepChem's ScaffoldSplitter (Wu et al. 2018, section 3.3).
+    Raises InputError where a scaffold was not computed.
+    """
+    groups: dict[str, list[int]] = {}
+    for number, molecule in enumerate(table.molecules):
+        if molecule.scaffold is None:
+            raise InputError(f"{molecule.place}: the scaffold is not computed; prepare the molecules first")
+        groups.setdefault(molecule.scaffold, []).append(number)
+    total = len(table.molecules)
+    sizes = {"train": 0, "validation": 0}
+    limits = {"train": shares[0] * total, "validation": (shares[0] + shares[1]) * total}
+    splits: dict[int, str] = {}
+    for numbers in sorted(groups.values(), key=lambda numbers: (len(numbers), numbers[0]), reverse=True):
+        if sizes["train"] + len(numbers) <= limits["train"]:
+            part = "train"
+        elif sizes["train"] + sizes["validation"] + len(numbers) <= limits["validation"]:
+            part = "validation"
+        else:
+            part = "test"
+        if part in sizes:
+            sizes[part] += len(numbers)
+        splits |= dict.fromkeys(numbers, part)
+    molecules = [replace(molecule, split=splits[number]) for number, molecule in enumerate(table.molecules)]
+    return MoleculeTable(table.targets, molecules)

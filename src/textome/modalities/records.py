@@ -1,0 +1,161 @@
+"""What travels from raw files to a model: records with their content, and segments, the sequences that a model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from textome.errors import InputError
+from textome.formats.labelled import chosen_part
+from textome.formats.sources import Quarantine
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One example of a modality.
+
+    id          unique in its place; also what splits by percent are drawn by
+    content     what the modality's reader makes of the raw data, as pixels or samples
+    target      a label, or values by name (missing ones left out), or None where the data has none
+    attributes  what `PLACE#NAME=VALUE` chooses by, as the speaker or the file's own split
+    """
+
+    id: str
+    content: Any
+    target: str | Mapping[str, float] | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a segment is made of, from which a model makes its embedder.
+
+    kind      "vectors", each of `size` numbers, or "tokens" of a vocabulary of `size`
+    axes      how many positions there are on each axis: one for a series, two for an image
+    halvings  so many convolutions with stride 2 each halve a segment of vectors before the encoder
+    mask_id   of tokens: the one that hides another in masked pretraining
+    special   of tokens: ids that are never hidden
+    text      of tokens: words in the vocabulary of the text encoder that the model starts from
+    """
+
+    kind: Literal["vectors", "tokens"]
+    size: int
+    axes: tuple[int, ...]
+    halvings: int = 0
+    mask_id: int | None = None
+    special: tuple[int, ...] = ()
+    text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One modality's part of a sequence.
+
+    values     (frames, size) float32 of vectors, (frames,) int64 of tokens
+    positions  (tokens, axes) int64, where each stands; tokens = frames, halved (rounded up) `halvings` times
+    """
+
+    values: NDArray[Any]
+    positions: NDArray[np.int64]
+
+
+Segments = Mapping[str, Segment]
+
+
+class Modality(BaseModel):
+    """A way from raw files to segments. The fields of a modality are its settings, as a recipe and a bundle write them.
+
+    Beside `kind`, by which recipes and bundles name it, it has these methods; the last six may be left as they are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str
+
+    def read(self, place: str, quarantine: Quarantine) -> Iterator[Record]:
+        """The records of a file or folder. Bad ones are quarantined with their place and reason.
+
+        Raises InputError where the place cannot be read at all.
+        """
+        raise NotImplementedError
+
+    def shapes(self) -> dict[str, Shape]:
+        """The segments that a sequence may have, by name and in their order. Called after `fitted`."""
+        raise NotImplementedError
+
+    def features(self, content: Any) -> Segments:
+        """The segments of one record, without those that are missing. Raises InputError where nothing can be made of it."""
+        raise NotImplementedError
+
+    def fitted(self, records: Sequence[Record]) -> Self:
+        """The modality with what it learns from training records: means, vocabularies."""
+        return self
+
+    def continuing(self, base: Modality) -> Self:
+        """The modality with what another model's, which training starts from, has learnt, as its vocabulary."""
+        return self
+
+    def with_tokenizer(self, tokenizer: str) -> Self:
+        """The modality with the words of the text encoder that training starts from: the text of its `tokenizer.json`."""
+        return self
+
+    def augmented(self, content: Any, generator: np.random.Generator) -> Any:
+        """Another content that means the same, drawn anew for each reading while training."""
+        return content
+
+    def varied(self, segments: Segments, generator: np.random.Generator) -> Segments:
+        """Augmentation of the segments themselves, as hidden stretches of time."""
+        return segments
+
+    def views(self, content: Any) -> Sequence[Any]:
+        """Contents that mean the same, over whose scores a prediction is averaged."""
+        return [content]
+
+
+def read_records(modality: Modality, place: str, quarantine: Quarantine) -> Iterator[Record]:
+    """The records at `PLACE` or `PLACE#RULE`, where rules are joined by `&` and each is one of
+
+        0-80%            records whose id falls there (by sha256, so the same everywhere)
+        in:FILE, out:FILE   records that a JSON list or object names, or does not
+        NAME=A,B         records with one of these values of an attribute, as speaker=theo
+        !RULE            the others
+
+    A second record of an id is quarantined. Raises InputError for an unknown rule or attribute, and as `Modality.read`.
+    """
+    path, _, rules = place.partition("#")
+    chosen = [_rule(rule, path, place) for rule in rules.split("&") if rule]
+    seen: set[str] = set()
+    for record in modality.read(path, quarantine):
+        if record.id in seen:
+            quarantine.add(path, f"record {record.id}", "this id stands twice; the second record is left out")
+            continue
+        seen.add(record.id)
+        if all(wanted(record) for wanted in chosen):
+            yield record
+
+
+def _rule(rule: str, path: str, place: str) -> Callable[[Record], bool]:
+    if rule.startswith("!"):
+        inner = _rule(rule[1:], path, place)
+        return lambda record: not inner(record)
+    name, equals, values = rule.partition("=")
+    if equals:
+        wanted = set(values.split(","))
+
+        def has(record: Record) -> bool:
+            if name not in record.attributes:
+                known = ", ".join(record.attributes) or "none"
+                raise InputError(f"{place}: record {record.id} has no attribute {name!r}; it has: {known}")
+            return record.attributes[name] in wanted
+
+        return has
+    by_id = chosen_part(rule, Path(path).parent, place)
+    return lambda record: by_id(record.id)

@@ -1,0 +1,160 @@
+"""Signals from files.
+
+    CSV or TSV   a header with the names of the channels; `id` says to which series a row belongs, `label` what it is, and
+                 `time` is passed over; an empty cell, NA or NaN is a gap. Without `id` the file is one series
+    robot        the layout of the UCI robot execution failures: a line with the label, then a block of lines of numbers
+                 (force x, y, z and torque x, y, z), series parted by blank lines
+
+A folder is all its files, one after another.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from textome.errors import InputError
+from textome.formats.sources import Quarantine, Source
+from textome.modalities.records import Floats
+
+ROBOT_CHANNELS = ("Fx", "Fy", "Fz", "Tx", "Ty", "Tz")
+_GAPS = ("", "na", "nan", "null", "?")
+_NO_CHANNEL = ("id", "label", "time")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A signal (moments, channels) with NaN in its gaps; its channels also stand in the attribute `channels`."""
+
+    id: str
+    channels: tuple[str, ...]
+    values: Floats
+    label: str | None
+    attributes: Mapping[str, str]
+
+
+def read_series(place: str, channels: tuple[str, ...], quarantine: Quarantine) -> Iterator[Series]:
+    """The series of a file or folder. With `channels`, these in this order; one that a file lacks is a gap throughout.
+
+    Raises InputError where the place is missing, or no channel of `channels` is there.
+    """
+    source = Source.of(place)
+    if source.is_directory:
+        assert source.path is not None
+        files = sorted(file for file in source.path.rglob("*") if file.suffix in (".csv", ".tsv", ".data"))
+        if not files:
+            raise InputError(f"{place}: the folder holds no signals (.csv, .tsv, .data)")
+        for file in files:
+            yield from read_series(str(file), channels, quarantine)
+        return
+    reader = _table if _is_table(source) else _robot
+    for series in reader(source, quarantine):
+        yield _chosen(series, channels, source.name) if channels else series
+
+
+def _is_table(source: Source) -> bool:
+    name = source.name.removesuffix(".gz")
+    return name.endswith((".csv", ".tsv")) or b"," in source.head(4096).split(b"\n")[0]
+
+
+def _chosen(series: Series, channels: tuple[str, ...], name: str) -> Series:
+    if channels == series.channels:
+        return series
+    if not set(channels) & set(series.channels):
+        raise InputError(
+            f"{name}: none of the channels {', '.join(channels)} is there; the file has {', '.join(series.channels)}"
+        )
+    values = np.full((len(series.values), len(channels)), np.nan, np.float32)
+    for number, channel in enumerate(channels):
+        if channel in series.channels:
+            values[:, number] = series.values[:, series.channels.index(channel)]
+    return Series(series.id, channels, values, series.label, {**series.attributes, "channels": ",".join(channels)})
+
+
+def _table(source: Source, quarantine: Quarantine) -> Iterator[Series]:
+    with source.open() as raw:
+        text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
+        rows = csv.reader(text, delimiter="\t" if source.name.removesuffix(".gz").endswith(".tsv") else ",")
+        header = [name.strip() for name in next(rows, [])]
+        own = [name.casefold() for name in header]
+        where = {name: own.index(name) for name in _NO_CHANNEL if name in own}
+        columns = [number for number, name in enumerate(own) if name not in _NO_CHANNEL]
+        if not columns or len(set(own)) < len(own):
+            raise InputError(f"{source.name}, line 1: expected a header with a different name for each channel")
+        channels = tuple(header[number] for number in columns)
+        found: dict[str, list[list[float]]] = {}
+        labels: dict[str, str] = {}
+        bad: dict[str, tuple[int, str]] = {}
+        for number, row in enumerate(rows, 2):
+            if not row or all(not cell.strip() for cell in row):
+                continue
+            name = row[where["id"]].strip() if "id" in where and len(row) > where["id"] else Path(source.name).stem
+            if len(row) != len(header):
+                bad.setdefault(name, (number, f"expected {len(header)} columns, found {len(row)}"))
+                continue
+            try:
+                values = [_number(row[column]) for column in columns]
+            except ValueError:
+                cell = next(row[column] for column in columns if not _is_number(row[column]))
+                bad.setdefault(name, (number, f"{cell!r} is no number; leave a gap empty"))
+                continue
+            found.setdefault(name, []).append(values)
+            if "label" in where and (label := row[where["label"]].strip()):
+                labels.setdefault(name, label)
+    for name, (number, reason) in bad.items():
+        quarantine.add(source.name, f"line {number}, series {name}", reason)
+    for name, series in found.items():
+        if name not in bad:
+            attributes = {"channels": ",".join(channels)}
+            yield Series(name, channels, np.asarray(series, np.float32), labels.get(name), attributes)
+
+
+def _number(cell: str) -> float:
+    return float("nan") if cell.strip().casefold() in _GAPS else float(cell)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        _number(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _robot(source: Source, quarantine: Quarantine) -> Iterator[Series]:
+    """Blocks of a label and rows of six numbers; a series is named by the file and its number."""
+    stem = Path(source.name).name.partition(".")[0]
+    attributes = {"channels": ",".join(ROBOT_CHANNELS)}
+    with source.open() as raw:
+        text = io.TextIOWrapper(raw, encoding="utf-8", errors="replace").read()
+    rows: list[list[float]] = []
+    label, reason, started, number = "", "", 0, 0
+
+    def ended() -> Iterator[Series]:
+        nonlocal number
+        if reason or (label and not rows):
+            quarantine.add(source.name, f"line {started}", reason or "a label without numbers")
+        elif label:
+            yield Series(f"{stem}/{number}", ROBOT_CHANNELS, np.asarray(rows, np.float32), label, attributes)
+        number += bool(label)
+
+    for line_number, line in enumerate([*text.splitlines(), "end"], 1):
+        cells = line.split()
+        if not cells:
+            continue
+        if len(cells) == 1 and not _is_number(cells[0]):
+            yield from ended()
+            label, rows, reason, started = cells[0], [], "", line_number
+        elif len(cells) != len(ROBOT_CHANNELS) or not all(map(_is_number, cells)) or not label:
+            reason = reason or f"line {line_number} is no label and no {len(ROBOT_CHANNELS)} numbers"
+        else:
+            rows.append([_number(cell) for cell in cells])
+    if not number:
+        raise InputError(
+            f"{source.name}: no series found; expected a CSV with a header, or labels and blocks of numbers"
+        )

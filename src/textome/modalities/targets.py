@@ -1,0 +1,128 @@
+"""What a sequence model is asked for: a class, several labels, or numbers; from records to targets, and from outputs back.
+
+A target is a row of numbers, one for each output, and NaN where it is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from textome.errors import InputError
+from textome.modalities.records import Floats, Record
+
+METRICS = {
+    "classification": ("accuracy", "macro_f1", "balanced_accuracy", "roc_auc"),
+    "multi_label": ("roc_auc", "accuracy"),
+    "regression": ("rmse", "mae", "r2"),
+    "masked": ("accuracy",),
+}
+
+
+class Target(BaseModel):
+    """A recipe's `[target]`, and with what training adds to it, a bundle's.
+
+    kind    classification: one of `labels`; multi_label: any of them; regression: a number for each of them, as in a
+            forecast; masked: the hidden tokens of a sequence, to pretrain an encoder
+    labels  in the order of the outputs; empty: those of the training data, in alphabetical order
+    metric  by which the best epoch is chosen; empty: the first of the kind in METRICS
+    class_weights  "balanced" weighs a class by 1 / its frequency
+    means, deviations   of the training data, which numbers are standardised by
+    temperature  what the scores of a classification are divided by before probabilities are taken
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["classification", "multi_label", "regression", "masked"] = "classification"
+    labels: tuple[str, ...] = ()
+    metric: str = ""
+    class_weights: Literal["none", "balanced"] = "none"
+    means: tuple[float, ...] = ()
+    deviations: tuple[float, ...] = ()
+    temperature: float = Field(1.0, gt=0)
+
+    def model_post_init(self, context: Any) -> None:
+        if self.metric and self.metric not in METRICS[self.kind]:
+            raise ValueError(f"metric {self.metric!r} is none of {self.kind}: {', '.join(METRICS[self.kind])}")
+
+    @property
+    def main_metric(self) -> str:
+        return self.metric or METRICS[self.kind][0]
+
+    def fitted(self, records: Sequence[Record]) -> Target:
+        """With the labels, means and deviations of training records. Raises InputError where they have no target."""
+        if self.kind == "masked":
+            return self
+        found = self.model_copy(update={"labels": self.labels or _labels(records)})
+        if not found.labels:
+            raise InputError("no training record has a label; see modality.target and the layout of the data")
+        if self.kind != "regression":
+            return found
+        values = np.stack([found.encode(record) for record in records]).astype(np.float64)
+        counts = np.isfinite(values).sum(0)
+        empty = [name for name, count in zip(found.labels, counts, strict=True) if not count]
+        if empty:
+            raise InputError(f"no training record has a value of {', '.join(empty[:5])}")
+        deviations = np.nanstd(values, 0)
+        deviations[deviations == 0] = 1.0
+        update = {"means": tuple(np.nanmean(values, 0).tolist()), "deviations": tuple(deviations.tolist())}
+        return found.model_copy(update=update)
+
+    def encode(self, record: Record) -> Floats:
+        """(num_labels,): 1 for the record's labels and 0 for others, or the values; NaN where nothing is known.
+
+        Raises InputError for a label that is not in `labels`, or a target of another kind.
+        """
+        row = np.full(len(self.labels), np.nan, np.float32)
+        if record.target is None:
+            return row
+        if self.kind == "classification":
+            if not isinstance(record.target, str):
+                raise InputError(f"record {record.id}: expected one label, found values; set target.kind")
+            if record.target not in self.labels:
+                raise InputError(f"record {record.id}: the label {record.target!r} is not one of the model's")
+            row[:] = 0
+            row[self.labels.index(record.target)] = 1
+            return row
+        if isinstance(record.target, str):
+            raise InputError(f"record {record.id}: expected values by name, found a label; set target.kind")
+        for number, name in enumerate(self.labels):
+            row[number] = record.target.get(name, np.nan)
+        return row
+
+    def standardised(self, rows: Floats) -> Floats:
+        """Numbers of a regression in standard deviations from the mean; (.., num_labels)."""
+        return np.asarray((rows - np.asarray(self.means)) / np.asarray(self.deviations), np.float32)
+
+    def answers(self, outputs: Floats) -> Floats:
+        """What a model's outputs (B, num_labels) say: probabilities, or numbers in the units of the data."""
+        if self.kind == "regression":
+            return np.asarray(outputs * np.asarray(self.deviations) + np.asarray(self.means), np.float32)
+        if self.kind == "multi_label":
+            return np.asarray(1 / (1 + np.exp(-outputs.astype(np.float64))), np.float32)
+        scaled = outputs.astype(np.float64) / self.temperature
+        powers = np.exp(scaled - scaled.max(-1, keepdims=True))
+        return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
+
+    def described(self, answer: Floats) -> dict[str, Any]:
+        """One answer (num_labels,) for people and machines: the label with its probability, or values by name."""
+        values = {name: round(float(value), 6) for name, value in zip(self.labels, answer, strict=True)}
+        if self.kind == "classification":
+            best = self.labels[int(answer.argmax())]
+            return {"label": best, "probability": values[best], "probabilities": values}
+        if self.kind == "multi_label":
+            return {"labels": [name for name, value in values.items() if value >= 0.5], "probabilities": values}
+        return {"values": values}
+
+
+def _labels(records: Sequence[Record]) -> tuple[str, ...]:
+    found: set[str] = set()
+    for record in records:
+        if isinstance(record.target, Mapping):
+            found.update(record.target)
+        elif record.target is not None:
+            found.add(record.target)
+    return tuple(sorted(found))

@@ -1,0 +1,188 @@
+"""Several modalities of one record, as a report and an image: each has its segment in one sequence, and may be missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from textome.errors import InputError
+from textome.formats.sources import Quarantine, Source
+from textome.modalities.dna import Dna
+from textome.modalities.images import Images
+from textome.modalities.molecules import Molecules
+from textome.modalities.records import Modality, Record, Segment, Segments, Shape
+from textome.modalities.sensors import Sensors
+from textome.modalities.speech import Speech
+from textome.modalities.words import Words
+
+Part = Annotated[Images | Sensors | Speech | Dna | Molecules | Words, Field(discriminator="kind")]
+# Between the file that holds a part's content and the id of the record in it.
+SEPARATOR = "::"
+
+
+class Together(Modality):
+    """JSON lines that bring the parts of each record together:
+
+        {"id": "17", "label": "WBC", "split": "train", "parts": {"cell": "bccd.tar::17/0", "note": "a large cell"}}
+
+    `label`, or `values` by name for numbers and several labels; other texts are attributes. A part that is text stands
+    there itself; any other is FILE::ID, the record of that id in a file of its modality, or FILE alone where it holds one
+    record, relative to the lines' own folder. A part that is missing, null or empty is not there.
+
+    parts   the modality of each part, by name, with its settings
+    drop    while training, the share of records with several parts that lose one of them, drawn anew for each reading
+    """
+
+    kind: Literal["together"] = "together"
+    parts: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")], Part] = Field(min_length=1)
+    drop: float = Field(0.0, ge=0, lt=1)
+
+    def read(self, place: str, quarantine: Quarantine) -> Iterator[Record]:
+        source = Source.of(place)
+        if source.is_directory:
+            raise InputError(f"{place}: a directory; give the file of JSON lines that names the parts of each record")
+        folder = source.path.parent if source.path is not None else Path()
+        shelves: dict[tuple[str, str], dict[str, Any]] = {}
+        with source.open() as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    yield self._record(json.loads(line), number, folder, shelves, quarantine)
+                except (InputError, ValueError) as error:
+                    reason = error if isinstance(error, InputError) else f"this is no line of JSON ({error})"
+                    quarantine.add(place, f"line {number}", reason)
+
+    def fitted(self, records: Sequence[Record]) -> Self:
+        def learn(name: str, part: Modality) -> Modality:
+            having = [
+                Record(record.id, record.content[name], record.target, record.attributes)
+                for record in records
+                if name in record.content
+            ]
+            if not having:
+                raise InputError(f"no training record has the part {name!r}; leave it out of modality.parts")
+            return part.fitted(having)
+
+        return self._each(learn)
+
+    def continuing(self, base: Modality) -> Self:
+        others = base.parts if isinstance(base, Together) else {}
+        return self._each(lambda name, part: part.continuing(others[name]) if name in others else part)
+
+    def with_tokenizer(self, tokenizer: str) -> Self:
+        return self._each(lambda name, part: part.with_tokenizer(tokenizer))
+
+    def shapes(self) -> dict[str, Shape]:
+        return {name: _only(part.shapes(), name) for name, part in self.parts.items()}
+
+    def features(self, content: Mapping[str, Any]) -> Segments:
+        found: dict[str, Segment] = {}
+        for name, part in self.parts.items():
+            if name in content and (segments := part.features(content[name])):
+                found[name] = _only(segments, name)
+        if not found:
+            raise InputError(f"the record has none of the parts that the model reads: {', '.join(self.parts)}")
+        return found
+
+    def augmented(self, content: Mapping[str, Any], generator: np.random.Generator) -> Mapping[str, Any]:
+        names = list(content)
+        if len(names) > 1 and generator.random() < self.drop:
+            del names[int(generator.integers(len(names)))]
+        return {name: self.parts[name].augmented(content[name], generator) for name in names}
+
+    def varied(self, segments: Segments, generator: np.random.Generator) -> Segments:
+        def change(name: str, segment: Segment) -> Segment:
+            part = self.parts[name]
+            (own,) = part.shapes()  # the part knows its segment by its own name
+            changed: Segment = _only(part.varied({own: segment}, generator), name)
+            return changed
+
+        return {name: change(name, segment) for name, segment in segments.items()}
+
+    def views(self, content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        choices = [self.parts[name].views(part) for name, part in content.items()]
+        return [dict(zip(content, chosen, strict=True)) for chosen in product(*choices)]
+
+    def _each(self, change: Callable[[str, Any], Any]) -> Self:
+        return self.model_copy(update={"parts": {name: change(name, part) for name, part in self.parts.items()}})
+
+    def _record(
+        self,
+        values: Any,
+        number: int,
+        folder: Path,
+        shelves: dict[tuple[str, str], dict[str, Any]],
+        quarantine: Quarantine,
+    ) -> Record:
+        named = values.get("parts") if isinstance(values, dict) else None
+        if not isinstance(named, dict):
+            raise InputError('expected an object with "parts", a text for each part')
+        content: dict[str, Any] = {}
+        for name, value in named.items():
+            if name not in self.parts or value is None:
+                continue  # a model of the image alone reads the same lines as one of both
+            if not isinstance(value, str):
+                raise InputError(
+                    f"part {name!r} is {json.dumps(value)[:40]}; expected a text, or null where it is missing"
+                )
+            if value.strip():
+                content[name] = self._content(name, value, folder, shelves, quarantine)
+        if not content:
+            raise InputError(f"the record has none of the parts that are read here: {', '.join(self.parts)}")
+        attributes = {name: value for name, value in values.items() if isinstance(value, str)}
+        target = attributes.pop("label", None) or _numbers(values.get("values"))
+        return Record(attributes.pop("id", f"line-{number}"), content, target, attributes)
+
+    def _content(
+        self,
+        name: str,
+        value: str,
+        folder: Path,
+        shelves: dict[tuple[str, str], dict[str, Any]],
+        quarantine: Quarantine,
+    ) -> Any:
+        part = self.parts[name]
+        if isinstance(part, Words):
+            return value
+        place, _, wanted = value.partition(SEPARATOR)
+        if (name, place) not in shelves:
+            # A file is read once for all its records, not once for each.
+            read = part.read(str(folder / place), quarantine)
+            shelves[name, place] = {record.id: record.content for record in read}
+        shelf = shelves[name, place]
+        if not wanted and len(shelf) == 1:
+            (wanted,) = shelf
+        if wanted not in shelf:
+            raise InputError(
+                f"part {name!r}: {place} has no record {wanted!r} that can be read"
+                if wanted
+                else f"part {name!r}: {place} has {len(shelf)} records; say which, as {place}{SEPARATOR}ID"
+            )
+        return shelf[wanted]
+
+
+def _only(found: Mapping[str, Any], name: str) -> Any:
+    """The one segment, or shape, of a part."""
+    if len(found) != 1:
+        raise InputError(f"part {name!r} has {len(found)} segments; a part is one")
+    return next(iter(found.values()))
+
+
+def _numbers(values: Any) -> dict[str, float] | None:
+    if not isinstance(values, dict):
+        return None
+    wrong = next((name for name, value in values.items() if value is not None and not _is_number(value)), None)
+    if wrong is not None:
+        raise InputError(f"values: {wrong!r} is no number; leave it out, or null, where it is not known")
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)

@@ -1,0 +1,81 @@
+"""Bundles of sequence models: `textome.json` tells the modality, its settings and what is answered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from textome.errors import ModelError
+from textome.modalities import AnyModality
+from textome.modalities.records import Modality
+from textome.modalities.targets import Target
+
+SEQUENCE_MODEL = "textome-sequence"
+PRECISIONS = ("int8", "fp32")
+
+
+class _Description(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[1]
+    name: str
+    modality: AnyModality
+    target: Target
+    pooling: Literal["first", "mean"]
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModalityBundle:
+    """A bundle's files, checked: what it reads, what it answers, and the sizes of its encoder (`config.json`)."""
+
+    directory: Path
+    name: str
+    modality: Modality
+    target: Target
+    pooling: str
+    config: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @classmethod
+    def load(cls, directory: str | Path) -> ModalityBundle:
+        """Raises ModelError where a file is missing or not what it should be."""
+        folder = Path(directory)
+        description, config = (_read(folder / name) for name in ("textome.json", "config.json"))
+        try:
+            found = _Description.model_validate(description)
+        except ValidationError as error:
+            item = error.errors()[0]
+            place = ".".join(map(str, item["loc"]))
+            raise ModelError(f"{folder / 'textome.json'}: {place}: {item['msg']}") from error
+        return cls(folder, found.name, found.modality, found.target, found.pooling, config, found.provenance)
+
+    @staticmethod
+    def is_at(directory: str | Path) -> bool:
+        """Whether a folder is the bundle of a sequence model, and not of a model over text."""
+        path = Path(directory) / "textome.json"
+        return path.is_file() and "modality" in _read(path)
+
+    def graph(self, precision: str | None = None) -> Path:
+        """The exported graph, int8 before fp32. Raises ModelError where it is not there."""
+        for name in (precision,) if precision else PRECISIONS:
+            if (path := self.directory / f"model.{name}.onnx").is_file():
+                return path
+        wanted = f"model.{precision}.onnx" if precision else "exported graph"
+        raise ModelError(
+            f"{self.directory}: there is no {wanted}; run: textome export {self.directory} --output {self.directory}"
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path} cannot be read ({error})") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: expected a JSON object")
+    return values

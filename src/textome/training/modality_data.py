@@ -1,0 +1,196 @@
+"""The records of a recipe for a sequence model, and batches of them laid end to end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from textome.errors import InputError
+from textome.formats.sources import Quarantine
+from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape, read_records
+from textome.modalities.targets import Target
+from textome.models.packing import Layout
+from textome.models.sequence_model import PackedSegment, PackedSequences
+from textome.training.modality_recipe import Mixing, ModalityRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityRecords:
+    """What a recipe's places hold; `modality` and `target` know what they learn from the training records.
+
+    hashes       sha256 of each file that was read, by its place
+    quarantined  how many records could not be read, with the first reasons
+    leaks        how many training records were left out because their content stands in the test data
+    """
+
+    modality: Modality
+    target: Target
+    train: list[Record]
+    validation: list[Record]
+    test: list[Record]
+    hashes: dict[str, str]
+    quarantined: tuple[int, list[str]]
+    leaks: int
+
+
+def load_records(recipe: ModalityRecipe, modality: Modality) -> ModalityRecords:
+    """Read the data of a recipe. Raises InputError where there is no training record with a target."""
+    quarantine = _OnceQuarantine()
+
+    def read(places: Sequence[str]) -> list[Record]:
+        return [record for place in places for record in read_records(modality, recipe.path(place), quarantine)]
+
+    train, validation, test = (read(places) for places in (recipe.data.train, recipe.data.validation, recipe.data.test))
+    known = {_key(record.content) for record in test} if recipe.data.drop_leaks else set()
+    kept = [record for record in train if _key(record.content) not in known]
+    if recipe.target.kind != "masked":
+        kept = [record for record in kept if record.target is not None]
+    if not kept:
+        raise InputError(f"{', '.join(recipe.data.train)}: no training record; {_reasons(quarantine)}")
+    places = {place.partition("#")[0] for place in (*recipe.data.train, *recipe.data.validation, *recipe.data.test)}
+    reasons = [str(record) for record in quarantine.records[:20]]
+    return ModalityRecords(
+        modality.fitted(kept),
+        recipe.target.fitted(kept),
+        kept,
+        validation,
+        test,
+        {place: _hash(Path(recipe.path(place))) for place in sorted(places)},
+        (quarantine.count, reasons),
+        len(train) - len(kept),
+    )
+
+
+def pack_sequences(
+    items: Sequence[Segments], shapes: Mapping[str, Shape], device: torch.device | str = "cpu"
+) -> PackedSequences:
+    """Sequences end to end: each a start token and then the segments that it has, in the order of `shapes`.
+
+    Sorted by length there are fewer groups for attention.
+    """
+    lengths = [length_of(item) for item in items]
+    free = np.cumsum([0, *lengths[:-1]]) + 1
+    packed: dict[str, PackedSegment] = {}
+    for name, shape in shapes.items():
+        having = [number for number, item in enumerate(items) if name in item]
+        if not having:
+            continue
+        segments = [items[number][name] for number in having]
+        frames = [len(segment.values) for segment in segments]
+        layouts = [Layout.of(frames, device)]
+        for _ in range(shape.halvings):
+            frames = [-(-count // 2) for count in frames]
+            layouts.append(Layout.of(frames, device))
+        places = np.concatenate([free[number] + np.arange(count) for number, count in zip(having, frames, strict=True)])
+        free[having] += frames
+        values = np.concatenate([segment.values for segment in segments])
+        positions = np.concatenate([segment.positions for segment in segments]).astype(np.int64)
+        packed[name] = PackedSegment(
+            torch.from_numpy(values).to(device),
+            tuple(layouts),
+            torch.from_numpy(positions).to(device),
+            torch.from_numpy(places).to(device),
+        )
+    return PackedSequences(Layout.of(lengths, device), packed)
+
+
+def length_of(item: Segments) -> int:
+    """Tokens of a sequence, with its start token."""
+    return 1 + sum(len(segment.positions) for segment in item.values())
+
+
+def mixed(
+    items: Sequence[Segments], targets: Floats, mixing: Mixing, generator: np.random.Generator
+) -> tuple[list[Segments], Floats]:
+    """Each sequence mixed with another of the batch, and so their targets (B, num_labels); see Mixing.
+
+    Where a recipe asks for both, each batch takes one of the two. Sequences with tokens, or of unequal lengths, stay.
+    """
+    both = bool(mixing.mixup and mixing.cutmix)
+    cut = bool(mixing.cutmix) and (not both or generator.random() < 0.5)
+    alpha = mixing.cutmix if cut else mixing.mixup
+    if not alpha:
+        return list(items), targets
+    found, rows = [], targets.copy()
+    for number, other in enumerate(generator.permutation(len(items))):
+        one, two = items[number], items[other]
+        share = float(generator.beta(alpha, alpha))
+        if not _alike(one, two):
+            found.append(one)
+            continue
+        if cut:
+            (name,) = one
+            box = _box(one[name], 1 - share, generator)
+            values = np.where(box.reshape(-1, 1), two[name].values, one[name].values)
+            found.append({name: replace(one[name], values=values)})
+            share = 1 - float(box.mean())
+        else:
+            found.append(
+                {
+                    name: replace(part, values=share * part.values + np.float32(1 - share) * two[name].values)
+                    for name, part in one.items()
+                }
+            )
+        rows[number] = share * targets[number] + (1 - share) * targets[other]
+    return found, rows
+
+
+def _alike(one: Segments, two: Segments) -> bool:
+    return one.keys() == two.keys() and all(
+        part.values.dtype == np.float32 and part.values.shape == two[name].values.shape for name, part in one.items()
+    )
+
+
+def _box(segment: Segment, share: float, generator: np.random.Generator) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """(frames,) which frames lie in a box, or stretch of time, of about this share of the segment."""
+    frames = len(segment.values)
+    places = segment.positions if frames == len(segment.positions) else np.arange(frames)[:, None]
+    sides = places.max(0) + 1
+    sizes = np.rint(sides * share ** (1 / len(sides))).astype(int)
+    first = [generator.integers(0, side - size, endpoint=True) for side, size in zip(sides, sizes, strict=True)]
+    return np.asarray(np.all((places >= first) & (places < np.add(first, sizes)), axis=1))
+
+
+def _key(content: Any) -> str:
+    """Equal for equal contents."""
+    if isinstance(content, np.ndarray):
+        return hashlib.sha256(repr((content.shape, content.dtype.str)).encode() + content.tobytes()).hexdigest()
+    if isinstance(content, Mapping):
+        return repr({name: _key(part) for name, part in sorted(content.items())})
+    return repr(content)
+
+
+def _hash(place: Path) -> str:
+    """sha256 of a file, or of the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+        if file.is_file():
+            digest.update(file.name.encode() if place.is_dir() else b"")
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+@dataclass
+class _OnceQuarantine(Quarantine):
+    """Counts a bad record once, though a file is read once for each of its parts (training, validation, test)."""
+
+    seen: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def add(self, source: str, position: str, reason: object) -> None:
+        if (key := (source, position, str(reason))) not in self.seen:
+            self.seen.add(key)
+            super().add(source, position, reason)
+
+
+def _reasons(quarantine: Quarantine) -> str:
+    if not quarantine.count:
+        return "the places hold none with a label"
+    return f"{quarantine.count} could not be read, the first: {quarantine.records[0]}"

@@ -1,0 +1,175 @@
+"""Whole runs on DNA, molecules and several parts together: learnt by heart, exported, and the same without PyTorch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from textome.errors import InputError
+from textome.formats.sources import Quarantine
+from textome.modalities.dna_files import reverse_complement
+from textome.runtime.modality_bundle import ModalityBundle
+from textome.runtime.predictor import Predictor
+from textome.training.modality_data import load_records, pack_sequences
+from textome.training.modality_job import several
+from textome.training.modality_recipe import ModalityRecipe, load_modality_recipe
+from tiny import make_base
+from tiny_sequences import TRAINING, train, write_dna, write_molecules, write_pairs
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "modalities"
+
+
+def test_dna_is_learnt_and_both_strands_have_exactly_one_prediction(tmp_path: Path) -> None:
+    modality = {"kind": "dna", "scheme": "kmer", "k": 3, "window": 24, "strands": "both"}
+    bundle = train(tmp_path, write_dna(tmp_path), modality, {"kind": "classification"}, epochs=40)
+    assert bundle.provenance["test"]["accuracy"] == 1.0
+    predictor = Predictor(bundle)
+    records = [record for record, _ in predictor.stream(str(tmp_path / "dna.csv"), Quarantine())]
+    sequences = [record.content for record in records]
+    others = [reverse_complement(sequence) for sequence in sequences]
+    assert sequences != others
+    np.testing.assert_array_equal(predictor.answer(sequences), predictor.answer(others))
+    one_by_one = [predictor.answer([sequence])[0] for sequence in others]
+    np.testing.assert_allclose(one_by_one, predictor.answer(sequences), atol=1e-6)
+
+
+def test_without_both_strands_a_prediction_depends_on_the_strand(tmp_path: Path) -> None:
+    modality = {"kind": "dna", "window": 24}
+    predictor = Predictor(train(tmp_path, write_dna(tmp_path), modality, {}, epochs=1))
+    assert (predictor.answer(["ACGTTTGCA"]) != predictor.answer([reverse_complement("ACGTTTGCA")])).any()
+
+
+def test_numbers_and_labels_of_molecules_some_of_which_are_missing(tmp_path: Path) -> None:
+    place = write_molecules(tmp_path)
+    modality = {"kind": "molecules", "chemistry": False, "window": 16}
+    numbers = train(tmp_path, place, modality | {"targets": ["carbons"]}, {"kind": "regression"}, epochs=40)
+    assert numbers.provenance["test"]["rmse"] < 0.5
+    labels = train(tmp_path, place, modality | {"targets": ["oxygen"]}, {"kind": "multi_label"}, epochs=20)
+    assert labels.provenance["test"]["roc_auc"] == 1.0
+    (tmp_path / "new.csv").write_text("smiles\nCCCO\nC!\n")
+    quarantine = Quarantine()
+    ((record, answer),) = Predictor(numbers).stream(str(tmp_path / "new.csv"), quarantine)
+    assert record.content == ("CCCO",)
+    assert answer[0] == pytest.approx(3, abs=1)
+    assert quarantine.count == 1
+
+
+def test_a_bad_record_is_counted_once_though_its_file_is_read_for_each_part(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("smiles,y\nCC,1\nC!,2\nCCC,3\nCO,2\n")
+    places = {"train": ["m.csv#!0-50%"], "validation": ["m.csv"], "test": ["m.csv#0-50%"]}
+    values = {
+        "name": "counted",
+        "data": {"root": str(tmp_path)} | places,
+        "modality": {"kind": "molecules", "targets": ["y"], "chemistry": False},
+        "target": {"kind": "regression"},
+        "training": TRAINING,
+    }
+    recipe = ModalityRecipe.model_validate(values)
+    count, reasons = load_records(recipe, recipe.modality).quarantined
+    assert (count, len(reasons)) == (1, 1)
+    assert "line 3" in reasons[0]
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_is_valid_and_its_modality_has_a_shape(path: Path) -> None:
+    recipe = load_modality_recipe(path)
+    assert recipe.name.replace("-", "_") == path.stem
+    if recipe.modality.kind in ("dna", "molecules"):
+        assert len(recipe.modality.shapes()) == 1
+
+
+def test_missing_labels_count_for_nothing_in_the_loss() -> None:
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    targets = torch.tensor([[1.0, torch.nan, 0.0], [torch.nan, torch.nan, 1.0], [0.0, 1.0, torch.nan], [1.0, 1.0, 0.0]])
+    loss = several(logits, targets, None)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    known = ~targets.isnan()
+    expected = torch.zeros(())
+    for row, column in known.nonzero().tolist():
+        probability = torch.sigmoid(logits[row, column])
+        expected = expected - torch.log(probability if targets[row, column] == 1 else 1 - probability)
+    torch.testing.assert_close(loss, expected / known.sum())
+    assert (gradient[~known] == 0).all()
+    assert (gradient[known] != 0).all()
+
+
+def test_pretraining_on_hidden_bases_goes_on_to_a_classifier(tmp_path: Path) -> None:
+    place = write_dna(tmp_path)
+    modality = {"kind": "dna", "window": 24}
+    first = train(tmp_path, place, modality, {"kind": "masked"}, epochs=2)
+    base = {"base": str(first.directory)}
+    second = train(tmp_path, place, modality, {}, epochs=1, learning_rate=1e-9, model=base)
+    before, after = (_tensors(bundle) for bundle in (first, second))
+    for name in ("embedders.dna.table.weight", "bert.encoder.layer.0.attention.self.query.weight"):
+        np.testing.assert_allclose(after[name], before[name], atol=1e-6)
+    with pytest.raises(InputError, match=r"set modality\.scheme, modality\.k and modality\.window"):
+        train(tmp_path, place, modality | {"window": 30}, {}, epochs=1, model=base)
+
+
+def test_overlapping_words_cannot_be_hidden(tmp_path: Path) -> None:
+    modality = {"kind": "dna", "scheme": "kmer", "k": 3, "window": 24}
+    with pytest.raises(InputError, match="needs a modality of tokens that can be hidden"):
+        train(tmp_path, write_dna(tmp_path), modality, {"kind": "masked"}, epochs=1)
+
+
+def test_several_parts_tell_more_than_each_and_each_may_be_missing(tmp_path: Path) -> None:
+    place = write_pairs(tmp_path)
+    parts = {"dna": {"kind": "dna", "window": 16}, "note": {"kind": "text", "window": 16, "vocabulary": 64}}
+    scores = {}
+    for name, chosen in (("both", parts), ("dna", {"dna": parts["dna"]}), ("note", {"note": parts["note"]})):
+        modality = {"kind": "together", "parts": chosen, "drop": 0.1}
+        bundle = train(tmp_path, place, modality, {}, epochs=30)
+        scores[name] = bundle.provenance["test"]["accuracy"]
+        if name == "both":
+            both = Predictor(bundle)
+    assert scores["both"] == 1.0
+    assert scores["dna"] < 0.9
+    assert scores["note"] < 0.9
+    alone = both.answer([{"dna": "A" * 10}, {"note": "it is blue"}, {"dna": "G" * 10, "note": "it is blue"}])
+    assert alone.argmax(1).tolist() == [0, 1, 1]
+    _same_by_torch(both)
+
+
+def test_a_text_part_takes_the_words_of_the_encoder_that_it_starts_from(tmp_path: Path) -> None:
+    base = make_base(tmp_path / "base")
+    place = write_pairs(tmp_path)
+    modality = {"kind": "together", "parts": {"note": {"kind": "text", "window": 16}}}
+    model = {"base": str(base), "layers": None}
+    bundle = train(tmp_path, place, modality, {}, epochs=1, learning_rate=1e-9, model=model)
+    words = json.loads((base / "tokenizer.json").read_text())["model"]["vocab"]
+    assert bundle.modality.shapes()["note"].size == len(words)
+    from safetensors.numpy import load_file
+
+    table = load_file(base / "model.safetensors")
+    (name,) = (key for key in table if key.endswith("embeddings.word_embeddings.weight"))
+    np.testing.assert_allclose(_tensors(bundle)["embedders.note.table.weight"], table[name], atol=1e-6)
+
+
+def _tensors(bundle: ModalityBundle) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(bundle.directory / "model.safetensors")
+
+
+def _same_by_torch(predictor: Predictor) -> None:
+    """The graph and the model give the same scores, also where parts are missing."""
+    from textome.models.bert import BertConfig
+    from textome.models.checkpoint import load_tensors
+    from textome.models.sequence_model import SequenceModel
+
+    bundle = predictor.bundle
+    shapes = bundle.modality.shapes()
+    model = SequenceModel(BertConfig.from_dict(bundle.config), shapes, len(bundle.target.labels), bundle.pooling)
+    tensors = {name: torch.from_numpy(array) for name, array in _tensors(bundle).items()}
+    load_tensors(model, tensors, "bundle")
+    items = [
+        bundle.modality.features(content)
+        for content in ({"dna": "ACGT"}, {"note": "red"}, {"note": "it is red", "dna": "ACGTTT"})
+    ]
+    with torch.no_grad():
+        expected = model.eval()(pack_sequences(items, shapes)).numpy()
+    np.testing.assert_allclose(np.stack(predictor.outputs(items)), expected, atol=2e-5)
