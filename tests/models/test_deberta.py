@@ -11,14 +11,14 @@ from torch.nn.attention import flex_attention
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 from textome.errors import ModelError
-from textome.models import deberta, fused_relative
+from textome.models import deberta, fused_relative, relative
 from textome.models.checkpoint import load_tensors, to_hugging_face
 from textome.models.deberta import Deberta, DebertaConfig, EnhancedMaskDecoder
 from textome.models.encoders import build_encoder, read_encoder_config
 from textome.models.fused_relative import TILE, packed_mask
 from textome.models.heads import TaskModel, TokenClassifier
 from textome.models.packing import Layout
-from textome.models.relative import by_distance, distance_buckets
+from textome.models.relative import distance_buckets
 
 TOLERANCE = 1e-4
 SIZES = {
@@ -127,21 +127,31 @@ def test_buckets_equal_hugging_face(length: int, buckets: int, furthest: int) ->
     assert torch.equal(found, (expected + span).clamp(0, 2 * span - 1))
 
 
-@given(st.integers(1, 300), st.integers(1, 2))
-@settings(max_examples=20, deadline=None)
-def test_products_by_distance_equal_a_gather(length: int, count: int) -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+@pytest.mark.parametrize(("count", "length"), [(3, 1), (2, 7), (3, 64), (9, 130), (1, 200)])
+def test_attention_by_distance_equals_a_gather(
+    count: int, length: int, dropout: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(length)
-    rows = torch.randn(2, count, length, 3, dtype=torch.float64, requires_grad=True)
-    table = torch.randn(2, 2 * length - 1, 3, dtype=torch.float64, requires_grad=True)
+    monkeypatch.setattr(relative, "SCORES", 40_000)  # so that some of these are computed in parts
+    shapes = [(2, count, length, 5)] * 3 + [(2, 2 * length, 5)] * 2
+    tensors = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    query, key, value, keys, queries = tensors
     places = torch.arange(length)
-    index = length - 1 - places[:, None] + places[None, :]
-    plain = torch.einsum("hcid,hrd->hcir", rows, table).gather(3, index.expand(2, count, length, length))
-    weights = torch.randn_like(plain)
-    found = by_distance(rows, table)
+    index = (length - 1 - places[:, None] + places).expand(2, count, length, length)
+    by_query, by_key = (
+        torch.einsum("hcid,hrd->hcir", *pair).gather(3, index) for pair in ((query, keys), (key, queries))
+    )
+    weights = (query @ key.mT + by_query + by_key.mT).softmax(-1)
+    found = relative.disentangled(query, key, value, keys, queries, dropout)
+    kept = found.grad_fn.saved_tensors[5] >= 0  # type: ignore[union-attr]
+    assert abs(float((~kept).double().mean()) - dropout) < (0.02 if kept.numel() > 10_000 else 0.5)
+    plain = (weights * kept / (1 - dropout)) @ value
     assert torch.allclose(found, plain)
+    direction = torch.randn_like(plain)
     for ours, wanted in zip(
-        torch.autograd.grad((found * weights).sum(), (rows, table)),
-        torch.autograd.grad((plain * weights).sum(), (rows, table)),
+        torch.autograd.grad((found * direction).sum(), tensors),
+        torch.autograd.grad((plain * direction).sum(), tensors),
         strict=True,
     ):
         assert torch.allclose(ours, wanted)
@@ -199,7 +209,7 @@ def test_the_mask_decoder_equals_its_layers_in_hugging_face() -> None:
                 rel_embeddings=encoder.get_rel_embedding(),
             )
         expected = theirs.cls(queries[mask.bool()][places])
-        found = model(input_ids, Layout.of(lengths), places)
+        found, _ = model(input_ids, Layout.of(lengths), places)
     assert (found - expected).abs().max() < TOLERANCE
 
 

@@ -61,6 +61,43 @@ def test_the_encoder_loads_in_transformers_and_in_finetuning(run, tmp_path):
     assert "root" not in provenance["recipe"]["data"]
 
 
+def test_deberta_is_pretrained_with_its_mask_decoder_and_fine_tuned(tmp_path):
+    path = make_pretraining_recipe(tmp_path, tokens=12_000, learning_rate=3e-3)
+    chosen = ["model.scratch=true", "model.encoder=deberta"]
+    folder = pretrain(load_pretraining_recipe(path, chosen), tmp_path / "run")
+    scores = [record["scores"]["texts"] for record in records(tmp_path / "run", "validation")]
+    assert scores[-1]["perplexity"] < scores[0]["perplexity"] / 3
+
+    config = json.loads((folder / "config.json").read_text())
+    assert config["architectures"] == ["DebertaV2ForMaskedLM"]
+    saved = load_file(folder / "model.safetensors")
+    theirs, loading = transformers.DebertaV2ForMaskedLM.from_pretrained(folder, output_loading_info=True)
+    assert set(loading["unexpected_keys"]) <= {"deberta.embeddings.position_embeddings.weight"}
+    assert all(torch.equal(value, saved[name]) for name, value in theirs.state_dict().items() if name in saved)
+    assert {name for name in theirs.state_dict() if name not in saved} <= {
+        "cls.predictions.decoder.weight",
+        "cls.predictions.decoder.bias",
+    }
+    (tmp_path / "entities").mkdir()
+    recipe = load_recipe(make_recipe(tmp_path / "entities", epochs=1), [f'model.base="{folder}"'])
+    assert finetune(recipe, tmp_path / "entities" / "run").is_dir()
+
+    # Pretraining goes on from there, mask decoder and all.
+    again = load_pretraining_recipe(path, [f'model.base="{folder}"'])
+    pretrain(again, tmp_path / "again")
+    first = records(tmp_path / "again", "validation")[0]["scores"]["texts"]
+    assert first["perplexity"] == pytest.approx(scores[-1]["perplexity"], rel=1e-4)
+
+
+def test_what_deberta_cannot_be_pretrained_with_is_told(tmp_path):
+    path = make_pretraining_recipe(tmp_path)
+    with pytest.raises(InputError, match="scratch"):
+        load_pretraining_recipe(path, ["model.encoder=deberta"])
+    chosen = ["model.scratch=true", "model.encoder=deberta", "masking.next_sentence=true"]
+    with pytest.raises(InputError, match="next_sentence"):
+        pretrain(load_pretraining_recipe(path, chosen), tmp_path / "run")
+
+
 class KilledError(Exception):
     pass
 

@@ -12,11 +12,13 @@ from typing import Annotated
 
 import typer
 
-_BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "safetensors", "tokenizers", "typer")
+_BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "tokenizers", "typer")
 _EXTRAS = {
     "corpus": ("datasketch", "ftfy", "py3langid"),
-    "train": ("onnx", "tensorboard", "torch"),
+    "train": ("onnx", "safetensors", "tensorboard", "torch"),
     "tune": ("optuna",),
+    "privacy": ("opacus",),
+    "mlflow": ("mlflow-skinny",),
     "serve": ("fastapi", "prometheus-client", "uvicorn"),
     "bulk": ("pyarrow", "duckdb", "fsspec"),
     "cluster": ("ray",),
@@ -26,6 +28,8 @@ _USES = {
     "corpus": "preprocess",
     "train": "pretrain, finetune and export",
     "tune": "tune",
+    "privacy": "finetune with [privacy]",
+    "mlflow": "training.mlflow",
     "serve": "serve",
     "bulk": "bulk and query",
     "cluster": "bulk --ray",

@@ -53,8 +53,13 @@ def _line(record: dict[str, Any]) -> tuple[str, int, int]:
 
 def _news(record: dict[str, Any]) -> str | None:
     """What is told as a line of its own."""
-    if record["event"] in ("damaged", "memory"):
+    if record["event"] in ("damaged", "memory", "tracking"):
         return str(record["message"])
+    if record["event"] == "privacy":
+        return (
+            f"privacy {record['when']}: epsilon {record['epsilon']:.2f} at delta {record['delta']:g} for {record['unit']}; "
+            f"noise {record['noise_multiplier']:.3f}, {record['steps']:,} steps"
+        )
     if record["event"] == "distilled":
         return "\n".join(
             f"{name}: {item['layers']} layers, {item['parameters'] / 1e6:.1f} M parameters, {item['megabytes']:.1f} MB, "

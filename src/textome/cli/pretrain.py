@@ -52,7 +52,7 @@ def _line(record: dict[str, Any]) -> tuple[str, int, int]:
 
 def _news(record: dict[str, Any]) -> str | None:
     """What is told as a line of its own."""
-    if record["event"] == "damaged":
+    if record["event"] in ("damaged", "tracking"):
         return str(record["message"])
     if record["event"] == "start":
         return (

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textome.models.attention import attend
 from textome.models.bert import ACTIVATIONS, FeedForward, initialise_weights
-from textome.models.dropout import Dropout, drop
+from textome.models.dropout import Dropout
 from textome.models.fused_relative import Tiles, fused, runs_fused
 from textome.models.packing import Layout
-from textome.models.relative import by_distance, distance_buckets
+from textome.models.relative import disentangled, distance_buckets
 
 
 @dataclass(frozen=True)
@@ -160,10 +161,13 @@ class DisentangledAttention(nn.Module):
         self, hidden: Tensor, layout: Layout, positions: Positions | None, queries: Tensor | None = None
     ) -> Tensor:
         query, key, value = self._project(hidden, queries)
-        tables = None if positions is None else self._tables(positions)
-        if positions is not None and positions.tiles is not None and tables is not None:
+        dropout = self.dropout if self.training else 0.0
+        if positions is None:
+            query, key, value = (part.view(-1, self.num_heads, self.head_size) for part in (query, key, value))
+            return self.output(attend(query, key, value, layout, dropout).flatten(1))  # type: ignore[no-any-return]
+        tables = self._tables(positions)
+        if positions.tiles is not None:
             query, key, value = (self._heads(part) for part in (query * self.scale, key, value))
-            dropout = self.dropout if self.training else 0.0
             attended = fused(query, key, value, tables, positions.tiles, dropout)
             return self.output(attended.transpose(0, 1).flatten(1))  # type: ignore[no-any-return]
         sizes = [group.count * group.length for group in layout.groups]
@@ -174,7 +178,8 @@ class DisentangledAttention(nn.Module):
             # Heads first, (num_heads, count, length, head_size): the tables have a matrix for each head.
             shape = (group.count, group.length, self.num_heads, self.head_size)
             queried, keys, values = (row.reshape(shape).permute(2, 0, 1, 3) for row in rows)
-            attended = self._attend(queried, keys, values, tables)
+            by_query, by_key = (_middle(table, group.length) for table in tables)
+            attended = disentangled(queried * self.scale, keys, values, by_query, by_key, dropout)
             pieces.append(attended.permute(1, 2, 0, 3).reshape(-1, self.num_heads * self.head_size))
         return self.output(pieces[0] if len(pieces) == 1 else torch.cat(pieces))  # type: ignore[no-any-return]
 
@@ -187,7 +192,7 @@ class DisentangledAttention(nn.Module):
         return query, *functional.linear(hidden, weight[inner:], bias[inner:]).chunk(2, dim=-1)
 
     def _tables(self, positions: Positions) -> tuple[Tensor | None, Tensor | None]:
-        """Keys and queries of each distance, (num_heads, 2 max_seqlen - 1, head_size); the queries in ascending order.
+        """Keys and queries of each distance, (num_heads, 2 max_seqlen, head_size); the queries in ascending order.
 
         For the fused kernel those of each row, (num_heads, R, head_size) both.
         """
@@ -201,41 +206,33 @@ class DisentangledAttention(nn.Module):
                 if self.position_key is None
                 else self.position_key(embeddings)
             )
-            key = self._heads(projected if positions.tiles else projected[positions.rows])
+            key = self._heads(projected if positions.tiles else projected[_even(positions.rows)])
         if "p2c" in self.kinds:
             projected = (
                 functional.linear(embeddings, weight[:inner], bias[:inner])
                 if self.position_query is None
                 else self.position_query(embeddings)
             )
-            query = self._heads((projected if positions.tiles else projected[positions.rows.flip(0)]) * self.scale)
+            query = self._heads(
+                (projected if positions.tiles else projected[_even(positions.rows.flip(0))]) * self.scale
+            )
         return key, query
 
     def _heads(self, rows: Tensor) -> Tensor:
         return rows.view(-1, self.num_heads, self.head_size).transpose(0, 1)
 
-    def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, tables: tuple[Tensor | None, Tensor | None] | None
-    ) -> Tensor:
-        """Eq. 4 for sequences of one length: all of (num_heads, count, length, head_size)."""
-        query = query * self.scale
-        scores = None
-        for table, rows, by_key in zip(tables or (), (query, key), (False, True), strict=False):
-            if table is not None:
-                part = by_distance(rows, _middle(table, query.shape[2]))
-                part = part.transpose(-1, -2) if by_key else part
-                scores = part if scores is None else scores + part
-        if not (torch.is_grad_enabled() and query.requires_grad):
-            return functional.scaled_dot_product_attention(query, key, value, attn_mask=scores, scale=1.0)
-        content = torch.matmul(query, key.transpose(-1, -2))
-        weights = (content if scores is None else content + scores).float().softmax(-1).to(value.dtype)
-        return torch.matmul(drop(weights, self.dropout if self.training else 0.0), value)
+
+def _even(rows: Tensor) -> Tensor:
+    """One row more, of no meaning: matrix products are faster where sizes are even."""
+    return functional.pad(rows, (0, 1))
 
 
-def _middle(table: Tensor, length: int) -> Tensor:
+def _middle(table: Tensor | None, length: int) -> Tensor | None:
     """The rows of a table of distances that sequences of this length need."""
-    longest = (table.shape[1] + 1) // 2
-    return table[:, longest - length : longest + length - 1]
+    if table is None:
+        return None
+    longest = table.shape[1] // 2
+    return table[:, longest - length : longest + length]
 
 
 class DebertaLayer(nn.Module):
@@ -346,8 +343,9 @@ class Deberta(nn.Module):
 class EnhancedMaskDecoder(nn.Module):
     """Guesses hidden tokens with absolute positions brought in only at the end (He et al. 2021, section 3.2, figure 2).
 
-    Input   input_ids (T,) int64, layout, places (M,) int64 of the hidden tokens in the packed batch
-    Output  logits (M, vocab_size)
+    Input   input_ids (T,) int64, layout, places (M,) int64 of the hidden tokens in the packed batch,
+            token_type_ids (T,) int64 or None
+    Output  logits (M, vocab_size), and None where BERT's head may tell whether the second part of a pair follows the first
 
     Runs the last layer twice, with the weights it has in the encoder: its keys and values are the states of the layer
     below, its queries first these states plus absolute positions and then its own output. Used for pretraining only.
@@ -359,6 +357,7 @@ class EnhancedMaskDecoder(nn.Module):
             raise ValueError("the enhanced mask decoder needs an encoder of at least 2 layers")
         size = config.embedding_size or config.hidden_size
         self.encoder = Deberta(config)
+        self.next_sentence = None
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.transform = nn.Linear(config.hidden_size, size)
         self.norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
@@ -367,16 +366,18 @@ class EnhancedMaskDecoder(nn.Module):
         for layer in (self.position_embeddings, self.transform):
             initialise_weights(layer, config.initializer_range)
 
-    def forward(self, input_ids: Tensor, layout: Layout, places: Tensor) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, layout: Layout, places: Tensor, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, None]:
         if layout.max_seqlen > self.position_embeddings.num_embeddings:
             raise ValueError(
                 f"a sequence of {layout.max_seqlen} tokens is longer than the mask decoder's "
                 f"{self.position_embeddings.num_embeddings} positions; cut it into windows first"
             )
-        hidden = self.encoder.run(input_ids, layout, None, len(self.encoder.layers) - 1)
+        hidden = self.encoder.run(input_ids, layout, token_type_ids, len(self.encoder.layers) - 1)
         positions = self.encoder.positions(layout)
         queries = hidden + self.position_embeddings(layout.position_ids)
         for _ in range(2):
             queries = self.encoder.layers[-1](hidden, layout, positions, queries)
         transformed = self.norm(self.activation(self.transform(queries[places])))
-        return functional.linear(transformed, self.encoder.embeddings.word_embeddings.weight, self.bias)
+        return functional.linear(transformed, self.encoder.embeddings.word_embeddings.weight, self.bias), None

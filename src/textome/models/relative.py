@@ -1,7 +1,12 @@
-"""Relative positions: which bucket a distance falls in, and scores that depend on the distance between two tokens."""
+"""Relative positions: which bucket a distance falls in, and attention whose scores depend on the distance between tokens.
+
+What is held at once is the scores of one head and a few sequences, so that a processor's cache keeps most of it. On a CPU
+that is as important as the number of operations.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,7 +14,9 @@ from torch import Tensor
 
 # Rows that are multiplied with a table of distances at once. A block of m rows in a sequence of n tokens meets n + m - 1
 # distances and needs n of them in each row, so small blocks waste little and large ones are few.
-BLOCK = 128
+BLOCK = 64
+# Scores that are held at once, unless one sequence has more.
+SCORES = 2**17
 
 
 def distance_buckets(length: int, buckets: int, furthest: int, device: torch.device) -> Tensor:
@@ -32,52 +39,147 @@ def distance_buckets(length: int, buckets: int, furthest: int, device: torch.dev
     return (distance + span).clamp(0, 2 * span - 1)
 
 
-def by_distance(rows: Tensor, table: Tensor) -> Tensor:
-    """scores[.., i, j] = rows[.., i] . table[n - 1 - i + j]: products with what stands at the distance of i and j.
+def disentangled(
+    query: Tensor, key: Tensor, value: Tensor, keys: Tensor | None, queries: Tensor | None, dropout: float
+) -> Tensor:
+    """softmax(scores) value for sequences of one length n, where scores[.., i, j] is the sum of eq. 4 of He et al. 2021,
 
-    Input   rows (num_heads, count, n, size), table (num_heads, 2 n - 1, size)
-    Output  (num_heads, count, n, n)
+        query[.., i] . key[.., j]  +  query[.., i] . keys[n - 1 - i + j]  +  key[.., j] . queries[n - 1 + i - j]
 
-    No index is gathered: the products of a block of rows with its slice of the table are laid out so that the scores wanted
-    are a strided view of them. The table is multiplied as it is, not once for each sequence.
+    Input   query, scaled, key, value (num_heads, count, n, size)
+            keys, queries   (num_heads, 2 n, size), the last row of no meaning; or None where the model lacks the term
+            dropout         probability that an attention weight is dropped, rounded to a multiple of 1/256
+    Output  (num_heads, count, n, size)
+
+    No index is gathered: the products of a block of rows with its slice of a table are laid out so that the scores wanted
+    are a strided view of them. Tables are multiplied as they are, not once for each sequence. The weights are kept for the
+    backward pass, with a minus where one was dropped.
     """
-    return _ByDistance.apply(rows, table)  # type: ignore[no-any-return, no-untyped-call]
+    return _Disentangled.apply(  # type: ignore[no-any-return, no-untyped-call]
+        query, key, value, keys, queries, round(dropout * 256), torch.is_grad_enabled()
+    )
 
 
-class _ByDistance(torch.autograd.Function):
+class _Disentangled(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, table: Tensor) -> Tensor:
-        ctx.save_for_backward(rows, table)
-        heads, count, length, _ = rows.shape
-        scores = rows.new_empty(heads, count, length, length)
-        for start, end in _blocks(length):
-            part = rows[:, :, start:end].flatten(1, 2)
-            products = torch.bmm(part, table[:, length - end : 2 * length - 1 - start].transpose(1, 2))
-            scores[:, :, start:end] = _diagonals(products, count, end - start, length)
-        return scores
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        keys: Tensor | None,
+        queries: Tensor | None,
+        dropped: int,
+        training: bool,
+    ) -> Tensor:
+        heads, count, length, _ = query.shape
+        step = min(count, max(1, SCORES // length**2))
+        weights = query.new_empty(heads if training else 1, count if training else step, length, length)
+        attended = _by_token(query)
+        room = [query.new_empty(step, length, length) for _ in range(2)]
+        products = query.new_empty(step * BLOCK * (length + BLOCK))
+        with torch.autocast(query.device.type, enabled=False):
+            for head, chosen in _parts(heads, count, step):
+                rows, columns = query[head, chosen], key[head, chosen]
+                scores, kept = (part[: len(rows)] for part in room)
+                torch.bmm(rows, columns.transpose(1, 2), out=scores)
+                for tokens, table, seen in ((rows, keys, scores), (columns, queries, scores.transpose(1, 2))):
+                    if table is not None:
+                        for start, end in _blocks(length):
+                            found = _products(products, len(rows), end - start, length)
+                            part = table[head, length - end : 2 * length - start].t()
+                            torch.bmm(tokens[:, start:end], part.expand(len(rows), *part.shape), out=found)
+                            seen[:, start:end] += _diagonals(found, length)
+                weight = weights[head, chosen] if training else weights[0, : len(rows)]
+                torch.softmax(scores, -1, out=weight)
+                if dropped:
+                    torch.copysign(weight, _signs(scores, dropped), out=weight)
+                    torch.clamp_min(weight, 0, out=kept)
+                attended[head, chosen] = torch.bmm(kept if dropped else weight, value[head, chosen])
+        if dropped:
+            attended *= 256 / (256 - dropped)
+        if training:
+            ctx.save_for_backward(query, key, value, keys, queries, weights, attended)
+            ctx.dropped = dropped
+        return attended
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        rows, table = ctx.saved_tensors
-        (gradient,) = gradients
-        heads, count, length, size = rows.shape
-        for_rows, for_table = torch.empty_like(rows), torch.zeros_like(table)
-        for start, end in _blocks(length):
-            chosen = slice(length - end, 2 * length - 1 - start)
-            products = gradient.new_zeros(heads, count * (end - start), length + end - start - 1)
-            _diagonals(products, count, end - start, length).copy_(gradient[:, :, start:end])
-            part = rows[:, :, start:end].flatten(1, 2)
-            for_rows[:, :, start:end] = torch.bmm(products, table[:, chosen]).view(heads, count, end - start, size)
-            for_table[:, chosen] += torch.bmm(products.transpose(1, 2), part)
-        return for_rows, for_table
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, keys, queries, weights, attended = ctx.saved_tensors
+        heads, count, length, _ = query.shape
+        step = min(count, max(1, SCORES // length**2))
+        for_query, for_key, for_value = (_by_token(query) for _ in range(3))
+        for_keys, for_queries = (torch.zeros_like(table) if table is not None else None for table in (keys, queries))
+        room = [query.new_empty(step, length, length) for _ in range(3)]
+        products = query.new_empty(step * BLOCK * (length + BLOCK))
+        with torch.autocast(query.device.type, enabled=False):
+            for head, chosen in _parts(heads, count, step):
+                weight, gradient = weights[head, chosen], gradients[0][head, chosen]
+                scores, kept, other = (part[: len(weight)] for part in room)
+                # The gradient of softmax: weight times what is over the mean that the weights give.
+                mean = (gradient * attended[head, chosen]).sum(-1, keepdim=True)
+                if ctx.dropped:
+                    gradient = gradient * (256 / (256 - ctx.dropped))
+                    torch.clamp_min(weight, 0, out=kept)
+                    torch.bmm(gradient, value[head, chosen].transpose(1, 2), out=scores)
+                    scores.mul_(kept).addcmul_(torch.abs(weight, out=other), mean, value=-1)
+                    weight = kept
+                else:
+                    torch.bmm(gradient, value[head, chosen].transpose(1, 2), out=scores)
+                    scores.sub_(mean).mul_(weight)
+                for_value[head, chosen] = torch.bmm(weight.transpose(1, 2), gradient)
+                for number in range(len(scores)):  # PyTorch transposes matrices faster than stacks of them
+                    other[number].copy_(scores[number].t())
+                rows, columns = query[head, chosen], key[head, chosen]
+                for tokens, others, by, table, for_tokens, for_table in (
+                    (rows, columns, scores, keys, for_query, for_keys),
+                    (columns, rows, other, queries, for_key, for_queries),
+                ):
+                    found = torch.bmm(by, others)
+                    if table is not None and for_table is not None:
+                        for start, end in _blocks(length):
+                            part = slice(length - end, 2 * length - start)
+                            spread = _products(products, len(rows), end - start, length).zero_()
+                            _diagonals(spread, length).copy_(by[:, start:end])
+                            flat = spread.flatten(0, 1)
+                            found[:, start:end] += torch.mm(flat, table[head, part]).view(len(rows), end - start, -1)
+                            for_table[head, part].addmm_(flat.t(), tokens[:, start:end].flatten(0, 1))
+                    for_tokens[head, chosen] = found
+        return for_query, for_key, for_value, for_keys, for_queries, None, None
+
+
+def _by_token(like: Tensor) -> Tensor:
+    """Room for (num_heads, count, n, size), laid out so that the heads of a token are neighbours."""
+    heads, count, length, size = like.shape
+    return like.new_empty(count, length, heads, size).permute(2, 0, 1, 3)
+
+
+def _parts(heads: int, count: int, step: int) -> Iterator[tuple[int, slice]]:
+    """A head and some sequences at a time."""
+    for head in range(heads):
+        for start in range(0, count, step):
+            yield head, slice(start, min(start + step, count))
 
 
 def _blocks(length: int) -> list[tuple[int, int]]:
     return [(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
 
 
-def _diagonals(products: Tensor, count: int, rows: int, length: int) -> Tensor:
-    """A view (heads, count, rows, length) whose row a begins at column `rows - 1 - a` of the products."""
-    width = products.shape[-1]
-    strides = (count * rows * width, rows * width, width - 1, 1)
-    return products.as_strided((products.shape[0], count, rows, length), strides, rows - 1)
+def _products(room: Tensor, count: int, rows: int, length: int) -> Tensor:
+    """Room for the products of some rows in each sequence with the distances that they meet, and one to make it even."""
+    return room[: count * rows * (length + rows)].view(count, rows, length + rows)
+
+
+def _diagonals(products: Tensor, length: int) -> Tensor:
+    """A view (count, rows, length) whose row a begins at column `rows - 1 - a` of the products."""
+    count, rows, width = products.shape
+    return products.as_strided(
+        (count, rows, length), (rows * width, width - 1, 1), products.storage_offset() + rows - 1
+    )
+
+
+def _signs(like: Tensor, dropped: int) -> Tensor:
+    """`like` filled with numbers of which `dropped` in 256 are below zero: one random byte for each."""
+    count = like.numel()
+    words = torch.empty((count + 7) // 8, dtype=torch.int64, device=like.device).random_(-(2**63), None)
+    return torch.add(words.view(torch.int8)[:count].view(like.shape), 128.0 - dropped, out=like)

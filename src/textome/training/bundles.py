@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from textome.errors import InputError, MissingExtraError, ModelError
 from textome.models.checkpoint import to_hugging_face
+from textome.models.deberta import EnhancedMaskDecoder
 from textome.models.encoders import CONFIGS
 from textome.models.heads import MaskedLanguageModel, TokenClassifier
 from textome.runtime.bundle import DEFAULT_MODEL, resolve_model
@@ -25,7 +26,7 @@ from textome.tasks.ner import LABELS
 from textome.training.data import CorpusData
 from textome.training.devices import device_name
 from textome.training.pretraining_recipe import PretrainingRecipe
-from textome.training.recipe import Recipe
+from textome.training.recipe import NOT_TOLD, Recipe
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
@@ -98,8 +99,12 @@ def write_bundle(
     recipe: Recipe,
     corpora: Sequence[CorpusData],
     scores: Mapping[str, Any],
+    spent: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a model bundle that `transformers` and Textome both load; `folder` appears whole or not at all."""
+    """Write a model bundle that `transformers` and Textome both load; `folder` appears whole or not at all.
+
+    spent   what a private run has spent, see privacy.py
+    """
     names = label_names(recipe.entities.types)
     described = dict(config) | {
         "architectures": [architecture(config, "ForTokenClassification")],
@@ -126,9 +131,11 @@ def write_bundle(
             "validation": scores["scores"],
             "best_epoch": scores["best_epoch"],
             "environment": environment(next(model.parameters()).device),
-        },
+        }
+        | ({} if spent is None else {"privacy": spent}),
     }
-    return write_folder(folder, model, described, base, description, _card(recipe, scores))
+    card = _card(recipe, scores) + privacy_lines(spent)
+    return write_folder(folder, model, described, base, description, card)
 
 
 def write_folder(
@@ -157,7 +164,7 @@ def write_folder(
 
 def write_encoder(
     folder: Path,
-    model: MaskedLanguageModel,
+    model: MaskedLanguageModel | EnhancedMaskDecoder,
     config: Mapping[str, Any],
     base: Path,
     recipe: PretrainingRecipe,
@@ -166,14 +173,15 @@ def write_encoder(
 ) -> Path:
     """Write a pretrained encoder with its language-model head; `folder` appears whole or not at all.
 
-    `transformers` loads it as BertForMaskedLM (or BertForPreTraining), fine-tuning as `model.base`. `pretraining.json`
-    says where it comes from.
+    `transformers` loads it as BertForMaskedLM (or BertForPreTraining), or as DebertaV2ForMaskedLM, which leaves the
+    positions of the mask decoder out and so guesses hidden tokens worse; fine-tuning loads it as `model.base`.
+    `pretraining.json` says where it comes from.
     """
     draft = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
-    kind = "BertForMaskedLM" if model.next_sentence is None else "BertForPreTraining"
+    kind = architecture(config, "ForMaskedLM" if model.next_sentence is None else "ForPreTraining")
     described = {key: value for key, value in config.items() if not key.startswith("_")}
     described.pop("torch_dtype", None)
     _write(draft / "config.json", described | {"architectures": [kind], "dtype": "float32"})
@@ -181,7 +189,7 @@ def write_encoder(
         if (base / name).is_file():
             shutil.copyfile(base / name, draft / name)
     provenance = {
-        "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+        "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
         "data": data,
         "held_out": scores,
         "environment": environment(model.bias.device),
@@ -226,10 +234,11 @@ def environment(device: torch.device) -> dict[str, str]:
 
 def _without_places(recipe: Recipe) -> dict[str, Any]:
     """The recipe without folders of this machine: where the data lay is nobody else's business."""
-    values: dict[str, Any] = recipe.model_dump(mode="json", exclude={"data": {"root"}})
+    values: dict[str, Any] = recipe.model_dump(mode="json", exclude=NOT_TOLD)
     for corpus in values["corpora"]:
         corpus["lexicon"] = {kind: Path(place).name for kind, place in corpus["lexicon"].items()}
         corpus["synonyms"] = corpus["synonyms"] and Path(corpus["synonyms"]).name
+        corpus["back_translation"] = [Path(place).name for place in corpus["back_translation"]]
     return values
 
 
@@ -245,6 +254,17 @@ def _card(recipe: Recipe, scores: Mapping[str, Any]) -> str:
         lines += ["| validation set | entity F1 |", "|---|---|"]
         lines += [f"| {name} | {100 * value:.2f} |" for name, value in chosen.items()]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def privacy_lines(spent: Mapping[str, Any] | None) -> str:
+    """What a model card says of a private run; nothing of another one."""
+    if spent is None:
+        return ""
+    return (
+        f"\nTrained with differential privacy: epsilon {spent['epsilon']:.2f} at delta {spent['delta']:g} for "
+        f"{spent['unit']} (accountant {spent['accountant']}, noise {spent['noise_multiplier']:.3f}, gradients cut to "
+        f"{spent['max_grad_norm']:g}, sampling rate {spent['sample_rate']:.4g}, {spent['steps']:,} steps).\n"
+    )
 
 
 def _write(path: Path, value: Any) -> None:

@@ -16,6 +16,8 @@ from textome.tasks.ner import Example, Mention, examples, targets
 from textome.text.sentences import sentence_spans
 from textome.text.tokenization import Tokenizer
 from textome.training.augmentation import names_of, read_lexicon, replace_mentions
+from textome.training.backtranslation import back_translated, there_and_back
+from textome.training.devices import choose_device
 from textome.training.edits import drop_words, join, read_synonyms, replace_synonyms
 from textome.training.recipe import Corpus, Recipe
 
@@ -25,11 +27,15 @@ SHORTEST_LEAK = 40
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A text unit of a corpus with its mentions (offsets from the start of `text`) and the heads it is annotated for."""
+    """A text unit of a corpus with its mentions (offsets from the start of `text`) and the heads it is annotated for.
+
+    document   the number of the document that it is from, among those of its corpus
+    """
 
     text: str
     mentions: tuple[Mention, ...]
     annotated: tuple[int, ...]
+    document: int = field(default=0, compare=False)
 
 
 @dataclass
@@ -53,13 +59,17 @@ def load_corpora(recipe: Recipe) -> list[CorpusData]:
 
 def encode(sentences: Sequence[Sentence], tokenizer: Tokenizer, num_heads: int, recipe: Recipe) -> list[Example]:
     """Training examples of sentences; those without any token are left out."""
-    made: list[Example] = []
+    return [example for some in encode_each(sentences, tokenizer, num_heads, recipe) for example in some]
+
+
+def encode_each(
+    sentences: Sequence[Sentence], tokenizer: Tokenizer, num_heads: int, recipe: Recipe
+) -> Iterator[list[Example]]:
+    """The examples of each sentence: one, several where it is longer than the window, none where it has no token."""
     size = recipe.model.window - 2
     for sentence, tokens in zip(sentences, tokenizer.encode([item.text for item in sentences]), strict=True):
-        if len(tokens.ids):
-            labels = targets(tokens, sentence.mentions, num_heads, sentence.annotated)
-            made += examples(tokens, labels, tokenizer, size, recipe.model.overlap)
-    return made
+        labels = targets(tokens, sentence.mentions, num_heads, sentence.annotated)
+        yield examples(tokens, labels, tokenizer, size, recipe.model.overlap) if len(tokens.ids) else []
 
 
 def file_hash(path: str | Path) -> str:
@@ -74,17 +84,20 @@ def _load(recipe: Recipe, corpus: Corpus, heads: dict[str, int], forbidden: froz
     annotated = tuple(sorted({heads[name] for name in corpus.types.values()}))
     labels = {label: heads[name] for label, name in corpus.types.items()}
     for split, places in (("train", corpus.train), ("validation", corpus.validation)):
-        sentences = getattr(data, split)
+        sentences, number = getattr(data, split), 0
         for place in places:
             source = Source.of(recipe.path(place))
             for document in read_documents(source, corpus.format, quarantine, **_options(corpus)):
-                sentences += _sentences(document, labels, annotated, corpus)
+                sentences += _sentences(document, labels, annotated, corpus, number)
+                number += 1
             data.hashes[place] = file_hash(recipe.path(place).partition("!")[0])
     for place in [*corpus.lexicon.values(), *([corpus.synonyms] if corpus.synonyms else [])]:
         data.hashes[Path(place).name] = file_hash(place)
     kept = [sentence for sentence in data.train if _fingerprint(sentence.text) not in forbidden]
     data.leaks = len(data.train) - len(kept)
     data.train = kept + _further_readings(recipe, corpus, kept, heads)
+    for name, place in zip(("there", "back"), corpus.back_translation, strict=False):
+        data.hashes[name] = file_hash(Path(place) / "model.safetensors")
     data.quarantined = quarantine.count
     if not data.train:
         raise InputError(
@@ -106,9 +119,13 @@ def _further_readings(
         names[heads[kind]] = names.get(heads[kind], []) + read_lexicon(place)
     synonyms = None if corpus.synonyms is None else read_synonyms(corpus.synonyms)
     generator = np.random.default_rng([recipe.training.seed, recipe.corpora.index(corpus)])
+    texts = [(sentence.text, sentence.mentions) for sentence in again]
+    if corpus.back_translate:
+        there, back = corpus.back_translation
+        paraphrase = there_and_back(there, back, choose_device(recipe.training.device))
+        texts = back_translated(texts, paraphrase, corpus.back_translate, generator)
     found = []
-    for sentence in again:
-        text, mentions = sentence.text, sentence.mentions
+    for sentence, (text, mentions) in zip(again, texts, strict=True):
         if corpus.replace_mentions:
             text, mentions = replace_mentions(text, mentions, names, corpus.replace_mentions, generator)
         if synonyms is not None:
@@ -131,7 +148,7 @@ def _options(corpus: Corpus) -> dict[str, str | None]:
 
 
 def _sentences(
-    document: Document, labels: dict[str, int], annotated: tuple[int, ...], corpus: Corpus
+    document: Document, labels: dict[str, int], annotated: tuple[int, ...], corpus: Corpus, number: int
 ) -> Iterator[Sentence]:
     for start, end in sentence_spans(document, split=corpus.format != "conll"):
         mentions = tuple(
@@ -139,7 +156,7 @@ def _sentences(
             for entity in document.entities
             if entity.start < end and entity.end > start and entity.type in labels
         )
-        yield Sentence(document.text[start:end], mentions, annotated)
+        yield Sentence(document.text[start:end], mentions, annotated, number)
 
 
 def _test_sentences(recipe: Recipe) -> frozenset[str]:

@@ -7,6 +7,7 @@ and at the end the bundle in `bundle/`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,22 @@ from textome.evaluation.entities import score_entities
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TokenClassifier
-from textome.models.lora import merge_low_rank
 from textome.tasks.ner import LABELS, Example, decode, log_probabilities
 from textome.tasks.recognition import gold
 from textome.text.tokenization import Tokenizer
 from textome.training.batches import PackedBatch, cut, hidden, pack, plan
 from textome.training.bundles import base_directory, environment, write_bundle
-from textome.training.data import CorpusData, encode, load_corpora
+from textome.training.data import CorpusData, encode, encode_each, load_corpora
 from textome.training.devices import choose_device
 from textome.training.distillation import Student, Teacher, compared, states, states_apart, taught
 from textome.training.divergence import entities_apart
 from textome.training.loop import train
-from textome.training.losses import entities
+from textome.training.losses import entities, entities_each
 from textome.training.preparation import prepare_encoder, read_base
+from textome.training.privacy import Each, train_privately
 from textome.training.recipe import Recipe
 from textome.training.run import Report, claim, write_json
+from textome.training.word_mixing import mixed
 
 
 def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report = lambda event: None) -> Path:
@@ -48,7 +50,7 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
     base = base_directory(recipe.model.base)
     tokenizer = Tokenizer.load(base)
     model, config = _build(recipe, base)
-    prepare_encoder(model.encoder, recipe.training)
+    finish = prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     corpora = load_corpora(recipe)
     if recipe.distillation is None:
@@ -58,13 +60,18 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
         job = TaughtJob(recipe, model, corpora, tokenizer, device, teacher)
     write_json(folder / "data.json", _data_report(corpora, job))
     write_json(folder / "environment.json", environment(device))
-    progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=sum(job.lengths))
-    merge_low_rank(model.encoder)
+    spent = None
+    if recipe.privacy is None:
+        progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=sum(job.lengths))
+    else:
+        options = (recipe.privacy, recipe.training, folder, device, resume, report)
+        progress, spent = train_privately(job, *options, tokens_per_epoch=sum(job.lengths))
+    finish()
     if teacher is not None:
         measured = compared({"teacher": teacher.model, "student": model}, job.score)
         write_json(folder / "distillation.json", measured)
         report({"event": "distilled", "metric": job.metric} | measured)
-    return write_bundle(folder / "bundle", model, config, base, recipe, corpora, vars(progress))
+    return write_bundle(folder / "bundle", model, config, base, recipe, corpora, vars(progress), spent)
 
 
 class EntityJob:
@@ -82,7 +89,14 @@ class EntityJob:
     ) -> None:
         heads = len(recipe.entities.types)
         self.model: nn.Module = model
-        self.training = [example for corpus in corpora for example in encode(corpus.train, tokenizer, heads, recipe)]
+        self.training: list[Example] = []
+        records: dict[tuple[str, int], list[int]] = {}
+        for corpus in corpora:
+            for sentence, made in zip(corpus.train, encode_each(corpus.train, tokenizer, heads, recipe), strict=True):
+                numbers = range(len(self.training), len(self.training) + len(made))
+                records.setdefault((corpus.name, sentence.document), []).extend(numbers)
+                self.training += made
+        self.records = [numbers for numbers in records.values() if numbers]
         self.lengths = [len(example.input_ids) for example in self.training]
         self._model, self._recipe, self._device, self._tokenizer = model, recipe, device, tokenizer
         self._validation = {corpus.name: encode(corpus.validation, tokenizer, heads, recipe) for corpus in corpora}
@@ -94,13 +108,37 @@ class EntityJob:
     def loss(self, batch: list[int]) -> tuple[Tensor, int]:
         packed = self._hidden(pack([self.training[index] for index in batch]))
         settings, targets = self._recipe.training, packed.targets.to(self._device)
-        logits = _word_logits(self._model, packed, self._device).float()
+        logits = self._logits(packed)
         value = entities(logits, targets, settings.label_smoothing)
         if settings.r_drop:
-            other = _word_logits(self._model, packed, self._device).float()
+            other = self._logits(packed)
             again = entities(other, targets, settings.label_smoothing)
             value = (value + again + settings.r_drop * entities_apart(logits, other, targets)) / 2
         return value, packed.layout.num_tokens
+
+    def each(self, records: Sequence[Sequence[int]]) -> Each:
+        """The losses of records, see privacy.py."""
+        members = [
+            (len(self.training[index].input_ids), at, index) for at, some in enumerate(records) for index in some
+        ]
+        members.sort(key=lambda member: member[0])  # stable, as `pack` sorts
+        examples = [self.training[index] for _, _, index in members]
+        packed, owner = self._hidden(pack(examples)), torch.tensor([at for _, at, _ in members])
+        tokens = owner.repeat_interleave(packed.layout.lengths).to(self._device)
+        rows = owner.repeat_interleave(torch.tensor([len(item.first) for item in examples])).to(self._device)
+        # Token types are given, so that their table is read as a layer and not beside it.
+        logits = _word_logits(self._model, packed, self._device, torch.zeros_like(packed.input_ids)).float()
+        targets, smoothing = packed.targets.to(self._device), self._recipe.training.label_smoothing
+        return Each(entities_each(logits, targets, smoothing, rows, len(records)), tokens, rows)
+
+    def length(self, record: Sequence[int]) -> int:
+        return sum(self.lengths[index] for index in record)
+
+    def _logits(self, batch: PackedBatch) -> Tensor:
+        alpha = self._recipe.training.word_mixing
+        places = batch.first.to(self._device)
+        with mixed(self._model.encoder, places, batch.targets, alpha) if alpha else nullcontext():
+            return _word_logits(self._model, batch, self._device).float()
 
     def _hidden(self, batch: PackedBatch) -> PackedBatch:
         share = self._recipe.training.token_masking
@@ -188,9 +226,12 @@ def _build(recipe: Recipe, base: Path) -> tuple[TokenClassifier, dict[str, Any]]
     return model, values
 
 
-def _word_logits(model: TokenClassifier, batch: PackedBatch, device: torch.device) -> Tensor:
+def _word_logits(
+    model: TokenClassifier, batch: PackedBatch, device: torch.device, token_types: Tensor | None = None
+) -> Tensor:
     """Scores at each word's first sub-word, (M, num_labels); other sub-words need none."""
-    hidden = model.encoder(batch.input_ids.to(device), batch.layout.to(device))
+    types = None if token_types is None else token_types.to(device)
+    hidden = model.encoder(batch.input_ids.to(device), batch.layout.to(device), types)
     return model.classifier(model.dropout(hidden[batch.first.to(device)]))  # type: ignore[no-any-return]
 
 

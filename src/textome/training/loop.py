@@ -7,7 +7,7 @@ on from its last checkpoint and gives the weights that it would have given undis
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,11 +66,19 @@ class Progress:
 
 
 def train(
-    job: Job, settings: Training, folder: Path, device: torch.device, resume: bool, report: Report, **facts: Any
+    job: Job,
+    settings: Training,
+    folder: Path,
+    device: torch.device,
+    resume: bool,
+    report: Report,
+    gradients_of: Callable[..., Gradients] = Gradients,
+    **facts: Any,
 ) -> Progress:
     """Train `job.model` by the settings of a recipe; at the end it holds the weights that `settings.select` names.
 
     report   is called with each metrics record as it is written, for a progress bar or plain lines
+    gradients_of   what computes the gradients of a batch
     facts    are added to the record of the start
 
     Raises DivergedError where the loss is no number; the last checkpoint stays as it is.
@@ -83,11 +91,11 @@ def train(
         progress = Progress(**state)
     if settings.average and not average:
         average = {name: tensor.clone() for name, tensor in job.model.state_dict().items()}
-    log = Log(folder, progress.step, report)
+    log = Log(folder, progress.step, report, mlflow=settings.mlflow)
     precision = precision_for(settings.precision, device)
     scaler = gradient_scaler(device, precision)
     scaler.load_state_dict(progress.scaler or scaler.state_dict())
-    gradients = Gradients(
+    gradients = gradients_of(
         job,
         settings,
         device,

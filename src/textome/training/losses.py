@@ -95,14 +95,24 @@ def entities(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
 
     Averaging over labels instead would let a corpus with many types outweigh one with a single type.
     """
-    total = functional.cross_entropy(
+    return _entity_losses(logits, targets, smoothing, "sum") / max(1, len(targets))
+
+
+def entities_each(logits: Tensor, targets: Tensor, smoothing: float, owner: Tensor, count: int) -> Tensor:
+    """The same for each of `count` owners of the words, `owner` (M,): (count,); 0 for one without words."""
+    words = _entity_losses(logits, targets, smoothing, "none").view(targets.shape).sum(1)
+    sums = words.new_zeros(count).index_add(0, owner, words)
+    return sums / torch.bincount(owner, minlength=count).clamp_min(1)
+
+
+def _entity_losses(logits: Tensor, targets: Tensor, smoothing: float, reduction: str) -> Tensor:
+    return functional.cross_entropy(
         logits.reshape(-1, len(LABELS)),
         targets.reshape(-1).long(),
         ignore_index=IGNORED,
-        reduction="sum",
+        reduction=reduction,
         label_smoothing=smoothing,
     )
-    return total / max(1, len(targets))
 
 
 def spans(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:

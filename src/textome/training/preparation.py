@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,11 @@ from torch import Tensor, nn
 
 from textome.errors import InputError
 from textome.models.compilation import compile_layers
-from textome.models.lora import add_low_rank
+from textome.models.lora import add_low_rank, merge_low_rank
 from textome.models.pruning import keep_layers, keep_neurons, spread
 from textome.models.recompute import recompute
 from textome.training.bundles import read_config, read_weights
+from textome.training.fake_int8 import add_fake_int8
 from textome.training.recipe import Model, Training
 
 
@@ -44,11 +47,19 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
     return values, tensors
 
 
-def prepare_encoder(encoder: nn.Module, settings: Training) -> None:
-    """Add low-rank products, make layers compute twice for memory, and compile them, where the recipe asks for it."""
+def prepare_encoder(encoder: nn.Module, settings: Training) -> Callable[[], None]:
+    """Add low-rank products or the rounding of int8, make layers compute twice for memory, and compile them, where the
+    recipe asks for it.
+
+    Returns what is to be called after training: it makes the encoder a plain one again, with what it learnt.
+    """
+    finish: Callable[[], None] = partial(merge_low_rank, encoder)
     if settings.lora_rank:
         add_low_rank(encoder, settings.lora_rank, settings.lora_alpha)
+    if settings.int8_aware:  # which never goes with the other
+        finish = add_fake_int8(encoder)
     if settings.gradient_checkpointing:
         recompute(encoder)
     if settings.compile:
         compile_layers(encoder)
+    return finish

@@ -2,7 +2,8 @@
 
 A run's folder holds `recipe.json` (resolved), `environment.json`, `data.json`, `metrics.jsonl`, `checkpoints/`,
 TensorBoard events in `tensorboard/`, and at the end the encoder with its language-model head in `model/`, in the Hugging
-Face layout: `transformers` loads it as BertForMaskedLM, and a fine-tuning recipe names it as `model.base`.
+Face layout: `transformers` loads it as BertForMaskedLM or DebertaV2ForMaskedLM, and a fine-tuning recipe names it as
+`model.base`. DeBERTa is trained with its enhanced mask decoder.
 
 Under `torchrun` every process computes a part of each batch and the gradients are summed, so the number of processes
 changes the time and not the result (but for dropout, whose random numbers differ, and for rounding).
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +25,10 @@ from torch.nn import functional
 
 from textome.corpus.store import Corpus
 from textome.errors import InputError
-from textome.models.bert import BertConfig
 from textome.models.checkpoint import load_tensors
 from textome.models.compilation import compile_layers
+from textome.models.deberta import DebertaConfig, EnhancedMaskDecoder
+from textome.models.encoders import read_encoder_config
 from textome.models.heads import MaskedLanguageModel
 from textome.models.recompute import recompute
 from textome.tasks.masked_lm import Masker
@@ -53,6 +55,7 @@ from textome.training.throughput import matrix_product_speed, training_operation
 from textome.training.transplant import transplanted
 
 REPORT_EVERY = 20
+Pretrained = MaskedLanguageModel | EnhancedMaskDecoder
 
 
 @dataclass
@@ -106,7 +109,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     precision = precision_for(settings.precision, device)
     scaler = gradient_scaler(device, precision)
     scaler.load_state_dict(progress.scaler or scaler.state_dict())
-    log = Log(folder, progress.step, report, write=processes.first)
+    log = Log(folder, progress.step, report, write=processes.first, mlflow=settings.mlflow)
     for message in damaged:
         log.write(event="damaged", message=message)
     ceiling = matrix_product_speed(device, precision, model.encoder.config)
@@ -190,24 +193,32 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     return folder / "model"
 
 
-def _build(recipe: PretrainingRecipe) -> tuple[MaskedLanguageModel, Tokenizer, dict[str, Any], Path]:
+def _build(recipe: PretrainingRecipe) -> tuple[Pretrained, Tokenizer, dict[str, Any], Path]:
     """The model, its tokenizer, its `config.json`, and the directory whose tokenizer files it keeps."""
     base = base_directory(recipe.model.base)
-    values = read_config(base, ("bert",)) | {
+    values = read_config(base)
+    if recipe.model.encoder == "deberta" and values["model_type"] != "deberta-v2":
+        values = _deberta(values)
+    values |= {
         "hidden_dropout_prob": recipe.model.hidden_dropout,
         "attention_probs_dropout_prob": recipe.model.attention_dropout,
     }
-    config = BertConfig.from_dict(values)
+    config = read_encoder_config(values)
     longest = max(stage.length for stage in recipe.training.stages)
     if longest > config.max_position_embeddings:
         raise InputError(
             f"training.stages has sequences of {longest} tokens, but {base} has only {config.max_position_embeddings} "
             f"positions"
         )
-    model = MaskedLanguageModel(config, recipe.masking.next_sentence)
+    if isinstance(config, DebertaConfig):
+        if recipe.masking.next_sentence:
+            raise InputError("masking.next_sentence: DeBERTa has no head for it; set it to false")
+        model: Pretrained = EnhancedMaskDecoder(config)
+    else:
+        model = MaskedLanguageModel(config, recipe.masking.next_sentence)
     tokenizer = Tokenizer.load(base)
     if not recipe.model.scratch:
-        head = ("transform.", "norm.", "bias", "next_sentence.", "encoder.pooler.")
+        head = ("transform.", "norm.", "bias", "next_sentence.", "encoder.pooler.", "position_embeddings.")
         load_tensors(model, read_weights(base, values), str(base), fresh=head)
     if recipe.model.tokenizer is None:
         return model, tokenizer, values, base
@@ -215,6 +226,24 @@ def _build(recipe: PretrainingRecipe) -> tuple[MaskedLanguageModel, Tokenizer, d
     wanted = Tokenizer.load(directory)
     values["vocab_size"] = wanted.vocabulary_size
     return transplanted(model, tokenizer, wanted), wanted, values, directory
+
+
+def _deberta(bert: Mapping[str, Any]) -> dict[str, Any]:
+    """The `config.json` of a DeBERTa as large as a BERT, set up as v3 is: 512 relative embeddings for 512 positions."""
+    sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act")
+    same = (*sizes, "max_position_embeddings", "initializer_range", "pad_token_id")
+    return {name: bert[name] for name in same if name in bert} | {
+        "model_type": "deberta-v2",
+        "layer_norm_eps": 1e-7,
+        "type_vocab_size": 0,
+        "relative_attention": True,
+        "position_buckets": 256,
+        "max_relative_positions": -1,
+        "pos_att_type": ["p2c", "c2p"],
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+        "position_biased_input": False,
+    }
 
 
 def _stage(
@@ -297,7 +326,7 @@ def _evaluation_due(progress: Progress, every: int) -> bool:
 
 
 def _evaluate(
-    model: MaskedLanguageModel,
+    model: Pretrained,
     validation: dict[str, list[PretrainingBatch]],
     device: torch.device,
     precision: str,

@@ -16,15 +16,23 @@ class Encoder(Section):
 
     base       a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package
     scratch    true to take only the sizes and the tokenizer of `base`, with fresh weights
+    encoder    "deberta" makes a fresh DeBERTa of these sizes, set up as v3 is (He et al. 2023); else that of `base`
     tokenizer  a directory with a new vocabulary for the model (made by `textome train-tokenizer`): a new token's
                embedding is built from those of the old tokens that it was split into
     """
 
     base: str
     scratch: bool = False
+    encoder: Literal["same", "deberta"] = "same"
     tokenizer: str | None = None
     hidden_dropout: float = Field(0.1, ge=0, lt=1)
     attention_dropout: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _other_weights_do_not_fit(self) -> Encoder:
+        if self.encoder != "same" and not self.scratch:
+            raise ValueError("model.encoder = deberta starts from fresh weights; set model.scratch = true")
+        return self
 
 
 class Source(Section):
@@ -63,7 +71,7 @@ class Stage(Section):
 
 class Training(Section):
     """Sizes and rates. `tokens` is how many tokens are trained on in all, `token_budget` how many make one step,
-    `micro_budget` how many are computed at once (see recipe.Training, as for `gradient_checkpointing` and `compile`),
+    `micro_budget` how many are computed at once (see recipe.Training, also for the keys that stand there too),
     `workers` how many processes make batches ahead (default: some for a GPU, none otherwise)."""
 
     tokens: int = Field(ge=1)
@@ -80,6 +88,7 @@ class Training(Section):
     device: DeviceName = "auto"
     compile: bool = False
     workers: int | None = Field(None, ge=0)
+    mlflow: str | None = None
     checkpoint_minutes: float = Field(5.0, gt=0)
     evaluate_every: int = Field(0, ge=0, description="tokens between evaluations; 0 for the start and the end only")
 

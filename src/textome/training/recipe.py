@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from textome.errors import InputError
 
+# What of a recipe no bundle tells: where the data lay, and where the run was watched.
+NOT_TOLD: Any = {"data": {"root"}, "training": {"mlflow"}}
 DeviceName = Literal["auto", "cpu", "cuda", "mps", "xla"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -58,11 +60,13 @@ class Corpus(Section):
     replace_mentions  the share of mentions that are replaced by other names of their type in every reading but the first,
                       which then holds only sentences with mentions; names are those of the training part and of `lexicon`
     lexicon           files with more names, one a line, by the model's type; relative to the recipe's folder
+    back_translation  the folders of two translation bundles, there and back; relative to the recipe's folder
+    back_translate    the share of stretches outside mentions that are translated there and back
     synonyms          a file of sets of words that mean the same; relative to the recipe's folder
     replace_synonyms  the share of these words, outside mentions, that become another of their set
     drop_words        the share of words outside mentions that are left out
     join              so many sentences, drawn at random, become one text
-    The last three, too, concern every reading but the first.
+    All from back_translate on, too, concern every reading but the first.
     """
 
     name: str
@@ -75,6 +79,8 @@ class Corpus(Section):
     repeat: int = Field(1, ge=1)
     replace_mentions: float = Field(0.0, ge=0, le=1)
     lexicon: dict[str, str] = {}
+    back_translation: list[str] = Field([], max_length=2)
+    back_translate: float = Field(0.0, ge=0, le=1)
     synonyms: str | None = None
     replace_synonyms: float = Field(0.0, ge=0, le=1)
     drop_words: float = Field(0.0, ge=0, lt=1)
@@ -82,11 +88,13 @@ class Corpus(Section):
 
     @model_validator(mode="after")
     def _replacing_needs_another_reading(self) -> Corpus:
-        for name in ("replace_mentions", "replace_synonyms", "drop_words"):
+        for name in ("replace_mentions", "back_translate", "replace_synonyms", "drop_words"):
             if getattr(self, name) and self.repeat < 2:
                 raise ValueError(f"{name} changes every reading but the first, so it needs repeat = 2 or more")
         if self.join > 1 and self.repeat < 2:
             raise ValueError("join changes every reading but the first, so it needs repeat = 2 or more")
+        if len(self.back_translation) != 2 * bool(self.back_translate):
+            raise ValueError("back_translate needs two models in back_translation, there and back, and they need it")
         if bool(self.replace_synonyms) != (self.synonyms is not None):
             raise ValueError("synonyms and replace_synonyms need each other")
         if self.lexicon and not self.replace_mentions:
@@ -116,6 +124,46 @@ class Distillation(Section):
     states: float = Field(1.0, ge=0)
 
 
+class Privacy(Section):
+    """Differentially private training (Abadi et al. 2016); see privacy.py.
+
+    epsilon, delta    what the run may spend; the noise is then as small as the number of steps allows
+    noise_multiplier  the noise instead of `epsilon`: its standard deviation is so many times `max_grad_norm`
+    max_grad_norm     to which the gradient of each record is cut
+    batch_records     how many records a step draws on average, each by a lot of its own
+    accountant        how steps are added up: "prv" (Gopi et al. 2021), or "rdp" (Mironov 2017), which is looser
+    """
+
+    delta: float = Field(gt=0, lt=1)
+    epsilon: float | None = Field(None, gt=0)
+    noise_multiplier: float | None = Field(None, gt=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    batch_records: int = Field(ge=1)
+    accountant: Literal["prv", "rdp"] = "prv"
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Privacy:
+        if (self.epsilon is None) == (self.noise_multiplier is None):
+            raise ValueError("give either epsilon or noise_multiplier")
+        return self
+
+    def check(self, training: Training) -> None:
+        """Raises ValueError for settings under which the guarantee would not hold, or that do nothing."""
+        for name in (
+            "adversarial",
+            "r_drop",
+            "word_mixing",
+            "int8_aware",
+            "gradient_checkpointing",
+            "compile",
+            "min_steps",
+        ):
+            if getattr(training, name):
+                raise ValueError(f"training.{name} does not go with [privacy]; leave it out")
+        if training.precision == "fp16":
+            raise ValueError('training.precision = "fp16" does not go with [privacy]; take fp32 or bf16')
+
+
 class Training(Section):
     """Sizes and rates. `token_budget` is the number of tokens of one batch; `select` the checkpoint that is kept.
 
@@ -127,14 +175,18 @@ class Training(Section):
     frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
     lora_rank      only products of this rank beside the encoder's matrices learn, and the heads (Hu et al. 2022)
     lora_alpha     the products count lora_alpha / lora_rank times
+    int8_aware     weights and activations are rounded in the forward pass as the int8 graph will; see fake_int8.py
     adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
     r_drop         weight of how far two passes with other dropout masks are apart (Liang et al. 2021)
     token_masking  the share of tokens that are hidden, anew in each step; their labels stay (entities only)
+    word_mixing    words of mentions are mixed with others of the same labels inside the encoder, by shares from a Beta
+                   distribution of this parameter (entities only); see word_mixing.py
     average        decay of the running mean of the weights, which is validated and kept instead of the last ones
     schedule       after the warm-up the rate falls on a line to 0, or with the root of the step (Vaswani et al. 2017)
     beta2, epsilon of Adam
     min_steps      where the data are few, further epochs follow until so many batches are done
     patience       stop after so many epochs without a better validation score
+    mlflow         where MLflow keeps the run's numbers too, as "sqlite:///runs.db" or "http://host:5000"
     """
 
     epochs: int = Field(ge=1)
@@ -158,15 +210,25 @@ class Training(Section):
     frozen_layers: int = Field(0, ge=0)
     lora_rank: int = Field(0, ge=0)
     lora_alpha: float = Field(16.0, gt=0)
+    int8_aware: bool = False
     adversarial: float = Field(0.0, ge=0)
     r_drop: float = Field(0.0, ge=0)
     token_masking: float = Field(0.0, ge=0, lt=1)
+    word_mixing: float = Field(0.0, ge=0)
     average: float = Field(0.0, ge=0, lt=1)
     schedule: Literal["linear", "inverse_sqrt"] = "linear"
     beta2: float = Field(0.999, gt=0, lt=1)
     epsilon: float = Field(1e-8, gt=0)
     min_steps: int = Field(0, ge=0)
     patience: int | None = Field(None, ge=1)
+    mlflow: str | None = None
+
+    @model_validator(mode="after")
+    def _one_kind_of_weights(self) -> Training:
+        for name in ("lora_rank", "compile"):
+            if self.int8_aware and getattr(self, name):
+                raise ValueError(f"int8_aware and {name} do not go together; leave one of them out")
+        return self
 
 
 class Recipe(Section):
@@ -181,12 +243,24 @@ class Recipe(Section):
     entities: Entities
     corpora: list[Corpus] = Field(min_length=1)
     distillation: Distillation | None = None
+    privacy: Privacy | None = None
     training: Training
 
     @model_validator(mode="after")
+    def _privacy_holds(self) -> Recipe:
+        if self.privacy is not None:
+            self.privacy.check(self.training)
+            if self.distillation is not None:
+                raise ValueError("distillation does not go with [privacy]; leave one of them out")
+            if any(corpus.repeat > 1 for corpus in self.corpora):
+                raise ValueError("repeat and changed readings of a corpus do not go with [privacy]; leave them out")
+        return self
+
+    @model_validator(mode="after")
     def _types_are_known(self) -> Recipe:
-        if self.distillation is not None and self.training.r_drop:
-            raise ValueError("training.r_drop and distillation do not go together; leave one of them out")
+        for name in ("r_drop", "word_mixing"):
+            if self.distillation is not None and getattr(self.training, name):
+                raise ValueError(f"training.{name} and distillation do not go together; leave one of them out")
         known = set(self.entities.types)
         for name in self.entities.default_types:
             if name not in known:
@@ -217,6 +291,7 @@ def with_lexicons(corpora: Sequence[Corpus], folder: Path) -> list[Corpus]:
             update={
                 "lexicon": {kind: str(folder / place) for kind, place in corpus.lexicon.items()},
                 "synonyms": corpus.synonyms and str(folder / corpus.synonyms),
+                "back_translation": [str(folder / place) for place in corpus.back_translation],
             }
         )
         for corpus in corpora

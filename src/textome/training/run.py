@@ -12,12 +12,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from textome.errors import InputError
 from textome.evaluation.run_report import read_run, write_run_report
+from textome.training.tracking import Tracker
 
 Report = Callable[[dict[str, Any]], None]
 
 
 # Settings that say where and how a run computes and not what, so a run may go on with others.
-_FREE = ("device", "micro_budget", "gradient_checkpointing", "out_of_memory", "compile", "workers")
+_FREE = ("device", "micro_budget", "gradient_checkpointing", "out_of_memory", "compile", "workers", "mlflow")
 
 
 def claim(folder: Path, recipe: BaseModel, resume: bool) -> None:
@@ -63,13 +64,17 @@ class Log:
 
     report   is called with each record
     write    false in all processes of a parallel run but the first: they keep no log
+    mlflow   where MLflow keeps the same numbers, see tracking.py; None for nowhere
     """
 
-    def __init__(self, folder: Path, step: int, report: Report, write: bool = True) -> None:
+    def __init__(self, folder: Path, step: int, report: Report, write: bool = True, mlflow: str | None = None) -> None:
         self._report = report
         self._folder = folder
         self._stream: TextIO | None = None
+        self._tracker: Tracker | None = None
         if write:
+            if mlflow is not None:
+                self._tracker = Tracker(mlflow, folder, lambda text: self.write(event="tracking", message=text))
             path = folder / "metrics.jsonl"
             kept = _records_until(path, step) if path.exists() else []
             path.write_text("".join(kept), encoding="utf-8")
@@ -83,8 +88,11 @@ class Log:
         self._stream.write(json.dumps(record) + "\n")
         self._stream.flush()
         if "step" in record:
-            for name, value in _numbers(record, str(record.get("event", ""))):
+            numbers = dict(_numbers(record, str(record.get("event", ""))))
+            for name, value in numbers.items():
                 self._board.add_scalar(name, value, record["step"])
+            if self._tracker is not None:
+                self._tracker.write(numbers, record["step"])
         try:
             self._report(record)
         except BaseException:  # it ended the run, as a search does that has seen enough
@@ -95,6 +103,8 @@ class Log:
     def close(self) -> None:
         """End the log, and write the page about the run."""
         if self._stream is not None:
+            if self._tracker is not None:
+                self._tracker.close()
             self._stream.close()
             self._board.close()
             write_run_report(self._folder / "report.html", read_run(self._folder))

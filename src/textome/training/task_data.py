@@ -40,7 +40,10 @@ Task = Classification | SentenceClassification | Relations | Answers | Recogniti
 
 @dataclass
 class PartData:
-    """A task with what it trains on: its units and their targets, one array each, and the records to validate on."""
+    """A task with what it trains on: its units and their targets, one array each, and the records to validate on.
+
+    owners   the number of the record that each unit is from; a document with all its relations is one
+    """
 
     part: Part
     task: Task
@@ -52,6 +55,7 @@ class PartData:
     quarantined: int = 0
     problems: list[str] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
+    owners: list[int] = field(default_factory=list)
 
 
 def load_part(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer) -> PartData:
@@ -93,7 +97,15 @@ def load_part(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer) -> PartData:
         quarantine.count,
         [str(record) for record in quarantine.records[:20]],
         hashes,
+        _owners(good, units),
     )
+
+
+def _owners(items: Sequence[Any], units: Sequence[Unit]) -> list[int]:
+    """The number of the record that each unit is from: an item, or a document whose relations are items."""
+    numbers: dict[Any, int] = {}
+    keys = [id(item.document) if isinstance(item, Candidate) else at for at, item in enumerate(items)]
+    return [numbers.setdefault(keys[unit.item], len(numbers)) for unit in units]
 
 
 def make_task(recipe: TaskRecipe, part: RecordsPart, tokenizer: Tokenizer, train: Sequence[Any]) -> Task:

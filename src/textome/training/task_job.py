@@ -16,6 +16,7 @@ from textome.tasks.inputs import Floats, Unit
 from textome.training.batches import cut, plan
 from textome.training.divergence import divergence_of
 from textome.training.losses import contrastive, counted, loss_of
+from textome.training.privacy import Each
 from textome.training.task_data import PartData
 from textome.training.task_recipe import TaskRecipe
 
@@ -48,6 +49,10 @@ class TaskJob:
         self._losses = [loss_of(part, recipe.training.label_smoothing, device) for part in parts]
         self._divergences = [divergence_of(part) for part in parts]
         self.tokens = sum(map(sum, self._lengths))
+        owned: dict[int, list[int]] = {}
+        for index, owner in enumerate(parts[0].owners):
+            owned.setdefault(owner, []).append(index)
+        self.records = list(owned.values())
 
     def plan(self, epoch: int) -> list[Batch]:
         """Batches of all tasks, shuffled. The number of batches is that of all units once; with a temperature above 1
@@ -87,6 +92,32 @@ class TaskJob:
             spread = self.model.log_variances[number]
             value = torch.exp(-spread) * value + spread / 2
         return value, tokens
+
+    def each(self, records: Sequence[Sequence[int]]) -> Each:
+        """The losses of records of the first task, each the mean over its units; see privacy.py."""
+        part, lengths = self.parts[0], self._lengths[0]
+        members = [(lengths[index], at, index) for at, some in enumerate(records) for index in some]
+        members.sort(key=lambda member: member[0])
+        units, owner = [part.units[index] for _, _, index in members], torch.tensor([at for _, at, _ in members])
+        logits, _, _ = self._pass(part, units)
+        sizes = [1 if self._states(part) else len(unit.places) for unit in units]
+        losses = torch.stack(
+            [
+                self._losses[0](rows.float(), torch.from_numpy(part.targets[index]).to(self._device), [len(rows)])
+                for rows, (_, _, index) in zip(torch.split(logits, sizes), members, strict=True)
+            ]
+        )
+        owned = owner.to(self._device)
+        means = losses.new_zeros(len(records)).index_add(0, owned, losses)
+        means = means / torch.bincount(owned, minlength=len(records))
+        tokens, rows = (
+            owner.repeat_interleave(torch.tensor(counts)).to(self._device)
+            for counts in ([len(unit.input_ids) for unit in units], sizes)
+        )
+        return Each(means, tokens, rows)
+
+    def length(self, record: Sequence[int]) -> int:
+        return sum(self._lengths[0][index] for index in record)
 
     def size(self, batch: Batch) -> tuple[int, int]:
         number, indices = batch

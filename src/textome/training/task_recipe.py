@@ -9,7 +9,18 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from textome.errors import InputError
-from textome.training.recipe import Corpus, Data, Entities, Model, Recipe, Section, Training, read_recipe, with_lexicons
+from textome.training.recipe import (
+    Corpus,
+    Data,
+    Entities,
+    Model,
+    Privacy,
+    Recipe,
+    Section,
+    Training,
+    read_recipe,
+    with_lexicons,
+)
 
 Layout = Literal["tsv", "jsonl", "hallmarks", "pubmedqa", "pubmedqa-long", "entailment", "yesno"]
 
@@ -163,12 +174,29 @@ class TaskRecipe(Section):
     data: Data = Data()
     tasks: list[Part] = Field(min_length=1)
     mixing: Mixing = Mixing(temperature=1.0)
+    privacy: Privacy | None = None
     training: Training
 
     @model_validator(mode="after")
+    def _privacy_holds(self) -> TaskRecipe:
+        if self.privacy is not None:
+            self.privacy.check(self.training)
+            if len(self.tasks) > 1 or isinstance(self.tasks[0], EntitiesPart):
+                raise ValueError("[privacy] is for recipes with one task")
+            for name in ("shots", "contrastive", "negative_ratio", "more"):
+                if getattr(self.tasks[0], name, None):
+                    raise ValueError(f"{name} does not go with [privacy]; leave it out")
+            if getattr(self.tasks[0], "class_weights", "none") != "none":
+                raise ValueError("class_weights are counted in the training data, so they do not go with [privacy]")
+            if not getattr(self.tasks[0], "labels", True):
+                raise ValueError("[privacy] needs the labels of the task, which else are read from the training data")
+        return self
+
+    @model_validator(mode="after")
     def _names_differ(self) -> TaskRecipe:
-        if self.training.token_masking:
-            raise ValueError("training.token_masking is for recipes for entities alone")
+        for name in ("token_masking", "word_mixing"):
+            if getattr(self.training, name):
+                raise ValueError(f"training.{name} is for recipes for entities alone")
         names = [part.name for part in self.tasks]
         if len(set(names)) < len(names):
             raise ValueError("two tasks have the same name")

@@ -15,16 +15,17 @@ from textome.evaluation.calibration import calibrated
 from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TaskModel
-from textome.models.lora import merge_low_rank
 from textome.tasks.classification import Classification
 from textome.tasks.ner import LABELS
 from textome.tasks.question_answering import Answers
 from textome.tasks.recognition import Recognition
 from textome.text.tokenization import Tokenizer
-from textome.training.bundles import architecture, base_directory, environment, write_folder
+from textome.training.bundles import architecture, base_directory, environment, privacy_lines, write_folder
 from textome.training.devices import autocast, choose_device, precision_for
 from textome.training.loop import train
 from textome.training.preparation import prepare_encoder, read_base
+from textome.training.privacy import train_privately
+from textome.training.recipe import NOT_TOLD
 from textome.training.run import Report, claim, write_json
 from textome.training.task_data import PartData, load_part
 from textome.training.task_job import TaskJob
@@ -43,15 +44,20 @@ def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, repor
     tokenizer = Tokenizer.load(base)
     parts = [load_part(recipe, part, tokenizer) for part in recipe.tasks]
     model, config = _build(recipe, base, {data.part.name: data.task.size for data in parts})
-    prepare_encoder(model.encoder, recipe.training)
+    finish = prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     job = TaskJob(recipe, model, parts, device)
     write_json(folder / "data.json", _data_report(parts))
     write_json(folder / "environment.json", environment(device))
-    progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
-    merge_low_rank(model.encoder)
+    spent = None
+    if recipe.privacy is None:
+        progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
+    else:
+        options = (recipe.privacy, recipe.training, folder, device, resume, report)
+        progress, spent = train_privately(job, *options, tokens_per_epoch=job.tokens)
+    finish()
     _calibrate(job, recipe, device)
-    return _write(folder / "bundle", model, config, base, recipe, parts, vars(progress))
+    return _write(folder / "bundle", model, config, base, recipe, parts, vars(progress), spent)
 
 
 def _build(recipe: TaskRecipe, base: Path, sizes: Mapping[str, tuple[int, int]]) -> tuple[TaskModel, dict[str, Any]]:
@@ -79,6 +85,7 @@ def _write(
     recipe: TaskRecipe,
     parts: Sequence[PartData],
     progress: Mapping[str, Any],
+    spent: Mapping[str, Any] | None,
 ) -> Path:
     described = {key: value for key, value in config.items() if key not in ("id2label", "label2id")}
     described["architectures"] = [architecture(config, "Model")]
@@ -98,15 +105,17 @@ def _write(
         "window": recipe.model.window,
         "overlap": recipe.model.overlap,
         "provenance": {
-            "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+            "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
             "data": {data.part.name: data.hashes for data in parts},
             "left_out_as_leaks": {data.part.name: data.leaks for data in parts},
             "validation": progress["scores"],
             "best_epoch": progress["best_epoch"],
             "environment": environment(next(model.parameters()).device),
-        },
+        }
+        | ({} if spent is None else {"privacy": spent}),
     }
-    return write_folder(folder, model, described, base, description, _card(recipe, parts, progress))
+    card = _card(recipe, parts, progress) + privacy_lines(spent)
+    return write_folder(folder, model, described, base, description, card)
 
 
 def _tasks(parts: Sequence[PartData]) -> dict[str, Any]:

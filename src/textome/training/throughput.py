@@ -7,6 +7,7 @@ import time
 import torch
 
 from textome.models.bert import BertConfig
+from textome.models.encoders import EncoderConfig
 from textome.models.packing import Layout
 from textome.training.devices import product_type, wait_for
 
@@ -14,21 +15,23 @@ _ROWS = 4096
 _SECONDS = 0.3
 
 
-def training_operations(config: BertConfig, layout: Layout, scored: int) -> int:
+def training_operations(config: EncoderConfig, layout: Layout, scored: int) -> int:
     """Operations of a forward and backward pass over a packed batch, `scored` of whose tokens are scored.
 
     A multiplication and an addition count as two; the backward pass costs twice the forward pass (Kaplan et al. 2020,
-    section 2.1). Norms, activations and the optimiser are left out, as is usual for model FLOPs utilisation.
+    section 2.1). Norms, activations and the optimiser are left out, as is usual for model FLOPs utilisation; so are the
+    products with relative positions. DeBERTa runs its last layer twice (models.deberta.EnhancedMaskDecoder).
     """
     hidden, inner = config.hidden_size, config.intermediate_size
-    linear = config.num_hidden_layers * (4 * hidden * hidden + 2 * hidden * inner) * layout.num_tokens
+    layers = config.num_hidden_layers + (not isinstance(config, BertConfig))
+    linear = layers * (4 * hidden * hidden + 2 * hidden * inner) * layout.num_tokens
     pairs = sum(group.count * group.length**2 for group in layout.groups)
-    attention = config.num_hidden_layers * 2 * hidden * pairs
+    attention = layers * 2 * hidden * pairs
     head = (hidden * hidden + hidden * config.vocab_size) * scored
     return 6 * (linear + attention + head)
 
 
-def matrix_product_speed(device: torch.device, precision: str, config: BertConfig) -> float:
+def matrix_product_speed(device: torch.device, precision: str, config: EncoderConfig) -> float:
     """Operations a second of this device in the products of a feed-forward layer, measured for a moment."""
     kind = product_type(precision)
     left = torch.randn(_ROWS, config.hidden_size, device=device, dtype=kind)

@@ -22,6 +22,7 @@ from textome.training.bundles import environment, write_folder
 from textome.training.data import SHORTEST_LEAK
 from textome.training.devices import choose_device
 from textome.training.loop import train
+from textome.training.recipe import NOT_TOLD
 from textome.training.run import Report, claim, write_json
 from textome.training.translation_recipe import TranslationRecipe
 from textome.training.translator import END, PAD, START, Translator
@@ -242,7 +243,7 @@ def _write(
         "name": recipe.name,
         "translation": {"source": data.source, "target": data.target, "longest": recipe.model.longest},
         "provenance": {
-            "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+            "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
             "data": facts,
             "validation": progress["scores"],
             "best_epoch": progress["best_epoch"],

