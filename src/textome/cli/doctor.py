@@ -22,6 +22,7 @@ _EXTRAS = {
     "serve": ("fastapi", "prometheus-client", "uvicorn"),
     "bulk": ("pyarrow", "duckdb", "fsspec"),
     "cluster": ("ray",),
+    "modalities": ("pillow", "soundfile"),
     "molecules": ("rdkit",),
 }
 _USES = {
@@ -33,6 +34,7 @@ _USES = {
     "serve": "serve",
     "bulk": "bulk and query",
     "cluster": "bulk --ray",
+    "modalities": "predict and finetune of images and sounds",
     "molecules": "predict and finetune of molecules",
 }
 _CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
