@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from textome.runtime.annotator import Annotator
     from textome.runtime.answerer import Answerer
     from textome.runtime.embedder import Embedder
+    from textome.runtime.predictor import Predictor
     from textome.runtime.relations import RelationFinder
     from textome.runtime.tasks import Classifier
 
@@ -35,6 +36,7 @@ _LAZY = {
     "InputError": "textome.errors",
     "ModelError": "textome.errors",
     "Passage": "textome.documents",
+    "Predictor": "textome.runtime.predictor",
     "Quarantine": "textome.formats",
     "Relation": "textome.documents",
     "RelationFinder": "textome.runtime.relations",
@@ -53,6 +55,7 @@ __all__ = [
     "InputError",
     "ModelError",
     "Passage",
+    "Predictor",
     "Quarantine",
     "Relation",
     "RelationFinder",

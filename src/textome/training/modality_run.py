@@ -65,6 +65,8 @@ def trained_model(
     progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
     finish()
     model.eval()
+    with torch.no_grad(), autocast(device, precision_for(recipe.training.precision, device)):
+        job.calibrate()
     return job, progress
 
 
