@@ -247,8 +247,9 @@ def classical(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str,
     """Two scikit-learn models on the same split: their answers by name.
 
     Classes: a support vector machine with an RBF kernel (C = 10) on scaled features, and a forest of 500 trees. Numbers:
-    ridge regression and a forest. Features: pixels; Morgan fingerprints of molecules, by RDKit; other vectors, brought to
-    24 moments where lengths differ; of tokens the counts of runs of one to four, and each place where lengths are equal.
+    ridge regression and a forest, and of forecasts that nothing changes. Features: pixels; Morgan fingerprints of
+    molecules, by RDKit; other vectors, brought to 24 moments where lengths differ; of tokens the counts of runs of one to
+    four, and each place where lengths are equal.
     """
     import sklearn
 
@@ -280,7 +281,18 @@ def classical(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str,
                 )
             found = np.stack(columns, 1)
         answers[name] = found
+    if getattr(data.modality, "horizon", 0):
+        held = [_held(data.target.labels, data.modality, item) for item in data.test]
+        answers["hold"] = np.stack(held)
     return data.target, gold, answers, f"scikit-learn {sklearn.__version__}"
+
+
+def _held(labels: Sequence[str], modality: Any, record: Any) -> Any:
+    """A forecast that nothing changes any more: each channel's last value."""
+    if modality.changes:
+        return np.zeros(len(labels))
+    last = dict(zip(modality.channels, record.content[-1], strict=True))
+    return np.array([last[label.rpartition("+")[0]] for label in labels])
 
 
 def _best(target: Any, golds: Sequence[Any], answers: Sequence[dict[str, Any]]) -> tuple[str, dict[str, float]]:

@@ -2,11 +2,13 @@
 
 python benchmarks/serve.py                              30 seconds at 64 connections, texts of the examples
 python benchmarks/serve.py --seconds 300 --data FILE    documents of your own, for instance real abstracts
+python benchmarks/serve.py --workers 4                  several processes that share the model's memory
 python benchmarks/serve.py --peer                       also the pipeline (needs transformers and torch)
 
 Everything runs on loopback: the service is a process of its own, and so is the load. Each connection asks for one document
 at a time, without a pause. Printed: documents/s, latencies, errors, 503s, and the service's memory at the end against its
-memory after a fifth of the run. `--json` prints a machine's version.
+memory after a fifth of the run (proportional set size: what processes share is counted once). `--json` prints a machine's
+version.
 """
 
 from __future__ import annotations
@@ -110,7 +112,7 @@ async def put_under_load(port: int, texts: list[str], connections: int, seconds:
 
     async def watch() -> None:
         while True:
-            load.memory.append(resident_megabytes(pid))
+            load.memory.append(megabytes(pid))
             await asyncio.sleep(0.5)
 
     started, busy = time.perf_counter(), processor_seconds(pid)
@@ -123,19 +125,25 @@ async def put_under_load(port: int, texts: list[str], connections: int, seconds:
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process has computed so far: a figure that other work on the machine disturbs less than the clock's."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """What the processes have computed so far: a figure that other work on the machine disturbs less than the clock's."""
+    fields = (Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in family(pid))
+    return sum((int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK") for times in fields)
 
 
-def resident_megabytes(pid: int) -> float:
-    match = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return int(match[1]) / 1024 if match else 0.0
+def megabytes(pid: int) -> float:
+    texts = (Path(f"/proc/{each}/smaps_rollup").read_text() for each in family(pid))
+    return sum(int(re.findall(r"^Pss:\s+(\d+)", text, re.MULTILINE)[0]) / 1024 for text in texts)
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 def serve(arguments: argparse.Namespace, texts: list[str]) -> dict[str, object]:
     command = [sys.executable, "-m", "textome.cli.main", "serve", "--port", "0", "--quiet"]
     command += ["--threads", str(arguments.threads)] if arguments.threads else []
+    command += ["--workers", str(arguments.workers)] if arguments.workers > 1 else []
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
@@ -197,6 +205,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--limit", type=int, default=500, help="documents taken from the file")
     parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

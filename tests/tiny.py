@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import torch
@@ -13,6 +14,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from textome.corpus.store import write_description, write_shard
 from textome.models.bert import Bert, BertConfig
 from textome.models.checkpoint import to_hugging_face
+from textome.runtime.bundle import Bundle
+from textome.runtime.states import states_output
 from textome.text.tokenization import Tokenizer as Wordpieces
 
 DISEASES = ["asthma", "gout", "breast cancer", "type 2 diabetes", "malaria"]
@@ -143,3 +146,12 @@ stages = [{{ until = 0.5, length = 16 }}, {{ until = 1.0, length = 32 }}]
         + "\n".join(lines)
     )
     return path
+
+
+def without_names(bundle: Path, folder: Path) -> Path:
+    """A copy of the bundle whose graph in fp32 computes the same under another name."""
+    copied = Path(shutil.copytree(bundle, folder / "other", ignore=shutil.ignore_patterns("*.int8.onnx")))
+    path = copied / "model.fp32.onnx"
+    name = states_output(Bundle.load(bundle).config, False).name.encode()
+    path.write_bytes(path.read_bytes().replace(name, b"x" * len(name)))
+    return copied

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from textome.formats import Quarantine, read_documents, write_documents
     from textome.runtime.annotator import Annotator
     from textome.runtime.answerer import Answerer
+    from textome.runtime.embedder import Embedder
+    from textome.runtime.predictor import Predictor
     from textome.runtime.relations import RelationFinder
     from textome.runtime.tasks import Classifier
 
@@ -29,10 +31,12 @@ _LAZY = {
     "Answerer": "textome.runtime.answerer",
     "Classifier": "textome.runtime.tasks",
     "Document": "textome.documents",
+    "Embedder": "textome.runtime.embedder",
     "Entity": "textome.documents",
     "InputError": "textome.errors",
     "ModelError": "textome.errors",
     "Passage": "textome.documents",
+    "Predictor": "textome.runtime.predictor",
     "Quarantine": "textome.formats",
     "Relation": "textome.documents",
     "RelationFinder": "textome.runtime.relations",
@@ -46,10 +50,12 @@ __all__ = [
     "Answerer",
     "Classifier",
     "Document",
+    "Embedder",
     "Entity",
     "InputError",
     "ModelError",
     "Passage",
+    "Predictor",
     "Quarantine",
     "Relation",
     "RelationFinder",

@@ -150,16 +150,14 @@ class Client:
         replace: bool = False,
     ) -> list[Document]:
         """The documents with their entities, in order. Raises ServiceError with what the service says."""
-        given = [documents] if isinstance(documents, str | Document) else documents
         body = {
-            "documents": [item if isinstance(item, str) else document_to(item) for item in given],
+            "documents": _sent(documents),
             "model": model,
             "types": list(types),
             "min_confidence": min_confidence,
             "replace": replace,
         }
-        answer = json.loads(self._ask("POST", "/v1/annotate", json.dumps(body).encode()))
-        return [document_from(item, str(number)) for number, item in enumerate(answer["documents"], 1)]
+        return _received(self._post("/v1/annotate", body))
 
     def classify(
         self, texts: Sequence[str] | Sequence[tuple[str, str]], *, model: str = "", task: str = ""
@@ -185,16 +183,14 @@ class Client:
         entities   the model that finds entities first; by default those that the documents have are used, and where none
                    of them has any, the service's first model for entities is asked
         """
-        given = [documents] if isinstance(documents, str | Document) else documents
         body = {
-            "documents": [item if isinstance(item, str) else document_to(item) for item in given],
+            "documents": _sent(documents),
             "model": model,
             "task": task,
             "entities": entities,
             "min_confidence": min_confidence,
         }
-        answer = json.loads(self._ask("POST", "/v1/relations", json.dumps(body).encode()))
-        return [document_from(item, str(number)) for number, item in enumerate(answer["documents"], 1)]
+        return _received(self._post("/v1/relations", body))
 
     def answer(
         self,
@@ -206,23 +202,30 @@ class Client:
         task: str = "",
     ) -> list[Answer]:
         """The `number` most probable answers that the documents hold, the best first."""
-        given = [documents] if isinstance(documents, str | Document) else documents
         body = {
             "question": question,
-            "documents": [item if isinstance(item, str) else document_to(item) for item in given],
+            "documents": _sent(documents),
             "number": number,
             "model": model,
             "task": task,
         }
-        return [
-            Answer(**item) for item in json.loads(self._ask("POST", "/v1/answer", json.dumps(body).encode()))["answers"]
-        ]
+        return [Answer(**item) for item in self._post("/v1/answer", body)["answers"]]
+
+    def embed(
+        self, texts: Sequence[str], *, pooling: str = "", normalise: bool = True, model: str = ""
+    ) -> list[list[float]]:
+        """Each text as a vector.
+
+        pooling     "mean" of all tokens' last hidden states, or the state of "cls"; by default the model's own
+        normalise   to length 1, so that the product of two vectors is their cosine
+        """
+        body = {"texts": list(texts), "pooling": pooling or None, "normalise": normalise, "model": model}
+        vectors: list[list[float]] = self._post("/v1/embed", body)["embeddings"]
+        return vectors
 
     def _classified(self, texts: Sequence[str] | Sequence[tuple[str, str]], model: str, task: str) -> list[Any]:
         given = {"texts": list(texts)} if all(isinstance(item, str) for item in texts) else {"pairs": list(texts)}
-        body = given | {"model": model, "task": task}
-        answer: dict[str, Any] = json.loads(self._ask("POST", "/v1/classify", json.dumps(body).encode()))
-        results: list[Any] = answer["results"]
+        results: list[Any] = self._post("/v1/classify", given | {"model": model, "task": task})["results"]
         return results
 
     def annotate_file(
@@ -230,8 +233,7 @@ class Client:
     ) -> list[Document]:
         """The documents of a file in any format that the service reads. Records that it cannot read are left out."""
         query = _query(model, types, min_confidence)
-        answer = json.loads(self._ask("POST", f"/v1/annotate/file?{query}", Path(path).read_bytes()))
-        return [document_from(item, str(number)) for number, item in enumerate(answer["documents"], 1)]
+        return _received(json.loads(self._ask("POST", f"/v1/annotate/file?{query}", Path(path).read_bytes())))
 
     def stream_pubmed_xml(
         self,
@@ -274,6 +276,9 @@ class Client:
         finally:
             upload.stop()
             connection.close()
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> Any:
+        return json.loads(self._ask("POST", path, json.dumps(body).encode()))
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         for attempt in range(self._retries + 1):
@@ -379,6 +384,15 @@ def _pieces(source: str | Path | Iterable[bytes]) -> Iterator[bytes]:
 
 def _labels(item: Mapping[str, Any]) -> Labels:
     return Labels(tuple(item["labels"]), item["scores"], item.get("start", 0), item.get("end", 0))
+
+
+def _sent(documents: str | Document | Sequence[str | Document]) -> list[Any]:
+    given = [documents] if isinstance(documents, str | Document) else documents
+    return [item if isinstance(item, str) else document_to(item) for item in given]
+
+
+def _received(answer: Mapping[str, Any]) -> list[Document]:
+    return [document_from(item, str(number)) for number, item in enumerate(answer["documents"], 1)]
 
 
 def _query(model: str, types: Sequence[str], min_confidence: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -130,6 +131,7 @@ def test_another_address_needs_keys_or_a_word(tiny_bundle: Path, tmp_path: Path)
         (["--model", "a=/nowhere", "--model", "a=/there"], 2, "already"),
         (["--keys", "/nowhere/keys"], 2, "cannot be read"),
         (["--add-key", "a"], 2, "--keys"),
+        (["--workers", "2", "--threads", "2"], 2, "leave --threads out"),
         (["--host", "no.such.host.invalid", "--allow-anonymous"], 2, "cannot listen"),
     ],
 )
@@ -145,3 +147,87 @@ def test_without_its_packages_the_message_gives_the_command(tmp_path: Path) -> N
     done = subprocess.run([sys.executable, "-c", program, "serve"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
     assert "pip install 'textome[serve]'" in done.stderr
+
+
+forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="several workers need a Unix system")
+
+
+@contextmanager
+def working(bundle: Path, number: int) -> Iterator[tuple[subprocess.Popen[str], str, Callable[[], list[int]]]]:
+    """A service of several workers, its address, and what tells the processes of its workers."""
+    with started("--model", f"tiny={bundle}", "--workers", str(number), "--quiet") as (process, url):
+
+        def children() -> list[int]:
+            listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
+            return [int(pid) for pid in listed.stdout.split()]
+
+        wait_for(lambda: len(children()) == number and is_ready(url))
+        yield process, url, children
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@forking
+def test_workers_answer_at_one_address_and_count_together(tiny_bundle: Path) -> None:
+    with working(tiny_bundle, 2) as (process, url, children):
+        assert all(annotate(url) == 1 for _ in range(20))
+        # The other worker leaves its counts once a second.
+        wait_for(lambda: 'textome_documents_total{model="tiny"} 20.0' in metrics(url))
+        assert 'textome_requests_total{method="POST",route="/v1/annotate",status="200"} 20.0' in metrics(url)
+        found = children()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in found)
+
+
+@forking
+def test_a_worker_that_dies_is_replaced(tiny_bundle: Path) -> None:
+    with working(tiny_bundle, 2) as (process, url, children):
+        before = children()
+        os.kill(before[0], signal.SIGKILL)
+        wait_for(lambda: len(children()) == 2 and before[0] not in children())
+        wait_for(lambda: all(is_ready(url) for _ in range(10)))
+        assert all(annotate(url) == 1 for _ in range(10))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+@forking
+def test_workers_finish_what_is_in_flight_at_sigterm(tiny_bundle: Path) -> None:
+    with working(tiny_bundle, 2) as (process, url, _):
+        answers: list[int] = []
+        threads = [threading.Thread(target=lambda: answers.append(annotate(url, 400))) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: waiting(url) == 6)
+        process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        assert answers == [400] * 6
+        assert process.wait(20) == 0
+
+
+def waiting(url: str) -> float:
+    found = re.search(r'textome_queue_requests{model="tiny"} (\S+)', metrics(url))
+    return float(found[1]) if found else 0.0
+
+
+@forking
+def test_workers_end_with_their_parent(tiny_bundle: Path) -> None:
+    with working(tiny_bundle, 2) as (process, _, children):
+        found = children()
+        process.kill()
+        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found))

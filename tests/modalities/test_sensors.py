@@ -89,6 +89,9 @@ def test_what_follows_a_window_is_its_target(tmp_path: Path):
         {"x+1": 4, "y+1": -4, "x+2": 5},
         {"x+1": 5, "x+2": 6, "y+2": -6},
     ]
+    changes = Sensors(window=4, horizon=2, hop=1, changes=True)
+    (first, *_) = read_records(changes, str(tmp_path / "a.csv"), Quarantine())
+    assert first.target == {"change of x+1": 1, "change of y+1": -1, "change of x+2": 2}
     (tmp_path / "b.csv").write_text("x,y\n" + "".join(f"{number},0\n" for number in range(5)))
     (record,) = Sensors(window=4, horizon=2).read(str(tmp_path / "b.csv"), Quarantine())
     assert record.target is None

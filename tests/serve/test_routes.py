@@ -360,7 +360,11 @@ def test_health_readiness_metrics_and_models(server: Running) -> None:
     assert 'textome_requests_total{method="POST",route="/v1/annotate",status="200"}' in text
     assert 'textome_documents_total{model="tiny"}' in text
     (model,) = server.get("/v1/models").json["models"]
-    assert (model["name"], model["tasks"], model["types"]) == ("tiny", ["entities"], ["Disease", "Chemical"])
+    assert (model["name"], model["tasks"], model["types"]) == (
+        "tiny",
+        ["entities", "embeddings"],
+        ["Disease", "Chemical"],
+    )
 
 
 def test_the_examples_of_the_openapi_document_work(server: Running) -> None:

@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from textome.cli.main import app
 from textome.errors import InputError, ModelError
+from textome.evaluation.modality_scores import with_temperature
 from textome.formats.sources import Quarantine
+from textome.modalities.targets import Target
 from textome.models.bert import BertConfig
 from textome.models.checkpoint import load_tensors
 from textome.models.sequence_model import SequenceModel
@@ -199,6 +201,18 @@ def test_the_loss_is_that_of_torch_and_unknown_rows_count_for_nothing():
     torch.testing.assert_close(
         one(logits, targets, None, 0.0), torch.nn.functional.cross_entropy(logits[kept], classes[kept])
     )
+
+
+def test_the_temperature_is_the_one_under_which_the_labels_are_most_probable():
+    target = Target(kind="classification", labels=("a", "b"))
+    generator = np.random.default_rng(0)
+    scores = generator.normal(0, 1, (4000, 2))
+    chance = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
+    gold = np.eye(2, dtype=np.float32)[(generator.random(4000) < chance).astype(int)]
+    gold[0] = np.nan
+    found = with_temperature(target, gold, (3 * scores).astype(np.float32))  # three times too sure
+    assert found.temperature == pytest.approx(3, rel=0.15)
+    assert with_temperature(target, np.full((2, 2), np.nan, np.float32), scores[:2].astype(np.float32)) is target
 
 
 def test_errors_say_what_to_do(tmp_path: Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from textome.corpus.store import Corpus
 from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
-from textome.training.pretraining_data import SHORTEST, Assembler, Mixture, Sequences, _cut, held_out, share_of
+from textome.training.pretraining_data import (
+    SHORTEST,
+    Assembler,
+    Making,
+    Mixture,
+    Sequences,
+    _cut,
+    held_out,
+    share_of,
+    work_ahead,
+)
 from textome.training.pretraining_recipe import load_pretraining_recipe
 from tiny import make_pretraining_recipe
 
@@ -131,3 +141,37 @@ def test_processes_share_a_batch_without_overlap():
     batch = [(0, 0, number) for number in range(7)]
     assert sorted(share_of(batch, 0, 3) + share_of(batch, 1, 3) + share_of(batch, 2, 3)) == batch
     assert share_of(batch[:1], 1, 2) == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_work_made_ahead_is_that_of_the_plan_in_its_order(corpus_and_tokenizer, workers):
+    corpus, tokenizer = corpus_and_tokenizer
+    sequences = Sequences.of(corpus, LENGTH, np.ones(corpus.num_documents, bool))
+    mixture = Mixture((sequences,), (1.0,), 64, seed=3)
+    assembler = Assembler(mixture, tokenizer, Masker.of(tokenizer))
+    start = len(mixture.block(0)) - 2  # so that the next block is reached
+    found = list(islice(work_ahead(Making(assembler, 0, 1, 30), mixture, 0, start, workers, False), 5))
+    planned = list(islice(mixture.onward(0, start), 5))
+    assert [(item.block, item.number) for item in found] == [(block, number) for block, number, _ in planned]
+    assert found[-1].block == 1
+    assert max(len(item.parts) for item in found) > 1
+    for item, (_, _, drawn) in zip(found, planned, strict=True):
+        assert item.whole.input_ids.equal(assembler.batch(drawn).input_ids)
+        assert sorted(item.whole.targets.tolist()) == sorted(
+            token for part in item.parts for token in part.targets.tolist()
+        )
+
+
+def test_processes_share_the_work_of_a_step(corpus_and_tokenizer):
+    corpus, tokenizer = corpus_and_tokenizer
+    sequences = Sequences.of(corpus, LENGTH, np.ones(corpus.num_documents, bool))
+    mixture = Mixture((sequences,), (1.0,), 64, seed=3)
+    assembler = Assembler(mixture, tokenizer, Masker.of(tokenizer))
+    planned = next(mixture.onward(0, 0))
+    works = [Making(assembler, rank, 3, None)[planned] for rank in range(3)]
+    tokens = [token for work in works for part in work.parts for token in part.input_ids.tolist()]
+    assert all(work.counts for work in works)
+    assert sorted(tokens) == sorted(works[0].whole.input_ids.tolist())
+    single = Making(assembler, 2, 3, None)[(0, 0, planned[2][:1])]
+    assert not single.counts
+    assert len(single.parts) == 1

@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 
-_BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "safetensors", "tokenizers", "typer")
+_BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "tokenizers", "typer")
 _EXTRAS = {
     "corpus": ("datasketch", "ftfy", "py3langid"),
-    "train": ("onnx", "tensorboard", "torch"),
+    "train": ("onnx", "safetensors", "tensorboard", "torch"),
     "tune": ("optuna",),
     "privacy": ("opacus",),
     "mlflow": ("mlflow-skinny",),
@@ -60,16 +60,16 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         return
     typer.echo(f"textome {facts['textome']} on Python {facts['python']}, {facts['system']}")
     for name in _BASE:
-        typer.echo(f"  {name:14}{_version(name) or 'MISSING'}")
+        typer.echo(f"  {name:20}{_version(name) or 'MISSING'}")
     for extra, names in _EXTRAS.items():
         for name in names:
-            typer.echo(f"  {name:14}{_version(name) or 'not installed'}  [{extra}]")
+            typer.echo(f"  {name:20}{_version(name) or 'not installed'}  [{extra}]")
     instructions = ", ".join(_cpu_flags()) or "none known"
-    typer.echo(f"  {'processor':14}{_threads()} threads; int8 and bf16 instructions: {instructions}")
-    typer.echo(f"  {'GPU':14}{facts['gpu'] or 'none that PyTorch sees'}")
+    typer.echo(f"  {'processor':20}{_threads()} threads; int8 and bf16 instructions: {instructions}")
+    typer.echo(f"  {'GPU':20}{facts['gpu'] or 'none that PyTorch sees'}")
     for name, state in (_devices() or {}).items():
-        typer.echo(f"  {'--device ' + name:14}{state}")
-    typer.echo(f"  {'bundled model':14}{facts['bundled_model'] or 'MISSING'}")
+        typer.echo(f"  {'--device ' + name:20}{state}")
+    typer.echo(f"  {'bundled model':20}{facts['bundled_model'] or 'MISSING'}")
     for line in advice:
         typer.echo(f"- {line}")
 

@@ -56,6 +56,8 @@ def evaluate(
     from textome.runtime.modality_bundle import ModalityBundle
 
     if model and ModalityBundle.is_at(model):
+        if task or format or map_ or entity_type or report or train or compare:
+            raise InputError(f"{model}: a model of images, sounds or the like takes --data, --precision and --json")
         _sequences(model, data, precision, threads, as_json)
         return
     bundle = Bundle.load(resolve_model(model))

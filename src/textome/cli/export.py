@@ -11,20 +11,26 @@ from textome.cli.streams import say
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="A bundle with model.safetensors.")],
+    model: Annotated[str, typer.Argument(help="A bundle or checkpoint with model.safetensors.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; may be the bundle itself.")],
     precision: Annotated[list[str] | None, typer.Option(help="int8 or fp32; may be given twice.")] = None,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="MODEL is a sentence encoder; make a bundle of it that gives vectors.")
+    ] = False,
 ) -> None:
     """Export a model to ONNX, so that it annotates without PyTorch.
 
     Example: textome export runs/ncbi/bundle --output runs/ncbi/bundle --precision int8
     """
     from textome.runtime.bundle import Bundle, resolve_model
-    from textome.runtime.export import export_bundle
+    from textome.runtime.export import export_bundle, export_encoder
     from textome.runtime.modality_bundle import ModalityBundle
 
-    bundle = ModalityBundle.load(model) if ModalityBundle.is_at(model) else Bundle.load(resolve_model(model))
+    place = resolve_model(model)
+    bundle = None
+    if not embeddings:
+        bundle = ModalityBundle.load(place) if ModalityBundle.is_at(place) else Bundle.load(place)
     for name in precision or ["int8"]:
-        path = export_bundle(bundle, output, name)
+        path = export_bundle(bundle, output, name) if bundle else export_encoder(place, output, name)
         say(f"{name}: {path.stat().st_size / 1e6:.1f} MB")
         typer.echo(path)

@@ -1,4 +1,4 @@
-"""`textome predict`: what a sequence model says about images, sounds, signals and other files."""
+"""`textome predict`: what a sequence model says about images, sounds, signals, DNA, molecules and other files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def predict(
     precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
 ) -> None:
-    """Classify images, sounds and signals, or predict numbers from them.
+    """Classify images, sounds, signals, DNA, molecules or several of them together, or predict numbers from them.
 
     Example: textome predict scans/ --model runs/pneumonia/bundle --to tsv
     """
@@ -32,7 +32,7 @@ def predict(
 
     if not ModalityBundle.is_at(model):
         raise InputError(
-            f"--model {model}: this is no model of images, sounds or signals; for texts see textome annotate"
+            f"--model {model}: this is no model of images, sounds, DNA and the like; for texts see textome annotate"
         )
     predictor, quarantine = Predictor.load(model, precision, threads), Quarantine()
     target = predictor.bundle.target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from socket import socket
 from typing import Annotated
 
 import typer
@@ -45,6 +46,9 @@ def serve(
     ] = False,
     precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.", min=1)] = None,
+    workers: Annotated[
+        int, typer.Option(help="Processes that share the models' memory; several compute in one thread each.", min=1)
+    ] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
 ) -> None:
     """Serve models over HTTP: a REST interface under /v1 and a page at /.
@@ -70,11 +74,16 @@ def serve(
             f"--allow-anonymous to let everybody in"
         )
     from textome.serve.app import create_app
+    from textome.serve.board import Board
     from textome.serve.engine import Settings
     from textome.serve.limits import Limits
     from textome.serve.pubmed import E_UTILITIES
     from textome.serve.service import Service
+    from textome.serve.workers import bind_each, run_workers
 
+    if workers > 1 and threads not in (None, 1):
+        raise InputError(f"--threads {threads}: each of several workers computes in one thread; leave --threads out")
+    threads = 1 if workers > 1 else threads
     key_file = KeyFile(keys) if keys else None
     limits = Limits(body_bytes=max_body, characters=max_characters, request_seconds=deadline)
     settings = Settings(
@@ -86,18 +95,23 @@ def serve(
     if not local and not allowed_host:
         hosts = []
     app = create_app(service, keys=key_file, rate=rate, allowed_hosts=hosts)
-    listening = bind(host, port)
-    address = listening.getsockname()
+    sockets = bind_each(host, port, workers) if workers > 1 else [bind(host, port)]
+    address = sockets[0].getsockname()
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
     log_to_stderr(quiet)
     names = ", ".join(f"{name} ({loaded.bundle.name})" for name, loaded in service.models.items())
-    run(
-        app,
-        service,
-        listening,
-        grace=grace,
-        ready=lambda: say(f"serving {names} at http://{shown}:{address[1]} - stop with Ctrl-C"),
-    )
+    serving = f"serving {names} at http://{shown}:{address[1]}"
+    if workers == 1:
+        run(app, service, sockets[0], grace=grace, ready=lambda: say(f"{serving} - stop with Ctrl-C"))
+    else:
+        board = Board(workers)
+
+        def work(number: int, listening: socket, parent: int) -> None:
+            app.metrics.share(board, number)
+            run(app, service, listening, grace=grace, parent=parent)
+
+        say(f"{serving} by {workers} workers - stop with Ctrl-C")
+        run_workers(work, sockets, grace)
     say("stopped")
 
 

@@ -77,6 +77,23 @@ def evaluate_places(
     return len(gold), score_answers(predictor.bundle.target, np.stack(gold), np.stack(answers))
 
 
+def with_temperature(target: Target, gold: Floats, outputs: Floats) -> Target:
+    """A classification's target with the temperature under which the gold labels are most probable (Guo et al. 2017).
+
+    gold, outputs   (B, num_labels) of validation records, as `score_answers` takes them and as the model gives them
+    """
+    known = np.isfinite(gold).all(1)
+    if target.kind != "classification" or not known.any():
+        return target
+
+    def loss(temperature: float) -> float:
+        answers = target.model_copy(update={"temperature": temperature}).answers(outputs[known])
+        return float(-np.log(np.maximum((answers * gold[known]).sum(1), 1e-12)).mean())
+
+    best = min((float(value) for value in np.geomspace(0.25, 8, 61)), key=loss)
+    return target.model_copy(update={"temperature": round(best, 4)})
+
+
 def between_0_and_1(target: Target, name: str, value: float) -> float:
     """A score as the training loop compares them: more is better."""
     if name in _ERRORS:

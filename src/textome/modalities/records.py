@@ -130,16 +130,26 @@ def read_records(modality: Modality, place: str, quarantine: Quarantine) -> Iter
 
     A second record of an id is quarantined. Raises InputError for an unknown rule or attribute, and as `Modality.read`.
     """
-    path, _, rules = place.partition("#")
-    chosen = [_rule(rule, path, place) for rule in rules.split("&") if rule]
+    path, wanted = part_of(place)
+    yield from filter(wanted, unique_records(modality, path, quarantine))
+
+
+def unique_records(modality: Modality, path: str, quarantine: Quarantine) -> Iterator[Record]:
+    """The records of a file or folder; a second one of an id is quarantined."""
     seen: set[str] = set()
     for record in modality.read(path, quarantine):
         if record.id in seen:
             quarantine.add(path, f"record {record.id}", "this id stands twice; the second record is left out")
             continue
         seen.add(record.id)
-        if all(wanted(record) for wanted in chosen):
-            yield record
+        yield record
+
+
+def part_of(place: str) -> tuple[str, Callable[[Record], bool]]:
+    """The path of `PLACE#RULE`, and which of its records the rules choose. Raises InputError for an unknown rule."""
+    path, _, rules = place.partition("#")
+    chosen = [_rule(rule, path, place) for rule in rules.split("&") if rule]
+    return path, lambda record: all(wanted(record) for wanted in chosen)
 
 
 def _rule(rule: str, path: str, place: str) -> Callable[[Record], bool]:

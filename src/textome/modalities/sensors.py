@@ -23,6 +23,8 @@ class Sensors(Modality):
     hop        a new window begins every `hop` moments (0: side by side)
     step       so many moments side by side are one token
     horizon    forecasting: the record's target is what the channels are in the `horizon` moments after the window
+    changes    forecasting: not what the channels are then, but how far that is from the window's last moment, with labels
+               as "change of x+1"; easier to learn where signals mostly go on as they are
     differences  the change since the moment before stands beside each value
     While training, drawn anew for each reading: `noise` (in standard deviations), `scale` (each channel by a factor up to
     1 + so much or its inverse), `shift` (up to so many moments; the first or last one goes on), `drop_channels` (the share
@@ -38,6 +40,7 @@ class Sensors(Modality):
     hop: int = Field(0, ge=0)
     step: int = Field(1, ge=1)
     horizon: int = Field(0, ge=0)
+    changes: bool = False
     differences: bool = False
     noise: float = Field(0.0, ge=0)
     scale: float = Field(0.0, ge=0)
@@ -111,8 +114,9 @@ class Sensors(Modality):
             target = record.target
             if self.horizon:
                 ahead = series.values[start + self.window : start + whole]
+                ahead = ahead - window[-1] if self.changes else ahead
                 target = {
-                    f"{name}+{number + 1}": float(value)
+                    f"{'change of ' * self.changes}{name}+{number + 1}": float(value)
                     for number, row in enumerate(ahead)
                     for name, value in zip(series.channels, row, strict=True)
                     if np.isfinite(value)

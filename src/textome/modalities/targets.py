@@ -29,6 +29,7 @@ class Target(BaseModel):
             forecast; masked: the hidden tokens of a sequence, to pretrain an encoder
     labels  in the order of the outputs; empty: those of the training data, in alphabetical order
     metric  by which the best epoch is chosen; empty: the first of the kind in METRICS
+    loss    of numbers: "squares", or "absolute" where a few are far larger than the others
     class_weights  "balanced" weighs a class by 1 / its frequency
     means, deviations   of the training data, which numbers are standardised by
     temperature  what the scores of a classification are divided by before probabilities are taken
@@ -39,6 +40,7 @@ class Target(BaseModel):
     kind: Literal["classification", "multi_label", "regression", "masked"] = "classification"
     labels: tuple[str, ...] = ()
     metric: str = ""
+    loss: Literal["squares", "absolute"] = "squares"
     class_weights: Literal["none", "balanced"] = "none"
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()

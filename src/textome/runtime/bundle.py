@@ -118,19 +118,28 @@ class AnswersTask(_Section):
         return 2, 0
 
 
+class EmbeddingsTask(_Section):
+    """An encoder that was trained to give texts as vectors: how its last hidden states are pooled."""
+
+    pooling: Literal["mean", "cls"] = "mean"
+
+
 Part = Annotated[ClassificationTask | SentencesTask | RelationsTask | AnswersTask, Field(discriminator="kind")]
 
 
 class Tasks(_Section):
-    """What a bundle can do: find entities, and the other tasks by name."""
+    """What a bundle can do: find entities, the other tasks by name, or nothing but give texts as vectors."""
 
     entities: EntitiesTask | None = None
     parts: dict[str, Part] = {}
+    embeddings: EmbeddingsTask | None = None
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
-        if self.entities is None and not self.parts:
+        if self.entities is None and not self.parts and self.embeddings is None:
             raise ValueError("there is no task")
+        if self.embeddings is not None and (self.entities is not None or self.parts):
+            raise ValueError("a model for embeddings has no other task")
         if self.entities is not None and "entities" in self.parts:
             raise ValueError("a task has the name of the entities")
         return self
@@ -207,7 +216,8 @@ class Bundle:
     def entities(self) -> EntitiesTask:
         """The entity task. Raises ModelError where the bundle has other tasks."""
         if self.description.tasks.entities is None:
-            raise ModelError(f"{self.directory}: this model finds no entities; its tasks are {', '.join(self.parts)}")
+            able = ", ".join(self.parts) or "embeddings"
+            raise ModelError(f"{self.directory}: this model finds no entities; its tasks are {able}")
         return self.description.tasks.entities
 
     @property
@@ -229,6 +239,11 @@ class Bundle:
         sizes = {name: part.size for name, part in self.parts.items()}
         entities = self.description.tasks.entities
         return sizes | ({ENTITIES: (3 * len(entities.types), 0)} if entities and sizes else {})
+
+    @property
+    def embeddings(self) -> EmbeddingsTask | None:
+        """How texts become vectors, of a model that is for nothing else; any encoder can be asked for them."""
+        return self.description.tasks.embeddings
 
     def only_part(self, name: str | None) -> str:
         """The name of the task that is named, or of the only one there is. Raises ModelError otherwise."""
@@ -338,6 +353,8 @@ def _explain(error: ValidationError) -> str:
         "types",
         "labels",
         "default_types",
+        "embeddings",
+        "pooling",
         "temperature",
     ]
     near = difflib.get_close_matches(str(item["loc"][-1]), keys, n=1)

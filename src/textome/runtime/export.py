@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from textome.errors import MissingExtraError, ModelError
 from textome.formats.sources import atomic_file
 from textome.runtime.bundle import Bundle
 from textome.runtime.modality_bundle import ModalityBundle
+
+if TYPE_CHECKING:
+    from textome.runtime.graph import Precision
 
 # 7 bits lose no F1 against 8 on the bundled model, and never overflow the 16-bit sums of processors without VNNI.
 WEIGHT_BITS = 7
@@ -22,11 +27,60 @@ def export_bundle(bundle: Bundle | ModalityBundle, output: Path, precision: str)
     The precision is "int8" or "fp32". Raises ModelError where the bundle has no weights or they do not fit.
     """
     graph = _graph(bundle, precision)
+    return _written(graph, bundle.directory, output, precision)
+
+
+def export_encoder(checkpoint: Path, output: Path, precision: str) -> Path:
+    """Make a bundle for embeddings of a BERT or DeBERTa checkpoint, such as those of sentence-transformers; as above.
+
+    How states are pooled is read from `1_Pooling/config.json` where it is there; the mean otherwise. Raises ModelError for
+    a checkpoint that lacks a file or is no such encoder.
+    """
+    config = _json(checkpoint / "config.json")
+    pooling = checkpoint / "1_Pooling" / "config.json"
+    chosen = "cls" if pooling.is_file() and _json(pooling).get("pooling_mode_cls_token") else "mean"
+    if not (checkpoint / "tokenizer.json").is_file():
+        raise ModelError(f"{checkpoint}: there is no tokenizer.json; a model needs the tokenizer it was trained with")
+    prefix = {"deberta-v2": "deberta."}.get(str(config.get("model_type")), "bert.")
+    graph = _serialised(
+        checkpoint, precision, lambda tensors: _text_graph(config, _encoder_only(tensors, prefix), precision, {})
+    )
+    description = {
+        "format_version": 1,
+        "name": checkpoint.resolve().name,
+        "tasks": {"embeddings": {"pooling": chosen}},
+        "window": min(512, int(config.get("max_position_embeddings", 512))),
+        "overlap": 0,
+    }
+    path = _written(graph, checkpoint, output, precision)
+    with atomic_file(output / "textome.json") as stream:
+        stream.write(json.dumps(description, indent=2).encode())
+    return path
+
+
+def _encoder_only(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The encoder's tensors under the names of a model with heads: those of a bare one lack the prefix."""
+    named = {name if name.startswith(prefix) else prefix + name: value for name, value in tensors.items()}
+    return {name: value for name, value in named.items() if name.startswith((f"{prefix}embeddings.", f"{prefix}encoder."))
+            and not name.endswith("position_ids")}  # fmt: skip
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); give the folder of a checkpoint") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: expected a JSON object")
+    return values
+
+
+def _written(graph: bytes, source: Path, output: Path, precision: str) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     for name in _COPIED:
-        source = bundle.directory / name
-        if source.is_file() and source.resolve() != (output / name).resolve():
-            shutil.copyfile(source, output / name)
+        file = source / name
+        if file.is_file() and file.resolve() != (output / name).resolve():
+            shutil.copyfile(file, output / name)
     path = output / f"model.{precision}.onnx"
     with atomic_file(path) as stream:
         stream.write(graph)
@@ -34,34 +88,49 @@ def export_bundle(bundle: Bundle | ModalityBundle, output: Path, precision: str)
 
 
 def _graph(bundle: Bundle | ModalityBundle, precision: str) -> bytes:
+    if isinstance(bundle, ModalityBundle):
+        return _serialised(bundle.directory, precision, lambda tensors: _sequence_graph(bundle, tensors, precision))
+    heads = None if bundle.description.tasks.entities and not bundle.parts else bundle.heads
+    return _serialised(
+        bundle.directory, precision, lambda tensors: _text_graph(bundle.config, tensors, precision, heads)
+    )
+
+
+def _sequence_graph(bundle: ModalityBundle, tensors: Mapping[str, Any], precision: str) -> Any:
+    from textome.runtime.graph_sequence import build_sequence_graph
+
+    shapes, outputs, kind = bundle.modality.shapes(), len(bundle.target.labels), cast("Precision", precision)
+    return build_sequence_graph(tensors, bundle.config, shapes, outputs, bundle.pooling, kind, WEIGHT_BITS)
+
+
+def _text_graph(
+    config: Mapping[str, Any], tensors: Mapping[str, Any], precision: str, sizes: Mapping[str, tuple[int, int]] | None
+) -> Any:
+    """sizes   (num_labels, states) of each head by name; None of a token classifier, {} of the encoder alone"""
+    from textome.runtime.graph import HeadShape, build_graph
+
+    heads = None if sizes is None else {name: HeadShape(states, labels) for name, (labels, states) in sizes.items()}
+    return build_graph(tensors, config, cast("Precision", precision), WEIGHT_BITS, heads)
+
+
+def _serialised(directory: Path, precision: str, build: Callable[[Mapping[str, Any]], Any]) -> bytes:
+    """The bytes of the graph that `build` makes of the weights in a directory."""
     try:
+        import onnx  # noqa: F401 - what builds graphs needs it
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
-
-        from textome.runtime.graph import HeadShape, Precision, build_graph
-        from textome.runtime.graph_sequence import build_sequence_graph
     except ModuleNotFoundError as error:
         raise MissingExtraError("textome export", "train") from error
     if precision not in ("int8", "fp32"):
         raise ModelError(f"precision {precision!r} cannot be exported; choose int8 or fp32")
-    path = bundle.directory / "model.safetensors"
+    path = directory / "model.safetensors"
     if not path.is_file():
-        raise ModelError(
-            f"{bundle.directory}: there is no model.safetensors to export; only the exported graph is here"
-        )
+        raise ModelError(f"{directory}: there is no model.safetensors to export; only the exported graph is here")
     try:
         tensors: dict[str, Any] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: the weights cannot be read ({error})") from error
     try:
-        if isinstance(bundle, ModalityBundle):
-            shapes, outputs = bundle.modality.shapes(), len(bundle.target.labels)
-            sequences = build_sequence_graph(
-                tensors, bundle.config, shapes, outputs, bundle.pooling, cast(Precision, precision), WEIGHT_BITS
-            )
-            return cast(bytes, sequences.SerializeToString())
-        heads = {name: HeadShape(states, labels) for name, (labels, states) in bundle.heads.items()} or None
-        model = build_graph(tensors, bundle.config, cast(Precision, precision), WEIGHT_BITS, heads)
-        return cast(bytes, model.SerializeToString())
+        return cast(bytes, build(tensors).SerializeToString())
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error

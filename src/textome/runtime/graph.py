@@ -3,6 +3,8 @@
 Inputs   input_ids (B, S) int64, attention_mask (B, S) int32 (1 for tokens, 0 for padding)
 Output   logits (B, S, num_labels) float32 of a token classifier
 
+Without any head the output is hidden_states (B, S, hidden_size).
+
 With heads for several tasks there is one more input, token_type_ids (B, S) int64, and the outputs have the tasks' names:
 (B, S, num_labels) of a head over tokens, (B, num_labels) of one over joined states, which for more states than that of
 [CLS] reads their places from the input TASK.places (B, states) int64.
@@ -30,6 +32,7 @@ from textome.runtime.graph_nodes import (
     linear_shape,
     quantise_rows,
 )
+from textome.runtime.states import ONLY_STATES
 
 __all__ = ["HeadShape", "Precision", "build_graph", "check_tensors", "expected_shapes", "quantise_rows"]
 
@@ -68,7 +71,7 @@ def build_graph(
 ) -> onnx.ModelProto:
     """The graph from tensors under their Hugging Face names (`bert.…`, `classifier.…`) and a parsed `config.json`.
 
-    heads   of a model with tasks by name (models.heads.TaskModel); None for a token classifier
+    heads   of a model with tasks by name (models.heads.TaskModel); None for a token classifier, {} for the encoder alone
 
     Raises ModelError for an architecture or activation that cannot be exported, and for tensors that do not fit (see
     check_tensors).
@@ -77,7 +80,10 @@ def build_graph(
     activation_of(config)
     check_tensors(tensors, config, heads)
     builder = Builder(tensors, precision, weight_bits)
-    hidden = encoder.encode(builder, config, heads is not None)
+    hidden = encoder.encode(builder, config, bool(heads))
+    if heads is not None and not heads:
+        builder.node("Transpose", [hidden], ONLY_STATES.name, perm=[1, 0, 2])
+        return _model(builder, {ONLY_STATES.name: HeadShape(0, int(config["hidden_size"]))}, pairs=False)
     if heads is not None:
         _score_tasks(builder, hidden, heads, encoder)
         return _model(builder, heads)

@@ -88,6 +88,7 @@ def create_app(
     app.include_router(_general_routes(service, metrics))
     for routes in dict.fromkeys(routes for task, routes in _TASK_ROUTES.items() if task in service.tasks):
         app.include_router(routes(service))
+    app.include_router(task_routes.embed_routes(service))  # where no model can, it says what to do
     if service.pubmed is not None:
         app.include_router(_pubmed_routes(service, service.pubmed))
     app.add_exception_handler(Problem, _answer_problem)
@@ -350,6 +351,8 @@ def _openapi(app: FastAPI, with_keys: bool) -> dict[str, Any]:
         schemas.ClassifyRequest,
         schemas.RelationsRequest,
         schemas.AnswerRequest,
+        schemas.EmbedRequest,
+        schemas.EmbedResponse,
     )
     _, definitions = models_json_schema(
         [(kind, "validation") for kind in kinds], ref_template="#/components/schemas/{model}"

@@ -134,9 +134,11 @@ class Engine:
         self._rate = 50_000.0  # characters a second, measured as it goes; tells when to come again
         self._closing = False
         self._workers = ThreadPoolExecutor(self.settings.workers, thread_name_prefix="textome-text")
-        self._thread = threading.Thread(target=self._loop, name="textome-model", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        # Made here and not before: after a fork Python takes threads that were made earlier for ended ones.
+        self._thread = threading.Thread(target=self._loop, name="textome-model", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -144,7 +146,8 @@ class Engine:
         with self._condition:
             self._closing = True
             self._condition.notify_all()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._workers.shutdown()
 
     @property
@@ -159,7 +162,7 @@ class Engine:
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive() and not self._closing
+        return self._thread is not None and self._thread.is_alive() and not self._closing
 
     async def annotate(
         self, documents: Sequence[Document], annotator: Annotator | None = None, *, replace: bool = False

@@ -57,7 +57,7 @@ class Guard:
         allowed_hosts: Collection[str] = (),
     ) -> None:
         self._app = app
-        self._metrics = metrics
+        self.metrics = metrics
         self._keys = keys
         self._limiter = limiter
         self._allowed_hosts = {name.lower() for name in allowed_hosts}
@@ -97,8 +97,8 @@ class Guard:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "other"
-            self._metrics.requests.labels(route, method, str(status or 499)).inc()
-            self._metrics.seconds.labels(route).observe(seconds)
+            self.metrics.requests.labels(route, method, str(status or 499)).inc()
+            self.metrics.seconds.labels(route).observe(seconds)
             if route not in _OPEN:
                 log.info("%s %s %d %.1f ms%s", method, route, status or 499, 1000 * seconds, f" {name}" if name else "")
 

@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from textome.serve.board import Board, added_up
 from textome.serve.service import Service
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -28,9 +29,14 @@ _COUNTERS = {
 
 
 class Metrics:
-    """The metrics of one service; each has a registry of its own, so that several can live in one process."""
+    """The metrics of one service; each has a registry of its own, so that several can live in one process.
+
+    `share` makes them those of one of several workers, whose sum is what is read.
+    """
 
     media_type = CONTENT_TYPE_LATEST
+    _board: Board | None = None
+    _number = 0
 
     def __init__(self, service: Service) -> None:
         self._registry = CollectorRegistry()
@@ -47,8 +53,24 @@ class Metrics:
         self._registry.register(_Engines(service))
         ProcessCollector(registry=self._registry)
 
+    def share(self, board: Board, number: int) -> None:
+        """From now on these are the metrics of the worker of this number."""
+        self._board, self._number = board, number
+
+    @property
+    def is_shared(self) -> bool:
+        return self._board is not None
+
+    def publish(self) -> None:
+        """Leave what there is now for the other workers to read."""
+        if self._board is not None:
+            self._board.write(self._number, generate_latest(self._registry))
+
     def text(self) -> bytes:
-        return generate_latest(self._registry)
+        if self._board is None:
+            return generate_latest(self._registry)
+        self.publish()
+        return added_up(self._board.texts())
 
 
 class _Engines(Collector):

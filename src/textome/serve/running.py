@@ -14,6 +14,7 @@ import uvicorn
 
 from textome.errors import InputError
 from textome.serve.guard import Guard
+from textome.serve.metrics import Metrics
 from textome.serve.service import Service
 
 log = logging.getLogger("textome.serve")
@@ -35,14 +36,19 @@ def local_names(host: str) -> tuple[str, ...]:
     return (*_LOCAL_NAMES, f"[{host}]" if ":" in host else host)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens at `host` and `port` (0 takes a free one). Raises InputError where that cannot be."""
+def bind(host: str, port: int, shared: bool = False) -> socket.socket:
+    """A socket that listens at `host` and `port` (0 takes a free one). Raises InputError where that cannot be.
+
+    shared   other sockets may listen at the same port, and the system deals connections out among them
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind(address)
         listening.listen(1024)
     except (OSError, OverflowError) as error:
@@ -54,10 +60,20 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def run(
-    app: Guard, service: Service, listening: socket.socket, *, grace: float, ready: Callable[[], None] | None = None
+    app: Guard,
+    service: Service,
+    listening: socket.socket,
+    *,
+    grace: float,
+    ready: Callable[[], None] | None = None,
+    parent: int | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight, for at most `grace` seconds, and return."""
-    asyncio.run(_serve(_Server(configuration(app, grace)), service, listening, ready))
+    """Serve until SIGTERM or SIGINT, then finish what is in flight, for at most `grace` seconds, and return.
+
+    ready    called when requests are taken
+    parent   of a worker: a file descriptor that can be read when the parent has ended, which is like SIGTERM
+    """
+    asyncio.run(_serve(_Server(configuration(app, grace)), service, listening, app.metrics, ready, parent))
 
 
 def configuration(app: Guard, grace: float) -> uvicorn.Config:
@@ -84,7 +100,14 @@ class _Server(uvicorn.Server):
         await self._serve(sockets)
 
 
-async def _serve(server: _Server, service: Service, listening: socket.socket, ready: Callable[[], None] | None) -> None:
+async def _serve(
+    server: _Server,
+    service: Service,
+    listening: socket.socket,
+    metrics: Metrics,
+    ready: Callable[[], None] | None,
+    parent: int | None,
+) -> None:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -93,20 +116,27 @@ async def _serve(server: _Server, service: Service, listening: socket.socket, re
         service.draining = True
         server.should_exit = True
 
+    async def tell() -> None:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        if ready is not None:
+            ready()
+        while metrics.is_shared:
+            metrics.publish()
+            await asyncio.sleep(1)
+
+    def orphaned() -> None:
+        assert parent is not None
+        loop.remove_reader(parent)
+        stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    if ready is not None:
-
-        async def tell() -> None:
-            while not server.started:
-                await asyncio.sleep(0.01)
-            ready()
-
-        telling = asyncio.create_task(tell())
-        await server.serve([listening])
-        telling.cancel()
-    else:
-        await server.serve([listening])
+    if parent is not None:
+        loop.add_reader(parent, orphaned)
+    telling = asyncio.create_task(tell())
+    await server.serve([listening])
+    telling.cancel()
 
 
 def log_to_stderr(quiet: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from textome.serve.outputs import OutputFormat
+from textome.tasks.embedding import Pooling
 
 
 def _whole(value: Any) -> Any:
@@ -115,6 +116,9 @@ ANSWER_EXAMPLES: dict[str, Any] = {
         "value": {"question": "What lowers glucose?", "text": "Metformin lowered glucose in patients with diabetes."},
     },
 }
+EMBED_EXAMPLES: dict[str, Any] = {
+    "texts": {"summary": "Texts", "value": {"texts": ["Colchicine relieved the attacks of gout."]}},
+}
 _ONE_INPUT: dict[str, Any] = {"oneOf": [{"required": [name]} for name in ("text", "documents", "bioc")]}
 
 
@@ -191,6 +195,21 @@ class ClassifyRequest(BaseModel):
         return self
 
 
+class EmbedRequest(BaseModel):
+    """Texts to be given as vectors."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    texts: list[str] = Field(description="Texts; one longer than the model's window is read in windows, and averaged.")
+    pooling: Pooling | None = Field(
+        None, description="The mean of all tokens' last hidden states, or that of [CLS]; by default the model's own."
+    )
+    normalise: bool = Field(True, description="To length 1, so that the product of two vectors is their cosine.")
+    model: str = Field(
+        "", description="A name that GET /v1/models gives; by default the first made for it, or the first."
+    )
+
+
 class ConvertRequest(BaseModel):
     """Annotated documents, for instance corrected ones, and the format to write them in."""
 
@@ -239,6 +258,15 @@ class ClassifyResponse(BaseModel):
     model: str
     task: str
     results: list[ClassifiedText]
+
+
+class EmbedResponse(BaseModel):
+    """One vector of `dimensions` numbers for each text, in the order of the request."""
+
+    model: str
+    pooling: str
+    dimensions: int
+    embeddings: list[list[float]]
 
 
 class AnswerModel(BaseModel):

@@ -14,6 +14,9 @@ from textome.errors import InputError, ModelError
 from textome.formats import Quarantine, Source, bioc, guess_format, jsonl, read_documents
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
+from textome.runtime.embedder import Embedder
+from textome.runtime.session import EncoderSession, EntityHead, Session, TaskSession, names_states
+from textome.runtime.states import states_output
 from textome.runtime.tasks import TaskRunner
 from textome.serve.engine import ClosedError, Engine, QueueFullError, Settings
 from textome.serve.limits import Limits, Memory, check_nesting, is_packed, strict_json, unpack
@@ -38,38 +41,53 @@ from textome.serve.schemas import (
     TaskInfo,
 )
 from textome.serve.task_engine import TaskEngine
+from textome.tasks.inputs import Floats
 
 Body = TypeVar("Body", bound=BaseModel)
 T = TypeVar("T")
+# The task that a model has whose graph names its hidden states.
+EMBEDDINGS = "embeddings"
 # A body below this is parsed on the event loop: handing it to a thread would take longer.
 SMALL = 32_768
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model under the name that requests use, with the engines that run it: for entities, and for its other tasks."""
+    """A model under the name that requests use, with the engines that run it: for entities, for its other tasks, and for
+    vectors of texts, where its graph names the hidden states. They share one graph in memory.
+    """
 
     name: str
     bundle: Bundle
     entities: Engine | None = None
     others: TaskEngine | None = None
+    vectors: TaskEngine | None = None
 
     @classmethod
     def load(
         cls, name: str, place: str | None, settings: Settings, precision: str | None, threads: int | None
     ) -> LoadedModel:
-        """Load a bundle; where it finds entities and has other tasks, both share its graph in memory."""
+        """Load a bundle. Raises ModelError where that is not possible."""
         bundle = Bundle.load(resolve_model(place))
-        budget = settings.token_budget
-        if not bundle.parts:
-            annotator = Annotator.load(place, precision=precision, threads=threads, token_budget=budget)
-            return cls(name, bundle, Engine(annotator, settings))
-        runner = TaskRunner.load(bundle.directory, precision=precision, threads=threads, token_budget=budget)
-        others = TaskEngine(runner, settings)
-        if bundle.description.tasks.entities is None:
-            return cls(name, bundle, None, others)
-        annotator = Annotator(bundle, runner.session.entities(ENTITIES), token_budget=budget)
-        return cls(name, bundle, Engine(annotator, settings), others)
+        budget, path = settings.token_budget, bundle.onnx_path(precision)
+        if bundle.embeddings:
+            embedder = Embedder(bundle, EncoderSession(path, threads), budget)
+            return cls(name, bundle, vectors=TaskEngine(embedder, settings))
+        place_of_states = states_output(bundle.config, bool(bundle.heads))
+        states = place_of_states if names_states(path, place_of_states) else None
+        session: Session | TaskSession
+        head: Session | EntityHead | None = None
+        others = None
+        if bundle.heads:
+            session = TaskSession(path, bundle.heads, threads, states)
+            others = TaskEngine(TaskRunner(bundle, session, budget), settings)
+            if ENTITIES in bundle.heads:
+                head = session.entities(ENTITIES)
+        else:
+            head = session = Session(path, threads, states)
+        entities = Engine(Annotator(bundle, head, token_budget=budget), settings) if head else None
+        vectors = TaskEngine(Embedder(bundle, session, budget), settings) if states else None
+        return cls(name, bundle, entities, others, vectors)
 
     @property
     def engine(self) -> Engine:
@@ -80,13 +98,14 @@ class LoadedModel:
 
     @property
     def engines(self) -> list[Engine | TaskEngine]:
-        return [engine for engine in (self.entities, self.others) if engine is not None]
+        return [engine for engine in (self.entities, self.others, self.vectors) if engine is not None]
 
     @property
     def tasks(self) -> list[str]:
         """What the bundle can do; a task's routes exist where a model has it."""
         kinds = [part.kind for part in self.bundle.parts.values()]
-        return [ENTITIES] * (self.entities is not None) + list(dict.fromkeys(kinds))
+        own = [ENTITIES] * (self.entities is not None) + list(dict.fromkeys(kinds))
+        return own + [EMBEDDINGS] * (self.vectors is not None)
 
     def info(self, default: bool) -> ModelInfo:
         found = self.bundle.description.tasks.entities
@@ -182,6 +201,21 @@ class Service:
             )
         return able[name]
 
+    def embedder(self, name: str) -> LoadedModel:
+        """The model of a name that gives vectors; where none is named, first one that was made for that.
+
+        Raises Problem (404) where there is none.
+        """
+        made = (key for key, model in self.models.items() if model.bundle.embeddings)
+        if name or EMBEDDINGS in self.tasks:
+            return self.model(name or next(made, ""), EMBEDDINGS)
+        raise Problem(
+            404,
+            "no-embeddings",
+            "No model gives vectors",
+            "no model's graph names its hidden states; export one again with `textome export`, and restart the service",
+        )
+
     def part(self, name: str, task: str, kinds: Collection[str]) -> tuple[LoadedModel, str]:
         """The model of a name, or the first, that has a task of one of these kinds (of this name, where one is given).
 
@@ -231,9 +265,19 @@ class Service:
     ) -> tuple[Any, list[Any]]:
         """The records that `make` gives and what the task says of them; problems as for `annotate`, and 422 for a record
         that the task cannot read."""
-        assert model.others is not None
+        return await self._predict(model.others, task, make, characters)
+
+    async def embed(self, model: LoadedModel, texts: Sequence[str], pooling: str) -> list[Floats]:
+        """The vector of each text, pooled as named; problems as for `predict`."""
+        _, vectors = await self._predict(model.vectors, pooling, lambda _: texts, sum(map(len, texts)))
+        return vectors
+
+    async def _predict(
+        self, engine: TaskEngine | None, task: str, make: Callable[[Any], Sequence[Any]], characters: int
+    ) -> tuple[Any, list[Any]]:
+        assert engine is not None
         try:
-            return await self._in_time(model.others.predict(task, make, characters))
+            return await self._in_time(engine.predict(task, make, characters))
         except InputError as error:
             raise Problem(422, "unreadable", "The task cannot read this", without_text(error)) from error
 

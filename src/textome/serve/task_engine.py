@@ -16,11 +16,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from textome.runtime.tasks import TaskRunner
 from textome.serve.engine import LOOK_THROUGH, ClosedError, Counters, QueueFullError, Settings
 from textome.tasks.inputs import Floats, Unit
+
+
+class Runner(Protocol):
+    """What computes units: a `runtime.tasks.TaskRunner`, or a `runtime.embedder.Embedder` whose tasks are its poolings."""
+
+    def task(self, name: str) -> Any: ...
+
+    def scores(self, name: str, units: Sequence[Unit]) -> list[Floats]: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +45,7 @@ class _Job:
 class TaskEngine:
     """Answers the tasks of one bundle for many requests at once. Start it with `start`, end it with `close`."""
 
-    def __init__(self, runner: TaskRunner, settings: Settings | None = None) -> None:
+    def __init__(self, runner: Runner, settings: Settings | None = None) -> None:
         self.runner, self.settings, self.counters = runner, settings or Settings(), Counters()
         self.requests = 0  # that wait or are in work
         self.characters = 0
@@ -47,9 +54,11 @@ class TaskEngine:
         self._rate = 50_000.0
         self._closing = False
         self._workers = ThreadPoolExecutor(self.settings.workers, thread_name_prefix="textome-task")
-        self._thread = threading.Thread(target=self._loop, name="textome-tasks", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        # Made here and not before: after a fork Python takes threads that were made earlier for ended ones.
+        self._thread = threading.Thread(target=self._loop, name="textome-tasks", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -57,12 +66,13 @@ class TaskEngine:
         with self._condition:
             self._closing = True
             self._condition.notify_all()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._workers.shutdown()
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive() and not self._closing
+        return self._thread is not None and self._thread.is_alive() and not self._closing
 
     async def predict(self, name: str, make: Callable[[Any], Sequence[Any]], characters: int) -> tuple[Any, list[Any]]:
         """The records that `make(task)` gives, made in a thread, and what the task `name` says of each.

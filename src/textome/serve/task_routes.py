@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -20,6 +22,8 @@ from textome.serve.problems import Problem, too_large
 from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, rendered, while_connected
 from textome.serve.service import LoadedModel, Service, requested_documents, validated
 from textome.tasks.classification import Classified
+from textome.tasks.embedding import normalised
+from textome.tasks.inputs import Floats
 from textome.tasks.relation import Candidate, Relations
 from textome.text.sentences import split_sentences
 
@@ -138,6 +142,30 @@ def answer_routes(service: Service) -> APIRouter:
     return router
 
 
+def embed_routes(service: Service) -> APIRouter:
+    router = APIRouter()
+    schema = {"schema": {"$ref": "#/components/schemas/EmbedResponse"}}
+
+    @router.post(
+        "/v1/embed",
+        summary="Give each text as a vector, from the hidden states of a model's encoder",
+        response_class=Response,
+        responses=PROBLEMS | {200: {"description": "The vectors", "content": {"application/json": schema}}},
+        openapi_extra=json_body("EmbedRequest", schemas.EMBED_EXAMPLES),
+    )
+    async def embed(request: Request) -> Response:
+        async with Body(request, service.limits, service.memory) as data:
+            wanted, _ = await off_loop(data, validated, data, schemas.EmbedRequest, service.limits)
+            model = service.embedder(wanted.model)
+            pooling = wanted.pooling or (model.bundle.embeddings.pooling if model.bundle.embeddings else "mean")
+            _counted(wanted.texts, len(wanted.texts), service.limits)
+            vectors = await while_connected(request, service.embed(model, wanted.texts, pooling))
+            body = await off_loop(data, _vectors, model, pooling, vectors, wanted.normalise)
+            return Response(body, media_type="application/json")
+
+    return router
+
+
 async def _with_entities(service: Service, name: str, documents: Sequence[Document]) -> list[Document]:
     """The documents after the entities of the named model, or of the first that finds any, were added."""
     if ENTITIES not in service.tasks:
@@ -211,6 +239,16 @@ def _by_sentence(text: Any, _: LabelledSentences, found: Sequence[Classified]) -
             for (start, end), item in zip(split_sentences(text), found, strict=True)
         ]
     )
+
+
+def _vectors(model: LoadedModel, pooling: str, vectors: Sequence[Floats], normalise: bool) -> bytes:
+    size = int(model.bundle.config["hidden_size"])
+    rows = np.stack(vectors) if vectors else np.zeros((0, size), np.float32)
+    if normalise:
+        rows = normalised(rows)
+    answer = {"model": model.name, "pooling": pooling, "dimensions": size}
+    # Seven digits are what float32 holds; more would only make the answer longer.
+    return json.dumps(answer | {"embeddings": rows.astype(np.float64).round(7).tolist()}).encode()
 
 
 def _rounded(found: Classified) -> dict[str, float]:

@@ -58,7 +58,7 @@ def text_units(
     Raises InputError where a text is empty, and where the shorter one of a pair fills more than half a unit.
     """
     if not all(len(tokens.ids) for tokens in texts):
-        raise InputError(f"record {name}: a text without any word cannot be classified")
+        raise InputError(f"record {name}: a text without any word cannot be read")
     if len(texts) == 1:
         return [
             _unit(

@@ -24,7 +24,7 @@ from textome.training.gradients import Batches, Gradients
 from textome.training.optimisation import build_optimizer, rate_at, set_rate
 from textome.training.parallel import Processes
 from textome.training.recipe import Training
-from textome.training.run import Log, Report
+from textome.training.run import Log, Report, written
 from textome.training.sharding import clip_gradients, load_whole_state, whole_state
 
 REPORT_EVERY = 20
@@ -211,5 +211,6 @@ def _validate(job: Job, processes: Processes, precision: str, progress: Progress
         weights = {name: tensor.contiguous() for name, tensor in whole_state(job.model).items()}
         if processes.first:
             draft = folder / ".best.partial"
-            save_file(weights, draft)
-            draft.replace(folder / "best.safetensors")
+            with written(folder / "best.safetensors"):
+                save_file(weights, draft)
+                draft.replace(folder / "best.safetensors")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 
 from textome.errors import InputError
 from textome.formats.sources import Quarantine
-from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape, read_records
+from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape, part_of, unique_records
 from textome.modalities.targets import Target
 from textome.models.packing import Layout
 from textome.models.sequence_model import PackedSegment, PackedSequences
@@ -41,10 +41,17 @@ class ModalityRecords:
 
 def load_records(recipe: ModalityRecipe, modality: Modality) -> ModalityRecords:
     """Read the data of a recipe. Raises InputError where there is no training record with a target."""
-    quarantine = _OnceQuarantine()
+    quarantine = Quarantine()
+    known_places: dict[str, list[Record]] = {}
 
     def read(places: Sequence[str]) -> list[Record]:
-        return [record for place in places for record in read_records(modality, recipe.path(place), quarantine)]
+        found: list[Record] = []
+        for place in places:
+            path, wanted = part_of(recipe.path(place))
+            if path not in known_places:  # of which training, validation and test are mostly parts
+                known_places[path] = list(unique_records(modality, path, quarantine))
+            found += filter(wanted, known_places[path])
+        return found
 
     train, validation, test = (read(places) for places in (recipe.data.train, recipe.data.validation, recipe.data.test))
     known = {_key(record.content) for record in test} if recipe.data.drop_leaks else set()
@@ -176,18 +183,6 @@ def _hash(place: Path) -> str:
                 while block := stream.read(1 << 20):
                     digest.update(block)
     return digest.hexdigest()
-
-
-@dataclass
-class _OnceQuarantine(Quarantine):
-    """Counts a bad record once, though a file is read once for each of its parts (training, validation, test)."""
-
-    seen: set[tuple[str, str, str]] = field(default_factory=set)
-
-    def add(self, source: str, position: str, reason: object) -> None:
-        if (key := (source, position, str(reason))) not in self.seen:
-            self.seen.add(key)
-            super().add(source, position, reason)
 
 
 def _reasons(quarantine: Quarantine) -> str:

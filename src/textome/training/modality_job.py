@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from textome.errors import InputError
-from textome.evaluation.modality_scores import between_0_and_1, score_answers
+from textome.evaluation.modality_scores import between_0_and_1, score_answers, with_temperature
 from textome.modalities.records import Floats, Record, Segment, Segments
 from textome.models.sequence_model import SequenceModel
 from textome.training.batches import cut, plan
@@ -92,8 +94,23 @@ class ModalityJob:
             return {"accuracy": self.guessed(records)}
         return score_answers(self.data.target, _rows(self.data, records), self.answers(records))
 
-    def answers(self, records: Sequence[Record], token_budget: int = 16384) -> Floats:
+    def calibrate(self) -> None:
+        """Fit the temperature of a classification to the validation data, where there is any."""
+        if self.data.validation and self.data.target.kind == "classification":
+            outputs, owners = self._outputs(self.data.validation)
+            gold = _rows(self.data, self.data.validation)[owners]
+            self.data = replace(self.data, target=with_temperature(self.data.target, gold, outputs))
+
+    def answers(self, records: Sequence[Record]) -> Floats:
         """(B, num_labels) of the model as it is: means over each record's views."""
+        outputs, owners = self._outputs(records)
+        found = self.data.target.answers(outputs)
+        total = np.zeros((len(records), found.shape[1]), np.float64)
+        np.add.at(total, owners, found)
+        return (total / np.bincount(owners, minlength=len(records))[:, None]).astype(np.float32)
+
+    def _outputs(self, records: Sequence[Record], token_budget: int = 16384) -> tuple[Floats, NDArray[np.int64]]:
+        """(V, num_labels) of each view of each record, and the number of its record (V,)."""
         views = [
             (number, view) for number, item in enumerate(records) for view in self.data.modality.views(item.content)
         ]
@@ -103,11 +120,7 @@ class ModalityJob:
             with torch.no_grad():
                 packed = pack_sequences([items[index] for index in indices], self._shapes, self._device)
                 outputs[indices] = self.model(packed).float().cpu().numpy()
-        found = self.data.target.answers(outputs)
-        owners = np.array([number for number, _ in views])
-        total = np.zeros((len(records), found.shape[1]), np.float64)
-        np.add.at(total, owners, found)
-        return (total / np.bincount(owners, minlength=len(records))[:, None]).astype(np.float32)
+        return outputs, np.array([number for number, _ in views])
 
     def guessed(self, records: Sequence[Record], token_budget: int = 16384) -> float:
         """The share of hidden tokens that the model guesses; the same ones are hidden each time."""
@@ -168,7 +181,8 @@ def _loss_of(
     target = data.target
     if target.kind == "regression":
         means, deviations = (torch.tensor(values, device=device) for values in (target.means, target.deviations))
-        return lambda logits, targets: squares(logits, (targets - means) / deviations)
+        power = 1 if target.loss == "absolute" else 2
+        return lambda logits, targets: errors(logits, (targets - means) / deviations, power)
     weights = None
     if target.class_weights == "balanced":
         positive, known = np.nansum(rows, 0), np.isfinite(rows).sum(0)
@@ -202,7 +216,7 @@ def several(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 
-def squares(outputs: Tensor, targets: Tensor) -> Tensor:
-    """The mean square of the errors of standardised numbers, over known ones."""
+def errors(outputs: Tensor, targets: Tensor, power: int) -> Tensor:
+    """The mean of the errors of standardised numbers, or with `power` 2 of their squares, over known ones."""
     known = torch.isfinite(targets)
-    return ((outputs - torch.nan_to_num(targets)) ** 2 * known).sum() / known.sum().clamp(min=1)
+    return ((outputs - torch.nan_to_num(targets)).abs() ** power * known).sum() / known.sum().clamp(min=1)

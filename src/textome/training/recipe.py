@@ -112,13 +112,14 @@ class Entities(Section):
 class Distillation(Section):
     """A larger model that teaches; see distillation.py.
 
-    teacher      the folder of its bundle, which knows at least the recipe's types and has the same tokenizer
+    teacher      the folder of its bundle, which knows at least the recipe's types and has the same tokenizer; of several
+                 teachers the scores are averaged, and the hidden states are those of the first
     temperature  by which both models' scores are divided before they are compared
     scores       share of the loss that comes from the teacher's scores, the rest from the labels
     states       weight of the distance of the hidden states
     """
 
-    teacher: str
+    teacher: str | list[str] = Field(min_length=1)
     temperature: float = Field(2.0, gt=0)
     scores: float = Field(0.5, ge=0, le=1)
     states: float = Field(1.0, ge=0)

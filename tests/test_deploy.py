@@ -1,0 +1,62 @@
+"""The files in deploy/, by the tools that read such files; none of them needs a network, or a container engine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
+
+
+def tool(name: str) -> str:
+    """The program, from this environment or the system; the test is skipped where it is missing."""
+    beside = Path(sys.executable).with_name(name)
+    if found := str(beside) if beside.exists() else shutil.which(name):
+        return found
+    pytest.skip(f"{name} is not installed")
+
+
+def checked(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    assert checked(tool("hadolint"), str(DEPLOY / "Dockerfile")) == ""
+
+
+def test_the_manifest_is_what_kubernetes_takes() -> None:
+    found = checked(tool("kubernetes-validate"), "--strict", str(DEPLOY / "kubernetes.yaml"))
+    assert found.count(" passed ") == 3
+
+
+def test_systemd_takes_the_unit_and_finds_it_closed(tmp_path: Path) -> None:
+    """With a program that exists in the place of the one that an installation would have."""
+    analyze = tool("systemd-analyze")
+    text = (DEPLOY / "textome.service").read_text()
+    unit = tmp_path / "textome.service"
+    unit.write_text(text.replace("/opt/textome/bin/textome", sys.executable))
+    assert sys.executable in unit.read_text()
+    checked(analyze, "verify", str(unit))
+    exposed = re.search(r"exposure level for \S+: (\S+)", checked(analyze, "security", "--offline=true", str(unit)))
+    assert exposed is not None
+    assert float(exposed[1]) < 3  # of 10, which is no protection at all
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "textome.service", "kubernetes.yaml"])
+def test_options_are_those_of_the_program(name: str) -> None:
+    from typer.testing import CliRunner
+
+    from textome.cli.main import app
+
+    known = CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "200"}).output
+    lines = re.findall(r"^ *(?:ENTRYPOINT|CMD|ExecStart=|args:).*", (DEPLOY / name).read_text(), re.MULTILINE)
+    options = {option for line in lines for option in re.findall(r"--[a-z-]+", line)}
+    assert "--keys" in options
+    assert not [option for option in options if f"{option} " not in known]
