@@ -67,8 +67,12 @@ def _finetune(recipe: TranslationRecipe, folder: Path, resume: bool, report: Rep
     if processes.first:
         write_json(folder / "data.json", facts)
         write_json(folder / "environment.json", environment(device))
-    progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
-    return _write(folder, model, recipe, facts, vars(progress), translator.longest)
+    options = (recipe.training, folder, device, resume, report)
+    progress = train(job, *options, processes=processes, tokens_per_epoch=job.tokens)
+    if processes.first:
+        _write(folder, model, recipe, facts, vars(progress), translator.longest)
+    processes.wait()
+    return folder / "bundle"
 
 
 def _fresh(recipe: TranslationRecipe, folder: Path, pairs: Sequence[Pair]) -> Translator:
