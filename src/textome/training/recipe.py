@@ -172,6 +172,7 @@ class Training(Section):
     gradient_checkpointing   what is inside a layer is computed again in the backward pass, for memory
     out_of_memory  what to do where memory does not suffice: "stop" with advice, or "halve" the micro budget and go on
     compile        PyTorch's compiler joins the small operations of each layer: faster steps after a slow start
+    sharding       with several processes, "full" spreads weights, gradients and the optimiser's state over them
     layer_decay    each layer learns at this share of the rate of the one above it (Howard and Ruder 2018)
     frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
     lora_rank      only products of this rank beside the encoder's matrices learn, and the heads (Hu et al. 2022)
@@ -205,6 +206,7 @@ class Training(Section):
     precision: PrecisionName = "auto"
     device: DeviceName = "auto"
     compile: bool = False
+    sharding: Literal["none", "full"] = "none"
     select: Literal["best", "last"] = "best"
     checkpoint_minutes: float = Field(5.0, gt=0)
     layer_decay: float = Field(1.0, gt=0, le=1)
