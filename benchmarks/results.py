@@ -140,6 +140,7 @@ def _start(options: argparse.Namespace, run: Run, start: str, seed: int) -> bool
 
 
 def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None:
+    from textome.training.finetune import finetune
     from textome.training.memory import keep_freed_memory
     from textome.training.task_recipe import load_task_recipe
     from textome.training.task_run import finetune_tasks
@@ -150,10 +151,13 @@ def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None
     sets += [f"model.base={json.dumps(str(options.pretrained))}"] if start == "pretrained" else []
     sets += [f"data.root={json.dumps(str(options.data.resolve()))}"] if options.data else []
     recipe = load_task_recipe(path, sets)
+    folder = _file(options.output, run, start, seed).with_suffix("")
     if run.only:
         recipe = recipe.model_copy(update={"tasks": [part for part in recipe.tasks if _name(part) == run.only]})
-    folder = _file(options.output, run, start, seed).with_suffix("")
-    bundle = finetune_tasks(recipe, folder, resume=folder.exists())
+    if run.only == "entities":
+        bundle = finetune(_entities(recipe), folder, resume=folder.exists())
+    else:
+        bundle = finetune_tasks(recipe, folder, resume=folder.exists())
     _textome("export", str(bundle), "--output", str(bundle), "--precision", "int8")
     result = {
         "row": run.row,
@@ -170,6 +174,15 @@ def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None
     draft.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     draft.replace(target)
     shutil.rmtree(folder)
+
+
+def _entities(recipe: Any) -> Any:
+    """The recipe of the entities alone, with the same model, data and training."""
+    from textome.training.recipe import Recipe
+
+    part = recipe.tasks[0].model_dump()
+    common = recipe.model_dump(include={"name", "model", "data", "training"})
+    return Recipe.model_validate(common | {"entities": {"types": part["types"]}, "corpora": part["corpora"]})
 
 
 def _name(part: Any) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -249,3 +251,23 @@ def test_help_names_every_verb_with_an_example(run: Run) -> None:
         assert verb in text
         assert f"textome {verb}" in run(verb, "--help").out
     assert run("--version").out.startswith("textome 0.")
+
+
+def test_what_the_system_refuses_is_one_sentence(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write(tmp_path / "good.xml", GOOD)
+    (tmp_path / "folder.jsonl").mkdir()
+    result = run("convert", source, "--to", "jsonl", "--output", tmp_path / "folder.jsonl")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.splitlines()[-1].startswith(
+        f"textome: {tmp_path}/folder.jsonl: Is a directory; look at the place"
+    )
+    assert "Traceback" not in result.err
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = run("convert", source, "--to", "jsonl", "--output", tmp_path / "out.jsonl")
+    assert result.code == 2
+    assert f"{tmp_path}/out.jsonl: No space left on device; make room there" in result.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.jsonl", "good.xml"]

@@ -177,3 +177,21 @@ def test_the_schedule_is_that_of_the_paper() -> None:
 def test_bleu_of_the_same_text_is_100() -> None:
     assert bleu(["a b c d e"], ["a b c d e"]) == pytest.approx(100)
     assert bleu(["x"], ["a b c d e"]) == 0
+
+
+def test_a_finished_translation_goes_on_with_other_texts(bundle: Path, tmp_path: Path) -> None:
+    path = make_recipe(tmp_path, epochs=1)
+    sizes = path.read_text().split("[model]")[1].split("[training]")[0]
+    path.write_text(path.read_text().replace(sizes, f'\nbase = "{bundle}"\ndropout = 0.0\n').replace("1e-2", "1e-9"))
+    done = plan_run(path).start(tmp_path / "run", False, lambda event: None)
+    first, second = load_file(bundle / "model.safetensors"), load_file(done / "model.safetensors")
+    assert first.keys() == second.keys()
+    assert max(abs(first[name] - second[name]).max() for name in first) < 1e-6
+    assert json.loads((done / "textome.json").read_text())["translation"]["longest"] == 24
+    (tmp_path / "val.yy").write_text("a\n" * 20)
+    (tmp_path / "train.yy").write_text("a\n" * 300)
+    for change, message in ((("dropout = 0.0", "hidden_size = 64"), "hidden_size"), (('"xx"', '"yy"'), "en to xx")):
+        other = tmp_path / "other.toml"
+        other.write_text(path.read_text().replace(*change))
+        with pytest.raises(InputError, match=message):
+            plan_run(other).start(tmp_path / "other", False, lambda event: None)

@@ -22,6 +22,7 @@ _EXTRAS = {
     "serve": ("fastapi", "prometheus-client", "uvicorn"),
     "bulk": ("pyarrow", "duckdb", "fsspec"),
     "cluster": ("ray",),
+    "modalities": ("pillow", "soundfile"),
     "molecules": ("rdkit",),
 }
 _USES = {
@@ -33,6 +34,7 @@ _USES = {
     "serve": "serve",
     "bulk": "bulk and query",
     "cluster": "bulk --ray",
+    "modalities": "predict and finetune of images and sounds",
     "molecules": "predict and finetune of molecules",
 }
 _CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
@@ -60,16 +62,16 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         return
     typer.echo(f"textome {facts['textome']} on Python {facts['python']}, {facts['system']}")
     for name in _BASE:
-        typer.echo(f"  {name:14}{_version(name) or 'MISSING'}")
+        typer.echo(f"  {name:20}{_version(name) or 'MISSING'}")
     for extra, names in _EXTRAS.items():
         for name in names:
-            typer.echo(f"  {name:14}{_version(name) or 'not installed'}  [{extra}]")
+            typer.echo(f"  {name:20}{_version(name) or 'not installed'}  [{extra}]")
     instructions = ", ".join(_cpu_flags()) or "none known"
-    typer.echo(f"  {'processor':14}{_threads()} threads; int8 and bf16 instructions: {instructions}")
-    typer.echo(f"  {'GPU':14}{facts['gpu'] or 'none that PyTorch sees'}")
+    typer.echo(f"  {'processor':20}{_threads()} threads; int8 and bf16 instructions: {instructions}")
+    typer.echo(f"  {'GPU':20}{facts['gpu'] or 'none that PyTorch sees'}")
     for name, state in (_devices() or {}).items():
-        typer.echo(f"  {'--device ' + name:14}{state}")
-    typer.echo(f"  {'bundled model':14}{facts['bundled_model'] or 'MISSING'}")
+        typer.echo(f"  {'--device ' + name:20}{state}")
+    typer.echo(f"  {'bundled model':20}{facts['bundled_model'] or 'MISSING'}")
     for line in advice:
         typer.echo(f"- {line}")
 

@@ -38,7 +38,8 @@ def info(
     else:
         for name, value in facts.items():
             shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
-            typer.echo(f"{name:18}{', '.join(shown) if isinstance(shown, list) else shown}")
+            text = ", ".join(shown) if isinstance(shown, list) else str(shown)
+            typer.echo(f"{name:18}{text or 'none'}")
     finish(quarantine, facts.get("documents", 1))
 
 
@@ -101,7 +102,11 @@ def _corpus_facts(folder: Path) -> dict[str, Any]:
 
 
 def _sizes(folder: Path) -> dict[str, str]:
-    return {file.name: f"{file.stat().st_size / 1e6:.1f} MB" for file in sorted(folder.iterdir()) if file.is_file()}
+    return {file.name: _size(file.stat().st_size) for file in sorted(folder.iterdir()) if file.is_file()}
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.1f} kB"
 
 
 def _file_facts(place: str, quarantine: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -79,6 +80,14 @@ def options(
     """Options that stand before the verb."""
 
 
+def _of_the_system(error: OSError) -> str:
+    """What the system refused, and what to do about it."""
+    place = f"{error.filename}: " if error.filename else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    advice = "make room there, or choose another place" if full else "look at the place and its permissions"
+    return f"{place}{error.strerror or error}; {advice} (--debug before the verb shows where this came from)"
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 some records quarantined, 2 wrong input, 3 a part is missing."""
     debug = "--debug" in sys.argv[1:]
@@ -94,6 +103,11 @@ def main() -> None:
         # The reader of our output has gone (`textome ... | head`); there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if debug:
+            raise
+        print(f"textome: {_of_the_system(error)}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("textome: stopped", file=sys.stderr)
         sys.exit(130)

@@ -90,13 +90,15 @@ def finish(quarantine: Quarantine, documents: int) -> None:
         return
     if not documents:
         raise InputError(f"no document could be read; {quarantine.count} quarantined, see above")
-    say(f"{quarantine.count} quarantined, {documents} documents done")
+    say(f"{quarantine.count} quarantined, {documents} {'document' if documents == 1 else 'documents'} done")
     raise typer.Exit(1)
 
 
 def _line(what: str, number: int, seconds: float, quarantined: int) -> str:
-    rate = f"{number / seconds:,.0f}/s" if seconds > 0 else ""
-    return f"{what}: {number:,} documents, {rate}" + (f", {quarantined} quarantined" if quarantined else "")
+    speed = number / seconds if seconds > 0 else 0.0
+    rate = f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s"
+    documents = "document" if number == 1 else "documents"
+    return f"{what}: {number:,} {documents}, {rate}" + (f", {quarantined} quarantined" if quarantined else "")
 
 
 def split_list(values: str | None) -> list[str] | None:

@@ -146,10 +146,14 @@ class Target:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Write `path` so that it is either the old content or the whole new one, also after a crash."""
+    """Write `path` so that it is either the old content or the whole new one, also after a crash.
+
+    An OSError names `path`, and not the draft beside it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    name = ""
     try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
@@ -159,6 +163,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         draft = Path(name)
         draft.chmod(0o666 & ~umask)
         draft.replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+    except BaseException as error:
+        if name:
+            Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and Path(error.filename or path).parent == path.parent:
+            error.filename = str(path)
         raise

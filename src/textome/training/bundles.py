@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ from textome.training.data import CorpusData
 from textome.training.devices import device_name
 from textome.training.pretraining_recipe import PretrainingRecipe
 from textome.training.recipe import NOT_TOLD, Recipe
+from textome.training.run import written
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
@@ -145,21 +147,28 @@ def write_folder(
 
     `folder` appears whole or not at all.
     """
+    with written(folder), _whole(folder) as draft:
+        save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
+        described = {key: value for key, value in config.items() if not key.startswith("_")} | {"dtype": "float32"}
+        described.pop("torch_dtype", None)
+        _write(draft / "config.json", described)
+        for name in _TOKENIZER_FILES:
+            if (base / name).is_file():
+                shutil.copyfile(base / name, draft / name)
+        _write(draft / "textome.json", description)
+        (draft / "README.md").write_text(card, encoding="utf-8")
+    return folder
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `folder` where nothing goes wrong."""
     draft = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
-    described = {key: value for key, value in config.items() if not key.startswith("_")} | {"dtype": "float32"}
-    described.pop("torch_dtype", None)
-    _write(draft / "config.json", described)
-    for name in _TOKENIZER_FILES:
-        if (base / name).is_file():
-            shutil.copyfile(base / name, draft / name)
-    _write(draft / "textome.json", description)
-    (draft / "README.md").write_text(card, encoding="utf-8")
+    yield draft
     shutil.rmtree(folder, ignore_errors=True)
     draft.replace(folder)
-    return folder
 
 
 def write_encoder(
@@ -177,33 +186,31 @@ def write_encoder(
     positions of the mask decoder out and so guesses hidden tokens worse; fine-tuning loads it as `model.base`.
     `pretraining.json` says where it comes from.
     """
-    draft = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
-    kind = architecture(config, "ForMaskedLM" if model.next_sentence is None else "ForPreTraining")
-    described = {key: value for key, value in config.items() if not key.startswith("_")}
-    described.pop("torch_dtype", None)
-    _write(draft / "config.json", described | {"architectures": [kind], "dtype": "float32"})
-    for name in _TOKENIZER_FILES:
-        if (base / name).is_file():
-            shutil.copyfile(base / name, draft / name)
-    provenance = {
-        "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
-        "data": data,
-        "held_out": scores,
-        "environment": environment(model.bias.device),
-    }
-    _write(draft / "pretraining.json", provenance)
-    lines = ["---", "library_name: textome", "pipeline_tag: fill-mask", "---", f"# {recipe.name}", ""]
-    lines += [recipe.description.strip(), ""] * bool(recipe.description)
-    lines += [f"Pretrained from `{recipe.model.base}` on {', '.join(data)}: {recipe.training.tokens:,} tokens.", ""]
-    lines += [f"Licence: {recipe.licence}", ""] * bool(recipe.licence)
-    lines += ["| held-out text | perplexity | accuracy at hidden tokens, % |", "|---|---|---|"]
-    lines += [f"| {name} | {item['perplexity']:.2f} | {100 * item['accuracy']:.2f} |" for name, item in scores.items()]
-    (draft / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.replace(folder)
+    with written(folder), _whole(folder) as draft:
+        save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
+        kind = architecture(config, "ForMaskedLM" if model.next_sentence is None else "ForPreTraining")
+        described = {key: value for key, value in config.items() if not key.startswith("_")}
+        described.pop("torch_dtype", None)
+        _write(draft / "config.json", described | {"architectures": [kind], "dtype": "float32"})
+        for name in _TOKENIZER_FILES:
+            if (base / name).is_file():
+                shutil.copyfile(base / name, draft / name)
+        provenance = {
+            "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
+            "data": data,
+            "held_out": scores,
+            "environment": environment(model.bias.device),
+        }
+        _write(draft / "pretraining.json", provenance)
+        lines = ["---", "library_name: textome", "pipeline_tag: fill-mask", "---", f"# {recipe.name}", ""]
+        lines += [recipe.description.strip(), ""] * bool(recipe.description)
+        lines += [f"Pretrained from `{recipe.model.base}` on {', '.join(data)}: {recipe.training.tokens:,} tokens.", ""]
+        lines += [f"Licence: {recipe.licence}", ""] * bool(recipe.licence)
+        lines += ["| held-out text | perplexity | accuracy at hidden tokens, % |", "|---|---|---|"]
+        lines += [
+            f"| {name} | {item['perplexity']:.2f} | {100 * item['accuracy']:.2f} |" for name, item in scores.items()
+        ]
+        (draft / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
 
 

@@ -104,6 +104,11 @@ def _load(recipe: Recipe, corpus: Corpus, heads: dict[str, int], forbidden: froz
             f"corpus {corpus.name!r}: no training sentence was read from {', '.join(corpus.train)}"
             + (f"; the first problem: {quarantine.records[0]}" if quarantine.records else "")
         )
+    if corpus.validation and not data.validation:
+        raise InputError(
+            f"corpus {corpus.name!r}: no validation sentence was read from {', '.join(corpus.validation)}; "
+            f"leave validation out to train without"
+        )
     return data
 
 

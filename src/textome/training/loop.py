@@ -23,7 +23,7 @@ from textome.training.finite import LossWatch
 from textome.training.gradients import Batches, Gradients
 from textome.training.optimisation import build_optimizer, rate_at, set_rate
 from textome.training.recipe import Training
-from textome.training.run import Log, Report
+from textome.training.run import Log, Report, written
 
 REPORT_EVERY = 20
 
@@ -185,5 +185,6 @@ def _validate(job: Job, device: torch.device, precision: str, progress: Progress
     if scores and mean > progress.best:
         progress.best, progress.best_epoch = mean, progress.epoch
         draft = folder / ".best.partial"
-        save_file({name: tensor.contiguous() for name, tensor in job.model.state_dict().items()}, draft)
-        draft.replace(folder / "best.safetensors")
+        with written(folder / "best.safetensors"):
+            save_file({name: tensor.contiguous() for name, tensor in job.model.state_dict().items()}, draft)
+            draft.replace(folder / "best.safetensors")

@@ -73,7 +73,7 @@ class ModalityRecipe(Section):
 
     @model_validator(mode="after")
     def _is_heeded(self) -> ModalityRecipe:
-        for name in ("adversarial", "r_drop", "token_masking"):
+        for name in ("adversarial", "r_drop", "token_masking", "word_mixing", "int8_aware"):
             if getattr(self.training, name):
                 raise ValueError(f"training.{name} is for recipes over text, and is not heeded here")
         if (self.mixing.mixup or self.mixing.cutmix) and self.target.kind == "masked":

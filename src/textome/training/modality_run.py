@@ -20,7 +20,6 @@ from textome.errors import InputError
 from textome.modalities.records import Modality, Shape
 from textome.models.bert import Bert, BertConfig
 from textome.models.checkpoint import load_tensors
-from textome.models.lora import merge_low_rank
 from textome.models.pruning import keep_layers, spread
 from textome.models.sequence_model import SequenceModel
 from textome.runtime.modality_bundle import SEQUENCE_MODEL, ModalityBundle
@@ -31,6 +30,7 @@ from textome.training.modality_data import ModalityRecords, load_records
 from textome.training.modality_job import ModalityJob
 from textome.training.modality_recipe import ModalityRecipe, SequenceEncoder
 from textome.training.preparation import prepare_encoder
+from textome.training.recipe import NOT_TOLD
 from textome.training.run import Report, claim, write_json
 
 
@@ -57,13 +57,13 @@ def trained_model(
     base = base_directory(recipe.model.base) if recipe.model.base else None
     data = load_records(recipe, _continued(recipe.modality, base))
     model = build_model(recipe.model, base, data.modality.shapes(), len(data.target.labels))
-    prepare_encoder(model.encoder, recipe.training)
+    finish = prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     job = ModalityJob(recipe, model, data, device)
     write_json(folder / "data.json", _data_report(data, job))
     write_json(folder / "environment.json", environment(device))
     progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
-    merge_low_rank(model.encoder)
+    finish()
     model.eval()
     with torch.no_grad(), autocast(device, precision_for(recipe.training.precision, device)):
         job.calibrate()
@@ -186,7 +186,7 @@ def _write(
         "target": data.target.model_dump(mode="json"),
         "pooling": recipe.model.pooling,
         "provenance": {
-            "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+            "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
             "data": data.hashes,
             "left_out_as_leaks": data.leaks,
             "validation": progress["scores"],

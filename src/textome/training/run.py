@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
 from torch.utils.tensorboard import SummaryWriter
 
 from textome.errors import InputError
@@ -52,11 +54,23 @@ def _same(started: dict[str, Any], recipe: BaseModel) -> bool:
     return before == now
 
 
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Turns what goes wrong with a disk while `path` is written into an InputError with what to do."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{path} cannot be written ({error}); make room, then go on with --resume: nothing that was whole is lost"
+        ) from error
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file that is either whole or not there."""
+    """Write a JSON file that is either whole or not there. Raises InputError where the disk is full or gone."""
     draft = path.with_name(f".{path.name}.partial")
-    draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    with written(path):
+        draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(path)
 
 
 class Log:
@@ -85,8 +99,9 @@ class Log:
         """Add a record; its numbers also go to TensorBoard under the names of their keys."""
         if self._stream is None:
             return
-        self._stream.write(json.dumps(record) + "\n")
-        self._stream.flush()
+        with written(self._folder / "metrics.jsonl"):
+            self._stream.write(json.dumps(record) + "\n")
+            self._stream.flush()
         if "step" in record:
             numbers = dict(_numbers(record, str(record.get("event", ""))))
             for name, value in numbers.items():

@@ -76,6 +76,11 @@ def load_part(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer) -> PartData:
     if not train:
         problem = f"; the first problem: {quarantine.records[0]}" if quarantine.records else ""
         raise InputError(f"task {part.name!r}: no training record was read from {', '.join(part.train)}{problem}")
+    if part.validation and not validation:
+        raise InputError(
+            f"task {part.name!r}: no validation record was read from {', '.join(part.validation)}; leave validation out to "
+            f"train without"
+        )
     task = make_task(recipe, part, tokenizer, train)
     if part.shots:
         train = few(train, part.shots, recipe.training.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,25 @@ def finetune_translation(
     quarantine = Quarantine()
     pairs = _read(recipe, recipe.data.train, quarantine)
     pairs, leaks = _without_tests(recipe, pairs)
+    translator = _based(recipe, folder) if recipe.model.base else _fresh(recipe, folder, pairs)
+    model = translator.model.to(device)
+    job = TranslationJob(recipe, translator, pairs, _read(recipe, recipe.data.validation, quarantine), device)
+    facts = {
+        "pairs": len(job.pairs),
+        "too_long": len(pairs) - len(job.pairs),
+        "tokens": job.tokens,
+        "left_out_as_leaks": leaks,
+        "quarantined": quarantine.count,
+        "first_problems": [str(record) for record in quarantine.records[:20]],
+    }
+    write_json(folder / "data.json", facts)
+    write_json(folder / "environment.json", environment(device))
+    progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
+    return _write(folder, model, recipe, facts, vars(progress), translator.longest)
+
+
+def _fresh(recipe: TranslationRecipe, folder: Path, pairs: Sequence[Pair]) -> Translator:
+    """A model of the recipe's sizes, and a vocabulary learnt from its pairs."""
     tokenizer = _tokenizer(folder / "tokenizer.json", recipe, pairs)
     sizes = recipe.model
     padding, start, end = special_tokens(tokenizer)
@@ -65,21 +85,22 @@ def finetune_translation(
         decoder_start_token_id=start,
         eos_token_id=end,
     )
-    model = Transformer(config).to(device)
-    translator = Translator(model, tokenizer, recipe.data.source, recipe.data.target, sizes.longest)
-    job = TranslationJob(recipe, translator, pairs, _read(recipe, recipe.data.validation, quarantine), device)
-    facts = {
-        "pairs": len(job.pairs),
-        "too_long": len(pairs) - len(job.pairs),
-        "tokens": job.tokens,
-        "left_out_as_leaks": leaks,
-        "quarantined": quarantine.count,
-        "first_problems": [str(record) for record in quarantine.records[:20]],
-    }
-    write_json(folder / "data.json", facts)
-    write_json(folder / "environment.json", environment(device))
-    progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
-    return _write(folder, model, recipe, facts, vars(progress))
+    return Translator(Transformer(config), tokenizer, recipe.data.source, recipe.data.target, sizes.longest)
+
+
+def _based(recipe: TranslationRecipe, folder: Path) -> Translator:
+    """The model of `model.base`, with the recipe's dropout, and its vocabulary."""
+    base = Translator.load(str(recipe.model.base))
+    data = recipe.data
+    if (base.source, base.target) != (data.source, data.target):
+        raise InputError(
+            f"model.base {recipe.model.base} translates {base.source} to {base.target}, and the data are "
+            f"{data.source} to {data.target}"
+        )
+    base.tokenizer.save(str(folder / "tokenizer.json"))
+    model = Transformer(replace(base.model.config, dropout=recipe.model.dropout))
+    model.load_state_dict(base.model.state_dict())
+    return Translator(model, base.tokenizer, base.source, base.target, base.longest)
 
 
 class TranslationJob:
@@ -99,9 +120,10 @@ class TranslationJob:
         self._recipe, self._translator, self._device = recipe, translator, device
         self._validation = list(validation)[:VALIDATED]
         sources, targets = (translator.encode([getattr(pair, side) for pair in pairs]) for side in ("source", "target"))
-        both = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= recipe.model.longest]
+        longest = translator.longest
+        both = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= longest]
         if not both:
-            raise InputError(f"no training pair has at most model.longest = {recipe.model.longest} sub-words")
+            raise InputError(f"no training pair has at most model.longest = {longest} sub-words")
         self.pairs = both
         self._lengths = [len(source) + len(target) for source, target in both]
         self.tokens = sum(self._lengths)
@@ -230,18 +252,23 @@ def _encoder(recipe: TranslationRecipe, vocabulary: int) -> dict[str, Any]:
 
 
 def _write(
-    folder: Path, model: Transformer, recipe: TranslationRecipe, facts: Mapping[str, Any], progress: Mapping[str, Any]
+    folder: Path,
+    model: Transformer,
+    recipe: TranslationRecipe,
+    facts: Mapping[str, Any],
+    progress: Mapping[str, Any],
+    longest: int,
 ) -> Path:
     config = {name: getattr(model.config, name) for name in model.config.__dataclass_fields__}
     described = {"model_type": "marian", "architectures": ["MarianMTModel"], **config}
-    if recipe.model.normalize_before or model.config.encoder is not None:
+    if model.config.normalize_before or model.config.encoder is not None:
         # Marian has no norms in front, nor another encoder: `transformers` must not think that it could load this.
         described |= {"model_type": "textome-transformer", "architectures": ["Transformer"]}
     data = recipe.data
     description = {
         "format_version": 1,
         "name": recipe.name,
-        "translation": {"source": data.source, "target": data.target, "longest": recipe.model.longest},
+        "translation": {"source": data.source, "target": data.target, "longest": longest},
         "provenance": {
             "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
             "data": facts,

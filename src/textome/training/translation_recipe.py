@@ -29,11 +29,14 @@ class TranslationData(Section):
 class TranslationModel(Section):
     """Sizes of the encoder-decoder (models.transformer), and of the vocabulary that both languages share.
 
+    base         the bundle of a finished translation, from whose weights the run goes on, as for texts of another field;
+                 sizes, vocabulary and `longest` are its own then, and are not given
     encoder      the paper's own, or one with disentangled attention (models.deberta), of the same sizes
     vocabulary   sub-words, by byte-pair encoding over bytes (Sennrich et al. 2016), so that no character is unknown
     longest      sub-words of a text at most; training pairs beyond it are left out and counted
     """
 
+    base: str | None = None
     encoder: Literal["transformer", "deberta"] = "transformer"
     vocabulary: int = Field(8000, ge=300)
     hidden_size: int = Field(256, ge=8)
@@ -46,7 +49,9 @@ class TranslationModel(Section):
     longest: int = Field(256, ge=8)
 
     @model_validator(mode="after")
-    def _heads(self) -> TranslationModel:
+    def _sizes(self) -> TranslationModel:
+        if self.base is not None and (given := sorted(self.model_fields_set - {"base", "dropout"})):
+            raise ValueError(f"model.base brings {', '.join(given)} with it; leave out what base brings")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError("hidden_size must be a multiple of num_attention_heads")
         return self
