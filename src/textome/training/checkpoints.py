@@ -109,7 +109,7 @@ def load_checkpoint(
         if average is not None:
             own = model.state_dict()
             bare = {name.removeprefix("average."): tensor for name, tensor in means.items()}
-            average.update({name: like(tensor, own[name]) for name, tensor in bare.items()})
+            average.update({name: like(tensor, own.get(name, tensor)) for name, tensor in bare.items()})
         optimizer.load_state_dict(
             {"state": _optimizer_state(tensors, optimizer), "param_groups": optimizer.state_dict()["param_groups"]}
         )
