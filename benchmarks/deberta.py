@@ -1,6 +1,6 @@
 """Time and memory of a DeBERTa-v3 encoder beside the Hugging Face implementation, with the same random weights.
 
-    python benchmarks/deberta.py [--layers 2] [--hidden 384] [--tokens 2048] [--repeats 5] [--device cpu] [--dtype bf16]
+    python benchmarks/deberta.py [--layers 2] [--hidden 384] [--tokens 2048] [--device cpu] [--dtype bf16] [--dropout 0.1]
 
 Each line is a batch of about `tokens` tokens, in sequences of one length, or ragged ones up to it, which the other side
 pads to the longest; useful tokens are counted. Both sides take turns; the median of the repeats counts, after two that do
@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", default=["equal", "ragged"], choices=["equal", "ragged"])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--dropout", type=float, default=0.1, help="of hidden states and of attention weights")
     options = parser.parse_args()
     device = torch.device(options.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
@@ -75,6 +76,8 @@ def models(options: argparse.Namespace, device: torch.device) -> tuple[transform
             pos_att_type=["p2c", "c2p"],
             norm_rel_ebd="layer_norm",
             position_biased_input=False,
+            hidden_dropout_prob=options.dropout,
+            attention_probs_dropout_prob=options.dropout,
         )
     )
     ours = Deberta(DebertaConfig.from_dict(theirs.config.to_dict()))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 from textome.models.attention import attend, attend_across
 from textome.models.bert import Bert, BertConfig
 from textome.models.compilation import compile_layers
+from textome.models.deberta import Deberta, DebertaConfig
+from textome.models.fused_relative import Tiles, fused
 from textome.models.packing import Layout
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no CUDA device here")
@@ -77,3 +81,36 @@ def test_an_encoder_and_its_gradient(compiled: bool) -> None:
             if mine.grad is not None and mine.grad.norm() > 1e-4:
                 assert theirs.grad is not None
                 assert apart(theirs.grad, mine.grad) < 0.1
+
+
+def test_disentangled_attention_and_its_gradient() -> None:
+    """In the fused kernel, for several batches in turn, since it is compiled anew for the second."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 128, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 256}
+    v3 = {"relative_attention": True, "position_buckets": 64, "share_att_key": True, "pos_att_type": ("p2c", "c2p")}
+    config = DebertaConfig(vocab_size=90, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **sizes, **v3)
+    here = Deberta(config)
+    there = copy.deepcopy(here).cuda()
+    for lengths in (LENGTHS, [5, 700, 31], [9]):
+        ids, target = torch.randint(1, 90, (sum(lengths),)), torch.randn(sum(lengths), 128)
+        found = []
+        for model in (here, there):
+            model.zero_grad()
+            device = next(model.parameters()).device
+            hidden = model(ids.to(device), Layout.of(lengths, device))
+            (hidden * target.to(device)).mean().backward()
+            found.append(hidden)
+        assert apart(found[1], found[0]) < 1e-3
+        for mine, theirs in zip(here.parameters(), there.parameters(), strict=True):
+            if mine.grad is not None and theirs.grad is not None and mine.grad.norm() > 1e-6:
+                assert apart(theirs.grad, mine.grad) < 1e-2
+
+
+def test_dropout_of_disentangled_attention_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    layout = Layout.of([70] * 30 + [9] * 20, "cuda")
+    query, key = (torch.randn(4, layout.num_tokens, 32, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    tiles = Tiles.of(layout, 0, 128, 64, 512)
+    tables = (torch.randn(4, 128, 32, device="cuda", dtype=torch.bfloat16), None)
+    found = fused(query / 32**0.5, key, torch.ones_like(query), tables, tiles, 0.25)
+    assert abs(float(found.float().mean()) - 1) < 0.02

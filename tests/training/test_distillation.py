@@ -23,8 +23,13 @@ from textome.models.pruning import keep_layers, keep_neurons, spread
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.training.distillation import states, states_apart, taught
+from textome.tasks.ner import IGNORED
+from textome.text.tokenization import Tokenizer
+from textome.training.data import load_corpora
+from textome.training.distillation import Teacher, states, states_apart, taught
+from textome.training.finetune import TaughtJob, _build
 from textome.training.kinds import plan_run
+from textome.training.recipe import load_recipe
 from tiny import CONFIG, make_base, make_recipe
 from training.test_gradients import STILL, agree
 
@@ -229,3 +234,36 @@ def test_the_command_line_tells_size_scores_and_speed(tmp_path: Path, tiny_bundl
     lines = [line for line in result.stderr.splitlines() if "parameters" in line]
     assert [line.split(":")[0].split()[-1] for line in lines] == ["teacher", "student"]
     assert all("diseases F1" in line and "tokens/s" in line for line in lines)
+
+
+def test_several_teachers_and_a_corpus_without_labels(tmp_path: Path, tiny_bundle: Path) -> None:
+    """Scores are averaged; texts that nobody annotated are taught by them alone."""
+    path, overrides = distilled(tmp_path, tiny_bundle)
+    (tmp_path / "plain.tsv").write_text("aspirin\tO\nhelps\tO\n\ngout\tO\nhurts\tO\n\n")
+    path.write_text(path.read_text() + '\n[[corpora]]\nname = "plain"\ntrain = ["plain.tsv"]\ntypes = {}\n')
+    recipe = load_recipe(path, [*overrides, f'distillation.teacher=["{tiny_bundle}", "{tiny_bundle}"]'])
+    assert recipe.distillation is not None
+    tokenizer = Tokenizer.load(tiny_bundle)
+    types, device = recipe.entities.types, torch.device("cpu")
+    pair = Teacher(recipe.distillation, types, tokenizer, recipe.model.window, device)
+    alone = Teacher(
+        recipe.distillation.model_copy(update={"teacher": str(tiny_bundle)}),
+        types,
+        tokenizer,
+        recipe.model.window,
+        device,
+    )
+    for model in pair.others:
+        model.classifier.bias.data += 2.0
+    ids, layout, places = torch.tensor([2, 7, 8, 3]), Layout.of([4]), torch.tensor([1, 2])
+    both, states = pair.read(lambda model: model(ids, layout), places)
+    one, same = alone.read(lambda model: model(ids, layout), places)
+    assert torch.allclose(both, one + 1.0, atol=1e-6)
+    assert all(mine.equal(its) for mine, its in zip(states, same, strict=True))
+    corpora = load_corpora(recipe)
+    job = TaughtJob(recipe, _build(recipe, tiny_bundle)[0], corpora, tokenizer, device, pair)
+    unlabelled = [number for number, item in enumerate(job.training) if (item.targets == IGNORED).all()]
+    assert len(unlabelled) == 2
+    value, _ = job.loss(unlabelled)
+    value.backward()
+    assert job.model.classifier.weight.grad.abs().sum() > 0

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from processes import run_together
 from textome.errors import InputError
 from textome.training.finetune import finetune
 from textome.training.pretrain import pretrain
@@ -145,38 +143,77 @@ def test_every_way_of_masking_trains(tmp_path, overrides):
     assert json.loads((model / "config.json").read_text())["architectures"] == [kind]
 
 
-def test_two_processes_give_the_losses_of_one(tmp_path):
+def told(run: Path) -> tuple[list[float], float]:
+    """The losses of a run, and what it says of held-out text at the end."""
+    losses = [record["loss"] for record in records(run, "step")]
+    return losses, records(run, "validation")[-1]["scores"]["texts"]["perplexity"]
+
+
+@pytest.mark.parametrize(
+    ("sharding", "encoder"),
+    [
+        ("none", []),
+        ("full", []),
+        pytest.param("full", ["model.scratch=true", "model.encoder=deberta"], marks=pytest.mark.slow),
+    ],
+)
+def test_two_processes_give_the_losses_of_one(tmp_path, sharding, encoder):
     """Equal batches, gradients summed: the losses differ only by rounding (dropout is off: its lots would differ)."""
-    options = ["--set", "model.hidden_dropout=0.0"]
     path = make_pretraining_recipe(tmp_path, tokens=8000)
-    command = ["-m", "textome.cli.main", "pretrain", str(path), *options, "--output"]
+    chosen = ["model.hidden_dropout=0.0", f"training.sharding={sharding}", *encoder]
+    command = ["-m", "textome.cli.main", "pretrain", str(path), *(f"--set={item}" for item in chosen), "--output"]
     one, two = tmp_path / "one", tmp_path / "two"
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, *command, str(one)], check=True, capture_output=True, env=environment)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    workers = [
-        subprocess.Popen(
-            [sys.executable, *command, str(two)],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment
-            | {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
-        )
-        for rank in range(2)
-    ]
-    for worker in workers:
-        _, errors = worker.communicate(timeout=240)
-        assert worker.returncode == 0, errors
-    losses = [[record["loss"] for record in records(folder, "step")] for folder in (one, two)]
-    assert len(losses[0]) >= 3
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    run_together([*command, str(one)], count=1)
+    run_together([*command, str(two)])
+    (losses, said), (others, also) = told(one), told(two)
+    assert len(losses) >= 3
+    assert losses == pytest.approx(others, rel=1e-3)
     # Adam makes whole steps of gradients that are nothing but rounding, so weights without a use differ; what they say not.
-    said = [records(folder, "validation")[-1]["scores"]["texts"]["perplexity"] for folder in (one, two)]
-    assert said[0] == pytest.approx(said[1], rel=1e-3)
+    assert said == pytest.approx(also, rel=1e-3)
+    shapes = [
+        {name: value.shape for name, value in load_file(run / "model" / "model.safetensors").items()}
+        for run in (one, two)
+    ]
+    assert shapes[0] == shapes[1]
+
+
+STOPPED = """
+import sys
+import torch
+from textome.training import pretrain as module
+from textome.training.pretraining_recipe import load_pretraining_recipe
+
+module.REPORT_EVERY = 1  # sharded runs save with the reports
+steps = 0
+step = torch.optim.AdamW.step
+
+def stopping(*arguments, **keywords):
+    global steps
+    steps += 1
+    if steps == int(sys.argv[3]):
+        sys.exit(9)
+    return step(*arguments, **keywords)
+
+torch.optim.AdamW.step = stopping
+recipe = load_pretraining_recipe(sys.argv[1], sys.argv[4:])
+module.pretrain(recipe, module.Path(sys.argv[2]), resume=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_sharded_run_goes_on_from_its_checkpoint_in_any_number_of_processes(tmp_path):
+    path = make_pretraining_recipe(tmp_path, tokens=4000, checkpoint_minutes=1e-9)
+    chosen = ["model.hidden_dropout=0.0", "training.sharding=full"]
+    whole, stopped, alone = tmp_path / "whole", tmp_path / "stopped", tmp_path / "alone"
+    run_together(["-c", STOPPED, str(path), str(whole), "-1", *chosen])
+    run_together(["-c", STOPPED, str(path), str(stopped), "12", *chosen], expected=9)
+    assert not (stopped / "model").exists()
+    shutil.copytree(stopped, alone)
+    run_together(["-c", STOPPED, str(path), str(stopped), "-1", *chosen])
+    first, second = (load_file(run / "model" / "model.safetensors") for run in (whole, stopped))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    pretrain(load_pretraining_recipe(path, ["model.hidden_dropout=0.0"]), alone, resume=True)
+    assert told(alone)[1] == pytest.approx(told(whole)[1], rel=1e-3)
 
 
 def test_a_new_vocabulary_is_taken_over(tmp_path):

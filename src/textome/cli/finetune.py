@@ -28,6 +28,8 @@ def finetune(
     """Fine-tune a model by a recipe; the bundle stands in the run's folder at the end.
 
     Example: textome finetune recipes/ncbi_disease.toml --set training.learning_rate=3e-5
+
+    On several GPUs or processes: torchrun --nproc-per-node 4 -m textome.cli.main finetune RECIPE
     """
     need_training("textome finetune")
     from textome.training.kinds import few_shots, plan_run

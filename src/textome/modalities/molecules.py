@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from textome.errors import InputError
-from textome.formats.sources import BadRecord, Quarantine, Source
+from textome.formats.sources import Quarantine, Source
 from textome.modalities.chemistry import prepared
 from textome.modalities.molecule_files import MoleculeTable, is_prepared, read_molecules
 from textome.modalities.records import Modality, Record, Segment, Segments, Shape
@@ -64,15 +62,6 @@ class Molecules(Modality):
     def table(self, place: str, quarantine: Quarantine) -> MoleculeTable:
         """The molecules of a file with all that RDKit adds. Raises InputError as `read_molecules` does."""
         source = Source.of(place)
-        state = source.path.stat() if source.path is not None else None
-        if state is None:
-            return self._read(source, quarantine)
-        table, bad = _remembered(self, place, state.st_mtime_ns, state.st_size)
-        for record in bad:
-            quarantine.add(record.source, record.position, record.reason)
-        return table
-
-    def _read(self, source: Source, quarantine: Quarantine) -> MoleculeTable:
         if is_prepared(source):
             return read_molecules(source, self.smiles, (*self.targets, *self.descriptors), quarantine)
         table = read_molecules(source, self.smiles, self.targets, quarantine, self.name or None)
@@ -102,13 +91,3 @@ class Molecules(Modality):
 
     def views(self, content: Sequence[str]) -> Sequence[Sequence[str]]:
         return [(smiles,) for smiles in content[: self.averaged]]
-
-
-@lru_cache(maxsize=4)
-def _remembered(
-    modality: Molecules, place: str, modified: int, size: int
-) -> tuple[MoleculeTable, tuple[BadRecord, ...]]:
-    """A table and its bad records. A recipe reads a file for each of its parts, and RDKit's work takes minutes."""
-    quarantine = Quarantine(keep=sys.maxsize)
-    table = modality._read(Source.of(place), quarantine)
-    return table, tuple(quarantine.records)

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from textome.errors import InputError
+from textome.training.sharding import like, load_whole_state, sharded, whole, whole_state
 
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
@@ -32,23 +33,30 @@ def save_checkpoint(
     state: Mapping[str, Any],
     average: Mapping[str, Tensor] | None = None,
     keep: int = 2,
+    write: bool = True,
 ) -> Path:
     """Write the checkpoint of `state["step"]` under `folder`, then delete all but the newest `keep`.
 
     average   the running mean of the weights, where the run keeps one
+    write     false in all processes of a run but the first: they only take part in bringing a sharded model together
 
     Raises InputError where the disk is full or gone; the checkpoints before stay as they are.
     """
     final = folder / f"step-{state['step']:07d}"
     draft = folder / f".{final.name}.partial"
     try:
+        if not write and not sharded(model):
+            return final
+        weights = {name: tensor.contiguous() for name, tensor in whole_state(model).items()}
+        tensors = _optimizer_tensors(optimizer) | {"random": torch.get_rng_state()}
+        tensors |= {f"average.{name}": whole(tensor) for name, tensor in (average or {}).items()}
+        if not write:
+            return final
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, draft / _FILES[0])
-        tensors = _optimizer_tensors(optimizer) | {"random": torch.get_rng_state()}
+        save_file(weights, draft / _FILES[0])
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        tensors |= {f"average.{name}": tensor for name, tensor in (average or {}).items()}
         save_file(tensors, draft / _FILES[1])
         (draft / _FILES[2]).write_text(json.dumps(state, indent=1), encoding="utf-8")
         hashes = {name: _sha256(draft / name) for name in _FILES}
@@ -90,7 +98,7 @@ def load_checkpoint(
             tell(f"{place}: the checkpoint is damaged ({error}); going on from the one before")
             continue
         try:
-            model.load_state_dict(weights)
+            load_whole_state(model, weights)
         except RuntimeError as error:
             raise InputError(f"{place}: the checkpoint belongs to another model ({error})") from error
         torch.set_rng_state(tensors.pop("random"))
@@ -99,9 +107,11 @@ def load_checkpoint(
             torch.cuda.set_rng_state(cuda)
         means = {name: tensors.pop(name) for name in list(tensors) if name.startswith("average.")}
         if average is not None:
-            average.update({name.removeprefix("average."): tensor for name, tensor in means.items()})
+            own = model.state_dict()
+            bare = {name.removeprefix("average."): tensor for name, tensor in means.items()}
+            average.update({name: like(tensor, own.get(name, tensor)) for name, tensor in bare.items()})
         optimizer.load_state_dict(
-            {"state": _optimizer_state(tensors), "param_groups": optimizer.state_dict()["param_groups"]}
+            {"state": _optimizer_state(tensors, optimizer), "param_groups": optimizer.state_dict()["param_groups"]}
         )
         return state
     if found:
@@ -133,15 +143,16 @@ def _to_disk(path: Path) -> None:
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {
-        f"{number}.{name}": torch.as_tensor(value).clone()
+        f"{number}.{name}": whole(torch.as_tensor(value)).clone()
         for number, values in optimizer.state_dict()["state"].items()
         for name, value in values.items()
     }
 
 
-def _optimizer_state(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+def _optimizer_state(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for key, tensor in tensors.items():
         number, _, name = key.partition(".")
-        state.setdefault(int(number), {})[name] = tensor
+        state.setdefault(int(number), {})[name] = like(tensor, parameters[int(number)])
     return state

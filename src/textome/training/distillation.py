@@ -24,45 +24,58 @@ from textome.training.recipe import Distillation
 
 
 class Teacher:
-    """A finished model that scores the same batches, never trained; `model` has the heads of the student's types only."""
+    """Finished models that score the same batches, never trained; each has the heads of the student's types only.
+
+    model    the first, whose hidden states are read too
+    others   of which only the scores are
+    """
 
     def __init__(
         self, recipe: Distillation, types: Sequence[str], tokenizer: Tokenizer, window: int, device: torch.device
     ) -> None:
-        """Read the teacher's bundle.
+        """Read the teachers' bundles.
 
-        types    the student's, of which the teacher must know each; it may know more
+        types    the student's, of which a teacher must know each; it may know more
 
         Raises InputError where it does not, cuts texts differently, or reads shorter windows; ModelError for no bundle.
         """
-        directory = base_directory(recipe.teacher, "distillation.teacher")
-        bundle = Bundle.load(directory)
-        known = bundle.types
-        if missing := [name for name in types if name not in known]:
-            raise InputError(f"distillation.teacher {recipe.teacher}: it does not know {', '.join(missing)}")
-        if Tokenizer.load(directory).fingerprint != tokenizer.fingerprint:
-            raise InputError(
-                f"distillation.teacher {recipe.teacher}: it cuts texts in other tokens than model.base; take a base with "
-                f"the tokenizer of the teacher"
-            )
-        config = read_encoder_config(bundle.config)
-        if window > config.max_position_embeddings:
-            raise InputError(
-                f"model.window is {window}, but the teacher has only {config.max_position_embeddings} positions"
-            )
-        model = TokenClassifier(config, len(known) * len(LABELS))
-        load_tensors(model, read_weights(directory, bundle.config), str(directory))
-        size = len(LABELS)
-        columns = [known.index(name) * size + label for name in types for label in range(size)]
-        for name, tensor in list(model.classifier.named_parameters()):
-            setattr(model.classifier, name, nn.Parameter(tensor.detach()[columns]))
-        self.model = model.eval().requires_grad_(False).to(device)
+        names = [recipe.teacher] if isinstance(recipe.teacher, str) else recipe.teacher
+        self.model, *self.others = (_read_teacher(name, types, tokenizer, window).to(device) for name in names)
 
     def read(self, compute: Callable[[TokenClassifier], Tensor], places: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The teacher's scores, of the student's types in their order, and its hidden states; see `states`."""
+        """The scores of the student's types in their order, the mean over teachers, and the first one's hidden states; see
+        `states`."""
         with torch.no_grad(), states(self.model.encoder, places) as found:
             logits = compute(self.model)
-        return logits, found.values
+        with torch.no_grad():
+            for other in self.others:
+                logits = logits + compute(other)
+        return logits / (1 + len(self.others)), found.values
+
+
+def _read_teacher(name: str, types: Sequence[str], tokenizer: Tokenizer, window: int) -> TokenClassifier:
+    directory = base_directory(name, "distillation.teacher")
+    bundle = Bundle.load(directory)
+    known = bundle.types
+    if missing := [kind for kind in types if kind not in known]:
+        raise InputError(f"distillation.teacher {name}: it does not know {', '.join(missing)}")
+    if Tokenizer.load(directory).fingerprint != tokenizer.fingerprint:
+        raise InputError(
+            f"distillation.teacher {name}: it cuts texts in other tokens than model.base; take a base with the tokenizer "
+            f"of the teacher"
+        )
+    config = read_encoder_config(bundle.config)
+    if window > config.max_position_embeddings:
+        raise InputError(
+            f"model.window is {window}, but the teacher has only {config.max_position_embeddings} positions"
+        )
+    model = TokenClassifier(config, len(known) * len(LABELS))
+    load_tensors(model, read_weights(directory, bundle.config), str(directory))
+    size = len(LABELS)
+    columns = [known.index(kind) * size + label for kind in types for label in range(size)]
+    for key, tensor in list(model.classifier.named_parameters()):
+        setattr(model.classifier, key, nn.Parameter(tensor.detach()[columns]))
+    return model.eval().requires_grad_(False)
 
 
 class states:  # noqa: N801 - a context, named as what it gives

@@ -25,15 +25,16 @@ from textome.text.tokenization import Tokenizer
 from textome.training.batches import PackedBatch, cut, hidden, pack, plan
 from textome.training.bundles import base_directory, environment, write_bundle
 from textome.training.data import CorpusData, encode, encode_each, load_corpora
-from textome.training.devices import choose_device
 from textome.training.distillation import Student, Teacher, compared, states, states_apart, taught
 from textome.training.divergence import entities_apart
 from textome.training.loop import train
 from textome.training.losses import entities, entities_each
+from textome.training.parallel import Processes, running
 from textome.training.preparation import prepare_encoder, read_base
 from textome.training.privacy import Each, train_privately
 from textome.training.recipe import Recipe
-from textome.training.run import Report, claim, write_json
+from textome.training.run import Report, write_json
+from textome.training.sharding import make_whole
 from textome.training.word_mixing import mixed
 
 
@@ -44,9 +45,12 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
 
     Raises InputError where the folder holds another run, data are missing, or the loss is no number.
     """
-    claim(folder, recipe, resume)
-    torch.manual_seed(recipe.training.seed)
-    device = choose_device(recipe.training.device)
+    with running(recipe, folder, resume) as processes:
+        return _finetune(recipe, folder, resume, report if processes.first else lambda event: None, processes)
+
+
+def _finetune(recipe: Recipe, folder: Path, resume: bool, report: Report, processes: Processes) -> Path:
+    device = processes.device
     base = base_directory(recipe.model.base)
     tokenizer = Tokenizer.load(base)
     model, config = _build(recipe, base)
@@ -58,20 +62,26 @@ def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report 
     else:
         teacher = Teacher(recipe.distillation, recipe.entities.types, tokenizer, recipe.model.window, device)
         job = TaughtJob(recipe, model, corpora, tokenizer, device, teacher)
-    write_json(folder / "data.json", _data_report(corpora, job))
-    write_json(folder / "environment.json", environment(device))
-    spent = None
+    if processes.first:
+        write_json(folder / "data.json", _data_report(corpora, job))
+        write_json(folder / "environment.json", environment(device))
+    twin = processes.sharded(model, model.encoder, recipe.training.sharding)
+    spent, settings = None, recipe.training
+    facts: dict[str, Any] = {"processes": processes, "tokens_per_epoch": sum(job.lengths)}
     if recipe.privacy is None:
-        progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=sum(job.lengths))
+        progress = train(job, settings, folder, device, resume, report, **facts)
     else:
-        options = (recipe.privacy, recipe.training, folder, device, resume, report)
-        progress, spent = train_privately(job, *options, tokens_per_epoch=sum(job.lengths))
+        progress, spent = train_privately(job, recipe.privacy, settings, folder, device, resume, report, **facts)
     finish()
+    make_whole(twin, model)
     if teacher is not None:
         measured = compared({"teacher": teacher.model, "student": model}, job.score)
         write_json(folder / "distillation.json", measured)
         report({"event": "distilled", "metric": job.metric} | measured)
-    return write_bundle(folder / "bundle", model, config, base, recipe, corpora, vars(progress), spent)
+    if processes.first:
+        write_bundle(folder / "bundle", twin, config, base, recipe, corpora, vars(progress), spent)
+    processes.wait()
+    return folder / "bundle"
 
 
 class EntityJob:

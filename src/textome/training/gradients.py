@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from textome.errors import InputError
 from textome.training.adversary import worst_step
 from textome.training.devices import autocast
+from textome.training.parallel import Processes
 from textome.training.recipe import Training
+from textome.training.sharding import sum_gradients
 
 
 class Batches(Protocol):
@@ -38,6 +40,7 @@ class Gradients:
     budget   the most tokens that are computed at once, None for all; falls where memory does not suffice and the recipe
              allows it
     tell     is called with a message each time the budget falls
+    processes   that share the work of each batch: the gradients that each has in the end are those of all of it
     """
 
     job: Batches
@@ -47,6 +50,7 @@ class Gradients:
     scaler: torch.amp.GradScaler
     budget: int | None
     tell: Callable[[str], None]
+    processes: Processes | None = None
 
     def add(self, batch: Any, place: str) -> tuple[Tensor, int]:
         """Add the gradient of a batch to that of the weights; returns the loss, a scalar still on the device, so that
@@ -66,6 +70,13 @@ class Gradients:
             _set_random_states(states, self.device)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
+            if self.processes is not None and self.processes.count > 1:
+                # The others do not know of it, so there is no going on.
+                raise InputError(
+                    f"{place}: out of memory in process {self.processes.rank} of {self.processes.count}; set "
+                    f"training.micro_budget below {self.budget or self.job.size(batch)[0] // self.processes.count:,} or "
+                    f"training.gradient_checkpointing=true, and go on with --resume"
+                )
             smaller = self._smaller(batch)
             found = f"{place}: out of memory at a batch of {self.job.size(batch)[0]:,} tokens"
             found += f", at most {self.budget:,} of them at once" if self.budget else ""
@@ -98,17 +109,34 @@ class Gradients:
     def _summed(self, batch: Any) -> tuple[Tensor, int]:
         """The loss of a part is a mean over what counts in it; it is weighed by its share of what counts in the batch, so
         the sum of the gradients is the gradient of the batch, to rounding."""
-        parts = [batch] if self.budget is None else self.job.cut(batch, self.budget)
+        parts = self._parts(batch)
         counts = [self.job.size(part)[1] for part in parts]
+        rank, processes = (0, 1) if self.processes is None else (self.processes.rank, self.processes.count)
         value, tokens = torch.zeros((), device=self.device), 0
-        for part, count in zip(parts, counts, strict=True):
-            share = count / sum(counts) if sum(counts) else 1 / len(parts)
+        for number in range(rank, -(-len(parts) // processes) * processes, processes):
+            # A process for which no part is left computes one that does not count, since the others may wait for it.
+            place, counted = (number, 1.0) if number < len(parts) else (0, 0.0)
+            share = counted * (counts[place] / sum(counts) if sum(counts) else 1 / len(parts))
             with autocast(self.device, self.precision):
-                loss, used = self.job.loss(part)
+                loss, used = self.job.loss(parts[place])
             self.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
             value += loss.detach().float() * share
             tokens += used
+        if self.processes is not None and processes > 1:
+            sum_gradients(self.job.model.parameters())
+            value, tokens = self.processes.sum(value), self.job.size(batch)[0]
         return value, tokens
+
+    def _parts(self, batch: Any) -> Sequence[Any]:
+        """What is computed at once; of several processes at least a part for each, if there are so many examples."""
+        if self.processes is None or self.processes.count == 1:
+            return [batch] if self.budget is None else self.job.cut(batch, self.budget)
+        tokens, count = self.job.size(batch)[0], self.processes.count
+        budget = -(-tokens // count)
+        # Parts rarely come out equal: a little more room, until there is no part left over.
+        while budget < tokens and len(self.job.cut(batch, budget)) > count:
+            budget += max(1, tokens // (16 * count))
+        return self.job.cut(batch, min(budget, self.budget or budget))
 
     def _smaller(self, batch: Any) -> int | None:
         """Half the budget, or less where that cuts the batch no smaller; None where nothing does."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from textome.training.averaging import holding, move
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
@@ -22,8 +22,10 @@ from textome.training.devices import autocast, end_step, gradient_scaler, precis
 from textome.training.finite import LossWatch
 from textome.training.gradients import Batches, Gradients
 from textome.training.optimisation import build_optimizer, rate_at, set_rate
+from textome.training.parallel import Processes
 from textome.training.recipe import Training
 from textome.training.run import Log, Report, written
+from textome.training.sharding import clip_gradients, load_whole_state, whole_state
 
 REPORT_EVERY = 20
 
@@ -73,16 +75,19 @@ def train(
     resume: bool,
     report: Report,
     gradients_of: Callable[..., Gradients] = Gradients,
+    processes: Processes | None = None,
     **facts: Any,
 ) -> Progress:
     """Train `job.model` by the settings of a recipe; at the end it holds the weights that `settings.select` names.
 
     report   is called with each metrics record as it is written, for a progress bar or plain lines
     gradients_of   what computes the gradients of a batch
+    processes      that train together, each called with the same; the first alone writes
     facts    are added to the record of the start
 
     Raises DivergedError where the loss is no number; the last checkpoint stays as it is.
     """
+    processes = processes or Processes.alone(device)
     optimizer = build_optimizer(job.model, settings)
     progress = Progress()
     average: dict[str, Tensor] = {}
@@ -91,7 +96,7 @@ def train(
         progress = Progress(**state)
     if settings.average and not average:
         average = {name: tensor.clone() for name, tensor in job.model.state_dict().items()}
-    log = Log(folder, progress.step, report, mlflow=settings.mlflow)
+    log = Log(folder, progress.step, report, write=processes.first, mlflow=settings.mlflow)
     precision = precision_for(settings.precision, device)
     scaler = gradient_scaler(device, precision)
     scaler.load_state_dict(progress.scaler or scaler.state_dict())
@@ -103,6 +108,7 @@ def train(
         scaler,
         min((budget for budget in (progress.micro_budget, settings.micro_budget) if budget), default=None),
         lambda message: log.write(event="memory", step=progress.step, message=message),
+        processes,
     )
     length = len(job.plan(0))
     epochs = max(settings.epochs, -(-settings.min_steps // length))
@@ -119,6 +125,8 @@ def train(
         steps = max(steps, progress.step + len(batches) - progress.batch)
         job.model.train()
         while progress.batch < len(batches):
+            if processes.count > 1:  # each has lots of its own, and the same when the run is resumed
+                torch.manual_seed(hash((settings.seed, progress.step, processes.rank)) % 2**63)
             set_rate(optimizer, rate_at(progress.step, steps, settings.warmup, settings.schedule))
             place = f"step {progress.step} (epoch {progress.epoch + 1}, batch {progress.batch})"
             loss, used = gradients.add(batches[progress.batch], f"{folder}, step {progress.step}")
@@ -126,7 +134,7 @@ def train(
                 progress.micro_budget = gradients.budget
             watch.step(place, loss)
             scaler.unscale_(optimizer)
-            norm = nn.utils.clip_grad_norm_(job.model.parameters(), settings.max_grad_norm)
+            norm = clip_gradients(job.model.parameters(), settings.max_grad_norm)
             scaler.step(optimizer)
             scaler.update()
             end_step(device)
@@ -149,20 +157,24 @@ def train(
                     tokens_per_second=tokens / (now - clock),
                 )
                 clock, tokens = now, 0
-            if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+            due = time.monotonic() - saved > 60 * settings.checkpoint_minutes
+            if settings.sharding == "full":  # all take part, so they must agree; that makes them wait, so it is rare
+                due = progress.step % REPORT_EVERY == 0 and processes.told(due)
+            if due:
                 watch.check()
-                save_checkpoint(folder / "checkpoints", job.model, optimizer, vars(progress), average)
+                _save(folder, job, optimizer, progress, average, processes)
                 saved = time.monotonic()
         watch.check()
         progress.epoch += 1
         progress.batch = 0
         with holding(job.model, average):
-            _validate(job, device, precision, progress, folder, log)
-        save_checkpoint(folder / "checkpoints", job.model, optimizer, vars(progress), average)
+            _validate(job, processes, precision, progress, folder, log)
+        _save(folder, job, optimizer, progress, average, processes)
         saved = clock = time.monotonic()
         tokens = 0
     if settings.select == "best" and progress.best_epoch > 0:
-        job.model.load_state_dict(load_file(folder / "best.safetensors"))
+        processes.wait()  # for the first, which writes it
+        load_whole_state(job.model, load_file(folder / "best.safetensors"))
     elif average:
         job.model.load_state_dict(average)
     log.write(event="end", best_epoch=progress.best_epoch, best=progress.best)
@@ -170,21 +182,35 @@ def train(
     return progress
 
 
+def _save(
+    folder: Path,
+    job: Job,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    average: Mapping[str, Tensor],
+    processes: Processes,
+) -> None:
+    save_checkpoint(folder / "checkpoints", job.model, optimizer, vars(progress), average, write=processes.first)
+
+
 def _no_better(progress: Progress, patience: int | None) -> bool:
     """Whether the last `patience` epochs gave no better validation score than those before."""
     return patience is not None and progress.best_epoch > 0 and progress.epoch - progress.best_epoch >= patience
 
 
-def _validate(job: Job, device: torch.device, precision: str, progress: Progress, folder: Path, log: Log) -> None:
+def _validate(job: Job, processes: Processes, precision: str, progress: Progress, folder: Path, log: Log) -> None:
+    """Every process validates, since a sharded model takes all of them, and all decide the same."""
     job.model.eval()
-    with torch.no_grad(), autocast(device, precision):
+    with torch.no_grad(), autocast(processes.device, precision):
         scores = dict(job.validate())
     mean = sum(scores.values()) / len(scores) if scores else 0.0
     progress.scores.append(scores | {"mean": mean})
     log.write(event="validation", step=progress.step, epoch=progress.epoch, metric=job.metric, scores=scores, mean=mean)
     if scores and mean > progress.best:
         progress.best, progress.best_epoch = mean, progress.epoch
-        draft = folder / ".best.partial"
-        with written(folder / "best.safetensors"):
-            save_file({name: tensor.contiguous() for name, tensor in job.model.state_dict().items()}, draft)
-            draft.replace(folder / "best.safetensors")
+        weights = {name: tensor.contiguous() for name, tensor in whole_state(job.model).items()}
+        if processes.first:
+            draft = folder / ".best.partial"
+            with written(folder / "best.safetensors"):
+                save_file(weights, draft)
+                draft.replace(folder / "best.safetensors")

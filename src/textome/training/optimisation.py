@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from textome.errors import InputError
+from textome.training.sharding import is_spread
 
 
 class Rates(Protocol):
@@ -50,6 +51,8 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
         if depth is not None:
             peak *= decay ** (layers - depth)
         groups.setdefault((parameter.ndim > 1, peak), []).append(parameter)
+    # PyTorch's joint updates take sharded weights or whole ones, not both.
+    mixed = len({is_spread(item) for items in groups.values() for item in items}) > 1
     return torch.optim.AdamW(
         [
             {"params": items, "weight_decay": settings.weight_decay if decays else 0.0, "lr": peak, "peak": peak}
@@ -57,7 +60,8 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
         ],
         betas=(0.9, getattr(settings, "beta2", 0.999)),
         eps=getattr(settings, "epsilon", 1e-8),
-        fused=all(item.device.type in ("cpu", "cuda", "mps") for item in model.parameters()),
+        fused=not mixed and all(item.device.type in ("cpu", "cuda", "mps") for item in model.parameters()),
+        foreach=False if mixed else None,
     )
 
 

@@ -7,15 +7,23 @@ https://docs.pytorch.org/docs/stable/elastic/run.html.
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from textome.errors import InputError
 from textome.training.devices import choose_device
+from textome.training.run import claim
+from textome.training.sharding import check_sharding, shard, twin_of
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Processes:
@@ -25,6 +33,13 @@ class Processes:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         self.device = choose_device(wanted, int(os.environ.get("LOCAL_RANK", "0")))
+
+    @classmethod
+    def alone(cls, device: torch.device) -> Processes:
+        """This process and no other, whatever it was started by."""
+        made = cls.__new__(cls)
+        made.count, made.rank, made.device = 1, 0, device
+        return made
 
     def __enter__(self) -> Processes:
         if self.device.type == "cuda":
@@ -44,12 +59,36 @@ class Processes:
         """Whether this process writes files and talks to the user."""
         return self.rank == 0
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """`model`, its gradients averaged over the processes in the backward pass."""
-        return DistributedDataParallel(model) if self.count > 1 else model
+    def wrap(self, model: nn.Module, encoder: nn.Module, sharding: str) -> nn.Module:
+        """`model`, its gradients shared by the processes in the backward pass: with `sharding` "full" added up and spread
+        with the weights, else averaged."""
+        if self.count == 1:
+            return model
+        return self.spread(model, encoder) if sharding == "full" else DistributedDataParallel(model)
+
+    def spread(self, model: nn.Module, encoder: nn.Module) -> nn.Module:
+        """`model`, its weights spread over the processes, where there are several; see sharding.py."""
+        if self.count > 1:
+            shard(model, encoder.get_submodule("layers").children(), self.device)
+        return model
+
+    def sharded(self, model: Model, encoder: nn.Module, sharding: str) -> Model:
+        """Spread the weights of a model's encoder where `sharding` is "full"; what else the model has stays whole.
+
+        Returns the model that `sharding.make_whole` gives the weights back to: a copy where they are spread.
+        """
+        twin = twin_of(model, sharding == "full" and self.count > 1)
+        if twin is not model:
+            self.spread(encoder, encoder)
+        return twin
+
+    def weight(self, model: nn.Module) -> int:
+        """By what a process's share of the loss is multiplied for the gradients of a wrapped model to be those of all."""
+        return self.count if isinstance(model, DistributedDataParallel) else 1
 
     def apart(self, model: nn.Module) -> AbstractContextManager[None]:
-        """In which the gradients of a wrapped model stay in each process, to be summed with those of a later pass."""
+        """In which the gradients of a wrapped model stay in each process, to be summed with those of a later pass; those of
+        a sharded one are summed at once, since a process has no room for all."""
         return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
     def sum(self, value: Tensor) -> Tensor:
@@ -58,7 +97,46 @@ class Processes:
             dist.all_reduce(value)
         return value
 
+    def told(self, value: bool) -> bool:
+        """What the first process says, so that all do the same."""
+        if self.count == 1:
+            return value
+        said = torch.tensor(value, device=self.device)
+        dist.broadcast(said, 0)
+        return bool(said)
+
     def wait(self) -> None:
         """Until every process has come here."""
         if self.count > 1:
             dist.barrier()
+
+
+@contextmanager
+def running(recipe: Any, folder: Path, resume: bool) -> Iterator[Processes]:
+    """The processes of a fine-tuning run, which has its folder then.
+
+    Raises InputError for what several processes cannot do together, and as `run.claim` does.
+    """
+    settings = recipe.training
+    with Processes(settings.device) as processes:
+        if processes.count > 1:
+            _check(recipe, settings)
+        if processes.first:
+            claim(folder, recipe, resume)
+        processes.wait()
+        torch.manual_seed(settings.seed)
+        yield processes
+
+
+def _check(recipe: Any, settings: Any) -> None:
+    alone = [name for name in ("privacy", "distillation") if getattr(recipe, name, None) is not None]
+    alone += [f"training.{name}" for name in ("adversarial",) if getattr(settings, name)]
+    if settings.sharding == "full":
+        check_sharding(settings.sharding, settings.precision)
+        alone += [f"training.{name}" for name in ("lora_rank", "int8_aware", "compile") if getattr(settings, name)]
+        alone += ["task = translation"] if getattr(recipe, "task", "") == "translation" else []
+    if alone:
+        how = ", sharded" if settings.sharding == "full" else ""
+        raise InputError(
+            f"{', '.join(alone)} does not go with several processes{how}; leave it out, or start one process"
+        )

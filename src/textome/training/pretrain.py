@@ -51,6 +51,7 @@ from textome.training.pretraining_data import (
 )
 from textome.training.pretraining_recipe import PretrainingRecipe
 from textome.training.run import Log, Report, claim, write_json
+from textome.training.sharding import check_sharding, clip_gradients, make_whole, twin_of
 from textome.training.throughput import matrix_product_speed, training_operations
 from textome.training.transplant import transplanted
 
@@ -97,6 +98,10 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     model.to(device)
     if settings.compile:
         compile_layers(model.encoder)
+    precision = precision_for(settings.precision, device)
+    check_sharding(settings.sharding, precision)
+    twin = twin_of(model, settings.sharding == "full" and processes.count > 1)
+    parallel = processes.wrap(model, model.encoder, settings.sharding)
     optimizer = build_optimizer(model, settings)
     corpora = [Corpus.open(recipe.path(source.path), tokenizer) for source in recipe.corpora]
     masker = Masker.of(tokenizer, recipe.masking.unit, recipe.masking.probability)
@@ -106,7 +111,6 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     damaged: list[str] = []
     if resume and (state := load_checkpoint(folder / "checkpoints", model, optimizer, tell=damaged.append)):
         progress = Progress(**state)
-    precision = precision_for(settings.precision, device)
     scaler = gradient_scaler(device, precision)
     scaler.load_state_dict(progress.scaler or scaler.state_dict())
     log = Log(folder, progress.step, report, write=processes.first, mlflow=settings.mlflow)
@@ -118,7 +122,6 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
         write_json(folder / "environment.json", environment(device))
         write_json(folder / "data.json", _data_report(recipe, corpora))
 
-    parallel = processes.wrap(model)
     clock = saved = time.monotonic()
     counted = operations = 0
     watch = LossWatch(folder)
@@ -142,12 +145,12 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
                     with autocast(device, precision):
                         share = _loss(parallel, part, batch, device) * work.counts
                     # DDP averages over processes, but each loss is already a share of the whole batch's.
-                    scaler.scale(share * processes.count).backward()  # type: ignore[no-untyped-call]
+                    scaler.scale(share * processes.weight(parallel)).backward()  # type: ignore[no-untyped-call]
                 loss += share.detach()
             loss = processes.sum(loss)
             watch.step(f"step {progress.step}, after {progress.tokens:,} tokens", loss)
             scaler.unscale_(optimizer)
-            norm = nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+            norm = clip_gradients(model.parameters(), settings.max_grad_norm)
             scaler.step(optimizer)
             scaler.update()
             end_step(device)
@@ -172,9 +175,12 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
                     utilisation=operations / seconds / (ceiling * processes.count),
                 )
                 clock, counted, operations = time.monotonic(), 0, 0
-            if processes.first and time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+            due = time.monotonic() - saved > 60 * settings.checkpoint_minutes
+            if settings.sharding == "full":  # all take part, so they must agree; that makes them wait, so it is rare
+                due = progress.step % REPORT_EVERY == 0 and processes.told(due)
+            if due:
                 watch.check()
-                save_checkpoint(folder / "checkpoints", model, optimizer, vars(progress))
+                save_checkpoint(folder / "checkpoints", model, optimizer, vars(progress), write=processes.first)
                 saved = time.monotonic()
             if _evaluation_due(progress, settings.evaluate_every):
                 scores = _evaluate(model, validation, device, precision, progress, log)
@@ -184,11 +190,12 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     watch.check()
     if not scores or progress.evaluated < progress.tokens:
         scores = _evaluate(model, validation, device, precision, progress, log)
+    save_checkpoint(folder / "checkpoints", model, optimizer, vars(progress), write=processes.first)
+    make_whole(twin, model)
     if processes.first:
-        save_checkpoint(folder / "checkpoints", model, optimizer, vars(progress))
         log.write(event="end", step=progress.step, tokens=progress.tokens)
         log.close()
-        write_encoder(folder / "model", model, config, base, recipe, _data_report(recipe, corpora), scores)
+        write_encoder(folder / "model", twin, config, base, recipe, _data_report(recipe, corpora), scores)
     processes.wait()
     return folder / "model"
 

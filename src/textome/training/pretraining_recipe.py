@@ -72,6 +72,7 @@ class Stage(Section):
 class Training(Section):
     """Sizes and rates. `tokens` is how many tokens are trained on in all, `token_budget` how many make one step,
     `micro_budget` how many are computed at once (see recipe.Training, also for the keys that stand there too),
+    `sharding` "full" spreads weights, gradients and the optimiser's state over the processes of a run,
     `workers` how many processes make batches ahead (default: some for a GPU, none otherwise)."""
 
     tokens: int = Field(ge=1)
@@ -87,6 +88,7 @@ class Training(Section):
     precision: PrecisionName = "auto"
     device: DeviceName = "auto"
     compile: bool = False
+    sharding: Literal["none", "full"] = "none"
     workers: int | None = Field(None, ge=0)
     mlflow: str | None = None
     checkpoint_minutes: float = Field(5.0, gt=0)

@@ -112,13 +112,14 @@ class Entities(Section):
 class Distillation(Section):
     """A larger model that teaches; see distillation.py.
 
-    teacher      the folder of its bundle, which knows at least the recipe's types and has the same tokenizer
+    teacher      the folder of its bundle, which knows at least the recipe's types and has the same tokenizer; of several
+                 teachers the scores are averaged, and the hidden states are those of the first
     temperature  by which both models' scores are divided before they are compared
     scores       share of the loss that comes from the teacher's scores, the rest from the labels
     states       weight of the distance of the hidden states
     """
 
-    teacher: str
+    teacher: str | list[str] = Field(min_length=1)
     temperature: float = Field(2.0, gt=0)
     scores: float = Field(0.5, ge=0, le=1)
     states: float = Field(1.0, ge=0)
@@ -171,6 +172,7 @@ class Training(Section):
     gradient_checkpointing   what is inside a layer is computed again in the backward pass, for memory
     out_of_memory  what to do where memory does not suffice: "stop" with advice, or "halve" the micro budget and go on
     compile        PyTorch's compiler joins the small operations of each layer: faster steps after a slow start
+    sharding       with several processes, "full" spreads weights, gradients and the optimiser's state over them
     layer_decay    each layer learns at this share of the rate of the one above it (Howard and Ruder 2018)
     frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
     lora_rank      only products of this rank beside the encoder's matrices learn, and the heads (Hu et al. 2022)
@@ -204,6 +206,7 @@ class Training(Section):
     precision: PrecisionName = "auto"
     device: DeviceName = "auto"
     compile: bool = False
+    sharding: Literal["none", "full"] = "none"
     select: Literal["best", "last"] = "best"
     checkpoint_minutes: float = Field(5.0, gt=0)
     layer_decay: float = Field(1.0, gt=0, le=1)

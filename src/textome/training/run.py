@@ -20,7 +20,16 @@ Report = Callable[[dict[str, Any]], None]
 
 
 # Settings that say where and how a run computes and not what, so a run may go on with others.
-_FREE = ("device", "micro_budget", "gradient_checkpointing", "out_of_memory", "compile", "workers", "mlflow")
+_FREE = (
+    "device",
+    "micro_budget",
+    "gradient_checkpointing",
+    "out_of_memory",
+    "compile",
+    "workers",
+    "sharding",
+    "mlflow",
+)
 
 
 def claim(folder: Path, recipe: BaseModel, resume: bool) -> None:

@@ -21,12 +21,14 @@ from textome.tasks.question_answering import Answers
 from textome.tasks.recognition import Recognition
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import architecture, base_directory, environment, privacy_lines, write_folder
-from textome.training.devices import autocast, choose_device, precision_for
+from textome.training.devices import autocast, precision_for
 from textome.training.loop import train
+from textome.training.parallel import Processes, running
 from textome.training.preparation import prepare_encoder, read_base
 from textome.training.privacy import train_privately
 from textome.training.recipe import NOT_TOLD
-from textome.training.run import Report, claim, write_json
+from textome.training.run import Report, write_json
+from textome.training.sharding import make_whole
 from textome.training.task_data import PartData, load_part
 from textome.training.task_job import TaskJob
 from textome.training.task_recipe import EntitiesPart, RelationsPart, TaskRecipe
@@ -37,9 +39,12 @@ def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, repor
 
     Raises InputError where the folder holds another run, data are missing, or the loss is no number.
     """
-    claim(folder, recipe, resume)
-    torch.manual_seed(recipe.training.seed)
-    device = choose_device(recipe.training.device)
+    with running(recipe, folder, resume) as processes:
+        return _finetune(recipe, folder, resume, report if processes.first else lambda event: None, processes)
+
+
+def _finetune(recipe: TaskRecipe, folder: Path, resume: bool, report: Report, processes: Processes) -> Path:
+    device = processes.device
     base = base_directory(recipe.model.base)
     tokenizer = Tokenizer.load(base)
     parts = [load_part(recipe, part, tokenizer) for part in recipe.tasks]
@@ -47,17 +52,23 @@ def finetune_tasks(recipe: TaskRecipe, folder: Path, resume: bool = False, repor
     finish = prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     job = TaskJob(recipe, model, parts, device)
-    write_json(folder / "data.json", _data_report(parts))
-    write_json(folder / "environment.json", environment(device))
-    spent = None
+    if processes.first:
+        write_json(folder / "data.json", _data_report(parts))
+        write_json(folder / "environment.json", environment(device))
+    twin = processes.sharded(model, model.encoder, recipe.training.sharding)
+    spent, settings = None, recipe.training
+    facts: dict[str, Any] = {"processes": processes, "tokens_per_epoch": job.tokens}
     if recipe.privacy is None:
-        progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
+        progress = train(job, settings, folder, device, resume, report, **facts)
     else:
-        options = (recipe.privacy, recipe.training, folder, device, resume, report)
-        progress, spent = train_privately(job, *options, tokens_per_epoch=job.tokens)
+        progress, spent = train_privately(job, recipe.privacy, settings, folder, device, resume, report, **facts)
     finish()
     _calibrate(job, recipe, device)
-    return _write(folder / "bundle", model, config, base, recipe, parts, vars(progress), spent)
+    make_whole(twin, model)
+    if processes.first:
+        _write(folder / "bundle", twin, config, base, recipe, parts, vars(progress), spent)
+    processes.wait()
+    return folder / "bundle"
 
 
 def _build(recipe: TaskRecipe, base: Path, sizes: Mapping[str, tuple[int, int]]) -> tuple[TaskModel, dict[str, Any]]:

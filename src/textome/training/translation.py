@@ -21,10 +21,10 @@ from textome.models.transformer import Transformer, TransformerConfig
 from textome.training.batches import cut, plan
 from textome.training.bundles import environment, write_folder
 from textome.training.data import SHORTEST_LEAK
-from textome.training.devices import choose_device
 from textome.training.loop import train
+from textome.training.parallel import Processes, running
 from textome.training.recipe import NOT_TOLD
-from textome.training.run import Report, claim, write_json
+from textome.training.run import Report, write_json
 from textome.training.translation_recipe import TranslationRecipe
 from textome.training.translator import END, PAD, START, Translator
 
@@ -40,13 +40,20 @@ def finetune_translation(
     Raises InputError where the folder holds another run, data are missing, or the loss is no number.
     """
     bleu([""], [""])  # a missing package is told before the work and not after it
-    claim(folder, recipe, resume)
-    torch.manual_seed(recipe.training.seed)
-    device = choose_device(recipe.training.device)
+    with running(recipe, folder, resume) as processes:
+        return _finetune(recipe, folder, resume, report if processes.first else lambda event: None, processes)
+
+
+def _finetune(recipe: TranslationRecipe, folder: Path, resume: bool, report: Report, processes: Processes) -> Path:
+    device = processes.device
     quarantine = Quarantine()
     pairs = _read(recipe, recipe.data.train, quarantine)
     pairs, leaks = _without_tests(recipe, pairs)
+    if not processes.first:
+        processes.wait()  # for the vocabulary that the first one learns
     translator = _based(recipe, folder) if recipe.model.base else _fresh(recipe, folder, pairs)
+    if processes.first:
+        processes.wait()
     model = translator.model.to(device)
     job = TranslationJob(recipe, translator, pairs, _read(recipe, recipe.data.validation, quarantine), device)
     facts = {
@@ -57,10 +64,15 @@ def finetune_translation(
         "quarantined": quarantine.count,
         "first_problems": [str(record) for record in quarantine.records[:20]],
     }
-    write_json(folder / "data.json", facts)
-    write_json(folder / "environment.json", environment(device))
-    progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
-    return _write(folder, model, recipe, facts, vars(progress), translator.longest)
+    if processes.first:
+        write_json(folder / "data.json", facts)
+        write_json(folder / "environment.json", environment(device))
+    options = (recipe.training, folder, device, resume, report)
+    progress = train(job, *options, processes=processes, tokens_per_epoch=job.tokens)
+    if processes.first:
+        _write(folder, model, recipe, facts, vars(progress), translator.longest)
+    processes.wait()
+    return folder / "bundle"
 
 
 def _fresh(recipe: TranslationRecipe, folder: Path, pairs: Sequence[Pair]) -> Translator:
