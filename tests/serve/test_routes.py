@@ -134,7 +134,8 @@ def test_lines_come_back_before_the_upload_ends(server: Running) -> None:
         connection.sendall(head.encode() + data[:-1000])
         received = b""
         while b'"id":"1"' not in received:  # the head and the lines may come together, or in pieces
-            assert (piece := connection.recv(65536))
+            piece = connection.recv(65536)
+            assert piece
             received += piece
         connection.sendall(data[-1000:])
         received = b""
