@@ -212,7 +212,8 @@ def test_workers_finish_what_is_in_flight_at_sigterm(tiny_bundle: Path) -> None:
         threads = [threading.Thread(target=lambda: answers.append(annotate(url, 400))) for _ in range(6)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: waiting(url) == 6)
+        # A fast machine has answered some before the last one came.
+        wait_for(lambda: waiting(url) + len(answers) >= 6)
         process.send_signal(signal.SIGTERM)
         for thread in threads:
             thread.join()

@@ -125,8 +125,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, monk
     undisturbed = finetune(recipe, tmp_path / "undisturbed")
     save = loop.save_checkpoint
 
-    def stopping(*arguments: object) -> None:
-        save(*arguments)  # type: ignore[arg-type]
+    def stopping(*arguments: object, **keywords: object) -> None:
+        save(*arguments, **keywords)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -179,8 +179,8 @@ def test_a_private_run_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: 
 
     save = loop.save_checkpoint
 
-    def stopping(folder: Path, model: Any, optimizer: Any, state: Any, average: Any) -> None:
-        save(folder, model, optimizer, state, average)
+    def stopping(folder: Path, model: Any, optimizer: Any, state: Any, *more: Any, **keywords: Any) -> None:
+        save(folder, model, optimizer, state, *more, **keywords)
         if state["step"] == 7:
             raise StopError
 

@@ -48,8 +48,8 @@ def test_a_run_that_is_stopped_and_goes_on_is_one_run_with_the_numbers_of_its_lo
     recipe = load_recipe(make_recipe(tmp_path, epochs=4), [f"training.mlflow={place}"])
     folder, save, saved = tmp_path / "a run", loop.save_checkpoint, []
 
-    def stopping(*arguments: Any) -> None:
-        save(*arguments)
+    def stopping(*arguments: Any, **keywords: Any) -> None:
+        save(*arguments, **keywords)
         saved.append(1)
         if len(saved) == 2:
             raise KeyboardInterrupt
