@@ -128,8 +128,10 @@ def _ended(started: dict[int, tuple[int, float]]) -> list[tuple[int, int]]:
     """The processes that have ended, with their exit codes; negative is a signal."""
     found = []
     for pid in list(started):
-        with suppress(ChildProcessError):
+        try:
             done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                found.append((pid, os.waitstatus_to_exitcode(status)))
+        except ChildProcessError:  # its end was told before, together with that of one after which the service gave up
+            done, status = pid, 0
+        if done:
+            found.append((pid, os.waitstatus_to_exitcode(status)))
     return found
