@@ -186,10 +186,10 @@ class Bundle:
                 raise ModelError(
                     f"{directory}: there is no {name}, so this is no complete Textome bundle; {_HINTS[name]}"
                 )
-        config = _read(directory / "config.json")
+        config = read_json(directory / "config.json")
         path = directory / "textome.json"
         try:
-            description = Description.model_validate(_read(path))
+            description = Description.model_validate(read_json(path))
         except ValidationError as error:
             raise ModelError(f"{path}: {_explain(error)}") from error
         types = description.tasks.entities.types if description.tasks.entities else []
@@ -326,7 +326,8 @@ def _from_hub(name: str) -> Path:
         ) from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a bundle. Raises ModelError where there is none."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

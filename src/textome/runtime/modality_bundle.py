@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from textome.errors import ModelError
 from textome.modalities import AnyModality
 from textome.modalities.records import Modality
 from textome.modalities.targets import Target
+from textome.runtime.bundle import read_json
 
 SEQUENCE_MODEL = "textome-sequence"
 PRECISIONS = ("int8", "fp32")
@@ -45,7 +45,7 @@ class ModalityBundle:
     def load(cls, directory: str | Path) -> ModalityBundle:
         """Raises ModelError where a file is missing or not what it should be."""
         folder = Path(directory)
-        description, config = (_read(folder / name) for name in ("textome.json", "config.json"))
+        description, config = (read_json(folder / name) for name in ("textome.json", "config.json"))
         try:
             found = _Description.model_validate(description)
         except ValidationError as error:
@@ -58,7 +58,7 @@ class ModalityBundle:
     def is_at(directory: str | Path) -> bool:
         """Whether a folder is the bundle of a sequence model, and not of a model over text."""
         path = Path(directory) / "textome.json"
-        return path.is_file() and "modality" in _read(path)
+        return path.is_file() and "modality" in read_json(path)
 
     def graph(self, precision: str | None = None) -> Path:
         """The exported graph, int8 before fp32. Raises ModelError where it is not there."""
@@ -69,13 +69,3 @@ class ModalityBundle:
         raise ModelError(
             f"{self.directory}: there is no {wanted}; run: textome export {self.directory} --output {self.directory}"
         )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path} cannot be read ({error})") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: expected a JSON object")
-    return values
