@@ -108,3 +108,14 @@ def test_augmentation_takes_channels_away_but_never_all():
     one, two = (moved.augmented(content, np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(one, two)
     assert (one != content).any()
+
+
+def test_compressed_values_keep_order_and_sign_and_shrink_what_is_large():
+    content = np.array([[0, 5], [1, 5], [2, np.nan], [3, 5], [-1000, 5]], np.float32)
+    modality = Sensors(channels=("x", "y"), compress=True).fitted([Record("a", content)])
+    assert modality.units == (1.0, 1.0)  # the distances from the median, 1, are 1, 0, 1, 2, 1001; y never changes
+    values = modality.features(content)["sensors"].values
+    expected = np.arcsinh(content[:, 0])
+    np.testing.assert_allclose(values[:, 0], (expected - expected.mean()) / expected.std(), rtol=1e-5)
+    np.testing.assert_array_equal(values[:, 1], 0)
+    np.testing.assert_array_equal(values[:, 3], [1, 1, 0, 1, 1])

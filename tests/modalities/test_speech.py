@@ -147,3 +147,15 @@ def test_noise_speed_and_shift_change_the_sound_and_nothing_else():
 def test_a_pattern_that_is_none_is_told():
     with pytest.raises(ValueError, match="no regular expression"):
         Speech(names="(")
+
+
+def test_a_prediction_is_the_mean_over_speeds_that_training_draws_from():
+    sound = tone(300, 8000, 0.5)
+    slow, same, fast = sorted(Speech(rate=8000, speed=0.25, averaged=3).views(sound), key=len, reverse=True)
+    np.testing.assert_array_equal(same, sound)
+    assert (len(slow), len(fast)) == (5000, 3200)
+    assert len(max(Speech(rate=8000, speed=0.25, averaged=3, longest=0.5).views(sound), key=len)) == 4000
+    (only,) = Speech(rate=8000, speed=0.25).views(sound)
+    np.testing.assert_array_equal(only, sound)
+    with pytest.raises(ValueError, match="averaged is over the speeds"):
+        Speech(averaged=3)

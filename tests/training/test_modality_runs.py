@@ -139,11 +139,13 @@ def test_batches_in_parts_have_the_gradient_of_the_whole(tmp_path: Path):
         np.testing.assert_allclose(tensor, second[name], atol=2e-3, err_msg=name)
 
 
-def test_forecasts_are_numbers_in_the_units_of_the_data(tmp_path: Path):
+@pytest.mark.parametrize("compress", [False, True])
+def test_forecasts_are_numbers_in_the_units_of_the_data(tmp_path: Path, compress: bool):
     lines = ["x,y"] + [f"{10 * np.sin(number / 3):.4f},{100 * np.cos(number / 3):.4f}" for number in range(120)]
     (tmp_path / "waves.csv").write_text("\n".join(lines) + "\n")
-    modality = {"kind": "sensors", "window": 8, "horizon": 2, "hop": 1}
-    found = train(tmp_path, "waves.csv", modality, target={"kind": "regression"}, epochs=40)
+    modality = {"kind": "sensors", "window": 8, "horizon": 2, "hop": 1, "compress": compress}
+    target = {"kind": "regression", "compress": compress}
+    found = train(tmp_path, "waves.csv", modality, target=target, epochs=40)
     assert found.target.labels == ("x+1", "x+2", "y+1", "y+2")
     assert found.provenance["test"]["r2"] > 0.95
     told = CliRunner().invoke(app, ["predict", str(tmp_path / "waves.csv"), "--model", str(found.directory)])

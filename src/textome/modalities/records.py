@@ -169,3 +169,9 @@ def _rule(rule: str, path: str, place: str) -> Callable[[Record], bool]:
         return has
     by_id = chosen_part(rule, Path(path).parent, place)
     return lambda record: by_id(record.id)
+
+
+def typical_distances(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The median distance of (rows, columns) from the median of each column; 1 where that is 0, NaN left out."""
+    distances = np.nanmedian(np.abs(values - np.nanmedian(values, 0)), 0)
+    return np.where(distances > 0, distances, 1.0)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from textome.errors import InputError
 from textome.formats.sources import Quarantine
-from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape
+from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape, typical_distances
 from textome.modalities.sensor_files import Series, read_series
 
 
@@ -25,6 +25,8 @@ class Sensors(Modality):
     horizon    forecasting: the record's target is what the channels are in the `horizon` moments after the window
     changes    forecasting: not what the channels are then, but how far that is from the window's last moment, with labels
                as "change of x+1"; easier to learn where signals mostly go on as they are
+    compress   values become arsinh(x / unit), which is x near zero and a logarithm far from it: for signals over several
+               powers of ten, with both signs; `units` are those of the training data, median distances from the median
     differences  the change since the moment before stands beside each value
     While training, drawn anew for each reading: `noise` (in standard deviations), `scale` (each channel by a factor up to
     1 + so much or its inverse), `shift` (up to so many moments; the first or last one goes on), `drop_channels` (the share
@@ -41,11 +43,13 @@ class Sensors(Modality):
     step: int = Field(1, ge=1)
     horizon: int = Field(0, ge=0)
     changes: bool = False
+    compress: bool = False
     differences: bool = False
     noise: float = Field(0.0, ge=0)
     scale: float = Field(0.0, ge=0)
     shift: int = Field(0, ge=0)
     drop_channels: float = Field(0.0, ge=0, lt=1)
+    units: tuple[float, ...] = ()
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
 
@@ -64,14 +68,18 @@ class Sensors(Modality):
         counts = np.isfinite(values).sum(0)
         if empty := [name for name, count in zip(names, counts, strict=True) if not count]:
             raise InputError(f"no training record has a value in channel {', '.join(empty)}; leave it out of the data")
+        units = typical_distances(values) if self.compress else np.ones(0)
+        values = np.arcsinh(values / units) if self.compress else values
         deviations = np.nanstd(values, 0)
         deviations[deviations == 0] = 1.0
-        update = {"channels": names, "means": tuple(np.nanmean(values, 0).tolist())}
+        update = {"channels": names, "units": tuple(units.tolist()), "means": tuple(np.nanmean(values, 0).tolist())}
         return self.model_copy(update=update | {"deviations": tuple(deviations.tolist())})
 
     def features(self, content: Floats) -> Segments:
         if content.shape[1] != len(self.channels) or not self.means:
             raise InputError(f"the signal has {content.shape[1]} channels, the model {len(self.channels)}")
+        if self.compress:
+            content = np.arcsinh(content / np.asarray(self.units, np.float32))
         values = (content - np.asarray(self.means, np.float32)) / np.asarray(self.deviations, np.float32)
         there = np.isfinite(values)
         values = np.where(there, values, 0.0)
@@ -93,6 +101,7 @@ class Sensors(Modality):
             values *= ((1 + self.scale) ** generator.uniform(-1, 1, count)).astype(np.float32)
         if self.noise:
             spread = self.noise * np.asarray(self.deviations, np.float32)
+            spread *= np.asarray(self.units or 1.0, np.float32)
             values += generator.standard_normal(values.shape, np.float32) * spread
         if self.drop_channels:
             gone = np.asarray(generator.random(count) < self.drop_channels)

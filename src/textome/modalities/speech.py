@@ -8,7 +8,7 @@ from functools import cache
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from textome.errors import InputError
 from textome.formats.sources import Quarantine
@@ -30,6 +30,7 @@ class Speech(Modality):
     `shift` (up to so many seconds of silence before or after), `gain` (decibels louder or softer), `noise` (the share of
     sounds that get white noise, 5 to 30 dB below them); `time_masks` stretches of up to `time_mask` frames and
     `frequency_masks` of up to `frequency_mask` bands are hidden (SpecAugment, Park et al. 2019, section 2).
+    averaged      so many speeds, evenly spaced over those that `speed` allows, whose answers are averaged
     deviation     of the log energies of the training data; the mean of each band is taken away in each sound
     """
 
@@ -50,7 +51,14 @@ class Speech(Modality):
     time_mask: int = Field(10, ge=1)
     frequency_masks: int = Field(0, ge=0)
     frequency_mask: int = Field(8, ge=1)
+    averaged: int = Field(1, ge=1, le=15)
     deviation: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _averaged_over_speeds(self) -> Self:
+        if self.averaged > 1 and not self.speed:
+            raise ValueError("averaged is over the speeds that `speed` allows, which is 0")
+        return self
 
     @field_validator("names")
     @classmethod
@@ -84,6 +92,11 @@ class Speech(Modality):
         for _ in range(self.halvings):
             tokens = -(-tokens // 2)
         return {"speech": Segment(values, np.arange(tokens)[:, None])}
+
+    def views(self, content: Floats) -> list[Floats]:
+        longest = round(self.longest * self.rate)
+        speeds = (1 + self.speed) ** np.linspace(-1, 1, self.averaged) if self.averaged > 1 else [1.0]
+        return [resampled(content, 1.0, float(speed))[:longest] for speed in speeds]
 
     def augmented(self, content: Floats, generator: np.random.Generator) -> Floats:
         samples = content

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from textome.errors import InputError
-from textome.modalities.records import Floats, Record
+from textome.modalities.records import Floats, Record, typical_distances
 
 METRICS = {
     "classification": ("accuracy", "macro_f1", "balanced_accuracy", "roc_auc"),
@@ -30,6 +30,10 @@ class Target(BaseModel):
     labels  in the order of the outputs; empty: those of the training data, in alphabetical order
     metric  by which the best epoch is chosen; empty: the first of the kind in METRICS
     loss    of numbers: "squares", or "absolute" where a few are far larger than the others
+    compress  numbers are learnt as arsinh(x / unit), which is x near zero and a logarithm far from it: for numbers over
+            several powers of ten, with both signs. With the absolute loss the answer is still the median
+    units, limits   of the training data: the median distance from the median, and the lowest and highest number, which
+            answers that were compressed keep to, since beyond them a small error would be an enormous one
     class_weights  "balanced" weighs a class by 1 / its frequency
     means, deviations   of the training data, which numbers are standardised by
     temperature  what the scores of a classification are divided by before probabilities are taken
@@ -41,12 +45,17 @@ class Target(BaseModel):
     labels: tuple[str, ...] = ()
     metric: str = ""
     loss: Literal["squares", "absolute"] = "squares"
+    compress: bool = False
     class_weights: Literal["none", "balanced"] = "none"
+    units: tuple[float, ...] = ()
+    limits: tuple[tuple[float, ...], ...] = ()
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
     temperature: float = Field(1.0, gt=0)
 
     def model_post_init(self, context: Any) -> None:
+        if self.compress and self.kind != "regression":
+            raise ValueError(f"compress is for regression, and kind is {self.kind}")
         if self.metric and self.metric not in METRICS[self.kind]:
             raise ValueError(f"metric {self.metric!r} is none of {self.kind}: {', '.join(METRICS[self.kind])}")
 
@@ -68,9 +77,15 @@ class Target(BaseModel):
         empty = [name for name, count in zip(found.labels, counts, strict=True) if not count]
         if empty:
             raise InputError(f"no training record has a value of {', '.join(empty[:5])}")
+        update: dict[str, Any] = {}
+        if self.compress:
+            units = typical_distances(values)
+            ends = (np.nanmin(values, 0), np.nanmax(values, 0))
+            update = {"units": tuple(units.tolist()), "limits": tuple(tuple(end.tolist()) for end in ends)}
+            values = np.arcsinh(values / units)
         deviations = np.nanstd(values, 0)
         deviations[deviations == 0] = 1.0
-        update = {"means": tuple(np.nanmean(values, 0).tolist()), "deviations": tuple(deviations.tolist())}
+        update |= {"means": tuple(np.nanmean(values, 0).tolist()), "deviations": tuple(deviations.tolist())}
         return found.model_copy(update=update)
 
     def encode(self, record: Record) -> Floats:
@@ -97,12 +112,17 @@ class Target(BaseModel):
 
     def standardised(self, rows: Floats) -> Floats:
         """Numbers of a regression in standard deviations from the mean; (.., num_labels)."""
+        if self.compress:
+            rows = np.arcsinh(rows / np.asarray(self.units))
         return np.asarray((rows - np.asarray(self.means)) / np.asarray(self.deviations), np.float32)
 
     def answers(self, outputs: Floats) -> Floats:
         """What a model's outputs (B, num_labels) say: probabilities, or numbers in the units of the data."""
         if self.kind == "regression":
-            return np.asarray(outputs * np.asarray(self.deviations) + np.asarray(self.means), np.float32)
+            numbers = outputs * np.asarray(self.deviations) + np.asarray(self.means)
+            if self.compress:
+                numbers = np.clip(np.sinh(np.clip(numbers, -80, 80)) * np.asarray(self.units), *np.array(self.limits))
+            return np.asarray(numbers, np.float32)
         if self.kind == "multi_label":
             return np.asarray(1 / (1 + np.exp(-outputs.astype(np.float64))), np.float32)
         scaled = outputs.astype(np.float64) / self.temperature

@@ -14,6 +14,7 @@ from torch.nn import functional
 from textome.errors import InputError
 from textome.evaluation.modality_scores import between_0_and_1, score_answers, with_temperature
 from textome.modalities.records import Floats, Record, Segment, Segments
+from textome.modalities.targets import Target
 from textome.models.sequence_model import SequenceModel
 from textome.training.batches import cut, plan
 from textome.training.modality_data import ModalityRecords, length_of, mixed, pack_sequences
@@ -180,9 +181,7 @@ def _loss_of(
     """The mean loss of logits (B, num_labels) over the known values of targets (B, num_labels)."""
     target = data.target
     if target.kind == "regression":
-        means, deviations = (torch.tensor(values, device=device) for values in (target.means, target.deviations))
-        power = 1 if target.loss == "absolute" else 2
-        return lambda logits, targets: errors(logits, (targets - means) / deviations, power)
+        return number_loss(target, device)
     weights = None
     if target.class_weights == "balanced":
         positive, known = np.nansum(rows, 0), np.isfinite(rows).sum(0)
@@ -193,6 +192,20 @@ def _loss_of(
     if target.kind == "multi_label":
         return lambda logits, targets: several(logits, targets, weights)
     return lambda logits, targets: one(logits, targets, weights, smoothing)
+
+
+def number_loss(target: Target, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of outputs (B, num_labels) against numbers (B, num_labels) in the units of the data, as `target` says."""
+    means, deviations, units = (
+        torch.tensor(values, device=device) for values in (target.means, target.deviations, target.units or (1.0,))
+    )
+    power = 1 if target.loss == "absolute" else 2
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        numbers = torch.asinh(targets / units) if target.compress else targets
+        return errors(outputs, (numbers - means) / deviations, power)
+
+    return loss
 
 
 def one(logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:

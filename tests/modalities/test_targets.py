@@ -1,0 +1,44 @@
+"""Numbers that a model is asked for: from the units of the data to what is learnt, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from textome.modalities.records import Record
+from textome.modalities.targets import Target
+from textome.training.modality_job import errors
+
+ROWS = [{"x": value} for value in (-3.0, 0.0, 1.0, 2.0, 4e5)]
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_numbers_come_back_as_they_were(compress: bool):
+    target = Target(kind="regression", compress=compress).fitted([Record("a", None, row) for row in ROWS])
+    rows = np.stack([target.encode(Record("a", None, row)) for row in ROWS])
+    learnt = target.standardised(rows)
+    assert abs(learnt.mean()) < 1e-5
+    assert learnt.std() == pytest.approx(1, rel=1e-5)
+    np.testing.assert_allclose(target.answers(learnt), rows, rtol=1e-4, atol=1e-1)
+    if compress:
+        assert target.units == (1.0,)  # the distances from the median, 1, are 4, 1, 0, 1 and many
+        # Far beyond what training has shown an answer stays where that ended.
+        np.testing.assert_allclose(target.answers(np.array([[-60.0], [60.0]], np.float32)), [[-3], [4e5]])
+
+
+def test_the_loss_of_compressed_numbers_is_that_of_what_is_learnt():
+    from textome.training.modality_job import number_loss
+
+    target = Target(kind="regression", compress=True, loss="absolute").fitted([Record("a", None, row) for row in ROWS])
+    rows = np.stack([target.encode(Record("a", None, row)) for row in ROWS])
+    outputs = torch.linspace(-2, 2, len(ROWS))[:, None]
+    loss = number_loss(target, torch.device("cpu"))(outputs, torch.from_numpy(rows))
+    expected = np.abs(outputs.numpy() - target.standardised(rows)).mean()
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    assert float(errors(outputs, outputs, 1)) == 0
+
+
+def test_only_numbers_are_compressed():
+    with pytest.raises(ValueError, match="compress is for regression"):
+        Target(kind="classification", compress=True)
