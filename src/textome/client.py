@@ -146,7 +146,7 @@ class Client:
         *,
         model: str = "",
         types: Sequence[str] = (),
-        min_confidence: float = 0.0,
+        min_confidence: float | None = None,
         replace: bool = False,
     ) -> list[Document]:
         """The documents with their entities, in order. Raises ServiceError with what the service says."""
@@ -229,7 +229,7 @@ class Client:
         return results
 
     def annotate_file(
-        self, path: str | Path, *, model: str = "", types: Sequence[str] = (), min_confidence: float = 0.0
+        self, path: str | Path, *, model: str = "", types: Sequence[str] = (), min_confidence: float | None = None
     ) -> list[Document]:
         """The documents of a file in any format that the service reads. Records that it cannot read are left out."""
         query = _query(model, types, min_confidence)
@@ -241,7 +241,7 @@ class Client:
         *,
         model: str = "",
         types: Sequence[str] = (),
-        min_confidence: float = 0.0,
+        min_confidence: float | None = None,
         on_bad_record: Callable[[str, str], None] | None = None,
     ) -> Iterator[Document]:
         """The citations of PubMed XML of any size, plain or gzip, as they are done; memory does not grow with it.
@@ -395,8 +395,9 @@ def _received(answer: Mapping[str, Any]) -> list[Document]:
     return [document_from(item, str(number)) for number, item in enumerate(answer["documents"], 1)]
 
 
-def _query(model: str, types: Sequence[str], min_confidence: float) -> str:
-    return urlencode({"model": model, "types": ",".join(types), "min_confidence": min_confidence})
+def _query(model: str, types: Sequence[str], min_confidence: float | None) -> str:
+    least = {} if min_confidence is None else {"min_confidence": min_confidence}
+    return urlencode({"model": model, "types": ",".join(types), **least})
 
 
 def _problem(status: int, body: bytes) -> ServiceError:

@@ -143,7 +143,7 @@ def test_the_newest_version_of_a_citation_counts(bulk: Any, tmp_path: Path) -> N
 def test_other_settings_are_refused_unless_told(bulk: Any, tmp_path: Path, tiny_bundle: Path) -> None:
     source = pubmed(tmp_path / "a.xml", map(article, range(1, 6)))
     bulk(source)
-    with pytest.raises(InputError, match=r"--min-confidence was 0\.0 and is 0\.5.*--mix"):
+    with pytest.raises(InputError, match=r"--min-confidence was not given and is 0\.5.*--mix"):
         bulk(source, min_confidence=0.5)
     model = tmp_path / "model"
     shutil.copytree(tiny_bundle, model)

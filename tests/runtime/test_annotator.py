@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from strategies import documents
 from textome.documents import Document, Passage
-from textome.errors import InputError
+from textome.errors import InputError, ModelError
 from textome.runtime.annotator import Annotator, batches
 
 TEXT = "Metformin is given for type 2 diabetes. Patients with breast cancer took aspirin daily."
@@ -43,6 +45,28 @@ def test_types_and_confidence_are_filters(tiny_bundle: Path) -> None:
         Annotator.load(tiny_bundle, types=["Gene"])
     with pytest.raises(InputError, match="probability"):
         Annotator.load(tiny_bundle, min_confidence=2)
+
+
+def test_the_thresholds_of_a_bundle_hold_for_those_who_name_none(tiny_bundle: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    description = json.loads((bundle / "textome.json").read_text())
+    every = Annotator.load(bundle, min_confidence=0.0).annotate(TEXT).entities
+    least = sorted(entity.confidence or 0 for entity in every if entity.type == "Disease")[-1]
+    description["confidence"]["thresholds"] = {"Disease": least}
+    (bundle / "textome.json").write_text(json.dumps(description))
+    annotator = Annotator.load(bundle)
+    kept = [entity.text for entity in every if entity.type == "Chemical" or (entity.confidence or 0) >= least]
+    assert 0 < len(kept) < len(every)
+    assert [text for text, _ in found(annotator.annotate(TEXT))] == kept
+    assert [text for text, _ in found(annotator.choosing(["Disease"]).annotate(TEXT))] == [
+        entity.text for entity in every if entity.type == "Disease" and entity.text in kept
+    ]
+    assert len(annotator.choosing(min_confidence=0.0).annotate(TEXT).entities) == len(every)
+    description["confidence"]["thresholds"] = {"Disease": 2}
+    (bundle / "textome.json").write_text(json.dumps(description))
+    with pytest.raises(ModelError, match="thresholds"):
+        Annotator.load(bundle)
 
 
 def test_many_texts_give_what_each_gives_alone(tiny_bundle: Path) -> None:

@@ -129,12 +129,17 @@ def _readings(ledger: Ledger, options: Options) -> Iterator[Reading]:
         yield Reading(part, {id: ledger.superseded(id) for id, _, _ in part.files}, options.format)
 
 
+def _said(value: Any) -> str:
+    return "not given" if value is None else repr(value)
+
+
 def _settings(ledger: Ledger, now: dict[str, Any], mix: bool) -> int:
     """The number of the settings. Raises InputError where they are not those that the output was begun with."""
     if (before := ledger.last_settings()) is not None:
         names = [name for name in now if now[name] != before[1].get(name)]
         if "to" in names or (names and not mix):
-            shown = "; ".join(f"{_NAMES[name]} was {before[1].get(name)!r} and is {now[name]!r}" for name in names)
+            was, new = ([_said(values.get(name)) for name in names] for values in (before[1], now))
+            shown = "; ".join(f"{_NAMES[name]} was {a} and is {b}" for name, a, b in zip(names, was, new, strict=True))
             rest = "" if "to" in names else ", or add --mix to go on with new settings and keep what is done"
             raise InputError(
                 f"{ledger.path}: these results were begun with other settings ({shown}); use the same, or another "

@@ -33,7 +33,7 @@ class Options:
     model: str | None = None
     precision: str | None = None
     types: tuple[str, ...] | None = None
-    min_confidence: float = 0.0
+    min_confidence: float | None = None
     replace: bool = False
     to: str = "parquet"
     format: str | None = None

@@ -31,7 +31,10 @@ def annotate(
     types: Annotated[
         str | None, typer.Option(help="Entity types to look for, as A,B; default: the model's own.")
     ] = None,
-    min_confidence: Annotated[float, typer.Option(help="Leave out entities below this probability.")] = 0.0,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(help="Leave out entities below this probability; default: what the model says for each type."),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
     relations: Annotated[
         str | None, typer.Option("--relations", help="A bundle that finds relations between the entities.")
@@ -65,7 +68,9 @@ def annotate(
     if relations:
         from textome.runtime.relations import RelationFinder
 
-        finder = RelationFinder.load(relations, min_confidence=min_confidence, precision=precision, threads=threads)
+        finder = RelationFinder.load(
+            relations, min_confidence=min_confidence or 0.0, precision=precision, threads=threads
+        )
         found = finder.stream(found)
     documents = watched(found, "annotated", quarantine)
     finish(quarantine, _deliver(documents, targets, show))

@@ -33,7 +33,10 @@ def bulk(
     types: Annotated[
         str | None, typer.Option(help="Entity types to look for, as A,B; default: the model's own.")
     ] = None,
-    min_confidence: Annotated[float, typer.Option(help="Leave out entities below this probability.")] = 0.0,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(help="Leave out entities below this probability; default: what the model says for each type."),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
     precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that annotate; default: one for each core.")] = None,

@@ -61,6 +61,8 @@ def _model_facts(place: str) -> dict[str, Any]:
     facts |= {f"task {name}": [f"{part.kind}:", *part.labels] for name, part in bundle.parts.items()}
     if bundle.description.tasks.entities:
         facts |= {"types": list(bundle.types), "default types": list(bundle.default_types)}
+        if bundle.thresholds:
+            facts["thresholds"] = dict(bundle.thresholds)
     if bundle.embeddings:
         facts["embeddings"] = f"{bundle.embeddings.pooling} of {bundle.config['hidden_size']} numbers"
     return facts | {"window": bundle.window, "files": _sizes(bundle.directory)}

@@ -41,7 +41,7 @@ class Annotator:
     """A loaded model bundle that finds entities in texts and documents.
 
     types           the entity types to look for; by default those that the bundle names as its defaults
-    min_confidence  entities below it are left out
+    min_confidence  entities below it are left out; None: the thresholds that the bundle names for its types, if any
     token_budget    tokens, padding included, of one batch
     sentences       False takes each passage as one sentence, for corpora that are cut into sentences already
     """
@@ -52,7 +52,7 @@ class Annotator:
         session: Session | EntityHead,
         *,
         types: Collection[str] | None = None,
-        min_confidence: float = 0.0,
+        min_confidence: float | None = None,
         token_budget: int = 1024,
         sentences: bool = True,
     ) -> None:
@@ -68,16 +68,18 @@ class Annotator:
         self._tokenizer = Tokenizer.load(bundle.directory)
         self._choose(types, min_confidence)
 
-    def _choose(self, types: Collection[str] | None, min_confidence: float) -> None:
+    def _choose(self, types: Collection[str] | None, min_confidence: float | None) -> None:
         bundle = self.bundle
         self.types = tuple(types or bundle.default_types)
         if unknown := [name for name in self.types if name not in bundle.types]:
             raise InputError(
                 f"model {bundle.name!r} does not know the type {unknown[0]!r}; it knows {', '.join(bundle.types)}"
             )
-        if not 0.0 <= min_confidence <= 1.0:
+        if min_confidence is not None and not 0.0 <= min_confidence <= 1.0:
             raise InputError(f"the minimum confidence is {min_confidence}; give a probability from 0 to 1")
         self.min_confidence = min_confidence
+        found = bundle.thresholds if min_confidence is None else dict.fromkeys(self.types, min_confidence)
+        self._least = [found.get(name, 0.0) for name in self.types]
         self._heads = np.array([bundle.types.index(name) for name in self.types])
         self._temperature = np.array([bundle.temperature.get(name, 1.0) for name in self.types], np.float32)
 
@@ -98,7 +100,7 @@ class Annotator:
             return cls(bundle, TaskSession(path, bundle.heads, threads).entities(ENTITIES), **options)
         return cls(bundle, Session(path, threads=threads), **options)
 
-    def choosing(self, types: Collection[str] | None = None, min_confidence: float = 0.0) -> Self:
+    def choosing(self, types: Collection[str] | None = None, min_confidence: float | None = None) -> Self:
         """The same loaded model, looking for other types or with another least confidence; nothing is loaded again."""
         other = copy(self)
         other._choose(types, min_confidence)
@@ -177,7 +179,7 @@ class Annotator:
         pieces = [_kept_words(scores, unit.tokens, window) for scores, window in zip(logits, unit.windows, strict=True)]
         joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         for first, last, head, confidence in decode(log_probabilities(joined[:, self._heads], self._temperature)):
-            if confidence >= self.min_confidence:
+            if confidence >= self._least[head]:
                 start = unit.offset + int(unit.tokens.word_starts[first])
                 end = end_of_character(document.text, unit.offset + int(unit.tokens.word_ends[last]))
                 yield document.entity([(start, end)], self.types[head], confidence=round(confidence, 6))

@@ -146,9 +146,14 @@ class Tasks(_Section):
 
 
 class Confidence(_Section):
-    """`temperature` by type: what logits are divided by before probabilities are taken; 1 where a type is missing."""
+    """How sure a model is, by type of entity.
+
+    temperature  what logits are divided by before probabilities are taken; 1 where a type is missing
+    thresholds   entities below it are left out where a user names no least confidence; 0 where a type is missing
+    """
 
     temperature: dict[str, float] = {}
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
 
 
 class Description(_Section):
@@ -276,6 +281,10 @@ class Bundle:
     def temperature(self) -> dict[str, float]:
         return self.description.confidence.temperature
 
+    @property
+    def thresholds(self) -> dict[str, float]:
+        return self.description.confidence.thresholds
+
     def onnx_path(self, precision: str | None = None) -> Path:
         """The exported graph: of the given precision, or the smallest there is. Raises ModelError if there is none."""
         wanted = (precision,) if precision else PRECISIONS
@@ -357,6 +366,7 @@ def _explain(error: ValidationError) -> str:
         "embeddings",
         "pooling",
         "temperature",
+        "thresholds",
     ]
     near = difflib.get_close_matches(str(item["loc"][-1]), keys, n=1)
     return f"{place} is no key of textome.json" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -56,7 +56,15 @@ STREAMS = 8
 Model = Annotated[str, Query(max_length=200, description="A name that GET /v1/models gives; by default the first.")]
 Types = Annotated[str, Query(max_length=2000, description="Entity types, as A,B; by default the model's own.")]
 InputFormat = Literal["pubmed-xml", "bioc-xml", "bioc-json", "jsonl", "pubtator", "conll", "plain"]
-MinConfidence = Annotated[float, Query(ge=0, le=1, allow_inf_nan=False, description="Leave out entities below it.")]
+MinConfidence = Annotated[
+    float | None,
+    Query(
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Leave out entities below it; by default what the model says for each type.",
+    ),
+]
 
 
 def create_app(
@@ -194,7 +202,7 @@ def _entity_routes(service: Service) -> APIRouter:
         request: Request,
         model: Model = "",
         types: Types = "",
-        min_confidence: MinConfidence = 0.0,
+        min_confidence: MinConfidence = None,
         format: Annotated[OutputFormat, Query(description="How the answer is written.")] = "json",
         from_: Annotated[
             InputFormat | None, Query(alias="from", description="The file's format; by default its content tells.")
@@ -220,7 +228,7 @@ def _entity_routes(service: Service) -> APIRouter:
         openapi_extra=binary_body(),
     )
     async def annotate_pubmed_xml(
-        request: Request, model: Model = "", types: Types = "", min_confidence: MinConfidence = 0.0
+        request: Request, model: Model = "", types: Types = "", min_confidence: MinConfidence = None
     ) -> Response:
         nonlocal streaming
         chosen = service.model(model, ENTITIES)
@@ -266,7 +274,7 @@ def _pubmed_routes(service: Service, address: str) -> APIRouter:
         pmid: Annotated[str, PathParameter(pattern="^[1-9][0-9]{0,8}$", description="A PubMed identifier.")],
         model: Model = "",
         types: Types = "",
-        min_confidence: MinConfidence = 0.0,
+        min_confidence: MinConfidence = None,
     ) -> Response:
         chosen = service.model(model, ENTITIES)
         annotator = service.annotator(chosen, _listed(types), min_confidence)

@@ -143,7 +143,9 @@ class AnnotateRequest(DocumentsRequest):
     """One of `text`, `documents` and `bioc`, and what to look for in it."""
 
     types: list[str] = Field([], description="Entity types to look for; by default the model's own.")
-    min_confidence: Probability = Field(0.0, description="Entities below it are left out.")
+    min_confidence: Probability | None = Field(
+        None, description="Entities below it are left out; by default what the model says for each type."
+    )
     format: OutputFormat = Field("json", description="How the answer is written; brat comes as a zip archive.")
     replace: bool = Field(False, description="Drop the annotations that the documents have already.")
 

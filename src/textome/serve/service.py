@@ -241,7 +241,7 @@ class Service:
         detail = f"no such model has such a task; there are {', '.join(there)}"
         raise Problem(404, "unknown-task", "There is no such task", detail)
 
-    def annotator(self, model: LoadedModel, types: Sequence[str], min_confidence: float) -> Annotator:
+    def annotator(self, model: LoadedModel, types: Sequence[str], min_confidence: float | None) -> Annotator:
         """The model's annotator with a request's choices. Raises Problem (422) for a type that it does not know."""
         known = model.bundle.types
         if any(name not in known for name in types):
