@@ -1,6 +1,6 @@
 """Draws the picture of the README: the first abstracts of the examples as `textome annotate` shows them.
 
-    python docs/draw_annotated.py
+python docs/draw_annotated.py
 """
 
 from __future__ import annotations
