@@ -2,6 +2,7 @@
 
     python benchmarks/modalities.py --seeds 1 2 3 --jobs 8 --device cuda
     python benchmarks/modalities.py --only mnist fsdd --starts recipe --seeds 1 --device cpu
+    python benchmarks/modalities.py --brief --starts scratch pretrained --jobs 2 --output runs/benchmark_transfer
 
 Each run is a process of its own, and its result a file in --output: started again, the script goes on with what is missing,
 and at the end prints the table of all that is there.
@@ -12,7 +13,8 @@ and at the end prints the table of all that is there.
     baseline    scikit-learn on the same split, the better of two models by its test score: see `classical`
 
 Everything but the weights is the same for `scratch` and `pretrained`, the learning rate of --rate too. Where a data set is
-small, every record is tested once in folds, and the score is that of all together.
+small, every record is tested once in folds, and the score is that of all together. `--brief` takes one set of each modality
+for a few epochs, so that two processor cores compare `scratch` and `pretrained` in half an hour.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ class Entry:
 
     place   what the folds are of
     made    the data is not among the data sets, but made of them by a script of this folder
+    brief   epochs with --brief; 0: the row is left out then
     """
 
     recipe: str
@@ -56,6 +59,7 @@ class Entry:
     folds: int = 0
     place: str = ""
     made: bool = False
+    brief: int = 0
 
     def parts(self) -> list[list[str]]:
         """The overrides of each fold."""
@@ -74,13 +78,15 @@ class Entry:
 
 ENTRIES = {
     "mnist": Entry("mnist"),
-    "pneumonia": Entry("pneumonia"),
+    "pneumonia": Entry("pneumonia", brief=2),
     "bccd": Entry("bccd"),
-    "fsdd": Entry("fsdd"),
-    **{f"robot_{name}": Entry("robot_lp1", (), 5, _ROBOT.format(name)) for name in ("lp1", "lp2", "lp3", "lp4", "lp5")},
+    "fsdd": Entry("fsdd", brief=8),
+    "robot_lp1": Entry("robot_lp1", (), 5, _ROBOT.format("lp1"), brief=15),
+    **{f"robot_{name}": Entry("robot_lp1", (), 5, _ROBOT.format(name)) for name in ("lp2", "lp3", "lp4", "lp5")},
     "robot_forecast": Entry("robot_forecast"),
-    "promoters": Entry("promoters", (), 5, "dna/UCI-Promoters/promoters.data"),
-    "blood_cells": Entry("blood_cells", made=True),
+    "promoters": Entry("promoters", (), 5, "dna/UCI-Promoters/promoters.data", brief=6),
+    "esol": Entry("esol", brief=6),
+    "blood_cells": Entry("blood_cells", made=True, brief=4),
     "blood_cells_picture": Entry("blood_cells", (f"modality.parts={{cell={_PICTURE}}}",), made=True),
     "blood_cells_note": Entry(
         "blood_cells", ('modality.parts={note={kind="text",window=64,vocabulary=500}}',), made=True
@@ -90,7 +96,9 @@ ENTRIES = {
 
 def main() -> None:
     options = _options()
-    entries = entries_of(options.only)
+    entries = entries_of(options.only or [name for name, entry in ENTRIES.items() if options.brief and entry.brief])
+    if options.brief and (long := [name for name, entry in entries.items() if not entry.brief]):
+        sys.exit(f"--brief --only {long[0]}: choose among {', '.join(name for name in ENTRIES if ENTRIES[name].brief)}")
     options.output.mkdir(parents=True, exist_ok=True)
     if options.one:
         name, start, seed = options.one
@@ -165,6 +173,7 @@ def _start(options: argparse.Namespace, name: str, start: str, seed: int) -> boo
     began = time.monotonic()
     command = [sys.executable, __file__, "--one", name, start, str(seed), "--output", str(options.output)]
     command += ["--device", options.device, "--base", options.base, "--rate", str(options.rate), "--data", options.data]
+    command += ["--brief"] * options.brief
     command += [part for override in options.overrides for part in ("--set", override)]
     threads = str(max(1, (os.cpu_count() or 1) // options.jobs))
     done = subprocess.run(
@@ -187,6 +196,8 @@ def _write(options: argparse.Namespace, name: str, start: str, seed: int) -> Non
     overrides = [f"training.seed={seed}", f"training.device={options.device}"]
     root = BLOOD_CELLS if entry.made else options.data
     overrides += [f"data.root={Path(root).resolve()}"] if root else []
+    if options.brief:
+        overrides += [f"training.epochs={entry.brief}", "training.precision=auto"]
     if start in ("scratch", "pretrained"):
         overrides += [
             f"model.base={json.dumps(options.base)}",
@@ -398,6 +409,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", default="", help="the folder of data sets; default: that of the recipes")
     parser.add_argument("--output", type=Path, default=Path("runs/benchmark_modalities"))
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--brief", action="store_true", help="few epochs, see above")
     parser.add_argument("--table", action="store_true", help="run nothing, print the table of what is there")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
