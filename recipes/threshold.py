@@ -15,6 +15,7 @@ from pathlib import Path
 from textome.evaluation.entities import score_entities
 from textome.evaluation.entity_task import compare
 from textome.formats import read_documents
+from textome.formats.sources import atomic_file
 from textome.runtime.annotator import Annotator
 
 
@@ -25,18 +26,20 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", required=True, help="tables of tokens whose mentions are of that type")
     options = parser.parse_args()
     documents = [item for place in options.data for item in read_documents(place, entity_type=options.kind)]
+    annotator = Annotator.load(options.bundle, types=[options.kind], min_confidence=0.0, sentences=False)
+    found = compare(annotator, documents, {options.kind: options.kind}, words=True)
     best, chosen = -1.0, 0.0
     for threshold in (0.0, *(round(0.5 + step / 20, 2) for step in range(10))):
-        annotator = Annotator.load(options.bundle, types=[options.kind], min_confidence=threshold, sentences=False)
-        found = compare(annotator, documents, {options.kind: options.kind}, words=True)
-        score = score_entities(found.gold, found.predicted).micro
+        kept = [{span for span, sure in each.items() if sure >= threshold} for each in found.confidences]
+        score = score_entities(found.gold, kept).micro
         print(f"{threshold:.2f}  precision {score.precision:.2%}  recall {score.recall:.2%}  F1 {score.f1:.2%}")
         if score.f1 > best:
             best, chosen = score.f1, threshold
     path = options.bundle / "textome.json"
     description = json.loads(path.read_text(encoding="utf-8"))
     description["confidence"].setdefault("thresholds", {})[options.kind] = chosen
-    path.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with atomic_file(path) as file:
+        file.write((json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
     print(f"{path}: {options.kind} {chosen}")
 
 
