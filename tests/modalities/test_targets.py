@@ -13,11 +13,16 @@ from textome.training.modality_job import errors
 ROWS = [{"x": value} for value in (-3.0, 0.0, 1.0, 2.0, 4e5)]
 
 
+def learnt_numbers(target: Target, rows: np.ndarray) -> np.ndarray:
+    numbers = np.arcsinh(rows / np.array(target.units)) if target.compress else rows
+    return ((numbers - np.array(target.means)) / np.array(target.deviations)).astype(np.float32)
+
+
 @pytest.mark.parametrize("compress", [False, True])
 def test_numbers_come_back_as_they_were(compress: bool):
     target = Target(kind="regression", compress=compress).fitted([Record("a", None, row) for row in ROWS])
     rows = np.stack([target.encode(Record("a", None, row)) for row in ROWS])
-    learnt = target.standardised(rows)
+    learnt = learnt_numbers(target, rows)
     assert abs(learnt.mean()) < 1e-5
     assert learnt.std() == pytest.approx(1, rel=1e-5)
     np.testing.assert_allclose(target.answers(learnt), rows, rtol=1e-4, atol=1e-1)
@@ -34,7 +39,7 @@ def test_the_loss_of_compressed_numbers_is_that_of_what_is_learnt():
     rows = np.stack([target.encode(Record("a", None, row)) for row in ROWS])
     outputs = torch.linspace(-2, 2, len(ROWS))[:, None]
     loss = number_loss(target, torch.device("cpu"))(outputs, torch.from_numpy(rows))
-    expected = np.abs(outputs.numpy() - target.standardised(rows)).mean()
+    expected = np.abs(outputs.numpy() - learnt_numbers(target, rows)).mean()
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
     assert float(errors(outputs, outputs, 1)) == 0
 

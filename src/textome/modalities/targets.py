@@ -110,12 +110,6 @@ class Target(BaseModel):
             row[number] = record.target.get(name, np.nan)
         return row
 
-    def standardised(self, rows: Floats) -> Floats:
-        """Numbers of a regression in standard deviations from the mean; (.., num_labels)."""
-        if self.compress:
-            rows = np.arcsinh(rows / np.asarray(self.units))
-        return np.asarray((rows - np.asarray(self.means)) / np.asarray(self.deviations), np.float32)
-
     def answers(self, outputs: Floats) -> Floats:
         """What a model's outputs (B, num_labels) say: probabilities, or numbers in the units of the data."""
         if self.kind == "regression":
