@@ -87,10 +87,20 @@ def test_deberta_is_pretrained_with_its_mask_decoder_and_fine_tuned(tmp_path):
     assert first["perplexity"] == pytest.approx(scores[-1]["perplexity"], rel=1e-4)
 
 
+def test_a_deberta_goes_on_from_a_bert(tmp_path):
+    path = make_pretraining_recipe(tmp_path, tokens=12_000, learning_rate=3e-3)
+    bert = pretrain(load_pretraining_recipe(path), tmp_path / "bert")
+    chosen = [f'model.base="{bert}"', "model.encoder=deberta", "training.tokens=3000"]
+    folder = pretrain(load_pretraining_recipe(path, chosen), tmp_path / "deberta")
+    assert json.loads((folder / "config.json").read_text())["model_type"] == "deberta-v2"
+    fresh, *_ = (record["scores"]["texts"]["perplexity"] for record in records(tmp_path / "bert", "validation"))
+    start, *_, end = (record["scores"]["texts"]["perplexity"] for record in records(tmp_path / "deberta", "validation"))
+    assert start < fresh / 2
+    assert end < start
+
+
 def test_what_deberta_cannot_be_pretrained_with_is_told(tmp_path):
     path = make_pretraining_recipe(tmp_path)
-    with pytest.raises(InputError, match="scratch"):
-        load_pretraining_recipe(path, ["model.encoder=deberta"])
     chosen = ["model.scratch=true", "model.encoder=deberta", "masking.next_sentence=true"]
     with pytest.raises(InputError, match="next_sentence"):
         pretrain(load_pretraining_recipe(path, chosen), tmp_path / "run")

@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from textome.corpus.store import Corpus
 from textome.errors import InputError
+from textome.models.bert import BertConfig
 from textome.models.checkpoint import load_tensors
 from textome.models.compilation import compile_layers
 from textome.models.deberta import DebertaConfig, EnhancedMaskDecoder
@@ -35,6 +36,7 @@ from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, environment, read_config, read_weights, write_encoder
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
+from textome.training.conversion import take_over
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for, workers_for
 from textome.training.finite import LossWatch
 from textome.training.optimisation import build_optimizer, set_rate
@@ -203,13 +205,13 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
 def _build(recipe: PretrainingRecipe) -> tuple[Pretrained, Tokenizer, dict[str, Any], Path]:
     """The model, its tokenizer, its `config.json`, and the directory whose tokenizer files it keeps."""
     base = base_directory(recipe.model.base)
-    values = read_config(base)
-    if recipe.model.encoder == "deberta" and values["model_type"] != "deberta-v2":
-        values = _deberta(values)
-    values |= {
+    dropout = {
         "hidden_dropout_prob": recipe.model.hidden_dropout,
         "attention_probs_dropout_prob": recipe.model.attention_dropout,
     }
+    published = read_config(base) | dropout
+    converted = recipe.model.encoder == "deberta" and published["model_type"] != "deberta-v2"
+    values = _deberta(published) | dropout if converted else published
     config = read_encoder_config(values)
     longest = max(stage.length for stage in recipe.training.stages)
     if longest > config.max_position_embeddings:
@@ -225,8 +227,11 @@ def _build(recipe: PretrainingRecipe) -> tuple[Pretrained, Tokenizer, dict[str, 
         model = MaskedLanguageModel(config, recipe.masking.next_sentence)
     tokenizer = Tokenizer.load(base)
     if not recipe.model.scratch:
+        read = MaskedLanguageModel(BertConfig.from_dict(published)) if converted else model
         head = ("transform.", "norm.", "bias", "next_sentence.", "encoder.pooler.", "position_embeddings.")
-        load_tensors(model, read_weights(base, values), str(base), fresh=head)
+        load_tensors(read, read_weights(base, published), str(base), fresh=head)
+        if isinstance(read, MaskedLanguageModel) and isinstance(model, EnhancedMaskDecoder):
+            take_over(read, model)
     if recipe.model.tokenizer is None:
         return model, tokenizer, values, base
     directory = recipe.path(recipe.model.tokenizer)

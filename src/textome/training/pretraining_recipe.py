@@ -16,7 +16,8 @@ class Encoder(Section):
 
     base       a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package
     scratch    true to take only the sizes and the tokenizer of `base`, with fresh weights
-    encoder    "deberta" makes a fresh DeBERTa of these sizes, set up as v3 is (He et al. 2023); else that of `base`
+    encoder    "deberta" makes a DeBERTa of the sizes of a BERT, set up as v3 is (He et al. 2023), fresh or from BERT's
+               weights (see conversion.py); else that of `base`
     tokenizer  a directory with a new vocabulary for the model (made by `textome train-tokenizer`): a new token's
                embedding is built from those of the old tokens that it was split into
     """
@@ -27,12 +28,6 @@ class Encoder(Section):
     tokenizer: str | None = None
     hidden_dropout: float = Field(0.1, ge=0, lt=1)
     attention_dropout: float = Field(0.0, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _other_weights_do_not_fit(self) -> Encoder:
-        if self.encoder != "same" and not self.scratch:
-            raise ValueError("model.encoder = deberta starts from fresh weights; set model.scratch = true")
-        return self
 
 
 class Source(Section):
