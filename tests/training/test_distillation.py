@@ -234,6 +234,10 @@ def test_the_command_line_tells_size_scores_and_speed(tmp_path: Path, tiny_bundl
     lines = [line for line in result.stderr.splitlines() if "parameters" in line]
     assert [line.split(":")[0].split()[-1] for line in lines] == ["teacher", "student"]
     assert all("diseases F1" in line and "tokens/s" in line for line in lines)
+    for setting in ("corpora.diseases.validation=[]", "corpora.drugs.validation=[]", "training.select=last"):
+        options += ["--set", setting]
+    result = CliRunner().invoke(app, ["finetune", str(path), "-o", str(tmp_path / "other"), *options])
+    assert result.stderr.count("not scored, since no corpus has validation data") == 2, result.stderr
 
 
 def test_several_teachers_and_a_corpus_without_labels(tmp_path: Path, tiny_bundle: Path) -> None:

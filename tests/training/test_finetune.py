@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,11 @@ def test_packing_keeps_words_with_their_targets() -> None:
     assert batch.input_ids.tolist() == [2, 2, 2, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     assert batch.input_ids[batch.first].tolist() == batch.targets[:, 0].tolist() == [2, 0, 1]
     assert batch.layout.cu_seqlens.tolist() == [0, 3, 7, 12]
+
+
+def test_what_a_run_leaves_may_be_read_by_others(tiny_run: Path) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    modes = {path: path.stat().st_mode & 0o777 for path in tiny_run.rglob("*") if path.is_file()}
+    assert modes
+    assert set(modes.values()) == {0o666 & ~umask}, modes

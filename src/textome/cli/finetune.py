@@ -53,6 +53,13 @@ def _line(record: dict[str, Any]) -> tuple[str, int, int]:
     return line, record["step"], record["steps"]
 
 
+def _scored(item: dict[str, Any], metric: str) -> str:
+    if not item["scores"]:
+        return ""
+    scores = ", ".join(f"{corpus} {metric} {100 * value:.2f}" for corpus, value in item["scores"].items())
+    return f"{scores}, {item['tokens_per_second']:,.0f} tokens/s"
+
+
 def _news(record: dict[str, Any]) -> str | None:
     """What is told as a line of its own."""
     if record["event"] in ("damaged", "memory", "tracking"):
@@ -65,8 +72,7 @@ def _news(record: dict[str, Any]) -> str | None:
     if record["event"] == "distilled":
         return "\n".join(
             f"{name}: {item['layers']} layers, {item['parameters'] / 1e6:.1f} M parameters, {item['megabytes']:.1f} MB, "
-            + ", ".join(f"{corpus} {record['metric']} {100 * value:.2f}" for corpus, value in item["scores"].items())
-            + f", {item['tokens_per_second']:,.0f} tokens/s"
+            + (_scored(item, record["metric"]) or "not scored, since no corpus has validation data")
             for name, item in record.items()
             if isinstance(item, dict)
         )

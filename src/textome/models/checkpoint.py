@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from textome.errors import ModelError
@@ -152,6 +154,14 @@ def to_hugging_face(model: nn.Module) -> dict[str, Tensor]:
         for name, part in zip(theirs, state[ours].chunk(len(theirs)), strict=True):
             tensors[name] = part.detach().cpu().contiguous().clone()
     return tensors
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file with the rights of a new file; the library itself lets nobody but the owner read it."""
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(dict(tensors), path, metadata={"format": "pt"})
+    path.chmod(mode)
 
 
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: str, fresh: Iterable[str] = ()) -> LoadReport:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from textome.errors import InputError, MissingExtraError, ModelError
-from textome.models.checkpoint import to_hugging_face
+from textome.models.checkpoint import to_hugging_face, write_tensors
 from textome.models.deberta import EnhancedMaskDecoder
 from textome.models.encoders import CONFIGS
 from textome.models.heads import MaskedLanguageModel, TokenClassifier
@@ -148,7 +148,7 @@ def write_folder(
     `folder` appears whole or not at all.
     """
     with written(folder), _whole(folder) as draft:
-        save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
+        write_tensors(draft / "model.safetensors", to_hugging_face(model))
         described = {key: value for key, value in config.items() if not key.startswith("_")} | {"dtype": "float32"}
         described.pop("torch_dtype", None)
         _write(draft / "config.json", described)
@@ -187,7 +187,7 @@ def write_encoder(
     `pretraining.json` says where it comes from.
     """
     with written(folder), _whole(folder) as draft:
-        save_file(to_hugging_face(model), draft / "model.safetensors", metadata={"format": "pt"})
+        write_tensors(draft / "model.safetensors", to_hugging_face(model))
         kind = architecture(config, "ForMaskedLM" if model.next_sentence is None else "ForPreTraining")
         described = {key: value for key, value in config.items() if not key.startswith("_")}
         described.pop("torch_dtype", None)

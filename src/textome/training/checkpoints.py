@@ -17,10 +17,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from textome.errors import InputError
+from textome.models.checkpoint import write_tensors
 from textome.training.sharding import like, load_whole_state, sharded, whole, whole_state
 
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
@@ -54,10 +55,10 @@ def save_checkpoint(
             return final
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        save_file(weights, draft / _FILES[0])
+        write_tensors(draft / _FILES[0], weights)
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        save_file(tensors, draft / _FILES[1])
+        write_tensors(draft / _FILES[1], tensors)
         (draft / _FILES[2]).write_text(json.dumps(state, indent=1), encoding="utf-8")
         hashes = {name: _sha256(draft / name) for name in _FILES}
         (draft / "sha256.json").write_text(json.dumps(hashes, indent=1), encoding="utf-8")

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from textome.models.checkpoint import write_tensors
 from textome.training.averaging import holding, move
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
@@ -212,5 +213,5 @@ def _validate(job: Job, processes: Processes, precision: str, progress: Progress
         if processes.first:
             draft = folder / ".best.partial"
             with written(folder / "best.safetensors"):
-                save_file(weights, draft)
+                write_tensors(draft, weights)
                 draft.replace(folder / "best.safetensors")
