@@ -1,8 +1,10 @@
-"""The table of docs/results.md: every task recipe from the general encoder and from a pretrained one, beside the majority.
+"""The table of docs/results.md: every task recipe from several encoders, beside the majority.
 
-    python benchmarks/results.py --pretrained runs/minilm-biomedical/model [--seeds 42] [--jobs 8] [--device auto]
-                                 [--only ddi gad together] [--output runs/results] [--table]
+    python benchmarks/results.py [--starts general bundled] [--pretrained runs/minilm-biomedical/model] [--seeds 42]
+                                 [--jobs 8] [--device auto] [--only ddi gad together] [--output runs/results] [--table]
 
+`general` is the encoder that the recipes name, `bundled` that of the bundled entity model (`model.base = "default"`), and
+`pretrained` the folder that --pretrained names.
 Each run is `textome finetune`, `textome export --precision int8` and `textome evaluate` on the recipe's test data, in a
 process of its own; what it found is a file in --output: started again, the script goes on with what is missing, and prints
 the table of all that is there. GAD is the mean of its ten folds. `together` trains entities, relations, sentence roles and
@@ -26,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes" / "tasks"
-STARTS = ("general", "pretrained")
+STARTS = ("general", "pretrained", "bundled")
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,11 @@ def main() -> None:
         number, start, seed = options.one
         _write(options, RUNS[int(number)], start, int(seed))
         return
-    starts = STARTS if options.pretrained else STARTS[:1]
+    if "pretrained" in options.starts and not options.pretrained:
+        sys.exit("--starts pretrained: name the encoder's folder with --pretrained")
     wanted = [
         (run, start, seed)
-        for start in starts
+        for start in options.starts
         for seed in options.seeds
         for run in runs
         if not _file(options.output, run, start, seed).exists()
@@ -88,14 +91,15 @@ def main() -> None:
 
 def table(folder: Path) -> str:
     """Means over seeds (of GAD over its folds first), Markdown; behind them the deviation over seeds, or the interval."""
-    rows = ["| recipe (sha256) | task | metric | general | pretrained | majority |", "|---|---|---|---|---|---|"]
     found = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
+    starts = [start for start in STARTS if any(item["start"] == start for item in found)]
+    rows = [f"| recipe (sha256) | task | metric | {' | '.join(starts)} | majority |", "|---" * (4 + len(starts)) + "|"]
     for name in dict.fromkeys(run.row for run in RUNS):
         mine = [item for item in found if item["row"] == name]
         for task in dict.fromkeys(task for item in mine for task in item["tasks"]):
             results = [(item, item["tasks"][task]) for item in mine if task in item["tasks"]]
             cells = [
-                _cell([(item["seed"], row) for item, row in results if item["start"] == start]) for start in STARTS
+                _cell([(item["seed"], row) for item, row in results if item["start"] == start]) for start in starts
             ]
             item, row = results[0]
             majority = [each["majority"] for _, each in results if each.get("majority") is not None]
@@ -148,7 +152,8 @@ def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None
     keep_freed_memory()
     path = RECIPES / f"{run.recipe}.toml"
     sets = [f"training.seed={seed}", f"training.device={options.device}", *run.sets, *options.overrides]
-    sets += [f"model.base={json.dumps(str(options.pretrained))}"] if start == "pretrained" else []
+    base = {"general": None, "pretrained": str(options.pretrained), "bundled": "default"}[start]
+    sets += [f"model.base={json.dumps(base)}"] if base else []
     sets += [f"data.root={json.dumps(str(options.data.resolve()))}"] if options.data else []
     recipe = load_task_recipe(path, sets)
     folder = _file(options.output, run, start, seed).with_suffix("")
@@ -232,6 +237,7 @@ def _file(folder: Path, run: Run, start: str, seed: int) -> Path:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=["general"])
     parser.add_argument("--pretrained", type=Path, help="folder of an encoder after `textome pretrain`")
     parser.add_argument("--seeds", nargs="+", type=int, default=[42])
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
