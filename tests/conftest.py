@@ -55,3 +55,8 @@ def tiny_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_bundle(tiny_run: Path) -> Path:
     """The bundle of `tiny_run`. Do not change it: copy it first."""
     return tiny_run / "bundle"
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Packed bytes hold the time they were packed at: as names of tests, they would differ between processes."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
