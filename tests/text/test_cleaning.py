@@ -116,6 +116,7 @@ def test_a_span_outside_the_text_is_an_error(span):
 @QUICK
 @given(texts, options)
 @example("Iİ\u0307", CleaningOptions(lowercase=True))
+@example("a \u00b4", CleaningOptions(unicode_form="NFKC"))
 def test_alignment_holds(text, chosen):
     cleaned = clean(text, chosen)
     starts, ends = cleaned.alignment.starts.tolist(), cleaned.alignment.ends.tolist()

@@ -200,7 +200,21 @@ def _rewrite(view: Cleaned, pieces: Iterable[Piece]) -> Cleaned:
     first = np.repeat(start_of, length) + within * is_kept
     last = np.where(is_kept, first, np.repeat(end_of, length) - 1)
     old = view.alignment
-    return Cleaned("".join(texts), Alignment(old.starts[first], old.ends[last], old.length))
+    return Cleaned("".join(texts), _shared_as_a_whole(Alignment(old.starts[first], old.ends[last], old.length)))
+
+
+def _shared_as_a_whole(alignment: Alignment) -> Alignment:
+    """Characters whose sources overlap all get what these are together.
+
+    An acute accent that stands alone becomes a space and a mark in NFKC; where a space before it is folded with that space,
+    the mark must not keep half of what the space came from.
+    """
+    starts, ends = alignment.starts, alignment.ends
+    begins = np.ones(len(starts), dtype=bool)
+    begins[1:] = starts[1:] >= ends[:-1]
+    group = np.cumsum(begins) - 1
+    last = np.append(np.flatnonzero(begins)[1:], len(starts)) - 1
+    return replace(alignment, starts=starts[begins][group], ends=ends[last][group] if len(ends) else ends)
 
 
 def _dropped(pattern: re.Pattern[str], text: str) -> Iterator[Piece]:
