@@ -103,8 +103,8 @@ def archive(kind: str) -> bytes:
     ("data", "message"),
     [
         (b"", "the file is empty"),
-        (gzip.compress(b"", mtime=0), "the file is empty"),
-        (gzip.compress(b"gout", mtime=0)[:12], "its compression is damaged at the start"),
+        (gzip.compress(b""), "the file is empty"),
+        (gzip.compress(b"gout")[:12], "its compression is damaged at the start"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "binary file"),
         (bytes(range(256)), "binary file"),
         (bytes(range(1, 32)) * 9, "not recognised; name it with --from"),

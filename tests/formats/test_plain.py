@@ -52,7 +52,7 @@ def test_a_byte_order_mark_tells_the_encoding_and_is_no_text(encoding: str) -> N
         (b"\xff\xfea\x00b", "not UTF-16 at byte"),
         (b" \r\n\t", "only white space"),
         (b"", "the file is empty"),
-        (gzip.compress(b"gout " * 50, mtime=0)[:-9], "cut short or damaged"),
+        (gzip.compress(b"gout " * 50)[:-9], "cut short or damaged"),
     ],
 )
 def test_what_is_no_text_is_quarantined(data: bytes, message: str) -> None:
