@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +14,11 @@ from textome.models.dropout import drop
 from textome.models.packing import Layout
 
 # Up to this length, on a CPU in bf16, three plain products are faster in training than PyTorch's fused kernel, whose
-# backward pass pays a high price per sequence: 7 times faster at 20 tokens, 3 at 128, slower from 256 on
-# (torch 2.13, 2 cores with AMX, about 2,000 tokens a batch).
+# backward pass pays a high price per sequence. With matrix tiles (AMX) 7 times at 20 tokens, 3 at 128, slower from 256 on;
+# without them a whole step is still 1.1 times as fast from 192 to 512 (1.4 with dropout of attention weights). They keep
+# 6 bytes per attention weight for the backward pass, which is why it ends somewhere (torch 2.13, 2,000 to 3,000 tokens).
 LONGEST_COMPOSED = 160
+LONGEST_COMPOSED_WITHOUT_TILES = 512
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float = 0.0) -> Tensor:
@@ -93,8 +96,15 @@ def _composed_is_faster(query: Tensor) -> bool:
         query.device.type == "cpu"
         and query.dtype == torch.bfloat16
         and query.requires_grad
-        and query.shape[2] <= LONGEST_COMPOSED
+        and query.shape[2] <= _longest_composed()
     )
+
+
+@functools.cache
+def _longest_composed() -> int:
+    # Of PyTorch's public functions only the newest tells; before it the processor is taken for one with tiles.
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return LONGEST_COMPOSED if capabilities.get("amx_bf16", True) else LONGEST_COMPOSED_WITHOUT_TILES
 
 
 def _composed(query: Tensor, key: Tensor, value: Tensor, dropout: float, mask: Tensor | None = None) -> Tensor:
