@@ -12,7 +12,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file
+
+from textome.models.checkpoint import write_tensors
 
 
 def main() -> None:
@@ -29,7 +31,7 @@ def main() -> None:
         sys.exit(f"{options.first} and {options.second} have different tensors; average two stages of one model")
     shutil.copytree(options.first, options.output, ignore=shutil.ignore_patterns("*.onnx", "*.safetensors"))
     mean = {name: (1 - options.share) * item + options.share * other[name] for name, item in one.items()}
-    save_file(mean, options.output / "model.safetensors", metadata={"format": "pt"})
+    write_tensors(options.output / "model.safetensors", mean)
 
 
 if __name__ == "__main__":
