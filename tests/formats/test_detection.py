@@ -44,6 +44,8 @@ HEADS = {
         '{"id": "1", "passages": [{"text": "' + "long " * 2000,
     ],
     "pubtator": ["12|t|Gout\n12|a|\n", "\ufeff12|t|Gout\n", "\n\nPMC12|a|No title\n"],
+    "medline": ["PMID- 12\nOWN - NLM\n", "\n\nPMID- 12\r\nTI  - Gout\r\n"],
+    "ris": ["TY  - JOUR\nTI  - Gout\n", "\ufeffTY  - JOUR\r\nT1  - Gout\r\n", "\nTY - JOUR\n"],
     "brat": ["T1\tDisease 0 4\tGout\n", "T1\tDisease 0 4;9 12\tleft gout\n"],
     "conll": [
         "Gout\tB-Disease\nhurts\tO\n\n",
@@ -90,9 +92,9 @@ def test_only_one_format_claims_each_beginning() -> None:
 
 def archive(kind: str) -> bytes:
     stream = io.BytesIO()
-    if kind == "zip":
+    if kind in ("zip", "docx"):
         with zipfile.ZipFile(stream, "w") as members:
-            members.writestr("a.txt", "gout")
+            members.writestr("a.txt" if kind == "zip" else "[Content_Types].xml", "gout")
     else:
         with tarfile.open(fileobj=stream, mode=kind) as members:
             members.addfile(tarfile.TarInfo("a.txt"))
@@ -110,7 +112,9 @@ def archive(kind: str) -> bytes:
         (bytes(range(1, 32)) * 9, "not recognised; name it with --from"),
         (archive("zip"), "this is an archive; name a file or folder inside it, as file!FOLDER"),
         (archive("w:gz"), "this is an archive"),
-        (b"<!DOCTYPE html><html><p>Gout</p>", "not recognised; name it with --from"),
+        (b"<!DOCTYPE html><html><p>Gout</p>", "this is a web page, which is not read; save it as text"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "this is a PDF; take its text out first"),
+        (archive("docx"), "this is an office document; save it as plain text first"),
         (b"<?xml version='1.0'?><article><info>", "not recognised"),
         (b'[{"id": 3}]', "not recognised"),
     ],

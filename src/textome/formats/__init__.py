@@ -11,6 +11,7 @@ Adding one is a new file and a line in `FORMATS`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -54,6 +55,8 @@ FORMATS: dict[str, Format] = {
     "ddi-xml": Format("ddi_xml", ".xml", writable=False),
     "jsonl": Format("jsonl", ".jsonl"),
     "pubtator": Format("pubtator", ".pubtator"),
+    "medline": Format("medline", ".nbib", writable=False),
+    "ris": Format("ris", ".ris", writable=False),
     "brat": Format("brat", ""),
     "conll": Format("conll", ".tsv"),
     "html": Format("html", ".html", readable=False),
@@ -103,6 +106,10 @@ def guess_format(source: Source) -> str:
     for name, row in FORMATS.items():
         if row.readable and import_module(f"textome.formats.{row.module}").sniff(text, source.name):
             return name
+    if re.match(r"(<!doctype html|<html)\b", text.lstrip("\ufeff \t\r\n"), re.IGNORECASE):
+        raise InputError(
+            f"{source.name}: this is a web page, which is not read; save it as text, or take the article's XML"
+        )
     raise InputError(f"{source.name}: the format is not recognised; name it with --from ({', '.join(_names())})")
 
 
@@ -110,6 +117,12 @@ def _decode_head(head: bytes, name: str) -> str:
     for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if head.startswith(mark):
             return head.decode(encoding, errors="ignore")
+    if head.startswith(b"%PDF-"):
+        raise InputError(
+            f"{name}: this is a PDF; take its text out first (as pdftotext does), or take the article's XML"
+        )
+    if head.startswith(b"PK\x03\x04") and b"[Content_Types].xml" in head:
+        raise InputError(f"{name}: this is an office document; save it as plain text first")
     if head.startswith(b"PK\x03\x04") or head[257:262] == b"ustar":
         raise InputError(f"{name}: this is an archive; name a file or folder inside it, as {name}!FOLDER")
     if b"\x00" in head:

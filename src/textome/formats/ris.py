@@ -1,0 +1,65 @@
+"""RIS, what reference managers and publishers export: lines of a two-letter tag, `  - ` and a value (Research Information
+Systems, "RIS Format Specifications").
+
+    TY  - JOUR
+    TI  - A title
+    AB  - An abstract
+    ER  -
+
+A reference becomes a document of title and abstract. Its id is the first of accession number (in PubMed's references
+the PMID), DOI and the reference's own id that there is, and otherwise its number in the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePath
+
+from textome.documents import Document, Passage
+from textome.errors import InputError
+from textome.formats.sources import Quarantine, Source
+from textome.formats.tagged_lines import TaggedRecord, read_tagged
+
+_TAGGED = re.compile(r"([A-Z][A-Z0-9]) {1,2}-(?: (.*)|)")
+_FIRST = re.compile(r"\s*TY {1,2}- ?[A-Z]+\s*$", re.MULTILINE)
+
+
+def sniff(head: str, name: str) -> bool:
+    return _FIRST.match(head.lstrip("\ufeff")) is not None
+
+
+def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
+    """Documents as the file is read. One with neither title nor abstract is quarantined."""
+    stem = PurePath(re.sub(r"\.(gz|bz2|xz)$", "", source.name)).stem
+
+    def document(record: TaggedRecord) -> Document:
+        return _document(record, f"{stem}-{record.number}")
+
+    yield from read_tagged(source, quarantine, _TAGGED, "TY", "ER", document)
+
+
+def _document(record: TaggedRecord, otherwise: str) -> Document:
+    if record.fields[0][0] != "TY":
+        raise InputError("the reference does not begin with its type, as in 'TY  - JOUR'")
+    title, abstract = record.first("TI", "T1", "CT"), record.first("AB", "N2")
+    if not title and not abstract:
+        raise InputError("the reference has neither a title (TI, T1) nor an abstract (AB, N2)")
+    passages = [Passage(title, 0, "title")] if title else []
+    if abstract:
+        passages.append(Passage(abstract, len(title) + 1 if title else 0, "abstract"))
+    doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi: ?)", "", record.first("DO"), flags=re.IGNORECASE)
+    year = re.search("[0-9]{4}", record.first("PY", "Y1", "DA"))
+    metadata = {
+        "type": record.first("TY"),
+        "journal": record.first("JO", "JF", "T2"),
+        "journal_abbreviation": record.first("JA", "J2"),
+        "year": year[0] if year else "",
+        "doi": doi,
+        "pmcid": record.first("C2"),
+        "language": record.first("LA"),
+        "keywords": "; ".join(record.all("KW")),
+        "authors": "; ".join(record.all("AU", "A1")),
+    }
+    name = record.first("AN") or doi or record.first("ID") or otherwise
+    return Document(name, tuple(passages), metadata={key: value for key, value in metadata.items() if value})
