@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from strategies import documents
 from textome.documents import Document, Passage, Relation
@@ -142,7 +142,12 @@ def test_a_page_without_texts_and_a_text_without_entities(tmp_path: Path) -> Non
     assert page([Document.from_text("quiet")], tmp_path)[0].passages == ["quiet"]
 
 
+# A name that goes on into an empty passage, and ends nowhere in a text that is shown.
+ENDING_NOWHERE = Document("", (Passage("gouty", 0), Passage("", 5), Passage("", 6)))
+
+
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(document=ENDING_NOWHERE.with_annotations([ENDING_NOWHERE.entity([(0, 6)], "Disease")]))
 @given(document=documents())
 def test_every_document_gives_a_well_formed_page_with_its_text(document: Document, tmp_path: Path) -> None:
     found, _ = page([document], tmp_path)

@@ -246,7 +246,7 @@ def test_entities_are_never_expanded(declared: str, tmp_path: Path) -> None:
 
 
 def test_what_is_no_article() -> None:
-    with pytest.raises(InputError, match="not recognised"):
+    with pytest.raises(InputError, match="a web page"):
         guess_format(Source("a.html", data=b"<!doctype html><html><body><article><p>x</p></article></body></html>"))
     found, problems = read("<OAI-PMH><error>idDoesNotExist</error></OAI-PMH>")
     assert found == []

@@ -158,7 +158,7 @@ def _pieces(document: Document) -> list[list[_Piece]]:
             (number, max(start, passage.offset), min(end, passage.end))
             for start, end in entity.spans
             for number, passage in enumerate(document.passages)
-            if start < passage.end and end > passage.offset
+            if max(start, passage.offset) < min(end, passage.end)  # an empty passage shows nothing
         ]
         for place in places:
             number, start, end = place
