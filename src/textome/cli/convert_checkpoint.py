@@ -1,0 +1,37 @@
+"""`textome convert-checkpoint`: a checkpoint with pickled weights, made into one that can be loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textome.cli.streams import say
+from textome.cli.training import need_training
+
+
+def convert_checkpoint(
+    source: Annotated[str, typer.Argument(help="The folder with pytorch_model.bin, or a name on the hub.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    cased: Annotated[
+        bool | None,
+        typer.Option("--cased/--uncased", help="Whether a bare vocab.txt tells capitals; default: whether it has any."),
+    ] = None,
+) -> None:
+    """Make an old checkpoint loadable: pickled weights into safetensors, a vocab.txt into a tokenizer.json.
+
+    Example: textome convert-checkpoint dmis-lab/biobert-v1.1 --output biobert
+    """
+    need_training("textome convert-checkpoint")
+    from textome.runtime.bundle import resolve_model
+    from textome.training.old_checkpoint import convert_checkpoint as convert
+
+    made = convert(resolve_model(source, pickled=True), output, None if cased is None else not cased)
+    say(f"{made.parameters / 1e6:.1f} M parameters" + (f", {len(made.heads)} tensors of heads" if made.heads else ""))
+    if made.lowercase is not None:
+        say(f"the vocabulary is {'uncased' if made.lowercase else 'cased'}")
+    if made.contradicts:
+        say("tokenizer_config.json said the opposite; --cased or --uncased decides otherwise")
+    say(f'use it as model.base = "{output}" in a recipe')
+    typer.echo(output)

@@ -1,0 +1,150 @@
+"""Old checkpoints, as BioBERT was published: pickled weights and a bare vocabulary, made into what Textome loads.
+
+A pickle can run code when it is read. PyTorch's reader for weights alone refuses all but tensors; nothing else of
+Textome reads pickles at all.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import models
+from torch import Tensor
+
+from textome.errors import InputError, ModelError
+from textome.models.checkpoint import load_tensors, modern_names, write_tensors
+from textome.models.encoders import CONFIGS, build_encoder, read_encoder_config
+from textome.runtime.bundle import read_json
+from textome.text.wordpiece import add_marks, bert_tokenizer, is_cased, read_vocabulary
+from textome.training.run import written
+
+_PICKLED, _SAFE = "pytorch_model.bin", "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What a converted checkpoint holds.
+
+    parameters   of all tensors
+    heads        tensors that are not the encoder's, which are kept too
+    lowercase    whether the tokenizer takes capitals for small letters; None where it came ready-made
+    contradicts  whether `tokenizer_config.json` says the opposite of the vocabulary
+    """
+
+    parameters: int
+    heads: tuple[str, ...]
+    lowercase: bool | None
+    contradicts: bool
+
+
+def convert_checkpoint(source: Path, output: Path, lowercase: bool | None = None) -> Converted:
+    """Write the checkpoint in `source` to the folder `output` with safe weights and a `tokenizer.json`.
+
+    source      `config.json`, weights (`pytorch_model.bin`, also in several files with an index, or `model.safetensors`),
+                and `tokenizer.json` or `vocab.txt`
+    lowercase   for a bare vocabulary: whether capitals are small letters; None: where the vocabulary has no capitals
+
+    Raises InputError where `output` exists, ModelError where a file is missing or is something else, a tensor of the
+    encoder is missing or has another shape, or the architecture is none that Textome has.
+    """
+    if output.exists():
+        raise InputError(f"{output} exists already; name another folder")
+    config = _config(source)
+    tensors = modern_names(_tensors(source))
+    encoder = build_encoder(read_encoder_config(config))
+    report = load_tensors(encoder, tensors, str(source))
+    draft = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    with written(output):
+        draft.mkdir(parents=True)
+        lower, contradicts = _write_tokenizer(source, draft, config, lowercase)
+        write_tensors(draft / _SAFE, tensors)
+        (draft / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        draft.replace(output)
+    return Converted(sum(tensor.numel() for tensor in tensors.values()), report.unused, lower, contradicts)
+
+
+def _config(source: Path) -> dict[str, Any]:
+    """`config.json` with its architecture named: the first files did not."""
+    values = {"model_type": "bert"} | read_json(source / "config.json")
+    if values["model_type"] not in CONFIGS:
+        names = ", ".join(CONFIGS)
+        raise ModelError(f"{source}: the architecture is {values['model_type']!r}; only {names} can be loaded here")
+    return values
+
+
+def _tensors(source: Path) -> dict[str, Tensor]:
+    index = source / f"{_PICKLED}.index.json"
+    if (source / _SAFE).is_file():
+        found: Mapping[str, Any] = load_file(source / _SAFE)
+    elif (source / _PICKLED).is_file():
+        found = _unpickled(source / _PICKLED)
+    elif index.is_file():
+        shards = sorted({str(name) for name in dict(read_json(index).get("weight_map", {})).values()})
+        if outside := [name for name in shards if Path(name).name != name]:
+            raise ModelError(f"{index}: {outside[0]!r} is no file of this folder")
+        found = {key: value for name in shards for key, value in _unpickled(source / name).items()}
+    else:
+        hint = ""
+        if any(source.glob("*.ckpt*")):
+            hint = "; files of TensorFlow are not read: convert them with transformers first"
+        raise ModelError(f"{source}: there is neither {_PICKLED} nor {_SAFE}{hint}")
+    tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ModelError(f"{source}: the weights hold no tensors by their names")
+    if all(name.startswith("module.") for name in tensors):  # of several devices
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    # Tensors of an old file may share memory, which a safetensors file cannot; a buffer of positions is no weight.
+    return {
+        name: tensor.detach().clone().contiguous() for name, tensor in tensors.items() if tensor.is_floating_point()
+    }
+
+
+def _unpickled(path: Path) -> Mapping[str, Any]:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(
+            f"{path}: it does not hold weights alone, or is damaged ({reason}); nothing of it was run"
+        ) from error
+    if not isinstance(found, Mapping):
+        raise ModelError(f"{path}: expected tensors by their names, found {type(found).__name__}")
+    return found
+
+
+def _write_tokenizer(
+    source: Path, draft: Path, config: Mapping[str, Any], lowercase: bool | None
+) -> tuple[bool | None, bool]:
+    """Copy or make `tokenizer.json`; returns whether it lowercases, and whether the configuration says otherwise."""
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, draft / name)
+    if (source / "tokenizer.json").is_file():
+        return None, False
+    if not (source / "vocab.txt").is_file():
+        hint = "; have transformers save its fast tokenizer there" if (source / "spm.model").is_file() else ""
+        raise ModelError(f"{source}: there is neither tokenizer.json nor vocab.txt{hint}")
+    vocabulary = read_vocabulary(source / "vocab.txt")
+    if len(vocabulary) > (size := int(config.get("vocab_size", 0))):
+        raise ModelError(
+            f"{source / 'vocab.txt'}: {len(vocabulary):,} tokens, but the model knows {size:,}; it belongs to another model"
+        )
+    file = source / "tokenizer_config.json"
+    settings = read_json(file) if file.is_file() else {}
+    told = settings.get("do_lower_case")
+    lower = lowercase if lowercase is not None else not is_cased(vocabulary)
+    made = bert_tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100), lower)
+    add_marks(made)
+    made.save(str(draft / "tokenizer.json"))
+    settings = settings | {"tokenizer_class": "BertTokenizer", "do_lower_case": lower}
+    (draft / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    return lower, told is not None and bool(told) != lower
