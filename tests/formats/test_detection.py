@@ -46,13 +46,27 @@ HEADS = {
     "pubtator": ["12|t|Gout\n12|a|\n", "\ufeff12|t|Gout\n", "\n\nPMC12|a|No title\n"],
     "medline": ["PMID- 12\nOWN - NLM\n", "\n\nPMID- 12\r\nTI  - Gout\r\n"],
     "ris": ["TY  - JOUR\nTI  - Gout\n", "\ufeffTY  - JOUR\r\nT1  - Gout\r\n", "\nTY - JOUR\n"],
+    "table": [
+        "pmid,title,abstract\n1,Gout,Gout hurts.\n",
+        'note id;Text\r\n7;"Gout; hurts"\r\n',
+        "\ufeffdoc-id\ttext\tyear\n1\tGout\t2001\n",
+    ],
     "brat": ["T1\tDisease 0 4\tGout\n", "T1\tDisease 0 4;9 12\tleft gout\n"],
     "conll": [
         "Gout\tB-Disease\nhurts\tO\n\n",
         "Mouse\tB\ncells\tI\n",
         "-DOCSTART- -X- O O\n\nGout NNP B-NP B-D\nhurts V B-VP O\n",
     ],
-    "plain": ["Gout hurts.\n", "p\n", "a\tb\nc\td\n", "a|b|c\n", "Is it T1\tor T2?", "gène\n"],
+    "plain": [
+        "Gout hurts.\n",
+        "text\n",
+        "Text, and more of it.\n",
+        "p\n",
+        "a\tb\nc\td\n",
+        "a|b|c\n",
+        "Is it T1\tor T2?",
+        "gène\n",
+    ],
 }
 READABLE = {name for name, row in FORMATS.items() if row.readable}
 
