@@ -23,6 +23,7 @@ from pathlib import Path
 from scores import CORPORA, DATA, ENTITY_TYPES, rows_of
 
 from textome.formats import read_documents
+from textome.formats.sources import atomic_file
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.text.tokenization import Tokenizer
@@ -70,8 +71,8 @@ def scores_of(model: str, precision: str, data: Path, output: Path) -> Scores:
     if not kept.exists():
         print(f"scoring {model}", file=sys.stderr, flush=True)
         rows = [[row.corpus, row.kind, 100 * row.score.f1] for row in rows_of(model, precision, data)]
-        output.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps({"model": str(model), "precision": precision, "rows": rows}), encoding="utf-8")
+        with atomic_file(kept) as stream:
+            stream.write(json.dumps({"model": str(model), "precision": precision, "rows": rows}).encode())
     rows = json.loads(kept.read_text(encoding="utf-8"))["rows"]
     return {(corpus, kind): score for corpus, kind, score in rows}
 

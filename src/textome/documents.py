@@ -84,6 +84,14 @@ class Relation:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
+def titled(title: str, text: str, section: str = "abstract") -> tuple[Passage, ...]:
+    """A title and a text as passages, one separator between them; one that is empty is no passage."""
+    passages = [Passage(title, 0, "title")] if title else []
+    if text:
+        passages.append(Passage(text, len(title) + 1 if title else 0, section))
+    return tuple(passages)
+
+
 @dataclass(frozen=True)
 class Document:
     """A text in passages with its annotations. See the module's text for what always holds.

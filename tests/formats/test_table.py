@@ -50,6 +50,17 @@ def test_title_text_id_and_the_other_columns(delimiter: str, end: str) -> None:
     assert second.metadata == {"Year": "2002", "Journal name": "Own journal"}
 
 
+def test_columns_without_a_name_are_left_out() -> None:
+    data = ",text,\n0,Gout hurts.,x\n1,Ague too.,\n"
+    assert guess_format(Source("own.csv", data=data.encode())) == "table"
+    items, problems = found(data)
+    assert problems == []
+    assert [(item.id, item.text, item.metadata) for item in items] == [
+        ("own-1", "Gout hurts.", {}),
+        ("own-2", "Ague too.", {}),
+    ]
+
+
 def test_cells_over_several_lines_and_doubled_quotes() -> None:
     (item,), problems = found('id,text\n1,"Gout\r\n\r\nis ""podagra"" too"\n\n')
     assert problems == []

@@ -165,7 +165,7 @@ def test_what_is_missing_or_wrong_is_said(theirs: transformers.BertForMaskedLM, 
     def refused(message: str) -> None:
         with pytest.raises((ModelError, InputError), match=message):
             convert_checkpoint(folder, tmp_path / "new")
-        assert not (tmp_path / "new").exists()
+        assert {item.name for item in tmp_path.iterdir()} == {"old"}
 
     (folder / "pytorch_model.bin").write_bytes(whole[: len(whole) // 2])
     refused("is damaged")
@@ -190,6 +190,8 @@ def test_what_is_missing_or_wrong_is_said(theirs: transformers.BertForMaskedLM, 
     refused("neither tokenizer.json nor vocab.txt")
     (folder / "config.json").write_text(json.dumps(SIZES | {"model_type": "roberta"}))
     refused("the architecture is 'roberta'; only bert, deberta-v2")
+    (folder / "config.json").write_text(json.dumps(SIZES | {"hidden_act": "swoosh"}))
+    refused("config.json: .*swoosh")
     (tmp_path / "new").mkdir()
     with pytest.raises(InputError, match="exists already"):
         convert_checkpoint(folder, tmp_path / "new")

@@ -15,7 +15,6 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 from textome.documents import Document, Entity, Passage, Span
@@ -72,16 +71,14 @@ def read(source: Source, quarantine: Quarantine, entity_type: str | None = None)
 
     Raises InputError where the tags are bare and no `entity_type` is given.
     """
-    name = re.sub(r"\.(gz|bz2|xz)$", "", source.name)
-    stem = "stdin" if name == "<stdin>" else PurePath(name).stem
     block: list[Sentence] = []
     for sentence in read_sentences(source, quarantine, entity_type):
         if block and (sentence.document != block[0].document or sentence.document == 0):
-            yield _document(block, stem)
+            yield _document(block, source.stem)
             block = []
         block.append(sentence)
     if block:
-        yield _document(block, stem)
+        yield _document(block, source.stem)
 
 
 def read_sentences(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from textome.documents import Document, Passage
+from textome.documents import Document, titled
 from textome.errors import InputError
 from textome.formats.sources import Quarantine, Source
 from textome.formats.tagged_lines import TaggedRecord, read_tagged
@@ -36,10 +36,7 @@ def _document(record: TaggedRecord) -> Document:
     pmid = record.first("PMID")
     if not pmid:
         raise InputError("the citation has no PMID")
-    title, abstract = record.first("TI", "BTI"), record.first("AB")
-    passages = [Passage(title, 0, "title")] if title else []
-    if abstract:
-        passages.append(Passage(abstract, len(title) + 1 if title else 0, "abstract"))
+    passages = titled(record.first("TI", "BTI"), record.first("AB"))
     names = [*record.all("LID"), *record.all("AID")]
     year = re.search("[0-9]{4}", record.first("DP"))
     metadata = {
@@ -55,4 +52,4 @@ def _document(record: TaggedRecord) -> Document:
         "authors": "; ".join(record.all("AU", "CN")),
         "other_abstract": record.first("OAB"),
     }
-    return Document(pmid, tuple(passages), metadata={key: value for key, value in metadata.items() if value})
+    return Document(pmid, passages, metadata={key: value for key, value in metadata.items() if value})

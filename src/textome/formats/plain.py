@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import PurePath
 
 from textome.documents import Document
 from textome.formats.compression import DECOMPRESSION_ERRORS
@@ -32,8 +31,7 @@ def read(source: Source, quarantine: Quarantine, blank_lines: bool = False) -> I
     blank_lines   blank lines part documents: each run of other lines is one, its number after the name. So a file of
                   any size is read in little memory, where one document may have `MAX_SIZE` bytes
     """
-    name = re.sub(r"\.(gz|bz2|xz)$", "", source.name)
-    name = "stdin" if name == "<stdin>" else PurePath(name).stem
+    name = source.stem
     if blank_lines:
         yield from _parted(source, name, quarantine)
         return

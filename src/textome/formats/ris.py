@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePath
 
-from textome.documents import Document, Passage
+from textome.documents import Document, titled
 from textome.errors import InputError
 from textome.formats.sources import Quarantine, Source
 from textome.formats.tagged_lines import TaggedRecord, read_tagged
@@ -31,10 +30,9 @@ def sniff(head: str, name: str) -> bool:
 
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     """Documents as the file is read. One with neither title nor abstract is quarantined."""
-    stem = PurePath(re.sub(r"\.(gz|bz2|xz)$", "", source.name)).stem
 
     def document(record: TaggedRecord) -> Document:
-        return _document(record, f"{stem}-{record.number}")
+        return _document(record, f"{source.stem}-{record.number}")
 
     yield from read_tagged(source, quarantine, _TAGGED, "TY", "ER", document)
 
@@ -45,9 +43,6 @@ def _document(record: TaggedRecord, otherwise: str) -> Document:
     title, abstract = record.first("TI", "T1", "CT"), record.first("AB", "N2")
     if not title and not abstract:
         raise InputError("the reference has neither a title (TI, T1) nor an abstract (AB, N2)")
-    passages = [Passage(title, 0, "title")] if title else []
-    if abstract:
-        passages.append(Passage(abstract, len(title) + 1 if title else 0, "abstract"))
     doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi: ?)", "", record.first("DO"), flags=re.IGNORECASE)
     year = re.search("[0-9]{4}", record.first("PY", "Y1", "DA"))
     metadata = {
@@ -62,4 +57,4 @@ def _document(record: TaggedRecord, otherwise: str) -> Document:
         "authors": "; ".join(record.all("AU", "A1")),
     }
     name = record.first("AN") or doi or record.first("ID") or otherwise
-    return Document(name, tuple(passages), metadata={key: value for key, value in metadata.items() if value})
+    return Document(name, titled(title, abstract), metadata={key: value for key, value in metadata.items() if value})

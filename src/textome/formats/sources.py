@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
 from textome.errors import InputError
@@ -79,6 +80,11 @@ class Source:
         if not path.exists():
             raise InputError(f"{place}: no such file or directory")
         return cls(str(place), path=path)
+
+    @property
+    def stem(self) -> str:
+        """The file's name without folders, ending and compression: what documents without an id are called by."""
+        return "stdin" if self.name == "<stdin>" else PurePath(re.sub(r"\.(gz|bz2|xz)$", "", self.name)).stem
 
     @property
     def is_directory(self) -> bool:

@@ -10,9 +10,8 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import PurePath
 
-from textome.documents import Document, Entity, Passage
+from textome.documents import Document, Entity, titled
 from textome.errors import InputError
 from textome.formats.compression import DECOMPRESSION_ERRORS
 from textome.formats.sources import Quarantine, Source, Target
@@ -31,7 +30,7 @@ def sniff(head: str, name: str) -> bool:
     """A header with a column for texts, and one for titles or ids too unless the file's name says that it is a table."""
     first = next((line for line in head.split("\n") if line.strip()), "")
     names = _names(next(csv.reader([first.rstrip("\r")], delimiter=_delimiter(first)), []))
-    if not set(TEXTS).intersection(names) or not all(0 < len(item) <= 60 for item in names):
+    if not set(TEXTS).intersection(names) or any(len(item) > 60 for item in names):
         return False
     if any(_TAG.fullmatch(item.strip()) for item in first.split("\t")[1:]):
         return False  # a word and its tag, as in CoNLL
@@ -45,7 +44,6 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     Without a column for ids these are the file's name and the number of the row. A row without a text, or with more or
     fewer cells than the header, is quarantined with its line.
     """
-    stem = PurePath(re.sub(r"\.(gz|bz2|xz)$", "", source.name)).stem
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
     line = 1
     try:
@@ -54,7 +52,8 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
             while (first := text.readline(MAX_CELL)) and not first.strip():
                 line += 1
             delimiter = _delimiter(first)
-            columns = _columns(next(csv.reader([first], delimiter=delimiter), []))
+            header = next(csv.reader([first], delimiter=delimiter), [])
+            columns = _columns(header)
             rows = csv.reader(_lines(text), delimiter=delimiter, strict=True)
             number = 0
             while True:
@@ -66,7 +65,9 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
                     if not any(cell.strip() for cell in cells):
                         continue
                     number += 1
-                    yield _document(columns, cells, f"{stem}-{number}")
+                    if len(cells) != len(header):
+                        raise InputError(f"{len(cells)} cells, but the header has {len(header)} columns")
+                    yield _document(columns, cells, f"{source.stem}-{number}")
                 except _LineTooLongError as error:
                     quarantine.add(source.name, f"line {start}", error)
                     return
@@ -114,9 +115,12 @@ def _names(cells: Sequence[str]) -> list[str]:
 
 
 def _columns(header: Sequence[str]) -> dict[str, int]:
-    """The place of each column: `text`, perhaps `title` and `id`, and the others by their own names with a space before."""
+    """The place of each column: `text`, perhaps `title` and `id`, and the others by their own names with a space before.
+
+    A column without a name, as pandas writes for its row numbers, is left out.
+    """
     names = _names(header)
-    if twice := [name for name in names if names.count(name) > 1]:
+    if twice := [name for name in names if name and names.count(name) > 1]:
         raise InputError(f"two columns are called {twice[0]!r}; rename one")
     found = {}
     for role, known in (("text", TEXTS), ("title", TITLES), ("id", IDS)):
@@ -125,23 +129,21 @@ def _columns(header: Sequence[str]) -> dict[str, int]:
     if "text" not in found and "title" not in found:
         raise InputError(f"no column holds texts; call it one of {', '.join(TEXTS)} (found: {', '.join(names)[:200]})")
     roles = set(found.values())
-    return found | {f" {cell.strip()}": place for place, cell in enumerate(header) if place not in roles}
+    return found | {
+        f" {cell.strip()}": place for place, cell in enumerate(header) if cell.strip() and place not in roles
+    }
 
 
 def _document(columns: dict[str, int], cells: Sequence[str], otherwise: str) -> Document:
-    if len(cells) != len(columns):
-        raise InputError(f"{len(cells)} cells, but the header has {len(columns)} columns")
     if any(re.search("[\udc80-\udcff]", cell) for cell in cells):
         raise InputError("not UTF-8; convert the file first, as with iconv -f latin1 -t utf-8")
     values = {name: cells[place] for name, place in columns.items()}
     title, text = values.get("title", ""), values.get("text", "")
     if not (title + text).strip():
         raise InputError("the row has no text")
-    passages = [Passage(title, 0, "title")] if title else []
-    if text:
-        passages.append(Passage(text, len(title) + 1 if title else 0, "abstract" if title else ""))
+    passages = titled(title, text, "abstract" if title else "")
     metadata = {name[1:]: value for name, value in values.items() if name.startswith(" ") and value}
-    return Document(values.get("id", "").strip() or otherwise, tuple(passages), metadata=metadata)
+    return Document(values.get("id", "").strip() or otherwise, passages, metadata=metadata)
 
 
 def _row(document: str, entity: Entity) -> tuple[object, ...]:

@@ -15,8 +15,8 @@ from textome.models.packing import Layout
 
 # Up to this length, on a CPU in bf16, three plain products are faster in training than PyTorch's fused kernel, whose
 # backward pass pays a high price per sequence. With matrix tiles (AMX) 7 times at 20 tokens, 3 at 128, slower from 256 on;
-# without them a whole step is still 1.1 times as fast from 192 to 512 (1.4 with dropout of attention weights). They keep
-# 6 bytes per attention weight for the backward pass, which is why it ends somewhere (torch 2.13, 2,000 to 3,000 tokens).
+# without them a whole step is still 1.1 to 1.2 times as fast from 192 to 512 (benchmarks/growth.py --longest-composed).
+# They keep 6 bytes per attention weight for the backward pass, which is why it ends somewhere (torch 2.13).
 LONGEST_COMPOSED = 160
 LONGEST_COMPOSED_WITHOUT_TILES = 512
 

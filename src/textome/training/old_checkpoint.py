@@ -21,9 +21,10 @@ from torch import Tensor
 
 from textome.errors import InputError, ModelError
 from textome.models.checkpoint import load_tensors, modern_names, write_tensors
-from textome.models.encoders import CONFIGS, build_encoder, read_encoder_config
+from textome.models.encoders import build_encoder, read_encoder_config
 from textome.runtime.bundle import read_json
 from textome.text.wordpiece import add_marks, bert_tokenizer, is_cased, read_vocabulary
+from textome.training.bundles import TOKENIZER_FILES, whole_folder
 from textome.training.run import written
 
 _PICKLED, _SAFE = "pytorch_model.bin", "model.safetensors"
@@ -57,28 +58,18 @@ def convert_checkpoint(source: Path, output: Path, lowercase: bool | None = None
     """
     if output.exists():
         raise InputError(f"{output} exists already; name another folder")
-    config = _config(source)
+    config = {"model_type": "bert"} | read_json(source / "config.json")  # the first files named no architecture
     tensors = modern_names(_tensors(source))
-    encoder = build_encoder(read_encoder_config(config))
+    try:
+        encoder = build_encoder(read_encoder_config(config))
+    except ValueError as error:
+        raise ModelError(f"{source / 'config.json'}: {error}") from error
     report = load_tensors(encoder, tensors, str(source))
-    draft = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    with written(output):
-        draft.mkdir(parents=True)
+    with written(output), whole_folder(output) as draft:
         lower, contradicts = _write_tokenizer(source, draft, config, lowercase)
         write_tensors(draft / _SAFE, tensors)
         (draft / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        draft.replace(output)
     return Converted(sum(tensor.numel() for tensor in tensors.values()), report.unused, lower, contradicts)
-
-
-def _config(source: Path) -> dict[str, Any]:
-    """`config.json` with its architecture named: the first files did not."""
-    values = {"model_type": "bert"} | read_json(source / "config.json")
-    if values["model_type"] not in CONFIGS:
-        names = ", ".join(CONFIGS)
-        raise ModelError(f"{source}: the architecture is {values['model_type']!r}; only {names} can be loaded here")
-    return values
 
 
 def _tensors(source: Path) -> dict[str, Tensor]:
@@ -125,7 +116,7 @@ def _write_tokenizer(
     source: Path, draft: Path, config: Mapping[str, Any], lowercase: bool | None
 ) -> tuple[bool | None, bool]:
     """Copy or make `tokenizer.json`; returns whether it lowercases, and whether the configuration says otherwise."""
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
+    for name in TOKENIZER_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, draft / name)
     if (source / "tokenizer.json").is_file():
