@@ -51,6 +51,19 @@ def test_both_ways_and_their_gradients_equal_attention_in_fp32(
         assert apart(mine.grad, theirs.grad) < 4e-2
 
 
+@pytest.mark.parametrize(("most", "ways"), [(10**9, [161, 300]), (4 * 200_000, [])])
+def test_weights_are_kept_in_memory_only_where_a_batch_has_few(
+    most: int, ways: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed, lengths = attention._composed, []
+    monkeypatch.setattr(attention, "_longest_composed", lambda: 512)
+    monkeypatch.setattr(attention, "MOST_WEIGHTS", most)
+    monkeypatch.setattr(attention, "_composed", lambda *given: lengths.append(given[0].shape[2]) or composed(*given))
+    query = torch.randn(sum(LENGTHS), 4, 32, dtype=torch.bfloat16, requires_grad=True)
+    attend(query, query, query, Layout.of(LENGTHS))
+    assert lengths == [1, 3, 17, *ways]
+
+
 @pytest.mark.parametrize(
     ("capabilities", "longest"),
     [

@@ -16,9 +16,11 @@ from textome.models.packing import Layout
 # Up to this length, on a CPU in bf16, three plain products are faster in training than PyTorch's fused kernel, whose
 # backward pass pays a high price per sequence. With matrix tiles (AMX) 7 times at 20 tokens, 3 at 128, slower from 256 on;
 # without them a whole step is still 1.1 to 1.2 times as fast from 192 to 512 (benchmarks/growth.py --longest-composed).
-# They keep 6 bytes per attention weight for the backward pass, which is why it ends somewhere (torch 2.13).
+# They keep 6 bytes per attention weight for the backward pass, so beyond the first length they are for batches with few
+# weights: 200 MB a layer, while 65,536 tokens in sequences of 512 would have 2.4 GB (torch 2.13).
 LONGEST_COMPOSED = 160
 LONGEST_COMPOSED_WITHOUT_TILES = 512
+MOST_WEIGHTS = 2**25
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float = 0.0) -> Tensor:
@@ -36,6 +38,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: f
     if query.is_cuda:
         return _attend_on_gpu(query, key, value, layout, dropout)
     sizes = [group.count * group.length for group in layout.groups]
+    weights = query.shape[1] * sum(group.count * group.length**2 for group in layout.groups)
     pieces = []
     # Splitting once, not slicing for each group: the backward pass of a slice fills a whole tensor with zeros.
     for group, *rows in zip(
@@ -43,7 +46,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: f
     ):
         shape = (group.count, group.length, *query.shape[1:])
         queries, keys, values = (tensor.reshape(shape).transpose(1, 2) for tensor in rows)
-        if _composed_is_faster(queries):
+        if _composed_is_faster(queries, weights):
             attended = _composed(queries, keys, values, dropout)
         else:
             attended = functional.scaled_dot_product_attention(queries, keys, values, dropout_p=dropout)
@@ -68,7 +71,7 @@ def attend_across(
     columns, values = (keys.padded(tokens).transpose(1, 2) for tokens in (key, value))
     # Padding stands behind the tokens, so a causal mask hides it from all of them.
     mask = None if causal or keys.equal else keys.mask()[:, None, None]
-    if _composed_is_faster(rows):
+    if _composed_is_faster(rows, rows.shape[:3].numel() * columns.shape[2]):
         if causal:
             mask = torch.ones(rows.shape[2], columns.shape[2], dtype=torch.bool, device=rows.device).tril()
         attended = _composed(rows, columns, values, dropout, mask)
@@ -91,12 +94,13 @@ def _attend_on_gpu(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dr
     return layout.packed(attended.transpose(1, 2))
 
 
-def _composed_is_faster(query: Tensor) -> bool:
+def _composed_is_faster(query: Tensor, weights: int) -> bool:
+    """For (count, num_heads, length, head_size), in a batch that has so many attention weights in all."""
     return (
         query.device.type == "cpu"
         and query.dtype == torch.bfloat16
         and query.requires_grad
-        and query.shape[2] <= _longest_composed()
+        and query.shape[2] <= (_longest_composed() if weights <= MOST_WEIGHTS else LONGEST_COMPOSED)
     )
 
 
