@@ -127,7 +127,7 @@ def recipe_of(folder: Path, corpus: dict[str, object], training: dict[str, objec
 def tokens_of(recipe: Recipe) -> int:
     """How many tokens an epoch has."""
     (data,) = load_corpora(recipe)
-    examples = encode(data.train, Tokenizer.load(base_directory(BASE)), 1, recipe)
+    examples = encode(data.train, Tokenizer.load(base_directory(BASE)), recipe, training=True)
     return sum(len(example.input_ids) for example in examples)
 
 

@@ -20,9 +20,8 @@ import sys
 import time
 from pathlib import Path
 
-from scores import CORPORA, DATA, ENTITY_TYPES, rows_of
+from scores import CORPORA, DATA, documents_of, rows_of
 
-from textome.formats import read_documents
 from textome.formats.sources import atomic_file
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle, resolve_model
@@ -68,24 +67,24 @@ def scores_of(model: str, precision: str, data: Path, output: Path) -> Scores:
         export_bundle(bundle, folder, precision)
     graph = hashlib.sha256((folder / f"model.{precision}.onnx").read_bytes()).hexdigest()
     kept = output / f"{graph[:16]}.json"
-    if not kept.exists():
-        print(f"scoring {model}", file=sys.stderr, flush=True)
-        rows = [[row.corpus, row.kind, 100 * row.score.f1] for row in rows_of(model, precision, data)]
+    rows = json.loads(kept.read_text(encoding="utf-8"))["rows"] if kept.exists() else []
+    if missing := [name for name in CORPORA if name not in {row[0] for row in rows}]:
+        print(f"scoring {model} on {', '.join(missing)}", file=sys.stderr, flush=True)
+        rows += [[row.corpus, row.kind, 100 * row.score.f1] for row in rows_of(model, precision, data, missing)]
         with atomic_file(kept) as stream:
             stream.write(json.dumps({"model": str(model), "precision": precision, "rows": rows}).encode())
-    rows = json.loads(kept.read_text(encoding="utf-8"))["rows"]
     return {(corpus, kind): score for corpus, kind, score in rows}
 
 
 def print_table(found: dict[str, list[Scores]]) -> None:
-    """A row for each corpus and type, and the mean of the corpora that are trained on (those of `ENTITY_TYPES` are not)."""
+    """A row for each corpus and type, and the mean of the corpora that are trained on."""
     seeds = ", ".join(f"{label}: {len(models)} seed(s)" for label, models in found.items())
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     print(f"Test F1 in percent, mean over seeds ({seeds}); {threads} thread(s)\n")
     print("| corpus (test) | type | " + " | ".join(found) + " |")
     print("|---" * (len(found) + 2) + "|")
     first = next(iter(found.values()))[0]
-    trained = [key for key in first if key[0] not in ENTITY_TYPES and (key[1] == "all" or (key[0], "all") not in first)]
+    trained = [key for key in first if CORPORA[key[0]].train and (key[1] == "all" or (key[0], "all") not in first)]
     for key in first:
         cells = [_cell([scores[key] for scores in models]) for models in found.values()]
         print(f"| {key[0]} | {key[1]} | " + " | ".join(cells) + " |")
@@ -101,7 +100,7 @@ def _cell(values: list[float]) -> str:
 def speed(model: str, precision: str, data: Path) -> tuple[float, float]:
     """Words and sub-word tokens of the NCBI-disease test text annotated in a second, from raw text to entities."""
     annotator = Annotator.load(model, precision=precision)
-    documents = list(read_documents(f"{data}/{CORPORA['NCBI-disease']}"))
+    documents = documents_of("NCBI-disease", data)
     texts = [document.text for document in documents]
     tokens = sum(len(item.ids) for item in Tokenizer.load(resolve_model(model)).encode(texts))
     started = time.perf_counter()

@@ -81,6 +81,16 @@ def test_targets_align_to_words_and_leave_other_heads_alone() -> None:
     assert labels[:, 2].tolist() == [0] * 9 + [1, 0, 0]
 
 
+def test_a_mention_rules_out_other_types_where_nothing_is_known_of_them() -> None:
+    tokens = TOKENIZER.encode(["breast cancer cell line"])[0]
+    mentions = [ner.Mention(0, 13, 0), ner.Mention(7, 18, 1)]
+    labels = ner.targets(tokens, mentions, 4, [0, 1], {0: [1, 2], 1: [0, 3]})
+    assert labels[:, 0].tolist() == [1, 2, 0, 0]  # what is annotated stays, be it against the rule
+    assert labels[:, 1].tolist() == [0, 1, 2, 0]
+    assert labels[:, 2].tolist() == [0, 0, ner.IGNORED, ner.IGNORED]
+    assert labels[:, 3].tolist() == [ner.IGNORED, 0, 0, ner.IGNORED]
+
+
 def test_the_longest_of_overlapping_mentions_of_one_type_is_kept() -> None:
     tokens = TOKENIZER.encode(["breast cancer cell line"])[0]
     labels = ner.targets(tokens, [ner.Mention(7, 13, 0), ner.Mention(0, 13, 0), ner.Mention(14, 18, 0)], 1, [0])

@@ -14,8 +14,10 @@ import transformers
 from safetensors.torch import load_file
 
 from textome.errors import InputError
-from textome.tasks.ner import IGNORED, Example
+from textome.tasks.ner import IGNORED, OUTSIDE, Example
+from textome.text.tokenization import Tokenizer
 from textome.training.batches import pack, plan
+from textome.training.data import encode, load_corpora
 from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
 from tiny import make_recipe
@@ -110,6 +112,21 @@ def test_training_sentences_of_a_test_file_are_left_out(tmp_path: Path) -> None:
     )
     finetune(recipe, tmp_path / "run")
     assert json.loads((tmp_path / "run" / "data.json").read_text())["corpora"]["drugs"]["left_out_as_leaks"] == 1
+
+
+def test_types_that_exclude_each_other_teach_each_other_in_training_only(tmp_path: Path) -> None:
+    recipe = load_recipe(make_recipe(tmp_path), ['entities.exclusive=[["Chemical", "Disease"]]'])
+    tokenizer = Tokenizer.load(recipe.model.base)
+    for corpus, own, other in zip(load_corpora(recipe), (0, 1), (1, 0), strict=True):
+        rows = np.concatenate([item.targets for item in encode(corpus.train, tokenizer, recipe, training=True)])
+        mentioned = rows[:, own] > OUTSIDE
+        assert mentioned.any()
+        assert not mentioned.all()
+        assert (rows[mentioned, other] == OUTSIDE).all()
+        assert (rows[~mentioned, other] == IGNORED).all()
+        rows = np.concatenate([item.targets for item in encode(corpus.validation, tokenizer, recipe, training=False)])
+        assert (rows[:, own] > OUTSIDE).any()
+        assert (rows[:, other] == IGNORED).all()
 
 
 def example(length: int, value: int) -> Example:

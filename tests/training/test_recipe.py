@@ -79,6 +79,7 @@ def test_data_paths_are_relative_to_the_recipe_or_the_environment(
         (("epochs = 1", "epochs = 0"), "training.epochs"),
         (("learning_rate = 1e-4", ""), "training.learning_rate: Field required"),
         (('D = "Disease"', 'D = "Gene"'), "maps 'D' to 'Gene', which is not in entities.types"),
+        (('types = ["Disease"]', 'types = ["Disease"]\nexclusive = [["Disease", "Drug"]]'), "exclusive names 'Drug'"),
         (("[training]", "[training"), "not valid TOML"),
     ],
 )

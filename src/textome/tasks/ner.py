@@ -8,7 +8,7 @@ one, on annotated corpora and on raw text alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,10 +96,17 @@ class Example:
     targets: Labels
 
 
-def targets(tokens: Tokens, mentions: Iterable[Mention], num_heads: int, annotated: Sequence[int]) -> Labels:
+def targets(
+    tokens: Tokens,
+    mentions: Iterable[Mention],
+    num_heads: int,
+    annotated: Sequence[int],
+    ruled_out: Mapping[int, Sequence[int]] | None = None,
+) -> Labels:
     """IOB2 targets for each word and head, shape (m, num_heads).
 
     annotated   the heads whose types this text is annotated for; the others get IGNORED throughout
+    ruled_out   by a head, others whose types its mentions are never: they get OUTSIDE there instead of IGNORED
 
     A word that a mention touches belongs to it, also where the mention ends inside the word. Of mentions of one type
     that overlap, the longest is kept, since one head can hold only one.
@@ -112,6 +119,9 @@ def targets(tokens: Tokens, mentions: Iterable[Mention], num_heads: int, annotat
         if first < last and not labels[first:last, head].any():
             labels[first:last, head] = INSIDE
             labels[first, head] = BEGIN
+    for head, others in (ruled_out or {}).items():
+        for other in others:
+            labels[(labels[:, head] > OUTSIDE) & (labels[:, other] == IGNORED), other] = OUTSIDE
     return labels
 
 

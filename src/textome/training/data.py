@@ -57,18 +57,22 @@ def load_corpora(recipe: Recipe) -> list[CorpusData]:
     return [_load(recipe, corpus, heads, forbidden) for corpus in recipe.corpora]
 
 
-def encode(sentences: Sequence[Sentence], tokenizer: Tokenizer, num_heads: int, recipe: Recipe) -> list[Example]:
-    """Training examples of sentences; those without any token are left out."""
-    return [example for some in encode_each(sentences, tokenizer, num_heads, recipe) for example in some]
+def encode(sentences: Sequence[Sentence], tokenizer: Tokenizer, recipe: Recipe, training: bool) -> list[Example]:
+    """Examples of sentences, see `encode_each`; those without any token are left out."""
+    return [example for some in encode_each(sentences, tokenizer, recipe, training) for example in some]
 
 
 def encode_each(
-    sentences: Sequence[Sentence], tokenizer: Tokenizer, num_heads: int, recipe: Recipe
+    sentences: Sequence[Sentence], tokenizer: Tokenizer, recipe: Recipe, training: bool
 ) -> Iterator[list[Example]]:
-    """The examples of each sentence: one, several where it is longer than the window, none where it has no token."""
-    size = recipe.model.window - 2
+    """The examples of each sentence: one, several where it is longer than the window, none where it has no token.
+
+    For training, the mentions of a type also tell the heads of types that exclude it what they are not.
+    """
+    size, num_heads = recipe.model.window - 2, len(recipe.entities.types)
+    ruled_out = recipe.entities.ruled_out() if training else None
     for sentence, tokens in zip(sentences, tokenizer.encode([item.text for item in sentences]), strict=True):
-        labels = targets(tokens, sentence.mentions, num_heads, sentence.annotated)
+        labels = targets(tokens, sentence.mentions, num_heads, sentence.annotated, ruled_out)
         yield examples(tokens, labels, tokenizer, size, recipe.model.overlap) if len(tokens.ids) else []
 
 

@@ -97,19 +97,18 @@ class EntityJob:
         tokenizer: Tokenizer,
         device: torch.device,
     ) -> None:
-        heads = len(recipe.entities.types)
         self.model: nn.Module = model
         self.training: list[Example] = []
         records: dict[tuple[str, int], list[int]] = {}
         for corpus in corpora:
-            for sentence, made in zip(corpus.train, encode_each(corpus.train, tokenizer, heads, recipe), strict=True):
+            for sentence, made in zip(corpus.train, encode_each(corpus.train, tokenizer, recipe, True), strict=True):
                 numbers = range(len(self.training), len(self.training) + len(made))
                 records.setdefault((corpus.name, sentence.document), []).extend(numbers)
                 self.training += made
         self.records = [numbers for numbers in records.values() if numbers]
         self.lengths = [len(example.input_ids) for example in self.training]
         self._model, self._recipe, self._device, self._tokenizer = model, recipe, device, tokenizer
-        self._validation = {corpus.name: encode(corpus.validation, tokenizer, heads, recipe) for corpus in corpora}
+        self._validation = {corpus.name: encode(corpus.validation, tokenizer, recipe, False) for corpus in corpora}
 
     def plan(self, epoch: int) -> list[list[int]]:
         generator = np.random.default_rng([self._recipe.training.seed, epoch])

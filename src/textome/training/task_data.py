@@ -138,9 +138,9 @@ def make_task(recipe: TaskRecipe, part: RecordsPart, tokenizer: Tokenizer, train
 def _load_entities(recipe: TaskRecipe, part: EntitiesPart, tokenizer: Tokenizer) -> PartData:
     """The sentences of all corpora; a word whose type its corpus does not annotate teaches that head nothing."""
     alone = recipe.for_entities(part)
-    corpora, heads = load_corpora(alone), len(part.types)
+    corpora = load_corpora(alone)
     train, validation = (
-        [item for corpus in corpora for item in encode(getattr(corpus, split), tokenizer, heads, alone)]
+        [item for corpus in corpora for item in encode(getattr(corpus, split), tokenizer, alone, split == "train")]
         for split in ("train", "validation")
     )
     task = Recognition(tuple(part.types))

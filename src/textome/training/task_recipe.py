@@ -140,6 +140,7 @@ class EntitiesPart(Section):
     name: Literal["entities"] = "entities"
     types: list[str] = Field(min_length=1)
     default_types: list[str] = Field(default_factory=list)
+    exclusive: list[list[str]] = Field(default_factory=list)
     corpora: list[Corpus] = Field(min_length=1)
     weight: float = Field(1.0, gt=0)
     metric: Literal["entity_f1"] = "entity_f1"
@@ -211,7 +212,7 @@ class TaskRecipe(Section):
 
     def for_entities(self, part: EntitiesPart) -> Recipe:
         """The recipe that would train the entities alone."""
-        entities = Entities(types=part.types, default_types=part.default_types)
+        entities = Entities(types=part.types, default_types=part.default_types, exclusive=part.exclusive)
         return Recipe(
             name=self.name,
             model=self.model,
