@@ -46,7 +46,7 @@ HEADS = {
     "pubtator": ["12|t|Gout\n12|a|\n", "\ufeff12|t|Gout\n", "\n\nPMC12|a|No title\n"],
     "medline": ["PMID- 12\nOWN - NLM\n", "\n\nPMID- 12\r\nTI  - Gout\r\n"],
     "ris": ["TY  - JOUR\nTI  - Gout\n", "\ufeffTY  - JOUR\r\nT1  - Gout\r\n", "\nTY - JOUR\n"],
-    "table": [
+    "csv": [
         "pmid,title,abstract\n1,Gout,Gout hurts.\n",
         'note id;Text\r\n7;"Gout; hurts"\r\n',
         "\ufeffdoc-id\ttext\tyear\n1\tGout\t2001\n",

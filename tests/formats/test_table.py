@@ -52,7 +52,7 @@ def test_title_text_id_and_the_other_columns(delimiter: str, end: str) -> None:
 
 def test_columns_without_a_name_are_left_out() -> None:
     data = ",text,\n0,Gout hurts.,x\n1,Ague too.,\n"
-    assert guess_format(Source("own.csv", data=data.encode())) == "table"
+    assert guess_format(Source("own.csv", data=data.encode())) == "csv"
     items, problems = found(data)
     assert problems == []
     assert [(item.id, item.text, item.metadata) for item in items] == [
@@ -127,8 +127,8 @@ def test_an_entity_a_row(tmp_path: Path) -> None:
     assert write([document, Document("13", ())], Target(tmp_path / "out.csv")) == 2
     assert rows((tmp_path / "out.csv").read_bytes().decode()) == [
         list(COLUMNS),
-        ["12", "0", "4", "Disease", "Gout", "0.75", "", ""],
-        ["12", "6", "25", "Site", "left knee", "", "own:1;own:2", "6-10;21-25"],
+        ["12", document.entities[0].id, "0", "4", "Disease", "Gout", "0.75", "", ""],
+        ["12", document.entities[1].id, "6", "25", "Site", "left knee", "", "own:1;own:2", "6-10;21-25"],
     ]
 
 
@@ -149,8 +149,8 @@ def test_every_entity_is_written_with_its_text(items: list[Document]) -> None:
     expected = [(item, entity) for item in items for entity in item.entities]
     assert len(written) == len(expected)
     for row, (item, entity) in zip(written, expected, strict=True):
-        assert row[0] == item.id
-        assert (int(row[1]), int(row[2]), row[3], row[4]) == (entity.start, entity.end, entity.type, entity.text)
+        assert row[:2] == [item.id, entity.id]
+        assert (int(row[2]), int(row[3]), *row[4:6]) == (entity.start, entity.end, entity.type, entity.text)
 
 
 @given(st.lists(st.text(st.characters(blacklist_categories=["Cs"]), min_size=1), min_size=1, max_size=6))
@@ -168,12 +168,12 @@ def test_any_text_in_a_cell_comes_back(texts: list[str]) -> None:
 def test_from_a_spreadsheet_to_a_table_of_entities(tmp_path: Path) -> None:
     source = tmp_path / "notes.csv"
     source.write_text('note_id,note\nA7,"Metformin was given for diabetes, again."\n')
-    assert guess_format(Source.of(source)) == "table"
+    assert guess_format(Source.of(source)) == "csv"
     result = CliRunner().invoke(app, ["annotate", str(source), "--output", str(tmp_path / "entities.csv")])
     assert result.exit_code == 0, result.output
     header, *found = rows((tmp_path / "entities.csv").read_text())
     assert header == list(COLUMNS)
-    assert [row[:5] for row in found] == [
+    assert [[row[0], *row[2:6]] for row in found] == [
         ["A7", "0", "9", "Chemical", "Metformin"],
         ["A7", "24", "32", "Disease", "diabetes"],
     ]

@@ -57,7 +57,7 @@ FORMATS: dict[str, Format] = {
     "pubtator": Format("pubtator", ".pubtator"),
     "medline": Format("medline", ".nbib", writable=False),
     "ris": Format("ris", ".ris", writable=False),
-    "table": Format("table", ".csv"),
+    "csv": Format("table", ".csv"),
     "brat": Format("brat", ""),
     "conll": Format("conll", ".tsv"),
     "html": Format("html", ".html", readable=False),

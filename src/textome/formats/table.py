@@ -20,7 +20,7 @@ from textome.formats.sources import Quarantine, Source, Target
 TEXTS = ("text", "abstract", "note", "note_text", "sentence", "body", "content")
 TITLES = ("title", "article_title")
 IDS = ("id", "pmid", "pubmed_id", "document_id", "doc_id", "note_id", "row_id", "pmcid", "doi")
-COLUMNS = ("document", "start", "end", "type", "text", "confidence", "identifiers", "spans")
+COLUMNS = ("document", "id", "start", "end", "type", "text", "confidence", "identifiers", "spans")
 # The longest cell, in characters: more than any abstract or note has, and little of a file is lost to a quote left open.
 MAX_CELL = 1_000_000
 _TAG = re.compile(r"O|[BIESLUM](-\S+)?")
@@ -150,4 +150,4 @@ def _row(document: str, entity: Entity) -> tuple[object, ...]:
     spans = ";".join(f"{start}-{end}" for start, end in entity.spans) if len(entity.spans) > 1 else ""
     confidence = "" if entity.confidence is None else entity.confidence
     identifiers = ";".join(entity.identifiers)
-    return document, entity.start, entity.end, entity.type, entity.text, confidence, identifiers, spans
+    return document, entity.id, entity.start, entity.end, entity.type, entity.text, confidence, identifiers, spans

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import tempfile
@@ -30,7 +29,6 @@ MEDIA_TYPES: dict[str, tuple[str, str]] = {
     "html": ("text/html; charset=utf-8", ".html"),
 }
 OutputFormat = Literal["json", "jsonl", "bioc-json", "bioc-xml", "pubtator", "brat", "conll", "csv", "html"]
-_CSV_COLUMNS = ("document", "id", "type", "start", "end", "spans", "text", "confidence", "identifiers")
 
 
 @dataclass(frozen=True)
@@ -47,40 +45,16 @@ class _Memory(Target):
 def render(documents: Sequence[Document], format: OutputFormat, **members: Any) -> bytes:
     """The documents in `format`; `members` stand beside them where it is JSON.
 
-    brat is a zip archive of its files. CSV has a row for each entity, its offsets in code points.
+    brat is a zip archive of its files.
     """
     if format == "json":
         answer = members | {"documents": [document_to(document) for document in documents]}
         return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-    if format == "csv":
-        return _csv(documents)
     if format == "brat":
         return _zipped_brat(documents)
     target = _Memory()
     write_documents(documents, target, format)
     return target.buffer.getvalue()
-
-
-def _csv(documents: Sequence[Document]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(_CSV_COLUMNS)
-    for document in documents:
-        for entity in document.entities:
-            writer.writerow(
-                (
-                    document.id,
-                    entity.id,
-                    entity.type,
-                    entity.start,
-                    entity.end,
-                    ";".join(f"{start}-{end}" for start, end in entity.spans),
-                    entity.text,
-                    "" if entity.confidence is None else entity.confidence,
-                    " ".join(entity.identifiers),
-                )
-            )
-    return text.getvalue().encode("utf-8")
 
 
 def _zipped_brat(documents: Sequence[Document]) -> bytes:
