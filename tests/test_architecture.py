@@ -53,6 +53,7 @@ WITHOUT_TORCH = {
     "runtime",
     "corpus",
     "evaluation",
+    "explain",
     "serve",
     "bulk",
     "client",

@@ -253,6 +253,37 @@ def test_help_names_every_verb_with_an_example(run: Run) -> None:
     assert run("--version").out.startswith("textome 0.")
 
 
+def test_findings_are_explained(run: Run, tmp_path: Path, tiny_bundle: Path, tiny_tasks: Path) -> None:
+    result = run("explain", "Aspirin is given for gout .", "--model", tiny_bundle, "-n", 2)
+    assert (result.code, result.err) == (0, "2 findings explained\n")
+    lines = result.out.splitlines()
+    assert len(lines) == 6
+    assert [line.split("  ")[-1] for line in lines[::3]] == ["Aspirin", "gout"]
+    told = run("explain", write(tmp_path / "good.xml", GOOD), "--model", tiny_bundle, "--json", "--types", "Chemical")
+    found = json.loads(told.out)
+    assert {(item["document"], item["finding"]) for item in found} == {("1", "Chemical"), ("2", "Chemical")}
+    for item in found:
+        assert item["text"] == item["parts"][0][slice(*item["span"])]
+    page = tmp_path / "why.html"
+    bundle = tiny_tasks / "run" / "bundle"
+    shown = run("explain", "no gout was seen", "-m", bundle, "--task", "single", "--label", "drug", "-o", page)
+    assert (shown.code, shown.out) == (0, "")
+    assert "drug 0." in page.read_text(encoding="utf-8")
+    mixed = write(tmp_path / "two.jsonl", '{"id": "1", "text": "no gout was seen"}\n{"id": "2", "text": "\\u200b"}\n')
+    some = run("explain", mixed, "-m", bundle, "--task", "single")
+    assert some.code == 1
+    assert "document 2" in some.err
+    for arguments, message in (
+        (["   "], "the text is empty"),
+        (["gout", "-o", tmp_path / "why.pdf"], "name a .html or .json file"),
+        (["gout", "--label", "x"], "a label is for tasks that give labels"),
+        (["gout", "--task", "single", "--label", "x"], "has no label 'x'"),
+    ):
+        wrong = run("explain", *arguments, "-m", bundle)
+        assert (wrong.code, wrong.out) == (2, "")
+        assert message in wrong.err, arguments
+
+
 def test_what_the_system_refuses_is_one_sentence(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "good.xml", GOOD)
     (tmp_path / "folder.jsonl").mkdir()

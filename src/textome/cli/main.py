@@ -17,6 +17,7 @@ from textome.cli.convert import convert
 from textome.cli.convert_checkpoint import convert_checkpoint
 from textome.cli.doctor import doctor
 from textome.cli.evaluate import evaluate
+from textome.cli.explain import explain
 from textome.cli.export import export
 from textome.cli.finetune import finetune
 from textome.cli.info import info
@@ -43,6 +44,7 @@ app = typer.Typer(
 VERBS = (
     annotate,
     ask,
+    explain,
     bulk,
     query,
     preprocess,

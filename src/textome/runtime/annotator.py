@@ -15,7 +15,7 @@ from textome.documents import Document, Entity, Span
 from textome.errors import InputError, ModelError
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.session import EntityHead, Session, TaskSession
-from textome.tasks.ner import Floats, Window, decode, log_probabilities, windows, with_special_tokens
+from textome.tasks.ner import Floats, Found, Window, decode, log_probabilities, windows, with_special_tokens
 from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer, Tokens, end_of_character
 
@@ -65,7 +65,7 @@ class Annotator:
         self.token_budget = token_budget
         self.sentences = sentences
         self._session = session
-        self._tokenizer = Tokenizer.load(bundle.directory)
+        self.tokenizer = Tokenizer.load(bundle.directory)
         self._choose(types, min_confidence)
 
     def _choose(self, types: Collection[str] | None, min_confidence: float | None) -> None:
@@ -137,7 +137,7 @@ class Annotator:
 
     def _annotate_pool(self, pool: Sequence[Document], replace: bool) -> Iterator[Document]:
         units = self.units(pool)
-        logits = iter(self._logits([ids for unit in units for ids in self.inputs(unit)]))
+        logits = iter(self.score([ids for unit in units for ids in self.inputs(unit)]))
         found: list[list[Entity]] = [[] for _ in pool]
         for unit in units:
             found[unit.document] += self.entities(pool[unit.document], unit, [next(logits) for _ in unit.windows])
@@ -153,7 +153,7 @@ class Annotator:
             for place in (split_sentences(passage.text) if self.sentences else [Span(0, len(passage.text))])
         ]
         texts = [pool[number].text[start:end] for number, (start, end) in places]
-        encoded = self._tokenizer.encode(texts)
+        encoded = self.tokenizer.encode(texts)
         size, overlap = self.bundle.window - 2, self.bundle.overlap
         return [
             Unit(number, span.start, tokens, tuple(windows(tokens, size, overlap)))
@@ -163,7 +163,7 @@ class Annotator:
 
     def inputs(self, unit: Unit) -> list[Ids]:
         """The model's input (n,) for each window of a sentence."""
-        return [with_special_tokens(unit.tokens, window, self._tokenizer) for window in unit.windows]
+        return [with_special_tokens(unit.tokens, window, self.tokenizer) for window in unit.windows]
 
     def run(self, inputs: Sequence[Ids]) -> list[Floats]:
         """The model's scores (n, num_heads, 3) of each input (n,), computed as one batch padded to the longest."""
@@ -176,15 +176,26 @@ class Annotator:
 
     def entities(self, document: Document, unit: Unit, logits: Sequence[Floats]) -> Iterator[Entity]:
         """The entities of one sentence of `document`, from the scores of each of its windows."""
+        for item in self.found(self.labels(unit, logits)):
+            yield self.entity(document, unit, item)
+
+    def labels(self, unit: Unit, logits: Sequence[Floats]) -> Floats:
+        """Log probabilities (m, num_types, 3) of a sentence's m words, in the order of `types`."""
         pieces = [_kept_words(scores, unit.tokens, window) for scores, window in zip(logits, unit.windows, strict=True)]
         joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        for first, last, head, confidence in decode(log_probabilities(joined[:, self._heads], self._temperature)):
-            if confidence >= self._least[head]:
-                start = unit.offset + int(unit.tokens.word_starts[first])
-                end = end_of_character(document.text, unit.offset + int(unit.tokens.word_ends[last]))
-                yield document.entity([(start, end)], self.types[head], confidence=round(confidence, 6))
+        return log_probabilities(joined[:, self._heads], self._temperature)
 
-    def _logits(self, inputs: Sequence[Ids]) -> list[Floats]:
+    def found(self, labels: Floats) -> list[Found]:
+        """The entities of a sentence that are sure enough; their heads count in the order of `types`."""
+        return [item for item in decode(labels) if item.confidence >= self._least[item.head]]
+
+    def entity(self, document: Document, unit: Unit, found: Found) -> Entity:
+        """What was found in a sentence of `document`, as its entity."""
+        start = unit.offset + int(unit.tokens.word_starts[found.first])
+        end = end_of_character(document.text, unit.offset + int(unit.tokens.word_ends[found.last]))
+        return document.entity([(start, end)], self.types[found.head], confidence=round(found.confidence, 6))
+
+    def score(self, inputs: Sequence[Ids]) -> list[Floats]:
         """The model's scores of each input, run in batches of nearly equal length."""
         results: list[Floats] = [np.empty(0, np.float32)] * len(inputs)
         for batch in batches(np.array([len(ids) for ids in inputs]), self.token_budget):

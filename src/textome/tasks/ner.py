@@ -151,8 +151,7 @@ def decode(scores: Floats) -> list[Found]:
     """The entities of a text of m words from log probabilities (m, num_heads, 3), in order of their place.
 
     For each head this is the most probable label sequence in which no I follows an O or stands first, so no span is
-    ever illegal. An entity's confidence is the probability of just this span under the head's labels: of its B, of
-    each I, and that the word after it does not go on (I).
+    ever illegal. An entity's confidence is the probability of just this span under the head's labels.
     """
     best = scores.argmax(axis=-1)
     inside = best == INSIDE
@@ -167,10 +166,16 @@ def decode(scores: Floats) -> list[Found]:
         last = first
         while last + 1 < len(best) and best[last + 1, head] == INSIDE:
             last += 1
-        total = float(scores[first, head, BEGIN]) + float(scores[first + 1 : last + 1, head, INSIDE].sum())
-        goes_on = float(np.exp(scores[last + 1, head, INSIDE])) if last + 1 < len(best) else 0.0
-        found.append(Found(first, last, head, min(1.0, float(np.exp(total))) * max(0.0, 1.0 - goes_on)))
+        found.append(Found(first, last, head, span_probability(scores, first, last, head)))
     return found
+
+
+def span_probability(scores: Floats, first: int, last: int, head: int) -> float:
+    """How probable it is that words `first` to `last`, and no more, are an entity of a head, by log probabilities
+    (m, num_heads, 3): the probability of its B, of each I, and that the word after it does not go on (I)."""
+    total = float(scores[first, head, BEGIN]) + float(scores[first + 1 : last + 1, head, INSIDE].sum())
+    goes_on = float(np.exp(scores[last + 1, head, INSIDE])) if last + 1 < len(scores) else 0.0
+    return min(1.0, float(np.exp(total))) * max(0.0, 1.0 - goes_on)
 
 
 def _most_probable_legal(scores: Floats) -> NDArray[np.int64]:

@@ -1,0 +1,109 @@
+"""Are explanations true to the model? Hide the words that weigh most and see how much more the model loses than otherwise.
+
+    python benchmarks/explain.py [--model BUNDLE] [--precision int8|fp32] [--sentences 200] [--data FOLDER]
+
+For entities found in sentences of the NCBI-disease test text, the words outside the mention are hidden, so many at once:
+those with the largest weights (`textome explain`), those that stand nearest to the mention, and any (the mean of three
+draws). Printed are the mean fall of the entity's log-odds, and the share of entities whose probability falls below a half
+(comprehensiveness, DeYoung et al. 2020, equation 1, in log-odds and as a share). An order that is true to the model loses
+more than the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from textome.explain.occlusion import hidden, log_odds, words_of
+from textome.formats import read_documents
+from textome.runtime.annotator import Annotator
+from textome.tasks.ner import Found, span_probability
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data")
+COUNTS = (1, 2, 3, 5)
+DRAWS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model")
+    parser.add_argument("--precision", choices=["int8", "fp32"])
+    parser.add_argument("--sentences", type=int, default=200)
+    parser.add_argument("--data", type=Path, default=DATA)
+    options = parser.parse_args()
+    annotator = Annotator.load(options.model, precision=options.precision, sentences=False)
+    documents = list(read_documents(f"{options.data}/ner/NCBI-disease/test.tsv"))
+    falls: dict[str, dict[int, list[float]]] = {}
+    lost: dict[str, dict[int, list[float]]] = {}
+    generator = np.random.default_rng(1)
+    sentences = entities = 0
+    for unit in annotator.units(documents):
+        if sentences == options.sentences:
+            break
+        (labels,) = labels_of(annotator, [unit])
+        found = [item for item in annotator.found(labels) if item.confidence >= 0.5]
+        sentences += bool(found)
+        for item in found:
+            entities += measured(annotator, unit, documents[unit.document].text, item, generator, falls, lost)
+    print(
+        f"{annotator.bundle.name}, onnxruntime {onnxruntime.__version__}; {entities} entities in {sentences} sentences\n"
+    )
+    print(
+        "| words hidden | " + " | ".join(str(count) for count in COUNTS) + " |\n|---" * 1 + "|---" * len(COUNTS) + "|"
+    )
+    for order in falls:
+        cells = [f"{np.mean(falls[order][k]):.2f}, {100 * np.mean(lost[order][k]):.0f} %" for k in COUNTS]
+        print(f"| {order} | " + " | ".join(cells) + " |")
+
+
+def measured(
+    annotator: Annotator,
+    unit: Any,
+    text: str,
+    item: Found,
+    generator: np.random.Generator,
+    falls: dict[str, dict[int, list[float]]],
+    lost: dict[str, dict[int, list[float]]],
+) -> bool:
+    """Hide words of one entity's sentence in every order; whether there are enough of them outside the mention."""
+    start, end = int(unit.tokens.word_starts[item.first]), int(unit.tokens.word_ends[item.last])
+    text = text[unit.offset : unit.offset + int(unit.tokens.word_ends[-1])]
+    words = [(place, rows) for place, rows in words_of(text, unit.tokens) if place.end <= start or place.start >= end]
+    if len(words) <= max(COUNTS):
+        return False
+    one_by_one = fall(annotator, unit, item, [rows for _, rows in words])
+    distance = [max(start - place.end, place.start - end) for place, _ in words]
+    orders = [("heaviest first", np.argsort(-one_by_one)), ("nearest first", np.argsort(distance, kind="stable"))]
+    orders += [("any", generator.permutation(len(words))) for _ in range(DRAWS)]
+    chosen = [np.concatenate([words[place][1] for place in order[:k]]) for _, order in orders for k in COUNTS]
+    results = iter(fall(annotator, unit, item, chosen))
+    for name, _ in orders:
+        for k in COUNTS:
+            value = next(results)
+            falls.setdefault(name, {}).setdefault(k, []).append(value)
+            lost.setdefault(name, {}).setdefault(k, []).append(log_odds(item.confidence) - value < 0)
+    return True
+
+
+def fall(annotator: Annotator, unit: Any, item: Found, rows: list[Any]) -> Any:
+    """How far the log-odds of an entity fall when each of these sets of sub-words is hidden."""
+    mask = annotator.tokenizer.mask_id
+    labels = labels_of(annotator, [replace(unit, tokens=hidden(unit.tokens, some, mask)) for some in rows])
+    odds = [log_odds(span_probability(some, item.first, item.last, item.head)) for some in labels]
+    return log_odds(item.confidence) - np.array(odds)
+
+
+def labels_of(annotator: Annotator, units: list[Any]) -> list[Any]:
+    scores = iter(annotator.score([ids for unit in units for ids in annotator.inputs(unit)]))
+    return [annotator.labels(unit, [next(scores) for _ in unit.windows]) for unit in units]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""Why a model finds what it finds: the words that speak for it, and those that speak against it."""
+
+from __future__ import annotations
+
+from textome.explain.explainer import Explainer
+from textome.explain.occlusion import Explanation, Word, explain_entities, explain_record
+
+__all__ = ["Explainer", "Explanation", "Word", "explain_entities", "explain_record"]
