@@ -66,7 +66,7 @@ def main() -> None:
         print(f"| {order} | " + " | ".join(cells) + " |")
     apart = differences(options.model, options.precision, documents[: options.sentences // 8])
     middle, high = np.percentile(apart, [50, 95])
-    print(f"\nrounding: {len(apart):,} weights differ by {middle:.2f} nats in the median, one of twenty by {high:.2f} or more")
+    print(f"\nrounding: {len(apart):,} weights differ by {middle:.2f} nats in the median, one in twenty by {high:.2f}")
 
 
 def differences(model: str | None, precision: str | None, documents: list[Any]) -> list[float]:
