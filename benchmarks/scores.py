@@ -1,11 +1,12 @@
 """Test scores of a model on the public corpora, as the table in its model card.
 
-    python benchmarks/scores.py [--model BUNDLE] [--precision int8|fp32] [--data FOLDER] [--mistakes]
+    python benchmarks/scores.py [--model BUNDLE] [--precision int8|fp32] [--data FOLDER] [--flat] [--mistakes]
 
 Every row of a test file is what `textome evaluate --data FILE` prints: entity-level F1, start, end and type all right.
 BioRED is the check of everything at once: all its types are looked for in the same texts, so that a gene that is taken for
 a chemical counts. Abstracts that share a run of words or their PMID with a training corpus are left out of it.
---mistakes tells what BioRED's annotators called the spans of false entities.
+--flat keeps the most probable of entities that overlap, as `textome annotate --flat` does. --mistakes tells what BioRED's
+annotators called the spans of false entities.
 """
 
 from __future__ import annotations
@@ -81,11 +82,15 @@ class Row:
 
 
 def rows_of(
-    model: str | None, precision: str | None, data: Path | str, corpora: Collection[str] = tuple(CORPORA)
+    model: str | None,
+    precision: str | None,
+    data: Path | str,
+    corpora: Collection[str] = tuple(CORPORA),
+    flat: bool = False,
 ) -> Iterator[Row]:
     """Scores of a model on every corpus, or those named."""
     for name in corpora:
-        found = compared(model, precision, documents_of(name, data), CORPORA[name])
+        found = compared(model, precision, documents_of(name, data), CORPORA[name], flat)
         scores = score_entities(found.gold, found.predicted)
         intervals = bootstrap_intervals(found.gold, found.predicted)
         for kind, item in list(scores.types.items()) + [("all", scores.micro)] * (len(scores.types) > 1):
@@ -107,12 +112,14 @@ def documents_of(name: str, data: Path | str) -> list[Document]:
     return [item for item in documents if not trained.found_in(_sentences(item), pmid_of(item))]
 
 
-def compared(model: str | None, precision: str | None, documents: Sequence[Document], corpus: Corpus) -> Comparison:
+def compared(
+    model: str | None, precision: str | None, documents: Sequence[Document], corpus: Corpus, flat: bool = False
+) -> Comparison:
     """What a model finds in the documents beside what they are annotated with."""
     labels = {entity.type for item in documents for entity in item.entities}
     mapping = map_types(labels, Bundle.load(resolve_model(model)).types, corpus.types)
     types = sorted(set(mapping.values()))
-    annotator = Annotator.load(model, precision=precision, types=types, sentences=not corpus.words)
+    annotator = Annotator.load(model, precision=precision, types=types, flat=flat, sentences=not corpus.words)
     return compare(annotator, documents, mapping, words=corpus.words)
 
 
@@ -139,6 +146,7 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--precision", choices=["int8", "fp32"])
     parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--flat", action="store_true")
     parser.add_argument("--mistakes", action="store_true")
     options = parser.parse_args()
     bundle = Bundle.load(resolve_model(options.model))
@@ -152,7 +160,7 @@ def main() -> None:
         "| corpus (test) | type | precision | recall | F1 | 95 % interval | entities |\n|---|---|---|---|---|---|---|"
     )
     started = time.monotonic()
-    for row in rows_of(options.model, options.precision, options.data):
+    for row in rows_of(options.model, options.precision, options.data, flat=options.flat):
         item = row.score
         print(
             f"| {row.corpus} | {row.kind} | {100 * item.precision:.2f} | {100 * item.recall:.2f} | {100 * item.f1:.2f} "

@@ -18,6 +18,7 @@ from serve.test_routes import TEXT, citations
 from textome.client import Client, ServiceError
 from textome.documents import Document
 from textome.errors import InputError
+from tiny import with_twin_heads
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,20 @@ def test_documents_come_back_with_entities(server: Running, tmp_path: Path) -> N
         with pytest.raises(ServiceError, match="knows Disease, Chemical") as refused:
             client.annotate(TEXT, types=["Gene"])
         assert (refused.value.status, refused.value.kind) == (422, "unknown-type")
+
+
+def test_of_overlapping_entities_the_most_probable_comes_back(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT)
+    data = citations(2)
+    with running(with_twin_heads(tiny_bundle, tmp_path / "twins")) as twins, Client(twins.url) as client:
+        for flat in (True, False):
+            (document,) = client.annotate(TEXT, flat=flat)
+            (same,) = client.annotate_file(tmp_path / "a.txt", flat=flat)
+            streamed = list(client.stream_pubmed_xml([data], flat=flat))
+            for item in (document, same, *streamed):
+                places = [entity.spans for entity in item.entities]
+                assert places
+                assert (len(places) == len(set(places))) is flat
 
 
 def test_a_stream_goes_both_ways(server: Running, tmp_path: Path) -> None:

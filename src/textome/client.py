@@ -147,14 +147,19 @@ class Client:
         model: str = "",
         types: Sequence[str] = (),
         min_confidence: float | None = None,
+        flat: bool = False,
         replace: bool = False,
     ) -> list[Document]:
-        """The documents with their entities, in order. Raises ServiceError with what the service says."""
+        """The documents with their entities, in order; with `flat`, of those that overlap only the most probable.
+
+        Raises ServiceError with what the service says.
+        """
         body = {
             "documents": _sent(documents),
             "model": model,
             "types": list(types),
             "min_confidence": min_confidence,
+            "flat": flat,
             "replace": replace,
         }
         return _received(self._post("/v1/annotate", body))
@@ -229,10 +234,16 @@ class Client:
         return results
 
     def annotate_file(
-        self, path: str | Path, *, model: str = "", types: Sequence[str] = (), min_confidence: float | None = None
+        self,
+        path: str | Path,
+        *,
+        model: str = "",
+        types: Sequence[str] = (),
+        min_confidence: float | None = None,
+        flat: bool = False,
     ) -> list[Document]:
         """The documents of a file in any format that the service reads. Records that it cannot read are left out."""
-        query = _query(model, types, min_confidence)
+        query = _query(model, types, min_confidence, flat)
         return _received(json.loads(self._ask("POST", f"/v1/annotate/file?{query}", Path(path).read_bytes())))
 
     def stream_pubmed_xml(
@@ -242,6 +253,7 @@ class Client:
         model: str = "",
         types: Sequence[str] = (),
         min_confidence: float | None = None,
+        flat: bool = False,
         on_bad_record: Callable[[str, str], None] | None = None,
     ) -> Iterator[Document]:
         """The citations of PubMed XML of any size, plain or gzip, as they are done; memory does not grow with it.
@@ -251,7 +263,7 @@ class Client:
 
         A stream is not sent again. Raises ServiceError where it breaks on the way.
         """
-        path = f"/v1/annotate/pubmed-xml?{_query(model, types, min_confidence)}"
+        path = f"/v1/annotate/pubmed-xml?{_query(model, types, min_confidence, flat)}"
         connection = self._new_connection()
         try:
             connection.connect()
@@ -395,9 +407,9 @@ def _received(answer: Mapping[str, Any]) -> list[Document]:
     return [document_from(item, str(number)) for number, item in enumerate(answer["documents"], 1)]
 
 
-def _query(model: str, types: Sequence[str], min_confidence: float | None) -> str:
+def _query(model: str, types: Sequence[str], min_confidence: float | None, flat: bool) -> str:
     least = {} if min_confidence is None else {"min_confidence": min_confidence}
-    return urlencode({"model": model, "types": ",".join(types), **least})
+    return urlencode({"model": model, "types": ",".join(types), **least} | ({"flat": "true"} if flat else {}))
 
 
 def _problem(status: int, body: bytes) -> ServiceError:

@@ -20,6 +20,7 @@ from textome.bulk.engine import run
 from textome.bulk.ledger import Totals
 from textome.bulk.work import Options
 from textome.errors import InputError
+from tiny import with_twin_heads
 
 
 @pytest.fixture
@@ -145,6 +146,11 @@ def test_other_settings_are_refused_unless_told(bulk: Any, tmp_path: Path, tiny_
     bulk(source)
     with pytest.raises(InputError, match=r"--min-confidence was not given and is 0\.5.*--mix"):
         bulk(source, min_confidence=0.5)
+    with pytest.raises(InputError, match=r"--flat was"):
+        bulk(source, flat=True)
+    assert bulk(source, flat=True, model=str(with_twin_heads(tiny_bundle, tmp_path / "twins")), out="flat").entities > 0
+    twice = bulk(source, model=str(tmp_path / "twins"), out="nested").entities
+    assert twice == 2 * bulk(source, flat=True, model=str(tmp_path / "twins"), out="flat").entities
     model = tmp_path / "model"
     shutil.copytree(tiny_bundle, model)
     assert bulk(source, model=str(model)).documents == 5  # the same content elsewhere is the same model

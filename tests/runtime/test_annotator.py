@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from strategies import documents
+from textome.cli.main import app
 from textome.documents import Document, Passage
 from textome.errors import InputError, ModelError
 from textome.runtime.annotator import Annotator, batches
+from tiny import with_twin_heads
 
 TEXT = "Metformin is given for type 2 diabetes. Patients with breast cancer took aspirin daily."
 
@@ -45,6 +48,23 @@ def test_types_and_confidence_are_filters(tiny_bundle: Path) -> None:
         Annotator.load(tiny_bundle, types=["Gene"])
     with pytest.raises(InputError, match="probability"):
         Annotator.load(tiny_bundle, min_confidence=2)
+
+
+def test_of_overlapping_entities_the_most_probable_is_kept(tiny_bundle: Path, tmp_path: Path) -> None:
+    annotator = Annotator.load(with_twin_heads(tiny_bundle, tmp_path / "twins"), precision="fp32")
+    every = annotator.annotate(TEXT).entities
+    flat = annotator.choosing(flat=True).annotate(TEXT).entities
+    assert len(flat) == len({entity.spans for entity in every}) < len(every)
+    for entity in flat:
+        rivals = [other for other in every if other.start < entity.end and entity.start < other.end]
+        assert entity.confidence == max(other.confidence or 0 for other in rivals)
+    result = CliRunner().invoke(
+        app,
+        ["annotate", "-", "--flat", "-m", str(tmp_path / "twins"), "--precision", "fp32", "--to", "csv"],
+        input=TEXT,
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("\n") == 1 + len(flat)
 
 
 def test_the_thresholds_of_a_bundle_hold_for_those_who_name_none(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -142,6 +142,24 @@ def test_confidence_is_the_probability_of_the_span() -> None:
     assert found.confidence == pytest.approx(0.8 * 0.7 * (1 - 0.3), rel=1e-5)
 
 
+@given(
+    st.lists(
+        st.builds(ner.Found, st.integers(0, 9), st.integers(0, 9), st.integers(0, 2), st.sampled_from([0.2, 0.5, 0.9])),
+        max_size=8,
+        unique=True,
+    )
+)
+def test_entities_without_overlaps(items: list[ner.Found]) -> None:
+    found = [item for item in items if item.first <= item.last]
+    kept = ner.without_overlaps(found)
+    assert kept == [item for item in found if item in kept]
+    words = [word for item in kept for word in range(item.first, item.last + 1)]
+    assert len(words) == len(set(words))
+    for item in found:
+        rivals = [other for other in kept if other.first <= item.last and item.first <= other.last]
+        assert max(other.confidence for other in rivals) >= item.confidence
+
+
 def test_temperature_is_applied_to_each_head() -> None:
     logits = np.array([[[2.0, 0.0, 0.0], [2.0, 0.0, 0.0]]], np.float32)
     scores = np.exp(ner.log_probabilities(logits, np.array([1.0, 2.0], np.float32)))

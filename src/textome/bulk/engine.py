@@ -29,7 +29,7 @@ from textome.runtime.bundle import Bundle, resolve_model
 QUARANTINE = "quarantine.jsonl"
 _LOCK = ".lock"
 _NAMES = {
-    "to": "--to", "types": "--types", "min_confidence": "--min-confidence", "replace": "--replace",
+    "to": "--to", "types": "--types", "min_confidence": "--min-confidence", "flat": "--flat", "replace": "--replace",
     "precision": "--precision", "format": "--from", "model": "the model", "textome": "the version of Textome",
 }  # fmt: skip
 

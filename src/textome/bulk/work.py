@@ -34,6 +34,7 @@ class Options:
     precision: str | None = None
     types: tuple[str, ...] | None = None
     min_confidence: float | None = None
+    flat: bool = False
     replace: bool = False
     to: str = "parquet"
     format: str | None = None
@@ -75,6 +76,7 @@ class Worker:
             threads=threads,
             types=options.types,
             min_confidence=options.min_confidence,
+            flat=options.flat,
         )
 
     def run(self, chunk: Chunk) -> Done:

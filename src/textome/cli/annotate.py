@@ -35,6 +35,7 @@ def annotate(
         float | None,
         typer.Option(help="Leave out entities below this probability; default: what the model says for each type."),
     ] = None,
+    flat: Annotated[bool, typer.Option("--flat", help="Of entities that overlap, keep the most probable.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
     relations: Annotated[
         str | None, typer.Option("--relations", help="A bundle that finds relations between the entities.")
@@ -61,7 +62,12 @@ def annotate(
     if not targets and not show:
         targets = [("-", "jsonl")]
     annotator = Annotator.load(
-        model, precision=precision, threads=threads, types=split_list(types), min_confidence=min_confidence
+        model,
+        precision=precision,
+        threads=threads,
+        types=split_list(types),
+        min_confidence=min_confidence,
+        flat=flat,
     )
     quarantine = Quarantine()
     found = annotator.stream(read_all(inputs, from_, quarantine), replace=replace)

@@ -37,6 +37,7 @@ def bulk(
         float | None,
         typer.Option(help="Leave out entities below this probability; default: what the model says for each type."),
     ] = None,
+    flat: Annotated[bool, typer.Option("--flat", help="Of entities that overlap, keep the most probable.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
     precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that annotate; default: one for each core.")] = None,
@@ -72,7 +73,8 @@ def bulk(
     from textome.bulk.work import Options
 
     wanted = split_list(types)
-    options = Options(model, precision, tuple(wanted) if wanted else None, min_confidence, replace, to, from_)
+    chosen = tuple(wanted) if wanted else None
+    options = Options(model, precision, chosen, min_confidence, flat, replace, to, from_)
     backend = None
     if ray is not None:
         from textome.bulk.cluster import ClusterResults

@@ -15,7 +15,16 @@ from textome.documents import Document, Entity, Span
 from textome.errors import InputError, ModelError
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.session import EntityHead, Session, TaskSession
-from textome.tasks.ner import Floats, Found, Window, decode, log_probabilities, windows, with_special_tokens
+from textome.tasks.ner import (
+    Floats,
+    Found,
+    Window,
+    decode,
+    log_probabilities,
+    windows,
+    with_special_tokens,
+    without_overlaps,
+)
 from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer, Tokens, end_of_character
 
@@ -42,6 +51,7 @@ class Annotator:
 
     types           the entity types to look for; by default those that the bundle names as its defaults
     min_confidence  entities below it are left out; None: the thresholds that the bundle names for its types, if any
+    flat            of entities that overlap, only the most probable is found
     token_budget    tokens, padding included, of one batch
     sentences       False takes each passage as one sentence, for corpora that are cut into sentences already
     """
@@ -53,6 +63,7 @@ class Annotator:
         *,
         types: Collection[str] | None = None,
         min_confidence: float | None = None,
+        flat: bool = False,
         token_budget: int = 1024,
         sentences: bool = True,
     ) -> None:
@@ -66,9 +77,9 @@ class Annotator:
         self.sentences = sentences
         self._session = session
         self.tokenizer = Tokenizer.load(bundle.directory)
-        self._choose(types, min_confidence)
+        self._choose(types, min_confidence, flat)
 
-    def _choose(self, types: Collection[str] | None, min_confidence: float | None) -> None:
+    def _choose(self, types: Collection[str] | None, min_confidence: float | None, flat: bool) -> None:
         bundle = self.bundle
         self.types = tuple(types or bundle.default_types)
         if unknown := [name for name in self.types if name not in bundle.types]:
@@ -77,7 +88,7 @@ class Annotator:
             )
         if min_confidence is not None and not 0.0 <= min_confidence <= 1.0:
             raise InputError(f"the minimum confidence is {min_confidence}; give a probability from 0 to 1")
-        self.min_confidence = min_confidence
+        self.min_confidence, self.flat = min_confidence, flat
         found = bundle.thresholds if min_confidence is None else dict.fromkeys(self.types, min_confidence)
         self._least = [found.get(name, 0.0) for name in self.types]
         self._heads = np.array([bundle.types.index(name) for name in self.types])
@@ -100,10 +111,12 @@ class Annotator:
             return cls(bundle, TaskSession(path, bundle.heads, threads).entities(ENTITIES), **options)
         return cls(bundle, Session(path, threads=threads), **options)
 
-    def choosing(self, types: Collection[str] | None = None, min_confidence: float | None = None) -> Self:
-        """The same loaded model, looking for other types or with another least confidence; nothing is loaded again."""
+    def choosing(
+        self, types: Collection[str] | None = None, min_confidence: float | None = None, flat: bool = False
+    ) -> Self:
+        """The same loaded model with other choices of what to find; nothing is loaded again."""
         other = copy(self)
-        other._choose(types, min_confidence)
+        other._choose(types, min_confidence, flat)
         return other
 
     @overload
@@ -187,7 +200,8 @@ class Annotator:
 
     def found(self, labels: Floats) -> list[Found]:
         """The entities of a sentence that are sure enough; their heads count in the order of `types`."""
-        return [item for item in decode(labels) if item.confidence >= self._least[item.head]]
+        found = [item for item in decode(labels) if item.confidence >= self._least[item.head]]
+        return without_overlaps(found) if self.flat else found
 
     def entity(self, document: Document, unit: Unit, found: Found) -> Entity:
         """What was found in a sentence of `document`, as its entity."""

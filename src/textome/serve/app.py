@@ -55,7 +55,10 @@ PAGE = Path(textome.serve.__file__).parent / "page"
 STREAMS = 8
 Model = Annotated[str, Query(max_length=200, description="A name that GET /v1/models gives; by default the first.")]
 Types = Annotated[str, Query(max_length=2000, description="Entity types, as A,B; by default the model's own.")]
-InputFormat = Literal["pubmed-xml", "bioc-xml", "bioc-json", "jsonl", "pubtator", "conll", "plain"]
+InputFormat = Literal[
+    "pubmed-xml", "jats", "bioc-xml", "bioc-json", "jsonl", "pubtator", "medline", "ris", "csv", "conll", "plain"
+]
+Flat = Annotated[bool, Query(description="Of entities that overlap, keep the most probable.")]
 MinConfidence = Annotated[
     float | None,
     Query(
@@ -185,7 +188,7 @@ def _entity_routes(service: Service) -> APIRouter:
 
             wanted, documents = await off_loop(data, read)
             model = service.model(wanted.model, ENTITIES)
-            annotator = service.annotator(model, wanted.types, wanted.min_confidence)
+            annotator = service.annotator(model, wanted.types, wanted.min_confidence, wanted.flat)
             found = await while_connected(request, service.annotate(model, documents, annotator, wanted.replace))
             return await off_loop(data, rendered, found, wanted.format, model.name)
 
@@ -203,6 +206,7 @@ def _entity_routes(service: Service) -> APIRouter:
         model: Model = "",
         types: Types = "",
         min_confidence: MinConfidence = None,
+        flat: Flat = False,
         format: Annotated[OutputFormat, Query(description="How the answer is written.")] = "json",
         from_: Annotated[
             InputFormat | None, Query(alias="from", description="The file's format; by default its content tells.")
@@ -210,7 +214,7 @@ def _entity_routes(service: Service) -> APIRouter:
         replace: Annotated[bool, Query(description="Drop the annotations that the file has already.")] = False,
     ) -> Response:
         chosen = service.model(model, ENTITIES)
-        annotator = service.annotator(chosen, _listed(types), min_confidence)
+        annotator = service.annotator(chosen, _listed(types), min_confidence, flat)
         async with Body(request, service.limits, service.memory) as data:
             documents, bad = await off_loop(data, uploaded_documents, data, from_, service.limits)
             found = await while_connected(request, service.annotate(chosen, documents, annotator, replace))
@@ -228,11 +232,15 @@ def _entity_routes(service: Service) -> APIRouter:
         openapi_extra=binary_body(),
     )
     async def annotate_pubmed_xml(
-        request: Request, model: Model = "", types: Types = "", min_confidence: MinConfidence = None
+        request: Request,
+        model: Model = "",
+        types: Types = "",
+        min_confidence: MinConfidence = None,
+        flat: Flat = False,
     ) -> Response:
         nonlocal streaming
         chosen = service.model(model, ENTITIES)
-        annotator = service.annotator(chosen, _listed(types), min_confidence)
+        annotator = service.annotator(chosen, _listed(types), min_confidence, flat)
         if service.draining or streaming >= STREAMS:
             raise overloaded(10, f"{streaming} uploads are being streamed already; try again in 10 s")
 
@@ -275,9 +283,10 @@ def _pubmed_routes(service: Service, address: str) -> APIRouter:
         model: Model = "",
         types: Types = "",
         min_confidence: MinConfidence = None,
+        flat: Flat = False,
     ) -> Response:
         chosen = service.model(model, ENTITIES)
-        annotator = service.annotator(chosen, _listed(types), min_confidence)
+        annotator = service.annotator(chosen, _listed(types), min_confidence, flat)
         data = await asyncio.to_thread(fetch, pmid, address, service.limits.body_bytes)
         documents, _ = await asyncio.to_thread(uploaded_documents, data, "pubmed-xml", service.limits, f"PMID {pmid}")
         found = await while_connected(request, service.annotate(chosen, documents, annotator, False))

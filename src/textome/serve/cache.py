@@ -47,8 +47,8 @@ class Cache:
 
 
 def cache_key(document: Document, annotator: Annotator) -> bytes:
-    """A digest of all that the entities depend on: the passages' texts and places, the types, the least confidence."""
-    digest = hashlib.blake2b(repr((annotator.types, annotator.min_confidence)).encode(), digest_size=32)
+    """A digest of all that the entities depend on: the passages' texts and places, and the annotator's choices."""
+    digest = hashlib.blake2b(repr((annotator.types, annotator.min_confidence, annotator.flat)).encode(), digest_size=32)
     for passage in document.passages:
         text = passage.text.encode("utf-8")
         digest.update(struct.pack("<qq", passage.offset, len(text)))

@@ -13,7 +13,7 @@ MEDIA_TYPE = "application/problem+json"
 # Quoted words of our own messages that are no part of a document.
 _KNOWN = (
     "abstract|annotations|arguments|bioc|confidence|documents|entities|format|identifiers|id|infons|length|locations|"
-    "metadata|min_confidence|model|nodes|offset|passages|relations|replace|section|sentences|spans|text|title|type|types"
+    "flat|metadata|min_confidence|model|nodes|offset|passages|relations|replace|section|sentences|spans|text|title|type|types"
 )
 _KNOWN_QUOTED = re.compile(rf"(['\"])({_KNOWN})\1")
 # A string as Python shows it; an apostrophe inside a word begins none.

@@ -146,6 +146,7 @@ class AnnotateRequest(DocumentsRequest):
     min_confidence: Probability | None = Field(
         None, description="Entities below it are left out; by default what the model says for each type."
     )
+    flat: bool = Field(False, description="Of entities that overlap, keep the most probable.")
     format: OutputFormat = Field("json", description="How the answer is written; brat comes as a zip archive.")
     replace: bool = Field(False, description="Drop the annotations that the documents have already.")
 

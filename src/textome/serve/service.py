@@ -241,7 +241,9 @@ class Service:
         detail = f"no such model has such a task; there are {', '.join(there)}"
         raise Problem(404, "unknown-task", "There is no such task", detail)
 
-    def annotator(self, model: LoadedModel, types: Sequence[str], min_confidence: float | None) -> Annotator:
+    def annotator(
+        self, model: LoadedModel, types: Sequence[str], min_confidence: float | None, flat: bool
+    ) -> Annotator:
         """The model's annotator with a request's choices. Raises Problem (422) for a type that it does not know."""
         known = model.bundle.types
         if any(name not in known for name in types):
@@ -252,7 +254,7 @@ class Service:
                 f"model {model.name} knows {', '.join(known)}; choose among them",
                 known_types=list(known),
             )
-        return model.engine.annotator.choosing(list(dict.fromkeys(types)), min_confidence)
+        return model.engine.annotator.choosing(list(dict.fromkeys(types)), min_confidence, flat)
 
     async def annotate(
         self, model: LoadedModel, documents: Sequence[Document], annotator: Annotator, replace: bool

@@ -176,7 +176,7 @@ async def _with_entities(service: Service, name: str, documents: Sequence[Docume
             "the documents have no entities, and no model of this service finds them; send documents with entities",
         )
     model = service.model(name, ENTITIES)
-    return await service.annotate(model, documents, service.annotator(model, [], 0.0), False)
+    return await service.annotate(model, documents, service.annotator(model, [], 0.0, False), False)
 
 
 def _pairs_of(documents: Sequence[Document], pairs: list[tuple[Document, list[Candidate]]]) -> Any:

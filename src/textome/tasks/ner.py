@@ -178,6 +178,15 @@ def span_probability(scores: Floats, first: int, last: int, head: int) -> float:
     return min(1.0, float(np.exp(total))) * max(0.0, 1.0 - goes_on)
 
 
+def without_overlaps(found: Sequence[Found]) -> list[Found]:
+    """Of entities that share a word the most probable, whatever their heads; in the order given."""
+    kept: list[Found] = []
+    for item in sorted(found, key=lambda item: (-item.confidence, item.first - item.last)):
+        if all(item.last < other.first or item.first > other.last for other in kept):
+            kept.append(item)
+    return [item for item in found if item in kept]
+
+
 def _most_probable_legal(scores: Floats) -> NDArray[np.int64]:
     """Viterbi over (m, 3) log probabilities with the one rule of IOB2: I needs a B or an I before it."""
     length = len(scores)
