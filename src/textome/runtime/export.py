@@ -12,12 +12,15 @@ from textome.errors import MissingExtraError, ModelError
 from textome.formats.sources import atomic_file
 from textome.runtime.bundle import Bundle
 from textome.runtime.modality_bundle import ModalityBundle
+from textome.text.tokenization import Tokenizer
 
 if TYPE_CHECKING:
     from textome.runtime.graph import Precision
 
 # 7 bits lose no F1 against 8 on the bundled model, and never overflow the 16-bit sums of processors without VNNI.
 WEIGHT_BITS = 7
+# A file of ONNX holds 2 GB: a larger model has no fp32 graph to measure ranges with, and those of each batch are taken.
+_LARGEST_GRAPH = 2_000_000_000
 _COPIED = ("config.json", "textome.json", "tokenizer.json", "tokenizer_config.json", "README.md")
 
 
@@ -43,7 +46,9 @@ def export_encoder(checkpoint: Path, output: Path, precision: str) -> Path:
         raise ModelError(f"{checkpoint}: there is no tokenizer.json; a model needs the tokenizer it was trained with")
     prefix = {"deberta-v2": "deberta."}.get(str(config.get("model_type")), "bert.")
     graph = _serialised(
-        checkpoint, precision, lambda tensors: _text_graph(config, _encoder_only(tensors, prefix), precision, {})
+        checkpoint,
+        precision,
+        lambda tensors: _text_graph(checkpoint, config, _encoder_only(tensors, prefix), precision, {}),
     )
     description = {
         "format_version": 1,
@@ -92,7 +97,9 @@ def _graph(bundle: Bundle | ModalityBundle, precision: str) -> bytes:
         return _serialised(bundle.directory, precision, lambda tensors: _sequence_graph(bundle, tensors, precision))
     heads = None if bundle.description.tasks.entities and not bundle.parts else bundle.heads
     return _serialised(
-        bundle.directory, precision, lambda tensors: _text_graph(bundle.config, tensors, precision, heads)
+        bundle.directory,
+        precision,
+        lambda tensors: _text_graph(bundle.directory, bundle.config, tensors, precision, heads),
     )
 
 
@@ -104,13 +111,23 @@ def _sequence_graph(bundle: ModalityBundle, tensors: Mapping[str, Any], precisio
 
 
 def _text_graph(
-    config: Mapping[str, Any], tensors: Mapping[str, Any], precision: str, sizes: Mapping[str, tuple[int, int]] | None
+    directory: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Any],
+    precision: str,
+    sizes: Mapping[str, tuple[int, int]] | None,
 ) -> Any:
     """sizes   (num_labels, states) of each head by name; None of a token classifier, {} of the encoder alone"""
+    from textome.runtime.calibration import activation_ranges, sequences
     from textome.runtime.graph import HeadShape, build_graph
 
     heads = None if sizes is None else {name: HeadShape(states, labels) for name, (labels, states) in sizes.items()}
-    return build_graph(tensors, config, cast("Precision", precision), WEIGHT_BITS, heads)
+    ranges = None
+    if precision == "int8" and sum(tensor.nbytes for tensor in tensors.values()) < _LARGEST_GRAPH:
+        longest = min(512, int(config.get("max_position_embeddings", 512)))
+        whole = build_graph(tensors, config, "fp32", heads=heads)
+        ranges = activation_ranges(whole, sequences(Tokenizer.load(directory), longest))
+    return build_graph(tensors, config, cast("Precision", precision), WEIGHT_BITS, heads, ranges)
 
 
 def _serialised(directory: Path, precision: str, build: Callable[[Mapping[str, Any]], Any]) -> bytes:

@@ -68,10 +68,12 @@ def build_graph(
     precision: Precision,
     weight_bits: int = 8,
     heads: Mapping[str, HeadShape] | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> onnx.ModelProto:
     """The graph from tensors under their Hugging Face names (`bert.…`, `classifier.…`) and a parsed `config.json`.
 
-    heads   of a model with tasks by name (models.heads.TaskModel); None for a token classifier, {} for the encoder alone
+    heads    of a model with tasks by name (models.heads.TaskModel); None for a token classifier, {} for the encoder alone
+    ranges   of what is rounded in int8, from calibration.activation_ranges; without, the range of each batch is taken
 
     Raises ModelError for an architecture or activation that cannot be exported, and for tensors that do not fit (see
     check_tensors).
@@ -79,7 +81,7 @@ def build_graph(
     encoder = _encoder(config)
     activation_of(config)
     check_tensors(tensors, config, heads)
-    builder = Builder(tensors, precision, weight_bits)
+    builder = Builder(tensors, precision, weight_bits, ranges or {})
     hidden = encoder.encode(builder, config, bool(heads))
     if heads is not None and not heads:
         builder.node("Transpose", [hidden], ONLY_STATES.name, perm=[1, 0, 2])

@@ -1,8 +1,8 @@
 """The nodes and weights of an ONNX graph while it is built, in fp32 or with int8 weights.
 
-In int8, weights are symmetric with a scale for each output channel, and activations are quantised on the fly to unsigned
-8 bits, once for all layers that read them: unsigned times signed is the product that processors have instructions for.
-Embeddings are int8 with a scale for each row.
+In int8, weights are symmetric with a scale for each output channel, and activations are quantised to unsigned 8 bits, once
+for all layers that read them: unsigned times signed is the product that processors have instructions for. They are rounded
+by ranges that are given, or by that of each batch where none is. Embeddings are int8 with a scale for each row.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ class Builder:
     Names inside a graph have a dot, so that they never are a task's.
 
     tensors   the model's weights under their Hugging Face names
+    ranges    of int8, the least and the greatest value of what linear layers read, by its name; see calibration.py
     """
 
     tensors: Mapping[str, Array]
     precision: Precision
     weight_bits: int
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     weights: list[onnx.TensorProto] = field(default_factory=list)
     quantised: dict[str, tuple[str, str, str]] = field(default_factory=dict)
@@ -90,7 +92,12 @@ class Builder:
         """`source` in unsigned 8 bits with its scale and zero point; the same for every layer that reads it."""
         if source not in self.quantised:
             names = (f"{source}.uint8", f"{source}.scale", f"{source}.zero")
-            self.nodes.append(helper.make_node("DynamicQuantizeLinear", [source], names, name=names[0]))
+            if source in self.ranges:
+                for name, value in zip(names[1:], scale_and_zero(*self.ranges[source]), strict=True):
+                    self.constant(name, value)
+                self.nodes.append(helper.make_node("QuantizeLinear", [source, *names[1:]], names[:1], name=names[0]))
+            else:
+                self.nodes.append(helper.make_node("DynamicQuantizeLinear", [source], names, name=names[0]))
             self.quantised[source] = names
         return self.quantised[source]
 
@@ -131,6 +138,13 @@ class Builder:
         floats = self.node("Cast", [rows], f"{name}.floats", to=TensorProto.FLOAT)
         scale = self.node("Gather", [self.constant(f"{name}.scale", factors), ids], f"{name}.scales", axis=axis)
         return self.node("Mul", [floats, scale], f"{name}.output")
+
+
+def scale_and_zero(low: float, high: float) -> tuple[Array, Array]:
+    """The scale and the zero point of unsigned 8 bits for values from `low` to `high`, of which 0 is one of the steps."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = max((high - low) / 255, 1e-12)
+    return np.array(scale, np.float32), np.array(round(-low / scale), np.uint8)
 
 
 def quantise_rows(matrix: Array, bits: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

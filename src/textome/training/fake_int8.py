@@ -4,7 +4,7 @@ the forward pass as `runtime.export` and the graph round them, and the backward 
 
 As in the graph: the weights of an encoder's linear layers have 7 bits with a scale for each output, what goes into them has
 unsigned 8 bits with a scale and zero point of its own in each pass, word embeddings 8 bits with a scale for each row. All
-else, the head too, is not rounded. In the graph the range of activations is that of a batch and its padding, here that of a
+else, the head too, is not rounded. In the graph the range of activations was measured at export, here it is that of each
 packed batch.
 """
 
