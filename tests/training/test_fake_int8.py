@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, helper
+from safetensors.numpy import load_file as load_numpy
 from safetensors.torch import load_file
 
 from captured import captured_job
@@ -23,7 +24,8 @@ from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TokenClassifier
 from textome.models.packing import Layout
-from textome.runtime.graph import quantise_rows
+from textome.runtime.export import WEIGHT_BITS
+from textome.runtime.graph import build_graph, quantise_rows
 from textome.runtime.session import Session
 from textome.training import loop
 from textome.training.fake_int8 import add_fake_int8, rounded, rounded_rows
@@ -84,11 +86,15 @@ def test_the_gradient_goes_through_as_if_nothing_was_rounded() -> None:
         assert torch.equal(gradient, weights)
 
 
-def test_the_model_agrees_with_its_int8_graph(tiny_bundle: Path) -> None:
-    config = read_encoder_config(json.loads((tiny_bundle / "config.json").read_text()))
+def test_the_model_agrees_with_its_int8_graph(tiny_bundle: Path, tmp_path: Path) -> None:
+    """With the one that takes the range of each pass, as training does."""
+    described = json.loads((tiny_bundle / "config.json").read_text())
+    graph = build_graph(load_numpy(tiny_bundle / "model.safetensors"), described, "int8", WEIGHT_BITS)
+    (tmp_path / "model.onnx").write_bytes(graph.SerializeToString())
+    config = read_encoder_config(described)
     model = TokenClassifier(config, 6).eval()
     load_tensors(model, load_file(tiny_bundle / "model.safetensors"), "tiny")
-    session = Session(tiny_bundle / "model.int8.onnx")
+    session = Session(tmp_path / "model.onnx")
     generator = np.random.default_rng(0)
     sequences = [generator.integers(5, config.vocab_size, size) for size in (3, 11, 20, 32)]
 
