@@ -167,7 +167,11 @@ def main() -> None:
             f"| {row.interval[0]:.2f}-{row.interval[1]:.2f} | {item.support:,} |",
             flush=True,
         )
-    print(f"\n{time.monotonic() - started:.0f} s")
+    whole = sum(1 for place in CORPORA["BioRED"].test for _ in read_documents(f"{options.data}/{place}"))
+    fresh = len(documents_of("BioRED", options.data))
+    print(
+        f"\nBioRED: {fresh} of {whole} abstracts share nothing with a training corpus; {time.monotonic() - started:.0f} s"
+    )
 
 
 if __name__ == "__main__":
