@@ -18,7 +18,7 @@ from textome.documents import Document, Passage
 from textome.errors import InputError, ModelError
 from textome.explain import Explainer, Explanation, explain_record
 from textome.explain.occlusion import _Tracer, log_odds, words_of
-from textome.explain.page import explanation_page, heaviest
+from textome.explain.page import explanation_page
 from textome.formats import read_documents
 from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.runtime.annotator import Annotator
@@ -245,9 +245,9 @@ def test_the_page_shows_what_was_read_and_nothing_as_markup(tiny_bundle: Path) -
     assert "tiny &lt;model&gt;" in page
     assert page.count("<h2>") == len(found) == 2
     for item in found:
-        word, weight = heaviest(item, 1)[0]
-        assert f">{escape(word)}</span>" in page
-        assert f"{weight:+.2f}" in page
+        (word,) = item.heaviest(1)
+        assert f">{escape(word.text)}</span>" in page
+        assert f"{word.weight:+.2f}" in page
 
 
 def test_a_page_of_sentences_numbers_them() -> None:

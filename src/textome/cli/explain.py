@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textome.cli.streams import finish, read_all, say
+from textome.cli.streams import finish, read_all, say, split_list
 from textome.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def explain(
     Example: textome explain "Metformin lowered glucose in type 2 diabetes." --output report.html
     """
     from textome.explain.explainer import Explainer
-    from textome.explain.page import explanation_page, heaviest
+    from textome.explain.page import explanation_page
     from textome.formats import Quarantine
     from textome.formats.sources import atomic_file
 
@@ -57,9 +57,8 @@ def explain(
         raise InputError(f"--output {output}: name a .html or .json file")
     quarantine = Quarantine()
     documents = list(_documents(text, from_, quarantine))
-    chosen = types.split(",") if types else None
     explainer = Explainer.load(
-        model, task, types=chosen, min_confidence=min_confidence, precision=precision, threads=threads
+        model, task, types=split_list(types), min_confidence=min_confidence, precision=precision, threads=threads
     )
     explainer.check(label, pair)
     found: list[Explanation] = []
@@ -68,7 +67,8 @@ def explain(
             found += explainer.explain(document, label=label, pair=pair)
         except InputError as error:
             quarantine.add(text, f"document {document.id}", error)
-    everything = json.dumps([_told(item) for item in found], indent=2, ensure_ascii=False)
+    told = [asdict(item) | {"text": item.text} for item in found]
+    everything = json.dumps(told, indent=2, ensure_ascii=False)
     if output:
         page = everything if output.suffix == ".json" else explanation_page(found, explainer.bundle.name)
         with atomic_file(output) as stream:
@@ -79,8 +79,8 @@ def explain(
         for item in found:
             where = "" if item.sentence is None else f"sentence {item.sentence + 1}: "
             typer.echo(f"{where}{item.finding} {item.confidence:.3f}{'  ' if item.text else ''}{item.text}")
-            for word, weight in heaviest(item, number):
-                typer.echo(f"  {weight:+6.2f}  {word}")
+            for word in item.heaviest(number):
+                typer.echo(f"  {word.weight:+6.2f}  {word.text}")
     say(f"{len(found):,} findings explained" if found else "nothing was found that could be explained")
     finish(quarantine, len(documents))
 
@@ -98,7 +98,3 @@ def _documents(text: str, from_: str | None, quarantine: Quarantine) -> Iterator
         raise InputError("the text is empty; give a sentence or more")
     else:
         yield Document.from_text(text)
-
-
-def _told(item: Explanation) -> dict[str, Any]:
-    return asdict(item) | {"text": item.text}

@@ -11,7 +11,7 @@ Nothing but the exported graph is needed. A text of m words costs m further pass
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,10 +20,11 @@ import numpy as np
 from textome.documents import Document, Span
 from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.runtime.annotator import Annotator
+from textome.runtime.annotator import Unit as Sentence
 from textome.runtime.tasks import TaskRunner
 from textome.tasks.classification import Classified
-from textome.tasks.inputs import Unit
-from textome.tasks.ner import span_probability
+from textome.tasks.inputs import Floats, Unit
+from textome.tasks.ner import Found, span_probability
 from textome.tasks.relation import Candidate
 from textome.text.tokenization import Integers, Tokenizer, Tokens
 
@@ -70,23 +71,24 @@ class Explanation:
         """The text of an entity; of other findings nothing."""
         return self.parts[0][self.span.start : self.span.end] if self.span else ""
 
+    def heaviest(self, number: int) -> list[Word]:
+        """So many words with the largest weights, whatever their sign, the heaviest first; none without any weight."""
+        return [word for word in sorted(self.words, key=lambda word: -abs(word.weight))[:number] if word.weight]
+
 
 def explain_entities(annotator: Annotator, document: Document) -> Iterator[Explanation]:
     """An explanation for each entity that `annotator` finds in a document, in order of their sentences."""
-    mask = annotator.tokenizer.mask_id
     for unit in annotator.units([document]):
-        (labels,) = _labels(annotator, [unit])
+        (labels,) = annotator.read([unit])
         if not (found := annotator.found(labels)):
             continue
         end = int(unit.tokens.word_ends[-1])
         text = document.text[unit.offset : unit.offset + end]
         groups = words_of(text, unit.tokens)
-        variants = [replace(unit, tokens=hidden(unit.tokens, rows, mask)) for _, rows in groups]
-        without = _labels(annotator, variants)
+        without = list(labels_without(annotator, unit, [rows for _, rows in groups]))
         for item in found:
             entity = annotator.entity(document, unit, item)
-            odds = log_odds(item.confidence)
-            weights = [odds - log_odds(span_probability(some, item.first, item.last, item.head)) for some in without]
+            weights = [lost(item, some) for some in without]
             words = [_word(0, text, place, weight) for (place, _), weight in zip(groups, weights, strict=True)]
             span = Span(entity.start - unit.offset, entity.end - unit.offset)
             part = document.text[unit.offset : unit.offset + max(end, span.end)]
@@ -136,9 +138,19 @@ def log_odds(probability: float) -> float:
     return float(np.log(within / (1 - within)))
 
 
-def _labels(annotator: Annotator, units: Sequence[Any]) -> list[Any]:
-    scores = iter(annotator.score([ids for unit in units for ids in annotator.inputs(unit)]))
-    return [annotator.labels(unit, [next(scores) for _ in unit.windows]) for unit in units]
+def labels_without(annotator: Annotator, unit: Sentence, sets: Iterable[Integers]) -> Iterator[Floats]:
+    """The labels of a sentence with each of these sets of its sub-words hidden."""
+    variants = []
+    for rows in sets:
+        ids = unit.tokens.ids.copy()
+        ids[rows] = annotator.tokenizer.mask_id
+        variants.append(replace(unit, tokens=replace(unit.tokens, ids=ids)))
+    return annotator.read(variants)
+
+
+def lost(item: Found, labels: Floats) -> float:
+    """How far the log-odds of an entity fall where its sentence has other labels."""
+    return log_odds(item.confidence) - log_odds(span_probability(labels, item.first, item.last, item.head))
 
 
 def words_of(text: str, tokens: Tokens) -> list[tuple[Span, Integers]]:
@@ -158,12 +170,6 @@ def words_of(text: str, tokens: Tokens) -> list[tuple[Span, Integers]]:
             place = Span(int(starts[first]), int(tokens.word_ends[last]))
             found.append((place, np.arange(tokens.first[first], ends[last], dtype=np.int32)))
     return found
-
-
-def hidden(tokens: Tokens, rows: Integers, mask: int) -> Tokens:
-    ids = tokens.ids.copy()
-    ids[rows] = mask
-    return replace(tokens, ids=ids)
 
 
 def _masked(unit: Unit, marks: Unit, rows: Integers, mask: int) -> Unit | None:

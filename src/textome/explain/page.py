@@ -22,12 +22,6 @@ def explanation_page(explanations: Sequence[Explanation], model: str, number: in
     return page("Explanations", [intro, *(_part(item, number) for item in explanations)])
 
 
-def heaviest(explanation: Explanation, number: int) -> list[tuple[str, float]]:
-    """The words with the largest weights, whatever their sign, the heaviest first."""
-    ordered = sorted(explanation.words, key=lambda word: -abs(word.weight))
-    return [(word.text, word.weight) for word in ordered[:number] if word.weight]
-
-
 def _part(item: Explanation, number: int) -> str:
     title = f"{item.finding} {item.confidence:.3f}"
     if item.text:
@@ -35,7 +29,7 @@ def _part(item: Explanation, number: int) -> str:
     elif item.sentence is not None:
         title = f"Sentence {item.sentence + 1}: {title}"
     texts = "".join(f"<p>{_shaded(item, part)}</p>" for part in range(len(item.parts)))
-    rows = [[escape(text), f"{weight:+.2f}"] for text, weight in heaviest(item, number)]
+    rows = [[escape(word.text), f"{word.weight:+.2f}"] for word in item.heaviest(number)]
     name = f"<p>{escape(item.document)}</p>" if item.document else ""
     return f"<h2>{escape(title)}</h2>{name}{texts}{table(['word', 'weight'], rows)}"
 

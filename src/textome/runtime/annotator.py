@@ -150,10 +150,10 @@ class Annotator:
 
     def _annotate_pool(self, pool: Sequence[Document], replace: bool) -> Iterator[Document]:
         units = self.units(pool)
-        logits = iter(self.score([ids for unit in units for ids in self.inputs(unit)]))
         found: list[list[Entity]] = [[] for _ in pool]
-        for unit in units:
-            found[unit.document] += self.entities(pool[unit.document], unit, [next(logits) for _ in unit.windows])
+        for unit, labels in zip(units, self.read(units), strict=True):
+            document = pool[unit.document]
+            found[unit.document] += (self.entity(document, unit, item) for item in self.found(labels))
         for document, entities in zip(pool, found, strict=True):
             yield merge(document, entities, replace)
 
@@ -209,7 +209,13 @@ class Annotator:
         end = end_of_character(document.text, unit.offset + int(unit.tokens.word_ends[found.last]))
         return document.entity([(start, end)], self.types[found.head], confidence=round(found.confidence, 6))
 
-    def score(self, inputs: Sequence[Ids]) -> list[Floats]:
+    def read(self, units: Sequence[Unit]) -> Iterator[Floats]:
+        """The `labels` of each sentence, computed in batches of nearly equal length."""
+        logits = iter(self._logits([ids for unit in units for ids in self.inputs(unit)]))
+        for unit in units:
+            yield self.labels(unit, [next(logits) for _ in unit.windows])
+
+    def _logits(self, inputs: Sequence[Ids]) -> list[Floats]:
         """The model's scores of each input, run in batches of nearly equal length."""
         results: list[Floats] = [np.empty(0, np.float32)] * len(inputs)
         for batch in batches(np.array([len(ids) for ids in inputs]), self.token_budget):

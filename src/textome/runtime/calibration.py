@@ -37,21 +37,19 @@ def sequences(tokenizer: Tokenizer, longest: int) -> Iterator[NDArray[np.int64]]
 def activation_ranges(model: onnx.ModelProto, inputs: Iterable[NDArray[np.int64]]) -> dict[str, Range]:
     """The least and the greatest value that each matrix product with constant weights reads, by its name in the graph.
 
-    model    an fp32 graph of graph.build_graph
+    model    an fp32 graph of graph.build_graph, which gets these values as outputs
     inputs   token ids (n,) with special tokens, one sequence at a time; where the graph takes token types, the second half
              of every other one is of the second type
     """
     constant = {item.name for item in model.graph.initializer}
     read = {node.input[0] for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in constant}
-    observed = onnx.ModelProto()
-    observed.CopyFrom(model)
-    given = {item.name for item in observed.graph.output}
-    observed.graph.output.extend(
+    given = {item.name for item in model.graph.output}
+    model.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in sorted(read - given)
     )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(observed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     ranges = dict.fromkeys(sorted(read), (0.0, 0.0))
     for number, ids in enumerate(inputs):
         found = session.run(list(ranges), _feeds(session, ids, number))
