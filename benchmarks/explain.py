@@ -14,62 +14,54 @@ none of it.
 
 from __future__ import annotations
 
-import argparse
-import os
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnxruntime
+from scores import documents_of, model_parser
 
-from textome.explain.occlusion import explain_entities, hidden, log_odds, words_of
-from textome.formats import read_documents
+from textome.documents import Document
+from textome.explain.occlusion import explain_entities, labels_without, log_odds, lost, words_of
 from textome.runtime.annotator import Annotator
-from textome.tasks.ner import Found, span_probability
+from textome.tasks.ner import Found
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data")
 COUNTS = (1, 2, 3, 5)
 DRAWS = 3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model")
-    parser.add_argument("--precision", choices=["int8", "fp32"])
+    parser = model_parser(__doc__)
     parser.add_argument("--sentences", type=int, default=200)
-    parser.add_argument("--data", type=Path, default=DATA)
     options = parser.parse_args()
     annotator = Annotator.load(options.model, precision=options.precision, sentences=False)
-    documents = list(read_documents(f"{options.data}/ner/NCBI-disease/test.tsv"))
+    documents = documents_of("NCBI-disease", options.data)
     falls: dict[str, dict[int, list[float]]] = {}
-    lost: dict[str, dict[int, list[float]]] = {}
+    gone: dict[str, dict[int, list[float]]] = {}
     generator = np.random.default_rng(1)
     sentences = entities = 0
     for unit in annotator.units(documents):
         if sentences == options.sentences:
             break
-        (labels,) = labels_of(annotator, [unit])
+        (labels,) = annotator.read([unit])
         found = [item for item in annotator.found(labels) if item.confidence >= 0.5]
         sentences += bool(found)
         for item in found:
-            entities += measured(annotator, unit, documents[unit.document].text, item, generator, falls, lost)
+            entities += measured(annotator, unit, documents[unit.document].text, item, generator, falls, gone)
     print(
         f"{annotator.bundle.name}, onnxruntime {onnxruntime.__version__}; {entities} entities in {sentences} sentences\n"
     )
-    print(
-        "| words hidden | " + " | ".join(str(count) for count in COUNTS) + " |\n|---" * 1 + "|---" * len(COUNTS) + "|"
-    )
+    print("| words hidden | " + " | ".join(map(str, COUNTS)) + " |")
+    print("|---" * (1 + len(COUNTS)) + "|")
     for order in falls:
-        cells = [f"{np.mean(falls[order][k]):.2f}, {100 * np.mean(lost[order][k]):.0f} %" for k in COUNTS]
+        cells = [f"{np.mean(falls[order][k]):.2f}, {100 * np.mean(gone[order][k]):.0f} %" for k in COUNTS]
         print(f"| {order} | " + " | ".join(cells) + " |")
     apart = differences(options.model, options.precision, documents[: options.sentences // 8])
     middle, high = np.percentile(apart, [50, 95])
     print(f"\nrounding: {len(apart):,} weights differ by {middle:.2f} nats in the median, one in twenty by {high:.2f}")
 
 
-def differences(model: str | None, precision: str | None, documents: list[Any]) -> list[float]:
+def differences(model: str | None, precision: str | None, documents: Sequence[Document]) -> list[float]:
     """How far the weights of words are apart in runs with batches of other sizes."""
     small, large = (
         Annotator.load(model, precision=precision, sentences=False, token_budget=budget) for budget in (256, 1024)
@@ -90,7 +82,7 @@ def measured(
     item: Found,
     generator: np.random.Generator,
     falls: dict[str, dict[int, list[float]]],
-    lost: dict[str, dict[int, list[float]]],
+    gone: dict[str, dict[int, list[float]]],
 ) -> bool:
     """Hide words of one entity's sentence in every order; whether there are enough of them outside the mention."""
     start, end = int(unit.tokens.word_starts[item.first]), int(unit.tokens.word_ends[item.last])
@@ -108,21 +100,13 @@ def measured(
         for k in COUNTS:
             value = next(results)
             falls.setdefault(name, {}).setdefault(k, []).append(value)
-            lost.setdefault(name, {}).setdefault(k, []).append(log_odds(item.confidence) - value < 0)
+            gone.setdefault(name, {}).setdefault(k, []).append(log_odds(item.confidence) - value < 0)
     return True
 
 
-def fall(annotator: Annotator, unit: Any, item: Found, rows: list[Any]) -> Any:
+def fall(annotator: Annotator, unit: Any, item: Found, sets: Sequence[Any]) -> Any:
     """How far the log-odds of an entity fall when each of these sets of sub-words is hidden."""
-    mask = annotator.tokenizer.mask_id
-    labels = labels_of(annotator, [replace(unit, tokens=hidden(unit.tokens, some, mask)) for some in rows])
-    odds = [log_odds(span_probability(some, item.first, item.last, item.head)) for some in labels]
-    return log_odds(item.confidence) - np.array(odds)
-
-
-def labels_of(annotator: Annotator, units: list[Any]) -> list[Any]:
-    scores = iter(annotator.score([ids for unit in units for ids in annotator.inputs(unit)]))
-    return [annotator.labels(unit, [next(scores) for _ in unit.windows]) for unit in units]
+    return np.array([lost(item, labels) for labels in labels_without(annotator, unit, sets)])
 
 
 if __name__ == "__main__":

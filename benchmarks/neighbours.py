@@ -8,29 +8,19 @@ ways or only one, and how far the confidences of those found both ways are apart
 
 from __future__ import annotations
 
-import argparse
-import os
-from pathlib import Path
-
 import numpy as np
 import onnxruntime
+from scores import documents_of, model_parser
 
-from textome.formats import read_documents
 from textome.runtime.annotator import Annotator
-
-ROOT = Path(__file__).resolve().parent.parent
-DATA = os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model")
-    parser.add_argument("--precision", choices=["int8", "fp32"])
+    parser = model_parser(__doc__)
     parser.add_argument("--sentences", type=int, default=300)
-    parser.add_argument("--data", type=Path, default=DATA)
     options = parser.parse_args()
     annotator = Annotator.load(options.model, precision=options.precision, sentences=False)
-    documents = list(read_documents(f"{options.data}/ner/NCBI-disease/test.tsv"))[: options.sentences]
+    documents = documents_of("NCBI-disease", options.data)[: options.sentences]
     together = annotator.annotate(documents, replace=True)
     both, either, apart = 0, 0, [0.0]
     for document, among in zip(documents, together, strict=True):
