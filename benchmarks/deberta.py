@@ -5,7 +5,8 @@
 Each line is a batch of about `tokens` tokens, in sequences of one length, or ragged ones up to it, which the other side
 pads to the longest; useful tokens are counted. Both sides take turns; the median of the repeats counts, after two that do
 not. Memory is the most that tensors hold during a step, beyond what they held before it. bf16 is by autocast. First the
-largest difference of what both give for a ragged batch is printed, of hidden states and of gradients.
+largest difference of what both give for a ragged batch is printed, of hidden states and of gradients; then what the linear
+layers of tokens cost alone, which are the same on both sides and which no attention, however fast, can save.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def main() -> None:
     torch.manual_seed(0)
     theirs, ours = models(options, device)
     print(difference(theirs, ours, options), flush=True)
+    print(linear_layers(ours, options, device), flush=True)
     columns = "us/token, Hugging Face | us/token, Textome | times | MB, Hugging Face | MB, Textome"
     print(f"| length | shape | | {columns} |\n|{'---|' * 8}", flush=True)
     for length in options.lengths:
@@ -152,6 +154,27 @@ def difference(theirs: torch.nn.Module, ours: Deberta, options: argparse.Namespa
     theirs.zero_grad(set_to_none=True)
     hidden = (results[0] - results[1]).abs().max()
     return f"largest difference of hidden states {hidden:.1e}; of the gradient of a weight, relative {worst:.1e}"
+
+
+def linear_layers(model: Deberta, options: argparse.Namespace, device: torch.device) -> str:
+    """Microseconds a token of all linear layers that tokens pass, in inference and in training."""
+    layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    inputs = [torch.randn(options.tokens, layer.in_features, device=device, requires_grad=True) for layer in layers]
+
+    def run(training: bool) -> Callable[[], None]:
+        def call() -> None:
+            with torch.set_grad_enabled(training), precision(options):
+                for layer, tokens in zip(layers, inputs, strict=True):
+                    found = layer(tokens)
+                    if training:
+                        found.backward(torch.ones_like(found))
+
+        return call
+
+    seconds, _ = measured([run(False), run(True)], options.repeats, device)
+    model.zero_grad(set_to_none=True)
+    inference, training = (f"{(value or 0) / options.tokens * 1e6:.1f}" for value in seconds)
+    return f"linear layers alone: {inference} us/token in inference, {training} in training"
 
 
 def measured(

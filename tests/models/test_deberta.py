@@ -128,17 +128,20 @@ def test_buckets_equal_hugging_face(length: int, buckets: int, furthest: int) ->
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25])
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(("count", "length"), [(3, 1), (2, 7), (3, 64), (9, 130), (1, 200)])
 def test_attention_by_distance_equals_a_gather(
-    count: int, length: int, dropout: float, monkeypatch: pytest.MonkeyPatch
+    count: int, length: int, threads: int, dropout: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(length)
-    monkeypatch.setattr(relative, "SCORES", 40_000)  # so that some of these are computed in parts
-    shapes = [(2, count, length, 5)] * 3 + [(2, 2 * length, 5)] * 2
+    # So that some of these are computed in parts, of some sequences or, with two threads, of two heads and then the third.
+    monkeypatch.setattr(relative, "SCORES", 40_000)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    shapes = [(3, count, length, 5)] * 3 + [(3, 2 * length, 5)] * 2
     tensors = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     query, key, value, keys, queries = tensors
     places = torch.arange(length)
-    index = (length - 1 - places[:, None] + places).expand(2, count, length, length)
+    index = (length - 1 - places[:, None] + places).expand(3, count, length, length)
     by_query, by_key = (
         torch.einsum("hcid,hrd->hcir", *pair).gather(3, index) for pair in ((query, keys), (key, queries))
     )

@@ -1,12 +1,11 @@
 """Relative positions: which bucket a distance falls in, and attention whose scores depend on the distance between tokens.
 
-What is held at once is the scores of one head and a few sequences, so that a processor's cache keeps most of it. On a CPU
+What is held at once is the scores of a few sequences and heads, as many as the caches of a processor's cores keep. On a CPU
 that is as important as the number of operations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 # Rows that are multiplied with a table of distances at once. A block of m rows in a sequence of n tokens meets n + m - 1
 # distances and needs n of them in each row, so small blocks waste little and large ones are few.
 BLOCK = 64
-# Scores that are held at once, unless one sequence has more.
+# Scores that are held at once for each thread, unless one sequence has more.
 SCORES = 2**17
 
 
@@ -73,33 +72,37 @@ class _Disentangled(torch.autograd.Function):
         training: bool,
     ) -> Tensor:
         heads, count, length, _ = query.shape
-        step = min(count, max(1, SCORES // length**2))
-        weights = query.new_empty(heads if training else 1, count if training else step, length, length)
+        parts, held = _parts(heads, count, length)
+        kept_weights = query.new_empty(heads, count, length, length) if training else None
         attended = _by_token(query)
-        room = [query.new_empty(step, length, length) for _ in range(2)]
-        products = query.new_empty(step * BLOCK * (length + BLOCK))
+        room = [query.new_empty(held, length, length) for _ in range(3)]
+        products = query.new_empty(held * BLOCK * (length + BLOCK))
         with torch.autocast(query.device.type, enabled=False):
-            for head, chosen in _parts(heads, count, step):
-                rows, columns = query[head, chosen], key[head, chosen]
-                scores, kept = (part[: len(rows)] for part in room)
+            for part in parts:
+                rows, columns, values = (tensor[part].flatten(0, 1) for tensor in (query, key, value))
+                scores, kept, weight = (tensor[: len(rows)] for tensor in room)
+                if kept_weights is not None:
+                    weight = kept_weights[part].flatten(0, 1)  # a view, by the choice of parts
                 torch.bmm(rows, columns.transpose(1, 2), out=scores)
                 for tokens, table, seen in ((rows, keys, scores), (columns, queries, scores.transpose(1, 2))):
                     if table is not None:
                         for start, end in _blocks(length):
+                            met = table[part[0], length - end : 2 * length - start]
                             found = _products(products, len(rows), end - start, length)
-                            part = table[head, length - end : 2 * length - start].t()
-                            torch.bmm(tokens[:, start:end], part.expand(len(rows), *part.shape), out=found)
+                            torch.bmm(
+                                _by_head(tokens[:, start:end], met), met.transpose(1, 2), out=_by_head(found, met)
+                            )
                             seen[:, start:end] += _diagonals(found, length)
-                weight = weights[head, chosen] if training else weights[0, : len(rows)]
                 torch.softmax(scores, -1, out=weight)
                 if dropped:
                     torch.copysign(weight, _signs(scores, dropped), out=weight)
                     torch.clamp_min(weight, 0, out=kept)
-                attended[head, chosen] = torch.bmm(kept if dropped else weight, value[head, chosen])
+                mixed = torch.bmm(kept if dropped else weight, values)
+                attended[part] = mixed.view(attended[part].shape)
         if dropped:
             attended *= 256 / (256 - dropped)
         if training:
-            ctx.save_for_backward(query, key, value, keys, queries, weights, attended)
+            ctx.save_for_backward(query, key, value, keys, queries, kept_weights, attended)
             ctx.dropped = dropped
         return attended
 
@@ -107,30 +110,31 @@ class _Disentangled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, keys, queries, weights, attended = ctx.saved_tensors
         heads, count, length, _ = query.shape
-        step = min(count, max(1, SCORES // length**2))
+        parts, held = _parts(heads, count, length)
         for_query, for_key, for_value = (_by_token(query) for _ in range(3))
         for_keys, for_queries = (torch.zeros_like(table) if table is not None else None for table in (keys, queries))
-        room = [query.new_empty(step, length, length) for _ in range(3)]
-        products = query.new_empty(step * BLOCK * (length + BLOCK))
+        room = [query.new_empty(held, length, length) for _ in range(3)]
+        products = query.new_empty(held * BLOCK * (length + BLOCK))
         with torch.autocast(query.device.type, enabled=False):
-            for head, chosen in _parts(heads, count, step):
-                weight, gradient = weights[head, chosen], gradients[0][head, chosen]
-                scores, kept, other = (part[: len(weight)] for part in room)
+            for part in parts:
+                shape = for_query[part].shape
+                rows, columns, values = (tensor[part].flatten(0, 1) for tensor in (query, key, value))
+                weight, gradient = weights[part].flatten(0, 1), gradients[0][part].flatten(0, 1)
+                scores, kept, other = (tensor[: len(rows)] for tensor in room)
                 # The gradient of softmax: weight times what is over the mean that the weights give.
-                mean = (gradient * attended[head, chosen]).sum(-1, keepdim=True)
+                mean = (gradient * attended[part].flatten(0, 1)).sum(-1, keepdim=True)
                 if ctx.dropped:
                     gradient = gradient * (256 / (256 - ctx.dropped))
                     torch.clamp_min(weight, 0, out=kept)
-                    torch.bmm(gradient, value[head, chosen].transpose(1, 2), out=scores)
+                    torch.bmm(gradient, values.transpose(1, 2), out=scores)
                     scores.mul_(kept).addcmul_(torch.abs(weight, out=other), mean, value=-1)
                     weight = kept
                 else:
-                    torch.bmm(gradient, value[head, chosen].transpose(1, 2), out=scores)
+                    torch.bmm(gradient, values.transpose(1, 2), out=scores)
                     scores.sub_(mean).mul_(weight)
-                for_value[head, chosen] = torch.bmm(weight.transpose(1, 2), gradient)
+                for_value[part] = torch.bmm(weight.transpose(1, 2), gradient).view(shape)
                 for number in range(len(scores)):  # PyTorch transposes matrices faster than stacks of them
                     other[number].copy_(scores[number].t())
-                rows, columns = query[head, chosen], key[head, chosen]
                 for tokens, others, by, table, for_tokens, for_table in (
                     (rows, columns, scores, keys, for_query, for_keys),
                     (columns, rows, other, queries, for_key, for_queries),
@@ -138,13 +142,14 @@ class _Disentangled(torch.autograd.Function):
                     found = torch.bmm(by, others)
                     if table is not None and for_table is not None:
                         for start, end in _blocks(length):
-                            part = slice(length - end, 2 * length - start)
+                            distances = part[0], slice(length - end, 2 * length - start)
+                            met = table[distances]
                             spread = _products(products, len(rows), end - start, length).zero_()
                             _diagonals(spread, length).copy_(by[:, start:end])
-                            flat = spread.flatten(0, 1)
-                            found[:, start:end] += torch.mm(flat, table[head, part]).view(len(rows), end - start, -1)
-                            for_table[head, part].addmm_(flat.t(), tokens[:, start:end].flatten(0, 1))
-                    for_tokens[head, chosen] = found
+                            flat = _by_head(spread, met)
+                            found[:, start:end] += torch.bmm(flat, met).view(len(rows), end - start, -1)
+                            for_table[distances].baddbmm_(flat.transpose(1, 2), _by_head(tokens[:, start:end], met))
+                    for_tokens[part] = found.view(shape)
         return for_query, for_key, for_value, for_keys, for_queries, None, None
 
 
@@ -154,11 +159,25 @@ def _by_token(like: Tensor) -> Tensor:
     return like.new_empty(count, length, heads, size).permute(2, 0, 1, 3)
 
 
-def _parts(heads: int, count: int, step: int) -> Iterator[tuple[int, slice]]:
-    """A head and some sequences at a time."""
-    for head in range(heads):
-        for start in range(0, count, step):
-            yield head, slice(start, min(start + step, count))
+def _parts(heads: int, count: int, length: int) -> tuple[list[tuple[slice, slice]], int]:
+    """Some heads of some sequences at a time, a matrix for each thread at least, and how many matrices that is at most.
+
+    Several heads are taken only with all sequences, so that the chosen matrices of (heads, count, ..) lie side by side.
+    """
+    held = max(1, SCORES // length**2) * torch.get_num_threads()
+    sequences = min(count, held)
+    together = min(heads, max(1, held // sequences))
+    parts = [
+        (slice(head, head + together), slice(start, start + sequences))
+        for head in range(0, heads, together)
+        for start in range(0, count, sequences)
+    ]
+    return parts, together * sequences
+
+
+def _by_head(rows: Tensor, like: Tensor) -> Tensor:
+    """Rows (heads * count, n, ..) as a matrix (heads, count * n, ..) for each of the heads of another tensor."""
+    return rows.reshape(len(like), -1, rows.shape[-1])
 
 
 def _blocks(length: int) -> list[tuple[int, int]]:
