@@ -1,19 +1,22 @@
-"""The weighted mean of two bundles' weights, for runs of which one went on from the other (Wortsman et al. 2022).
+"""The weighted mean of two bundles' weights, of which the second went on from the first (Wortsman et al. 2022).
 
     python recipes/average.py FIRST SECOND --share 0.6 --output BUNDLE
 
-`share` is the second one's. Everything but the weights is copied from the first. Fails where their tensors differ.
+`share` is the second one's. Everything but the weights is copied from the second, and `provenance.mean` of `textome.json`
+tells the shares. Fails where their tensors differ.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
 
 from safetensors.torch import load_file
 
+from textome.formats.sources import atomic_file
 from textome.models.checkpoint import write_tensors
 
 
@@ -29,9 +32,13 @@ def main() -> None:
     one, other = (load_file(folder / "model.safetensors") for folder in (options.first, options.second))
     if {name: item.shape for name, item in one.items()} != {name: item.shape for name, item in other.items()}:
         sys.exit(f"{options.first} and {options.second} have different tensors; average two stages of one model")
-    shutil.copytree(options.first, options.output, ignore=shutil.ignore_patterns("*.onnx", "*.safetensors"))
+    shutil.copytree(options.second, options.output, ignore=shutil.ignore_patterns("*.onnx", "*.safetensors"))
     mean = {name: (1 - options.share) * item + options.share * other[name] for name, item in one.items()}
     write_tensors(options.output / "model.safetensors", mean)
+    description = json.loads((options.output / "textome.json").read_text(encoding="utf-8"))
+    description["provenance"]["mean"] = {"of the base": round(1 - options.share, 6), "of this": options.share}
+    with atomic_file(options.output / "textome.json") as stream:
+        stream.write((json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -37,6 +37,13 @@ def test_a_tiny_corpus_is_learnt_by_two_heads_that_never_saw_each_others_types(t
     assert set(described["provenance"]["data"]["drugs"]) == {"drugs.tsv", "drugs-devel.tsv"}
 
 
+def test_a_bundle_made_from_another_records_how_that_was_made_and_no_folder(tiny_run: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(make_recipe(tmp_path, epochs=1), [f"model.base={json.dumps(str(tiny_run / 'bundle'))}"])
+    record = json.loads((finetune(recipe, tmp_path / "run") / "textome.json").read_text())["provenance"]
+    assert record["base"] == json.loads((tiny_run / "bundle" / "textome.json").read_text())["provenance"]
+    assert record["recipe"]["model"]["base"] == f"{tiny_run.name}/bundle"
+
+
 def test_the_bundle_loads_in_transformers_with_its_labels_in_order(tiny_run: Path) -> None:
     model = transformers.AutoModelForTokenClassification.from_pretrained(tiny_run / "bundle")
     assert list(model.config.id2label.values()) == [

@@ -22,12 +22,12 @@ from textome.models.checkpoint import to_hugging_face, write_tensors
 from textome.models.deberta import EnhancedMaskDecoder
 from textome.models.encoders import CONFIGS
 from textome.models.heads import MaskedLanguageModel, TokenClassifier
-from textome.runtime.bundle import resolve_model
+from textome.runtime.bundle import read_json, resolve_model
 from textome.tasks.ner import LABELS
 from textome.training.data import CorpusData
 from textome.training.devices import device_name
 from textome.training.pretraining_recipe import PretrainingRecipe
-from textome.training.recipe import NOT_TOLD, Recipe
+from textome.training.recipe import Recipe, told
 from textome.training.run import written
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
@@ -136,6 +136,7 @@ def write_bundle(
             "best_epoch": scores["best_epoch"],
             "environment": environment(next(model.parameters()).device),
         }
+        | lineage(base)
         | ({} if spent is None else {"privacy": spent}),
     }
     card = _card(recipe, scores) + privacy_lines(spent)
@@ -202,7 +203,7 @@ def write_encoder(
             if (base / name).is_file():
                 shutil.copyfile(base / name, draft / name)
         provenance = {
-            "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
+            "recipe": told(recipe),
             "data": data,
             "held_out": scores,
             "environment": environment(model.bias.device),
@@ -218,6 +219,15 @@ def write_encoder(
         ]
         (draft / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+def lineage(base: Path) -> dict[str, Any]:
+    """{"base": what the folder of a base records of its own making, its base included}; {} where it records nothing."""
+    for name in ("textome.json", "pretraining.json"):
+        if (base / name).is_file():
+            record = read_json(base / name)
+            return {"base": record.get("provenance", {}) if name == "textome.json" else record}
+    return {}
 
 
 def label_names(types: Sequence[str]) -> list[str]:
@@ -246,8 +256,8 @@ def environment(device: torch.device) -> dict[str, str]:
 
 
 def _without_places(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without folders of this machine: where the data lay is nobody else's business."""
-    values: dict[str, Any] = recipe.model_dump(mode="json", exclude=NOT_TOLD)
+    """The recipe without folders of this machine, those of its corpora's lists included."""
+    values = told(recipe)
     for corpus in values["corpora"]:
         corpus["lexicon"] = {kind: Path(place).name for kind, place in corpus["lexicon"].items()}
         corpus["synonyms"] = corpus["synonyms"] and Path(corpus["synonyms"]).name

@@ -30,7 +30,7 @@ from textome.training.modality_data import ModalityRecords, load_records
 from textome.training.modality_job import ModalityJob
 from textome.training.modality_recipe import ModalityRecipe, SequenceEncoder
 from textome.training.preparation import prepare_encoder
-from textome.training.recipe import NOT_TOLD
+from textome.training.recipe import told
 from textome.training.run import Report, claim, write_json
 
 
@@ -186,7 +186,7 @@ def _write(
         "target": data.target.model_dump(mode="json"),
         "pooling": recipe.model.pooling,
         "provenance": {
-            "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
+            "recipe": told(recipe),
             "data": data.hashes,
             "left_out_as_leaks": data.leaks,
             "validation": progress["scores"],

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from textome.errors import InputError
 
 # What of a recipe no bundle tells: where the data lay, and where the run was watched.
-NOT_TOLD: Any = {"data": {"root"}, "training": {"mlflow"}}
+_NOT_TOLD: Any = {"data": {"root"}, "training": {"mlflow"}}
 DeviceName = Literal["auto", "cpu", "cuda", "mps", "xla"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -30,6 +30,15 @@ class Section(BaseModel):
 
 
 Kind = TypeVar("Kind", bound=Section)
+
+
+def told(recipe: Section) -> dict[str, Any]:
+    """A recipe as a bundle records it: without folders of this machine, which are nobody else's business."""
+    values: dict[str, Any] = recipe.model_dump(mode="json", exclude=_NOT_TOLD)
+    base = values["model"].get("base")
+    if base and Path(base).is_absolute():
+        values["model"]["base"] = "/".join(Path(base).parts[-2:])
+    return values
 
 
 class Model(Section):

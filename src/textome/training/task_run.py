@@ -20,13 +20,13 @@ from textome.tasks.ner import LABELS
 from textome.tasks.question_answering import Answers
 from textome.tasks.recognition import Recognition
 from textome.text.tokenization import Tokenizer
-from textome.training.bundles import architecture, base_directory, environment, privacy_lines, write_folder
+from textome.training.bundles import architecture, base_directory, environment, lineage, privacy_lines, write_folder
 from textome.training.devices import autocast, precision_for
 from textome.training.loop import train
 from textome.training.parallel import Processes, running
 from textome.training.preparation import prepare_encoder, read_base
 from textome.training.privacy import train_privately
-from textome.training.recipe import NOT_TOLD
+from textome.training.recipe import told
 from textome.training.run import Report, write_json
 from textome.training.sharding import make_whole
 from textome.training.task_data import PartData, load_part
@@ -116,13 +116,14 @@ def _write(
         "window": recipe.model.window,
         "overlap": recipe.model.overlap,
         "provenance": {
-            "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
+            "recipe": told(recipe),
             "data": {data.part.name: data.hashes for data in parts},
             "left_out_as_leaks": {data.part.name: data.leaks for data in parts},
             "validation": progress["scores"],
             "best_epoch": progress["best_epoch"],
             "environment": environment(next(model.parameters()).device),
         }
+        | lineage(base)
         | ({} if spent is None else {"privacy": spent}),
     }
     card = _card(recipe, parts, progress) + privacy_lines(spent)

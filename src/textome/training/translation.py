@@ -23,7 +23,7 @@ from textome.training.bundles import environment, write_folder
 from textome.training.data import SHORTEST_LEAK
 from textome.training.loop import train
 from textome.training.parallel import Processes, running
-from textome.training.recipe import NOT_TOLD
+from textome.training.recipe import told
 from textome.training.run import Report, write_json
 from textome.training.translation_recipe import TranslationRecipe
 from textome.training.translator import END, PAD, START, Translator
@@ -282,7 +282,7 @@ def _write(
         "name": recipe.name,
         "translation": {"source": data.source, "target": data.target, "longest": longest},
         "provenance": {
-            "recipe": recipe.model_dump(mode="json", exclude=NOT_TOLD),
+            "recipe": told(recipe),
             "data": facts,
             "validation": progress["scores"],
             "best_epoch": progress["best_epoch"],
