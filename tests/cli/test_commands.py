@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import errno
 import gzip
-import io
 import json
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from textome.cli.main import VERBS, main
+from cli.conftest import Run, write
+from textome.cli.main import VERBS
 from textome.formats import read_documents
 from tiny import make_corpus, make_pretraining_recipe, make_recipe
 
@@ -29,37 +26,6 @@ GOUT = (
     "after a month, but some had to stop since their skin had become red. We think that the dose should rise slowly."
 )
 GOOD = PUBMED.format(ARTICLE.format(1) + ARTICLE.format(2))
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    def call(*arguments: object, stdin: bytes = b"") -> Result:
-        monkeypatch.setattr(sys, "argv", ["textome", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0
-        sys.stdout.flush()
-        captured = capfdbinary.readouterr()
-        return Result(code, captured.out.decode(), captured.err.decode())
-
-    return call
-
-
-def write(path: Path, content: str | bytes) -> Path:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
 
 
 def test_annotate_writes_json_lines_to_standard_output(run: Run, tiny_bundle: Path, tmp_path: Path) -> None:

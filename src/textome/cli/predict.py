@@ -1,72 +1,152 @@
-"""`textome predict`: what a sequence model says about images, sounds, signals, DNA, molecules and other files."""
+"""`textome predict`: the labels that a model gives to texts and their sentences, images, sounds, DNA and other files."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from textome.cli.streams import finish, say
+from textome.cli.streams import finish, places, say
 from textome.errors import InputError
+
+if TYPE_CHECKING:
+    from textome.formats import Quarantine
+
+Row = dict[str, Any]
 
 
 def predict(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders; PLACE#RULE for a part.")],
     model: Annotated[str, typer.Option("--model", "-m", help="A bundle, exported by textome export.")],
+    task: Annotated[str | None, typer.Option(help="Which of the bundle's tasks, where it has several.")] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", "-q", help="What is asked of every text, by a task that reads pairs.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="Read records, pairs too, from files of training data: tsv, jsonl, pubmedqa ...")
+    ] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; - is standard output.")] = Path("-"),
     to: Annotated[Literal["jsonl", "tsv"], typer.Option(help="JSON lines, or a table.")] = "jsonl",
     precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
 ) -> None:
-    """Classify images, sounds, signals, DNA, molecules or several of them together, or predict numbers from them.
+    """Give labels to texts, to pairs of texts or to the sentences of abstracts; or classify images, sounds, signals, DNA,
+    molecules or several of them together, or predict numbers from them.
 
-    Example: textome predict scans/ --model runs/pneumonia/bundle --to tsv
+    Example: textome predict abstracts.xml --model runs/piboso/bundle --to tsv
     """
     from textome.formats import Quarantine
-    from textome.formats.sources import Target as Place
+    from textome.formats.sources import Target
     from textome.runtime.modality_bundle import ModalityBundle
-    from textome.runtime.predictor import Predictor
 
-    if not ModalityBundle.is_at(model):
-        raise InputError(
-            f"--model {model}: this is no model of images, sounds, DNA and the like; for texts see textome annotate"
-        )
-    predictor, quarantine = Predictor.load(model, precision, threads), Quarantine()
-    target = predictor.bundle.target
+    quarantine = Quarantine()
+    made: _Files | _Texts
+    if ModalityBundle.is_at(model):
+        for value, name in ((task, "task"), (question, "question"), (layout, "layout"), (from_, "from")):
+            if value is not None:
+                raise InputError(f"--{name} is for models of text; {model} is none")
+        made = _Files(model, precision, threads)
+    else:
+        made = _Texts(model, task, question, layout, from_, precision, threads)
     started, count = time.monotonic(), 0
-    with Place.of(output).open() as stream:
+    several = inputs if isinstance(made, _Files) or layout else places(inputs)
+    with Target.of(output).open() as stream:
         if to == "tsv":
-            stream.write(_row(["file", "id", *_columns(target.kind, target.labels)]))
-        for place in inputs:
+            stream.write(_line(["file", "id", *made.columns]))
+        for place in several:
             try:
-                for record, answer in predictor.stream(place, quarantine):
+                for name, rows in made.answers(place, quarantine):
                     count += 1
-                    found = target.described(answer)
-                    if to == "jsonl":
-                        stream.write(json.dumps({"file": place, "id": record.id} | found, ensure_ascii=False).encode())
-                        stream.write(b"\n")
-                    else:
-                        stream.write(_row([place, record.id, *_cells(target.kind, found)]))
+                    for row in rows:
+                        told = {"file": place, "id": name} | row
+                        if to == "jsonl":
+                            stream.write(json.dumps(told, ensure_ascii=False).encode() + b"\n")
+                        else:
+                            stream.write(_line([place, name, *made.cells(row)]))
             except InputError as error:
-                if len(inputs) == 1:
+                if len(several) == 1:
                     raise
                 quarantine.add(place, "", str(error).removeprefix(f"{place}: "))
-    say(f"{count:,} records in {time.monotonic() - started:.1f} s with {predictor.bundle.name}")
+    say(f"{count:,} records in {time.monotonic() - started:.1f} s with {made.name}")
     finish(quarantine, count)
 
 
-def _columns(kind: str, labels: tuple[str, ...]) -> list[str]:
-    return ["label", "probability"] if kind == "classification" else list(labels)
+class _Files:
+    """A sequence model's answers about images, sounds, signals and the like."""
+
+    def __init__(self, model: str, precision: str | None, threads: int | None) -> None:
+        from textome.runtime.predictor import Predictor
+
+        self._predictor = Predictor.load(model, precision, threads)
+        self.name, self._target = self._predictor.bundle.name, self._predictor.bundle.target
+
+    @property
+    def columns(self) -> list[str]:
+        return ["label", "probability"] if self._target.kind == "classification" else list(self._target.labels)
+
+    def answers(self, place: str, quarantine: Quarantine) -> Iterator[tuple[str, list[Row]]]:
+        for record, answer in self._predictor.stream(place, quarantine):
+            yield record.id, [self._target.described(answer)]
+
+    def cells(self, row: Row) -> list[str]:
+        if self._target.kind == "classification":
+            return [row["label"], str(row["probability"])]
+        return [
+            str(value) for value in row["values" if self._target.kind == "regression" else "probabilities"].values()
+        ]
 
 
-def _cells(kind: str, found: dict[str, Any]) -> list[str]:
-    if kind == "classification":
-        return [found["label"], str(found["probability"])]
-    return [str(value) for value in found["values" if kind == "regression" else "probabilities"].values()]
+class _Texts:
+    """A model's labels for documents or, with a layout of `formats.labelled`, for the records of files."""
+
+    def __init__(
+        self,
+        model: str,
+        task: str | None,
+        question: str | None,
+        layout: str | None,
+        from_: str | None,
+        precision: str | None,
+        threads: int | None,
+    ) -> None:
+        from textome.runtime.labeller import Labeller
+
+        self._labeller = Labeller.load(model, task, precision=precision, threads=threads)
+        self.name = self._labeller.runner.bundle.description.name
+        self._question, self._layout, self._from = question, layout, from_
+        if layout and question is not None:
+            raise InputError("--question is for documents; the records of --layout have their own")
+        if not layout:
+            self._labeller.check(question)
+
+    @property
+    def columns(self) -> list[str]:
+        where = ["sentence", "text"] if self._layout else ["start", "end", "text"]
+        labels = list(self._labeller.labels) if self._labeller.multi_label else ["label", "probability"]
+        return (where if self._labeller.by_sentence else []) + labels
+
+    def answers(self, place: str, quarantine: Quarantine) -> Iterator[tuple[str, list[Row]]]:
+        from textome.formats import read_documents
+        from textome.formats.labelled import read_labelled
+
+        if self._layout:
+            records = read_labelled(place, self._layout, quarantine, unlabelled=True)
+            return self._labeller.records(records, quarantine, place)
+        return self._labeller.documents(
+            read_documents(place, self._from, quarantine), quarantine, place, self._question
+        )
+
+    def cells(self, row: Row) -> list[str]:
+        if self._labeller.multi_label:
+            return [str(value) for value in row["probabilities"].values()]
+        where = [str(row[name]) for name in ("sentence", "start", "end", "text") if name in row]
+        return [*where, row["label"], str(row["probability"])]
 
 
-def _row(cells: list[str]) -> bytes:
+def _line(cells: Sequence[str]) -> bytes:
     return ("\t".join(" ".join(cell.split()) for cell in cells) + "\n").encode()

@@ -53,8 +53,12 @@ class LabelledSentences:
     labels: tuple[str, ...]
 
 
-def read_labelled(place: str, layout: str, quarantine: Quarantine) -> Iterator[LabelledText | LabelledSentences]:
+def read_labelled(
+    place: str, layout: str, quarantine: Quarantine, *, unlabelled: bool = False
+) -> Iterator[LabelledText | LabelledSentences]:
     """The records of a file in one of `LAYOUTS`; bad ones and second ones of an id are quarantined.
+
+    unlabelled   labels may be missing in jsonl and tsv too, where they are missed otherwise
 
     Raises InputError for an unknown layout or rule, and where the file cannot be read at all.
     """
@@ -63,7 +67,8 @@ def read_labelled(place: str, layout: str, quarantine: Quarantine) -> Iterator[L
     path, _, rule = place.partition("#")
     chosen = chosen_part(rule, Path(path).parent, place)
     seen: set[str] = set()
-    for item in LAYOUTS[layout](Source.of(path), quarantine):
+    options = {"unlabelled": True} if unlabelled and layout in ("tsv", "jsonl") else {}
+    for item in LAYOUTS[layout](Source.of(path), quarantine, **options):
         if item.id in seen:
             quarantine.add(path, f"record {item.id}", "this id stands twice; the second record is left out")
             continue
@@ -72,7 +77,7 @@ def read_labelled(place: str, layout: str, quarantine: Quarantine) -> Iterator[L
             yield item
 
 
-def _tsv(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]:
+def _tsv(source: Source, quarantine: Quarantine, unlabelled: bool = False) -> Iterator[LabelledText]:
     with source.open() as raw:
         lines = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
         comma = source.name.removesuffix(".gz").endswith(".csv")
@@ -83,11 +88,11 @@ def _tsv(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]:
         for number, row in enumerate(rows, 1):
             if not row or row == [""]:
                 continue
-            if number == 1 and (found := _header(row)) is not None:
+            if number == 1 and (found := _header(row, unlabelled)) is not None:
                 header = found
                 continue
-            where = header or {"text": 0, "label": 1}
-            if len(row) <= max(where.values()) or (header is None and len(row) != 2):
+            where = header or ({"text": 0} if unlabelled and len(row) == 1 else {"text": 0, "label": 1})
+            if len(row) <= max(where.values()) or (header is None and len(row) > 2):
                 quarantine.add(source.name, f"line {number}", f"expected text and label, found {len(row)} columns")
                 continue
             pair = row[where["pair"]] if "pair" in where else None
@@ -95,29 +100,31 @@ def _tsv(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]:
             if not row[where["text"]].strip():
                 quarantine.add(source.name, f"line {number}", "the text is empty")
                 continue
-            yield LabelledText(name, row[where["text"]], pair, (row[where["label"]].strip(),))
+            labels = (row[where["label"]].strip(),) if "label" in where else ()
+            yield LabelledText(name, row[where["text"]], pair, labels)
 
 
-def _header(row: list[str]) -> dict[str, int] | None:
-    """Which column is which, where a row names a text and a label column."""
+def _header(row: list[str], unlabelled: bool) -> dict[str, int] | None:
+    """Which column is which, where a row names a text and a label column, or, of unlabelled texts, a text column."""
     names = [name.strip().casefold() for name in row]
     text = next((names.index(name) for name in _TEXT if name in names), None)
     label = next((names.index(name) for name in _LABEL if name in names), None)
-    if text is None or label is None:
+    if text is None or (label is None and not unlabelled):
         return None
-    found = {"text": text, "label": label}
+    found = {"text": text} | ({} if label is None else {"label": label})
     found |= {name: names.index(name) for name in ("pair", "id") if name in names}
     return found | ({"id": names.index("index")} if "index" in names and "id" not in names else {})
 
 
-def _jsonl(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]:
+def _jsonl(source: Source, quarantine: Quarantine, unlabelled: bool = False) -> Iterator[LabelledText]:
     with source.open() as raw:
         for number, line in enumerate(raw, 1):
             if not line.strip():
                 continue
             try:
                 record = json.loads(line)
-                labels = record["labels"] if "labels" in record else [record["label"]]
+                none = unlabelled and "label" not in record
+                labels = record["labels"] if "labels" in record else [] if none else [record["label"]]
                 pair = record.get("pair")
                 item = LabelledText(str(record.get("id", number)), record["text"], pair, tuple(map(str, labels)))
                 if not isinstance(item.text, str) or not item.text.strip():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from textome.errors import InputError
 from textome.formats.labelled import LabelledSentences, LabelledText
+from textome.formats.sources import Quarantine
 from textome.runtime.annotator import batches
 from textome.runtime.bundle import AnswersTask, Bundle, ClassificationTask, SentencesTask, resolve_model
 from textome.runtime.session import TaskSession
@@ -17,6 +20,9 @@ from textome.tasks.inputs import Floats, Unit
 from textome.tasks.question_answering import Answers
 from textome.tasks.relation import Relations
 from textome.text.tokenization import Tokenizer
+
+# Records that are read before they are sorted by length and answered.
+POOL = 256
 
 
 class TaskRunner:
@@ -48,6 +54,32 @@ class TaskRunner:
         units = task.units(items)
         found: list[Any] = task.predictions(items, units, self.scores(name, units))
         return found
+
+    def stream(self, name: str, items: Iterable[Any], quarantine: Quarantine, place: str) -> Iterator[tuple[Any, Any]]:
+        """Each record with what the task `name` says of it, in order; records that it cannot read are quarantined.
+
+        place   where the records are from, for the quarantine
+        """
+        waiting = iter(items)
+        while pool := list(islice(waiting, POOL)):
+            try:
+                found = self.predictions(name, pool)
+            except InputError:  # one of them is bad: which?
+                yield from self._one_by_one(name, pool, quarantine, place)
+            else:
+                yield from zip(pool, found, strict=True)
+
+    def _one_by_one(
+        self, name: str, items: Iterable[Any], quarantine: Quarantine, place: str
+    ) -> Iterator[tuple[Any, Any]]:
+        for item in items:
+            try:
+                (found,) = self.predictions(name, [item])
+            except InputError as error:
+                where = f"record {item.id}"
+                quarantine.add(place, where, str(error).removeprefix(f"{where}: "))
+            else:
+                yield item, found
 
     def scores(self, name: str, units: Sequence[Unit]) -> list[Floats]:
         """The scores (m, num_labels) of each unit at its places, run in batches of nearly equal length."""

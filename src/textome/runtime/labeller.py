@@ -1,0 +1,142 @@
+"""The labels of a model for documents, their sentences, and records of files, as rows for people and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from textome.documents import Document
+from textome.errors import InputError
+from textome.formats.labelled import LabelledSentences, LabelledText
+from textome.formats.sources import Quarantine
+from textome.runtime.bundle import Bundle, ClassificationTask, SentencesTask, resolve_model
+from textome.runtime.tasks import TaskRunner
+from textome.tasks.classification import Classified
+from textome.text.sentences import sentence_spans
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Abstract(LabelledSentences):
+    """Sentences with their places in the document that they are from."""
+
+    places: tuple[tuple[int, int], ...] = ()
+
+
+class Labeller:
+    """A bundle with a task that gives labels: to texts, to pairs of texts, or to the sentences of abstracts.
+
+    name   of the task
+
+    A row holds `label`, its `probability` and the `probabilities` of all labels, or of a task with several labels at once
+    `labels` and `probabilities`; of a sentence also its `text`, and `start` and `end` in its document or, in a record whose
+    sentences came apart, its number, `sentence`.
+    """
+
+    def __init__(self, runner: TaskRunner, name: str) -> None:
+        self.runner, self.name = runner, name
+        part = runner.bundle.parts[name]
+        self.labels = tuple(part.labels)
+        self.by_sentence = isinstance(part, SentencesTask)
+        self.multi_label = isinstance(part, ClassificationTask) and part.multi_label
+        self.pairs = isinstance(part, ClassificationTask) and part.pairs
+
+    @classmethod
+    def load(cls, model: str | Path, task: str | None = None, **options: Any) -> Self:
+        """Load a bundle by directory or hub name; `options` are those of `TaskRunner.load`.
+
+        Raises InputError where it has no such task, or several and none is named.
+        """
+        bundle = Bundle.load(resolve_model(model))
+        able = [name for name, part in bundle.parts.items() if isinstance(part, ClassificationTask | SentencesTask)]
+        if task is None and len(able) == 1:
+            (task,) = able
+        if task not in able:
+            if not able:
+                raise InputError(
+                    f"{model}: the model gives no labels to texts; textome annotate finds entities and, with --relations, "
+                    "relations, and textome ask answers questions"
+                )
+            wrong = "name one of its tasks" if task is None else f"it has no task {task!r} that gives labels, only"
+            raise InputError(f"{model}: {wrong}: {', '.join(able)}")
+        return cls(TaskRunner.load(bundle.directory, **options), task)
+
+    def documents(
+        self, documents: Iterable[Document], quarantine: Quarantine, place: str, question: str | None = None
+    ) -> Iterator[tuple[str, list[Row]]]:
+        """The id of each document with its rows, in order: one, or one for each sentence.
+
+        question   the first text of every pair, for a task that reads pairs; the document is the second
+        place      where they are from, for the quarantine, which takes documents that cannot be read
+
+        Raises InputError as `check` does.
+        """
+        self.check(question)
+
+        def items() -> Iterator[LabelledText | LabelledSentences]:
+            for document in documents:
+                item = self._item(document, question)
+                if isinstance(item, LabelledText) or item.sentences:
+                    yield item
+                else:
+                    quarantine.add(place, f"document {document.id}", "there is no sentence in it")
+
+        return self._answered(items(), quarantine, place)
+
+    def check(self, question: str | None) -> None:
+        """Raises InputError where a question is missing, or given to a task that reads no pairs."""
+        if self.pairs and question is None:
+            raise InputError(f"task {self.name} reads pairs of texts: give a question, or records that have both texts")
+        if question is not None and not self.pairs:
+            raise InputError(f"task {self.name} does not read pairs of texts: leave the question out")
+
+    def records(
+        self, records: Iterable[LabelledText | LabelledSentences], quarantine: Quarantine, place: str
+    ) -> Iterator[tuple[str, list[Row]]]:
+        """The same of records as `formats.labelled` reads them; their own labels do not matter."""
+
+        def fitting() -> Iterator[LabelledText | LabelledSentences]:
+            for record in records:
+                if isinstance(record, LabelledSentences) != self.by_sentence:
+                    wrong = "the sentences of abstracts" if self.by_sentence else "texts or pairs, not single sentences"
+                elif isinstance(record, LabelledText) and (record.pair is not None) != self.pairs:
+                    wrong = "pairs of texts" if self.pairs else "single texts"
+                else:
+                    yield record
+                    continue
+                quarantine.add(place, f"record {record.id}", f"task {self.name} reads {wrong}")
+
+        return self._answered(fitting(), quarantine, place)
+
+    def _item(self, document: Document, question: str | None) -> LabelledText | _Abstract:
+        if not self.by_sentence:
+            if question is not None:
+                return LabelledText(document.id, question, document.text)
+            return LabelledText(document.id, document.text)
+        spans = tuple((start, end) for start, end in sentence_spans(document))
+        texts = tuple(document.text[start:end] for start, end in spans)
+        return _Abstract(document.id, texts, ("",) * len(texts), spans)
+
+    def _answered(
+        self, items: Iterable[LabelledText | LabelledSentences], quarantine: Quarantine, place: str
+    ) -> Iterator[tuple[str, list[Row]]]:
+        for item, found in self.runner.stream(self.name, items, quarantine, place):
+            if isinstance(item, LabelledText):
+                yield item.id, [self._row(found)]
+                continue
+            rows = []
+            for number, (text, one) in enumerate(zip(item.sentences, found, strict=True)):
+                where: Row = {"sentence": number + 1}
+                if isinstance(item, _Abstract):
+                    where = dict(zip(("start", "end"), item.places[number], strict=True))
+                rows.append(where | {"text": text} | self._row(one))
+            yield item.id, rows
+
+    def _row(self, found: Classified) -> Row:
+        shares = {name: round(share, 6) for name, share in found.scores.items()}
+        if self.multi_label:
+            return {"labels": list(found.labels), "probabilities": shares}
+        return {"label": found.labels[0], "probability": shares[found.labels[0]], "probabilities": shares}
