@@ -41,7 +41,7 @@ def train(folder: Path, place: str, modality: dict[str, Any], **changes: Any) ->
     """Train by `recipe_of` and export in both precisions."""
     run = folder / f"run-{len(list(folder.glob('run-*')))}"
     bundle = ModalityBundle.load(finetune_modality(recipe_of(folder, place, modality, **changes), run))
-    for precision in ("fp32", "int8"):
+    for precision in ("fp32", "bf16", "int8"):
         export_bundle(bundle, bundle.directory, precision)
     return bundle
 

@@ -75,7 +75,7 @@ def test_graphs_and_weights_that_are_missing_say_how_to_get_them(bundle: Path, t
         (bundle / name).unlink()
     with pytest.raises(ModelError, match="textome export"):
         loaded.onnx_path()
-    with pytest.raises(ModelError, match="choose int8 or fp32"):
+    with pytest.raises(ModelError, match="choose one of: int8, bf16, fp32"):
         export_bundle(loaded, tmp_path / "out", "int4")
     (bundle / "model.safetensors").write_bytes(b"\0" * 16)
     with pytest.raises(ModelError, match="weights cannot be read"):

@@ -76,6 +76,23 @@ def test_int8_is_close_and_smaller(bits: int, tmp_path: Path) -> None:
     assert (tmp_path / "model.int8.onnx").stat().st_size < 0.5 * (tmp_path / "model.fp32.onnx").stat().st_size
 
 
+def test_bf16_is_the_model_with_rounded_matrices_and_half_as_large(tmp_path: Path) -> None:
+    model = reference()
+    ids, sizes = inputs([40, 3])
+    session = graph(model, tmp_path, "bf16")
+    graph(model, tmp_path, "fp32")
+    sizes_of = {name: (tmp_path / f"model.{name}.onnx").stat().st_size for name in ("bf16", "fp32")}
+    assert sizes_of["bf16"] < 0.75 * sizes_of["fp32"]  # positions are a third of so small a model, and stay as they are
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "word_embeddings" in name or (parameter.ndim == 2 and ".encoder." in name):
+                parameter.copy_(parameter.bfloat16().float())
+    wanted = expected(model, ids, sizes)
+    found = session.logits(ids, sizes)
+    for row, length in enumerate((40, 3)):
+        assert np.abs(found[row, :length].reshape(length, -1) - wanted[row, :length]).max() < 2e-5
+
+
 def test_padding_does_not_change_a_row(tmp_path: Path) -> None:
     session = graph(reference(), tmp_path, "fp32")
     ids, _ = inputs([9])

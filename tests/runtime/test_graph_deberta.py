@@ -85,6 +85,15 @@ def test_int8_stays_near_and_is_a_quarter_as_large(tmp_path: Path) -> None:
         assert np.corrcoef(one, two)[0, 1] > 0.99
 
 
+def test_bf16_stays_near_and_is_about_half_as_large(tmp_path: Path) -> None:
+    model = reference(**KINDS["v2 with its convolution"] | {"vocab_size": 4000})
+    paths = [written(model, model.config.to_dict(), tmp_path, precision) for precision in ("fp32", "bf16")]
+    assert paths[1].stat().st_size < 0.6 * paths[0].stat().st_size
+    ids = np.random.default_rng(1).integers(1, 4000, (2, 60))
+    full, half = (Session(path, threads=1).logits(ids, np.array([60, 60])) for path in paths)
+    assert 0 < np.abs(full - half).mean() < 0.02 * np.abs(full).std()
+
+
 def test_tasks_over_deberta_ask_for_token_types_and_places(tmp_path: Path) -> None:
     model = reference(**V3)
     tensors = torch.nn.Module()

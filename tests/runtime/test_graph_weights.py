@@ -50,6 +50,15 @@ def test_a_model_with_the_weights_of_a_fp32_graph_computes_what_the_model_did(mo
         assert (other(ids).logits - model(ids).logits).abs().max() < 1e-5
 
 
+def test_weights_of_a_bf16_graph_give_the_same_graph_again(model, tmp_path: Path) -> None:
+    path, config = written(model, tmp_path, "bf16")
+    found = graph_weights(path, config)
+    name = "bert.encoder.layer.1.output.dense.weight"
+    assert np.array_equal(found[name], model.state_dict()[name].bfloat16().float().numpy())
+    again = build_graph(found, config, "bf16", 7)
+    assert again.graph.initializer == onnx.load(str(path)).graph.initializer
+
+
 def test_weights_of_an_int8_graph_are_near_and_give_the_same_graph_again(model, tmp_path: Path) -> None:
     path, config = written(model, tmp_path, "int8")
     found = graph_weights(path, config)

@@ -63,7 +63,7 @@ def test_a_tiny_set_is_learnt_by_heart(bundle: tuple[Path, ModalityBundle]):
     assert found.provenance["test"]["roc_auc"] == 1.0
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 def test_the_graph_answers_as_the_model_does(bundle: tuple[Path, ModalityBundle], precision: str):
     place, found = bundle
     shapes = found.modality.shapes()

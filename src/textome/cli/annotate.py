@@ -41,7 +41,7 @@ def annotate(
         str | None, typer.Option("--relations", help="A bundle that finds relations between the entities.")
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print highlighted text, also beside an --output.")] = False,
-    precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
+    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
 ) -> None:
     """Find entities in texts.

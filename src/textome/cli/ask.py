@@ -23,7 +23,7 @@ def ask(
         str | None, typer.Option(help="Take the inputs as BioASQ files and answer their `factoid` or `list` questions.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="With --bioasq: where the answers go.")] = None,
-    precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
+    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -39,7 +39,7 @@ def bulk(
     ] = None,
     flat: Annotated[bool, typer.Option("--flat", help="Of entities that overlap, keep the most probable.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
-    precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
+    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that annotate; default: one for each core.")] = None,
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Annotate on the Ray cluster at this address; auto finds one.")

@@ -32,7 +32,7 @@ def evaluate(
     entity_type: Annotated[
         str | None, typer.Option(help="Type of the entities of a CoNLL file with bare tags.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
+    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page with plots and the worst errors here.")] = None,
     train: Annotated[

@@ -13,7 +13,7 @@ from textome.cli.streams import say
 def export(
     model: Annotated[str, typer.Argument(help="A bundle or checkpoint with model.safetensors.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; may be the bundle itself.")],
-    precision: Annotated[list[str] | None, typer.Option(help="int8 or fp32; may be given twice.")] = None,
+    precision: Annotated[list[str] | None, typer.Option(help="int8, bf16 or fp32; may be repeated.")] = None,
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="MODEL is a sentence encoder; make a bundle of it that gives vectors.")
     ] = False,

@@ -32,7 +32,7 @@ def predict(
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; - is standard output.")] = Path("-"),
     to: Annotated[Literal["jsonl", "tsv"], typer.Option(help="JSON lines, or a table.")] = "jsonl",
-    precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
+    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
 ) -> None:
     """Give labels to texts, to pairs of texts or to the sentences of abstracts; or classify images, sounds, signals, DNA,

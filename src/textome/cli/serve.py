@@ -44,7 +44,7 @@ def serve(
     pubmed: Annotated[
         bool, typer.Option("--pubmed", help="Fetch citations from PubMed by PMID; else nothing leaves this machine.")
     ] = False,
-    precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
+    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.", min=1)] = None,
     workers: Annotated[
         int, typer.Option(help="Processes that share the models' memory; several compute in one thread each.", min=1)

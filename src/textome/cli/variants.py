@@ -21,7 +21,7 @@ def variants(
     flank: Annotated[
         int | None, typer.Option(min=1, help="Bases read on each side; default: what the model can read.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="int8 or fp32, where the bundle has both.")] = None,
+    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
 ) -> None:
     """Score variants: the log-likelihood of the sequence with the change minus that without it, as a table.

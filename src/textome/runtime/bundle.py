@@ -15,7 +15,7 @@ from textome.errors import ModelError
 
 DEFAULT_MODEL = "default"
 ENTITIES = "entities"
-PRECISIONS = ("int8", "fp32")
+PRECISIONS = ("int8", "bf16", "fp32")
 # What is taken from a hub: data only, nothing that could run.
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.onnx", "*.txt", "README.md"]
 _PICKLED = ["pytorch_model*.bin"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from textome.errors import MissingExtraError, ModelError
 from textome.formats.sources import atomic_file
-from textome.runtime.bundle import Bundle
+from textome.runtime.bundle import PRECISIONS, Bundle
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.text.tokenization import Tokenizer
 
@@ -27,7 +27,7 @@ _COPIED = ("config.json", "textome.json", "tokenizer.json", "tokenizer_config.js
 def export_bundle(bundle: Bundle | ModalityBundle, output: Path, precision: str) -> Path:
     """Write `model.<precision>.onnx` and the files that annotation needs to `output`; returns the graph's path.
 
-    The precision is "int8" or "fp32". Raises ModelError where the bundle has no weights or they do not fit.
+    The precision is "int8", "bf16" or "fp32". Raises ModelError where the bundle has no weights or they do not fit.
     """
     graph = _graph(bundle, precision)
     return _written(graph, bundle.directory, output, precision)
@@ -138,8 +138,8 @@ def _serialised(directory: Path, precision: str, build: Callable[[Mapping[str, A
         from safetensors.numpy import load_file
     except ModuleNotFoundError as error:
         raise MissingExtraError("textome export", "train") from error
-    if precision not in ("int8", "fp32"):
-        raise ModelError(f"precision {precision!r} cannot be exported; choose int8 or fp32")
+    if precision not in PRECISIONS:
+        raise ModelError(f"precision {precision!r} cannot be exported; choose one of: {', '.join(PRECISIONS)}")
     path = directory / "model.safetensors"
     if not path.is_file():
         raise ModelError(f"{directory}: there is no model.safetensors to export; only the exported graph is here")

@@ -1,8 +1,11 @@
-"""The nodes and weights of an ONNX graph while it is built, in fp32 or with int8 weights.
+"""The nodes and weights of an ONNX graph while it is built: in fp32, with weights in bf16, or in int8.
 
 In int8, weights are symmetric with a scale for each output channel, and activations are quantised to unsigned 8 bits, once
 for all layers that read them: unsigned times signed is the product that processors have instructions for. They are rounded
 by ranges that are given, or by that of each batch where none is. Embeddings are int8 with a scale for each row.
+
+In bf16, matrices and tables are kept in 16 bits and computed with in 32, since ONNX Runtime has no products of bf16 on most
+processors: half the file, and the speed of fp32.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from textome.errors import ModelError
 
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "bf16", "int8"]
 Array = NDArray[Any]
 Shapes = dict[str, tuple[int, ...]]
 CONTRIB = "com.microsoft"
@@ -46,11 +49,20 @@ class Builder:
     quantised: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
 
-    def constant(self, name: str, value: Array) -> str:
-        """A weight; one that is there by this name already is taken again."""
+    def constant(self, name: str, value: Array, half: bool = False) -> str:
+        """A weight; one that is there by this name already is taken again.
+
+        half   it is kept in bf16 where that is the precision, and a Cast must make floats of it
+        """
         if name not in self.made:
             self.made.add(name)
-            self.weights.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
+            array = np.asarray(value, order="C")
+            if half and self.precision == "bf16":
+                self.weights.append(
+                    helper.make_tensor(name, TensorProto.BFLOAT16, array.shape, to_bf16(array).tobytes(), raw=True)
+                )
+            else:
+                self.weights.append(numpy_helper.from_array(array, name))
         return name
 
     def integers(self, name: str, *values: int) -> str:
@@ -72,8 +84,11 @@ class Builder:
     def linear(self, source: str, name: str) -> str:
         """`source @ weight.T + bias` for the model's layer of this name, whose weight is (out, in)."""
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
-        if self.precision == "fp32":
-            product = self.node("MatMul", [source, self.constant(f"{name}.weight", weight.T)], f"{name}.product")
+        if self.precision != "int8":
+            matrix = self.constant(f"{name}.weight", weight.T, half=True)
+            if self.precision == "bf16":
+                matrix = self.node("Cast", [matrix], f"{name}.floats", to=TensorProto.FLOAT)
+            product = self.node("MatMul", [source, matrix], f"{name}.product")
             return self.node("Add", [product, self.constant(f"{name}.bias", bias)], f"{name}.output")
         rows, row_scale, row_zero = self.quantise(source)
         values, scales = quantise_rows(weight, self.weight_bits)
@@ -132,6 +147,10 @@ class Builder:
         axis = table.ndim - 2
         if self.precision == "fp32":
             return self.node("Gather", [self.constant(f"{name}.weight", table), ids], f"{name}.output", axis=axis)
+        if self.precision == "bf16":
+            rows = self.constant(f"{name}.weight", table, half=True)
+            rows = self.node("Gather", [rows, ids], f"{name}.rows", axis=axis)
+            return self.node("Cast", [rows], f"{name}.output", to=TensorProto.FLOAT)
         flat, scales = quantise_rows(table.reshape(-1, table.shape[-1]), 8)
         values, factors = flat.reshape(table.shape), scales.reshape(*table.shape[:-1], 1)
         rows = self.node("Gather", [self.constant(f"{name}.weight", values), ids], f"{name}.rows", axis=axis)
@@ -145,6 +164,12 @@ def scale_and_zero(low: float, high: float) -> tuple[Array, Array]:
     low, high = min(low, 0.0), max(high, 0.0)
     scale = max((high - low) / 255, 1e-12)
     return np.array(scale, np.float32), np.array(round(-low / scale), np.uint8)
+
+
+def to_bf16(values: Array) -> NDArray[np.uint16]:
+    """The upper halves of float32 numbers, rounded to the nearest, ties to even."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 def quantise_rows(matrix: Array, bits: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

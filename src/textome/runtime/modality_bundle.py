@@ -12,10 +12,9 @@ from textome.errors import ModelError
 from textome.modalities import AnyModality
 from textome.modalities.records import Modality
 from textome.modalities.targets import Target
-from textome.runtime.bundle import read_json
+from textome.runtime.bundle import PRECISIONS, read_json
 
 SEQUENCE_MODEL = "textome-sequence"
-PRECISIONS = ("int8", "fp32")
 
 
 class _Description(BaseModel):
@@ -61,7 +60,7 @@ class ModalityBundle:
         return path.is_file() and "modality" in read_json(path)
 
     def graph(self, precision: str | None = None) -> Path:
-        """The exported graph, int8 before fp32. Raises ModelError where it is not there."""
+        """The exported graph, the smallest first. Raises ModelError where it is not there."""
         for name in (precision,) if precision else PRECISIONS:
             if (path := self.directory / f"model.{name}.onnx").is_file():
                 return path

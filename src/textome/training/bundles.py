@@ -75,7 +75,7 @@ def read_weights(directory: Path, config: Mapping[str, Any]) -> dict[str, Tensor
 
 def _weights_of(directory: Path) -> Path | None:
     """The file that has the weights with the least lost."""
-    names = ("model.safetensors", "model.fp32.onnx", "model.int8.onnx")
+    names = ("model.safetensors", "model.fp32.onnx", "model.bf16.onnx", "model.int8.onnx")
     return next((directory / name for name in names if (directory / name).is_file()), None)
 
 
