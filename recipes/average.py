@@ -2,8 +2,8 @@
 
     python recipes/average.py FIRST SECOND --share 0.6 --output BUNDLE
 
-`share` is the second one's. Everything but the weights is copied from the second, and `provenance.mean` of `textome.json`
-tells the shares. Fails where their tensors differ.
+`share` is the second one's. Everything but the weights is copied from the second, and `provenance.means` of `textome.json`
+tells the first one's name and share. Fails where their tensors differ.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def main() -> None:
     mean = {name: (1 - options.share) * item + options.share * other[name] for name, item in one.items()}
     write_tensors(options.output / "model.safetensors", mean)
     description = json.loads((options.output / "textome.json").read_text(encoding="utf-8"))
-    description["provenance"]["mean"] = {"of the base": round(1 - options.share, 6), "of this": options.share}
+    name = json.loads((options.first / "textome.json").read_text(encoding="utf-8"))["name"]
+    means = description["provenance"].setdefault("means", [])
+    means.append({"with": name, "share of that one": round(1 - options.share, 6)})
     with atomic_file(options.output / "textome.json") as stream:
         stream.write((json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
 

@@ -89,9 +89,11 @@ def test_a_bad_row_is_set_aside_with_its_line(bad: bytes, message: str) -> None:
     [
         ("pmid,year\n1,2001\n", "line 1: no column holds texts; call it one of text, abstract"),
         ("\n\ntext,Text\na,b\n", "line 3: two columns are called 'text'; rename one"),
+        (b"text,caf\xe9\nGout,x\n", "line 1: not UTF-8; convert the file first"),
+        (b"\x89PNG\r\n\x1a\n\x00", "line 1: not UTF-8; convert the file first"),
     ],
 )
-def test_a_header_that_does_not_tell(data: str, message: str) -> None:
+def test_a_header_that_does_not_tell(data: str | bytes, message: str) -> None:
     items, problems = found(data)
     assert items == []
     assert len(problems) == 1

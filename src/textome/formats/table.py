@@ -119,6 +119,7 @@ def _columns(header: Sequence[str]) -> dict[str, int]:
 
     A column without a name, as pandas writes for its row numbers, is left out.
     """
+    _check_decoded(header)
     names = _names(header)
     if twice := [name for name in names if name and names.count(name) > 1]:
         raise InputError(f"two columns are called {twice[0]!r}; rename one")
@@ -134,9 +135,13 @@ def _columns(header: Sequence[str]) -> dict[str, int]:
     }
 
 
-def _document(columns: dict[str, int], cells: Sequence[str], otherwise: str) -> Document:
+def _check_decoded(cells: Sequence[str]) -> None:
     if any(re.search("[\udc80-\udcff]", cell) for cell in cells):
         raise InputError("not UTF-8; convert the file first, as with iconv -f latin1 -t utf-8")
+
+
+def _document(columns: dict[str, int], cells: Sequence[str], otherwise: str) -> Document:
+    _check_decoded(cells)
     values = {name: cells[place] for name, place in columns.items()}
     title, text = values.get("title", ""), values.get("text", "")
     if not (title + text).strip():

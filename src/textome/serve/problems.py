@@ -49,7 +49,8 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         } | self.members
 
     def body(self) -> bytes:
-        return json.dumps(self.document(), ensure_ascii=False).encode("utf-8")
+        # A detail may quote half of a surrogate pair, for a byte that was no UTF-8.
+        return json.dumps(self.document(), ensure_ascii=False).encode("utf-8", errors="replace")
 
 
 def bad_request(detail: str, **members: Any) -> Problem:
