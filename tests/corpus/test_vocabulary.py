@@ -58,9 +58,9 @@ def test_a_text_without_words_or_without_room_is_refused():
 
 def test_the_command_compares_with_the_bundled_vocabulary(tmp_path):
     source = tmp_path / "text.txt"
-    source.write_text("\n\n".join(TEXT))
+    source.write_text("\n\n".join(line.replace("ydroxychloroquine", "ozqutrivaxumab") for line in TEXT))
     terms = tmp_path / "terms.tsv"
-    terms.write_text("hydroxychloroquine\tB-Drug\n\n")
+    terms.write_text("hozqutrivaxumab\tB-Drug\n\n")  # a name that no vocabulary knows yet
     command = ["train-tokenizer", str(source), "-o", str(tmp_path / "v"), "--size", "200", "--terms", str(terms)]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output

@@ -13,12 +13,15 @@ import transformers
 from safetensors.torch import load_file
 
 from processes import run_together
+from textome.corpus.store import write_description, write_shard
 from textome.errors import InputError
+from textome.runtime.bundle import resolve_model
+from textome.text.tokenization import Tokenizer
 from textome.training.finetune import finetune
 from textome.training.pretrain import pretrain
 from textome.training.pretraining_recipe import load_pretraining_recipe
 from textome.training.recipe import load_recipe
-from tiny import make_base, make_pretraining_recipe, make_recipe
+from tiny import make_base, make_pretraining_recipe, make_recipe, make_texts
 
 
 def records(run: Path, event: str) -> list[dict[str, Any]]:
@@ -233,6 +236,17 @@ def test_a_new_vocabulary_is_taken_over(tmp_path):
     recipe = load_pretraining_recipe(path, ['model.tokenizer="new"'])
     with pytest.raises(InputError, match="cut by another tokenizer"):
         pretrain(recipe, tmp_path / "run")
+
+
+def test_corpora_cut_by_the_bundled_vocabulary_go_with_a_recipe_that_names_it(tmp_path):
+    path = make_pretraining_recipe(tmp_path, tokens=300)
+    default = Tokenizer.load(resolve_model("default"))
+    shard = write_shard(tmp_path / "own", 0, make_texts(40, 0), default)
+    write_description(tmp_path / "own", default, [shard], {})
+    recipe = load_pretraining_recipe(path, ['model.tokenizer="default"', 'corpora=[{path="own"}]'])
+    model = pretrain(recipe, tmp_path / "run")
+    assert Tokenizer.load(model).fingerprint == default.fingerprint
+    assert json.loads((model / "config.json").read_text())["vocab_size"] == default.vocabulary_size
 
 
 def test_sequences_longer_than_the_model_are_refused(tmp_path):

@@ -29,7 +29,7 @@ def train_tokenizer(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Learn a WordPiece vocabulary from text and compare it with a general one.
+    """Learn a WordPiece vocabulary from text and compare it with another one.
 
     Example: textome train-tokenizer runs/corpora/trials --output runs/vocabulary --terms NCBI-disease/train.tsv
     """

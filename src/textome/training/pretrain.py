@@ -234,7 +234,9 @@ def _build(recipe: PretrainingRecipe) -> tuple[Pretrained, Tokenizer, dict[str, 
             take_over(read, model)
     if recipe.model.tokenizer is None:
         return model, tokenizer, values, base
-    directory = recipe.path(recipe.model.tokenizer)
+    named = recipe.model.tokenizer
+    elsewhere = named == "default" or named.startswith("package:")
+    directory = base_directory(named, "model.tokenizer") if elsewhere else recipe.path(named)
     wanted = Tokenizer.load(directory)
     values["vocab_size"] = wanted.vocabulary_size
     return transplanted(model, tokenizer, wanted), wanted, values, directory

@@ -18,8 +18,9 @@ class Encoder(Section):
     scratch    true to take only the sizes and the tokenizer of `base`, with fresh weights
     encoder    "deberta" makes a DeBERTa of the sizes of a BERT, set up as v3 is (He et al. 2023), fresh or from BERT's
                weights (see conversion.py); else that of `base`
-    tokenizer  a directory with a new vocabulary for the model (made by `textome train-tokenizer`): a new token's
-               embedding is built from those of the old tokens that it was split into
+    tokenizer  a directory with a new vocabulary for the model (made by `textome train-tokenizer`), "default" for that of
+               the bundled model, or `package:NAME/FOLDER`: a new token's embedding is built from those of the old tokens
+               that it was split into
     """
 
     base: str
