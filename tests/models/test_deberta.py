@@ -70,7 +70,7 @@ def padded(packed: torch.Tensor, lengths: list[int]) -> torch.Tensor:
     return torch.nn.utils.rnn.pad_sequence(list(packed.split(lengths)), batch_first=True)
 
 
-def compare(kind: dict[str, object], lengths: list[int]) -> None:
+def assert_equal(kind: dict[str, object], lengths: list[int]) -> None:
     theirs = reference(kind)
     model = ours(theirs)
     torch.manual_seed(sum(lengths))
@@ -99,11 +99,11 @@ def compare(kind: dict[str, object], lengths: list[int]) -> None:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("lengths", RAGGED, ids=str)
 def test_hidden_states_and_gradients_equal_hugging_face(kind: dict[str, object], lengths: list[int]) -> None:
-    compare(kind, lengths)
+    assert_equal(kind, lengths)
 
 
 def test_sequences_of_several_blocks_equal_hugging_face() -> None:
-    compare(V3 | {"max_position_embeddings": 300}, [300, 129, 128])
+    assert_equal(V3 | {"max_position_embeddings": 300}, [300, 129, 128])
 
 
 @settings(max_examples=25, deadline=None)
@@ -113,7 +113,7 @@ def test_sequences_of_several_blocks_equal_hugging_face() -> None:
     st.sampled_from([-1, 4, 8, 32]),
 )
 def test_any_batch_of_any_kind_equals_hugging_face(kind: dict[str, object], lengths: list[int], buckets: int) -> None:
-    compare(kind | {"position_buckets": buckets}, lengths)
+    assert_equal(kind | {"position_buckets": buckets}, lengths)
 
 
 @settings(deadline=None)
@@ -254,7 +254,7 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("lengths", [[1], [7, 7, 31, 2], [130, 129, 128, 1]], ids=str)
 def test_the_fused_kernel_equals_hugging_face(kind: dict[str, object], lengths: list[int]) -> None:
-    compare(kind | {"max_position_embeddings": 140}, lengths)
+    assert_equal(kind | {"max_position_embeddings": 140}, lengths)
 
 
 @pytest.mark.parametrize("lengths", [[1], [128], [128, 128], [256, 7], [5, 300, 20, 128, 1, 1, 90], [1] * 130], ids=str)

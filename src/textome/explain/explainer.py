@@ -74,10 +74,8 @@ class Explainer:
         if isinstance(part, ClassificationTask):
             return explain_record(self._model, self.name, LabelledText(document.id, document.text, pair), label)
         if isinstance(part, SentencesTask):
-            places = [document.text[start:end] for start, end in sentence_spans(document)]
-            return explain_record(
-                self._model, self.name, LabelledSentences(document.id, tuple(places), ("",) * len(places)), label
-            )
+            sentences = (document.text[start:end] for start, end in sentence_spans(document))
+            return explain_record(self._model, self.name, LabelledSentences.unlabelled(document.id, sentences), label)
         return self._relations(document, label)
 
     def check(self, label: str | None, pair: str | None) -> None:

@@ -52,6 +52,12 @@ class LabelledSentences:
     sentences: tuple[str, ...]
     labels: tuple[str, ...]
 
+    @classmethod
+    def unlabelled(cls, id: str, sentences: Iterable[str]) -> LabelledSentences:
+        """Sentences that are to be labelled."""
+        found = tuple(sentences)
+        return cls(id, found, ("",) * len(found))
+
 
 def read_labelled(
     place: str, layout: str, quarantine: Quarantine, *, unlabelled: bool = False

@@ -60,26 +60,14 @@ class TaskRunner:
 
         place   where the records are from, for the quarantine
         """
-        waiting = iter(items)
+        task, waiting = self.task(name), iter(items)
         while pool := list(islice(waiting, POOL)):
             try:
                 found = self.predictions(name, pool)
-            except InputError:  # one of them is bad: which?
-                yield from self._one_by_one(name, pool, quarantine, place)
-            else:
-                yield from zip(pool, found, strict=True)
-
-    def _one_by_one(
-        self, name: str, items: Iterable[Any], quarantine: Quarantine, place: str
-    ) -> Iterator[tuple[Any, Any]]:
-        for item in items:
-            try:
-                (found,) = self.predictions(name, [item])
-            except InputError as error:
-                where = f"record {item.id}"
-                quarantine.add(place, where, str(error).removeprefix(f"{where}: "))
-            else:
-                yield item, found
+            except InputError:  # one of them is bad, which is told before anything is computed
+                pool = [item for item in pool if _readable(task, item, quarantine, place)]
+                found = self.predictions(name, pool)
+            yield from zip(pool, found, strict=True)
 
     def scores(self, name: str, units: Sequence[Unit]) -> list[Floats]:
         """The scores (m, num_labels) of each unit at its places, run in batches of nearly equal length."""
@@ -97,6 +85,16 @@ class TaskRunner:
             for row, index in enumerate(batch):
                 results[index] = scores[row][None] if states else scores[row][chosen[row].places]
         return results
+
+
+def _readable(task: Any, item: Any, quarantine: Quarantine, place: str) -> bool:
+    try:
+        task.units([item])
+    except InputError as error:
+        where = f"record {item.id}"
+        quarantine.add(place, where, str(error).removeprefix(f"{where}: "))
+        return False
+    return True
 
 
 class Classifier:
@@ -123,10 +121,7 @@ class Classifier:
 
     def classify_sentences(self, abstracts: Iterable[Sequence[str]]) -> list[list[Classified]]:
         """The label of each sentence of each abstract, the sentences read together."""
-        items = [
-            LabelledSentences(str(number), tuple(sentences), ("",) * len(sentences))
-            for number, sentences in enumerate(abstracts, 1)
-        ]
+        items = [LabelledSentences.unlabelled(str(number), sentences) for number, sentences in enumerate(abstracts, 1)]
         return self.runner.predictions(self.name, items)
 
 

@@ -219,11 +219,10 @@ def _texts(wanted: schemas.ClassifyRequest) -> list[LabelledText]:
 
 
 def _sentences(wanted: schemas.ClassifyRequest) -> list[LabelledSentences]:
-    found = []
-    for number, text in enumerate(wanted.texts, 1):
-        sentences = tuple(text[start:end] for start, end in split_sentences(text))
-        found.append(LabelledSentences(str(number), sentences, ("",) * len(sentences)))
-    return found
+    return [
+        LabelledSentences.unlabelled(str(number), (text[start:end] for start, end in split_sentences(text)))
+        for number, text in enumerate(wanted.texts, 1)
+    ]
 
 
 def _classified(found: Classified) -> schemas.ClassifiedText:

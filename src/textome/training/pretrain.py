@@ -32,6 +32,7 @@ from textome.models.deberta import DebertaConfig, EnhancedMaskDecoder
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import MaskedLanguageModel
 from textome.models.recompute import recompute
+from textome.runtime.bundle import DEFAULT_MODEL
 from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, environment, read_config, read_weights, write_encoder
@@ -235,7 +236,7 @@ def _build(recipe: PretrainingRecipe) -> tuple[Pretrained, Tokenizer, dict[str, 
     if recipe.model.tokenizer is None:
         return model, tokenizer, values, base
     named = recipe.model.tokenizer
-    elsewhere = named == "default" or named.startswith("package:")
+    elsewhere = named == DEFAULT_MODEL or named.startswith("package:")
     directory = base_directory(named, "model.tokenizer") if elsewhere else recipe.path(named)
     wanted = Tokenizer.load(directory)
     values["vocab_size"] = wanted.vocabulary_size

@@ -35,9 +35,10 @@ Kind = TypeVar("Kind", bound=Section)
 def told(recipe: Section) -> dict[str, Any]:
     """A recipe as a bundle records it: without folders of this machine, which are nobody else's business."""
     values: dict[str, Any] = recipe.model_dump(mode="json", exclude=_NOT_TOLD)
-    base = values["model"].get("base")
-    if base and Path(base).is_absolute():
-        values["model"]["base"] = "/".join(Path(base).parts[-2:])
+    for name in ("base", "tokenizer"):
+        place = values["model"].get(name)
+        if place and Path(place).is_absolute():
+            values["model"][name] = "/".join(Path(place).parts[-2:])
     return values
 
 
