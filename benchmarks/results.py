@@ -7,7 +7,8 @@
 `pretrained` the folder that --pretrained names.
 Each run is `textome finetune`, `textome export --precision int8` and `textome evaluate` on the recipe's test data, in a
 process of its own; what it found is a file in --output: started again, the script goes on with what is missing, and prints
-the table of all that is there. GAD is the mean of its ten folds. `together` trains entities, relations, sentence roles and
+the table of all that is there; `leaks` are the training records of all runs of a row that were left out since the test data
+hold them. GAD is the mean of its ten folds. `together` trains entities, relations, sentence roles and
 answers in one run, and `alone` the same parts of the same recipe one by one.
 """
 
@@ -93,7 +94,10 @@ def table(folder: Path) -> str:
     """Means over seeds (of GAD over its folds first), Markdown; behind them the deviation over seeds, or the interval."""
     found = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
     starts = [start for start in STARTS if any(item["start"] == start for item in found)]
-    rows = [f"| recipe (sha256) | task | metric | {' | '.join(starts)} | majority |", "|---" * (4 + len(starts)) + "|"]
+    rows = [
+        f"| recipe (sha256) | task | metric | {' | '.join(starts)} | majority | leaks |",
+        "|---" * (5 + len(starts)) + "|",
+    ]
     for name in dict.fromkeys(run.row for run in RUNS):
         mine = [item for item in found if item["row"] == name]
         for task in dict.fromkeys(task for item in mine for task in item["tasks"]):
@@ -104,9 +108,11 @@ def table(folder: Path) -> str:
             item, row = results[0]
             majority = [each["majority"] for _, each in results if each.get("majority") is not None]
             last = f"{100 * statistics.mean(majority):.1f}" if majority else ""
+            leaks = [each["leaks"] for each, _ in results if each["start"] == item["start"] and "leaks" in each]
+            left_out = sum(each.get(task, sum(each.values())) for each in leaks) if leaks else ""
             rows.append(
                 f"| `{item['recipe']}.toml` ({item['sha256'][:12]}){', ' + name if name == 'alone' else ''} | {task} | "
-                f"{row['metric']} | {' | '.join(cells)} | {last} |"
+                f"{row['metric']} | {' | '.join(cells)} | {last} | {left_out} |"
             )
     return "\n".join(rows)
 
@@ -172,6 +178,7 @@ def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None
         "seed": seed,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "overrides": [*run.sets, *options.overrides],
+        "leaks": _leaks(bundle),
         "tasks": {_name(part): _scored(bundle, part, recipe) for part in recipe.tasks},
     }
     target = _file(options.output, run, start, seed)
@@ -179,6 +186,12 @@ def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None
     draft.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     draft.replace(target)
     shutil.rmtree(folder)
+
+
+def _leaks(bundle: Path) -> dict[str, int]:
+    """By task; a bundle of entities alone names its corpora instead."""
+    described = json.loads((bundle / "textome.json").read_text(encoding="utf-8"))
+    return dict(described["provenance"]["left_out_as_leaks"])
 
 
 def _entities(recipe: Any) -> Any:
