@@ -82,12 +82,21 @@ def main() -> None:
         if not _file(options.output, run, start, seed).exists()
     ]
     if not options.table:
+        if any(run.row == "pubmedqa" for run, _, _ in wanted):
+            _make_evidence_questions(options)
         print(f"{len(wanted)} runs, {options.jobs} at a time", file=sys.stderr, flush=True)
         with ThreadPoolExecutor(options.jobs) as pool:
             failed = sum(pool.map(lambda item: _start(options, *item), wanted))
         if failed:
             print(f"{failed} runs failed, see above", file=sys.stderr)
     print(table(options.output))
+
+
+def _make_evidence_questions(options: argparse.Namespace) -> None:
+    """What `pubmedqa.toml` reads besides, where it is not there yet."""
+    if not (RECIPES.parent.parent / "runs" / "evidence-questions.jsonl").exists():
+        data = ["--data", str(options.data)] if options.data else []
+        subprocess.run([sys.executable, str(RECIPES.parent / "evidence_questions.py"), *data], check=True)
 
 
 def table(folder: Path) -> str:
@@ -211,7 +220,7 @@ def _scored(bundle: Path, part: Any, recipe: Any) -> dict[str, Any]:
     """What `textome evaluate` says of a task of the bundle on its test data."""
     tests = [place for corpus in part.corpora for place in corpus.test] if part.kind == "entities" else part.test
     command = ["evaluate", "--model", str(bundle), "--task", _name(part), "--json"]
-    command += [word for place in tests for word in ("--data", str(Path(recipe.data.root) / place))]
+    command += [word for place in tests for word in ("--data", recipe.path(place))]
     if layout := getattr(part, "layout", None) or getattr(part, "format", None):
         command += ["--format", layout]
     found = json.loads(_textome(*command))

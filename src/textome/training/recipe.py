@@ -1,7 +1,8 @@
 """Recipes: TOML files that describe a whole run, checked strictly.
 
 An unknown key is an error that names the nearest valid one. Paths in a recipe are relative to `data.root`, which is
-relative to the recipe's own folder; the environment variable TEXTOME_DATA takes its place where it is set.
+relative to the recipe's own folder; the environment variable TEXTOME_DATA takes its place where it is set. A path of
+training data that begins with `./` or `../` is relative to the recipe's folder instead.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from textome.errors import InputError
 
@@ -61,6 +62,11 @@ class Data(Section):
 
     root: str = "."
     drop_leaks: bool = True
+    _recipe_folder: Path = PrivateAttr(Path())
+
+    def path(self, place: str) -> str:
+        """A path of the recipe as seen from the folder of the process."""
+        return str((self._recipe_folder if place.startswith(("./", "../")) else Path(self.root)) / place)
 
 
 class Corpus(Section):
@@ -302,8 +308,8 @@ class Recipe(Section):
         return self
 
     def path(self, place: str) -> str:
-        """A data path of the recipe made absolute."""
-        return str(Path(self.data.root) / place)
+        """Where a file of the recipe's data lies."""
+        return self.data.path(place)
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -353,7 +359,10 @@ def read_recipe(kind: type[Kind], path: str | Path, overrides: Sequence[str], va
         chosen = any(item.startswith("data.root=") for item in overrides)
         root = data.get("root", ".") if chosen else os.environ.get(variable) or data.get("root", ".")
         data["root"] = str((Path() if chosen else path.parent) / str(root))
-    return parse(kind, values, str(path))
+    recipe = parse(kind, values, str(path))
+    if isinstance(places := getattr(recipe, "data", None), Data):
+        places._recipe_folder = path.parent
+    return recipe
 
 
 def parse(kind: type[Kind], values: dict[str, Any], source: str) -> Kind:

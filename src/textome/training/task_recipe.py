@@ -223,8 +223,8 @@ class TaskRecipe(Section):
         )
 
     def path(self, place: str) -> str:
-        """A data path of the recipe made absolute."""
-        return str(Path(self.data.root) / place)
+        """Where a file of the recipe's data lies."""
+        return self.data.path(place)
 
 
 def load_task_recipe(path: Path, overrides: Sequence[str] = ()) -> TaskRecipe:
