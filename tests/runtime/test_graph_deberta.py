@@ -106,12 +106,12 @@ def test_tasks_over_deberta_ask_for_token_types_and_places(tmp_path: Path) -> No
     path = written(tensors, model.config.to_dict(), tmp_path, "fp32", **heads)
     session = TaskSession(path, {"one": (3, 1), "three": (2, 3)}, threads=1)
     ids, sizes = np.random.default_rng(1).integers(1, 120, (2, 20)), np.array([20, 12])
-    places = np.array([[0, 4, 9], [0, 1, 11]])
+    places = np.array([[[0, 4, 9], [0, 0, 0]], [[0, 1, 11], [5, 2, 3]]])
     found = session.scores("three", ids, np.zeros_like(ids), sizes, places)
     mask = torch.arange(20)[None] < torch.from_numpy(sizes)[:, None]
     with torch.no_grad():
         hidden = model.deberta(torch.from_numpy(ids), attention_mask=mask.long()).last_hidden_state
-        joined = torch.stack([hidden[row, where].flatten() for row, where in enumerate(torch.from_numpy(places))])
+        joined = torch.stack([hidden[row, where].flatten(1) for row, where in enumerate(torch.from_numpy(places))])
         head = tensors.heads["three"]
         expected = head["classifier"](torch.tanh(head["dense"](joined))).numpy()
     assert np.abs(found - expected).max() < 1e-4

@@ -124,6 +124,71 @@ def test_a_pair_is_read_however_far_apart(tokenizer, before, between, after, win
         assert vocabulary[unit.input_ids[first]] == vocabulary[unit.input_ids[second]] == "[UNK]"
 
 
+def test_in_one_pass_a_text_is_read_once_and_each_pair_is_scored_at_its_markers(tokenizer):
+    task = make(tokenizer, scope="document", one_pass=True)
+    found = task.candidates(document(relation("treats", "T4", "T5")))
+    (unit,) = task.units(found)
+    assert unit.rows == (0, 1, 2, 3)
+    assert task.size == (2, 5)
+    assert unit.places.shape == (4, 5)
+    vocabulary = tokenizer.vocabulary()
+    pieces = [vocabulary[number] for number in unit.input_ids.tolist()]
+    mentions = {"aspirin", "gout", "insulin", "malaria"}
+    assert [[next(filter(mentions.__contains__, pieces[at:])) for at in row[1:]] for row in unit.places.tolist()] == [
+        ["aspirin", "gout", "aspirin", "gout"],
+        ["aspirin", "malaria", "aspirin", "malaria"],
+        ["insulin", "gout", "insulin", "gout"],
+        ["insulin", "malaria", "insulin", "malaria"],
+    ]
+    # Of aspirin's two mentions the second is the nearest to malaria.
+    assert unit.places[1, 1] > unit.places[1, 3]
+    scores = np.array([[1, 0], [0, 1], [1, 0], [1, 0]], np.float32)
+    guesses = [guess.labels for guess in task.predictions(found, [unit], [scores])]
+    assert guesses == [("none",), ("treats",), ("none",), ("none",)]
+
+
+def test_in_one_pass_mentions_are_marked_whoever_asks(tokenizer):
+    task = make(tokenizer, scope="document", one_pass=True)
+    found = task.candidates(document())
+    (together,) = task.units(found)
+    for number, item in enumerate(found):
+        (alone,) = task.units([item])
+        assert alone.input_ids.tolist() == together.input_ids.tolist()
+        assert alone.places.tolist() == together.places[number : number + 1].tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 40), min_size=2, max_size=8), st.integers(24, 64))
+def test_in_one_pass_every_pair_is_read(tokenizer, gaps, window):
+    names = ["aspirin", "gout", "insulin", "malaria"]
+    text, entities = "", []
+    for number, gap in enumerate(gaps):
+        text += "took " * gap
+        name = names[number % 4]
+        kind = ("Chemical", "Disease")[number % 2]
+        entities.append(entity(name, kind, f"T{number}", text=text + name, after=len(text)))
+        text += f"{name} "
+    task = Relations(("none", "treats"), tokenizer, window, 6, scope="document", one_pass=True)
+    found = task.candidates(Document("d", (Passage(text),), tuple(entities)))
+    units = task.units(found)
+    assert {number for unit in units for number in (unit.rows or (unit.item,))} == set(range(len(found)))
+    for unit in units:
+        assert len(unit.input_ids) <= window
+        assert (unit.places < len(unit.input_ids) - 1).all()
+        assert (unit.places[:, 0] == 0).all()
+        assert len(unit.places) == len(unit.rows or (unit.item,))
+
+
+def test_many_pairs_of_one_text_are_scored_in_parts(tokenizer):
+    text = "gout " * 30
+    spans = [Span(start, start + 4) for start in range(0, 150, 5)]
+    entities = [Entity((span,), "Disease", "gout", f"T{n}", identifiers=(f"x:{n}",)) for n, span in enumerate(spans)]
+    task = Relations(("none", "treats"), tokenizer, 512, 6, scope="document", one_pass=True)
+    found = task.candidates(Document("d", (Passage(text),), tuple(entities)))
+    assert len(found) == 435
+    assert [len(unit.rows) for unit in task.units(found)] == [256, 179]
+
+
 def test_of_several_windows_the_surest_of_a_relation_counts(tokenizer):
     task = make(tokenizer)
     found = task.candidates(document())[:1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import transformers
 from typer.testing import CliRunner
 
 from textome.cli.main import app
+from textome.documents import Document, Entity, Passage, Relation, Span
 from textome.errors import InputError, ModelError
 from textome.formats import read_documents, write_documents
 from textome.runtime.annotator import Annotator
@@ -300,3 +302,37 @@ def test_losses_by_hand():
     assert one(logits, targets, None, 2.0, 0.0).item() == pytest.approx(focal, abs=1e-6)
     both = several(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), torch.tensor([3.0, 1.0]), 0.0)
     assert both.item() == pytest.approx(4 * np.log(2), abs=1e-6)
+
+
+def test_relations_in_one_pass_are_those_of_the_text_whatever_stands_beside_it(tmp_path):
+    make_task_recipe(tmp_path, "treats")
+    documents = []
+    for number, (one, two) in enumerate(pairwise(read_documents(tmp_path / "c.jsonl"))):
+        shift = len(one.text) + 1
+        text = f"{one.text} {two.text}"
+        ends = [Entity(entity.spans, entity.type, entity.text, entity.id) for entity in one.entities]
+        ends += [
+            Entity((Span(entity.start + shift, entity.end + shift),), entity.type, entity.text, f"U{entity.id}")
+            for entity in two.entities
+        ]
+        relations = [*one.relations, *(Relation("treats", (("a", "UT1"), ("b", "UT2"))) for _ in two.relations)]
+        documents.append(Document(str(number), (Passage(text),), tuple(ends), tuple(relations)))
+    write_documents(documents, tmp_path / "c.jsonl", "jsonl")
+    sets = ["tasks.treats.one_pass=true", "tasks.treats.scope=document", "model.window=64"]
+    bundle = plan_run(tmp_path / "treats.toml", sets).start(tmp_path / "run", False, lambda record: None)
+    assert last_scores(tmp_path / "run")["treats"] > 0.75  # all pairs score 0.4
+    export_bundle(Bundle.load(bundle), bundle, "fp32")
+    finder = RelationFinder.load(bundle)
+    units = finder.task.units(finder.task.candidates(documents[0]))
+    assert len(units) == 1
+    assert len(units[0].rows) == len(finder.task.candidates(documents[0]))
+    together = list(finder.stream(documents))
+    for document, found in zip(documents, together, strict=True):
+        (alone,) = finder.stream([document])
+        assert [relation.arguments for relation in alone.relations] == [one.arguments for one in found.relations]
+        shares = [relation.confidence for relation in found.relations]
+        assert [relation.confidence for relation in alone.relations] == pytest.approx(shares, abs=1e-5)
+    score = CliRunner().invoke(
+        app, ["evaluate", "-m", str(bundle), "-d", str(tmp_path / "c.jsonl"), "--format", "jsonl", "--json"]
+    )
+    assert json.loads(score.stdout)["score"] > 0.75

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from textome.errors import ModelError
+from textome.tasks.relation import relation_states
 
 DEFAULT_MODEL = "default"
 ENTITIES = "entities"
@@ -95,11 +96,12 @@ class RelationsTask(_Section):
     multi_label: bool = False
     threshold: float = Field(0.5, ge=0, le=1)
     temperature: float = Field(1.0, gt=0)
+    one_pass: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
         """(num_labels, states) of the head, see models.heads."""
-        return len(self.labels), 3
+        return len(self.labels), relation_states(self.one_pass)
 
 
 class AnswersTask(_Section):

@@ -76,5 +76,5 @@ def _feeds(
             second = (np.arange(len(ids)) >= len(ids) // 2) & bool(number % 2)
             feeds[item.name] = second[None].astype(np.int64)
         else:  # TASK.places: which states a head joins changes nothing below it
-            feeds[item.name] = np.zeros((1, item.shape[1]), np.int64)
+            feeds[item.name] = np.zeros((1, 1, item.shape[2]), np.int64)
     return feeds

@@ -6,8 +6,8 @@ Output   logits (B, S, num_labels) float32 of a token classifier
 Without any head the output is hidden_states (B, S, hidden_size).
 
 With heads for several tasks there is one more input, token_type_ids (B, S) int64, and the outputs have the tasks' names:
-(B, S, num_labels) of a head over tokens, (B, num_labels) of one over joined states, which for more states than that of
-[CLS] reads their places from the input TASK.places (B, states) int64.
+(B, S, num_labels) of a head over tokens, (B, num_labels) of one over [CLS], and (B, M, num_labels) of one over several
+joined states, whose places in M rows are the input TASK.places (B, M, states) int64.
 """
 
 from __future__ import annotations
@@ -112,10 +112,10 @@ def _score_tasks(builder: Builder, hidden: str, heads: Mapping[str, HeadShape], 
             zero = builder.constant(f"{task}.first", np.array(0, np.int64))
             joined = builder.node("Gather", [rows, zero], f"{task}.states", axis=1)
         else:
-            axes = builder.constant(f"{task}.axes", np.array([2], np.int64))
+            axes = builder.constant(f"{task}.axes", np.array([3], np.int64))
             places = builder.node("Unsqueeze", [f"{task}.places", axes], f"{task}.indices")
             states = builder.node("GatherND", [rows, places], f"{task}.states", batch_dims=1)
-            shape = builder.constant(f"{task}.shape", np.array([0, -1], np.int64))
+            shape = builder.constant(f"{task}.shape", np.array([0, 0, -1], np.int64))
             joined = builder.node("Reshape", [states, shape], f"{task}.joined")
         pooled = builder.node("Tanh", [builder.score(joined, dense, f"{task}.dense")], f"{task}.pooled")
         builder.score(pooled, classifier, task)
@@ -174,8 +174,9 @@ def _model(builder: Builder, heads: Mapping[str, HeadShape], pairs: bool = True)
     outputs = []
     for task, head in heads.items():
         if head.states > 1:
-            inputs.append(value(f"{task}.places", TensorProto.INT64, ["batch", head.states]))
-        shape = ["batch", head.num_labels] if head.states else ["batch", "length", head.num_labels]
+            inputs.append(value(f"{task}.places", TensorProto.INT64, ["batch", f"{task}.rows", head.states]))
+        middle = [] if head.states == 1 else [f"{task}.rows" if head.states else "length"]
+        shape = ["batch", *middle, head.num_labels]
         outputs.append(value(task, TensorProto.FLOAT, shape))
     graph = helper.make_graph(builder.nodes, "textome", inputs, outputs, builder.weights)
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]

@@ -91,15 +91,15 @@ class TaskSession:
     ) -> None:
         self._session = open_graph(path, threads, states)
         self._states = states
-        inputs = {item.name for item in self._session.get_inputs()}
-        expected = {"input_ids", "attention_mask", "token_type_ids"}
-        expected |= {f"{name}.places" for name, (_, states) in sizes.items() if states > 1}
+        inputs = {item.name: len(item.shape) for item in self._session.get_inputs()}
+        expected = dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), 2)
+        expected |= {f"{name}.places": 3 for name, (_, states) in sizes.items() if states > 1}
         own = {states.name} if states else set()
         outputs = {item.name: item.shape[-1] for item in self._session.get_outputs() if item.name not in own}
         if inputs != expected or outputs != {name: labels for name, (labels, _) in sizes.items()}:
             raise ModelError(
-                f"{path}: the graph has inputs {sorted(inputs)} and outputs {outputs}, which are not those of "
-                f"textome.json; export the model with `textome export`"
+                f"{path}: the graph has inputs {inputs} (with their dimensions) and outputs {outputs}, which are not those "
+                f"of textome.json; export the model with `textome export`"
             )
         self._sizes = dict(sizes)
         self._unasked = {name: states for name, (_, states) in sizes.items() if states > 1}
@@ -125,9 +125,10 @@ class TaskSession:
     ) -> dict[str, Floats]:
         """The scores of the heads of these tasks, in one pass of the encoder.
 
-        Input   input_ids, token_type_ids (B, S) padded; lengths (B,); places (B, states) of a head over several states,
+        Input   input_ids, token_type_ids (B, S) padded; lengths (B,); places (B, M, states) of a head over several states,
                 which is asked alone
-        Output  for each task (B, num_labels), or (B, S, num_labels) of a head over each token
+        Output  for each task (B, num_labels), or (B, S, num_labels) of a head over each token, or (B, M, num_labels) of one
+                over several states
         """
         feeds = self._feeds(input_ids, token_type_ids, lengths)
         if places is not None:
@@ -145,7 +146,7 @@ class TaskSession:
     ) -> dict[str, NDArray[Any]]:
         """The graph's inputs; heads over several states look at [CLS] only."""
         feeds = {
-            f"{name}.places": np.zeros((len(input_ids), states), np.int64) for name, states in self._unasked.items()
+            f"{name}.places": np.zeros((len(input_ids), 1, states), np.int64) for name, states in self._unasked.items()
         }
         mask = _mask(input_ids, lengths)
         return feeds | {"input_ids": input_ids, "token_type_ids": token_type_ids, "attention_mask": mask}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textome.errors import InputError
 from textome.formats.labelled import LabelledSentences, LabelledText
@@ -16,7 +17,7 @@ from textome.runtime.annotator import batches
 from textome.runtime.bundle import AnswersTask, Bundle, ClassificationTask, SentencesTask, resolve_model
 from textome.runtime.session import TaskSession
 from textome.tasks.classification import Classification, Classified, SentenceClassification
-from textome.tasks.inputs import Floats, Unit
+from textome.tasks.inputs import Floats, Integers, Unit
 from textome.tasks.question_answering import Answers
 from textome.tasks.relation import Relations
 from textome.text.tokenization import Tokenizer
@@ -80,11 +81,22 @@ class TaskRunner:
             for row, unit in enumerate(chosen):
                 ids[row, : lengths[row]] = unit.input_ids
                 types[row, : lengths[row]] = unit.token_type_ids
-            places = np.concatenate([unit.places for unit in chosen]).astype(np.int64) if states > 1 else None
+            places = _padded([unit.places for unit in chosen]) if states > 1 else None
             scores = self.session.scores(name, ids, types, lengths, places)
             for row, index in enumerate(batch):
-                results[index] = scores[row][None] if states else scores[row][chosen[row].places]
+                if states > 1:
+                    results[index] = scores[row][: len(chosen[row].places)]
+                else:
+                    results[index] = scores[row][None] if states else scores[row][chosen[row].places]
         return results
+
+
+def _padded(places: Sequence[Integers]) -> NDArray[np.int64]:
+    """Places (m, states) of several units as (B, M, states); what is put in is [CLS], and nobody reads its scores."""
+    found = np.zeros((len(places), max(map(len, places)), places[0].shape[1]), np.int64)
+    for row, own in enumerate(places):
+        found[row, : len(own)] = own
+    return found
 
 
 def _readable(task: Any, item: Any, quarantine: Quarantine, place: str) -> bool:
@@ -160,4 +172,5 @@ def make_task(
         part.multi_label,
         part.threshold,
         part.temperature,
+        part.one_pass,
     )

@@ -24,10 +24,11 @@ class Unit:
     item            the item's number
     input_ids       (n,) with special tokens
     token_type_ids  (n,) 0 for the first text, 1 for the second
-    places          (m,) tokens that are scored, or (1, states) whose states are joined
+    places          (m,) tokens that are scored, or (m, states) whose states are joined, mostly m = 1
     weight          how much of the item this unit answers for, in tokens
     start           what the task needs to find its way back: the first sentence, sub-word or word of the window
     context         which of an item's texts this is, where it has several
+    rows            the items that `places` are of, one each, where they are not all of `item`
     """
 
     item: int
@@ -37,6 +38,7 @@ class Unit:
     weight: int = 1
     start: int = 0
     context: int = 0
+    rows: tuple[int, ...] = ()
 
 
 def text_units(

@@ -7,6 +7,10 @@ punctuation, which any vocabulary spells), and its label is scored from the stat
     document  every two concepts of a document: mentions with a common identifier, or where there is none with equal text.
               All mentions of both are marked, and scored from the two that stand nearest to each other
 
+With `one_pass` a text is not read once for each of its pairs but once for all of them (Zhong and Chen 2021, section 3.4):
+every mention is marked by its type, `@ type mention @`, and a pair is scored from the states at [CLS], at the markers of
+the two nearest mentions, and at those of the first mentions of both.
+
 A text longer than the model's window is read in windows that hold a mention of both; where none does, the sentences of the
 two nearest mentions are read one after the other. Of several windows the one counts that is surest of a relation.
 """
@@ -31,7 +35,16 @@ from textome.text.sentences import sentence_spans
 from textome.text.tokenization import Tokenizer, Tokens
 
 Scope = Literal["sentence", "document"]
-_HEAD, _TAIL = ("@ * {} * ", " @"), ("# ^ {} ^ ", " #")
+_Spot = tuple[int, int, str]  # start, end and type of a mention
+_Mark = tuple[int, int, str, tuple[str, str]]  # the same, and what stands before and behind it
+_HEAD, _TAIL, _ANY = ("@ * {} * ", " @"), ("# ^ {} ^ ", " #"), ("@ {} ", " @")
+# Pairs of one text that are scored together at most; each takes as much memory as a few tokens.
+_ROWS = 256
+
+
+def relation_states(one_pass: bool) -> int:
+    """How many states of a text score a pair: at [CLS] and two markers, or four where all mentions are marked."""
+    return 5 if one_pass else 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,7 @@ class Relations:
     pairs     (head type, tail type) of the entities that may be related; empty: any two
     directed  whether the second of two entities of one type may be the head
     split     whether passages are cut into sentences
+    one_pass  whether a text is read once for all its pairs
     """
 
     labels: tuple[str, ...]
@@ -73,11 +87,12 @@ class Relations:
     multi_label: bool = False
     threshold: float = 0.5
     temperature: float = 1.0
+    one_pass: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head: [CLS] and the two markers."""
-        return len(self.labels), 3
+        """(num_labels, states) of the head: [CLS] and the markers."""
+        return len(self.labels), relation_states(self.one_pass)
 
     def candidates(self, document: Document) -> list[Candidate]:
         """Every pair that the task asks about, with the labels that the document's relations give it, and a candidate
@@ -95,7 +110,9 @@ class Relations:
         return found
 
     def units(self, items: Sequence[Candidate]) -> list[Unit]:
-        """The inputs of the model for each candidate."""
+        """The inputs of the model for each candidate, or for each text."""
+        if self.one_pass:
+            return self._shared_units(items)
         numbers = [number for number, item in enumerate(items) if item.head]
         marked = [_marked(items[number]) for number in numbers]
         encoded = self.tokenizer.encode([text for text, _, _ in marked])
@@ -127,10 +144,11 @@ class Relations:
         best: list[NDArray[np.float64]] = [nothing for _ in items]
         seen: set[int] = set()
         for unit, logits in zip(units, scores, strict=True):
-            shares = squash(logits[0].astype(np.float64) / self.temperature)
-            if unit.item not in seen or self._evidence(shares) > self._evidence(best[unit.item]):
-                best[unit.item] = shares
-            seen.add(unit.item)
+            every = squash(logits.astype(np.float64) / self.temperature)
+            for item, shares in zip(unit.rows or (unit.item,), every, strict=True):
+                if item not in seen or self._evidence(shares) > self._evidence(best[item]):
+                    best[item] = shares
+                seen.add(item)
         return [self._decide(shares) for shares in best]
 
     def relations(
@@ -190,26 +208,67 @@ class Relations:
         for window in windows(tokens, self.window - 2, self.overlap):
             inside = [[place for place in places if window.start <= place < window.end] for places in (first, second)]
             if all(inside):
-                pair = min(
-                    ((one, two) for one in inside[0] for two in inside[1]), key=lambda pair: abs(pair[0] - pair[1])
-                )
-                places = [0, *(place - window.start + 1 for place in pair)]
+                places = [0, *(place - window.start + 1 for place in _nearest_places(*inside))]
                 found.append(self._unit(number, tokens.ids[window.start : window.end], places))
         return found or [self._far_apart(number, item)]
+
+    def _shared_units(self, items: Sequence[Candidate]) -> list[Unit]:
+        """Units of texts, with a row for each candidate of the text that has mentions of both in the window."""
+        texts: dict[tuple[int, Span], list[int]] = {}
+        for number, item in enumerate(items):
+            if item.head:
+                texts.setdefault((id(item.document), item.place), []).append(number)
+        marked = [self._all_marked(items[numbers[0]]) for numbers in texts.values()]
+        encoded = self.tokenizer.encode([text for text, _ in marked])
+        found = []
+        for numbers, (_, offsets), tokens in zip(texts.values(), marked, encoded, strict=True):
+            firsts = dict(zip(offsets, first_tokens(tokens, offsets.values()), strict=True))
+            read: set[int] = set()
+            for window in windows(tokens, self.window - 2, self.overlap):
+                rows, places = list[int](), list[list[int]]()
+                for number in numbers:
+                    inside = [
+                        [
+                            place - window.start + 1
+                            for entity in side
+                            if window.start <= (place := firsts[_spot(entity)]) < window.end
+                        ]
+                        for side in (items[number].head, items[number].tail)
+                    ]
+                    if all(inside):
+                        rows.append(number)
+                        places.append([0, *_nearest_places(*inside), min(inside[0]), min(inside[1])])
+                read.update(rows)
+                ids, types = joined([tokens.ids[window.start : window.end]], self.tokenizer)
+                for start in range(0, len(rows), _ROWS):
+                    some = tuple(rows[start : start + _ROWS])
+                    chosen = np.array(places[start : start + _ROWS], np.int32)
+                    found.append(Unit(some[0], ids, types, chosen, rows=some))
+            found += [self._far_apart(number, items[number]) for number in numbers if number not in read]
+        return found
+
+    def _all_marked(self, item: Candidate) -> tuple[str, dict[_Spot, int]]:
+        """A candidate's text with every mention marked that the task could ask about, and where the markers begin."""
+        types = {kind for pair in self.pairs for kind in pair}
+        place = item.place
+        inside = (one for one in item.document.entities if place.start <= one.start and one.end <= place.end)
+        spots = list(dict.fromkeys(_spot(entity) for entity in inside if not types or entity.type in types))
+        text, offsets = _with_markers(item.document.text, place, [(*spot, _ANY) for spot in spots])
+        return text, dict(zip(spots, offsets, strict=True))
 
     def _far_apart(self, number: int, item: Candidate) -> Unit:
         """The sentences of the two nearest mentions, one after the other, each cut around its mention to half a window."""
         half = (self.window - 2) // 2
         pieces, places = list[Integers](), [0]
         head, tail = _nearest(item.head, item.tail)
-        for entity, own in ((head, _HEAD), (tail, _TAIL)):
+        for entity, own in ((head, _ANY if self.one_pass else _HEAD), (tail, _ANY if self.one_pass else _TAIL)):
             text, offset = _marked_sentence(item.document, entity, own)
             (tokens,) = self.tokenizer.encode([text])
             place = first_tokens(tokens, [offset])[0]
             start = max(0, min(place - half // 4, len(tokens.ids) - half))
             places.append(sum(len(piece) for piece in pieces) + place - start + 1)
             pieces.append(tokens.ids[start : start + half])
-        return self._unit(number, np.concatenate(pieces), places)
+        return self._unit(number, np.concatenate(pieces), places + places[1:] * self.one_pass)
 
     def _unit(self, number: int, ids: Integers, places: list[int]) -> Unit:
         ids, types = joined([ids], self.tokenizer)
@@ -264,27 +323,40 @@ def _nearest(head: Sequence[Entity], tail: Sequence[Entity]) -> tuple[Entity, En
     return min(((one, two) for one in head for two in tail), key=lambda pair: abs(pair[0].start - pair[1].start))
 
 
+def _nearest_places(first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
+    return min(((one, two) for one in first for two in second), key=lambda pair: abs(pair[0] - pair[1]))
+
+
+def _spot(entity: Entity) -> _Spot:
+    return entity.start, entity.end, entity.type
+
+
 def _marked(item: Candidate) -> tuple[str, list[int], list[int]]:
     """A candidate's text with its mentions marked, and where in it the markers of heads and of tails begin."""
-    places = [(entity.start, entity.end, entity.type, _HEAD, 0) for entity in item.head]
-    places += [(entity.start, entity.end, entity.type, _TAIL, 1) for entity in item.tail]
+    marks = [(*_spot(entity), _HEAD) for entity in item.head] + [(*_spot(entity), _TAIL) for entity in item.tail]
+    text, offsets = _with_markers(item.document.text, item.place, marks)
+    return text, offsets[: len(item.head)], offsets[len(item.head) :]
+
+
+def _with_markers(text: str, place: Span, marks: Sequence[_Mark]) -> tuple[str, list[int]]:
+    """The text of a place with markers put around mentions, and where in it each mention's marker begins."""
     # What is put in, in order of place: at one place ends come before starts, and the outer of two starts first.
     edits = []
-    for start, end, kind, (opening, closing), side in places:
-        edits.append((start, 1, -end, opening.format(kind), side))
+    for number, (start, end, kind, (opening, closing)) in enumerate(marks):
+        edits.append((start, 1, -end, opening.format(kind), number))
         edits.append((end, 0, -start, closing, -1))
-    text: list[str] = []
-    offsets: tuple[list[int], list[int]] = ([], [])
-    position, length = item.place.start, 0
-    for place, _, _, piece, side in sorted(edits):
-        gap = item.document.text[position:place]
-        text += [gap, piece]
-        if side >= 0:
-            offsets[side].append(length + len(gap))
+    found: list[str] = []
+    offsets = [0] * len(marks)
+    position, length = place.start, 0
+    for at, _, _, piece, number in sorted(edits):
+        gap = text[position:at]
+        found += [gap, piece]
+        if number >= 0:
+            offsets[number] = length + len(gap)
         length += len(gap) + len(piece)
-        position = place
-    text.append(item.document.text[position : item.place.end])
-    return "".join(text), *offsets
+        position = at
+    found.append(text[position : place.end])
+    return "".join(found), offsets
 
 
 def _marked_sentence(document: Document, entity: Entity, own: tuple[str, str]) -> tuple[str, int]:

@@ -95,7 +95,7 @@ def load_part(recipe: TaskRecipe, part: Part, tokenizer: Tokenizer) -> PartData:
         part,
         task,
         units,
-        [task.targets(unit, good[unit.item]) for unit in units],
+        [_targets(task, unit, good) for unit in units],
         _readable(task, validation, quarantine, part.name),
         len(good),
         leaks,
@@ -149,7 +149,7 @@ def _load_entities(recipe: TaskRecipe, part: EntitiesPart, tokenizer: Tokenizer)
         part,
         task,
         units,
-        [task.targets(unit, train[unit.item]) for unit in units],
+        [_targets(task, unit, train) for unit in units],
         validation,
         sum(len(corpus.train) for corpus in corpora),
         sum(corpus.leaks for corpus in corpora),
@@ -183,6 +183,7 @@ def _relations(recipe: TaskRecipe, part: RelationsPart, tokenizer: Tokenizer) ->
         part.split,
         part.none,
         part.multi_label,
+        one_pass=part.one_pass,
     )
 
 
@@ -227,15 +228,25 @@ def _further(recipe: TaskRecipe, part: RecordsPart, quarantine: Quarantine) -> l
 
 def _readable(task: Task, items: Sequence[Any], quarantine: Quarantine, name: str) -> list[Any]:
     """The records that the task can read; the others are quarantined, since one bad record must not end a run."""
-    good = []
-    for item in items:
-        try:
-            for unit in task.units([item]):
-                task.targets(unit, item)
-            good.append(item)
-        except InputError as error:
-            quarantine.add(f"task {name}", "", error)
-    return good
+    try:
+        for unit in task.units(items):
+            _targets(task, unit, items)
+    except InputError:  # some of them cannot, and these are told one by one
+        good = []
+        for item in items:
+            try:
+                for unit in task.units([item]):
+                    task.targets(unit, item)
+                good.append(item)
+            except InputError as error:
+                quarantine.add(f"task {name}", "", error)
+        return good
+    return list(items)
+
+
+def _targets(task: Task, unit: Unit, items: Sequence[Any]) -> NDArray[Any]:
+    """What a unit's places should be scored as, a row each."""
+    return np.concatenate([task.targets(unit, items[item]) for item in unit.rows or (unit.item,)])
 
 
 def _fingerprints(item: Any) -> set[str]:

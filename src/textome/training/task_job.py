@@ -100,7 +100,7 @@ class TaskJob:
         members.sort(key=lambda member: member[0])
         units, owner = [part.units[index] for _, _, index in members], torch.tensor([at for _, at, _ in members])
         logits, _, _ = self._pass(part, units)
-        sizes = [1 if self._states(part) else len(unit.places) for unit in units]
+        sizes = [len(unit.places) for unit in units]
         losses = torch.stack(
             [
                 self._losses[0](rows.float(), torch.from_numpy(part.targets[index]).to(self._device), [len(rows)])
@@ -148,12 +148,8 @@ class TaskJob:
                 logits, _, _ = self._pass(part, [units[index] for index in indices])
             rows = iter(logits.float().cpu().numpy())
             for index in indices:
-                count = 1 if self._states(part) else len(units[index].places)
-                found[index] = np.stack([next(rows) for _ in range(count)])
+                found[index] = np.stack([next(rows) for _ in range(len(units[index].places))])
         return found
-
-    def _states(self, part: PartData) -> int:
-        return int(part.task.size[1])
 
     def _pass(self, part: PartData, units: Sequence[Unit]) -> tuple[Tensor, Tensor, int]:
         """The scores of units that are sorted by length, one after another, what they are scored from, and the tokens."""

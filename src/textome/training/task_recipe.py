@@ -95,6 +95,7 @@ class RelationsPart(_Part):
     pairs           [head type, tail type] of entities that may be related; empty: any two
     split           false where each passage of the data is one sentence
     negative_ratio  at most so many training pairs without a relation for each with one, drawn by the seed
+    one_pass        a text is read once for all its pairs, which makes documents with many pairs many times as fast
     """
 
     kind: Literal["relations"]
@@ -107,6 +108,7 @@ class RelationsPart(_Part):
     split: bool = True
     multi_label: bool = False
     negative_ratio: float | None = Field(None, gt=0)
+    one_pass: bool = False
     class_weights: Literal["none", "balanced"] = "none"
     focal: float = Field(0.0, ge=0)
     metric: Literal["micro_f1", "macro_f1", "weighted_f1"] = "micro_f1"

@@ -160,7 +160,8 @@ def _described(data: PartData) -> dict[str, Any]:
         values |= {"multi_label": task.multi_label, "pairs": pairs, "threshold": task.threshold}
         values |= {"markers": list(task.markers)}
     if isinstance(part, RelationsPart):
-        values |= {name: getattr(part, name) for name in ("pairs", "scope", "directed", "split", "none", "multi_label")}
+        names = ("pairs", "scope", "directed", "split", "none", "multi_label", "one_pass")
+        values |= {name: getattr(part, name) for name in names}
         values |= {"threshold": getattr(task, "threshold", 0.5)}
     if isinstance(task, Answers):
         values |= {"longest": task.longest, "threshold": task.threshold}
