@@ -147,7 +147,7 @@ def test_every_sub_word_that_a_model_reads_is_traced(tiny_bundle: Path) -> None:
     long = "patients took aspirin, and no gout was seen " * 4
     relation, pairs = candidates(tokenizer, 24)
     cases: list[tuple[Any, Any]] = [(markers, LabelledText("1", long)), (markers, LabelledText("2", long, "no gout"))]
-    cases += [(relation, item) for item in pairs]
+    cases += [(task, item) for task in (relation, replace(relation, one_pass=True)) for item in pairs]
     cases += [(SentenceClassification(("a", "b"), tokenizer, 16), LabelledSentences("3", ("no gout", long), ("", "")))]
     for task, item in cases:
         tracer = _Tracer(tokenizer)
