@@ -22,8 +22,8 @@ pytest.importorskip("uvicorn")
 
 
 from textome.serve.app import create_app
-from textome.serve.engine import Settings
 from textome.serve.limits import Limits
+from textome.serve.queueing import Settings
 from textome.serve.running import _Server, bind, configuration
 from textome.serve.service import Service
 

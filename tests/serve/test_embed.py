@@ -11,7 +11,7 @@ from serve.conftest import Running, running
 from textome.client import Client, ServiceError
 from textome.runtime.embedder import Embedder
 from textome.runtime.export import export_encoder
-from textome.serve.engine import Settings
+from textome.serve.queueing import Settings
 from tiny import make_base, without_names
 
 TEXTS = ["aspirin is given for gout .", "no malaria was seen", "patients took aspirin " * 30]

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from strategies import documents
 from textome.documents import Document
 from textome.runtime.annotator import Annotator
-from textome.serve.engine import ClosedError, Engine, QueueFullError, Settings
+from textome.serve.engine import Engine
+from textome.serve.queueing import ClosedError, QueueFullError, Settings
 
 TEXT = "Metformin is given for type 2 diabetes. Patients with breast cancer took aspirin daily."
 

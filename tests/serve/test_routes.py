@@ -21,8 +21,8 @@ from textome.documents import Document
 from textome.formats import Source, read_documents
 from textome.formats.jsonl import document_from
 from textome.runtime.annotator import Annotator
-from textome.serve.engine import Settings
 from textome.serve.limits import Limits
+from textome.serve.queueing import Settings
 
 TEXT = "Metformin is given for type 2 diabetes. Patients with breast cancer took aspirin daily."
 # A word that stands in the texts of requests that are refused; it may come back in no answer.

@@ -18,8 +18,8 @@ from textome.runtime.annotator import Annotator
 from textome.runtime.answerer import Answerer
 from textome.runtime.relations import RelationFinder
 from textome.runtime.tasks import Classifier, TaskRunner
-from textome.serve.engine import ClosedError, QueueFullError, Settings
 from textome.serve.limits import Limits
+from textome.serve.queueing import ClosedError, QueueFullError, Settings
 from textome.serve.task_engine import TaskEngine
 
 TEXT = "aspirin is given for gout"

@@ -75,9 +75,9 @@ def serve(
         )
     from textome.serve.app import create_app
     from textome.serve.board import Board
-    from textome.serve.engine import Settings
     from textome.serve.limits import Limits
     from textome.serve.pubmed import E_UTILITIES
+    from textome.serve.queueing import Settings
     from textome.serve.service import Service
     from textome.serve.workers import bind_each, run_workers
 

@@ -17,67 +17,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from textome.documents import Document, Entity
 from textome.runtime.annotator import Annotator, Ids, Unit, merge
 from textome.serve.cache import Cache, cache_key
+from textome.serve.queueing import LOOK_THROUGH, Queue, Settings
 from textome.tasks.ner import Floats
 
 # Characters of one request that are cut into windows at a time, so that requests take turns there too.
 PIECE_CHARACTERS = 20_000
 # Windows of one request that are cut ahead of the model: more would only take memory.
 AHEAD = 512
-# Waiting windows that are looked through for the neighbours of one window.
-LOOK_THROUGH = 2048
-
-
-class QueueFullError(Exception):
-    """The queue is full; `retry_after` is in how many seconds it is worth while to come again."""
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(f"the queue is full; try again in {retry_after} s")
-        self.retry_after = retry_after
-
-
-class ClosedError(Exception):
-    """The engine is shutting down and takes no more requests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Bounds of an engine.
-
-    max_requests, max_characters   what may wait or be in work at once; one request is always let in
-    max_delay                      seconds that a batch waits to be filled by requests that are being cut
-    token_budget                   tokens of one batch, padding included
-    cache_characters               characters of recent texts whose entities are kept; 0 keeps none
-    workers                        threads that cut texts and decode scores
-    """
-
-    max_requests: int = 256
-    max_characters: int = 4_000_000
-    max_delay: float = 0.005
-    token_budget: int = 1024
-    cache_characters: int = 0
-    workers: int = 2
-
-
-@dataclass(slots=True)
-class Counters:
-    """What an engine has done since it started; read by the metrics."""
-
-    documents: int = 0
-    characters: int = 0
-    tokens: int = 0
-    padded_tokens: int = 0
-    batches: int = 0
-    merged_batches: int = 0
-    busy_seconds: float = 0.0
-    refused: int = 0
-    cancelled: int = 0
-    cache_hits: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -117,52 +68,16 @@ class _Job:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Engine:
+class Engine(Queue):
     """Annotates the documents of many requests at once with one model. Start it with `start`, end it with `close`."""
 
     def __init__(self, annotator: Annotator, settings: Settings | None = None) -> None:
+        super().__init__(settings, "model")
         self.annotator = annotator
-        self.settings = settings or Settings()
-        self.counters = Counters()
         self._cache = Cache(self.settings.cache_characters)
         self._waiting: deque[_Job] = deque()  # requests that have windows, in the order of their turns
         self._token_count = 0
         self._cutting = 0  # requests that a worker is cutting, or will
-        self._condition = threading.Condition()
-        self._requests = 0
-        self._characters = 0
-        self._rate = 50_000.0  # characters a second, measured as it goes; tells when to come again
-        self._closing = False
-        self._workers = ThreadPoolExecutor(self.settings.workers, thread_name_prefix="textome-text")
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        # Made here and not before: after a fork Python takes threads that were made earlier for ended ones.
-        self._thread = threading.Thread(target=self._loop, name="textome-model", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Finish what was accepted, then stop the threads."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify_all()
-        if self._thread is not None:
-            self._thread.join()
-        self._workers.shutdown()
-
-    @property
-    def requests(self) -> int:
-        """Requests that wait or are in work."""
-        return self._requests
-
-    @property
-    def characters(self) -> int:
-        """Characters that wait or are in work."""
-        return self._characters
-
-    @property
-    def alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive() and not self._closing
 
     async def annotate(
         self, documents: Sequence[Document], annotator: Annotator | None = None, *, replace: bool = False
@@ -207,14 +122,7 @@ class Engine:
         size = sum(len(document.text) for document in documents)
         job = _Job(annotator, documents, replace, done, size, [None] * len(documents), len(documents))
         with self._condition:
-            if self._closing:
-                raise ClosedError("the service is shutting down")
-            full = self._characters + size > self.settings.max_characters
-            if self._requests and (full or self._requests >= self.settings.max_requests):
-                self.counters.refused += 1
-                raise QueueFullError(min(60, max(1, round(self._characters / self._rate))))
-            self._requests += 1
-            self._characters += size
+            self._enter(size)
             self._cutting += 1
         return job
 
@@ -318,13 +226,11 @@ class Engine:
             if job.cancelled:
                 return False
             job.cancelled = True  # also for a job that is done: nothing more is to be computed for it
-            self._requests -= 1
-            self._characters -= job.characters
             if job.windows:
                 self._token_count -= sum(len(window.ids) for window in job.windows)
                 job.windows.clear()
                 self._waiting.remove(job)
-            self._condition.notify_all()
+            self._leave(job.characters)
             return True
 
     # What the model's thread does.
@@ -338,7 +244,8 @@ class Engine:
                 for job in {id(window.job): window.job for window in batch}.values():
                     self._fail(job, error)
                 continue
-            self._account(batch, time.perf_counter() - started)
+            requests = len({id(window.job) for window in batch})
+            self._account([len(window.ids) for window in batch], requests, time.perf_counter() - started)
             for window, rows in zip(batch, scores, strict=True):
                 part = window.part
                 part.logits[window.unit][window.place] = rows
@@ -351,7 +258,7 @@ class Engine:
         with self._condition:
             while True:
                 if not self._waiting:
-                    if self._closing and not self._requests:
+                    if self._closing and not self.requests:
                         return None
                     self._condition.wait()
                     continue
@@ -394,14 +301,3 @@ class Engine:
                 self._workers.submit(self._prepare, job)
         self._token_count -= sum(len(window.ids) for window in batch)
         return batch
-
-    def _account(self, batch: Sequence[_Window], seconds: float) -> None:
-        counters = self.counters
-        tokens = sum(len(window.ids) for window in batch)
-        counters.batches += 1
-        counters.merged_batches += len({id(window.job) for window in batch}) > 1
-        counters.tokens += tokens
-        counters.padded_tokens += len(batch) * max(len(window.ids) for window in batch)
-        counters.busy_seconds += seconds
-        # About five characters make a token of biomedical English; the rate only tells clients when to come again.
-        self._rate = 0.95 * self._rate + 0.05 * 5 * tokens / max(seconds, 1e-6)

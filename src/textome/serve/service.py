@@ -18,7 +18,7 @@ from textome.runtime.embedder import Embedder
 from textome.runtime.session import EncoderSession, EntityHead, Session, TaskSession, names_states
 from textome.runtime.states import states_output
 from textome.runtime.tasks import TaskRunner
-from textome.serve.engine import ClosedError, Engine, QueueFullError, Settings
+from textome.serve.engine import Engine
 from textome.serve.limits import Limits, Memory, check_nesting, is_packed, strict_json, unpack
 from textome.serve.outputs import MEDIA_TYPES
 from textome.serve.problems import (
@@ -31,6 +31,7 @@ from textome.serve.problems import (
     unsupported,
     without_text,
 )
+from textome.serve.queueing import ClosedError, QueueFullError, Settings
 from textome.serve.schemas import (
     ConvertRequest,
     DocumentModel,

@@ -4,21 +4,19 @@ A request's records are made into units by worker threads. One thread runs the m
 next request in turn, so a small request never waits for a large one to end, and is filled with units of nearly the same
 length that any request has for the same task. What the scores mean is worked out by the worker threads again.
 
-Bounds and errors are those of `engine.Engine`.
+Bounds and errors are those of `queueing.Queue`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from textome.serve.engine import LOOK_THROUGH, ClosedError, Counters, QueueFullError, Settings
+from textome.serve.queueing import LOOK_THROUGH, Queue, Settings
 from textome.tasks.inputs import Floats, Unit
 
 
@@ -42,37 +40,13 @@ class _Job:
     done: Callable[[BaseException | None], object]
 
 
-class TaskEngine:
+class TaskEngine(Queue):
     """Answers the tasks of one bundle for many requests at once. Start it with `start`, end it with `close`."""
 
     def __init__(self, runner: Runner, settings: Settings | None = None) -> None:
-        self.runner, self.settings, self.counters = runner, settings or Settings(), Counters()
-        self.requests = 0  # that wait or are in work
-        self.characters = 0
+        super().__init__(settings, "tasks")
+        self.runner = runner
         self._waiting: deque[_Job] = deque()
-        self._condition = threading.Condition()
-        self._rate = 50_000.0
-        self._closing = False
-        self._workers = ThreadPoolExecutor(self.settings.workers, thread_name_prefix="textome-task")
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        # Made here and not before: after a fork Python takes threads that were made earlier for ended ones.
-        self._thread = threading.Thread(target=self._loop, name="textome-tasks", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Finish what was accepted, then stop the threads."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify_all()
-        if self._thread is not None:
-            self._thread.join()
-        self._workers.shutdown()
-
-    @property
-    def alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive() and not self._closing
 
     async def predict(self, name: str, make: Callable[[Any], Sequence[Any]], characters: int) -> tuple[Any, list[Any]]:
         """The records that `make(task)` gives, made in a thread, and what the task `name` says of each.
@@ -84,7 +58,8 @@ class TaskEngine:
         """
         loop = asyncio.get_running_loop()
         task = self.runner.task(name)
-        self._admit(characters)
+        with self._condition:
+            self._enter(characters)
         try:
             items = await loop.run_in_executor(self._workers, make, task)
             units = await loop.run_in_executor(self._workers, task.units, items)
@@ -95,23 +70,10 @@ class TaskEngine:
             raise
         finally:
             with self._condition:
-                self.requests -= 1
-                self.characters -= characters
-                self._condition.notify_all()
+                self._leave(characters)
         self.counters.documents += len(items)
         self.counters.characters += characters
         return items, found
-
-    def _admit(self, characters: int) -> None:
-        with self._condition:
-            if self._closing:
-                raise ClosedError("the service is shutting down")
-            full = self.characters + characters > self.settings.max_characters
-            if self.requests and (full or self.requests >= self.settings.max_requests):
-                self.counters.refused += 1
-                raise QueueFullError(min(60, max(1, round(self.characters / self._rate))))
-            self.requests += 1
-            self.characters += characters
 
     async def _scores(self, name: str, units: Sequence[Unit]) -> list[Floats]:
         if not units:
@@ -154,7 +116,8 @@ class TaskEngine:
                     self._forget(job)
                     job.done(error)
                 continue
-            self._account(batch, units, time.perf_counter() - started)
+            requests = len({id(job) for job, _ in batch})
+            self._account([len(unit.input_ids) for unit in units], requests, time.perf_counter() - started)
             for (job, place), rows in zip(batch, scores, strict=True):
                 job.scores[place] = rows
                 job.missing -= 1
@@ -192,13 +155,3 @@ class TaskEngine:
                 if not job.left:
                     self._waiting.remove(job)
             return batch
-
-    def _account(self, batch: Sequence[tuple[_Job, int]], units: Sequence[Unit], seconds: float) -> None:
-        counters, lengths = self.counters, [len(unit.input_ids) for unit in units]
-        counters.batches += 1
-        counters.merged_batches += len({id(job) for job, _ in batch}) > 1
-        counters.tokens += sum(lengths)
-        counters.padded_tokens += len(lengths) * max(lengths)
-        counters.busy_seconds += seconds
-        # About five characters make a token of biomedical English; the rate only tells clients when to come again.
-        self._rate = 0.95 * self._rate + 0.05 * 5 * sum(lengths) / max(seconds, 1e-6)
