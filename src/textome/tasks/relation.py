@@ -8,8 +8,8 @@ punctuation, which any vocabulary spells), and its label is scored from the stat
               All mentions of both are marked, and scored from the two that stand nearest to each other
 
 With `one_pass` a text is not read once for each of its pairs but once for all of them (Zhong and Chen 2021, section 3.4):
-every mention is marked by its type, `@ type mention @`, and a pair is scored from the states at [CLS], at the markers of
-the two nearest mentions, and at those of the first mentions of both.
+every mention is marked by the first word of its type, `@ Gene mention @` for a GeneOrGeneProduct, and a pair is scored from
+the states at [CLS], at the markers of the two nearest mentions, and at those of the first mentions of both.
 
 A text longer than the model's window is read in windows that hold a mention of both; where none does, the sentences of the
 two nearest mentions are read one after the other. Of several windows the one counts that is surest of a relation.
@@ -17,6 +17,7 @@ two nearest mentions are read one after the other. Of several windows the one co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
@@ -253,7 +254,8 @@ class Relations:
         place = item.place
         inside = (one for one in item.document.entities if place.start <= one.start and one.end <= place.end)
         spots = list(dict.fromkeys(_spot(entity) for entity in inside if not types or entity.type in types))
-        text, offsets = _with_markers(item.document.text, place, [(*spot, _ANY) for spot in spots])
+        marks = [(start, end, _first_word(kind), _ANY) for start, end, kind in spots]
+        text, offsets = _with_markers(item.document.text, place, marks)
         return text, dict(zip(spots, offsets, strict=True))
 
     def _far_apart(self, number: int, item: Candidate) -> Unit:
@@ -327,6 +329,12 @@ def _nearest_places(first: Sequence[int], second: Sequence[int]) -> tuple[int, i
     return min(((one, two) for one in first for two in second), key=lambda pair: abs(pair[0] - pair[1]))
 
 
+def _first_word(kind: str) -> str:
+    """Where every mention is marked, long names of types would be half of what is read."""
+    found = re.match(r"[^\W\d_]?[^\W\d_A-Z]+|[A-Z]+", kind)
+    return found[0] if found else kind
+
+
 def _spot(entity: Entity) -> _Spot:
     return entity.start, entity.end, entity.type
 
@@ -364,4 +372,5 @@ def _marked_sentence(document: Document, entity: Entity, own: tuple[str, str]) -
     place = next(span for span in sentence_spans(document) if span.start <= entity.start < span.end)
     text = document.text
     before, after = text[place.start : entity.start], text[entity.end : max(place.end, entity.end)]
-    return f"{before}{own[0].format(entity.type)}{text[entity.start : entity.end]}{own[1]}{after}", len(before)
+    kind = _first_word(entity.type) if own is _ANY else entity.type
+    return f"{before}{own[0].format(kind)}{text[entity.start : entity.end]}{own[1]}{after}", len(before)
