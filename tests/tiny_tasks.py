@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import pairwise
 from pathlib import Path
 
-from textome.documents import Document, Passage, Relation
-from textome.formats import write_documents
+from textome.documents import Document, Entity, Passage, Relation, Span
+from textome.formats import read_documents, write_documents
 from tiny import DISEASES, DRUGS, make_base
 
 PARTS = {
@@ -61,6 +62,28 @@ def make_data(folder: Path) -> None:
         answers = [{"text": disease, "answer_start": context.index(disease)}]
         paragraphs.append({"context": context, "qas": [{"id": str(number), "question": "for", "answers": answers}]})
     (folder / "e.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+
+
+def join_documents(folder: Path) -> list[Document]:
+    """Makes the documents of relations longer: each with its neighbour's text, so that a text has several pairs."""
+    joined = []
+    for number, (one, two) in enumerate(pairwise(read_documents(folder / "c.jsonl"))):
+        shift = len(one.text) + 1
+        entities = [
+            *one.entities,
+            *(
+                Entity((Span(item.start + shift, item.end + shift),), item.type, item.text, f"U{item.id}")
+                for item in two.entities
+            ),
+        ]
+        relations = [*one.relations, *(Relation("treats", (("a", "UT1"), ("b", "UT2"))) for _ in two.relations)]
+        document = Document(str(number), (Passage(f"{one.text} {two.text}"),))
+        joined.append(document.with_annotations(entities, relations))
+    write_documents(joined, folder / "c.jsonl", "jsonl")
+    return joined
+
+
+ONE_PASS = ("tasks.treats.one_pass=true", "tasks.treats.scope=document", "model.window=64")
 
 
 def make_task_recipe(folder: Path, *names: str, more: str = "", epochs: int = 8) -> Path:

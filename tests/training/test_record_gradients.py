@@ -14,7 +14,7 @@ from captured import captured_job
 from textome.training.devices import autocast
 from textome.training.record_gradients import Owners, add_clipped, add_clipped_alone, packable, watched
 from tiny import make_recipe
-from tiny_tasks import PARTS, make_task_recipe
+from tiny_tasks import ONE_PASS, PARTS, join_documents, make_task_recipe
 
 STILL = ("model.hidden_dropout=0.0", "model.attention_dropout=0.0")
 # Documents of several sentences and, with so small a window, sentences of several windows: records of many examples.
@@ -78,6 +78,17 @@ def test_records_of_any_task_are_as_single_examples(tmp_path: Path, name: str) -
     job = captured_job(make_task_recipe(tmp_path, name), tmp_path / "run", *STILL)
     job.records = job.records[:9]
     assert packable(job.model)
+    for limit in limits(job):
+        agree(packed(job, job.records, limit), alone(job, job.records, limit))
+
+
+def test_records_with_several_pairs_in_one_pass_are_as_single_examples(tmp_path: Path) -> None:
+    path = make_task_recipe(tmp_path, "treats")
+    documents = join_documents(tmp_path)
+    job = captured_job(path, tmp_path / "run", *STILL, *ONE_PASS)
+    assert len(job.records) == len(documents)
+    job.records = job.records[:9]
+    assert any(len(job.parts[0].units[index].rows) > 2 for record in job.records for index in record)
     for limit in limits(job):
         agree(packed(job, job.records, limit), alone(job, job.records, limit))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ import transformers
 from typer.testing import CliRunner
 
 from textome.cli.main import app
-from textome.documents import Document, Entity, Passage, Relation, Span
 from textome.errors import InputError, ModelError
 from textome.formats import read_documents, write_documents
 from textome.runtime.annotator import Annotator
@@ -22,7 +20,7 @@ from textome.runtime.export import export_bundle
 from textome.runtime.relations import RelationFinder
 from textome.runtime.tasks import Classifier, TaskRunner
 from textome.training.kinds import few_shots, plan_run
-from tiny_tasks import make_task_recipe
+from tiny_tasks import ONE_PASS, join_documents, make_task_recipe
 
 
 def last_scores(run: Path) -> dict[str, float]:
@@ -306,20 +304,8 @@ def test_losses_by_hand():
 
 def test_relations_in_one_pass_are_those_of_the_text_whatever_stands_beside_it(tmp_path):
     make_task_recipe(tmp_path, "treats")
-    documents = []
-    for number, (one, two) in enumerate(pairwise(read_documents(tmp_path / "c.jsonl"))):
-        shift = len(one.text) + 1
-        text = f"{one.text} {two.text}"
-        ends = [Entity(entity.spans, entity.type, entity.text, entity.id) for entity in one.entities]
-        ends += [
-            Entity((Span(entity.start + shift, entity.end + shift),), entity.type, entity.text, f"U{entity.id}")
-            for entity in two.entities
-        ]
-        relations = [*one.relations, *(Relation("treats", (("a", "UT1"), ("b", "UT2"))) for _ in two.relations)]
-        documents.append(Document(str(number), (Passage(text),), tuple(ends), tuple(relations)))
-    write_documents(documents, tmp_path / "c.jsonl", "jsonl")
-    sets = ["tasks.treats.one_pass=true", "tasks.treats.scope=document", "model.window=64"]
-    bundle = plan_run(tmp_path / "treats.toml", sets).start(tmp_path / "run", False, lambda record: None)
+    documents = join_documents(tmp_path)
+    bundle = plan_run(tmp_path / "treats.toml", ONE_PASS).start(tmp_path / "run", False, lambda record: None)
     assert last_scores(tmp_path / "run")["treats"] > 0.75  # all pairs score 0.4
     export_bundle(Bundle.load(bundle), bundle, "fp32")
     finder = RelationFinder.load(bundle)
