@@ -4,12 +4,14 @@
 
 Beside the recipe for few examples stand the plain one, with the same examples, and a linear model over words (scikit-learn:
 tf-idf of words and pairs, logistic regression). Each point is the mean over seeds, which draw the examples too. With all
-examples only the plain recipe is trained.
+examples only the plain recipe is trained. Scores are those of int8 graphs; each is kept in --output as it comes, and
+started again the script goes on with what is missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
 import tomllib
@@ -45,25 +47,44 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--all", action="store_true", help="train the plain recipe with all examples too (slow)")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--output", type=Path, default=Path("runs/few_shot.json"), help="the scores as they come")
     parser.add_argument("--plot", type=Path, help="an SVG of the curves")
     options = parser.parse_args()
     keep_freed_memory()
     print(f"torch {torch.__version__}, scikit-learn {sklearn.__version__}, {torch.get_num_threads()} threads\n")
     curves: dict[str, dict[str, list[float]]] = {"few": {}, "plain": {}, "linear": {}}
+    scores = Scores(options.output, [options.few.read_text(), options.plain.read_text(), *options.overrides])
     for size in options.sizes:
         for seed in options.seeds:
             common = [*options.overrides, f"training.seed={seed}"]
             for name, path in (("few", options.few), ("plain", options.plain)):
-                score = trained(path, [*common, *with_shots(path, size)])
+                score = scores.get(f"{name} {size} {seed}", path, [*common, *with_shots(path, size)])
                 curves[name].setdefault(str(size), []).append(score)
             curves["linear"].setdefault(str(size), []).append(linear(options.few, common, size, seed))
         print(f"{size}: " + ", ".join(f"{name} {points[str(size)]}" for name, points in curves.items()), flush=True)
     if options.all:
-        curves["plain"]["all"] = [trained(options.plain, options.overrides)]
+        curves["plain"]["all"] = [scores.get("plain all", options.plain, options.overrides)]
         curves["linear"]["all"] = [linear(options.few, options.overrides, None, 0)]
     print_table(curves, [str(size) for size in options.sizes] + ["all"] * options.all)
     if options.plot:
         plot(curves, options.plot)
+
+
+class Scores:
+    """Test scores by name, kept in a file; those of other recipes or overrides (`made_by`) are forgotten."""
+
+    def __init__(self, path: Path, made_by: list[str]) -> None:
+        self._path, self._made_by = path, made_by
+        known = json.loads(path.read_text()) if path.exists() else {}
+        self._scores: dict[str, float] = known["scores"] if known.get("made_by") == made_by else {}
+
+    def get(self, name: str, recipe: Path, overrides: list[str]) -> float:
+        """The score of this name, by training the recipe where it is not known."""
+        if name not in self._scores:
+            self._scores[name] = trained(recipe, overrides)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(json.dumps({"made_by": self._made_by, "scores": self._scores}, indent=2) + "\n")
+        return self._scores[name]
 
 
 def with_shots(path: Path, size: int) -> list[str]:
@@ -73,13 +94,13 @@ def with_shots(path: Path, size: int) -> list[str]:
 
 
 def trained(path: Path, overrides: list[str]) -> float:
-    """The test score, in percent, of the bundle that a recipe gives (fp32 graph)."""
+    """The test score, in percent, of the bundle that a recipe gives."""
     recipe = load_task_recipe(path, overrides)
     (part,) = recipe.tasks
     assert isinstance(part, ClassificationPart)
     with tempfile.TemporaryDirectory() as folder:
         bundle = plan_run(path, overrides).start(Path(folder) / "run", False, lambda record: None)
-        export_bundle(Bundle.load(bundle), bundle, "fp32")
+        export_bundle(Bundle.load(bundle), bundle, "int8")
         runner = TaskRunner.load(bundle, threads=torch.get_num_threads())
         places = [recipe.path(place) for place in part.test]
         return round(100 * evaluate_task(runner, part.name, places, part.layout, Quarantine()).score, 2)
