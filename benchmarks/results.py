@@ -117,7 +117,8 @@ def table(folder: Path) -> str:
             item, row = results[0]
             majority = [each["majority"] for _, each in results if each.get("majority") is not None]
             last = f"{100 * statistics.mean(majority):.1f}" if majority else ""
-            leaks = [each["leaks"] for each, _ in results if each["start"] == item["start"] and "leaks" in each]
+            told = [each for each, _ in results if "leaks" in each]
+            leaks = [each["leaks"] for each in told if each["start"] == told[0]["start"]]
             left_out = sum(each.get(task, sum(each.values())) for each in leaks) if leaks else ""
             rows.append(
                 f"| `{item['recipe']}.toml` ({item['sha256'][:12]}){', ' + name if name == 'alone' else ''} | {task} | "
