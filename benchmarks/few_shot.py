@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from textome.evaluation.classification import score_labels, value_of
 from textome.evaluation.task_evaluation import evaluate_task
 from textome.formats.labelled import LabelledText, read_labelled
-from textome.formats.sources import Quarantine
+from textome.formats.sources import Quarantine, atomic_file
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.tasks import TaskRunner
@@ -83,7 +83,8 @@ class Scores:
         if name not in self._scores:
             self._scores[name] = trained(recipe, overrides)
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(json.dumps({"made_by": self._made_by, "scores": self._scores}, indent=2) + "\n")
+            with atomic_file(self._path) as stream:
+                stream.write(json.dumps({"made_by": self._made_by, "scores": self._scores}, indent=2).encode())
         return self._scores[name]
 
 

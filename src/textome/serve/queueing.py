@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Counters:
     cache_hits: int = 0
 
 
-class Queue:
+class Queue(ABC):
     """The queue of an engine and its threads; `_loop`, which the engine defines, runs the model until `close`.
 
     requests, characters   that wait or are in work; `_condition` guards them and whatever else waits
@@ -122,5 +123,6 @@ class Queue:
         # About five characters make a token of biomedical English; the rate only tells clients when to come again.
         self._rate = 0.95 * self._rate + 0.05 * 5 * sum(lengths) / max(seconds, 1e-6)
 
+    @abstractmethod
     def _loop(self) -> None:
-        raise NotImplementedError
+        """Run the model on what waits, until the queue is closed and empty."""
