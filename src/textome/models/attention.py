@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textome.models.dropout import drop
+from textome.models.blocked import blocked
 from textome.models.packing import Layout
 
-# Up to this length, on a CPU in bf16, three plain products are faster in training than PyTorch's fused kernel, whose
-# backward pass pays a high price per sequence. With matrix tiles (AMX) 7 times at 20 tokens, 3 at 128, slower from 256 on;
-# without them a whole step is still 1.1 to 1.2 times as fast from 192 to 512 (benchmarks/growth.py --longest-composed).
-# They keep 6 bytes per attention weight for the backward pass, so beyond the first length they are for batches with few
-# weights: 200 MB a layer, while 65,536 tokens in sequences of 512 would have 2.4 GB (torch 2.13).
-LONGEST_COMPOSED = 160
-LONGEST_COMPOSED_WITHOUT_TILES = 512
-MOST_WEIGHTS = 2**25
+# In training on a CPU attention is computed in blocks (models/blocked.py), which keep the weights for the backward pass, up
+# to this length at least. In 16 bits that is faster at any length; in fp32 PyTorch's fused kernel is from here on, where
+# nothing is dropped (torch 2.13, AMX, one thread: 2,048 tokens in sequences of 128, 256 and 512 take 16, 25 and 45 ms in
+# bf16, forward and back, and in the fused kernel 76, 56 and 77).
+LONGEST_KEPT = 160
+# Longer sequences are kept in batches of few weights, 128 MB a layer in 16 bits: 65,536 tokens in sequences of 512 would
+# have 800 MB.
+MOST_WEIGHTS = 2**26
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float = 0.0) -> Tensor:
@@ -31,7 +29,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: f
             dropout           probability that an attention weight is dropped
     Output  (T, num_heads, head_size)
 
-    On a CPU each group of equally long sequences is one call of the fused kernel, on views of the packed tensors. On a GPU
+    On a CPU each group of equally long sequences is one call, on views of the packed tensors. On a GPU
     all sequences are one call, of flash attention over variable lengths (Dao 2024), which knows 16 bits and no dropout;
     otherwise rows are padded inside attention alone.
     """
@@ -46,8 +44,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: f
     ):
         shape = (group.count, group.length, *query.shape[1:])
         queries, keys, values = (tensor.reshape(shape).transpose(1, 2) for tensor in rows)
-        if _composed_is_faster(queries, weights):
-            attended = _composed(queries, keys, values, dropout)
+        if _blocks_are_faster(queries, weights, dropout):
+            attended = blocked(queries, keys, values, dropout)
         else:
             attended = functional.scaled_dot_product_attention(queries, keys, values, dropout_p=dropout)
         pieces.append(attended.transpose(1, 2).reshape(-1, *query.shape[1:]))
@@ -71,10 +69,11 @@ def attend_across(
     columns, values = (keys.padded(tokens).transpose(1, 2) for tokens in (key, value))
     # Padding stands behind the tokens, so a causal mask hides it from all of them.
     mask = None if causal or keys.equal else keys.mask()[:, None, None]
-    if _composed_is_faster(rows, rows.shape[:3].numel() * columns.shape[2]):
+    if _blocks_are_faster(rows, rows.shape[:3].numel() * columns.shape[2], dropout):
         if causal:
             mask = torch.ones(rows.shape[2], columns.shape[2], dtype=torch.bool, device=rows.device).tril()
-        attended = _composed(rows, columns, values, dropout, mask)
+        bias = None if mask is None else rows.new_zeros(mask.shape).masked_fill_(~mask, float("-inf"))
+        attended = blocked(rows, columns, values, dropout, bias)
     else:
         attended = functional.scaled_dot_product_attention(
             rows, columns, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
@@ -94,33 +93,14 @@ def _attend_on_gpu(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dr
     return layout.packed(attended.transpose(1, 2))
 
 
-def _composed_is_faster(query: Tensor, weights: int) -> bool:
+def _blocks_are_faster(query: Tensor, weights: int, dropout: float) -> bool:
     """For (count, num_heads, length, head_size), in a batch that has so many attention weights in all."""
-    return (
-        query.device.type == "cpu"
-        and query.dtype == torch.bfloat16
-        and query.requires_grad
-        and query.shape[2] <= (_longest_composed() if weights <= MOST_WEIGHTS else LONGEST_COMPOSED)
-    )
-
-
-@functools.cache
-def _longest_composed() -> int:
-    # Of PyTorch's public functions only the newest tells; before it the processor is taken for one with tiles.
-    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return LONGEST_COMPOSED if capabilities.get("amx_bf16", True) else LONGEST_COMPOSED_WITHOUT_TILES
-
-
-def _composed(query: Tensor, key: Tensor, value: Tensor, dropout: float, mask: Tensor | None = None) -> Tensor:
-    """The same attention on (count, num_heads, length, head_size), with the weights in memory; softmax in fp32.
-
-    mask   bool, broadcast to (count, num_heads, length, length): where a key may be seen
-    """
-    scores = torch.matmul(query * (1 / math.sqrt(query.shape[-1])), key.transpose(-1, -2)).float()
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    weights = scores.softmax(-1).to(query.dtype)
-    return torch.matmul(drop(weights, dropout), value)
+    if query.device.type != "cpu":
+        return False
+    if dropout:  # which the fused kernel does not know: PyTorch would keep several times as much
+        return True
+    few = query.shape[2] <= LONGEST_KEPT or (query.element_size() == 2 and weights <= MOST_WEIGHTS)
+    return query.requires_grad and few
 
 
 # A compiler would compile what depends on the lengths again for each batch.

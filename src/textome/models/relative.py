@@ -10,6 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from textome.models.dropout import all_sign_bits, dropped_of_256, hide, keep_bits
 
 # Rows that are multiplied with a table of distances at once. A block of m rows in a sequence of n tokens meets n + m - 1
 # distances and needs n of them in each row, so small blocks waste little and large ones are few.
@@ -52,10 +55,10 @@ def disentangled(
 
     No index is gathered: the products of a block of rows with its slice of a table are laid out so that the scores wanted
     are a strided view of them. Tables are multiplied as they are, not once for each sequence. The weights are kept for the
-    backward pass, with a minus where one was dropped.
+    backward pass, with a minus where one was not dropped.
     """
     return _Disentangled.apply(  # type: ignore[no-any-return, no-untyped-call]
-        query, key, value, keys, queries, round(dropout * 256), torch.is_grad_enabled()
+        query, key, value, keys, queries, dropped_of_256(dropout), torch.is_grad_enabled()
     )
 
 
@@ -95,43 +98,44 @@ class _Disentangled(torch.autograd.Function):
                             seen[:, start:end] += _diagonals(found, length)
                 torch.softmax(scores, -1, out=weight)
                 if dropped:
-                    torch.copysign(weight, _signs(scores, dropped), out=weight)
-                    torch.clamp_min(weight, 0, out=kept)
+                    bits = keep_bits(weight, dropped, out=scores)
+                    hide(weight, bits, out=kept)
+                    torch.copysign(weight, scores, out=weight)
                 mixed = torch.bmm(kept if dropped else weight, values)
                 attended[part] = mixed.view(attended[part].shape)
         if dropped:
             attended *= 256 / (256 - dropped)
         if training:
-            ctx.save_for_backward(query, key, value, keys, queries, kept_weights, attended)
+            ctx.save_for_backward(query, key, value, keys, queries, kept_weights)
             ctx.dropped = dropped
         return attended
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, keys, queries, weights, attended = ctx.saved_tensors
+        query, key, value, keys, queries, weights = ctx.saved_tensors
         heads, count, length, _ = query.shape
         parts, held = _parts(heads, count, length)
         for_query, for_key, for_value = (_by_token(query) for _ in range(3))
         for_keys, for_queries = (torch.zeros_like(table) if table is not None else None for table in (keys, queries))
-        room = [query.new_empty(held, length, length) for _ in range(3)]
+        room = [query.new_empty(held, length, length) for _ in range(4 if ctx.dropped else 3)]
         products = query.new_empty(held * BLOCK * (length + BLOCK))
         with torch.autocast(query.device.type, enabled=False):
             for part in parts:
                 shape = for_query[part].shape
                 rows, columns, values = (tensor[part].flatten(0, 1) for tensor in (query, key, value))
                 weight, gradient = weights[part].flatten(0, 1), gradients[0][part].flatten(0, 1)
-                scores, kept, other = (tensor[: len(rows)] for tensor in room)
-                # The gradient of softmax: weight times what is over the mean that the weights give.
-                mean = (gradient * attended[part].flatten(0, 1)).sum(-1, keepdim=True)
+                scores, kept, other, *more = (tensor[: len(rows)] for tensor in room)
                 if ctx.dropped:
                     gradient = gradient * (256 / (256 - ctx.dropped))
-                    torch.clamp_min(weight, 0, out=kept)
-                    torch.bmm(gradient, values.transpose(1, 2), out=scores)
-                    scores.mul_(kept).addcmul_(torch.abs(weight, out=other), mean, value=-1)
-                    weight = kept
-                else:
-                    torch.bmm(gradient, values.transpose(1, 2), out=scores)
-                    scores.sub_(mean).mul_(weight)
+                torch.bmm(gradient, values.transpose(1, 2), out=other)
+                whole = weight
+                if ctx.dropped:
+                    bits = all_sign_bits(weight, out=kept)
+                    hide(other, bits, out=other)
+                    whole = torch.abs(weight, out=more[0])
+                    weight = hide(whole, bits, out=kept)
+                torch._softmax_backward_data(other, whole, -1, whole.dtype, grad_input=scores)
                 for_value[part] = torch.bmm(weight.transpose(1, 2), gradient).view(shape)
                 for number in range(len(scores)):  # PyTorch transposes matrices faster than stacks of them
                     other[number].copy_(scores[number].t())
@@ -195,10 +199,3 @@ def _diagonals(products: Tensor, length: int) -> Tensor:
     return products.as_strided(
         (count, rows, length), (rows * width, width - 1, 1), products.storage_offset() + rows - 1
     )
-
-
-def _signs(like: Tensor, dropped: int) -> Tensor:
-    """`like` filled with numbers of which `dropped` in 256 are below zero: one random byte for each."""
-    count = like.numel()
-    words = torch.empty((count + 7) // 8, dtype=torch.int64, device=like.device).random_(-(2**63), None)
-    return torch.add(words.view(torch.int8)[:count].view(like.shape), 128.0 - dropped, out=like)
