@@ -175,7 +175,7 @@ def _start(options: argparse.Namespace, name: str, start: str, seed: int) -> boo
     command += ["--device", options.device, "--base", options.base, "--rate", str(options.rate), "--data", options.data]
     command += ["--brief"] * options.brief
     command += [part for override in options.overrides for part in ("--set", override)]
-    threads = str(max(1, (os.cpu_count() or 1) // options.jobs))
+    threads = str(max(1, available_threads() // options.jobs))
     done = subprocess.run(
         command, env=os.environ | {"OMP_NUM_THREADS": threads}, capture_output=True, text=True, check=False
     )
@@ -211,7 +211,8 @@ def _write(options: argparse.Namespace, name: str, start: str, seed: int) -> Non
         golds.append(gold)
         answers.append(answer)
         models.add(model)
-    from textome.evaluation.modality_scores import score_answers
+    from textome.runtime.session import available_threads
+from textome.evaluation.modality_scores import score_answers
 
     scores = _best(target, golds, answers) if start == "baseline" else None
     model = ""

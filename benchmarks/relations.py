@@ -10,7 +10,6 @@ costs is what is measured, with int8 graphs on the recipe's test documents.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -24,6 +23,7 @@ from textome.formats import read_documents
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.relations import RelationFinder, prepared
+from textome.runtime.session import available_threads
 from textome.training.kinds import plan_run
 from textome.training.task_recipe import RelationsPart, load_task_recipe
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=RECIPE)
     parser.add_argument("--documents", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--threads", type=int, default=available_threads())
     options = parser.parse_args()
     recipe = load_task_recipe(options.recipe)
     (part,) = recipe.tasks

@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from textome.runtime.session import available_threads
+
 RECIPES = Path(__file__).resolve().parent.parent / "recipes" / "tasks"
 STARTS = ("general", "pretrained", "bundled")
 
@@ -145,7 +147,7 @@ def _start(options: argparse.Namespace, run: Run, start: str, seed: int) -> bool
     """Run one in its own process; returns whether it failed."""
     began = time.monotonic()
     command = [sys.executable, __file__, *sys.argv[1:], "--one", str(RUNS.index(run)), start, str(seed)]
-    threads = str(max(1, (os.cpu_count() or 1) // options.jobs))
+    threads = str(max(1, available_threads() // options.jobs))
     variables = os.environ | {"OMP_NUM_THREADS": threads}
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     label = " ".join(filter(None, (run.row, run.part, start, str(seed))))
