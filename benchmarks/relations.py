@@ -20,10 +20,10 @@ import numpy as np
 import onnxruntime
 
 from textome.formats import read_documents
+from textome.processors import available_threads
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.relations import RelationFinder, prepared
-from textome.runtime.session import available_threads
 from textome.training.kinds import plan_run
 from textome.training.task_recipe import RelationsPart, load_task_recipe
 

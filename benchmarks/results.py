@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textome.runtime.session import available_threads
+from textome.processors import available_threads
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes" / "tasks"
 STARTS = ("general", "pretrained", "bundled")

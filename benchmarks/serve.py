@@ -31,7 +31,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import textome
-from textome.runtime.session import available_threads
+from textome.processors import available_threads
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "abstracts.xml"
 HEAD = "POST /v1/annotate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -20,6 +20,7 @@ from pathlib import Path
 from lxml import etree
 
 from textome.formats.archives import unpacked
+from textome.processors import available_threads
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST_SETS = [
@@ -38,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "corpora")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--workers", type=int, default=available_threads())
     parser.add_argument(
         "--tokenizer", default="default", help="a folder with a vocabulary; default: the bundled model's"
     )

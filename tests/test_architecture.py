@@ -19,11 +19,12 @@ HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "promethe
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
 _BELOW_TASKS = {"text", "formats", "documents", "errors"}
-_BELOW_RUNTIME = {"tasks", *_BELOW_TASKS}
+_BELOW_RUNTIME = {"processors", "tasks", *_BELOW_TASKS}
 _BELOW_TRAINING = {"corpus", "models", "modalities", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "processors": set(),
     "documents": {"errors"},
     "formats": {"documents", "errors"},
     "text": {"documents", "errors"},
@@ -45,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 WITHOUT_TORCH = {
     "__init__",
     "errors",
+    "processors",
     "documents",
     "formats",
     "text",

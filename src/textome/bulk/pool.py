@@ -16,7 +16,7 @@ from textome.bulk.chunks import Chunk, Reading
 from textome.bulk.ledger import Done
 from textome.bulk.work import Options, Worker
 from textome.errors import InputError, TextomeError
-from textome.runtime.session import available_threads
+from textome.processors import available_threads
 
 # A chunk whose worker dies is given to another, so often.
 ATTEMPTS = 3

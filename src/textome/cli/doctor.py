@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from textome.processors import available_threads
 
 _BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "tokenizers", "typer")
 _EXTRAS = {
@@ -51,7 +52,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in _BASE},
         "extras": {extra: {name: _version(name) for name in names} for extra, names in _EXTRAS.items()},
-        "processor": {"threads": _threads(), "instructions": _cpu_flags()},
+        "processor": {"threads": available_threads(), "instructions": _cpu_flags()},
         "gpu": _gpu(),
         "devices": _devices(),
         "bundled_model": _bundled(),
@@ -67,7 +68,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         for name in names:
             typer.echo(f"  {name:20}{_version(name) or 'not installed'}  [{extra}]")
     instructions = ", ".join(_cpu_flags()) or "none known"
-    typer.echo(f"  {'processor':20}{_threads()} threads; int8 and bf16 instructions: {instructions}")
+    typer.echo(f"  {'processor':20}{available_threads()} threads; int8 and bf16 instructions: {instructions}")
     typer.echo(f"  {'GPU':20}{facts['gpu'] or 'none that PyTorch sees'}")
     for name, state in (_devices() or {}).items():
         typer.echo(f"  {'--device ' + name:20}{state}")
@@ -81,10 +82,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_flags() -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 
 from textome.cli.streams import SECONDS_BETWEEN_LINES, SHOWN, say, split_list
 from textome.errors import InputError
+from textome.processors import available_threads
 
 if TYPE_CHECKING:
     from textome.corpus.build import Report
@@ -110,7 +110,7 @@ def preprocess(
             settings,
             exclude or [],
             bag_of_words,
-            workers or _cores(),
+            workers or available_threads(),
             resume,
             tell,
         )
@@ -125,10 +125,6 @@ def _replacement(text: str) -> tuple[str, str]:
     if not (old and equals):
         raise InputError(f"--replace {text}: write it as OLD=NEW, for instance '<dig>=0'")
     return old, new
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _print_report(report: Report, exclude: list[str], seconds: float, output: Path, as_json: bool) -> None:

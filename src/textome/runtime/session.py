@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from textome.errors import ModelError
+from textome.processors import available_threads
 from textome.runtime.states import ONLY_STATES, StatesOutput, with_output
 from textome.tasks.ner import LABELS, Floats
 
@@ -212,8 +212,3 @@ def _batch_first(found: Floats, states: StatesOutput) -> Floats:
 
 def _mask(input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> NDArray[np.int32]:
     return (np.arange(input_ids.shape[1]) < np.asarray(lengths)[:, None]).astype(np.int32)
-
-
-def available_threads() -> int:
-    """The processors that this process may use, which a container or `taskset` can make fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
