@@ -62,7 +62,7 @@ def test_entities_and_labels_come_from_one_pass_of_the_encoder(tiny_tasks, monke
     monkeypatch.setattr(
         reader.runner.session, "together", lambda *inputs: passes.append(inputs[0]) or together(*inputs)
     )
-    texts = ["patients took aspirin", "no breast cancer was seen", "no gout was seen " * 12]
+    texts = ["aspirin is given for gout", "no insulin was seen with breast cancer", "no aspirin was seen with gout " * 8]
     readings = reader.read(texts)
     assert passes == [("single", "topics", "entities")] * len(passes)
     assert len(passes) <= 2
