@@ -155,12 +155,8 @@ def plot(curves: dict[str, dict[str, list[float]]], path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(6, 4))
     for name, points in curves.items():
-        at = [int(size) for size in points if size != "all"]
-        axes.plot(at, [statistics.mean(points[str(size)]) for size in at], marker="o", label=name)
-        if "all" in points:
-            axes.axhline(points["all"][0], linestyle=":", alpha=0.6, label=f"{name}, all")
-    axes.set(xscale="log", xlabel="examples of each class", ylabel="test score, %", xticks=list(SIZES))
-    axes.set_xticklabels([str(size) for size in SIZES])
+        axes.plot(list(points), [statistics.mean(scores) for scores in points.values()], marker="o", label=name)
+    axes.set(xlabel="examples of each class", ylabel="test score, %", ylim=(0, 100))
     axes.legend()
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -18,11 +19,13 @@ from textome.cli.main import app
 from textome.errors import InputError
 from textome.models.bert import Bert, BertConfig
 from textome.models.checkpoint import load_tensors, to_hugging_face
+from textome.models.heads import TokenClassifier
 from textome.models.packing import Layout
-from textome.models.pruning import keep_layers, keep_neurons, spread
+from textome.models.pruning import keep_heads, keep_layers, keep_neurons, spread
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
+from textome.runtime.session import Session
 from textome.tasks.ner import IGNORED
 from textome.text.tokenization import Tokenizer
 from textome.training.data import load_corpora
@@ -77,6 +80,44 @@ def test_neurons_that_say_nothing_go_first() -> None:
     layout = Layout.of([5, 7])
     assert torch.allclose(small(torch.arange(12), layout), whole(torch.arange(12), layout), atol=1e-5)
     assert small.layers[1].feed_forward.expand.weight.shape == (40, 32)
+
+
+def test_heads_that_say_nothing_go_first() -> None:
+    """In each layer others; what is left gives what the whole gave."""
+    torch.manual_seed(0)
+    values = CONFIG | {"vocab_size": 50, "hidden_size": 40, "num_attention_heads": 5}
+    whole = Bert(BertConfig.from_dict(values)).eval()
+    with torch.no_grad():
+        for layer, silent in zip(whole.layers, ([0, 3], [1, 2]), strict=True):
+            for head in silent:
+                layer.attention.output.weight[:, 8 * head : 8 * head + 8] = 0.0  # type: ignore[union-attr, index]
+    small = Bert(BertConfig.from_dict(values | {"num_attention_heads": 3, "head_dim": 8})).eval()
+    load_tensors(small, keep_heads(to_hugging_face(whole), 3, 8), "here")
+    layout = Layout.of([5, 7])
+    assert torch.allclose(small(torch.arange(12), layout), whole(torch.arange(12), layout), atol=1e-5)
+    assert small.layers[1].attention.project.weight.shape == (72, 40)
+
+
+def test_a_student_with_fewer_heads_is_exported_and_pruned_again(tmp_path: Path, tiny_bundle: Path) -> None:
+    path, overrides = distilled(tmp_path, tiny_bundle, "model.attention_heads=2")
+    bundle = plan_run(path, overrides).start(tmp_path / "run", False, lambda record: None)
+    heads, size = (Bundle.load(bundle).config[name] for name in ("num_attention_heads", "head_dim"))
+    names = load_file(bundle / "model.safetensors")
+    assert names["bert.encoder.layer.0.attention.self.value.weight"].shape == (2 * size, 32)
+    assert heads == 2
+    export_bundle(Bundle.load(bundle), bundle, "fp32")
+    model = TokenClassifier(BertConfig.from_dict(Bundle.load(bundle).config), 6).eval()
+    load_tensors(model, names, "here")
+    ids = np.arange(1, 15)
+    found = Session(bundle / "model.fp32.onnx", threads=1).logits(ids[None], np.array([len(ids)]))
+    wanted = model(torch.from_numpy(ids), Layout.of([len(ids)])).detach().numpy()
+    assert np.abs(found.reshape(wanted.shape) - wanted).max() < 1e-5
+    again = [*overrides, f"model.base={bundle}", "model.attention_heads=1", "training.epochs=1"]
+    bundle = plan_run(path, again).start(tmp_path / "again", False, lambda record: None)
+    assert load_file(bundle / "model.safetensors")["bert.encoder.layer.0.attention.output.dense.weight"].shape == (
+        32,
+        size,
+    )
 
 
 def test_scores_are_compared_head_by_head_at_their_temperature() -> None:
@@ -208,6 +249,7 @@ def test_parts_of_a_batch_give_its_gradient_and_dropout_is_the_students(tmp_path
         (['entities.types=["Disease", "Chemical", "Gene"]'], "does not know Gene"),
         (["model.layers=3"], "has only 2 layers"),
         (["model.intermediate_size=65"], "has only 64 neurons"),
+        (["model.attention_heads=5"], "has only 4 heads"),
         (["training.r_drop=1.0"], "do not go together"),
         (["distillation.score=1.0"], "did you mean 'scores'"),
     ],

@@ -62,7 +62,11 @@ def test_entities_and_labels_come_from_one_pass_of_the_encoder(tiny_tasks, monke
     monkeypatch.setattr(
         reader.runner.session, "together", lambda *inputs: passes.append(inputs[0]) or together(*inputs)
     )
-    texts = ["aspirin is given for gout", "no insulin was seen with breast cancer", "no aspirin was seen with gout " * 8]
+    texts = [
+        "aspirin is given for gout",
+        "no insulin was seen with breast cancer",
+        "no aspirin was seen with gout " * 8,
+    ]
     readings = reader.read(texts)
     assert passes == [("single", "topics", "entities")] * len(passes)
     assert len(passes) <= 2

@@ -114,16 +114,15 @@ class SelfAttention(nn.Module):
     Output  (T, hidden_size)
     """
 
-    def __init__(self, hidden_size: int, num_heads: int, dropout: float) -> None:
+    def __init__(self, hidden_size: int, num_heads: int, head_size: int, dropout: float) -> None:
         super().__init__()
-        self.num_heads = num_heads
+        self.num_heads, self.head_size = num_heads, head_size
         self.dropout = dropout
-        self.project = nn.Linear(hidden_size, 3 * hidden_size)
-        self.output = nn.Linear(hidden_size, hidden_size)
+        self.project = nn.Linear(hidden_size, 3 * num_heads * head_size)
+        self.output = nn.Linear(num_heads * head_size, hidden_size)
 
     def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
-        tokens, hidden_size = hidden.shape
-        projected = self.project(hidden).view(tokens, 3, self.num_heads, hidden_size // self.num_heads)
+        projected = self.project(hidden).view(len(hidden), 3, self.num_heads, self.head_size)
         query, key, value = projected.unbind(1)
         attended = _attend_uncompiled(query, key, value, layout, self.dropout if self.training else 0.0)
-        return self.output(attended.reshape(tokens, hidden_size))  # type: ignore[no-any-return]
+        return self.output(attended.flatten(1))  # type: ignore[no-any-return]

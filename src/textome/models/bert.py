@@ -28,7 +28,11 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class BertConfig:
-    """The sizes of a BERT encoder, under the names of the Hugging Face `config.json`."""
+    """The sizes of a BERT encoder, under the names of the Hugging Face `config.json`.
+
+    head_dim   the size of a head where they do not fill the hidden size, since some were pruned; `transformers` has no BERT
+               like that, and refuses its shapes
+    """
 
     vocab_size: int = 30522
     hidden_size: int = 768
@@ -42,14 +46,19 @@ class BertConfig:
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
     initializer_range: float = 0.02
+    head_dim: int | None = None
 
     def __post_init__(self) -> None:
         if self.hidden_act not in ACTIVATIONS:
             raise ValueError(f"hidden_act {self.hidden_act!r} is not one of {', '.join(ACTIVATIONS)}")
-        if self.hidden_size % self.num_attention_heads:
+        if self.head_dim is None and self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
+
+    @property
+    def head_size(self) -> int:
+        return self.head_dim or self.hidden_size // self.num_attention_heads
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BertConfig:
@@ -135,7 +144,7 @@ class BertLayer(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.attention = SelfAttention(
-            config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob
+            config.hidden_size, config.num_attention_heads, config.head_size, config.attention_probs_dropout_prob
         )
         self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.feed_forward = FeedForward(config)

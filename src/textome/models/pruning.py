@@ -1,15 +1,17 @@
-"""Smaller encoders made of parts of larger ones: some of the layers, some of the neurons."""
+"""Smaller encoders made of parts of larger ones: some of the layers, of the heads, of the neurons."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 _LAYER = re.compile(r"(^|.*\.)encoder\.layer\.(\d+)\.(.*)")
 
 _EXPAND = ".intermediate.dense.weight"
+_VALUE = ".attention.self.value.weight"
 
 
 def spread(layers: int, kept: int) -> tuple[int, ...]:
@@ -32,6 +34,30 @@ def keep_layers(tensors: Mapping[str, Tensor], kept: Sequence[int]) -> dict[str,
             found[name] = tensor
         elif int(match[2]) in places:
             found[f"{match[1]}encoder.layer.{places[int(match[2])]}.{match[3]}"] = tensor
+    return found
+
+
+def keep_heads(tensors: Mapping[str, Tensor], count: int, head_size: int) -> dict[str, Tensor]:
+    """The tensors of a BERT in the Hugging Face layout with only so many attention heads in each layer, in their order:
+    those for which the norm of what makes their values times the norm of what goes out is largest.
+
+    Which heads can go depends on the layer (Michel et al. 2019); all layers keep as many, so two numbers tell the shapes,
+    `num_attention_heads` and `head_dim`.
+    """
+    found = dict(tensors)
+    for name in tensors:
+        if not name.endswith(_VALUE):
+            continue
+        layer = name.removesuffix(".self.value.weight")
+        out = f"{layer}.output.dense.weight"
+        size = tensors[name].float().view(-1, head_size, tensors[name].shape[1]).norm(dim=(1, 2))
+        size *= tensors[out].float().view(len(tensors[out]), -1, head_size).norm(dim=(0, 2))
+        heads = size.topk(count).indices.sort().values
+        kept = (heads[:, None] * head_size + torch.arange(head_size)).flatten()
+        for part in ("query", "key", "value"):
+            for kind in ("weight", "bias"):
+                found[f"{layer}.self.{part}.{kind}"] = tensors[f"{layer}.self.{part}.{kind}"][kept]
+        found[out] = tensors[out][:, kept].contiguous()
     return found
 
 

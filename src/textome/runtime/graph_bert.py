@@ -34,7 +34,7 @@ def layers(builder: Builder, config: Mapping[str, Any], hidden: str, padding: st
     """The encoder's layers over embeddings (S, B, hidden_size), which stays the shape; `padding` as of padding_scores."""
     act, epsilon = activation_of(config), float(config.get("layer_norm_eps", 1e-12))
     heads = int(config["num_attention_heads"])
-    head_size = int(config["hidden_size"]) // heads
+    head_size = head_size_of(config)
     by_head = builder.constant("shape.by_head", np.array([0, 0, heads, head_size], np.int64))
     joined = builder.constant("shape.joined", np.array([0, 0, heads * head_size], np.int64))
     for number in range(int(config["num_hidden_layers"])):
@@ -54,6 +54,11 @@ def layers(builder: Builder, config: Mapping[str, Any], hidden: str, padding: st
     return hidden
 
 
+def head_size_of(config: Mapping[str, Any]) -> int:
+    """A head's share of the hidden size, or `head_dim` where heads were pruned."""
+    return int(config.get("head_dim") or int(config["hidden_size"]) // int(config["num_attention_heads"]))
+
+
 def shapes(config: Mapping[str, Any]) -> Shapes:
     """The encoder's tensors under their Hugging Face names."""
     hidden = int(config["hidden_size"])
@@ -70,11 +75,13 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
 def layer_shapes(config: Mapping[str, Any]) -> Shapes:
     """The tensors of the layers alone."""
     hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
+    attended = int(config["num_attention_heads"]) * head_size_of(config)
     found: Shapes = {}
     for number in range(int(config["num_hidden_layers"])):
         name = f"bert.encoder.layer.{number}"
-        for part in ("self.query", "self.key", "self.value", "output.dense"):
-            found |= linear_shape(f"{name}.attention.{part}", hidden, hidden)
+        for part in ("query", "key", "value"):
+            found |= linear_shape(f"{name}.attention.self.{part}", attended, hidden)
+        found |= linear_shape(f"{name}.attention.output.dense", hidden, attended)
         found |= linear_shape(f"{name}.intermediate.dense", inner, hidden)
         found |= linear_shape(f"{name}.output.dense", hidden, inner)
         found |= norm_shape(f"{name}.attention.output.LayerNorm", hidden)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from textome.errors import InputError
 from textome.models.compilation import compile_layers
 from textome.models.lora import add_low_rank, merge_low_rank
-from textome.models.pruning import keep_layers, keep_neurons, spread
+from textome.models.pruning import keep_heads, keep_layers, keep_neurons, spread
 from textome.models.recompute import recompute
 from textome.training.bundles import read_config, read_weights
 from textome.training.fake_int8 import add_fake_int8
@@ -20,9 +20,9 @@ from textome.training.recipe import Model, Training
 
 
 def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """`config.json` and the tensors of a checkpoint, with the dropout, layers and neurons that a recipe asks for.
+    """`config.json` and the tensors of a checkpoint, with the dropout, layers, heads and neurons that a recipe asks for.
 
-    Raises InputError where the window is longer than the encoder's positions, or it has fewer layers
+    Raises InputError where the window is longer than the encoder's positions, or it has fewer layers, heads
     or neurons.
     """
     values = read_config(base) | {
@@ -37,6 +37,14 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
             raise InputError(f"model.layers is {model.layers}, but {base} has only {there} layers")
         tensors = keep_layers(tensors, spread(there, model.layers))
         values["num_hidden_layers"] = model.layers
+    if model.attention_heads is not None:
+        if values.get("model_type", "bert") != "bert":
+            raise InputError(f"model.attention_heads prunes the heads of BERT encoders, and {base} is another one")
+        if model.attention_heads > (there := values.get("num_attention_heads", 12)):
+            raise InputError(f"model.attention_heads is {model.attention_heads}, but {base} has only {there} heads")
+        size = values.get("head_dim") or values.get("hidden_size", 768) // there
+        tensors = keep_heads(tensors, model.attention_heads, size)
+        values |= {"num_attention_heads": model.attention_heads, "head_dim": size}
     if model.intermediate_size is not None:
         if model.intermediate_size > (there := values.get("intermediate_size", 3072)):
             raise InputError(

@@ -45,11 +45,12 @@ def told(recipe: Section) -> dict[str, Any]:
 
 class Model(Section):
     """`base` is a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package; of its layers
-    so many as `layers` says are kept, the last one and the others evenly below it, and of the neurons of each layer's
-    feed-forward part the `intermediate_size` with the largest weights."""
+    so many as `layers` says are kept, the last one and the others evenly below it, and of each layer the `attention_heads`,
+    and the `intermediate_size` neurons of the feed-forward part, with the largest weights."""
 
     base: str
     layers: int | None = Field(None, ge=1)
+    attention_heads: int | None = Field(None, ge=1)
     intermediate_size: int | None = Field(None, ge=1)
     hidden_dropout: float = Field(0.1, ge=0, lt=1)
     attention_dropout: float = Field(0.0, ge=0, lt=1)

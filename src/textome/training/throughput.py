@@ -24,9 +24,10 @@ def training_operations(config: EncoderConfig, layout: Layout, scored: int) -> i
     """
     hidden, inner = config.hidden_size, config.intermediate_size
     layers = config.num_hidden_layers + (not isinstance(config, BertConfig))
-    linear = layers * (4 * hidden * hidden + 2 * hidden * inner) * layout.num_tokens
+    attended = config.num_attention_heads * config.head_size if isinstance(config, BertConfig) else hidden
+    linear = layers * (4 * hidden * attended + 2 * hidden * inner) * layout.num_tokens
     pairs = sum(group.count * group.length**2 for group in layout.groups)
-    attention = layers * 2 * hidden * pairs
+    attention = layers * 2 * attended * pairs
     head = (hidden * hidden + hidden * config.vocab_size) * scored
     return 6 * (linear + attention + head)
 
