@@ -26,7 +26,7 @@ def keep_bits(like: Tensor, dropped: int, out: Tensor | None = None) -> Tensor:
     whole, count = WHOLE[like.element_size()], like.numel()
     bits = torch.empty(like.shape, dtype=whole, device=like.device) if out is None else out.view(whole)
     words = torch.empty((count + 7) // 8, dtype=torch.int64, device=like.device).random_(-(2**63), None)
-    bits.copy_(words.view(torch.int8)[:count].view(like.shape)).sub_(128 - dropped)
+    bits.copy_(words.view(torch.uint8)[:count].view(like.shape)).neg_().add_(dropped - 1)
     return all_sign_bits(bits, out=bits)
 
 
