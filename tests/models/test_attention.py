@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
@@ -72,6 +72,7 @@ def test_weights_are_kept_in_memory_only_where_a_batch_has_few(
     assert lengths == [1, 3, 17, 161, 300, 520]
 
 
+@settings(deadline=None)
 @given(
     count=st.integers(1, 5),
     heads=st.integers(1, 4),
