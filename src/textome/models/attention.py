@@ -13,8 +13,8 @@ from textome.models.packing import Layout
 
 # In training on a CPU attention is computed in blocks (models/blocked.py), which keep the weights for the backward pass, up
 # to this length at least. In 16 bits that is faster at any length; in fp32 PyTorch's fused kernel is from here on, where
-# nothing is dropped (torch 2.13, AMX, one thread: 2,048 tokens in sequences of 128, 256 and 512 take 16, 25 and 45 ms in
-# bf16, forward and back, and in the fused kernel 76, 56 and 77).
+# nothing is dropped (benchmarks/attention.py; torch 2.13, a core with AMX: in sequences of 128, 256 and 512 tokens the
+# blocks are 4.8, 2.0 and 1.5 times as fast in bf16, and with dropout 2.4, 2.9 and 3.2 times).
 LONGEST_KEPT = 160
 # Longer sequences are kept in batches of few weights, 128 MB a layer in 16 bits: 65,536 tokens in sequences of 512 would
 # have 800 MB.
