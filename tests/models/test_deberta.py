@@ -129,13 +129,13 @@ def test_buckets_equal_hugging_face(length: int, buckets: int, furthest: int) ->
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25])
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("count", "length"), [(3, 1), (2, 7), (3, 64), (9, 130), (1, 200)])
+@pytest.mark.parametrize(("count", "length"), [(3, 1), (2, 7), (3, 64), (9, 130), (2, 200), (1, 512)])
 def test_attention_by_distance_equals_a_gather(
     count: int, length: int, threads: int, dropout: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(length)
     # So that some of these are computed in parts, of some sequences or, with two threads, of two heads and then the third.
-    monkeypatch.setattr(relative, "SCORES", 40_000)
+    monkeypatch.setattr(relative, "SCORES", {4: 40_000})
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     shapes = [(3, count, length, 5)] * 3 + [(3, 2 * length, 5)] * 2
     tensors = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
@@ -143,11 +143,12 @@ def test_attention_by_distance_equals_a_gather(
     places = torch.arange(length)
     index = (length - 1 - places[:, None] + places).expand(3, count, length, length)
     by_query, by_key = (
-        torch.einsum("hcid,hrd->hcir", *pair).gather(3, index) for pair in ((query, keys), (key, queries))
+        torch.einsum("hcid,hrd->hcir", *pair).gather(3, rows)
+        for pair, rows in (((query, keys), index), ((key, queries), index.mT))
     )
-    weights = (query @ key.mT + by_query + by_key.mT).softmax(-1)
-    found = relative.disentangled(query, key, value, keys, queries, dropout)
-    kept = found.grad_fn.saved_tensors[5].signbit() | (dropout == 0)  # type: ignore[union-attr]
+    weights = (0.4 * (query @ key.mT + by_query + by_key.mT)).softmax(-1)
+    found = relative.disentangled(query, key, value, keys, queries, 0.4, dropout)
+    kept = found.grad_fn.saved_tensors[5].flip(2).signbit() | (dropout == 0)  # type: ignore[union-attr]
     assert abs(float((~kept).double().mean()) - dropout) < (0.02 if kept.numel() > 10_000 else 0.5)
     plain = (weights * kept / (1 - dropout)) @ value
     assert torch.allclose(found, plain)

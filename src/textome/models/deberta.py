@@ -179,7 +179,7 @@ class DisentangledAttention(nn.Module):
             shape = (group.count, group.length, self.num_heads, self.head_size)
             queried, keys, values = (row.reshape(shape).permute(2, 0, 1, 3) for row in rows)
             by_query, by_key = (_middle(table, group.length) for table in tables)
-            attended = disentangled(queried * self.scale, keys, values, by_query, by_key, dropout)
+            attended = disentangled(queried, keys, values, by_query, by_key, self.scale, dropout)
             pieces.append(attended.permute(1, 2, 0, 3).reshape(-1, self.num_heads * self.head_size))
         return self.output(pieces[0] if len(pieces) == 1 else torch.cat(pieces))  # type: ignore[no-any-return]
 
@@ -192,7 +192,7 @@ class DisentangledAttention(nn.Module):
         return query, *functional.linear(hidden, weight[inner:], bias[inner:]).chunk(2, dim=-1)
 
     def _tables(self, positions: Positions) -> tuple[Tensor | None, Tensor | None]:
-        """Keys and queries of each distance, (num_heads, 2 max_seqlen, head_size); the queries in ascending order.
+        """Keys and queries of each distance, (num_heads, 2 max_seqlen, head_size).
 
         For the fused kernel those of each row, (num_heads, R, head_size) both.
         """
@@ -213,9 +213,7 @@ class DisentangledAttention(nn.Module):
                 if self.position_query is None
                 else self.position_query(embeddings)
             )
-            query = self._heads(
-                (projected if positions.tiles else projected[_even(positions.rows.flip(0))]) * self.scale
-            )
+            query = self._heads(projected * self.scale if positions.tiles else projected[_even(positions.rows)])
         return key, query
 
     def _heads(self, rows: Tensor) -> Tensor:
