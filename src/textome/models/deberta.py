@@ -168,7 +168,9 @@ class DisentangledAttention(nn.Module):
         tables = self._tables(positions)
         if positions.tiles is not None:
             query, key, value = (self._heads(part) for part in (query * self.scale, key, value))
-            attended = fused(query, key, value, tables, positions.tiles, dropout)
+            by_query, by_key = tables
+            scaled = by_query, None if by_key is None else by_key * self.scale
+            attended = fused(query, key, value, scaled, positions.tiles, dropout)
             return self.output(attended.transpose(0, 1).flatten(1))  # type: ignore[no-any-return]
         sizes = [group.count * group.length for group in layout.groups]
         pieces = []
@@ -199,21 +201,16 @@ class DisentangledAttention(nn.Module):
         inner = self.num_heads * self.head_size
         embeddings = self.position_dropout(positions.embeddings)
         weight, bias = self.project.weight, self.project.bias
-        key = query = None
-        if "c2p" in self.kinds:
-            projected = (
-                functional.linear(embeddings, weight[inner : 2 * inner], bias[inner : 2 * inner])
-                if self.position_key is None
-                else self.position_key(embeddings)
-            )
-            key = self._heads(projected if positions.tiles else projected[_even(positions.rows)])
-        if "p2c" in self.kinds:
-            projected = (
-                functional.linear(embeddings, weight[:inner], bias[:inner])
-                if self.position_query is None
-                else self.position_query(embeddings)
-            )
-            query = self._heads(projected * self.scale if positions.tiles else projected[_even(positions.rows)])
+        tables: list[Tensor | None] = []
+        # Without matrices of their own, distances go through those of the content, which stand as queries, keys, values.
+        for kind, own, first in (("c2p", self.position_key, inner), ("p2c", self.position_query, 0)):
+            if kind not in self.kinds:
+                tables.append(None)
+                continue
+            shared = slice(first, first + inner)
+            rows = functional.linear(embeddings, weight[shared], bias[shared]) if own is None else own(embeddings)
+            tables.append(self._heads(rows if positions.tiles else rows[_even(positions.rows)]))
+        key, query = tables
         return key, query
 
     def _heads(self, rows: Tensor) -> Tensor:

@@ -162,13 +162,11 @@ class _Blocks(NamedTuple):
     """Blocks of tokens that are multiplied at once, with room for their products.
 
     start    the first token
-    shape    (heads, blocks, count, rows)
     room     (heads, blocks, count * rows, n + rows)
     wanted   (heads, count, blocks, rows, n), of the products in row b those from b on
     """
 
     start: int
-    shape: tuple[int, int, int, int]
     room: Tensor
     wanted: Tensor
 
@@ -203,11 +201,12 @@ class _Products:
             found = torch.empty_like(chosen)
             for left, right, product in _stacks(blocks.room, slices, found):
                 torch.bmm(left, right, out=product)
-            _rows(for_tokens, blocks).add_(found.view(*blocks.shape, -1).transpose(1, 2))
-            rows, width = blocks.shape[3], blocks.room.shape[3]
-            for number in range(blocks.shape[1]):
-                first = blocks.start + number * rows
-                for_table[:, first : first + width].baddbmm_(blocks.room[:, number].transpose(1, 2), chosen[:, number])
+            heads, count, number, rows, _ = blocks.wanted.shape
+            _rows(for_tokens, blocks).add_(found.view(heads, number, count, rows, -1).transpose(1, 2))
+            width = blocks.room.shape[3]
+            for block in range(number):
+                first = blocks.start + block * rows
+                for_table[:, first : first + width].baddbmm_(blocks.room[:, block].transpose(1, 2), chosen[:, block])
 
     def _plan(self, shape: torch.Size) -> list[_Blocks]:
         if shape not in self.plans:
@@ -232,12 +231,12 @@ class _Products:
         by_head, by_block, _, _ = room.stride()
         steps = by_head, rows * width, by_block, width + 1, 1
         wanted = room.as_strided((heads, count, blocks, rows, length), steps)
-        return _Blocks(start, (heads, blocks, count, rows), room, wanted)
+        return _Blocks(start, room, wanted)
 
 
 def _met(tokens: Tensor, table: Tensor, blocks: _Blocks) -> tuple[Tensor, Tensor]:
     """The tokens of blocks, (heads, blocks, count * rows, size), and what they meet of the table, (.., n + rows, size)."""
-    heads, number, count, rows = blocks.shape
+    heads, count, number, rows, _ = blocks.wanted.shape
     chosen = _rows(tokens, blocks).transpose(1, 2).reshape(heads, number, count * rows, -1)
     by_head, by_row, by_column = table.stride()
     slices = table.as_strided(
@@ -251,7 +250,7 @@ def _met(tokens: Tensor, table: Tensor, blocks: _Blocks) -> tuple[Tensor, Tensor
 
 def _rows(whole: Tensor, blocks: _Blocks) -> Tensor:
     """The rows of the blocks, (heads, count, blocks, rows, ..), of something of all tokens, (heads, count, n, ..)."""
-    heads, number, count, rows = blocks.shape
+    heads, count, number, rows, _ = blocks.wanted.shape
     chosen = whole[:, :, blocks.start : blocks.start + number * rows]
     return chosen.view(heads, count, number, rows, -1)
 
