@@ -14,7 +14,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "textome"
 MAX_LINES = 450
-HELP_SECONDS = 0.3
+HELP_TIMES = 2
 HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client", "PIL")
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
@@ -204,10 +204,19 @@ def test_start_up_loads_nothing_heavy(program):
 
 
 def test_help_is_quick():
-    """Under 0.3 s of processor time, the best of five: other work on the machine must not fail this test."""
-    command = [sys.executable, "-m", "textome.cli.main", "--help"]
-    _cpu_seconds(command)  # fills the caches of the file system
-    assert min(_cpu_seconds(command) for _ in range(5)) < HELP_SECONDS
+    """At most twice the processor time of a command line with two empty commands, the best of five of each, in turns.
+
+    A time in seconds would fail where a processor's clock is low; other work on the machine must not fail this test either.
+    """
+    empty = (
+        "import typer; app = typer.Typer()\n"
+        "for name in ('annotate', 'b'): app.command(name)(lambda: None)\n"
+        "app(['--help'])"
+    )
+    commands = [[sys.executable, "-m", "textome.cli.main", "--help"], [sys.executable, "-c", empty]]
+    times = [[_cpu_seconds(command) for command in commands] for _ in range(6)][1:]  # the first fills the files' caches
+    ours, least = (min(column) for column in zip(*times, strict=True))
+    assert ours < HELP_TIMES * least
 
 
 def _loaded(program: str) -> list[str]:
