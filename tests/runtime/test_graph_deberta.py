@@ -55,7 +55,7 @@ def reference(**extra: Any) -> transformers.DebertaV2ForTokenClassification:
 def written(model: torch.nn.Module, config: dict[str, Any], folder: Path, precision: Any, **heads: HeadShape) -> Path:
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items() if "position_ids" not in name}
     path = folder / f"model.{precision}.onnx"
-    path.write_bytes(build_graph(tensors, config, precision, 8, heads or None).SerializeToString())
+    path.write_bytes(build_graph(tensors, config, precision, heads or None).SerializeToString())
     return path
 
 

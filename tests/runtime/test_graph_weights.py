@@ -37,7 +37,7 @@ def model() -> transformers.BertForTokenClassification:
 def written(model: transformers.BertForTokenClassification, folder: Path, precision: str) -> tuple[Path, dict]:
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     path = folder / f"model.{precision}.onnx"
-    path.write_bytes(build_graph(tensors, model.config.to_dict(), precision, 7).SerializeToString())
+    path.write_bytes(build_graph(tensors, model.config.to_dict(), precision).SerializeToString())
     return path, model.config.to_dict()
 
 
@@ -55,7 +55,7 @@ def test_weights_of_a_bf16_graph_give_the_same_graph_again(model, tmp_path: Path
     found = graph_weights(path, config)
     name = "bert.encoder.layer.1.output.dense.weight"
     assert np.array_equal(found[name], model.state_dict()[name].bfloat16().float().numpy())
-    again = build_graph(found, config, "bf16", 7)
+    again = build_graph(found, config, "bf16")
     assert again.graph.initializer == onnx.load(str(path)).graph.initializer
 
 
@@ -65,7 +65,7 @@ def test_weights_of_an_int8_graph_are_near_and_give_the_same_graph_again(model, 
     for name, tensor in model.state_dict().items():
         if "token_type" not in name and "position" not in name:
             assert np.abs(found[name] - tensor.numpy()).max() <= np.abs(tensor.numpy()).max() / 63 / 2 + 1e-6, name
-    again = build_graph(found, config, "int8", 7)
+    again = build_graph(found, config, "int8")
     for first, second in zip(onnx.load(str(path)).graph.initializer, again.graph.initializer, strict=True):
         assert first.name == second.name
         one, other = (onnx.numpy_helper.to_array(item) for item in (first, second))

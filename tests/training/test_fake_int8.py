@@ -24,7 +24,6 @@ from textome.models.checkpoint import load_tensors
 from textome.models.encoders import read_encoder_config
 from textome.models.heads import TokenClassifier
 from textome.models.packing import Layout
-from textome.runtime.export import WEIGHT_BITS
 from textome.runtime.graph import build_graph, quantise_rows
 from textome.runtime.session import Session
 from textome.training import loop
@@ -89,7 +88,7 @@ def test_the_gradient_goes_through_as_if_nothing_was_rounded() -> None:
 def test_the_model_agrees_with_its_int8_graph(tiny_bundle: Path, tmp_path: Path) -> None:
     """With the one that takes the range of each pass, as training does."""
     described = json.loads((tiny_bundle / "config.json").read_text())
-    graph = build_graph(load_numpy(tiny_bundle / "model.safetensors"), described, "int8", WEIGHT_BITS)
+    graph = build_graph(load_numpy(tiny_bundle / "model.safetensors"), described, "int8")
     (tmp_path / "model.onnx").write_bytes(graph.SerializeToString())
     config = read_encoder_config(described)
     model = TokenClassifier(config, 6).eval()

@@ -17,8 +17,6 @@ from textome.text.tokenization import Tokenizer
 if TYPE_CHECKING:
     from textome.runtime.graph import Precision
 
-# 7 bits lose no F1 against 8 on the bundled model, and never overflow the 16-bit sums of processors without VNNI.
-WEIGHT_BITS = 7
 # A file of ONNX holds 2 GB: a larger model has no fp32 graph to measure ranges with, and those of each batch are taken.
 _LARGEST_GRAPH = 2_000_000_000
 _COPIED = ("config.json", "textome.json", "tokenizer.json", "tokenizer_config.json", "README.md")
@@ -107,7 +105,7 @@ def _sequence_graph(bundle: ModalityBundle, tensors: Mapping[str, Any], precisio
     from textome.runtime.graph_sequence import build_sequence_graph
 
     shapes, outputs, kind = bundle.modality.shapes(), len(bundle.target.labels), cast("Precision", precision)
-    return build_sequence_graph(tensors, bundle.config, shapes, outputs, bundle.pooling, kind, WEIGHT_BITS)
+    return build_sequence_graph(tensors, bundle.config, shapes, outputs, bundle.pooling, kind)
 
 
 def _text_graph(
@@ -127,7 +125,7 @@ def _text_graph(
         longest = min(512, int(config.get("max_position_embeddings", 512)))
         whole = build_graph(tensors, config, "fp32", heads=heads)
         ranges = activation_ranges(whole, sequences(Tokenizer.load(directory), longest))
-    return build_graph(tensors, config, cast("Precision", precision), WEIGHT_BITS, heads, ranges)
+    return build_graph(tensors, config, cast("Precision", precision), heads, ranges)
 
 
 def _serialised(directory: Path, precision: str, build: Callable[[Mapping[str, Any]], Any]) -> bytes:

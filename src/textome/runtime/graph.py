@@ -66,7 +66,6 @@ def build_graph(
     tensors: Mapping[str, Array],
     config: Mapping[str, Any],
     precision: Precision,
-    weight_bits: int = 8,
     heads: Mapping[str, HeadShape] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> onnx.ModelProto:
@@ -81,7 +80,7 @@ def build_graph(
     encoder = _encoder(config)
     activation_of(config)
     check_tensors(tensors, config, heads)
-    builder = Builder(tensors, precision, weight_bits, ranges or {})
+    builder = Builder(tensors, precision, ranges or {})
     hidden = encoder.encode(builder, config, bool(heads))
     if heads is not None and not heads:
         builder.node("Transpose", [hidden], ONLY_STATES.name, perm=[1, 0, 2])

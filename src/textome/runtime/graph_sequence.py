@@ -40,7 +40,6 @@ def build_sequence_graph(
     outputs: int,
     pooling: str,
     precision: Precision,
-    weight_bits: int = 8,
 ) -> onnx.ModelProto:
     """The graph from tensors under their names in a checkpoint; `outputs`, `pooling` as for SequenceModel.
 
@@ -49,7 +48,7 @@ def build_sequence_graph(
     Raises ModelError for tensors that do not fit.
     """
     compare_shapes(tensors, _expected(config, shapes, outputs))
-    builder = Builder(tensors, precision, weight_bits)
+    builder = Builder(tensors, precision)
     epsilon, hidden_size = float(config["layer_norm_eps"]), int(config["hidden_size"])
     first = next(iter(shapes))
     batch = builder.node("Shape", [f"{first}.mask"], "start.batch", start=0, end=1)

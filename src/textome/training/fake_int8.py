@@ -19,9 +19,7 @@ from torch.nn.utils import parametrize
 
 from textome.errors import InputError
 from textome.models.bert import Bert
-from textome.runtime.export import WEIGHT_BITS
-
-_EMBEDDING_BITS = 8
+from textome.runtime.graph_nodes import EMBEDDING_BITS, WEIGHT_BITS
 
 
 def rounded_rows(matrix: Tensor, bits: int) -> Tensor:
@@ -94,4 +92,4 @@ def _round_inputs(layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
 
 
 def _round_rows(table: nn.Module, inputs: Any, rows: Tensor) -> Tensor:
-    return rounded_rows(rows, _EMBEDDING_BITS)
+    return rounded_rows(rows, EMBEDDING_BITS)
