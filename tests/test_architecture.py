@@ -20,7 +20,7 @@ HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "promethe
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
 _BELOW_TASKS = {"text", "formats", "documents", "errors"}
 _BELOW_RUNTIME = {"processors", "tasks", *_BELOW_TASKS}
-_BELOW_TRAINING = {"corpus", "models", "modalities", "runtime", *_BELOW_RUNTIME}
+_BELOW_TRAINING = {"corpus", "models", "modalities", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -32,6 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"errors"},  # pure maths: no files of documents, no labels, no command line
     "modalities": {"formats", "documents", "errors"},  # reading and features; the embedders are models
     "runtime": {"modalities", *_BELOW_RUNTIME},
+    "steps": {"runtime", *_BELOW_RUNTIME},  # no other part names a step: they come from the table
+    "pipeline": {"steps", "runtime", *_BELOW_RUNTIME},
     "corpus": {"text", "formats", "documents", "errors"},
     "evaluation": {"runtime", "modalities", *_BELOW_RUNTIME},  # of the parts below it those without PyTorch
     "explain": {"evaluation", *_BELOW_TRAINING},
@@ -40,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serve": _BELOW_COMMANDS,
     "cli": {"serve", "bulk", "__init__", *_BELOW_COMMANDS},
     "client": {"formats", "documents", "errors"},
-    "__init__": {"runtime", "formats", "documents", "errors"},
+    "__init__": {"pipeline", "runtime", "formats", "documents", "errors"},
     "bundled": set(),
 }
 WITHOUT_TORCH = {
@@ -53,6 +55,8 @@ WITHOUT_TORCH = {
     "tasks",
     "modalities",
     "runtime",
+    "steps",
+    "pipeline",
     "corpus",
     "evaluation",
     "explain",
@@ -61,7 +65,7 @@ WITHOUT_TORCH = {
     "client",
 }
 # Modules that look others up by name, which the rules here cannot see: each has an explicit table.
-IMPORTS_BY_NAME = {"__init__", "formats/__init__"}
+IMPORTS_BY_NAME = {"__init__", "formats/__init__", "steps/__init__"}
 
 
 @dataclass(frozen=True)

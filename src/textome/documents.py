@@ -1,4 +1,4 @@
-"""Documents, and the annotations that point into them.
+"""Documents, and the annotations of them: entities, relations and labels.
 
 Offsets count Unicode code points from the start of the document's text, and for every annotation
 `annotation.text` equals the document's text at its spans. Both are checked when a document is made: a `Document`
@@ -47,13 +47,46 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Identifier:
+    """A concept that an entity names.
+
+    curie  a Bioregistry CURIE such as `mesh:D009369`, or what a corpus says where its vocabulary is not known
+    score  a probability in [0, 1], or None for a human annotation
+    label  the concept's preferred name, or empty
+    """
+
+    curie: str
+    score: float | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a task says of a whole document, or of the text at `span`: a class of a text or a sentence, or an answer.
+
+    name        the class, or the text of an answer
+    task        the name of the task, or empty
+    confidence  a probability in [0, 1], or None for a human annotation
+    scores      the probabilities of all classes of the task, this one included, where they are known
+    """
+
+    name: str
+    task: str = ""
+    confidence: float | None = None
+    span: Span | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Entity:
     """A mention: one span, or several where it is discontinuous, with its type.
 
     `text` is the document's text at the spans, the pieces of a discontinuous mention joined by one space (as brat
-    does). `confidence` is a probability in [0, 1], or None for a human annotation. `identifiers` are Bioregistry
-    CURIEs such as `mesh:D009369` where known. `id` is unique among the entities and relations of a document, or
-    empty if nothing refers to the entity.
+    does). `confidence` is a probability in [0, 1], or None for a human annotation. `identifiers` are the concepts that it
+    names, the most probable first. `attributes` say how the text speaks of it, as `negated` or `certainty`; one that
+    only holds or does not has the value "true", or is missing. `id` is unique among the entities and relations of a
+    document, or empty if nothing refers to the entity.
     """
 
     spans: tuple[Span, ...]
@@ -61,8 +94,13 @@ class Entity:
     text: str
     id: str = ""
     confidence: float | None = None
-    identifiers: tuple[str, ...] = ()
+    identifiers: tuple[Identifier, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def curies(self) -> tuple[str, ...]:
+        return tuple(identifier.curie for identifier in self.identifiers)
 
     @property
     def start(self) -> int:
@@ -105,6 +143,7 @@ class Document:
     entities: tuple[Entity, ...] = ()
     relations: tuple[Relation, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    labels: tuple[Label, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_passages()
@@ -137,16 +176,33 @@ class Document:
         *,
         id: str = "",
         confidence: float | None = None,
-        identifiers: Iterable[str] = (),
+        identifiers: Iterable[str | Identifier] = (),
         metadata: dict[str, str] | None = None,
+        attributes: dict[str, str] | None = None,
     ) -> Entity:
-        """A new entity of this document with its text filled in (the document itself is not changed)."""
+        """A new entity of this document with its text filled in (the document itself is not changed).
+
+        identifiers   CURIEs, or whole identifiers
+        """
         where = tuple(Span(*span) for span in spans)
-        return Entity(where, type, self.text_at(where), id, confidence, tuple(identifiers), dict(metadata or {}))
+        return Entity(
+            where,
+            type,
+            self.text_at(where),
+            id,
+            confidence,
+            as_identifiers(identifiers),
+            dict(metadata or {}),
+            dict(attributes or {}),
+        )
 
     def with_annotations(self, entities: Iterable[Entity], relations: Iterable[Relation] = ()) -> Document:
-        """The same text with these annotations in place of the old ones."""
+        """The same text and labels, with these entities and relations in place of the old ones."""
         return replace(self, entities=tuple(entities), relations=tuple(relations))
+
+    def with_labels(self, labels: Iterable[Label]) -> Document:
+        """The same text, entities and relations, with these labels in place of the old ones."""
+        return replace(self, labels=tuple(labels))
 
     def _check_passages(self) -> None:
         position = gaps = 0
@@ -179,6 +235,12 @@ class Document:
         for relation in self.relations:
             if relation.id:
                 self._check_new(relation.id, seen)
+        for label in self.labels:
+            if label.span is not None and not 0 <= label.span.start < label.span.end <= length:
+                raise InputError(
+                    f"document {self.id!r}, label {label.name!r}: span {label.span.start}-{label.span.end} is empty or "
+                    f"outside the text of {length} characters"
+                )
         for relation in self.relations:
             for role, target in relation.arguments:
                 if target not in seen:
@@ -207,6 +269,11 @@ class Document:
         if id in seen:
             raise InputError(f"document {self.id!r}: the annotation id {id!r} is used twice")
         seen.add(id)
+
+
+def as_identifiers(curies: Iterable[str | Identifier]) -> tuple[Identifier, ...]:
+    """CURIEs as identifiers without score and label; identifiers as they are."""
+    return tuple(item if isinstance(item, Identifier) else Identifier(item) for item in curies)
 
 
 def replace_lone_surrogates(text: str) -> str:

@@ -216,7 +216,7 @@ def entity_of(**infons: Any) -> Entity:
 
 def test_infons_that_other_tools_know() -> None:
     entity = entity_of(identifier="MESH:D005334", confidence="0.875", note="x", count=3, nothing=None)
-    assert (entity.type, entity.identifiers, entity.confidence) == ("Disease", ("mesh:D005334",), 0.875)
+    assert (entity.type, entity.curies, entity.confidence) == ("Disease", ("mesh:D005334",), 0.875)
     assert entity.metadata == {"note": "x", "count": "3", "identifier": "MESH:D005334"}
     for score in ("97.3", "nan", "inf", "-1", "high", ""):
         assert (entity_of(confidence=score).confidence, entity_of(confidence=score).metadata) == (

@@ -61,7 +61,7 @@ def test_every_kind_of_line(tmp_path: Path) -> None:
     entities = {entity.id: entity for entity in document.entities}
     assert entities["T4"].spans == (Span(44, 48), Span(59, 63))
     assert entities["T4"].text == "left gout"
-    assert entities["T4"].identifiers == ("mesh:D006073",)
+    assert entities["T4"].curies == ("mesh:D006073",)
     assert entities["T4"].metadata["A2 Certainty"] == "low"
     assert entities["T4"].metadata["#1 AnnotatorNotes"] == "perhaps two places"
     relations = {relation.type: relation for relation in document.relations}

@@ -52,9 +52,9 @@ def test_title_abstract_mentions_and_identifiers() -> None:
         ("gout", "Disease"),
         ("Gout", "Disease"),
     ]
-    assert first.entities[0].identifiers == ("mesh:D003078",)
-    assert first.entities[2].identifiers == ("mesh:D006073", "omim:138900")
-    assert second.entities[0].identifiers == ()
+    assert first.entities[0].curies == ("mesh:D003078",)
+    assert first.entities[2].curies == ("mesh:D006073", "omim:138900")
+    assert second.entities[0].curies == ()
     assert [passage.section for passage in second.passages] == ["title"]
 
 
@@ -96,7 +96,7 @@ def test_identifiers_become_curies_and_are_written_as_they_were(
     line = f"5\t0\t4\tGout\t{kind}\t{raw}"
     ((document,), quarantine) = found(f"5|t|Gout again\n5|a|\n{line}\n")
     assert quarantine.count == 0
-    assert document.entities[0].identifiers == curies
+    assert document.entities[0].curies == curies
     assert line in written(document, tmp_path).splitlines()
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textome.documents import Document, Entity, Passage, Relation, Span
+from textome.documents import Document, Entity, Identifier, Passage, Relation, Span, as_identifiers
 from textome.tasks.relation import Relations
 from textome.text.tokenization import Tokenizer
 from tiny import make_base
@@ -22,7 +22,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 def entity(word: str, kind: str, id: str, *identifiers: str, text: str = TEXT, after: int = 0) -> Entity:
     start = text.index(word, after)
-    return Entity((Span(start, start + len(word)),), kind, word, id, identifiers=identifiers)
+    return Entity((Span(start, start + len(word)),), kind, word, id, identifiers=as_identifiers(identifiers))
 
 
 def document(*relations: Relation) -> Document:
@@ -182,7 +182,9 @@ def test_in_one_pass_every_pair_is_read(tokenizer, gaps, window):
 def test_many_pairs_of_one_text_are_scored_in_parts(tokenizer):
     text = "gout " * 30
     spans = [Span(start, start + 4) for start in range(0, 150, 5)]
-    entities = [Entity((span,), "Disease", "gout", f"T{n}", identifiers=(f"x:{n}",)) for n, span in enumerate(spans)]
+    entities = [
+        Entity((span,), "Disease", "gout", f"T{n}", identifiers=(Identifier(f"x:{n}"),)) for n, span in enumerate(spans)
+    ]
     task = Relations(("none", "treats"), tokenizer, 512, 6, scope="document", one_pass=True)
     found = task.candidates(Document("d", (Passage(text),), tuple(entities)))
     assert len(found) == 435

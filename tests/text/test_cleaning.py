@@ -231,7 +231,7 @@ def test_annotations_of_a_document_move_along():
     assert cleaned.text == "TNF-α in E. coli\n\nIts < effect on cells"
     assert [entity.text for entity in cleaned.entities] == ["TNF-α", "coli cells"]
     assert cleaned.entities[0].confidence == 0.5
-    assert cleaned.entities[0].identifiers == ("ncbigene:7124",)
+    assert cleaned.entities[0].curies == ("ncbigene:7124",)
     assert [relation.id for relation in cleaned.relations] == ["R1"]
 
 

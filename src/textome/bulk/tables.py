@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from textome.bulk.inputs import StoredSource
-from textome.documents import Document, Entity, Passage, Relation, Span
+from textome.documents import Document, Entity, Passage, Relation, Span, as_identifiers
 from textome.errors import InputError
 from textome.formats import Quarantine
 from textome.formats.jsonl import document_from
@@ -115,7 +115,7 @@ def document_of(
                 item["text"],
                 item["entity_id"],
                 item["confidence"],
-                tuple(item["identifiers"]),
+                as_identifiers(item["identifiers"]),
                 dict(item["metadata"]),
             )
             for item in entities
@@ -201,7 +201,7 @@ def _entity_row(entity: Entity, sentence_starts: Sequence[int]) -> dict[str, Any
         "spans": _spans(entity.spans),
         "sentence": sentence if sentence >= 0 else None,
         "confidence": entity.confidence,
-        "identifiers": list(entity.identifiers),
+        "identifiers": list(entity.curies),
         "metadata": list(entity.metadata.items()),
     }
 

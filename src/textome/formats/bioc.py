@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from textome.documents import MAX_GAP, Document, Entity, Passage, Relation
+from textome.documents import MAX_GAP, Document, Entity, Passage, Relation, as_identifiers
 from textome.errors import InputError
 from textome.formats.bioc_infons import (
     document_infons,
@@ -171,7 +171,7 @@ def _entities(text: str, stretches: Sequence[_Stretch]) -> tuple[list[Entity], l
     ):
         kind, identifiers, confidence, metadata = read_entity_infons(_infons(item))
         found = " ".join(text[start:end] for start, end in spans)
-        made.append(Entity(spans, kind, found, _name(item), confidence, identifiers, metadata))
+        made.append(Entity(spans, kind, found, _name(item), confidence, as_identifiers(identifiers), metadata))
     unlocated: list[Members] = [
         {key: item[key] for key in ("id", "infons", "text") if item.get(key)}
         for stretch in stretches

@@ -41,7 +41,7 @@ def read_passage_infons(infons: Infons) -> tuple[str, dict[str, str]]:
 
 
 def entity_infons(entity: Entity) -> dict[str, str]:
-    members = (entity.type, entity.identifiers, entity.confidence, entity.metadata)
+    members = (entity.type, entity.curies, entity.confidence, entity.metadata)
     return _written(members, _plain_entity, _read_entity)
 
 

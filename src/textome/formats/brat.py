@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from textome.documents import Document, Entity, Passage, Relation, Span, replace_lone_surrogates
+from textome.documents import Document, Entity, Identifier, Passage, Relation, Span, replace_lone_surrogates
 from textome.errors import InputError
 from textome.formats.offsets import in_code_points
 from textome.formats.sources import Quarantine, Source, Target, atomic_file
@@ -174,7 +174,9 @@ def _attach(
             reference, _, label = rest.partition("\t")
             entity = entities[about]
             metadata = entity.metadata | ({f"label_{reference}": label} if label else {})
-            entities[about] = replace(entity, identifiers=(*entity.identifiers, reference), metadata=metadata)
+            entities[about] = replace(
+                entity, identifiers=(*entity.identifiers, Identifier(reference)), metadata=metadata
+            )
             continue
         value = {f"{key} {kind}": rest}
         if about in entities:
@@ -211,7 +213,7 @@ def _lines(document: Document) -> Iterator[str]:
         places = ";".join(f"{start} {end}" for start, end in spans)
         text = " ".join(document.text[start:end] for start, end in spans)
         yield f"{name}\t{_one_word(entity.type)} {places}\t{text}"
-        for identifier in entity.identifiers:
+        for identifier in entity.curies:
             label = _one_line(entity.metadata.get(f"label_{identifier}", ""))
             yield f"{named('N')}\tReference {name} {_one_word(identifier)}\t{label}".rstrip("\t")
         yield from _notes(entity.metadata, name)

@@ -135,7 +135,7 @@ def _article(document: Document, numbers: Mapping[str, int]) -> str:
         parts.append(f'<p{kind} dir="auto">{_marked(document.text, passage, pieces, numbers)}</p>')
     if document.entities:
         rows = [
-            (entity.text, entity.type, _place(entity), _confidence(entity), ", ".join(entity.identifiers))
+            (entity.text, entity.type, _place(entity), _confidence(entity), ", ".join(entity.curies))
             for entity in document.entities
         ]
         what = "1 entity" if len(rows) == 1 else f"{len(rows):,} entities"

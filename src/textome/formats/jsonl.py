@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from textome.documents import Document, Entity, Passage, Relation, Span, replace_lone_surrogates
+from textome.documents import Document, Entity, Passage, Relation, Span, as_identifiers, replace_lone_surrogates
 from textome.errors import InputError
 from textome.formats.compression import DECOMPRESSION_ERRORS
 from textome.formats.sources import Quarantine, Source, Target
@@ -116,7 +116,7 @@ def document_to(document: Document) -> dict[str, Any]:
                         "spans": [list(span) for span in item.spans],
                         "text": item.text,
                         "confidence": item.confidence,
-                        "identifiers": list(item.identifiers),
+                        "identifiers": list(item.curies),
                         "metadata": item.metadata,
                     }
                 )
@@ -186,7 +186,7 @@ def _entity(value: Any, document: Document) -> Entity:
                 raise InputError(f"spans: expected pairs of whole numbers, found {pair!r}")
     where = tuple(spans)
     text = _text(members, "text") if "text" in members else document.text_at(where)
-    identifiers = tuple(str(_typed(item, str, "identifiers")) for item in _list(members, "identifiers"))
+    identifiers = as_identifiers(str(_typed(item, str, "identifiers")) for item in _list(members, "identifiers"))
     return Entity(
         where,
         _text(members, "type"),

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from textome.documents import Document, Entity, Passage, Relation, replace_lone_surrogates
+from textome.documents import Document, Entity, Passage, Relation, as_identifiers, replace_lone_surrogates
 from textome.errors import InputError
 from textome.formats.compression import DECOMPRESSION_ERRORS
 from textome.formats.identifiers import from_curies, to_curies
@@ -124,7 +124,7 @@ def _entities(text: str, rows: Sequence[tuple[int, list[str]]]) -> list[Entity]:
         if raw is None:
             metadata["columns"] = "5"
         found = " ".join(text[start:end] for start, end in spans)
-        made.append(Entity(spans, kind, found, identifiers=identifiers, metadata=metadata))
+        made.append(Entity(spans, kind, found, identifiers=as_identifiers(identifiers), metadata=metadata))
     return made
 
 
@@ -147,13 +147,13 @@ def _block(document: Document, name: str) -> str:
     end = len(text) if adjacent else first
     lines = [f"{name}|t|{text[:end]}", f"{name}|a|{text[end + 1 :]}"]
     for entity in document.entities:
-        raw = entity.metadata.get("identifier", from_curies(entity.identifiers))
+        raw = entity.metadata.get("identifier", from_curies(entity.curies))
         columns = [name, str(entity.start), str(entity.end), text[entity.start : entity.end], entity.type]
         columns += [raw] if entity.metadata.get("columns") != "5" else []
         extra = [key for key in entity.metadata if re.fullmatch(r"column\d+", key)]
         columns += [entity.metadata[key] for key in sorted(extra, key=lambda key: int(key[6:]))]
         lines.append("\t".join(_one_field(column) for column in columns))
-    concepts = {entity.id: from_curies(entity.identifiers[:1]) for entity in document.entities if entity.id}
+    concepts = {entity.id: from_curies(entity.curies[:1]) for entity in document.entities if entity.id}
     for relation in document.relations:
         metadata = relation.metadata
         named = [metadata[key] for key in ("entity1", "entity2", "novel") if key in metadata]

@@ -154,5 +154,5 @@ def _document(columns: dict[str, int], cells: Sequence[str], otherwise: str) -> 
 def _row(document: str, entity: Entity) -> tuple[object, ...]:
     spans = ";".join(f"{start}-{end}" for start, end in entity.spans) if len(entity.spans) > 1 else ""
     confidence = "" if entity.confidence is None else entity.confidence
-    identifiers = ";".join(entity.identifiers)
+    identifiers = ";".join(entity.curies)
     return document, entity.id, entity.start, entity.end, entity.type, entity.text, confidence, identifiers, spans

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from itertools import count
 from pathlib import Path
 from typing import Any, Self, overload
@@ -261,7 +262,7 @@ def merge(document: Document, entities: Sequence[Entity], replace: bool) -> Docu
     taken = {entity.id for entity in old} | {relation.id for relation in relations}
     ids = (name for number in count(1) if (name := f"T{number}") not in taken)
     new = [
-        Entity(entity.spans, entity.type, entity.text, next(ids), entity.confidence)
+        changed(entity, id=next(ids))
         for entity in sorted(entities, key=lambda entity: (entity.start, -entity.end, entity.type))
         if (entity.spans, entity.type) not in known
     ]

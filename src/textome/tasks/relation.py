@@ -312,12 +312,12 @@ class _Gold:
 
 
 def _concepts(entity: Entity) -> list[str]:
-    return [from_curies((name,)) for name in entity.identifiers] or [entity.text.casefold()]
+    return [from_curies((name,)) for name in entity.curies] or [entity.text.casefold()]
 
 
 def _names(group: Sequence[Entity]) -> set[str]:
     """What a relation may call a group: the ids of its mentions, or the concepts that all of them have."""
-    shared = set.intersection(*({from_curies((name,)) for name in entity.identifiers} for entity in group))
+    shared = set.intersection(*({from_curies((name,)) for name in entity.curies} for entity in group))
     return {entity.id for entity in group if entity.id} | shared
 
 

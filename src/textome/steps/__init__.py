@@ -1,0 +1,29 @@
+"""Steps: rules and look-ups that read documents and give them back with more annotations; one file each.
+
+A step is a subclass of `StepSettings` in a module of its own, and a line in `STEPS`. Its fields are its settings, in
+Python, in a pipeline file and on the command line alike.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from textome.errors import InputError
+from textome.steps.step import Row, StepSettings
+
+__all__ = ["STEPS", "Row", "StepSettings", "load_step"]
+
+# In the order in which a pipeline runs them. Modules are imported when they are first used.
+STEPS: dict[str, Row] = {}
+
+
+def load_step(name: str, **settings: object) -> StepSettings:
+    """The step of this name with these settings.
+
+    Raises InputError for a name that is not in the table, and for settings that the step does not take.
+    """
+    if name not in STEPS:
+        raise InputError(f"there is no step {name!r}; the steps are {', '.join(STEPS)}")
+    row = STEPS[name]
+    step: type[StepSettings] = getattr(import_module(f"textome.steps.{row.module}"), row.name)
+    return step.of(settings)

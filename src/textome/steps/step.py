@@ -1,0 +1,52 @@
+"""What every step has."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from textome.documents import Document
+from textome.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table of steps.
+
+    module    in this folder
+    name      of the class in it
+    summary   one line for `--help` and `textome info`
+    default   whether the default pipeline has it
+    options   settings with an option of their own on the command line, by its name: {"vocabulary": "vocabularies"} gives
+              `--vocabulary VALUE`, which may be repeated where the setting is a list
+    """
+
+    module: str
+    name: str
+    summary: str
+    default: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+class StepSettings(BaseModel):
+    """A step: its fields are its settings; called with documents, it gives each back, in order, with more annotations."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, object]) -> Self:
+        """The step with these settings. Raises InputError that names the setting that is wrong."""
+        try:
+            return cls.model_validate(settings)
+        except ValidationError as error:
+            item = error.errors()[0]
+            name = ".".join(map(str, item["loc"]))
+            raise InputError(f"step {cls.__name__}: {name}: {item['msg'].removeprefix('Value error, ')}") from error
+
+    @abstractmethod
+    def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """The documents, one after another and in order; memory does not grow with their number."""
