@@ -25,6 +25,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
+from one_sentence import in_one_sentence
+
 from textome.evaluation.entities import score_entities
 from textome.evaluation.entity_task import compare, map_types
 from textome.formats import read_documents
@@ -132,4 +134,4 @@ def tokens_of(recipe: Recipe) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)

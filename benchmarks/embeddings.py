@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from one_sentence import in_one_sentence
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from textome.formats import read_documents
@@ -65,4 +66,4 @@ def show(name: str, embed: Callable[[list[str]], Vectors], titles: list[str], ab
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from one_sentence import in_one_sentence
 from safetensors.torch import load_file
 
 from textome.evaluation.entities import score_entities
@@ -141,4 +142,4 @@ def test_f1(bundle: Path, data: Path) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)

@@ -17,6 +17,7 @@ import sys
 import time
 
 import torch
+from one_sentence import in_one_sentence
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -108,4 +109,4 @@ def step(options: argparse.Namespace) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)

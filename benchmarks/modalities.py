@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from one_sentence import in_one_sentence
 
 from textome.processors import available_threads
 
@@ -418,4 +419,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)

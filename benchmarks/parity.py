@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from one_sentence import in_one_sentence
 from safetensors.torch import load_file
 
 from textome.models.bert import Bert, BertConfig
@@ -86,4 +87,4 @@ def exported(base: Path) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from one_sentence import in_one_sentence
 from opacus.grad_sample import GradSampleModuleFastGradientClipping
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -140,4 +141,4 @@ def padded(model: nn.Module, lengths: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)

