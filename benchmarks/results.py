@@ -1,4 +1,4 @@
-"""The table of docs/results.md: every task recipe from several encoders, beside the majority.
+"""The table of docs/results/tasks.md: every task recipe from several encoders, beside the majority.
 
     python benchmarks/results.py [--starts general bundled] [--pretrained runs/minilm-biomedical/model] [--seeds 42]
                                  [--jobs 8] [--device auto] [--only ddi gad together] [--output runs/results] [--table]

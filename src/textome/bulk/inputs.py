@@ -2,7 +2,7 @@
 
 An input is a file, a folder, a glob, a list (`@files.txt`, one input a line), a tar or zip archive, or an fsspec
 address such as `s3://bucket/pubmed/*.xml.gz`. Files are opened when they are read and never loaded as a whole, except
-by formats that cannot be streamed (docs/formats.md).
+by formats that cannot be streamed (docs/reference/formats.md).
 """
 
 from __future__ import annotations

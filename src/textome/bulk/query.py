@@ -1,6 +1,6 @@
 """Asking the Parquet results of a bulk run with SQL (DuckDB), with ready views for what is asked most.
 
-    documents, entities, relations     the tables themselves (columns: docs/bulk.md)
+    documents, entities, relations     the tables themselves (columns: docs/guides/bulk.md)
     counts_by_type_and_year            type, year, mentions, documents
     frequent_entities                  type, entity, mentions, documents
     co_mentions                        any two entities of different types in one sentence, with that sentence

@@ -1,4 +1,4 @@
-"""Documents as Parquet tables and back. The schema is a contract with whoever reads the tables: see docs/bulk.md.
+"""Documents as Parquet tables and back. The schema is a contract with whoever reads the tables: see docs/guides/bulk.md.
 
 Offsets count Unicode code points of `documents.text`, as everywhere in Textome. An entity names the sentence that it
 begins in, so that what is said together can be found by comparing numbers.

