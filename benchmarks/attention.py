@@ -1,4 +1,4 @@
-"""Attention for training on a processor: our blocks (models/blocked.py) beside PyTorch's `scaled_dot_product_attention`.
+"""Attention for training on a processor: our blocks (layers/blocked.py) beside PyTorch's `scaled_dot_product_attention`.
 
     OMP_NUM_THREADS=1 python benchmarks/attention.py [--lengths 32 128 256 512] [--tokens 2048] [--heads 12] [--size 32]
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from textome.models.blocked import blocked
+from textome.encoders.layers.blocked import blocked
 from textome.training.memory import keep_freed_memory
 
 

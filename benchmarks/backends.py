@@ -29,10 +29,10 @@ from onnx import helper, numpy_helper
 from openvino import opset13
 
 from textome.documents import Document
+from textome.encoders.graph import quantise_rows
 from textome.processors import available_threads
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
-from textome.runtime.graph_nodes import quantise_rows
 from textome.runtime.session import Session
 from textome.tasks.ner import LABELS, Floats
 

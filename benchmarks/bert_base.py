@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from textome.models.bert import Bert, BertConfig
-from textome.models.checkpoint import to_hugging_face
+from textome.encoders.bert.model import Bert, BertConfig
+from textome.encoders.checkpoint import to_hugging_face
 from textome.training.bundles import base_directory
 
 TOKENIZER = "default"

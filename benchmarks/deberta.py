@@ -24,9 +24,9 @@ import torch
 import transformers
 from torch import Tensor
 
-from textome.models.checkpoint import load_tensors, to_hugging_face
-from textome.models.deberta import Deberta, DebertaConfig
-from textome.models.packing import Layout
+from textome.encoders.checkpoint import load_tensors, to_hugging_face
+from textome.encoders.deberta.model import Deberta, DebertaConfig
+from textome.encoders.layers.packing import Layout
 
 
 def main() -> None:

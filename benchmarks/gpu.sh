@@ -23,7 +23,7 @@ part() {
     echo "($((SECONDS - began)) s)"
 }
 
-part "$python" -m pytest -q -p no:cacheprovider tests/models/test_gpu.py
+part "$python" -m pytest -q -p no:cacheprovider tests/encoders/test_gpu.py
 part "$python" benchmarks/pretrain.py --corpus "$corpus" --device cuda --steps 45
 part "$python" benchmarks/bert_base.py "$sizes/minilm" --minilm
 part "$python" benchmarks/bert_base.py "$sizes/base"

@@ -20,9 +20,9 @@ import torch
 from memory import BASE, RandomJob
 from safetensors.torch import load_file
 
-from textome.models.bert import BertConfig
-from textome.models.checkpoint import load_tensors
-from textome.models.heads import TokenClassifier
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.heads import TokenClassifier
 from textome.training.bundles import base_directory, read_config
 from textome.training.devices import choose_device, device_name, gradient_scaler
 from textome.training.gradients import Gradients

@@ -24,13 +24,13 @@ import torch
 from one_sentence import in_one_sentence
 from safetensors.torch import load_file
 
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.heads import TokenClassifier
+from textome.encoders.table import read_encoder_config
 from textome.evaluation.entities import score_entities
 from textome.evaluation.entity_task import compare, map_types
 from textome.evaluation.membership import loss_attack
 from textome.formats import read_documents
-from textome.models.checkpoint import load_tensors
-from textome.models.encoders import read_encoder_config
-from textome.models.heads import TokenClassifier
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle

@@ -22,11 +22,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textome.models.bert import BertConfig
-from textome.models.checkpoint import load_tensors
-from textome.models.heads import TokenClassifier
-from textome.models.packing import Layout
-from textome.models.recompute import recompute
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.heads import TokenClassifier
+from textome.encoders.layers.packing import Layout
+from textome.encoders.recompute import recompute
 from textome.training.bundles import base_directory, read_config
 from textome.training.devices import gradient_scaler
 from textome.training.gradients import Gradients

@@ -17,9 +17,9 @@ import transformers
 from one_sentence import in_one_sentence
 from safetensors.torch import load_file
 
-from textome.models.bert import Bert, BertConfig
-from textome.models.checkpoint import load_tensors, to_hugging_face
-from textome.models.packing import Layout
+from textome.encoders.bert.model import Bert, BertConfig
+from textome.encoders.checkpoint import load_tensors, to_hugging_face
+from textome.encoders.layers.packing import Layout
 from textome.runtime.graph import build_graph
 from textome.runtime.session import Session
 from textome.training.bundles import base_directory, read_config

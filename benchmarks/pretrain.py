@@ -35,7 +35,7 @@ from typing import Any
 import torch
 from bert_base import write
 
-from textome.models.packing import Layout
+from textome.encoders.layers.packing import Layout
 from textome.training.devices import choose_device, device_name, wait_for
 from textome.training.throughput import training_operations
 
@@ -163,7 +163,7 @@ def trainer_steps(options: argparse.Namespace, device: torch.device) -> list[tup
     )
 
     from textome.corpus.store import Corpus
-    from textome.models.bert import BertConfig as Sizes
+    from textome.encoders.bert.model import BertConfig as Sizes
     from textome.text.tokenization import Tokenizer
     from textome.training.pretraining_data import Sequences, held_out
 

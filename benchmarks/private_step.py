@@ -25,10 +25,10 @@ from torch.nn import functional
 from transformers import BertConfig as TheirConfig
 from transformers import BertForTokenClassification
 
-from textome.models.bert import BertConfig
-from textome.models.checkpoint import load_tensors
-from textome.models.heads import TokenClassifier
-from textome.models.packing import Layout
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.heads import TokenClassifier
+from textome.encoders.layers.packing import Layout
 from textome.training.bundles import base_directory, read_config
 from textome.training.record_gradients import Owners, add_clipped, add_clipped_alone, watched
 

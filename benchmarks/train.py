@@ -209,10 +209,10 @@ def textome_steps(
     """Appends (tokens, time, loss) of each step of our own loop, with what the command line sets up."""
     import torch
 
-    from textome.models.bert import BertConfig
-    from textome.models.checkpoint import load_tensors
-    from textome.models.heads import TokenClassifier
-    from textome.models.packing import Layout
+    from textome.encoders.bert.model import BertConfig
+    from textome.encoders.checkpoint import load_tensors
+    from textome.encoders.heads import TokenClassifier
+    from textome.encoders.layers.packing import Layout
     from textome.text.tokenization import Tokenizer
     from textome.training.bundles import base_directory, read_config
     from textome.training.data import load_corpora

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
+from textome.encoders.checkpoint import write_tensors
 from textome.formats.sources import atomic_file
-from textome.models.checkpoint import write_tensors
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "promethe
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
 _BELOW_TASKS = {"text", "formats", "documents", "errors"}
-_BELOW_RUNTIME = {"processors", "tasks", *_BELOW_TASKS}
-_BELOW_TRAINING = {"corpus", "models", "modalities", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
+_BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
+_BELOW_TRAINING = {"corpus", "modalities", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -29,8 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formats": {"documents", "errors"},
     "text": {"documents", "errors"},
     "tasks": _BELOW_TASKS,
-    "models": {"errors"},  # pure maths: no files of documents, no labels, no command line
-    "modalities": {"formats", "documents", "errors"},  # reading and features; the embedders are models
+    "encoders": {"errors"},  # pure maths: no files of documents, no labels, no command line
+    "modalities": {"formats", "documents", "errors"},  # reading and features; the embedders are encoders
     "runtime": {"modalities", *_BELOW_RUNTIME},
     "steps": {"runtime", *_BELOW_RUNTIME},  # no other part names a step: they come from the table
     "pipeline": {"steps", "runtime", *_BELOW_RUNTIME},
@@ -73,6 +73,7 @@ class Import:
     place: str
     part: str
     module: str
+    without_torch: bool
 
     @property
     def target(self) -> str:
@@ -81,9 +82,21 @@ class Import:
         return rest[0] if rest else "__init__"
 
 
+def needs_torch(module: str) -> bool:
+    """PyTorch itself, or what of the encoders is not their table, a folder's description, or the building of graphs."""
+    package, *rest = module.split(".")
+    return package == "torch" or (rest[:1] == ["encoders"] and len(rest) > 1 and not _in_any_process(rest[1:]))
+
+
+def _in_any_process(names: list[str]) -> bool:
+    """Whether the module of these names below `encoders` works without PyTorch."""
+    return names[-1] in ("__init__", "graph", "onnx") or (len(names) == 1 and (SOURCE / "encoders" / names[0]).is_dir())
+
+
 def imports_of(source: str, name: str) -> list[Import]:
     """All imports of a module, wherever they stand: at the top, in a function, for type checking only."""
-    part = name.split("/")[0]
+    part, *rest = name.split("/")
+    without_torch = part in WITHOUT_TORCH or (part == "encoders" and _in_any_process(rest))
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -91,14 +104,17 @@ def imports_of(source: str, name: str) -> list[Import]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name}, line {node.lineno}: relative import; write the whole name"
             # `from textome import formats` names a part, `from textome import Document` the public interface.
-            at_top = node.module == "textome"
+            folder = SOURCE.parent.joinpath(*str(node.module).split("."))
             modules = [
-                f"textome.{alias.name}" if at_top and alias.name in MAY_IMPORT else str(node.module)
+                f"{node.module}.{alias.name}"
+                if (folder / alias.name).is_dir() or (folder / f"{alias.name}.py").is_file()
+                else str(node.module)
                 for alias in node.names
             ]
         else:
             continue
-        found += [Import(f"src/textome/{name}.py, line {node.lineno}", part, module) for module in modules]
+        place = f"src/textome/{name}.py, line {node.lineno}"
+        found += [Import(place, part, module, without_torch) for module in modules]
     return found
 
 
@@ -109,7 +125,7 @@ def violations(imports: list[Import]) -> list[str]:
         package = item.module.split(".")[0]
         if package == "textome" and item.target != item.part and item.target not in MAY_IMPORT[item.part]:
             wrong.append(f"{item.place}: {item.part} imports {item.module}, against the direction of the design")
-        if package == "torch" and item.part in WITHOUT_TORCH:
+        if item.without_torch and needs_torch(item.module):
             wrong.append(f"{item.place}: {item.part} imports {item.module}, but must work without PyTorch")
     return wrong
 
@@ -149,10 +165,15 @@ def test_imports_follow_the_design():
         ("formats/conll", "def read():\n    import textome.cli.main", True),
         ("formats/conll", "from textome import tasks", True),
         ("formats/conll", "from textome.formats.sources import Source", False),
-        ("models/bert", "from textome.formats import Source", True),
-        ("models/bert", "import torch", False),
+        ("encoders/bert/model", "from textome.formats import Source", True),
+        ("encoders/bert/model", "import torch", False),
+        ("encoders/bert/onnx", "import torch", True),
+        ("encoders/bert/onnx", "from textome.encoders.graph import Builder", False),
+        ("encoders/bert/onnx", "from textome.encoders.layers.packing import Layout", True),
+        ("runtime/graph", "from textome.encoders.bert import onnx", False),
+        ("runtime/graph", "from textome.encoders.bert import model", True),
         ("runtime/annotator", "def load():\n    from torch import nn", True),
-        ("runtime/annotator", "if TYPE_CHECKING:\n    from textome.models.bert import Bert", True),
+        ("runtime/annotator", "if TYPE_CHECKING:\n    from textome.encoders.bert.model import Bert", True),
         ("runtime/annotator", "from textome.tasks.ner import decode", False),
         ("training/finetune", "from textome.cli.streams import say", True),
         ("documents", "from textome import Annotator", True),

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from textome.corpus.store import write_description, write_shard
-from textome.models.bert import Bert, BertConfig
-from textome.models.checkpoint import to_hugging_face
+from textome.encoders.bert.model import Bert, BertConfig
+from textome.encoders.checkpoint import to_hugging_face
 from textome.runtime.bundle import Bundle
 from textome.runtime.states import states_output
 from textome.text.tokenization import Tokenizer as Wordpieces

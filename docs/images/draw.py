@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from textome.models.attention import SelfAttention
-from textome.models.bert import Bert, BertConfig
-from textome.models.checkpoint import load_tensors
-from textome.models.packing import Layout
-from textome.models.transformer import Transformer, TransformerConfig
+from textome.encoders.bert.model import Bert, BertConfig
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.layers.attention import SelfAttention
+from textome.encoders.layers.packing import Layout
+from textome.encoders.seq2seq.model import Transformer, TransformerConfig
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, read_config
 

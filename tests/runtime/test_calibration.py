@@ -9,13 +9,13 @@ import onnx
 import pytest
 from safetensors.numpy import load_file
 
+from textome.encoders.graph import scale_and_zero
 from textome.formats.labelled import LabelledText
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.calibration import activation_ranges, sequences
 from textome.runtime.export import export_bundle
 from textome.runtime.graph import build_graph
-from textome.runtime.graph_nodes import scale_and_zero
 from textome.runtime.tasks import TaskRunner
 from textome.text.tokenization import Tokenizer
 from tiny import make_texts

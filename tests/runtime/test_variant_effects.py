@@ -41,9 +41,9 @@ def by_torch(bundle: ModalityBundle, sequence: str) -> float:
     """The sum of log p(base | the others), hidden one after another, by the model in PyTorch; N is not scored."""
     from safetensors.torch import load_file
 
-    from textome.models.bert import BertConfig
-    from textome.models.checkpoint import load_tensors
-    from textome.models.sequence_model import SequenceModel
+    from textome.encoders.bert.model import BertConfig
+    from textome.encoders.checkpoint import load_tensors
+    from textome.encoders.sequence.model import SequenceModel
     from textome.training.modality_data import pack_sequences
 
     shapes = bundle.modality.shapes()

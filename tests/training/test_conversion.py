@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 import torch
 
-from textome.models.bert import BertConfig
-from textome.models.deberta import DebertaConfig, EnhancedMaskDecoder
-from textome.models.heads import MaskedLanguageModel
-from textome.models.packing import Layout
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.deberta.model import DebertaConfig, EnhancedMaskDecoder
+from textome.encoders.heads import MaskedLanguageModel
+from textome.encoders.layers.packing import Layout
 from textome.training.conversion import take_over
 
 SIZES = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}

@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 from captured import captured_job
 from textome.cli.main import app
+from textome.encoders.bert.model import Bert, BertConfig
+from textome.encoders.checkpoint import load_tensors, to_hugging_face
+from textome.encoders.heads import TokenClassifier
+from textome.encoders.layers.packing import Layout
+from textome.encoders.pruning import keep_heads, keep_layers, keep_neurons, spread
 from textome.errors import InputError
-from textome.models.bert import Bert, BertConfig
-from textome.models.checkpoint import load_tensors, to_hugging_face
-from textome.models.heads import TokenClassifier
-from textome.models.packing import Layout
-from textome.models.pruning import keep_heads, keep_layers, keep_neurons, spread
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle

@@ -18,12 +18,12 @@ from safetensors.numpy import load_file as load_numpy
 from safetensors.torch import load_file
 
 from captured import captured_job
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.heads import TokenClassifier
+from textome.encoders.layers.packing import Layout
+from textome.encoders.table import read_encoder_config
 from textome.errors import InputError
-from textome.models.bert import BertConfig
-from textome.models.checkpoint import load_tensors
-from textome.models.encoders import read_encoder_config
-from textome.models.heads import TokenClassifier
-from textome.models.packing import Layout
 from textome.runtime.graph import build_graph, quantise_rows
 from textome.runtime.session import Session
 from textome.training import loop

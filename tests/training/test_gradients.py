@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from torch import nn
 
 from captured import captured_job
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.heads import TokenClassifier
+from textome.encoders.layers.packing import Layout
+from textome.encoders.recompute import recompute
+from textome.encoders.table import read_encoder_config
 from textome.errors import InputError
-from textome.models.bert import BertConfig
-from textome.models.encoders import read_encoder_config
-from textome.models.heads import TokenClassifier
-from textome.models.packing import Layout
-from textome.models.recompute import recompute
 from textome.training.devices import gradient_scaler
 from textome.training.finetune import EntityJob, finetune
 from textome.training.gradients import Gradients

@@ -13,13 +13,13 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from textome.cli.main import app
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.sequence.model import SequenceModel
 from textome.errors import InputError, ModelError
 from textome.evaluation.modality_scores import with_temperature
 from textome.formats.sources import Quarantine
 from textome.modalities.targets import Target
-from textome.models.bert import BertConfig
-from textome.models.checkpoint import load_tensors
-from textome.models.sequence_model import SequenceModel
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
 from textome.training.kinds import plan_run

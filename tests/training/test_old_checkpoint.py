@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from textome.cli.main import app
+from textome.encoders.bert.model import Bert, BertConfig
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.layers.packing import Layout
 from textome.errors import InputError, ModelError
-from textome.models.bert import Bert, BertConfig
-from textome.models.checkpoint import load_tensors
-from textome.models.packing import Layout
 from textome.text.tokenization import Tokenizer
 from textome.text.wordpiece import SPECIAL, is_cased, read_vocabulary
 from textome.training.bundles import base_directory, read_config

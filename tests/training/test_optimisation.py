@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.heads import TokenClassifier
+from textome.encoders.layers.packing import Layout
 from textome.errors import InputError
-from textome.models.bert import BertConfig
-from textome.models.heads import TokenClassifier
-from textome.models.packing import Layout
 from textome.training.adversary import worst_step
 from textome.training.averaging import holding, move
 from textome.training.finetune import finetune

@@ -157,9 +157,9 @@ def _tensors(bundle: ModalityBundle) -> dict[str, np.ndarray]:
 
 def _same_by_torch(predictor: Predictor) -> None:
     """The graph and the model give the same scores, also where parts are missing."""
-    from textome.models.bert import BertConfig
-    from textome.models.checkpoint import load_tensors
-    from textome.models.sequence_model import SequenceModel
+    from textome.encoders.bert.model import BertConfig
+    from textome.encoders.checkpoint import load_tensors
+    from textome.encoders.sequence.model import SequenceModel
 
     bundle = predictor.bundle
     shapes = bundle.modality.shapes()

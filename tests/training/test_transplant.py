@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from textome.models.bert import BertConfig
-from textome.models.heads import MaskedLanguageModel
-from textome.models.packing import Layout
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.heads import MaskedLanguageModel
+from textome.encoders.layers.packing import Layout
 from textome.text.tokenization import Tokenizer
 from textome.training.transplant import partitions, transplanted
 from tiny import CONFIG, make_base

@@ -62,7 +62,7 @@ class ClassificationTask(_Section):
 
     @property
     def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head, see models.heads."""
+        """(num_labels, states) of the head, see encoders.heads."""
         return len(self.labels), 1 + len(self.markers)
 
 
@@ -77,7 +77,7 @@ class SentencesTask(_Section):
 
     @property
     def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head, see models.heads."""
+        """(num_labels, states) of the head, see encoders.heads."""
         return len(self.labels), 0
 
 
@@ -100,7 +100,7 @@ class RelationsTask(_Section):
 
     @property
     def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head, see models.heads."""
+        """(num_labels, states) of the head, see encoders.heads."""
         return len(self.labels), relation_states(self.one_pass)
 
 
@@ -117,7 +117,7 @@ class AnswersTask(_Section):
 
     @property
     def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head, see models.heads."""
+        """(num_labels, states) of the head, see encoders.heads."""
         return 2, 0
 
 
@@ -243,7 +243,7 @@ class Bundle:
 
     @property
     def heads(self) -> dict[str, tuple[int, int]]:
-        """(num_labels, states) of each head of a graph with several, that of the entities among them; see models.heads."""
+        """(num_labels, states) of each head of a graph with several, that of the entities among them."""
         sizes = {name: part.size for name, part in self.parts.items()}
         entities = self.description.tasks.entities
         return sizes | ({ENTITIES: (3 * len(entities.types), 0)} if entities and sizes else {})

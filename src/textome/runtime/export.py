@@ -102,7 +102,7 @@ def _graph(bundle: Bundle | ModalityBundle, precision: str) -> bytes:
 
 
 def _sequence_graph(bundle: ModalityBundle, tensors: Mapping[str, Any], precision: str) -> Any:
-    from textome.runtime.graph_sequence import build_sequence_graph
+    from textome.encoders.sequence.onnx import build_sequence_graph
 
     shapes, outputs, kind = bundle.modality.shapes(), len(bundle.target.labels), cast("Precision", precision)
     return build_sequence_graph(tensors, bundle.config, shapes, outputs, bundle.pooling, kind)

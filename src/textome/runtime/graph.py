@@ -20,23 +20,24 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from textome.errors import ModelError
-from textome.runtime import graph_bert, graph_deberta
-from textome.runtime.graph_nodes import (
+from textome.encoders.bert import onnx as bert
+from textome.encoders.deberta import onnx as deberta
+from textome.encoders.graph import (
     CONTRIB,
+    OPSET,
     Array,
     Builder,
     Precision,
     Shapes,
     activation_of,
+    compare_shapes,
     linear_shape,
     quantise_rows,
 )
+from textome.errors import ModelError
 from textome.runtime.states import ONLY_STATES
 
 __all__ = ["HeadShape", "Precision", "build_graph", "check_tensors", "expected_shapes", "quantise_rows"]
-
-OPSET = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ class _Encoder:
 
 
 _ENCODERS = {
-    "bert": _Encoder(graph_bert.encode, graph_bert.shapes, "bert.pooler.dense"),
-    "deberta-v2": _Encoder(graph_deberta.encode, graph_deberta.shapes, "pooler.dense"),
+    "bert": _Encoder(bert.encode, bert.shapes, "bert.pooler.dense"),
+    "deberta-v2": _Encoder(deberta.encode, deberta.shapes, "pooler.dense"),
 }
 
 
@@ -71,7 +72,7 @@ def build_graph(
 ) -> onnx.ModelProto:
     """The graph from tensors under their Hugging Face names (`bert.…`, `classifier.…`) and a parsed `config.json`.
 
-    heads    of a model with tasks by name (models.heads.TaskModel); None for a token classifier, {} for the encoder alone
+    heads    of a model with tasks by name (encoders.heads.TaskModel); None for a token classifier, {} for the encoder alone
     ranges   of what is rounded in int8, from calibration.activation_ranges; without, the range of each batch is taken
 
     Raises ModelError for an architecture or activation that cannot be exported, and for tensors that do not fit (see
@@ -146,20 +147,6 @@ def check_tensors(
 ) -> None:
     """Raises ModelError that names every tensor that is missing, left over, or of another shape."""
     compare_shapes(tensors, expected_shapes(config, heads))
-
-
-def compare_shapes(tensors: Mapping[str, Array], expected: Shapes) -> None:
-    """Raises ModelError as `check_tensors`."""
-    problems = [f"missing: {name}" for name in expected if name not in tensors]
-    problems += [f"not part of the model: {name}" for name in tensors if name not in expected]
-    problems += [
-        f"{name} has shape {tuple(tensors[name].shape)}, expected {shape}"
-        for name, shape in expected.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""
-        raise ModelError(f"the weights do not fit config.json ({'; '.join(problems[:6])}{more})")
 
 
 def _model(builder: Builder, heads: Mapping[str, HeadShape], pairs: bool = True) -> onnx.ModelProto:

@@ -14,9 +14,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from textome.encoders.graph import Array
 from textome.errors import ModelError
 from textome.runtime.graph import expected_shapes
-from textome.runtime.graph_nodes import Array
 
 
 def graph_weights(path: Path, config: Mapping[str, Any]) -> dict[str, Array]:

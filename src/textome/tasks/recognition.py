@@ -26,7 +26,7 @@ class Recognition:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head, see models.heads."""
+        """(num_labels, states) of the head, see encoders.heads."""
         return len(LABELS) * len(self.types), 0
 
     def units(self, items: Sequence[Example]) -> list[Unit]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textome.models.packing import Layout
+from textome.encoders.layers.packing import Layout
 from textome.tasks.ner import Example
 
 # How many batches are drawn together and sorted by length: large enough that lengths in a batch are nearly equal, small

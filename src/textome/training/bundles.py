@@ -17,11 +17,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from textome.encoders.checkpoint import to_hugging_face, write_tensors
+from textome.encoders.deberta.model import EnhancedMaskDecoder
+from textome.encoders.heads import MaskedLanguageModel, TokenClassifier
+from textome.encoders.table import CONFIGS
 from textome.errors import InputError, MissingExtraError, ModelError
-from textome.models.checkpoint import to_hugging_face, write_tensors
-from textome.models.deberta import EnhancedMaskDecoder
-from textome.models.encoders import CONFIGS
-from textome.models.heads import MaskedLanguageModel, TokenClassifier
 from textome.runtime.bundle import read_json, resolve_model
 from textome.tasks.ner import LABELS
 from textome.training.data import CorpusData

@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from textome.encoders.checkpoint import write_tensors
 from textome.errors import InputError
-from textome.models.checkpoint import write_tensors
 from textome.training.sharding import like, load_whole_state, sharded, whole, whole_state
 
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from textome.models.deberta import EnhancedMaskDecoder
-from textome.models.heads import MaskedLanguageModel
+from textome.encoders.deberta.model import EnhancedMaskDecoder
+from textome.encoders.heads import MaskedLanguageModel
 
 # How large relative embeddings begin beside words: small enough to leave what BERT knew, large enough to be learnt.
 RELATIVE = 0.1

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.heads import TokenClassifier
+from textome.encoders.pruning import spread
+from textome.encoders.table import read_encoder_config
 from textome.errors import InputError
-from textome.models.checkpoint import load_tensors
-from textome.models.encoders import read_encoder_config
-from textome.models.heads import TokenClassifier
-from textome.models.pruning import spread
 from textome.runtime.bundle import Bundle
 from textome.tasks.ner import LABELS
 from textome.text.tokenization import Tokenizer

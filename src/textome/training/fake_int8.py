@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from textome.encoders.bert.model import Bert
+from textome.encoders.graph import EMBEDDING_BITS, WEIGHT_BITS
 from textome.errors import InputError
-from textome.models.bert import Bert
-from textome.runtime.graph_nodes import EMBEDDING_BITS, WEIGHT_BITS
 
 
 def rounded_rows(matrix: Tensor, bits: int) -> Tensor:

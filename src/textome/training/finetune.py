@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.heads import TokenClassifier
+from textome.encoders.table import read_encoder_config
 from textome.evaluation.entities import score_entities
-from textome.models.checkpoint import load_tensors
-from textome.models.encoders import read_encoder_config
-from textome.models.heads import TokenClassifier
 from textome.tasks.ner import LABELS, Example, decode, log_probabilities
 from textome.tasks.recognition import gold
 from textome.text.tokenization import Tokenizer

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from textome.models.checkpoint import write_tensors
+from textome.encoders.checkpoint import write_tensors
 from textome.training.averaging import holding, move
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for

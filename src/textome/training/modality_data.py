@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from textome.encoders.layers.packing import Layout
+from textome.encoders.sequence.model import PackedSegment, PackedSequences
 from textome.errors import InputError
 from textome.formats.sources import Quarantine
 from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape, part_of, unique_records
 from textome.modalities.targets import Target
-from textome.models.packing import Layout
-from textome.models.sequence_model import PackedSegment, PackedSequences
 from textome.training.modality_recipe import Mixing, ModalityRecipe
 
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textome.encoders.sequence.model import SequenceModel
 from textome.errors import InputError
 from textome.evaluation.modality_scores import between_0_and_1, score_answers, with_temperature
 from textome.modalities.records import Floats, Record, Segment, Segments
 from textome.modalities.targets import Target
-from textome.models.sequence_model import SequenceModel
 from textome.training.batches import cut, plan
 from textome.training.modality_data import ModalityRecords, length_of, mixed, pack_sequences
 from textome.training.modality_recipe import ModalityRecipe

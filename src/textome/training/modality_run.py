@@ -16,12 +16,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from textome.encoders.bert.model import Bert, BertConfig
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.pruning import keep_layers, spread
+from textome.encoders.sequence.model import SequenceModel
 from textome.errors import InputError
 from textome.modalities.records import Modality, Shape
-from textome.models.bert import Bert, BertConfig
-from textome.models.checkpoint import load_tensors
-from textome.models.pruning import keep_layers, spread
-from textome.models.sequence_model import SequenceModel
 from textome.runtime.modality_bundle import SEQUENCE_MODEL, ModalityBundle
 from textome.training.bundles import base_directory, environment, read_config, write_folder
 from textome.training.devices import autocast, choose_device, precision_for

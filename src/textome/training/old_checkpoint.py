@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 from tokenizers import models
 from torch import Tensor
 
+from textome.encoders.checkpoint import load_tensors, modern_names, write_tensors
+from textome.encoders.table import build_encoder, read_encoder_config
 from textome.errors import InputError, ModelError
-from textome.models.checkpoint import load_tensors, modern_names, write_tensors
-from textome.models.encoders import build_encoder, read_encoder_config
 from textome.runtime.bundle import read_json
 from textome.text.wordpiece import add_marks, bert_tokenizer, is_cased, read_vocabulary
 from textome.training.bundles import TOKENIZER_FILES, whole_folder

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from textome.encoders.compilation import compile_layers
+from textome.encoders.lora import add_low_rank, merge_low_rank
+from textome.encoders.pruning import keep_heads, keep_layers, keep_neurons, spread
+from textome.encoders.recompute import recompute
 from textome.errors import InputError
-from textome.models.compilation import compile_layers
-from textome.models.lora import add_low_rank, merge_low_rank
-from textome.models.pruning import keep_heads, keep_layers, keep_neurons, spread
-from textome.models.recompute import recompute
 from textome.training.bundles import read_config, read_weights
 from textome.training.fake_int8 import add_fake_int8
 from textome.training.recipe import Model, Training

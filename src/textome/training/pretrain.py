@@ -24,14 +24,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textome.corpus.store import Corpus
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.compilation import compile_layers
+from textome.encoders.deberta.model import DebertaConfig, EnhancedMaskDecoder
+from textome.encoders.heads import MaskedLanguageModel
+from textome.encoders.recompute import recompute
+from textome.encoders.table import read_encoder_config
 from textome.errors import InputError
-from textome.models.bert import BertConfig
-from textome.models.checkpoint import load_tensors
-from textome.models.compilation import compile_layers
-from textome.models.deberta import DebertaConfig, EnhancedMaskDecoder
-from textome.models.encoders import read_encoder_config
-from textome.models.heads import MaskedLanguageModel
-from textome.models.recompute import recompute
 from textome.runtime.bundle import DEFAULT_MODEL
 from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from textome.corpus.store import Corpus
-from textome.models.packing import Layout
+from textome.encoders.layers.packing import Layout
 from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
 from textome.training.batches import POOL, plan

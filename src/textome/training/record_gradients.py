@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from textome.models.bert import Bert
+from textome.encoders.bert.model import Bert
 
 _KINDS = (nn.Linear, nn.Embedding, nn.LayerNorm)
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textome.encoders.heads import TaskModel
+from textome.encoders.layers.packing import Layout
 from textome.evaluation.task_scores import main_metric
-from textome.models.heads import TaskModel
-from textome.models.packing import Layout
 from textome.tasks.inputs import Floats, Unit
 from textome.training.batches import cut, plan
 from textome.training.divergence import divergence_of

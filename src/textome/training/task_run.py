@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.heads import TaskModel
+from textome.encoders.table import read_encoder_config
 from textome.evaluation.calibration import calibrated
-from textome.models.checkpoint import load_tensors
-from textome.models.encoders import read_encoder_config
-from textome.models.heads import TaskModel
 from textome.tasks.classification import Classification
 from textome.tasks.ner import LABELS
 from textome.tasks.question_answering import Answers

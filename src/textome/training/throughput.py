@@ -6,9 +6,9 @@ import time
 
 import torch
 
-from textome.models.bert import BertConfig
-from textome.models.encoders import EncoderConfig
-from textome.models.packing import Layout
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.layers.packing import Layout
+from textome.encoders.table import EncoderConfig
 from textome.training.devices import product_type, wait_for
 
 _ROWS = 4096
@@ -20,7 +20,7 @@ def training_operations(config: EncoderConfig, layout: Layout, scored: int) -> i
 
     A multiplication and an addition count as two; the backward pass costs twice the forward pass (Kaplan et al. 2020,
     section 2.1). Norms, activations and the optimiser are left out, as is usual for model FLOPs utilisation; so are the
-    products with relative positions. DeBERTa runs its last layer twice (models.deberta.EnhancedMaskDecoder).
+    products with relative positions. DeBERTa runs its last layer twice (encoders.deberta.model.EnhancedMaskDecoder).
     """
     hidden, inner = config.hidden_size, config.intermediate_size
     layers = config.num_hidden_layers + (not isinstance(config, BertConfig))

@@ -13,11 +13,11 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textome.encoders.layers.packing import Layout
+from textome.encoders.seq2seq.model import Transformer, TransformerConfig
 from textome.errors import InputError, MissingExtraError
 from textome.formats.parallel import Pair, read_pairs
 from textome.formats.sources import Quarantine
-from textome.models.packing import Layout
-from textome.models.transformer import Transformer, TransformerConfig
 from textome.training.batches import cut, plan
 from textome.training.bundles import environment, write_folder
 from textome.training.data import SHORTEST_LEAK

@@ -27,11 +27,11 @@ class TranslationData(Section):
 
 
 class TranslationModel(Section):
-    """Sizes of the encoder-decoder (models.transformer), and of the vocabulary that both languages share.
+    """Sizes of the encoder-decoder (encoders.seq2seq.model), and of the vocabulary that both languages share.
 
     base         the bundle of a finished translation, from whose weights the run goes on, as for texts of another field;
                  sizes, vocabulary and `longest` are its own then, and are not given
-    encoder      the paper's own, or one with disentangled attention (models.deberta), of the same sizes
+    encoder      the paper's own, or one with disentangled attention (encoders.deberta.model), of the same sizes
     vocabulary   sub-words, by byte-pair encoding over bytes (Sennrich et al. 2016), so that no character is unknown
     longest      sub-words of a text at most; training pairs beyond it are left out and counted
     """

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.layers.packing import Layout
+from textome.encoders.seq2seq.decoding import Limits, beam, greedy
+from textome.encoders.seq2seq.model import Transformer, TransformerConfig
 from textome.errors import InputError, ModelError
-from textome.models.checkpoint import load_tensors
-from textome.models.decoding import Limits, beam, greedy
-from textome.models.packing import Layout
-from textome.models.transformer import Transformer, TransformerConfig
 from textome.text.sentences import split_sentences
 
 PAD, START, END = "<pad>", "<s>", "</s>"

@@ -11,8 +11,8 @@ import dataclasses
 
 import torch
 
-from textome.models.deberta import EnhancedMaskDecoder
-from textome.models.heads import MaskedLanguageModel
+from textome.encoders.deberta.model import EnhancedMaskDecoder
+from textome.encoders.heads import MaskedLanguageModel
 from textome.text.tokenization import Tokenizer
 
 _MARK = "##"

@@ -1,0 +1,200 @@
+"""BERT's encoder (Devlin et al. 2019), which BioBERT, PubMedBERT, SciBERT and MiniLM share, over packed tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textome.encoders.layers.attention import SelfAttention
+from textome.encoders.layers.dropout import Dropout
+from textome.encoders.layers.packing import Layout
+
+# Rows of a feed-forward layer that a CPU computes at once in inference.
+ROWS = 512
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "gelu_new": partial(functional.gelu, approximate="tanh"),
+    "gelu_pytorch_tanh": partial(functional.gelu, approximate="tanh"),
+    "relu": functional.relu,
+}
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """The sizes of a BERT encoder, under the names of the Hugging Face `config.json`.
+
+    head_dim   the size of a head where they do not fill the hidden size, since some were pruned; `transformers` has no BERT
+               like that, and refuses its shapes
+    """
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-12
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    initializer_range: float = 0.02
+    head_dim: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.hidden_act not in ACTIVATIONS:
+            raise ValueError(f"hidden_act {self.hidden_act!r} is not one of {', '.join(ACTIVATIONS)}")
+        if self.head_dim is None and self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
+            )
+
+    @property
+    def head_size(self) -> int:
+        return self.head_dim or self.hidden_size // self.num_attention_heads
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> BertConfig:
+        """From a parsed `config.json`; keys that do not describe the encoder are left alone.
+
+        Raises ValueError for relative positions, which are another architecture under the same model_type.
+        """
+        if (kind := values.get("position_embedding_type", "absolute")) != "absolute":
+            raise ValueError(f"position_embedding_type {kind!r} is not supported; only absolute positions are")
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+
+class BertEmbeddings(nn.Module):
+    """Sum of word, position and token-type embeddings, normalised (Devlin et al. 2019, section 3 and figure 2).
+
+    Input   input_ids (T,), layout, token_type_ids (T,) or None for all zero
+    Output  (T, hidden_size)
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None) -> Tensor:
+        kind = (
+            self.token_type_embeddings.weight[0]
+            if token_type_ids is None
+            else self.token_type_embeddings(token_type_ids)
+        )
+        total = self.word_embeddings(input_ids) + kind + self.position_embeddings(layout.position_ids)
+        return self.dropout(self.norm(total))  # type: ignore[no-any-return]
+
+
+class FeedForwardSizes(Protocol):
+    """What a feed-forward layer needs of an encoder's configuration."""
+
+    @property
+    def hidden_size(self) -> int: ...
+
+    @property
+    def intermediate_size(self) -> int: ...
+
+    @property
+    def hidden_act(self) -> str: ...
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with an activation between (Vaswani et al. 2017, eq. 2; GELU as in BERT).
+
+    Input   (T, hidden_size)
+    Output  (T, hidden_size)
+
+    Where no gradient is wanted, a CPU computes some rows at a time: what lies between the layers then stays in the
+    processor's cache, and its memory is used again instead of being asked for afresh.
+    """
+
+    def __init__(self, config: FeedForwardSizes) -> None:
+        super().__init__()
+        self.expand = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.activation = ACTIVATIONS[config.hidden_act]
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or hidden.device.type != "cpu" or torch.compiler.is_compiling():
+            return self._rows(hidden)
+        return torch.cat([self._rows(rows) for rows in torch.split(hidden, ROWS)])
+
+    def _rows(self, hidden: Tensor) -> Tensor:
+        return self.contract(self.activation(self.expand(hidden)))  # type: ignore[no-any-return]
+
+
+class BertLayer(nn.Module):
+    """Self-attention and feed-forward, each with dropout, residual and post-norm (Vaswani et al. 2017, 3.1).
+
+    Input   hidden (T, hidden_size), layout
+    Output  (T, hidden_size)
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.attention = SelfAttention(
+            config.hidden_size, config.num_attention_heads, config.head_size, config.attention_probs_dropout_prob
+        )
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
+        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, layout)))
+        return self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))  # type: ignore[no-any-return]
+
+
+class Bert(nn.Module):
+    """The BERT encoder. The pooler (a tanh layer over the first token) is kept where a checkpoint has one.
+
+    Input   input_ids (T,) int64, layout, token_type_ids (T,) int64 or None for all zero
+    Output  hidden states (T, hidden_size)
+    """
+
+    def __init__(self, config: BertConfig, pooler: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = BertEmbeddings(config)
+        self.layers = nn.ModuleList(BertLayer(config) for _ in range(config.num_hidden_layers))
+        self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if pooler else None
+        self.apply(self._initialise)
+
+    def forward(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None = None) -> Tensor:
+        if layout.max_seqlen > self.config.max_position_embeddings:
+            raise ValueError(
+                f"a sequence of {layout.max_seqlen} tokens is longer than the model's "
+                f"{self.config.max_position_embeddings} positions; cut it into windows first"
+            )
+        hidden = self.embeddings(input_ids, layout, token_type_ids)
+        for layer in self.layers:
+            hidden = layer(hidden, layout)
+        return hidden  # type: ignore[no-any-return]
+
+    def pooled(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """tanh of a linear layer over each sequence's first token: (T, hidden_size) to (B, hidden_size)."""
+        if self.pooler is None:
+            raise ValueError("this checkpoint has no pooler")
+        return torch.tanh(self.pooler(hidden[layout.cu_seqlens[:-1].long()]))
+
+    def _initialise(self, module: nn.Module) -> None:
+        initialise_weights(module, self.config.initializer_range)
+
+
+def initialise_weights(module: nn.Module, standard_deviation: float) -> None:
+    """BERT's initialisation: normal weights, zero biases (the original code's truncation is left out, as in HF)."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=standard_deviation)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

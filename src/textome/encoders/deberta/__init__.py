@@ -1,0 +1,1 @@
+"""DeBERTa v2 and v3 (He et al. 2021; He et al. 2023)."""

@@ -1,0 +1,1 @@
+"""What architectures are built of, in PyTorch, over packed tokens."""

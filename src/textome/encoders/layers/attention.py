@@ -1,0 +1,128 @@
+"""Scaled dot-product attention over packed tokens (Vaswani et al. 2017, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textome.encoders.layers.blocked import blocked
+from textome.encoders.layers.packing import Layout
+
+# In training on a CPU attention is computed in blocks (layers/blocked.py), which keep the weights for the backward pass, up
+# to this length at least. In 16 bits that is faster at any length; in fp32 PyTorch's fused kernel is from here on, where
+# nothing is dropped (benchmarks/attention.py; torch 2.13, a core with AMX: in sequences of 128, 256 and 512 tokens the
+# blocks are 4.8, 2.0 and 1.5 times as fast in bf16, and with dropout 2.4, 2.9 and 3.2 times).
+LONGEST_KEPT = 160
+# Longer sequences are kept in batches of few weights, 128 MB a layer in 16 bits: 65,536 tokens in sequences of 512 would
+# have 800 MB.
+MOST_WEIGHTS = 2**26
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float = 0.0) -> Tensor:
+    """softmax(Q K^T / sqrt(head_size)) V within each sequence (Vaswani et al. 2017, eq. 1), no padding anywhere.
+
+    Input   query, key, value (T, num_heads, head_size)
+            layout            where each sequence begins and ends
+            dropout           probability that an attention weight is dropped
+    Output  (T, num_heads, head_size)
+
+    On a CPU each group of equally long sequences is one call, on views of the packed tensors. On a GPU
+    all sequences are one call, of flash attention over variable lengths (Dao 2024), which knows 16 bits and no dropout;
+    otherwise rows are padded inside attention alone.
+    """
+    if query.is_cuda:
+        return _attend_on_gpu(query, key, value, layout, dropout)
+    sizes = [group.count * group.length for group in layout.groups]
+    weights = query.shape[1] * sum(group.count * group.length**2 for group in layout.groups)
+    pieces = []
+    # Splitting once, not slicing for each group: the backward pass of a slice fills a whole tensor with zeros.
+    for group, *rows in zip(
+        layout.groups, *(torch.split(tensor, sizes) for tensor in (query, key, value)), strict=True
+    ):
+        shape = (group.count, group.length, *query.shape[1:])
+        queries, keys, values = (tensor.reshape(shape).transpose(1, 2) for tensor in rows)
+        if _blocks_are_faster(queries, weights, dropout):
+            attended = blocked(queries, keys, values, dropout)
+        else:
+            attended = functional.scaled_dot_product_attention(queries, keys, values, dropout_p=dropout)
+        pieces.append(attended.transpose(1, 2).reshape(-1, *query.shape[1:]))
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+
+def attend_across(
+    query: Tensor, key: Tensor, value: Tensor, queries: Layout, keys: Layout, dropout: float = 0.0, causal: bool = False
+) -> Tensor:
+    """The same attention of each sequence's queries over the keys of a sequence of its own, as a translation's over its
+    source; or with `causal`, where both are one, over the tokens up to it (Vaswani et al. 2017, section 3.2.3).
+
+    Input   query (T, num_heads, head_size), key, value (U, num_heads, head_size)
+            queries, keys   their layouts, of as many sequences each
+    Output  (T, num_heads, head_size)
+
+    Pairs of sequences rarely agree in both lengths, so there is nothing to group: inside attention alone, rows are padded.
+    Linear layers, which are most of the work, still see tokens only.
+    """
+    rows = queries.padded(query).transpose(1, 2)
+    columns, values = (keys.padded(tokens).transpose(1, 2) for tokens in (key, value))
+    # Padding stands behind the tokens, so a causal mask hides it from all of them.
+    mask = None if causal or keys.equal else keys.mask()[:, None, None]
+    if _blocks_are_faster(rows, rows.shape[:3].numel() * columns.shape[2], dropout):
+        if causal:
+            mask = torch.ones(rows.shape[2], columns.shape[2], dtype=torch.bool, device=rows.device).tril()
+        bias = None if mask is None else rows.new_zeros(mask.shape).masked_fill_(~mask, float("-inf"))
+        attended = blocked(rows, columns, values, dropout, bias)
+    else:
+        attended = functional.scaled_dot_product_attention(
+            rows, columns, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
+        )
+    return queries.packed(attended.transpose(1, 2))
+
+
+def _attend_on_gpu(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float) -> Tensor:
+    if dropout == 0.0 and query.dtype in (torch.bfloat16, torch.float16):
+        from torch.nn.attention.varlen import varlen_attn
+
+        bounds, longest = layout.cu_seqlens, layout.max_seqlen
+        return varlen_attn(query, key, value, bounds, bounds, longest, longest)  # type: ignore[return-value]
+    rows, columns, values = (layout.padded(tokens).transpose(1, 2) for tokens in (query, key, value))
+    mask = None if layout.equal else layout.mask()[:, None, None]
+    attended = functional.scaled_dot_product_attention(rows, columns, values, attn_mask=mask, dropout_p=dropout)
+    return layout.packed(attended.transpose(1, 2))
+
+
+def _blocks_are_faster(query: Tensor, weights: int, dropout: float) -> bool:
+    """For (count, num_heads, length, head_size), in a batch that has so many attention weights in all."""
+    if query.device.type != "cpu":
+        return False
+    if dropout:  # which the fused kernel does not know: PyTorch would keep several times as much
+        return True
+    few = query.shape[2] <= LONGEST_KEPT or (query.element_size() == 2 and weights <= MOST_WEIGHTS)
+    return query.requires_grad and few
+
+
+# A compiler would compile what depends on the lengths again for each batch.
+_attend_uncompiled: Callable[..., Tensor] = torch.compiler.disable(attend)  # type: ignore[no-untyped-call]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2) with one matrix for queries, keys and values.
+
+    Input   hidden (T, hidden_size), layout
+    Output  (T, hidden_size)
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, head_size: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads, self.head_size = num_heads, head_size
+        self.dropout = dropout
+        self.project = nn.Linear(hidden_size, 3 * num_heads * head_size)
+        self.output = nn.Linear(num_heads * head_size, hidden_size)
+
+    def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
+        projected = self.project(hidden).view(len(hidden), 3, self.num_heads, self.head_size)
+        query, key, value = projected.unbind(1)
+        attended = _attend_uncompiled(query, key, value, layout, self.dropout if self.training else 0.0)
+        return self.output(attended.flatten(1))  # type: ignore[no-any-return]
