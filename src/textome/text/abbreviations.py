@@ -1,0 +1,290 @@
+"""Short forms that a text defines: "tumour necrosis factor (TNF)" and "TNF (tumour necrosis factor)".
+
+As in Schwartz and Hearst (A simple algorithm for identifying abbreviation definitions in biomedical text, PSB 2003) a
+candidate is a bracket with a short form, after its long form or the other way round. They take the shortest long form that
+holds the letters of the short form in order. Here every alignment of the letters to the words has a cost, and the cheapest
+wins: a letter at the beginning of a word costs nothing; one inside a word, and a word without any letter, do. So no long
+form loses its first word to a letter that also stands further inside.
+
+Measured with `python benchmarks/abbreviations.py` on MED1250; docs/context.md has the figures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from textome.documents import Span
+from textome.text.stop_words import STOP_WORDS
+
+_MAX_SHORT_FORM = 24
+_MAX_WORDS = 14
+# How far is looked: for the end of a bracket, and back for a long form or a short form before it.
+_MAX_BRACKET = 250
+_LOOK_BACK = 250
+
+# Costs, chosen on one half of MED1250.
+_NEXT_LETTER = 0.1  # a letter right after the one before it, as the l of "pl" in "plasma"
+_IN_PART = 0.2  # the first letter at the beginning of a part of a word, as after a hyphen
+_INSIDE = 0.7  # any other letter of a word that has one at its beginning
+_ONLY_INSIDE = 1.6  # a letter inside a word that has none at its beginning
+_SKIPPED_STOP_WORD = 0.3
+_SKIPPED_WORD = 1.2
+_SKIPPED_LAST_WORD = 1.2
+_MISSING_DIGIT = 1.0  # a digit of the short form that no word of the long form has, as in "N2O"
+_MAX_COST = 0.65  # of a long form, for each letter of the short form
+_MAX_COST_OF_WORD = 0.2  # where the short form is written in small letters, as an ordinary word is
+_IMPOSSIBLE = 1e9
+
+_BRACKET = re.compile(r"[()\[\]]")
+_WORD = re.compile(r"[^\s]+")
+# A part of a word begins after a mark, where a digit and a letter meet, and at a capital after a small letter.
+_PART = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-z])(?=[A-Z])|(?<=[^\w\s])(?=\w)")
+# What a long form does not cross: the end of a sentence, but not the stop of "E. coli".
+_STOP = re.compile(r"(?<![\s(.][A-Z])[.!?](?=\s)|[;:](?=\s)")
+_LEAD = re.compile(
+    r"(?:i\.e\.,?|e\.g\.,?|or|also|abbreviated(?:\ as|\ to)?|hereafter|termed|designated|called|the)\s+", re.I | re.X
+)
+_SEPARATOR = re.compile(r"\s*[;,=:]\s+|\s+(?:or|and|=)\s+")
+_CAN_BE_SKIPPED = frozenset(["type", "subtype", "class", "number", *STOP_WORDS])
+# The first letter of each name: "IFN-γ" is "interferon gamma".
+_GREEK = str.maketrans("αβγδεζηθικλμνξοπρσςτυφχψωµ", "abgdezetiklmnxoprsstupcpom")
+_QUOTES = " \"'“”‘’"
+_ORDINARY_WORD = re.compile(r"[a-z]{4}")
+_NO_SHORT_FORM = re.compile(
+    r"""[\d.,]+ \s? (?:%|[mkµμn]?[gglLMm]|h|min|s|days?|d|years?|yrs?|weeks?|wks?|months?|Hz|cm)
+      | .*[<>=≤≥].*
+      | (?-i:[ix]+|vi+)
+      | (?:Fig|Table|Group|Part|Type|Stage|Grade|Phase|Class|Ref|See)s? \.? \s .*""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Abbreviation:
+    """A definition: where its short form and its long form stand, in code points of the text."""
+
+    short: Span
+    long: Span
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A short form, and words with which its long form ends, and, if `whole`, also begins."""
+
+    short: Span
+    words: tuple[Span, ...]
+    whole: bool
+    max_cost: float = _MAX_COST
+
+
+def find_abbreviations(text: str) -> list[Abbreviation]:
+    """The definitions in `text`, in the order of their brackets. Time is linear in the length of the text."""
+    found: list[Abbreviation] = []
+    for bracket in _brackets(text):
+        for candidate in _candidates(text, bracket):
+            if (long := _long_form(text, candidate)) is not None:
+                found.append(Abbreviation(candidate.short, long))
+                break
+    return found
+
+
+def _brackets(text: str) -> list[Span]:
+    """The inside of each bracket, also of one in another, in the order of their beginnings."""
+    opened: dict[str, list[int]] = {")": [], "]": []}
+    found = []
+    for match in _BRACKET.finditer(text):
+        if match[0] in "([":
+            opened[")" if match[0] == "(" else "]"].append(match.end())
+        elif (starts := opened[match[0]]) and match.start() - (start := starts.pop()) <= _MAX_BRACKET:
+            found.append(Span(start, match.start()))
+    return sorted(found)
+
+
+def _candidates(text: str, bracket: Span) -> Iterator[_Candidate]:
+    """What a bracket may define, the likeliest first."""
+    start, end = bracket
+    opening = start - 1
+    attached = opening > 0 and not text[opening - 1].isspace()
+    if opening < 1 or (attached and not text[opening - 1].isalnum()):
+        return
+    if lead := _LEAD.match(text, start, end):
+        start = lead.end()
+    separators = [Span(*match.span()) for match in _SEPARATOR.finditer(text, start, end)]
+    starts = [start, *(separator.end for separator in separators)]
+    ends = [*(separator.start for separator in separators), end]
+    pieces = [Span(*piece) for piece in zip(starts, ends, strict=True)]
+    first = _stripped(text, pieces[0])
+    if _is_short_form(text, first) and (not attached or sum(c.isupper() for c in text[first.start : first.end]) > 1):
+        yield _Candidate(first, _words_before(text, opening), whole=False)
+    if attached:
+        return
+    whole = _stripped(text, Span(start, end))
+    before = _words_before(text, opening)
+    # "TNF (tumour necrosis factor)", and with a word between: "EMLA cream (eutectic mixture of local anaesthetics)".
+    for number, max_cost in ((1, _MAX_COST), (2, _MAX_COST_OF_WORD)):
+        if len(before) < number:
+            continue
+        short = _stripped(text, before[-number])
+        if not _is_short_form(text, short) or text[short.start : short.end].islower():
+            continue
+        for long in (whole, first) if separators else (whole,):
+            yield _Candidate(short, _words(text, long), whole=True, max_cost=max_cost)
+    # Both inside: "(tumour necrosis factor, TNF)" and "(TNF, tumour necrosis factor)".
+    if separators:
+        last = _stripped(text, pieces[-1])
+        if _is_short_form(text, last):
+            yield _Candidate(last, _words(text, Span(start, separators[-1].start)), whole=True)
+        if _is_short_form(text, first):
+            yield _Candidate(first, _words(text, _stripped(text, Span(separators[0].end, end))), whole=True)
+
+
+def _words_before(text: str, end: int) -> tuple[Span, ...]:
+    """The words before a bracket, back to the beginning of the sentence."""
+    start = max(0, end - _LOOK_BACK)
+    for stop in _STOP.finditer(text, start, end):
+        start = stop.end()
+    words = _words(text, Span(start, end))
+    if start and words and words[0].start == start and not text[start - 1].isspace():
+        return words[1:]  # the rest of a word that was cut
+    return words
+
+
+def _words(text: str, span: Span) -> tuple[Span, ...]:
+    return tuple(Span(*match.span()) for match in _WORD.finditer(text, *span))
+
+
+def _stripped(text: str, span: Span) -> Span:
+    start, end = span
+    while start < end and text[start] in _QUOTES:
+        start += 1
+    while start < end and (text[end - 1] in _QUOTES or text[end - 1] in ",;:"):
+        end -= 1
+    return Span(start, end)
+
+
+def _is_short_form(text: str, span: Span) -> bool:
+    """Could this be a short form: at most two words, letters among them, and no item, number with a unit or heading?"""
+    short = text[span.start : span.end]
+    words = short.split()
+    if not words or len(words) > 2 or len(short) > _MAX_SHORT_FORM or not short[0].isalnum() or not _is_closed(short):
+        return False
+    if not any(character.isalpha() for character in short) or _NO_SHORT_FORM.fullmatch(short):
+        return False
+    if len(short) == 1:  # "(A)" and "(a)" are items of a list more often
+        return short.isupper() and short not in "ABCD"
+    if len(words) == 2 or len(short) > 6:
+        return any(character.isupper() or character.isdigit() for character in short)
+    return short not in STOP_WORDS
+
+
+def _is_closed(text: str) -> bool:
+    return text.count("(") == text.count(")") and text.count("[") == text.count("]")
+
+
+def _long_form(text: str, candidate: _Candidate) -> Span | None:
+    """The cheapest long form of a candidate, or None if none is cheap enough."""
+    short = text[candidate.short.start : candidate.short.end]
+    words = candidate.words
+    if not words or (candidate.whole and len(words) > _MAX_WORDS):
+        return None
+    start = _cheapest_start(text, words, short, candidate.max_cost)
+    if start is None or (candidate.whole and start > words[0].start):
+        return None
+    long = _stripped(text, Span(start, words[-1].end))
+    if text.startswith("non-", start) and short[0].lower() != "n":
+        long = Span(start + 4, long.end)
+    of_words = text[long.start : long.end]
+    if of_words[0] in "([" and not _is_closed(of_words):  # "(cefsulodin (CFS), ...)"
+        long, of_words = Span(long.start + 1, long.end), of_words[1:]
+    if len(of_words) <= len(short) or short in of_words.split() or not _is_closed(of_words) or of_words[0] in "([":
+        return None
+    if " " not in of_words and not _ORDINARY_WORD.search(of_words):
+        return None
+    # One letter says too little for a long form of many words.
+    if len(short) == 1 and len(of_words.split()) > 2:
+        return None
+    return long
+
+
+def _cheapest_start(text: str, words: tuple[Span, ...], short: str, max_cost: float) -> int | None:
+    """Where the cheapest long form begins that ends with the last of `words`.
+
+    The words are read from the last to the first. `costs[j]` is the least cost of an alignment in which the first j letters
+    are still to come.
+    """
+    letters = "".join(character for character in _plain(short) if character.isalnum())
+    size = len(letters)
+    costs = [_IMPOSSIBLE] * (size + 1)
+    costs[size] = 0.0
+    if size > 2 and short[-1] == "s" and not short[-2].islower() and text[words[-1].end - 1] == "s":
+        costs[size - 1] = 0.0  # the s of a plural
+    least = size * (min(max_cost, _MAX_COST_OF_WORD) if short.islower() else max_cost) + 1e-6
+    start = None
+    for number, span in enumerate(reversed(words[-min(2 * size + 1, size + 5, _MAX_WORDS) :])):
+        word = text[span.start : span.end]
+        skipped = _SKIPPED_WORD if number else _SKIPPED_LAST_WORD
+        if word.lower() in _CAN_BE_SKIPPED:
+            skipped = _SKIPPED_STOP_WORD
+        for j in range(size, 1, -1):
+            if letters[j - 1].isdigit():
+                costs[j - 1] = min(costs[j - 1], costs[j] + _MISSING_DIGIT)
+        after = [cost + skipped for cost in costs]
+        for j in range(1, size + 1):
+            if costs[j] >= least:
+                continue
+            for k in range(1, j + 1):
+                cost, position = _cost_in_word(word, letters[j - k : j], k == j)
+                if cost >= _IMPOSSIBLE:
+                    continue
+                if k < j:
+                    after[j - k] = min(after[j - k], costs[j] + cost)
+                elif costs[j] + cost < least:
+                    least, start = costs[j] + cost, span.start + position
+        costs = after
+        if min(costs[1:]) >= least:
+            break
+    return start
+
+
+@lru_cache(maxsize=50_000)
+def _cost_in_word(word: str, letters: str, first: bool) -> tuple[float, int]:
+    """The least cost of `letters`, in order, in one word, and where in the word a long form begins that begins with it.
+
+    first   the letters begin the short form: the first of them stands at the beginning of the word or of a part of it
+    """
+    lowered = _plain(word)
+    parts = {match.start() for match in _PART.finditer(word)}
+    opening = next((index for index, character in enumerate(word) if character.isalnum()), 0)
+    costs: dict[int, tuple[float, int]] = {}
+    for position in _positions(lowered, letters[0], 0):
+        # In "A/B (B)" and "(A)/beta (B)" a long form begins after the stroke.
+        start = position if position and word[position - 1] == "/" and "/" not in letters else 0
+        if position == opening:
+            costs[position] = (0.0, opening if word[0] in "\"'“‘" else 0)
+        elif position in parts:
+            costs[position] = (0.0 if start else _IN_PART, start)
+        elif not first:
+            costs[position] = (_ONLY_INSIDE, 0)
+    for letter in letters[1:]:
+        following: dict[int, tuple[float, int]] = {}
+        for before, (cost, start) in costs.items():
+            for position in _positions(lowered, letter, before + 1):
+                step = _NEXT_LETTER if position == before + 1 else 0.0 if position in parts else _INSIDE
+                following[position] = min(following.get(position, (_IMPOSSIBLE, 0)), (cost + step, start))
+        costs = following
+    return min(costs.values(), default=(_IMPOSSIBLE, 0))
+
+
+def _plain(text: str) -> str:
+    """`text` in small letters, with the first letter of its name for a Greek one, each character in its place."""
+    lowered = text.lower()
+    return (lowered if len(lowered) == len(text) else text).translate(_GREEK)
+
+
+def _positions(text: str, letter: str, start: int) -> Iterator[int]:
+    while (start := text.find(letter, start)) >= 0:
+        yield start
+        start += 1
