@@ -8,7 +8,7 @@ that exists is right.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -19,6 +19,9 @@ from textome.errors import InputError
 GAP = "\n"
 # Larger gaps between a document's passages are damaged offsets, and filling them could take all memory.
 MAX_GAP = 10_000_000
+# Spans are cheap to write and their texts are not: a document whose entities have more characters, all together, is
+# damaged or hostile.
+MAX_ENTITY_CHARACTERS = 10_000_000
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -165,8 +168,18 @@ class Document:
             position = passage.end
         return "".join(pieces)
 
-    def text_at(self, spans: Iterable[Span]) -> str:
-        """The text of an annotation at `spans`: the slices, joined by one space."""
+    @property
+    def length(self) -> int:
+        """Code points of the text."""
+        return self.passages[-1].end if self.passages else 0
+
+    def text_at(self, spans: Sequence[Span]) -> str:
+        """The text of an annotation at `spans`: the slices, joined by one space.
+
+        Raises InputError where a span is empty, out of order, or outside the text.
+        """
+        if problem := spans_problem(spans, self.length):
+            raise InputError(f"document {self.id!r}: {problem}")
         return " ".join(self.text[start:end] for start, end in spans)
 
     def entity(
@@ -227,7 +240,8 @@ class Document:
 
     def _check_annotations(self) -> None:
         seen: set[str] = set()
-        length = self.passages[-1].end if self.passages else 0
+        length = self.length
+        check_entity_characters((entity.spans for entity in self.entities), f"document {self.id!r}: ")
         for entity in self.entities:
             self._check_entity(entity, length)
             if entity.id:
@@ -250,25 +264,52 @@ class Document:
                     )
 
     def _check_entity(self, entity: Entity, length: int) -> None:
-        name = f"document {self.id!r}, {entity.type} {entity.id or entity.text!r}"
-        position = 0
-        if not entity.spans:
-            raise InputError(f"{name}: the annotation has no span")
-        for start, end in entity.spans:
-            if not position <= start < end <= length:
-                raise InputError(
-                    f"{name}: span {start}-{end} is empty, out of order, or outside the text of {length} characters"
-                )
-            position = end
-        if entity.text != (found := self.text_at(entity.spans)):
-            raise InputError(
-                f"{name}: the annotation says {entity.text!r} but the text at {entity.start}-{entity.end} is {found!r}"
+        if not (problem := spans_problem(entity.spans, length)):
+            if entity.text == (found := self.text_at(entity.spans)):
+                return
+            problem = (
+                f"the annotation says {entity.text[:200]!r} but the text at {entity.start}-{entity.end} is "
+                f"{found[:200]!r}"
             )
+        raise InputError(f"document {self.id!r}, {entity.type} {entity.id or entity.text[:200]!r}: {problem}")
 
     def _check_new(self, id: str, seen: set[str]) -> None:
         if id in seen:
             raise InputError(f"document {self.id!r}: the annotation id {id!r} is used twice")
         seen.add(id)
+
+
+def spans_problem(spans: Sequence[Span], length: int) -> str:
+    """What is wrong with the spans of one annotation of a text of `length` code points, or nothing.
+
+    Spans that pass are disjoint, so their texts together are no longer than the text.
+    """
+    if not spans:
+        return "the annotation has no span"
+    position = 0
+    for start, end in spans:
+        if not position <= start < end <= length:
+            return f"span {start}-{end} is empty, out of order, or outside the text of {length} characters"
+        position = end
+    return ""
+
+
+def check_entity_characters(spans: Iterable[Sequence[tuple[int, int]]], where: str = "") -> None:
+    """Raises InputError where entities, each from its beginning to its end, have more than `MAX_ENTITY_CHARACTERS`.
+
+    Readers call it with the spans of all entities of a document, before they build texts of them.
+
+    where   how the message begins
+    """
+    if sum(map(extent, spans)) > MAX_ENTITY_CHARACTERS:
+        raise InputError(
+            f"{where}the texts of all entities together have more than {MAX_ENTITY_CHARACTERS:,} characters"
+        )
+
+
+def extent(spans: Sequence[tuple[int, int]]) -> int:
+    """Code points from the beginning of the first span to the end of the last, in whatever order the spans stand."""
+    return max(0, max(end for _, end in spans) - min(start for start, _ in spans)) if spans else 0
 
 
 def as_identifiers(curies: Iterable[str | Identifier]) -> tuple[Identifier, ...]:

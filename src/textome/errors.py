@@ -6,11 +6,21 @@ exits with `exit_code`; a traceback is shown only with `--debug`.
 
 from __future__ import annotations
 
+# Characters of a message: a damaged file may have anything where a message quotes it.
+_LONGEST = 2000
+
 
 class TextomeError(Exception):
-    """Something that the user can put right; `exit_code` is what the command line returns."""
+    """Something that the user can put right; `exit_code` is what the command line returns.
+
+    The middle of a message of more than 2,000 characters is left out.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "") -> None:
+        half = _LONGEST // 2
+        super().__init__(message if len(message) <= _LONGEST else f"{message[:half]} … {message[-half:]}")
 
 
 class InputError(TextomeError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -77,21 +78,18 @@ def document_from(value: Any) -> Document:
 def document_to(document: Document) -> dict[str, Any]:
     """BioC's members of a document. Each annotation stands in the passage where it begins."""
     passages = []
-    for number, passage in enumerate(document.passages):
-        last = number == len(document.passages) - 1
-        end = None if last else document.passages[number + 1].offset
-        inside = [
-            entity
-            for entity in document.entities
-            if (passage.offset <= entity.start or number == 0) and (end is None or entity.start < end)
-        ]
+    begins = [passage.offset for passage in document.passages]
+    inside: list[list[Entity]] = [[] for _ in begins]
+    for entity in document.entities:
+        inside[max(0, bisect_right(begins, entity.start) - 1)].append(entity)
+    for passage, entities in zip(document.passages, inside, strict=True):
         passages.append(
             {
                 "offset": passage.offset,
                 "infons": passage_infons(passage),
                 "text": passage.text,
                 "sentences": [],
-                "annotations": [_annotation(entity) for entity in inside],
+                "annotations": [_annotation(entity) for entity in entities],
                 "relations": [],
             }
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
 from lxml import etree
@@ -55,12 +54,16 @@ def _members(element: etree._Element) -> dict[str, Any]:
     """An element's members as `bioc.document_from` takes them. An infon whose key comes again gets a number after it."""
     members: dict[str, Any] = {name: [] for name in _LISTS.values()} | {"infons": {}, "id": element.get("id", "")}
     infons: dict[str, str] = members["infons"]
+    again: dict[str, int] = {}
     for child in element:
         tag = child.tag
         if tag == "infon":
             key = child.get("key", "")
-            again = (f"{key}#{number}" for number in count(2))
-            infons[key if key not in infons else next(name for name in again if name not in infons)] = inner_text(child)
+            name = key
+            while name in infons:
+                again[key] = again.get(key, 1) + 1
+                name = f"{key}#{again[key]}"
+            infons[name] = inner_text(child)
         elif tag in ("location", "node"):
             members[_LISTS[tag]].append({str(key): str(value) for key, value in child.attrib.items()})
         elif tag in _LISTS:

@@ -81,7 +81,7 @@ def write(documents: Iterable[Document], target: Target) -> int:
         raise InputError("brat needs a folder to write to; give --output FOLDER")
     if target.path.exists() and not target.path.is_dir():
         raise InputError(f"{target.path} is a file; brat needs a folder")
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     number = 0
     for number, document in enumerate(documents, 1):
         path = target.path / _file_name(document.id or str(number), taken)
@@ -244,12 +244,19 @@ def _letter(relation: Relation) -> str:
 def _writable(relations: Iterable[Relation], known: set[str]) -> list[Relation]:
     """The relations with arguments that can all be written: `known` entities, and other such relations."""
     kept = [relation for relation in relations if relation.arguments]
-    while True:
-        reachable = known | {relation.id for relation in kept if relation.id}
-        good = [relation for relation in kept if all(target in reachable for _, target in relation.arguments)]
-        if len(good) == len(kept):
-            return good
-        kept = good
+    reachable = known | {relation.id for relation in kept if relation.id}
+    users: dict[str, list[str]] = {}
+    for relation in kept:
+        for _, target in relation.arguments:
+            users.setdefault(target, []).append(relation.id)
+    lost = [target for target in users if target not in reachable]
+    dropped = set(lost)
+    while lost:
+        for id in users.get(lost.pop(), ()):
+            if id and id not in dropped:
+                dropped.add(id)
+                lost.append(id)
+    return [relation for relation in kept if not any(target in dropped for _, target in relation.arguments)]
 
 
 def _notes(metadata: dict[str, str], name: str) -> Iterator[str]:
@@ -278,15 +285,19 @@ def _one_word(text: str, also: str = "") -> str:
     return re.sub(rf"[\s{also}]+", "_", text) or "_"
 
 
-def _file_name(name: str, taken: set[str]) -> str:
-    """A path without ending below the target folder, from a document id, unlike all others there."""
+def _file_name(name: str, taken: dict[str, int]) -> str:
+    """A path without ending below the target folder, from a document id, unlike all others there.
+
+    taken   names that are in use, and the number that was last given to one that came again
+    """
     parts = [_safe(part) for part in name.split("/") if part not in ("", ".", "..")]
     safe = "/".join(parts[-8:]) or "document"
-    candidate, number = safe, 1
+    candidate, number = safe, taken.get(safe.casefold(), 1)
     while candidate.casefold() in taken:
         number += 1
         candidate = f"{safe}_{number}"
-    taken.add(candidate.casefold())
+    taken[safe.casefold()] = number
+    taken[candidate.casefold()] = taken.get(candidate.casefold(), 1)
     return candidate
 
 

@@ -168,7 +168,7 @@ def _tagged(document: Document) -> list[list[tuple[str, str]]]:
     kept: list[Entity] = []
     taken = bytearray(len(document.text))
     for entity in sorted(document.entities, key=lambda item: (item.start - item.end, item.start)):
-        if not any(taken[entity.start : entity.end]):
+        if taken.find(1, entity.start, entity.end) < 0:
             taken[entity.start : entity.end] = b"\x01" * (entity.end - entity.start)
             kept.append(entity)
     words = _words(document, kept)

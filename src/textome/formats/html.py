@@ -7,12 +7,14 @@ several pieces, or cut by the end of another, has an open, dashed edge where it 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
 from textome.documents import Document, Entity, Passage, Relation
+from textome.errors import InputError
 from textome.formats.sources import Target
 
 _COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b8a800", "#8c8c8c")
@@ -51,6 +53,12 @@ td, th { text-align: left; padding: .2rem .75rem .2rem 0; border-bottom: 1px sol
 td + td + td:not(:last-child) { white-space: nowrap; }
 td:first-child { min-width: 7rem; overflow-wrap: anywhere; color: var(--ink); }
 """
+
+
+# Marks of a passage that may be closed and opened again where entities cross, besides some for each entity.
+_MOST_CLOSINGS = 10_000
+# Characters of a mention where it is shown besides the text.
+_MOST_SHOWN = 200
 
 
 class _Piece(NamedTuple):
@@ -141,7 +149,7 @@ def _article(document: Document, numbers: Mapping[str, int]) -> str:
         what = "1 entity" if len(rows) == 1 else f"{len(rows):,} entities"
         parts.append(_table(f"{what} as a table", ("Text", "Type", "Place", "Confidence", "Identifiers"), rows))
     if document.relations:
-        texts = {entity.id: entity.text for entity in document.entities if entity.id}
+        texts = {entity.id: _shown(entity.text) for entity in document.entities if entity.id}
         relations = [
             (relation.type, _arguments(relation, texts), _confidence(relation)) for relation in document.relations
         ]
@@ -153,12 +161,14 @@ def _article(document: Document, numbers: Mapping[str, int]) -> str:
 def _pieces(document: Document) -> list[list[_Piece]]:
     """For each passage, the stretches of entities in it; what lies between passages is not shown."""
     passages: list[list[_Piece]] = [[] for _ in document.passages]
+    begins = [passage.offset for passage in document.passages]
+    ends = [passage.end for passage in document.passages]
     for entity in document.entities:
         places = [
-            (number, max(start, passage.offset), min(end, passage.end))
+            (number, max(start, begins[number]), min(end, ends[number]))
             for start, end in entity.spans
-            for number, passage in enumerate(document.passages)
-            if max(start, passage.offset) < min(end, passage.end)  # an empty passage shows nothing
+            for number in range(bisect_right(ends, start), bisect_left(begins, end))
+            if max(start, begins[number]) < min(end, ends[number])  # an empty passage shows nothing
         ]
         for place in places:
             number, start, end = place
@@ -175,11 +185,15 @@ def _marked(text: str, passage: Passage, pieces: Sequence[_Piece], numbers: Mapp
     result: list[str] = []
     stack: list[_Open] = []
     position = passage.offset
+    closings = 0
     for edge in sorted({place for piece in pieces for place in (piece.start, piece.end)}):
         result.append(escape(text[position:edge]))
         position = edge
         lowest = next((index for index, mark in enumerate(stack) if mark.piece.end == edge), len(stack))
         closed, stack = stack[lowest:], stack[:lowest]
+        closings += len(closed)
+        if closings > _MOST_CLOSINGS + 20 * len(pieces):
+            raise InputError("the entities cross each other too often for a page; write another format")
         for mark in reversed(closed):
             _close(result, mark, mark.piece.end == edge, numbers)
         again = [(mark.piece, True) for mark in closed if mark.piece.end > edge]
@@ -200,7 +214,7 @@ def _close(result: list[str], mark: _Open, finished: bool, numbers: Mapping[str,
     )
     kind = f' class="{edges}"' if edges else ""
     confidence = f", confidence {_confidence(entity)}" if entity.confidence is not None else ""
-    tip = f"{entity.type}{confidence}" + (f": {entity.text}" if edges else "")
+    tip = f"{entity.type}{confidence}" + (f": {_shown(entity.text)}" if edges else "")
     style = f"--c:var(--t{numbers[entity.type]})"
     result[mark.place] = f'<mark{kind} style="{style}" title="{escape(tip)}">'
     if last:
@@ -229,6 +243,10 @@ def _arguments(relation: Relation, texts: Mapping[str, str]) -> str:
     ]
     concepts = [relation.metadata[key] for key in ("entity1", "entity2") if key in relation.metadata]
     return ", ".join(named or concepts)
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def _place(entity: Entity) -> str:

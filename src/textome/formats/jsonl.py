@@ -21,7 +21,16 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from textome.documents import Document, Entity, Passage, Relation, Span, as_identifiers, replace_lone_surrogates
+from textome.documents import (
+    Document,
+    Entity,
+    Passage,
+    Relation,
+    Span,
+    as_identifiers,
+    check_entity_characters,
+    replace_lone_surrogates,
+)
 from textome.errors import InputError
 from textome.formats.compression import DECOMPRESSION_ERRORS
 from textome.formats.sources import Quarantine, Source, Target
@@ -152,7 +161,10 @@ def document_from(value: Any, default_id: str) -> Document:
     else:
         passages = _simple_passages(members)
     draft = Document(name, passages, metadata=metadata)
-    entities = tuple(_entity(item, draft) for item in _list(members, "entities"))
+    items = [_typed(item, dict, "an entity") for item in _list(members, "entities")]
+    spans = [_spans(item) for item in items]
+    check_entity_characters(spans)
+    entities = tuple(_entity(item, where, draft) for item, where in zip(items, spans, strict=True))
     relations = tuple(_relation(item) for item in _list(members, "relations"))
     return draft.with_annotations(entities, relations)
 
@@ -175,16 +187,18 @@ def _passage(value: Any) -> Passage:
     return Passage(_text(members, "text", ""), offset, _text(members, "section", ""), _metadata(members))
 
 
-def _entity(value: Any, document: Document) -> Entity:
-    members = _typed(value, dict, "an entity")
+def _spans(members: dict[str, Any]) -> tuple[Span, ...]:
     spans = []
     for pair in _list(members, "spans"):
         match pair:
             case [int(start), int(end)] if type(start) is type(end) is int:
                 spans.append(Span(start, end))
             case _:
-                raise InputError(f"spans: expected pairs of whole numbers, found {pair!r}")
-    where = tuple(spans)
+                raise InputError(f"spans: expected pairs of whole numbers, found {str(pair)[:80]!r}")
+    return tuple(spans)
+
+
+def _entity(members: dict[str, Any], where: tuple[Span, ...], document: Document) -> Entity:
     text = _text(members, "text") if "text" in members else document.text_at(where)
     identifiers = as_identifiers(str(_typed(item, str, "identifiers")) for item in _list(members, "identifiers"))
     return Entity(

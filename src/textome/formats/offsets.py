@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
-from textome.documents import Span
+from textome.documents import Span, check_entity_characters, spans_problem
 from textome.errors import InputError
 
 # (start, end) pairs as the file has them, and the text that the file says stands there, or None if it says none.
@@ -15,6 +18,7 @@ _UNITS: dict[str, Callable[[str], int]] = {
     "UTF-8 bytes": lambda text: len(text.encode("utf-8")),
     "UTF-16 units": lambda text: len(text.encode("utf-16-le")) // 2,
 }
+_NO_SPACE = {code: None for code in range(0x3001) if chr(code).isspace()}
 
 
 class Part(NamedTuple):
@@ -41,55 +45,71 @@ def parts_in_code_points(text: str, parts: Sequence[Part]) -> list[tuple[Span, .
 
     One unit is taken for the whole document: a unit that fits one passage by chance must not shift its annotations.
     In code points an annotation may reach beyond its part; in the other units offsets count from the part's start.
-    Raises InputError that says what was expected and found where no unit fits all annotations.
+    Spans are checked before their texts are compared. Raises InputError that says what was expected and found where no
+    unit fits all annotations, and where the spans have too many characters all together.
     """
+    check_entity_characters(pairs for part in parts for pairs, _ in part.annotations)
     for measure in _UNITS.values():
-        spans = [
-            _spans(text, part, pairs, table) for part, table in _tables(parts, measure) for pairs, _ in part.annotations
-        ]
-        said = [said for part in parts for _, said in part.annotations]
-        if all(_matches(text, where, expected) for where, expected in zip(spans, said, strict=True)):
-            return [tuple(where) for where in spans if where is not None]
+        if (spans := _fitting(text, parts, measure)) is not None:
+            return spans
     for part in parts:
         for name, (pairs, expected) in zip(part.names, part.annotations, strict=True):
             where = _spans(text, part, pairs, None)
-            if not _matches(text, where, expected):
-                found = " ".join(text[start:end] for start, end in where) if where else "nothing (outside the text)"
-                place = ", ".join(f"{start}-{end}" for start, end in pairs)
-                raise InputError(f"{name} says {expected!r} at {place}, but the text there is {found!r}")
+            if where is None or not _matches(text, where, expected):
+                inside = all(0 <= start < end <= len(text) for start, end in pairs)
+                nothing = f"nothing ({'the spans overlap' if inside else 'outside the text'})"
+                found = " ".join(text[start:end] for start, end in where) if where else nothing
+                place = ", ".join(f"{start}-{end}" for start, end in pairs[:20])
+                said = "" if expected is None else f" {_shown(expected)}"
+                raise InputError(f"{name} says{said} at {place}, but the text there is {_shown(found)}")
     raise InputError("the offsets fit the text neither in code points nor in bytes")
 
 
-def _tables(parts: Sequence[Part], measure: Callable[[str], int]) -> list[tuple[Part, dict[int, int] | None]]:
-    return [(part, None if measure is len else _positions(part.text, measure)) for part in parts]
+def _fitting(text: str, parts: Sequence[Part], measure: Callable[[str], int]) -> list[tuple[Span, ...]] | None:
+    """The spans of all annotations where all of them match in this unit."""
+    found: list[tuple[Span, ...]] = []
+    for part in parts:
+        table = None if measure is len or not part.annotations else _positions(part.text, measure)
+        for pairs, said in part.annotations:
+            spans = _spans(text, part, pairs, table)
+            if spans is None or not _matches(text, spans, said):
+                return None
+            found.append(tuple(spans))
+    return found
 
 
-def _matches(text: str, spans: Sequence[Span] | None, said: str | None) -> bool:
-    if spans is None:
-        return False
+def _matches(text: str, spans: Sequence[Span], said: str | None) -> bool:
+    if said is None:
+        return True
     # White space is not compared: files fold line breaks, and join the pieces of a mention with a space or without.
     found = "".join(text[start:end] for start, end in spans)
-    return said is None or found.split() == said.split() or "".join(found.split()) == "".join(said.split())
+    return found == said or found.translate(_NO_SPACE) == said.translate(_NO_SPACE)
 
 
-def _spans(text: str, part: Part, pairs: Sequence[tuple[int, int]], table: dict[int, int] | None) -> list[Span] | None:
-    """The pairs in code points of the document, by a part's `table` of positions; None where they lie outside."""
+def _spans(text: str, part: Part, pairs: Sequence[tuple[int, int]], table: array[int] | None) -> list[Span] | None:
+    """The pairs in code points of the document, by a part's `table` of positions; None where they overlap or lie
+    outside the text."""
     spans = []
     for start, end in sorted(pairs):
         if table is not None:
-            start = table.get(start - part.offset, -1 - part.offset) + part.offset
-            end = table.get(end - part.offset, -1 - part.offset) + part.offset
-        if not 0 <= start < end <= len(text):
-            return None
+            start, end = (_position(place - part.offset, table) for place in (start, end))
+            if min(start, end) < 0:
+                return None
+            start, end = start + part.offset, end + part.offset
         spans.append(Span(start, end))
-    return spans
+    return None if spans_problem(spans, len(text)) else spans
 
 
-def _positions(text: str, measure: Callable[[str], int]) -> dict[int, int]:
-    """From offsets in another unit to code points."""
-    table = {0: 0}
-    position = 0
-    for number, character in enumerate(text, 1):
-        position += measure(character)
-        table[position] = number
-    return table
+def _positions(text: str, measure: Callable[[str], int]) -> array[int]:
+    """Where each character of the text begins in another unit, and where the last one ends."""
+    return array("q", accumulate(map(measure, text), initial=0))
+
+
+def _position(place: int, table: array[int]) -> int:
+    """A place in another unit in code points; -1 where no character begins there."""
+    index = bisect_left(table, place)
+    return index if index < len(table) and table[index] == place else -1
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 200 else f"{text[:200]}…")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from textome.documents import Document, Entity, titled
@@ -121,7 +122,7 @@ def _columns(header: Sequence[str]) -> dict[str, int]:
     """
     _check_decoded(header)
     names = _names(header)
-    if twice := [name for name in names if name and names.count(name) > 1]:
+    if twice := [name for name, number in Counter(filter(None, names)).items() if number > 1]:
         raise InputError(f"two columns are called {twice[0]!r}; rename one")
     found = {}
     for role, known in (("text", TEXTS), ("title", TITLES), ("id", IDS)):
