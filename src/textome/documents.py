@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from typing import NamedTuple
 
 from textome.errors import InputError
@@ -212,6 +213,14 @@ class Document:
     def with_annotations(self, entities: Iterable[Entity], relations: Iterable[Relation] = ()) -> Document:
         """The same text and labels, with these entities and relations in place of the old ones."""
         return replace(self, entities=tuple(entities), relations=tuple(relations))
+
+    def with_new_entities(self, entities: Iterable[Entity]) -> Document:
+        """The same document with these entities besides its own, in the order of the text, each with an id that is free."""
+        taken = {entity.id for entity in self.entities} | {relation.id for relation in self.relations}
+        ids = (name for number in count(1) if (name := f"T{number}") not in taken)
+        new = [replace(entity, id=next(ids)) for entity in sorted(entities, key=lambda entity: entity.start)]
+        everything = sorted([*self.entities, *new], key=lambda entity: entity.start)
+        return self.with_annotations(everything, self.relations) if new else self
 
     def with_labels(self, labels: Iterable[Label]) -> Document:
         """The same text, entities and relations, with these labels in place of the old ones."""

@@ -14,7 +14,14 @@ from textome.steps.step import Row, StepSettings
 __all__ = ["STEPS", "Row", "StepSettings", "load_step"]
 
 # In the order in which a pipeline runs them. Modules are imported when they are first used.
-STEPS: dict[str, Row] = {}
+STEPS: dict[str, Row] = {
+    "abbreviations": Row(
+        "abbreviations",
+        "Abbreviations",
+        "what short forms stand for; mentions of one agree in a document",
+        default=True,
+    ),
+}
 
 
 def load_step(name: str, **settings: object) -> StepSettings:
