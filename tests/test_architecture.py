@@ -20,7 +20,7 @@ HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "promethe
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
 _BELOW_TASKS = {"text", "formats", "documents", "errors"}
 _BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
-_BELOW_TRAINING = {"corpus", "modalities", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
+_BELOW_TRAINING = {"vocabularies", "corpus", "modalities", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -28,14 +28,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "documents": {"errors"},
     "formats": {"documents", "errors"},
     "text": {"documents", "errors"},
+    "vocabularies": {"formats", "documents", "errors"},
     "tasks": _BELOW_TASKS,
     "encoders": {"errors"},  # pure maths: no files of documents, no labels, no command line
     "modalities": {"formats", "documents", "errors"},  # reading and features; the embedders are encoders
     "runtime": {"modalities", *_BELOW_RUNTIME},
-    "steps": {"runtime", *_BELOW_RUNTIME},  # no other part names a step: they come from the table
+    "steps": {"vocabularies", "runtime", *_BELOW_RUNTIME},  # no other part names a step: they come from the table
     "pipeline": {"steps", "runtime", *_BELOW_RUNTIME},
     "corpus": {"text", "formats", "documents", "errors"},
-    "evaluation": {"runtime", "modalities", *_BELOW_RUNTIME},  # of the parts below it those without PyTorch
+    # Of the parts below it those without PyTorch.
+    "evaluation": {"steps", "vocabularies", "pipeline", "runtime", "modalities", *_BELOW_RUNTIME},
     "explain": {"evaluation", *_BELOW_TRAINING},
     "training": {"evaluation", *_BELOW_TRAINING},
     "bulk": _BELOW_COMMANDS,
@@ -52,6 +54,7 @@ WITHOUT_TORCH = {
     "documents",
     "formats",
     "text",
+    "vocabularies",
     "tasks",
     "modalities",
     "runtime",
@@ -65,7 +68,7 @@ WITHOUT_TORCH = {
     "client",
 }
 # Modules that look others up by name, which the rules here cannot see: each has an explicit table.
-IMPORTS_BY_NAME = {"__init__", "formats/__init__", "steps/__init__"}
+IMPORTS_BY_NAME = {"__init__", "formats/__init__", "steps/__init__", "vocabularies/__init__"}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from textome.cli.train_tokenizer import train_tokenizer
 from textome.cli.translate import translate
 from textome.cli.tune import tune
 from textome.cli.variants import variants
+from textome.cli.vocabulary import vocabulary
 from textome.errors import TextomeError
 
 app = typer.Typer(
@@ -66,6 +67,7 @@ VERBS = (
 )
 for verb in VERBS:
     app.command()(verb)
+app.add_typer(vocabulary, name="vocabulary")
 
 
 def _print_version(wanted: bool) -> None:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from textome.documents import Document
     from textome.formats import Quarantine
 
+T = TypeVar("T")
 SHOWN = 20
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -60,21 +61,21 @@ def read_all(
             quarantine.add(place, "", str(error).removeprefix(f"{place}: "))
 
 
-def watched(documents: Iterable[Document], what: str, quarantine: Quarantine) -> Iterator[Document]:
-    """Pass documents on and tell how many went by: a live line on a terminal, a plain line now and then elsewhere."""
+def watched(items: Iterable[T], what: str, quarantine: Quarantine, noun: str = "document") -> Iterator[T]:
+    """Pass items on and tell how many went by: a live line on a terminal, a plain line now and then elsewhere."""
     started = told = time.monotonic()
     live = sys.stderr.isatty()
     number = 0
-    for number, document in enumerate(documents, 1):
-        yield document
+    for number, item in enumerate(items, 1):
+        yield item
         now = time.monotonic()
         if now - told >= (0.2 if live else SECONDS_BETWEEN_LINES):
             told = now
-            line = _line(what, number, now - started, quarantine.count)
+            line = _line(what, number, noun, now - started, quarantine.count)
             print(f"\r{line}" if live else line, end="" if live else "\n", file=sys.stderr, flush=True)
     if live and number:
         print("\r" + " " * 78 + "\r", end="", file=sys.stderr)
-    say(_line(what, number, time.monotonic() - started, quarantine.count))
+    say(_line(what, number, noun, time.monotonic() - started, quarantine.count))
 
 
 def finish(quarantine: Quarantine, documents: int) -> None:
@@ -94,11 +95,11 @@ def finish(quarantine: Quarantine, documents: int) -> None:
     raise typer.Exit(1)
 
 
-def _line(what: str, number: int, seconds: float, quarantined: int) -> str:
+def _line(what: str, number: int, noun: str, seconds: float, quarantined: int) -> str:
     speed = number / seconds if seconds > 0 else 0.0
     rate = f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s"
-    documents = "document" if number == 1 else "documents"
-    return f"{what}: {number:,} {documents}, {rate}" + (f", {quarantined} quarantined" if quarantined else "")
+    nouns = noun if number == 1 else f"{noun}s"
+    return f"{what}: {number:,} {nouns}, {rate}" + (f", {quarantined} quarantined" if quarantined else "")
 
 
 def split_list(values: str | None) -> list[str] | None:

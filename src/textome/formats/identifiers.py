@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_MESH = re.compile(r"[CD]\d{6,9}")
+_MESH = re.compile(r"[CD](\d{6}|\d{9})")
+_CUI = re.compile(r"C\d{7}")
 _DBSNP = re.compile(r"rs\d+")
 _CELL_LINE = re.compile(r"CVCL_([A-Z0-9]{4})")
 _PREFIXES = {"MESH": "mesh", "OMIM": "omim", "NCBIGENE": "ncbigene", "NCBITAXON": "ncbitaxon", "CVCL": "cellosaurus"}
@@ -39,6 +40,8 @@ def _raw(identifier: str) -> str:
     prefix, colon, local = identifier.partition(":")
     if colon and (prefix in ("ncbigene", "ncbitaxon", "dbsnp") or (prefix == "mesh" and _MESH.fullmatch(local))):
         return local
+    if colon and prefix == "umls" and _CUI.fullmatch(local):
+        return local
     if colon and prefix == "cellosaurus":
         return f"CVCL_{local}"
     return f"{prefix.upper()}:{local}" if prefix == "omim" else identifier
@@ -47,6 +50,8 @@ def _raw(identifier: str) -> str:
 def _curie(part: str, entity_type: str) -> str:
     if _MESH.fullmatch(part):
         return f"mesh:{part}"
+    if _CUI.fullmatch(part):
+        return f"umls:{part}"
     if _DBSNP.fullmatch(part):
         return f"dbsnp:{part}"
     if match := _CELL_LINE.fullmatch(part):

@@ -1,0 +1,293 @@
+"""Building an index from streams of concepts, in memory that does not grow with their number.
+
+Concepts are sorted by type and CURIE on disk, those with one CURIE are merged, and their names' hashes go to 256 files by
+their first byte, which are sorted one at a time. So the same concepts give the same bytes, in whatever order they come.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from textome.errors import InputError
+from textome.formats.sources import atomic_file
+from textome.vocabularies.concepts import Concept, NameKind
+from textome.vocabularies.index import BLOCK, KIND_SHIFT, MAX_CONCEPTS, to_line
+from textome.vocabularies.keys import MAX_NAME, bag_of, hash_of, key_of, profile_of
+from textome.vocabularies.layout import Writer
+
+REORDERED_TYPES = frozenset({"Disease"})
+_NAMES_IN_MEMORY = 400_000
+_PARTITIONS = 256
+_RECORD = np.dtype([("hash", "<u8"), ("entry", "<u4")])
+_TUPLES = ("synonyms", "related", "curated", "learnt", "parents", "tree_numbers", "xrefs")
+# A concept as JSON holds it: type, CURIE, its place in the input, label, taxon, and the tuples of `_TUPLES`.
+_Record = tuple[Any, ...]
+_FIRST_TUPLE = 5
+
+
+def build_vocabulary(
+    concepts: Iterable[Concept],
+    path: Path,
+    title: str = "",
+    sources: Sequence[dict[str, str]] = (),
+) -> None:
+    """Write the index of these concepts to `path`, whole or not at all.
+
+    title, sources   for the index's card
+
+    Raises InputError where there is no concept with a name, or a concept has no type.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder, atomic_file(path) as stream:
+        writer = Writer(stream)
+        workspace = Path(folder)
+        sections = {}
+        for type, records in groupby(_sorted(concepts, workspace), key=itemgetter(0)):
+            section = _Section(type, workspace)
+            for _, same in groupby(records, key=itemgetter(1)):
+                section.add(_merged(list(same)))
+            if section.num_names:
+                sections[type] = section.write(writer)
+        if not sections:
+            raise InputError(
+                f"{path}: there is no concept with a name in the input; an empty vocabulary is not written"
+            )
+        writer.finish({"card": {"title": title, "sources": list(sources)}, "sections": sections})
+
+
+def _sorted(concepts: Iterable[Concept], folder: Path) -> Iterator[_Record]:
+    """All concepts as records, sorted by type and CURIE, and equal CURIEs in the order in which they came."""
+    runs: list[Path] = []
+    pending: list[_Record] = []
+    num_names = 0
+    for order, concept in enumerate(concepts):
+        if not concept.type:
+            raise InputError(f"concept {concept.curie}: it has no type; say which entities name it, with --type")
+        tuples = (getattr(concept, name) for name in _TUPLES)
+        pending.append((concept.type, concept.curie, order, concept.label, concept.taxon, *tuples))
+        num_names += 1 + len(concept.synonyms) + len(concept.related) + len(concept.learnt)
+        if num_names >= _NAMES_IN_MEMORY:
+            runs.append(_write_run(pending, folder / f"run{len(runs)}"))
+            pending, num_names = [], 0
+    pending.sort(key=_order)
+    return heapq.merge(*map(_read_run, runs), pending, key=_order)
+
+
+def _order(record: _Record) -> tuple[str, str, int]:
+    return record[0], record[1], record[2]
+
+
+def _write_run(records: list[_Record], path: Path) -> Path:
+    records.sort(key=_order)
+    with path.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(record) + "\n" for record in records)
+    return path
+
+
+def _read_run(path: Path) -> Iterator[_Record]:
+    with path.open(encoding="utf-8") as stream:
+        yield from map(json.loads, stream)
+
+
+def _merged(records: list[_Record]) -> Concept:
+    """One concept of all records with its CURIE: the first label counts, and the other labels are synonyms."""
+    labels = [record[3] for record in records if record[3]]
+    taxa = [record[4] for record in records if record[4]]
+    joined = (dict.fromkeys(chain(*each)) for each in zip(*(record[_FIRST_TUPLE:] for record in records), strict=True))
+    tuples = dict(zip(_TUPLES, map(tuple, joined), strict=True))
+    tuples["synonyms"] += tuple(labels[1:])
+    return Concept(records[0][1], labels[0] if labels else "", records[0][0], taxon=taxa[0] if taxa else 0, **tuples)
+
+
+class _Section:
+    """The concepts of one type on their way into the file."""
+
+    def __init__(self, type: str, workspace: Path) -> None:
+        self.type, self.profile = type, profile_of(type)
+        self._has_reordered = type in REORDERED_TYPES
+        self._folder = Path(tempfile.mkdtemp(dir=workspace))
+        self._names = _Partitions(self._folder)
+        self._labels = _BlockWriter(self._folder / "labels")
+        self._details = (self._folder / "details").open("w+", encoding="utf-8")
+        self._taxa = (self._folder / "taxa").open("w+b")
+        self._has_taxa = False
+        self._curie_of_tree_number: dict[str, str] = {}
+        self.num_concepts = self.num_names = 0
+
+    def add(self, concept: Concept) -> None:
+        number = self.num_concepts
+        if number == MAX_CONCEPTS:
+            raise InputError(f"{self.type}: more than {MAX_CONCEPTS:,} concepts; build two vocabularies")
+        self.num_concepts += 1
+        self._labels.add(to_line(concept.curie, concept.label or concept.curie))
+        self._curie_of_tree_number |= dict.fromkeys(concept.tree_numbers, concept.curie)
+        details = (concept.parents, concept.tree_numbers, concept.xrefs)
+        self._details.write(to_line(*map(" ".join, details)) + "\n")
+        self._taxa.write(concept.taxon.to_bytes(4, "little"))
+        self._has_taxa |= bool(concept.taxon)
+        for key, kind in self._keys(concept).items():
+            self._names.add(hash_of(key), kind << KIND_SHIFT | number)
+            self.num_names += 1
+
+    def write(self, writer: Writer) -> dict[str, Any]:
+        """Write the section's arrays; returns its entry in the header."""
+        count, bits = self._names.sort()
+        self._taxa.flush()
+        details = _BlockWriter(self._folder / "detail_blocks")
+        for line in self._resolved_details():
+            details.add(line)
+        arrays = {
+            "remainders": writer.array("I", self._names.remainders(bits)),
+            "entries": writer.array("I", self._names.entries()),
+            "buckets": writer.array("I", self._names.buckets(bits)),
+            "labels": writer.array("B", self._labels.text()),
+            "label_starts": writer.array("Q", self._labels.starts()),
+            "details": writer.array("B", details.text()),
+            "detail_starts": writer.array("Q", details.starts()),
+        }
+        if self._has_taxa:
+            arrays["taxa"] = writer.array("I", _pieces(self._taxa))
+        self._taxa.close()
+        return {
+            "arrays": arrays,
+            "bits": bits,
+            "concepts": self.num_concepts,
+            "names": count,
+            "profile": self.profile,
+            "reordered": self._has_reordered,
+        }
+
+    def _resolved_details(self) -> Iterator[str]:
+        """Of each concept the parents and the cross-references, now that all tree numbers are known."""
+        self._details.seek(0)
+        for line in self._details:
+            parents, tree_numbers, xrefs = line.removesuffix("\n").split("\t")
+            above = (number.rpartition(".")[0] for number in tree_numbers.split())
+            found = [self._curie_of_tree_number[number] for number in above if number in self._curie_of_tree_number]
+            yield to_line(" ".join(dict.fromkeys([*parents.split(), *found])), xrefs)
+        self._details.close()
+
+    def _keys(self, concept: Concept) -> dict[str, NameKind]:
+        """The keys of all names, each with the best of its kinds. A name that is too long or has no letter gives none."""
+        keys: dict[str, NameKind] = {}
+        reordered: dict[str, NameKind] = {}
+        for kind, name in concept.names():
+            if len(name) <= MAX_NAME and (key := key_of(name, self.profile)):
+                keys.setdefault(key, kind)
+                if self._has_reordered and kind is not NameKind.RELATED:
+                    reordered.setdefault(bag_of(name, self.profile), NameKind.REORDERED)
+        return reordered | keys
+
+
+class _Partitions:
+    """Pairs of a hash and an entry, on disk by the first byte of the hash."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths = [folder / f"names{number}" for number in range(_PARTITIONS)]
+        self._hashes: list[int] = []
+        self._entries: list[int] = []
+
+    def add(self, hash: int, entry: int) -> None:
+        self._hashes.append(hash)
+        self._entries.append(entry)
+        if len(self._hashes) == _NAMES_IN_MEMORY:
+            self._spill()
+
+    def sort(self) -> tuple[int, int]:
+        """Sort all pairs, leave each concept once under a hash; returns their number and the bits that tell hashes apart.
+
+        The bits are those of the buckets: with the 32 bits after them they are enough for all hashes.
+        """
+        self._spill()
+        count = needed = 0
+        for path in self._existing():
+            pairs = np.sort(np.fromfile(path, _RECORD), order=["hash", "entry"])
+            # The first of a concept's entries under a hash has its best kind.
+            concepts = pairs["entry"] & np.uint32(MAX_CONCEPTS - 1)
+            _, first = np.unique(np.stack([pairs["hash"], concepts.astype("u8")]), axis=1, return_index=True)
+            pairs = pairs[np.sort(first)]
+            pairs.tofile(path)
+            count += len(pairs)
+            distinct = np.unique(pairs["hash"])
+            if len(distinct) > 1:
+                closest = int(np.min(distinct[1:] ^ distinct[:-1]))
+                needed = max(needed, 64 - closest.bit_length() + 1)
+        return count, min(32, max(1, count.bit_length() - 3, needed - 32))
+
+    def remainders(self, bits: int) -> Iterator[bytes]:
+        for pairs in self._read():
+            yield (pairs["hash"] >> np.uint64(32 - bits) & np.uint64(0xFFFFFFFF)).astype("<u4").tobytes()
+
+    def entries(self) -> Iterator[bytes]:
+        for pairs in self._read():
+            yield pairs["entry"].tobytes()
+
+    def buckets(self, bits: int) -> Iterator[bytes]:
+        """Where each bucket starts, and the number of all pairs."""
+        counts = np.zeros((1 << bits) + 1, "<u4")
+        for pairs in self._read():
+            numbers, sizes = np.unique(pairs["hash"] >> np.uint64(64 - bits), return_counts=True)
+            counts[numbers.astype("i8") + 1] += sizes.astype("u4")
+        yield np.cumsum(counts, dtype="<u4").tobytes()
+
+    def _read(self) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
+        return (np.fromfile(path, _RECORD) for path in self._existing())
+
+    def _existing(self) -> list[Path]:
+        return [path for path in self._paths if path.exists()]
+
+    def _spill(self) -> None:
+        pairs = np.empty(len(self._hashes), _RECORD)
+        pairs["hash"], pairs["entry"] = self._hashes, self._entries
+        first_bytes = pairs["hash"] >> np.uint64(56)
+        for number in np.unique(first_bytes):
+            with self._paths[int(number)].open("ab") as stream:
+                stream.write(pairs[first_bytes == number].tobytes())
+        self._hashes, self._entries = [], []
+
+
+class _BlockWriter:
+    """Lines of text in compressed blocks, kept in a file until the section is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("w+b")
+        self._pending: list[str] = []
+        self._starts = [0]
+
+    def add(self, line: str) -> None:
+        self._pending.append(line)
+        if len(self._pending) == BLOCK:
+            self._compress()
+
+    def text(self) -> Iterator[bytes]:
+        if self._pending:
+            self._compress()
+        yield from _pieces(self._stream)
+        self._stream.close()
+
+    def starts(self) -> Iterator[bytes]:
+        """Where each block starts, and the number of all bytes; to be asked for after `text`."""
+        yield np.array(self._starts, "<u8").tobytes()
+
+    def _compress(self) -> None:
+        data = zlib.compress("\n".join(self._pending).encode("utf-8", "replace"), 9)
+        self._stream.write(data)
+        self._starts.append(self._starts[-1] + len(data))
+        self._pending = []
+
+
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    """What was written into a file, from its start."""
+    stream.seek(0)
+    while piece := stream.read(1 << 20):
+        yield piece

@@ -1,0 +1,178 @@
+"""Look-up: from a name to its concepts, and from a concept to its label, parents and cross-references.
+
+One section a type of entity. A section's names are a hash table without names: the 64-bit hash of a name's key (see
+`keys`) picks a bucket by its first `bits` bits, and the next 32 bits are looked for among the sorted ones of that bucket.
+A build refuses two keys that these bits do not tell apart, so the known names never meet; a name that the vocabulary does
+not hold is taken for one that it holds with a probability below 2^-29, since `bits` is at least log2(names) - 3.
+"""
+
+from __future__ import annotations
+
+import zlib
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from textome.vocabularies.concepts import NameKind
+from textome.vocabularies.keys import bag_of, hash_of, key_of
+from textome.vocabularies.layout import MappedFile
+
+# An entry is a concept's number with the kind of its name above.
+KIND_SHIFT = 28
+MAX_CONCEPTS = 1 << KIND_SHIFT
+BLOCK = 128  # concepts in one compressed block of text
+_BLOCKS_KEPT = 128
+_KINDS = tuple(NameKind)
+
+
+class Hit(NamedTuple):
+    """A concept of a section by its number, and what the name is to it."""
+
+    number: int
+    kind: NameKind
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What an index says of itself: title, sources (name, file, sha256, version, terms) and counts of each type."""
+
+    title: str
+    sources: tuple[dict[str, str], ...] = ()
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+class Section:
+    """The concepts of one type of entity."""
+
+    def __init__(self, file: MappedFile, type: str, header: dict[str, Any]) -> None:
+        arrays = header["arrays"]
+        self.type, self.profile = type, str(header["profile"])
+        self.has_reordered = bool(header["reordered"])
+        self.num_concepts, self.num_names = int(header["concepts"]), int(header["names"])
+        self._shift = 64 - int(header["bits"])
+        self._buckets = file.array(arrays["buckets"])
+        self._remainders = file.array(arrays["remainders"])
+        self._entries = file.array(arrays["entries"])
+        self._taxa = file.array(arrays["taxa"]) if "taxa" in arrays else None
+        self._labels = _Blocks(file, arrays["labels"], arrays["label_starts"])
+        self._details = _Blocks(file, arrays["details"], arrays["detail_starts"])
+
+    def look_up(self, name: str) -> list[Hit]:
+        """The concepts of a name, the preferred first; none where the vocabulary does not hold the name."""
+        return self.look_up_key(key_of(name, self.profile))
+
+    def look_up_reordered(self, name: str) -> list[Hit]:
+        """The concepts that have a name of the same words in another order. None where the section keeps no such names."""
+        return self.look_up_key(bag_of(name, self.profile)) if self.has_reordered else []
+
+    def look_up_key(self, key: str) -> list[Hit]:
+        """The concepts of a key as `keys.key_of` makes it, the preferred first."""
+        if not key:
+            return []
+        number = hash_of(key)
+        bucket, remainder = number >> self._shift, number >> (self._shift - 32) & 0xFFFFFFFF
+        end = self._buckets[bucket + 1]
+        index = bisect_left(self._remainders, remainder, self._buckets[bucket], end)
+        hits = []
+        while index < end and self._remainders[index] == remainder:
+            entry = self._entries[index]
+            hits.append(Hit(entry & (MAX_CONCEPTS - 1), _KINDS[entry >> KIND_SHIFT]))
+            index += 1
+        return hits
+
+    def curie(self, number: int) -> str:
+        return self._labels.line(number).partition("\t")[0]
+
+    def label(self, number: int) -> str:
+        return self._labels.line(number).partition("\t")[2]
+
+    def taxon(self, number: int) -> int:
+        """The species of a gene, as a number of the NCBI Taxonomy; 0 if there is none."""
+        return self._taxa[number] if self._taxa else 0
+
+    def parents(self, number: int) -> list[str]:
+        """The CURIEs of the next broader concepts."""
+        return self._detail(number, 0)
+
+    def xrefs(self, number: int) -> list[str]:
+        """The CURIEs of the same concept in other terminologies."""
+        return self._detail(number, 1)
+
+    def find(self, curie: str) -> int | None:
+        """The number of a concept by its CURIE; None where the section does not hold it."""
+        number = bisect_left(range(self.num_concepts), curie, key=self.curie)
+        return number if number < self.num_concepts and self.curie(number) == curie else None
+
+    def ancestors(self, curie: str) -> Iterator[str]:
+        """The CURIEs of all broader concepts, the nearest first, each once."""
+        seen, queue = {curie}, [curie]
+        while queue:
+            number = self.find(queue.pop(0))
+            for parent in self.parents(number) if number is not None else []:
+                if parent not in seen:
+                    seen.add(parent)
+                    queue.append(parent)
+                    yield parent
+
+    def _detail(self, number: int, column: int) -> list[str]:
+        columns = self._details.line(number).split("\t")
+        return columns[column].split() if column < len(columns) else []
+
+
+class Vocabulary:
+    """An index of one or several terminologies: a memory-mapped file, with no load time, shared between processes."""
+
+    def __init__(self, file: MappedFile) -> None:
+        card = file.header["card"]
+        sections = file.header["sections"]
+        counts = {type: {"concepts": each["concepts"], "names": each["names"]} for type, each in sections.items()}
+        self.path, self.sha256 = file.path, str(file.header["sha256"])
+        self.card = Card(card["title"], tuple(card["sources"]), counts)
+        self._file = file
+        self._sections = {type: Section(file, type, each) for type, each in sections.items()}
+
+    @classmethod
+    def open(cls, path: str | Path) -> Vocabulary:
+        """The index at `path`. Raises InputError where the file is no index, of another version, or cut short."""
+        return cls(MappedFile(Path(path)))
+
+    @property
+    def types(self) -> Sequence[str]:
+        return tuple(self._sections)
+
+    def section(self, type: str) -> Section | None:
+        return self._sections.get(type)
+
+    def find(self, curie: str) -> tuple[Section, int] | None:
+        """The section and the number of a concept by its CURIE."""
+        for section in self._sections.values():
+            if (number := section.find(curie)) is not None:
+                return section, number
+        return None
+
+    def verify(self) -> None:
+        """Read the whole file. Raises InputError where it is damaged."""
+        self._file.verify()
+
+
+class _Blocks:
+    """Lines of text, one a concept, compressed in blocks of `BLOCK`; the blocks used last are kept."""
+
+    def __init__(self, file: MappedFile, text: list[Any], starts: list[Any]) -> None:
+        text_bytes, bounds = file.array(text), file.array(starts)
+
+        def lines(block: int) -> list[str]:
+            return zlib.decompress(text_bytes[bounds[block] : bounds[block + 1]]).decode().split("\n")
+
+        self._lines = lru_cache(maxsize=_BLOCKS_KEPT)(lines)
+
+    def line(self, number: int) -> str:
+        return self._lines(number // BLOCK)[number % BLOCK]
+
+
+def to_line(*columns: str) -> str:
+    """Columns as one line of a block. Tabs and line breaks inside become spaces."""
+    return "\t".join(" ".join(column.split()) for column in columns)
