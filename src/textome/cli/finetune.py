@@ -69,6 +69,9 @@ def _news(record: dict[str, Any]) -> str | None:
             f"privacy {record['when']}: epsilon {record['epsilon']:.2f} at delta {record['delta']:g} for {record['unit']}; "
             f"noise {record['noise_multiplier']:.3f}, {record['steps']:,} steps"
         )
+    if record["event"] == "heads" and record["kept"]:
+        new = f"; new: {', '.join(record['new'])}" if record["new"] else ""
+        return f"heads that go on from {record['base']}: {', '.join(record['kept'])}{new}"
     if record["event"] == "distilled":
         return "\n".join(
             f"{name}: {item['layers']} layers, {item['parameters'] / 1e6:.1f} M parameters, {item['megabytes']:.1f} MB, "

@@ -27,6 +27,7 @@ from textome.training.bundles import base_directory, environment, write_bundle
 from textome.training.data import CorpusData, encode, encode_each, load_corpora
 from textome.training.distillation import Student, Teacher, compared, states, states_apart, taught
 from textome.training.divergence import entities_apart
+from textome.training.kept_heads import keep_heads
 from textome.training.loop import train
 from textome.training.losses import entities, entities_each
 from textome.training.parallel import Processes, running
@@ -53,7 +54,7 @@ def _finetune(recipe: Recipe, folder: Path, resume: bool, report: Report, proces
     device = processes.device
     base = base_directory(recipe.model.base)
     tokenizer = Tokenizer.load(base)
-    model, config = _build(recipe, base)
+    model, config = _build(recipe, base, report)
     finish = prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     corpora = load_corpora(recipe)
@@ -228,9 +229,13 @@ def predict(
     return found
 
 
-def _build(recipe: Recipe, base: Path) -> tuple[TokenClassifier, dict[str, Any]]:
+def _build(recipe: Recipe, base: Path, report: Report = lambda event: None) -> tuple[TokenClassifier, dict[str, Any]]:
     values, tensors = read_base(recipe.model, base)
     model = TokenClassifier(read_encoder_config(values), len(recipe.entities.types) * len(LABELS))
+    types = recipe.entities.types
+    tensors, kept = keep_heads(tensors, values, types if recipe.model.heads == "kept" else [])
+    new = [name for name in types if name not in kept]
+    report({"event": "heads", "base": recipe.model.base, "kept": kept, "new": new})
     load_tensors(model, tensors, str(base), fresh=("classifier.",))
     return model, values
 

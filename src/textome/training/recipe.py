@@ -46,9 +46,14 @@ def told(recipe: Section) -> dict[str, Any]:
 class Model(Section):
     """`base` is a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package; of its layers
     so many as `layers` says are kept, the last one and the others evenly below it, and of each layer the `attention_heads`,
-    and the `intermediate_size` neurons of the feed-forward part, with the largest weights."""
+    and the `intermediate_size` neurons of the feed-forward part, with the largest weights.
+
+    heads   of a base that finds entities: "kept", those of types that the recipe has too go on, or "fresh", all begin
+            anew (entities only)
+    """
 
     base: str
+    heads: Literal["kept", "fresh"] = "kept"
     layers: int | None = Field(None, ge=1)
     attention_heads: int | None = Field(None, ge=1)
     intermediate_size: int | None = Field(None, ge=1)
