@@ -49,7 +49,7 @@ def test_a_byte_order_mark_tells_the_encoding_and_is_no_text(encoding: str) -> N
     ("data", "message"),
     [
         ("na\u00efve".encode("latin-1"), "not UTF-8 at byte 2; convert the file first"),
-        (b"\xff\xfea\x00b", "not UTF-16 at byte"),
+        (b"\xff\xfea\x00b", "cut short or damaged (utf-16-le breaks off"),
         (b" \r\n\t", "only white space"),
         (b"", "the file is empty"),
         (gzip.compress(b"gout " * 50)[:-9], "cut short or damaged"),

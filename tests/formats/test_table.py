@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from strategies import documents
 from textome.cli.main import app
 from textome.documents import Document, Passage
-from textome.formats import Quarantine, Source, Target, guess_format, table
+from textome.formats import Quarantine, Source, Target, guess_format
+from textome.formats import rows as rows_module
 from textome.formats.table import COLUMNS, read, write
 
 
@@ -101,7 +102,7 @@ def test_a_header_that_does_not_tell(data: str | bytes, message: str) -> None:
 
 
 def test_a_line_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "MAX_CELL", 10_000)
+    monkeypatch.setattr(rows_module, "MAX_CELL", 10_000)
     data = gzip.compress(b"id,text\n1,Gout\n2," + b"x" * 30_000_000)
     tracemalloc.start()
     items, problems = found(data)

@@ -28,6 +28,7 @@ def annotate(
     ] = None,
     to: Annotated[str | None, typer.Option("--to", help="Format to write; default: by the output's name.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
     types: Annotated[
         str | None, typer.Option(help="Entity types to look for, as A,B; default: the model's own.")
     ] = None,
@@ -70,7 +71,7 @@ def annotate(
         flat=flat,
     )
     quarantine = Quarantine()
-    found = annotator.stream(read_all(inputs, from_, quarantine), replace=replace)
+    found = annotator.stream(read_all(inputs, from_, quarantine, text_column=text_column), replace=replace)
     if relations:
         from textome.runtime.relations import RelationFinder
 

@@ -14,6 +14,7 @@ def convert(
     to: Annotated[str, typer.Option("--to", help="Format to write.")],
     output: Annotated[str, typer.Option("--output", "-o", help="File or folder to write; - is standard output.")] = "-",
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
     entity_type: Annotated[
         str | None, typer.Option(help="Type of the entities of a CoNLL file with bare tags.")
     ] = None,
@@ -25,5 +26,5 @@ def convert(
     from textome.formats import Quarantine, write_documents
 
     quarantine = Quarantine()
-    documents = watched(read_all(inputs, from_, quarantine, entity_type), "converted", quarantine)
+    documents = watched(read_all(inputs, from_, quarantine, entity_type, text_column), "converted", quarantine)
     finish(quarantine, write_documents(documents, output, to))

@@ -42,16 +42,23 @@ def places(inputs: Sequence[str]) -> list[str]:
 
 
 def read_all(
-    inputs: Sequence[str], format: str | None, quarantine: Quarantine, entity_type: str | None = None
+    inputs: Sequence[str],
+    format: str | None,
+    quarantine: Quarantine,
+    entity_type: str | None = None,
+    text_column: str | None = None,
 ) -> Iterator[Document]:
     """The documents of all inputs. An input that cannot be read at all is quarantined, and the others go on.
+
+    entity_type, text_column   what CoNLL files and tables do not tell themselves
 
     Raises InputError where there is only one input and it cannot be read.
     """
     from textome.formats import read_documents
 
     several = places(inputs)
-    options = {"entity_type": entity_type} if entity_type else {}
+    options = {"entity_type": entity_type, "text_column": text_column}
+    options = {name: value for name, value in options.items() if value}
     for place in several:
         try:
             yield from read_documents(place, format, quarantine, **options)
@@ -78,21 +85,24 @@ def watched(items: Iterable[T], what: str, quarantine: Quarantine, noun: str = "
     say(_line(what, number, noun, time.monotonic() - started, quarantine.count))
 
 
+def report(quarantine: Quarantine) -> None:
+    """Tell which records were quarantined, the first of them with position and reason."""
+    for line in quarantine.summary(SHOWN):
+        say(line)
+
+
 def finish(quarantine: Quarantine, documents: int) -> None:
     """Tell what was quarantined and leave with the exit code of the design: 0, or 1 where records were left out.
 
     Raises InputError where not one document could be read.
     """
-    for record in quarantine.records[:SHOWN]:
-        say(f"quarantined: {record}")
-    if quarantine.count > SHOWN:
-        say(f"... and {quarantine.count - SHOWN} more")
+    report(quarantine)
     if not quarantine.count:
         return
     if not documents:
         raise InputError(f"no document could be read; {quarantine.count} quarantined, see above")
     say(f"{quarantine.count} quarantined, {documents} {'document' if documents == 1 else 'documents'} done")
-    raise typer.Exit(1)
+    raise typer.Exit(quarantine.exit_code)
 
 
 def _line(what: str, number: int, noun: str, seconds: float, quarantined: int) -> str:

@@ -11,8 +11,7 @@ Adding one is a new file and a line in `FORMATS`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
@@ -22,7 +21,8 @@ from typing import Any
 
 from textome.documents import Document
 from textome.errors import InputError
-from textome.formats.sources import HEAD_SIZE, Quarantine, Source, StrictQuarantine, Target
+from textome.formats.shapes import decode_head, why_no_text
+from textome.formats.sources import HEAD_SIZE, Quarantine, Source, StrictQuarantine, Target, guarded
 
 __all__ = [
     "FORMATS",
@@ -63,6 +63,8 @@ FORMATS: dict[str, Format] = {
     "html": Format("html", ".html", readable=False),
     "plain": Format("plain", ".txt"),
 }
+# Takes what no other format knows, so a file must not be shaped as anything else.
+_ANY_TEXT = "plain"
 
 
 def read_documents(
@@ -82,8 +84,7 @@ def read_documents(
         if option not in signature(reader).parameters:
             raise InputError(f"{source.name}: the format {name} has no option {option!r}; leave it out")
     problems = StrictQuarantine() if quarantine is None else quarantine
-    documents: Iterator[Document] = reader(source, problems, **options)
-    return documents
+    return guarded(reader(source, problems, **options), source.name, problems)
 
 
 def write_documents(documents: Iterable[Document], place: str | Path | Target, format: str) -> int:
@@ -96,39 +97,32 @@ def write_documents(documents: Iterable[Document], place: str | Path | Target, f
 def guess_format(source: Source) -> str:
     """The name of the format that the beginning of `source` looks like.
 
-    Raises InputError for an empty file and for bytes that are no text.
+    Raises InputError for an empty file, for bytes that are no text, and for what no format reads though it is shaped or
+    named as a table, a tagged file or a sequence.
     """
     if source.is_directory:
         return "brat"  # of the formats that are folders the only one that is told without its name
     head = source.head(HEAD_SIZE)
     if not head:
         raise InputError(f"{source.name}: the file is empty, or its compression is damaged at the start")
-    text = _decode_head(head, source.name)
-    for name, row in FORMATS.items():
-        if row.readable and import_module(f"textome.formats.{row.module}").sniff(text, source.name):
-            return name
-    if re.match(r"(<!doctype html|<html)\b", text.lstrip("\ufeff \t\r\n"), re.IGNORECASE):
-        raise InputError(
-            f"{source.name}: this is a web page, which is not read; save it as text, or take the article's XML"
-        )
-    raise InputError(f"{source.name}: the format is not recognised; name it with --from ({', '.join(_names())})")
+    text = decode_head(head, source.name)
+    name = next((name for name, row in FORMATS.items() if row.readable and _sniffs(row, text, source.name)), None)
+    if name is not None and name != _ANY_TEXT:
+        return name
+    if advice := why_no_text(text, source.name):
+        raise InputError(f"{source.name}: {advice}")
+    if name is None:
+        raise InputError(f"{source.name}: the format is not recognised; name it with --from ({', '.join(_names())})")
+    return name
 
 
-def _decode_head(head: bytes, name: str) -> str:
-    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if head.startswith(mark):
-            return head.decode(encoding, errors="ignore")
-    if head.startswith(b"%PDF-"):
-        raise InputError(
-            f"{name}: this is a PDF; take its text out first (as pdftotext does), or take the article's XML"
-        )
-    if head.startswith(b"PK\x03\x04") and b"[Content_Types].xml" in head:
-        raise InputError(f"{name}: this is an office document; save it as plain text first")
-    if head.startswith(b"PK\x03\x04") or head[257:262] == b"ustar":
-        raise InputError(f"{name}: this is an archive; name a file or folder inside it, as {name}!FOLDER")
-    if b"\x00" in head:
-        raise InputError(f"{name}: this is a binary file, not text; give a text, XML or JSON file")
-    return head.decode("utf-8", errors="replace")
+def _sniffs(row: Format, head: str, name: str) -> bool:
+    """Whether a format knows the beginning of a file as its own. A sniffer that fails on it does not know it."""
+    sniff: Callable[[str, str], bool] = import_module(f"textome.formats.{row.module}").sniff
+    try:
+        return sniff(head, name)
+    except Exception:
+        return False
 
 
 def _names() -> list[str]:

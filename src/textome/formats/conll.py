@@ -55,13 +55,14 @@ class _Block(NamedTuple):
 
 
 def sniff(head: str, name: str) -> bool:
-    """Do most of the first lines end in a tag after a tab or a space?"""
+    """Do most of the first lines end in a tag after a tab or a space? Some, where the file is named as CoNLL files are."""
     lines = head.split("\n")
     if len(lines) > 2 and not head.endswith("\n"):
         lines.pop()  # the head may end amid a line
     lines = [line for line in lines if line.strip() and not line.startswith(_DOCSTART)][:40]
     tagged = sum(1 for line in lines if len(parts := _columns(line)) > 1 and _TAG.fullmatch(parts[-1]))
-    return bool(lines) and tagged >= 0.8 * len(lines)
+    named = re.search(r"\.(conll\w*|iob2?|bio|iobes)(\.(gz|bz2|xz))?$", name, re.IGNORECASE)
+    return bool(lines) and tagged >= (0.3 if named else 0.8) * len(lines)
 
 
 def read(source: Source, quarantine: Quarantine, entity_type: str | None = None) -> Iterator[Document]:
@@ -244,7 +245,7 @@ def _lines(source: Source, quarantine: Quarantine) -> Iterator[bytes]:
     """The lines, and a blank one after the last, also where the file breaks off."""
     number = 0
     try:
-        with source.open() as stream:
+        with source.open_text() as stream:
             for number, line in enumerate(stream, 1):
                 yield line
     except DECOMPRESSION_ERRORS as error:

@@ -59,7 +59,7 @@ def sniff(head: str, name: str) -> bool:
 
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     """Documents line by line. A bad line is quarantined with its number. Halves of surrogate pairs become U+FFFD."""
-    with source.open() as stream:
+    with source.open_text() as stream:
         number = 0
         try:
             for number, line in enumerate(stream, 1):

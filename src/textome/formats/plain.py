@@ -1,4 +1,4 @@
-"""Plain text in UTF-8: a file is a document of one passage, to the last character."""
+"""Plain text in UTF-8, or UTF-16 with a byte order mark: a file is a document of one passage, to the last character."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from textome.documents import Document
 from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.sources import Quarantine, Source, Target
+from textome.formats.shapes import has_many_controls
+from textome.formats.sources import NOT_UTF8, Quarantine, Source, Target
 
-# The control characters (category Cc) that no text holds.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 # The largest text that is read as one document.
 MAX_SIZE = 256 * 1024**2
 # The beginning of XML, HTML or JSON that no other format knew.
@@ -22,7 +21,7 @@ def sniff(head: str, name: str) -> bool:
     """Any text that is mostly printable, so this format is tried last. But no markup: its tags would pass for words."""
     if _MARKUP.match(head.lstrip("\ufeff \t\r\n")):
         return False
-    return len(_CONTROL.findall(head)) <= 0.05 * len(head) and head.count("\ufffd") <= 0.3 * len(head)
+    return not has_many_controls(head) and head.count("\ufffd") <= 0.3 * len(head)
 
 
 def read(source: Source, quarantine: Quarantine, blank_lines: bool = False) -> Iterator[Document]:
@@ -35,7 +34,7 @@ def read(source: Source, quarantine: Quarantine, blank_lines: bool = False) -> I
     if blank_lines:
         yield from _parted(source, name, quarantine)
         return
-    with source.open() as stream:
+    with source.open_text(line_ends=False) as stream:
         try:
             data = stream.read(MAX_SIZE + 1)
         except DECOMPRESSION_ERRORS as error:
@@ -47,14 +46,11 @@ def read(source: Source, quarantine: Quarantine, blank_lines: bool = False) -> I
         )
         quarantine.add(source.name, "", reason)
         return
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding = "UTF-16" if marked else "UTF-8"
     try:
-        text = data.decode("utf-16" if marked else "utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         # Never guessed: Latin-1 fits any bytes, so a wrong guess would go unseen.
-        reason = f"not {encoding} at byte {error.start}; convert the file first, as with iconv -f latin1 -t utf-8"
-        quarantine.add(source.name, "", reason)
+        quarantine.add(source.name, "", NOT_UTF8.replace(";", f" at byte {error.start};", 1))
         return
     if not text.strip():
         quarantine.add(source.name, "", "the file holds only white space" if text else "the file is empty")
@@ -66,7 +62,7 @@ def _parted(source: Source, name: str, quarantine: Quarantine) -> Iterator[Docum
     """The documents between blank lines, in UTF-8."""
     lines: list[bytes] = []
     size = number = line_number = 0
-    with source.open() as stream:
+    with source.open_text() as stream:
         while True:
             try:
                 # A line without end must not fill the memory either.
@@ -90,8 +86,7 @@ def _parted(source: Source, name: str, quarantine: Quarantine) -> Iterator[Docum
                 try:
                     yield Document.from_text(b"".join(lines).decode("utf-8").strip("\r\n"), f"{name}-{number}")
                 except UnicodeDecodeError:
-                    reason = "not UTF-8; convert the file first, as with iconv -f latin1 -t utf-8"
-                    quarantine.add(source.name, f"text {number}, before line {line_number}", reason)
+                    quarantine.add(source.name, f"text {number}, before line {line_number}", NOT_UTF8)
             if not line:
                 return
             lines.clear()

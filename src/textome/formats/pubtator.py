@@ -36,7 +36,7 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     block: list[tuple[int, str]] = []
     number = 0
     try:
-        with source.open() as stream:
+        with source.open_text() as stream:
             for number, raw in enumerate(stream, 1):
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8", errors="surrogateescape").rstrip("\r\n")
                 starts = (match := _TEXT_LINE.fullmatch(line)) is not None and match[2] == "t"

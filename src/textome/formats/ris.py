@@ -21,7 +21,9 @@ from textome.formats.sources import Quarantine, Source
 from textome.formats.tagged_lines import TaggedRecord, read_tagged
 
 _TAGGED = re.compile(r"([A-Z][A-Z0-9]) {1,2}-(?: (.*)|)")
-_FIRST = re.compile(r"\s*TY {1,2}- ?[A-Z]+\s*$", re.MULTILINE)
+# What Cochrane and other libraries put before each reference, or before all.
+_BETWEEN = r"(?:Record #\d+ of \d+|(?:Provider|Content|Database|Source): ?.*)\s*"
+_FIRST = re.compile(rf"(?:\s*{_BETWEEN}$)*\s*TY {{1,2}}- {{0,2}}[A-Z]+\s*$", re.MULTILINE)
 
 
 def sniff(head: str, name: str) -> bool:
@@ -34,7 +36,7 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     def document(record: TaggedRecord) -> Document:
         return _document(record, f"{source.stem}-{record.number}")
 
-    yield from read_tagged(source, quarantine, _TAGGED, "TY", "ER", document)
+    yield from read_tagged(source, quarantine, _TAGGED, "TY", "ER", document, re.compile(_BETWEEN))
 
 
 def _document(record: TaggedRecord, otherwise: str) -> Document:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
-from textome.errors import InputError
+from textome.errors import InputError, TextomeError
 from textome.formats.archives import SEPARATOR, unpacked
 from textome.formats.compression import DECOMPRESSION_ERRORS, decompressed
 
 HEAD_SIZE = 4096
+# UTF-32 first, whose mark begins as that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+NOT_UTF8 = "not UTF-8; convert the file first, as with iconv -f latin1 -t utf-8"
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +46,43 @@ class BadRecord:
 
 @dataclass
 class Quarantine:
-    """Collects bad records so that the good ones go on. The first `keep` are kept in full; all are counted."""
+    """Collects bad records so that the good ones go on. The first `keep` are kept in full; all are counted.
+
+    Every entrance reports it in the same way: `summary` gives the lines for a person, `exit_code` is what the command
+    returns. `passed_over` counts, by reason, what a file says is no data: examples that their annotator rejected.
+    """
 
     keep: int = 1000
     count: int = 0
     records: list[BadRecord] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
 
     def add(self, source: str, position: str, reason: object) -> None:
         self.count += 1
         if len(self.records) < self.keep:
             self.records.append(BadRecord(source, position, str(reason)))
+
+    def pass_over(self, reason: str) -> None:
+        """Count a record that is left out on purpose, which is no error."""
+        self.passed_over[reason] += 1
+
+    def merge(self, other: Quarantine) -> None:
+        """Take over what another quarantine collected."""
+        self.count += other.count
+        self.records += other.records[: max(0, self.keep - len(self.records))]
+        self.passed_over += other.passed_over
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where records were quarantined."""
+        return int(self.count > 0)
+
+    def summary(self, shown: int = 20) -> list[str]:
+        """The first `shown` records with position and reason, how many more there are, and what was passed over."""
+        lines = [f"quarantined: {record}" for record in self.records[:shown]]
+        if self.count > len(lines):
+            lines.append(f"... and {self.count - len(lines):,} more")
+        return lines + [f"passed over: {number:,}, {reason}" for reason, number in self.passed_over.items()]
 
 
 class StrictQuarantine(Quarantine):
@@ -99,6 +137,26 @@ class Source:
         with self.open_raw() as raw, decompressed(raw) as stream:
             yield stream
 
+    @contextmanager
+    def open_text(self, line_ends: bool = True) -> Iterator[BinaryIO]:
+        """The content in UTF-8, also where it is stored as UTF-16 or UTF-32 with a byte order mark.
+
+        line_ends   a file whose lines end in carriage returns alone, as on old Macs, gets line feeds, one for one, so
+                    that it can be read by lines
+
+        Bytes that are not UTF-8 stay as they are: whoever decodes them says so.
+        """
+        head = self.head()
+        encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "")
+        # A head that ends in a carriage return may have its line feed behind it.
+        old = line_ends and b"\r" in head.removesuffix(b"\r") and b"\n" not in head
+        with self.open() as stream:
+            if not encoding and not old:
+                yield stream
+            else:
+                with io.BufferedReader(_Translated(stream, encoding, old), 1 << 16) as translated:
+                    yield translated
+
     def open_raw(self) -> BinaryIO:
         """The bytes as they are stored. Raises InputError where the file cannot be opened."""
         if self.data is not None:
@@ -120,6 +178,49 @@ class Source:
             except DECOMPRESSION_ERRORS:
                 return found
         return found
+
+
+class _Translated(io.RawIOBase):
+    """A stream put into UTF-8 with usual line ends."""
+
+    def __init__(self, stream: BinaryIO, encoding: str, old_line_ends: bool) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass") if encoding else None
+        self._old_line_ends = old_line_ends
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = b""
+        while not data and (piece := self._stream.read(len(buffer) // 4)):
+            data = self._translate(piece, final=False)
+        if not data:
+            data = self._translate(b"", final=True)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _translate(self, data: bytes, final: bool) -> bytes:
+        if self._decoder is not None:
+            try:
+                data = self._decoder.decode(data, final).encode("utf-8", "surrogatepass")
+            except UnicodeDecodeError as error:
+                raise EOFError(f"{error.encoding} breaks off: {error.reason}") from error
+        return data.replace(b"\r", b"\n") if self._old_line_ends else data
+
+
+def guarded(records: Iterable[Record], source: str, quarantine: Quarantine) -> Iterator[Record]:
+    """The records of a reader. What it did not foresee in a file ends this file, in one sentence, and not the run."""
+    number = 0
+    try:
+        for number, record in enumerate(records, 1):
+            yield record
+    except (TextomeError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        position = f"after record {number}" if number else ""
+        reason = f"the rest of the file cannot be read ({type(error).__name__}: {str(error)[:200]})"
+        quarantine.add(source, position, f"{reason}; please report this fault of Textome")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from textome.documents import Document, replace_lone_surrogates
 from textome.errors import InputError
 from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.sources import Quarantine, Source
+from textome.formats.sources import NOT_UTF8, Quarantine, Source
 
 # The most characters that one record may have: far more than a citation, and little memory.
 MAX_RECORD = 16 * 1024**2
@@ -42,6 +42,7 @@ def read_tagged(
     begin: str,
     end: str | None,
     make: Callable[[TaggedRecord], Document],
+    between: re.Pattern[str] | None = None,
 ) -> Iterator[Document]:
     """A document for each record; one that cannot be read is quarantined with its line, and the others go on.
 
@@ -49,6 +50,7 @@ def read_tagged(
                  the value before it, after a space
     begin, end   the tags that a record begins and ends with; with `end` None a blank line or `begin` ends it
     make         the document of a record, or InputError
+    between      matches lines outside of records that belong to none
     """
     record: TaggedRecord | None = None
     problem = ""
@@ -66,7 +68,7 @@ def read_tagged(
             quarantine.add(source.name, position, error)
 
     try:
-        with source.open() as stream:
+        with source.open_text() as stream:
             for number, line in enumerate(_lines(stream.readline), 1):
                 if not line.strip():
                     if end is None:
@@ -78,6 +80,8 @@ def read_tagged(
                     yield from finished()
                     record = None
                     continue
+                if record is None and between is not None and between.fullmatch(line):
+                    continue
                 if record is None or (match and match[1] == begin):
                     yield from finished()
                     count += 1
@@ -88,7 +92,7 @@ def read_tagged(
                 if size > MAX_RECORD:
                     problem = f"the record is longer than {MAX_RECORD >> 20} million characters"
                 elif re.search("[\udc80-\udcff]", line):
-                    problem = f"line {number} is not UTF-8; convert the file first, as with iconv -f latin1 -t utf-8"
+                    problem = f"line {number} is {NOT_UTF8}"
                 elif match:
                     record.fields.append((match[1], _one_line(match[2])))
                 elif record.fields:
