@@ -22,6 +22,7 @@ pytest.importorskip("uvicorn")
 
 
 from textome.serve.app import create_app
+from textome.serve.connections import HEAD_SECONDS, READ_SECONDS, connection_class
 from textome.serve.limits import Limits
 from textome.serve.queueing import Settings
 from textome.serve.running import _Server, bind, configuration
@@ -78,6 +79,9 @@ def running(
     limits: Limits | None = None,
     settings: Settings | None = None,
     pubmed: str | None = None,
+    connections: int = 1000,
+    head_seconds: float = HEAD_SECONDS,
+    read_seconds: float = READ_SECONDS,
     **options: Any,
 ) -> Iterator[Running]:
     named = bundle if isinstance(bundle, dict) else {"tiny": bundle}
@@ -86,7 +90,9 @@ def running(
     service.pubmed = pubmed
     app = create_app(service, **options)
     listening = bind("127.0.0.1", 0)
-    server = _Server(configuration(app, grace=10))
+    config = configuration(app, grace=10)
+    config.http = connection_class(connections, head_seconds, read_seconds)
+    server = _Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
     started = threading.Event()

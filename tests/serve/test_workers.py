@@ -47,11 +47,11 @@ def test_one_exposition_stays_as_it_is() -> None:
 
 def test_the_board_gives_what_was_written_last_and_nothing_else() -> None:
     board = Board(3)
-    assert board.texts() == ["", "", ""]
+    assert board.texts() == []
     board.write(1, b"long ago and long")
     board.write(1, "β".encode())
     board.write(2, b"x" * (1 << 18))
-    assert board.texts() == ["", "β", ""]
+    assert board.texts() == ["β"]
 
 
 def test_a_text_that_is_only_half_written_is_left_out() -> None:
@@ -59,6 +59,23 @@ def test_a_text_that_is_only_half_written_is_left_out() -> None:
     board.write(0, b"abcdef")
     board._places[0][9:10] = b"?"
     assert board.texts() == []
+
+
+def test_what_a_worker_counted_outlives_it() -> None:
+    board = Board(2)
+    board.write(0, FIRST.encode())
+    board.write(1, SECOND.encode())
+    for _ in range(2):
+        board.retire(0)
+    lines = added_up(board.texts()).decode().splitlines()
+    assert {'a_total{kind="x \\"y\\""} 42.0', 's_bucket{le="+Inf"} 6.0', "s_sum 15.0"} <= set(lines)
+    assert "process_start_time_seconds 90.0" in lines  # of the one that lives
+    board.write(0, FIRST.encode())
+    board.retire(0)
+    board.retire(1)
+    lines = added_up(board.texts()).decode().splitlines()
+    assert {'a_total{kind="x \\"y\\""} 44.0', "s_count 9.0"} <= set(lines)
+    assert not any(line.startswith("process_start_time") for line in lines)
 
 
 def test_all_sockets_have_one_port_that_nobody_else_has() -> None:

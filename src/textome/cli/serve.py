@@ -35,6 +35,7 @@ def serve(
     ] = None,
     rate: Annotated[float, typer.Option(help="Requests a second of each key; 0 is no bound.", min=0)] = 0.0,
     max_requests: Annotated[int, typer.Option(help="Requests that may wait or be in work.", min=1)] = 256,
+    max_connections: Annotated[int, typer.Option(help="Connections at once, of each worker.", min=1)] = 1000,
     max_characters: Annotated[int, typer.Option(help="Characters of one request.", min=1)] = 2_000_000,
     max_body: Annotated[int, typer.Option(help="Bytes of one request's body, unpacked.", min=1)] = 16 << 20,
     deadline: Annotated[float, typer.Option(help="Seconds for one request.", min=0.1)] = 60.0,
@@ -102,16 +103,23 @@ def serve(
     names = ", ".join(f"{name} ({loaded.bundle.name})" for name, loaded in service.models.items())
     serving = f"serving {names} at http://{shown}:{address[1]}"
     if workers == 1:
-        run(app, service, sockets[0], grace=grace, ready=lambda: say(f"{serving} - stop with Ctrl-C"))
+        run(
+            app,
+            service,
+            sockets[0],
+            grace=grace,
+            connections=max_connections,
+            ready=lambda: say(f"{serving} - stop with Ctrl-C"),
+        )
     else:
         board = Board(workers)
 
         def work(number: int, listening: socket, parent: int) -> None:
             app.metrics.share(board, number)
-            run(app, service, listening, grace=grace, parent=parent)
+            run(app, service, listening, grace=grace, connections=max_connections, parent=parent)
 
         say(f"{serving} by {workers} workers - stop with Ctrl-C")
-        run_workers(work, sockets, grace)
+        run_workers(work, sockets, grace, board.retire)
     say("stopped")
 
 

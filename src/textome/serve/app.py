@@ -252,7 +252,7 @@ def _entity_routes(service: Service) -> APIRouter:
                     if problem.kind != "queue-full" or service.draining:
                         raise
                 await asyncio.sleep(0.2)
-            raise problems.too_slow("the queue stayed full for a minute; send the rest again later")
+            raise overloaded(60, "the queue stayed full for a minute; send the rest again in 60 s")
 
         def leave() -> None:
             nonlocal streaming

@@ -6,12 +6,12 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any
 
 from textome.serve.keys import KeyFile, RateLimiter
 from textome.serve.metrics import Metrics
-from textome.serve.problems import MEDIA_TYPE, Problem, internal
+from textome.serve.problems import MEDIA_TYPE, Problem, bad_request, internal
 
 log = logging.getLogger("textome.serve")
 
@@ -69,6 +69,8 @@ class Guard:
         started = time.perf_counter()
         status = 0
         name = ""
+        headers = {key: value.decode("latin-1") for key, value in reversed(scope["headers"])}
+        two_lengths = b"content-length" in headers and b"transfer-encoding" in headers
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -78,10 +80,12 @@ class Guard:
                 message["headers"] = [*message["headers"], *(item for item in HEADERS if item[0] not in given)]
                 if b"cache-control" not in given:
                     message["headers"].append((b"cache-control", b"no-store"))
+                if status == 408 or two_lengths:  # where the body ends is not known, or it may never come
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
-            name = self._admit(scope)
+            name = self._admit(scope["path"], headers)
             await self._app(scope, receive, answer)
         except Problem as problem:
             await send_problem(problem, answer)
@@ -102,10 +106,11 @@ class Guard:
             if route not in _OPEN:
                 log.info("%s %s %d %.1f ms%s", method, route, status or 499, 1000 * seconds, f" {name}" if name else "")
 
-    def _admit(self, scope: Message) -> str:
+    def _admit(self, path: str, headers: Mapping[bytes, str]) -> str:
         """The name of the request's key. Raises Problem where it may not come in."""
-        headers = {key: value.decode("latin-1") for key, value in reversed(scope["headers"])}
-        path: str = scope["path"]
+        if b"content-length" in headers and b"transfer-encoding" in headers:
+            # A proxy in front may believe the other one, and take the rest of the body for another client's request.
+            raise bad_request("the request has both Content-Length and Transfer-Encoding; send one of them")
         if path in _OPEN:
             return ""
         if self._allowed_hosts and _host(headers.get(b"host", "")) not in self._allowed_hosts:
@@ -117,7 +122,7 @@ class Guard:
             )
         if not path.startswith(_PROTECTED):
             return ""
-        if headers.get(b"sec-fetch-site", "") == "cross-site":
+        if self._is_foreign(headers):
             raise Problem(
                 403,
                 "cross-site",
@@ -150,6 +155,17 @@ class Guard:
             )
         return name
 
+    def _is_foreign(self, headers: Mapping[bytes, str]) -> bool:
+        """Does a page of another site ask? Browsers say so; programs send neither of these headers."""
+        if site := headers.get(b"sec-fetch-site", ""):
+            return site not in ("same-origin", "none")
+        if not (origin := headers.get(b"origin", "")):
+            return False
+        scheme, _, address = origin.lower().strip().partition("://")
+        port = {"http": ":80", "https": ":443"}.get(scheme, "")
+        own = headers.get(b"host", "").strip().lower()
+        return not address or address.removesuffix(port) != own.removesuffix(port)
+
 
 async def send_problem(problem: Problem, send: Send) -> None:
     """Answer with a problem document."""
@@ -163,7 +179,7 @@ async def send_problem(problem: Problem, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _token(headers: dict[bytes, str]) -> str:
+def _token(headers: Mapping[bytes, str]) -> str:
     scheme, _, token = headers.get(b"authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", "")
 

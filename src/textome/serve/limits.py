@@ -9,11 +9,12 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Protocol
 
 from textome.errors import InputError
 from textome.formats.jsonl import parse_json
-from textome.serve.problems import Problem, bad_request, overloaded, too_large, unsupported, without_text
+from textome.serve.problems import Problem, bad_request, overloaded, too_large, too_slow, unsupported, without_text
 
 _STRING = re.compile(rb'"(?:[^"\\]+|\\.)*"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
@@ -26,16 +27,20 @@ class Limits:
 
     body_bytes       of the body as sent, and of it unpacked; a streamed upload has `stream_bytes`, unpacked
     memory_bytes     of the bodies of all requests in work
+    values           of JSON, tags of XML; of other formats a third as many lines
     documents        of one request, and `characters` of all of them with the gaps between passages
-    annotations      entities and relations of one request
+    annotations      entities and relations of one request; the entities that they have and name, each from its beginning
+                     to its end, have at most `characters`, too
     nesting          levels of JSON
     body_seconds     for the whole body to arrive; a streamed upload: from one piece to the next
-    request_seconds  from the body to the answer; a streamed upload: for each group of documents
+    request_seconds  from the body's arrival to the answer, whatever the request is made of; a streamed upload: for each
+                     group of documents
     """
 
     body_bytes: int = 16 * _MEBIBYTE
     memory_bytes: int = 256 * _MEBIBYTE
     stream_bytes: int = 2048 * _MEBIBYTE
+    values: int = 1_500_000
     documents: int = 5000
     characters: int = 2_000_000
     annotations: int = 100_000
@@ -69,18 +74,22 @@ class Memory:
 
 
 class Body:
-    """A request's body, whole and unpacked, while it is in use: `async with Body(...) as data`."""
+    """A request's body, whole and unpacked, while it is in use: `async with Body(...) as data`.
+
+    What is done with it there has `request_seconds`; then the answer is a problem (504), whatever a thread still does.
+    """
 
     def __init__(self, request: Incoming, limits: Limits, memory: Memory) -> None:
         self._request = request
         self._limits = limits
         self._memory = memory
         self._taken = 0
+        self._deadline = asyncio.timeout(None)
 
     async def __aenter__(self) -> bytes:
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                return await self._read()
+                data = await self._read()
         except TimeoutError:
             self._release()
             raise Problem(
@@ -92,9 +101,18 @@ class Body:
         except BaseException:
             self._release()
             raise
+        self._deadline = asyncio.timeout(self._limits.request_seconds)
+        await self._deadline.__aenter__()
+        return data
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._release()
+        try:
+            await self._deadline.__aexit__(kind, error, trace)
+        except TimeoutError:
+            raise too_slow(self._limits.request_seconds) from None
 
     def _release(self) -> None:
         self._memory.give(self._taken)
@@ -177,26 +195,41 @@ def unpack(data: bytes, limit: int) -> bytes:
 
 
 def strict_json(data: bytes, limits: Limits) -> Any:
-    """Parse JSON: UTF-8, no NaN, no number beyond what a float holds, no member twice, bounded nesting.
+    """Parse JSON: UTF-8, no NaN, no number beyond what a float holds, no member twice, bounded nesting and values.
 
-    Raises Problem (400) that says where.
+    Raises Problem (400, 413) that says where.
     """
-    check_nesting(data, limits.nesting)
+    check_json(data, limits)
     try:
         return parse_json(data)
     except InputError as error:
         raise bad_request(f"the body is not what it should be: {without_text(error)}") from error
 
 
-def check_nesting(data: bytes, limit: int) -> None:
-    """Raises Problem where JSON is nested deeper than `limit`; in time linear to the data."""
-    if data.count(b"[") + data.count(b"{") <= limit:
+def check_json(data: bytes, limits: Limits) -> None:
+    """Raises Problem where JSON is nested too deeply or has too many values; in time linear to the data."""
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets <= limits.nesting and data.count(b",") <= limits.values:
         return
+    bare = _STRING.sub(b"", data)
+    if bare.count(b",") + bare.count(b"[") + bare.count(b"{") > limits.values:
+        raise too_large(f"the JSON has more than {limits.values:,} values; send fewer documents at a time")
     depth = 0
-    for match in _BRACKET.finditer(_STRING.sub(b"", data)):
+    for match in _BRACKET.finditer(bare):
         depth += 1 if match[0] in b"[{" else -1
-        if depth > limit:
-            raise bad_request(f"the JSON is nested deeper than {limit} levels; no request needs that")
+        if depth > limits.nesting:
+            raise bad_request(f"the JSON is nested deeper than {limits.nesting} levels; no request needs that")
+
+
+def check_file(data: bytes, format: str, limits: Limits) -> None:
+    """Raises Problem where a file of `format` has more than can be read in bounded time and memory."""
+    if format in ("bioc-json", "jsonl"):
+        check_json(data, limits)
+    elif format in ("pubmed-xml", "jats", "bioc-xml"):
+        if data.count(b"<") > limits.values:
+            raise too_large(f"the XML has more than {limits.values:,} tags; send fewer documents at a time")
+    elif data.count(b"\n") + data.count(b"\r") > limits.values // 3:
+        raise too_large(f"the file has more than {limits.values // 3:,} lines; send fewer documents at a time")
 
 
 def _too_large(limit: int) -> Problem:

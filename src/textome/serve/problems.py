@@ -19,6 +19,8 @@ _KNOWN_QUOTED = re.compile(rf"(['\"])({_KNOWN})\1")
 # A string as Python shows it; an apostrophe inside a word begins none.
 _QUOTED = re.compile(r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")", re.DOTALL)
 _LEFT_OVER = re.compile(r"['\"].*['\"]|\".*|(?<!\w)'.*", re.DOTALL)
+# Characters of a message in which quoted text is looked for.
+_LONGEST = 2100
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -74,7 +76,8 @@ def overloaded(seconds: int, detail: str) -> Problem:
     return Problem(503, "queue-full", "The service is busy", detail, headers, retry_after=seconds)
 
 
-def too_slow(detail: str) -> Problem:
+def too_slow(seconds: float) -> Problem:
+    detail = f"not done within {seconds:g} s; send fewer documents, or try when it is calmer"
     return Problem(504, "deadline", "The request took too long", detail)
 
 
@@ -93,5 +96,5 @@ def without_text(error: TextomeError) -> str:
     Errors of the formats show in quotation marks what they found; that goes, but for the names of members. Where the
     quotation marks do not pair, all from the first of them goes.
     """
-    text = _KNOWN_QUOTED.sub(r"`\2`", str(error))
+    text = _KNOWN_QUOTED.sub(r"`\2`", str(error)[:_LONGEST])
     return _LEFT_OVER.sub("…", _QUOTED.sub("…", text))[:500]

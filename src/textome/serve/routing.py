@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from textome.documents import Document
 from textome.serve import problems
+from textome.serve.limits import is_packed
 from textome.serve.outputs import MEDIA_TYPES, OutputFormat, render
 from textome.serve.service import SMALL
 
@@ -45,7 +46,7 @@ _ANSWERS: dict[str, Any] = {
 
 async def off_loop(data: bytes, function: Callable[..., T], *arguments: Any) -> T:
     """Call a function in a thread where the request is so large that it would hold up the others."""
-    if len(data) <= SMALL:
+    if len(data) <= SMALL and not is_packed(data):
         return function(*arguments)
     return await asyncio.to_thread(function, *arguments)
 

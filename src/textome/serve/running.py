@@ -13,11 +13,15 @@ from collections.abc import Callable
 import uvicorn
 
 from textome.errors import InputError
+from textome.serve.connections import ACCEPT, QuietAccept, connection_bound, connection_class
 from textome.serve.guard import Guard
 from textome.serve.metrics import Metrics
 from textome.serve.service import Service
 
 log = logging.getLogger("textome.serve")
+# Connections at once, and those that wait to be accepted.
+CONNECTIONS = 1000
+BACKLOG = 1024
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -50,7 +54,7 @@ def bind(host: str, port: int, shared: bool = False) -> socket.socket:
         if shared:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind(address)
-        listening.listen(1024)
+        listening.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         raise InputError(
             f"cannot listen at {host}, port {port} ({error}); choose others with --host and --port"
@@ -65,19 +69,21 @@ def run(
     listening: socket.socket,
     *,
     grace: float,
+    connections: int = CONNECTIONS,
     ready: Callable[[], None] | None = None,
     parent: int | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight, for at most `grace` seconds, and return.
 
+    connections   at once, if the limit of open files allows so many
     ready    called when requests are taken
     parent   of a worker: a file descriptor that can be read when the parent has ended, which is like SIGTERM
     """
-    asyncio.run(_serve(_Server(configuration(app, grace)), service, listening, app.metrics, ready, parent))
+    asyncio.run(_serve(_Server(configuration(app, grace, connections)), service, listening, app.metrics, ready, parent))
 
 
-def configuration(app: Guard, grace: float) -> uvicorn.Config:
-    """How Uvicorn runs the service: only HTTP/1.1, no log of its own, bounded heads of requests."""
+def configuration(app: Guard, grace: float, connections: int = CONNECTIONS) -> uvicorn.Config:
+    """How Uvicorn runs the service: only HTTP/1.1, no log of its own, bounded heads of requests and connections."""
     return uvicorn.Config(
         app,
         log_config=None,
@@ -87,9 +93,9 @@ def configuration(app: Guard, grace: float) -> uvicorn.Config:
         timeout_graceful_shutdown=max(1, round(grace)),
         timeout_keep_alive=30,
         h11_max_incomplete_event_size=32_768,
-        backlog=1024,
+        backlog=ACCEPT,
         ws="none",
-        http="h11",
+        http=connection_class(connection_bound(connections)),
     )
 
 
@@ -109,6 +115,7 @@ async def _serve(
     parent: int | None,
 ) -> None:
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(QuietAccept())
 
     def stop() -> None:
         if server.should_exit:
@@ -119,6 +126,7 @@ async def _serve(
     async def tell() -> None:
         while not server.started:
             await asyncio.sleep(0.01)
+        listening.listen(BACKLOG)  # Uvicorn has made it as short as one turn of accepting
         if ready is not None:
             ready()
         while metrics.is_shared:

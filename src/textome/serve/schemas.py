@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 
 from textome.serve.outputs import OutputFormat
 from textome.tasks.embedding import Pooling
@@ -15,10 +15,20 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _texts(value: Any) -> Any:
+    """One error for all members that are no texts: a list of millions of errors would fill the memory."""
+    if isinstance(value, dict) and not all(isinstance(item, str) for item in value.values()):
+        raise ValueError("every value should be a string")
+    return value
+
+
+T = TypeVar("T")
+# A list whose first bad item is told, for the same reason.
+Items = Annotated[list[T], FailFast()]
 Offset = Annotated[int, Field(ge=0, le=100_000_000), BeforeValidator(_whole)]
 Identifier = Annotated[str, Field(max_length=1000)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Metadata = dict[str, str]
+Metadata = Annotated[dict[str, str], BeforeValidator(_texts)]
 
 
 class _Part(BaseModel):
@@ -39,10 +49,10 @@ class EntityModel(_Part):
 
     id: str = ""
     type: str
-    spans: list[Annotated[list[Offset], Field(min_length=2, max_length=2)]] = Field(min_length=1)
+    spans: Items[Annotated[Items[Offset], Field(min_length=2, max_length=2)]] = Field(min_length=1)
     text: str = ""
     confidence: Probability | None = None
-    identifiers: list[Identifier] = []
+    identifiers: Items[Identifier] = []
     metadata: Metadata = {}
 
 
@@ -51,7 +61,7 @@ class RelationModel(_Part):
 
     id: str = ""
     type: str
-    arguments: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+    arguments: Items[Annotated[Items[str], Field(min_length=2, max_length=2)]] = []
     confidence: Probability | None = None
     metadata: Metadata = {}
 
@@ -60,19 +70,19 @@ class DocumentModel(_Part):
     """A document: its passages, or in their place `text`, or `title` and `abstract`."""
 
     id: Identifier = ""
-    passages: list[PassageModel] = []
+    passages: Items[PassageModel] = []
     text: str = ""
     title: str = ""
     abstract: str = ""
-    entities: list[EntityModel] = []
-    relations: list[RelationModel] = []
+    entities: Items[EntityModel] = []
+    relations: Items[RelationModel] = []
     metadata: Metadata = {}
 
 
 class BiocCollection(_Part):
     """A BioC JSON collection (Comeau et al. 2013)."""
 
-    documents: list[dict[str, Any]]
+    documents: Items[dict[str, Any]]
 
 
 EXAMPLES: dict[str, Any] = {
@@ -128,7 +138,7 @@ class DocumentsRequest(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", json_schema_extra=_ONE_INPUT)
 
     text: str = Field("", description="A plain text.")
-    documents: list[str | DocumentModel] = Field([], description="Texts, or documents.")
+    documents: Items[str | DocumentModel] = Field([], description="Texts, or documents.")
     bioc: BiocCollection = Field(BiocCollection(documents=[]), description="A BioC JSON collection.")
     model: str = Field("", description="A name that GET /v1/models gives; by default the first that has the task.")
 
@@ -142,7 +152,7 @@ class DocumentsRequest(BaseModel):
 class AnnotateRequest(DocumentsRequest):
     """One of `text`, `documents` and `bioc`, and what to look for in it."""
 
-    types: list[str] = Field([], description="Entity types to look for; by default the model's own.")
+    types: Items[str] = Field([], description="Entity types to look for; by default the model's own.")
     min_confidence: Probability | None = Field(
         None, description="Entities below it are left out; by default what the model says for each type."
     )
@@ -184,10 +194,10 @@ class ClassifyRequest(BaseModel):
         json_schema_extra={"oneOf": [{"required": ["texts"]}, {"required": ["pairs"]}]},
     )
 
-    texts: list[str] = Field(
+    texts: Items[str] = Field(
         [], description="Texts, each with labels of its own. A task over sentences cuts them itself."
     )
-    pairs: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field([], description="Pairs of texts.")
+    pairs: Items[Annotated[Items[str], Field(min_length=2, max_length=2)]] = Field([], description="Pairs of texts.")
     model: str = Field("", description="A name that GET /v1/models gives; by default the first that has the task.")
     task: str = Field("", description="The task's name, where the model has several.")
 
@@ -203,7 +213,7 @@ class EmbedRequest(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    texts: list[str] = Field(description="Texts; one longer than the model's window is read in windows, and averaged.")
+    texts: Items[str] = Field(description="Texts; one longer than the model's window is read in windows, and averaged.")
     pooling: Pooling | None = Field(
         None, description="The mean of all tokens' last hidden states, or that of [CLS]; by default the model's own."
     )
@@ -218,7 +228,7 @@ class ConvertRequest(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    documents: list[DocumentModel]
+    documents: Items[DocumentModel]
     format: OutputFormat
 
 

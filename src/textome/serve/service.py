@@ -19,7 +19,7 @@ from textome.runtime.session import EncoderSession, EntityHead, Session, TaskSes
 from textome.runtime.states import states_output
 from textome.runtime.tasks import TaskRunner
 from textome.serve.engine import Engine
-from textome.serve.limits import Limits, Memory, check_nesting, is_packed, strict_json, unpack
+from textome.serve.limits import Limits, Memory, check_file, is_packed, strict_json, unpack
 from textome.serve.outputs import MEDIA_TYPES
 from textome.serve.problems import (
     Problem,
@@ -50,6 +50,8 @@ T = TypeVar("T")
 EMBEDDINGS = "embeddings"
 # A body below this is parsed on the event loop: handing it to a thread would take longer.
 SMALL = 32_768
+# Members of a request's outermost object: each that is unknown would be an error of its own.
+_MEMBERS = 100
 
 
 @dataclass(frozen=True)
@@ -293,13 +295,14 @@ class Service:
         except ClosedError as error:
             raise overloaded(5, "the service is shutting down; try again in 5 s") from error
         except TimeoutError as error:
-            seconds = self.limits.request_seconds
-            raise too_slow(f"not done within {seconds:g} s; send fewer documents, or try when it is calmer") from error
+            raise too_slow(self.limits.request_seconds) from error
 
 
 def validated(data: bytes, kind: type[Body], limits: Limits) -> tuple[Body, dict[str, Any]]:
     """A request from its JSON, checked, and the members as they were. Raises Problem (400) that points at what is wrong."""
     value = strict_json(data, limits)
+    if isinstance(value, dict) and len(value) > _MEMBERS:
+        raise bad_request(f"the request has {len(value):,} members, and no request has so many; see /v1/openapi.json")
     try:
         return kind.model_validate(value), value
     except ValidationError as error:
@@ -309,11 +312,11 @@ def validated(data: bytes, kind: type[Body], limits: Limits) -> tuple[Body, dict
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
     """A problem from what pydantic found. Only the places are told, and what was expected there."""
     first = errors[0]
-    place = "".join(f"/{part}" for part in first["loc"] if not _is_branch(part))
+    place = "".join(f"/{part}" for part in first["loc"] if not _is_branch(part))[:200]
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = "there is no such member"
-    return bad_request(f"{place or 'the request'}: {message}; see /v1/openapi.json", pointer=place[:200])
+    return bad_request(f"{place or 'the request'}: {message}; see /v1/openapi.json", pointer=place)
 
 
 def requested_documents(request: DocumentsRequest, value: Mapping[str, Any], limits: Limits) -> list[Document]:
@@ -345,8 +348,7 @@ def uploaded_documents(
     quarantine = Quarantine(keep=100)
     try:
         chosen = format or guess_format(source)
-        if chosen in ("bioc-json", "jsonl"):
-            check_nesting(data, limits.nesting)
+        check_file(data, chosen, limits)
         if chosen == "brat":
             raise unsupported("brat is two files; send one of the other formats, for instance the .txt file alone")
         documents = bounded(read_documents(source, chosen, quarantine), limits)
@@ -365,26 +367,38 @@ def uploaded_documents(
 def bounded(documents: Iterable[Document], limits: Limits) -> list[Document]:
     """The documents, as long as they stay within the limits. Raises Problem (413) at the first beyond them."""
     kept: list[Document] = []
-    characters = annotations = 0
+    characters = annotations = annotated = 0
     for document in documents:
         kept.append(document)
-        characters += document.passages[-1].end if document.passages else 0
+        characters += document.length
         annotations += len(document.entities) + len(document.relations)
+        annotated += _annotated_characters(document)
         _check_number(len(kept), limits)
         if characters > limits.characters:
             raise too_large(f"more than {limits.characters:,} characters; send fewer documents at a time")
         if annotations > limits.annotations:
             raise too_large(f"more than {limits.annotations:,} annotations; send fewer documents at a time")
+        if annotated > limits.characters:
+            raise too_large(f"more than {limits.characters:,} characters in entities; send fewer documents at a time")
     return kept
+
+
+def _annotated_characters(document: Document) -> int:
+    """Characters of entities, each from its beginning to its end, and again for every relation that names them: as many
+    as an answer may show."""
+    sizes = {entity.id: entity.end - entity.start + sum(map(len, entity.curies)) for entity in document.entities}
+    named = (sizes.get(target, 0) for relation in document.relations for _, target in relation.arguments)
+    return sum(entity.end - entity.start for entity in document.entities) + sum(named)
 
 
 def _textome_documents(items: Sequence[str | DocumentModel], limits: Limits) -> Iterator[Document]:
     _check_number(len(items), limits)
-    values = [item if isinstance(item, str) else item.model_dump(exclude_unset=True) for item in items]
+    # One at a time: all of them once more would fill the memory.
+    values = (item if isinstance(item, str) else item.model_dump(exclude_unset=True) for item in items)
     return _consistent(values, lambda item, number: jsonl.document_from(item, str(number)))
 
 
-def _consistent(items: Sequence[Any], make: Any) -> Iterator[Document]:
+def _consistent(items: Iterable[Any], make: Any) -> Iterator[Document]:
     for number, item in enumerate(items, 1):
         try:
             yield make(item, number)

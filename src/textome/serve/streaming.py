@@ -191,24 +191,38 @@ class _Upload(io.RawIOBase):
 
 
 class _Counted:
-    """The unpacked upload: no more of it than the limit is read."""
+    """The unpacked upload: no more of it than the limit is read, and no more of one citation than of a whole body.
 
-    def __init__(self, stream: Any, limit: int) -> None:
+    citations   how many came so far, good and bad ones
+    """
+
+    def __init__(self, stream: Any, limits: Limits, citations: Callable[[], int]) -> None:
         self._stream = stream
-        self._limit = limit
-        self._size = 0
+        self._limits = limits
+        self._citations = citations
+        self._seen = 0
+        self._size = self._of_one = self._tags = 0
 
     def read1(self, size: int) -> bytes:
         data: bytes = self._stream.read1(size)
+        if (seen := self._citations()) != self._seen:
+            self._seen, self._of_one, self._tags = seen, 0, 0
         self._size += len(data)
-        if self._size > self._limit:
-            raise too_large(f"the upload is larger than {self._limit:,} bytes, unpacked; send it in parts")
+        self._of_one += len(data)
+        self._tags += data.count(b"<")
+        if self._size > self._limits.stream_bytes:
+            raise too_large(
+                f"the upload is larger than {self._limits.stream_bytes:,} bytes, unpacked; send it in parts"
+            )
+        if self._of_one > self._limits.body_bytes or self._tags > self._limits.values:
+            raise too_large(f"a citation is larger than {self._limits.body_bytes:,} bytes; take it out of the upload")
         return data
 
 
 @dataclass(frozen=True)
 class _UploadSource(Source):
     upload: _Upload | None = field(default=None, kw_only=True)
+    citations: Callable[[], int] = field(default=lambda: 0, kw_only=True)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -217,7 +231,7 @@ class _UploadSource(Source):
         stream: Any = buffered
         if self.upload.packed or buffered.peek(2)[:2] == b"\x1f\x8b":
             stream = gzip.GzipFile(fileobj=buffered, mode="rb")
-        yield cast(BinaryIO, _Counted(stream, self.upload.limits.stream_bytes))
+        yield cast(BinaryIO, _Counted(stream, self.upload.limits, self.citations))
 
 
 @dataclass(slots=True)
@@ -278,10 +292,11 @@ def _groups(upload: _Upload) -> Generator[_Group, None, None]:
     """Documents of the upload in groups of about the size that the engine cuts at a time. Runs in a thread."""
     quarantine = Quarantine(keep=10_000)
     group = _Group([], [])
-    size = told = 0
-    source = _UploadSource("upload", upload=upload)
+    size = told = good = 0
+    source = _UploadSource("upload", upload=upload, citations=lambda: good + quarantine.count)
     try:
         for document in read_documents(source, "pubmed-xml", quarantine):
+            good += 1
             group.documents.append(document)
             size += len(document.text) + 1
             if len(document.text) > upload.limits.characters:

@@ -39,13 +39,17 @@ def bind_each(host: str, port: int, number: int) -> list[socket.socket]:
 
 
 def run_workers(
-    work: Callable[[int, socket.socket, int], None], sockets: Sequence[socket.socket], grace: float
+    work: Callable[[int, socket.socket, int], None],
+    sockets: Sequence[socket.socket],
+    grace: float,
+    ended: Callable[[int], object] = lambda _: None,
 ) -> None:
     """Keep a process for each socket until SIGTERM or SIGINT, then let all finish what is in flight, and return.
 
     work   called in the process with its number, its socket and a file descriptor that can be read when the parent has
            ended; it returns after SIGTERM
     grace  seconds that workers have to end; those that take 10 s longer are killed
+    ended  called with the number of a worker that ended before another takes its place
 
     Raises TextomeError where workers end again and again right after their start.
     """
@@ -88,6 +92,7 @@ def run_workers(
                 number, since = started.pop(pid)
                 quick = quick + 1 if time.monotonic() - since < QUICK_END else 0
                 log.error("worker %d (process %d) ended with %s; another one takes its place", number, pid, status)
+                ended(number)
                 if quick >= QUICK_ENDS:
                     raise TextomeError("workers end again and again right after their start; the log says why")
                 if quick:
