@@ -88,7 +88,7 @@ def test_boundaries(marked):
         ("A (b. C", ["A (b.", "C"]),
         (
             "Plan:\n1. Give 5 mg i.v.\n2. Echo in a.m.\n 3. Stop it",
-            ["Plan:\n1. Give 5 mg i.v.", "2. Echo in a.m.", "3. Stop it"],
+            ["Plan:", "1. Give 5 mg i.v.", "2. Echo in a.m.", "3. Stop it"],
         ),
         ("Temp. 38.4 in Sept. 2020. Sept. The", ["Temp. 38.4 in Sept. 2020.", "Sept.", "The"]),
         ("It ended\n\n. . .", ["It ended", ". . ."]),
