@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from textome.documents import Document, Entity, Passage, Relation
+from textome.documents import Document, Entity, Identifier, Label, Passage, Relation, Span
 
 # What breaks offsets: combining marks, astral planes, right-to-left, zero-width, carriage returns, markup, quotes.
 _HARD = list("aé\u0301\u0308\U0001f9ec\U0001d6fc\u05d0\u0627\u200b\u200d\u202e\r\n\t \u00a0<&>\"'|;,αβ\ufeff\u2028ﬁİ²")
@@ -21,11 +21,15 @@ _xml_characters = _characters.filter(
     )
 )
 _words = st.text(st.sampled_from("abcXYZ012-_:"), min_size=1, max_size=8)
+_PROBABILITIES = st.floats(0, 1)
+_identifiers = st.builds(
+    Identifier, curie=_words, score=st.none() | _PROBABILITIES, label=st.text(_xml_characters, max_size=8)
+)
 
 
 @st.composite
 def documents(draw: st.DrawFn, xml: bool = False) -> Document:
-    """A valid document: passages with gaps, overlapping and discontinuous entities, relations, metadata.
+    """A valid document: passages with gaps, overlapping and discontinuous entities, relations, labels, metadata.
 
     xml   only characters that XML can hold
     """
@@ -50,12 +54,29 @@ def documents(draw: st.DrawFn, xml: bool = False) -> Document:
             if named
             else (),
             draw(st.sampled_from(["", f"R{number}"])),
-            draw(st.none() | st.floats(0, 1)),
+            draw(st.none() | _PROBABILITIES),
             draw(metadata),
         )
         for number in range(draw(st.integers(0, 2)))
     ]
-    return document.with_annotations(entities, relations)
+    labels = draw(st.lists(_labels(strings, metadata, len(document.text)), max_size=3))
+    return document.with_annotations(entities, relations).with_labels(labels)
+
+
+def _labels(
+    strings: st.SearchStrategy[str], metadata: st.SearchStrategy[dict[str, str]], length: int
+) -> st.SearchStrategy[Label]:
+    """Labels of a document of `length` characters, or of a span of it."""
+    spans = st.sets(st.integers(0, length), min_size=2, max_size=2).map(lambda ends: Span(*sorted(ends)))
+    return st.builds(
+        Label,
+        name=strings,
+        task=strings,
+        confidence=st.none() | _PROBABILITIES,
+        span=(st.none() | spans) if length else st.none(),
+        scores=st.dictionaries(strings, _PROBABILITIES, max_size=2),
+        metadata=metadata,
+    )
 
 
 @st.composite
@@ -70,7 +91,8 @@ def _entity(draw: st.DrawFn, document: Document, metadata: st.SearchStrategy[dic
         spans,
         draw(_words),
         id=name,
-        confidence=draw(st.none() | st.floats(0, 1)),
-        identifiers=draw(st.lists(_words, max_size=2)),
+        confidence=draw(st.none() | _PROBABILITIES),
+        identifiers=draw(st.lists(_identifiers, max_size=2)),
         metadata=draw(metadata),
+        attributes=draw(st.dictionaries(_words, st.just("true") | _words, max_size=2)),
     )

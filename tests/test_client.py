@@ -16,7 +16,7 @@ pytest.importorskip("fastapi", reason="the service needs pip install 'textome[se
 from serve.conftest import Running, running
 from serve.test_routes import TEXT, citations
 from textome.client import Client, ServiceError
-from textome.documents import Document
+from textome.documents import Document, Identifier, Label, Span
 from textome.errors import InputError
 from tiny import with_twin_heads
 
@@ -34,6 +34,11 @@ def test_documents_come_back_with_entities(server: Running, tmp_path: Path) -> N
         assert [entity.text for entity in documents[0].entities] == ["type 2 diabetes", "breast cancer"]
         assert "gout" in [entity.text for entity in documents[1].entities]
         assert documents[1].id == "7"
+        flu = Document.from_text("no flu", "8").with_labels([Label("yes", "flu", 0.5, Span(3, 6), {"yes": 0.5})])
+        identifiers = [Identifier("mesh:D007251", 0.75, "Influenza, Human")]
+        entity = flu.entity([(3, 6)], "Disease", id="T1", identifiers=identifiers, attributes={"negated": "true"})
+        (back,) = client.annotate([flu.with_annotations([entity])])
+        assert (back.entities[0], back.labels) == (entity, flu.labels)
         assert len(client.annotate(TEXT)[0].entities) == 4
         (tmp_path / "a.txt").write_text(TEXT)
         assert len(client.annotate_file(tmp_path / "a.txt")[0].entities) == 4

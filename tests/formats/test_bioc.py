@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from strategies import documents
-from textome.documents import Document, Entity, Passage, Relation
+from textome.documents import Document, Entity, Identifier, Label, Passage, Relation
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents, write_documents
 
@@ -240,6 +240,25 @@ def test_common_documents_need_no_infon_of_ours(tmp_path: Path) -> None:
     entity = document.entity([(0, 5)], "Disease", id="T1", confidence=1 / 3, identifiers=["mesh:D005334"])
     write_documents([document.with_annotations([entity])], tmp_path / "a", "bioc-json")
     assert '"textome"' not in (tmp_path / "a").read_text()
+
+
+def test_attributes_labels_and_identifiers_stand_plainly_too(tmp_path: Path) -> None:
+    document = Document.from_text("No fever.", "1").with_labels(
+        [Label("yes", "flu", 0.5), Label("no"), Label("x", "flu")]
+    )
+    fever = document.entity([(3, 8)], "Disease", identifiers=[Identifier("mesh:D005334", 0.5, "Fever")])
+    document = document.with_annotations([replace(fever, attributes={"negated": "true"})])
+    write_documents([document], tmp_path / "a", "bioc-json")
+    written = json.loads((tmp_path / "a").read_text())["documents"][0]
+    del written["infons"]["textome"], written["passages"][0]["annotations"][0]["infons"]["textome"]
+    assert written["infons"] == {"label flu": "yes; x", "label": "no"}
+    infons = {"negated": "true", "type": "Disease", "identifier": "D005334"}
+    assert written["passages"][0]["annotations"][0]["infons"] == infons
+
+
+def test_exact_members_of_older_files_are_read() -> None:
+    exact = json.dumps(["Disease", ["x|y"], None, {}])
+    assert entity_of(identifier="x|y", textome=exact).identifiers == (Identifier("x|y"),)
 
 
 def test_what_another_tool_edits_counts_and_not_our_own_infon(tmp_path: Path) -> None:

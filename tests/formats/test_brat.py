@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from strategies import documents
-from textome.documents import Document, Passage, Relation, Span
+from textome.documents import Document, Identifier, Passage, Relation, Span
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, Target
 from textome.formats.brat import read, sniff, write
@@ -29,6 +29,8 @@ R1\tAffects Arg1:T1 Arg2:T4\t
 N1\tReference T4 mesh:D006073\tGout
 A1\tNegated E1
 A2\tCertainty T4 low
+A3\tSevere T4
+A4\tCertainty T4 none
 #1\tAnnotatorNotes T4\tperhaps two places
 #2\tAnnotatorNotes R1\tfar apart
 """
@@ -61,9 +63,9 @@ def test_every_kind_of_line(tmp_path: Path) -> None:
     entities = {entity.id: entity for entity in document.entities}
     assert entities["T4"].spans == (Span(44, 48), Span(59, 63))
     assert entities["T4"].text == "left gout"
-    assert entities["T4"].curies == ("mesh:D006073",)
-    assert entities["T4"].metadata["A2 Certainty"] == "low"
-    assert entities["T4"].metadata["#1 AnnotatorNotes"] == "perhaps two places"
+    assert entities["T4"].identifiers == (Identifier("mesh:D006073", label="Gout"),)
+    assert entities["T4"].attributes == {"Certainty": "low", "Severe": "true"}
+    assert entities["T4"].metadata == {"A4 Certainty": "none", "#1 AnnotatorNotes": "perhaps two places"}
     relations = {relation.type: relation for relation in document.relations}
     assert relations["Binding"].arguments == (("trigger", "T3"), ("Theme", "T2"), ("Cause", "T1"))
     assert relations["Binding"].metadata == {"A1 Negated": ""}
@@ -100,15 +102,15 @@ def test_hidden_files_and_what_macos_leaves_are_passed_over(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("T5\tDisease 60 99\tgout", "a.ann: line 13: T5 says 'gout' at 60-99, but .*outside the text"),
-        ("T5\tDisease 0 4\tgout", "a.ann: line 13: T5 says 'gout' at 0-4, but the text there is 'Colc'"),
-        ("T5\tDisease gout", "line 13: expected 'T1<tab>Type start end<tab>text'"),
+        ("T5\tDisease 60 99\tgout", "a.ann: line 15: T5 says 'gout' at 60-99, but .*outside the text"),
+        ("T5\tDisease 0 4\tgout", "a.ann: line 15: T5 says 'gout' at 0-4, but the text there is 'Colc'"),
+        ("T5\tDisease gout", "line 15: expected 'T1<tab>Type start end<tab>text'"),
         ("T5\tDisease 5 2\tx", "T5"),
-        ("T1\tDisease 59 63\tgout", "line 13: the id T1 is used a second time"),
-        ("R1\tAffects Arg1:T1 Arg2:T2", "line 13: the id R1 is used a second time"),
+        ("T1\tDisease 59 63\tgout", "line 15: the id T1 is used a second time"),
+        ("R1\tAffects Arg1:T1 Arg2:T2", "line 15: the id R1 is used a second time"),
         ("R2\tAffects Arg1:T1 Arg2:T77", "T77"),
-        ("R2\tAffects T1 T2", "line 13: the argument 'T1' of R2 is not of the form Role:T1"),
-        ("what is this", "line 13: 'what is this' is no brat annotation"),
+        ("R2\tAffects T1 T2", "line 15: the argument 'T1' of R2 is not of the form Role:T1"),
+        ("what is this", "line 15: 'what is this' is no brat annotation"),
     ],
 )
 def test_a_bad_line_loses_its_document_only(line: str, message: str, tmp_path: Path) -> None:

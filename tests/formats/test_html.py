@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from strategies import documents
-from textome.documents import Document, Passage, Relation
+from textome.documents import Document, Identifier, Label, Passage, Relation, Span
 from textome.formats import Target
 from textome.formats.html import _COLOURS, write
 
@@ -96,6 +96,17 @@ def test_type_and_confidence_are_told_on_hover_and_to_a_reader(tmp_path: Path) -
     found, _ = page([marked("left and right gout", [(0, 4), (15, 19)])], tmp_path)
     assert found.tips == ["Type0, confidence 0.50: left gout"] * 2
     assert found.names == [" [Type0, confidence 0.50]"]
+
+
+def test_attributes_identifiers_and_labels_are_shown(tmp_path: Path) -> None:
+    document = Document("a", (Passage("no gout"),), labels=(Label("yes", "flu", 0.75), Label("no", span=Span(3, 7))))
+    attributes = {"negated": "true", "certainty": "low"}
+    gout = document.entity([(3, 7)], "D", identifiers=[Identifier("mesh:D006073", 0.5, "Gout")], attributes=attributes)
+    found, text = page([document.with_annotations([gout])], tmp_path)
+    assert found.tips == ["D, negated, certainty: low, mesh:D006073 (Gout)"]
+    assert "<td>mesh:D006073 (Gout)</td><td>negated, certainty: low</td>" in text
+    assert "<td>the text</td><td>yes</td><td>flu</td><td>0.75</td>" in text
+    assert "<td>gout</td><td>no</td><td></td><td></td>" in text
 
 
 def test_an_entity_over_two_passages_is_marked_in_both(tmp_path: Path) -> None:

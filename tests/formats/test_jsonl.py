@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from strategies import documents
-from textome.documents import Document, Passage
+from textome.documents import Document, Identifier, Label, Passage, Span
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents, write_documents
 from textome.formats.jsonl import parse_json
@@ -36,7 +36,11 @@ def test_the_schema_is_as_documented(tmp_path: Path) -> None:
     aspirin = document.entity(
         [(0, 7)], "Chemical", id="T1", confidence=0.5, identifiers=["mesh:D001241"], metadata={"k": "v"}
     )
-    document = document.with_annotations([aspirin, document.entity([(0, 2), (11, 15)], "X")])
+    gout = document.entity(
+        [(0, 2), (11, 15)], "X", identifiers=[Identifier("x:1", 0.75, "Gout")], attributes={"negated": "true"}
+    )
+    labels = [Label("yes"), Label("b", "topic", 0.75, Span(8, 16), {"a": 0.25, "b": 0.75}, {"k": "v"})]
+    document = document.with_annotations([aspirin, gout]).with_labels(labels)
     write_documents([document], tmp_path / "a", "jsonl")
     assert json.loads((tmp_path / "a").read_text()) == {
         "id": "1",
@@ -51,12 +55,38 @@ def test_the_schema_is_as_documented(tmp_path: Path) -> None:
                 "spans": [[0, 7]],
                 "text": "Aspirin",
                 "confidence": 0.5,
-                "identifiers": ["mesh:D001241"],
+                "identifiers": [{"curie": "mesh:D001241"}],
                 "metadata": {"k": "v"},
             },
-            {"type": "X", "spans": [[0, 2], [11, 15]], "text": "As gout"},
+            {
+                "type": "X",
+                "spans": [[0, 2], [11, 15]],
+                "text": "As gout",
+                "identifiers": [{"curie": "x:1", "score": 0.75, "label": "Gout"}],
+                "attributes": {"negated": "true"},
+            },
+        ],
+        "labels": [
+            {"name": "yes"},
+            {
+                "name": "b",
+                "task": "topic",
+                "confidence": 0.75,
+                "span": [8, 16],
+                "scores": {"a": 0.25, "b": 0.75},
+                "metadata": {"k": "v"},
+            },
         ],
     }
+    assert list(read_documents(tmp_path / "a", "jsonl")) == [document]
+
+
+def test_identifiers_that_are_bare_curies_are_read_as_older_files_have_them() -> None:
+    ((document,), problems) = read(
+        '{"text": "Gout.", "entities": [{"type": "D", "spans": [[0, 4]], "identifiers": ["a:1"]}]}'
+    )
+    assert problems == []
+    assert document.entities[0].identifiers == (Identifier("a:1"),)
 
 
 def test_simple_forms() -> None:
@@ -117,7 +147,18 @@ ENTITY = '{"text": "fever", "entities": [%s]}'
         (ENTITY % '{"type": "D", "spans": [[0, 5]], "text": "Fever"}', "says 'Fever' but the text at 0-5 is 'fever'"),
         (ENTITY % '{"type": "D", "spans": [[0, 5]], "confidence": "1"}', "confidence: expected a number from 0 to 1"),
         (ENTITY % '{"type": "D", "spans": [[0, 5]], "confidence": 1e999}', "a number is larger than 1.8e308"),
-        (ENTITY % '{"type": "D", "spans": [[0, 5]], "identifiers": [1]}', "identifiers: expected a string"),
+        (ENTITY % '{"type": "D", "spans": [[0, 5]], "identifiers": [1]}', "an identifier: expected an object"),
+        (ENTITY % '{"type": "D", "spans": [[0, 5]], "identifiers": [{"score": 1}]}', "'curie' is missing"),
+        (
+            ENTITY % '{"type": "D", "spans": [[0, 5]], "identifiers": [{"curie": "a", "score": 2}]}',
+            "score: expected a number",
+        ),
+        (ENTITY % '{"type": "D", "spans": [[0, 5]], "attributes": {"negated": true}}', "negated: expected a string"),
+        ('{"text": "a", "labels": ["yes"]}', "a label: expected an object"),
+        ('{"text": "a", "labels": [{"task": "t"}]}', "'name' is missing"),
+        ('{"text": "a", "labels": [{"name": "b", "span": [0]}]}', "span: expected a pair of whole numbers"),
+        ('{"text": "a", "labels": [{"name": "b", "span": [0, 2]}]}', "outside the text of 1 characters"),
+        ('{"text": "a", "labels": [{"name": "b", "scores": {"b": null}}]}', "b: expected a number from 0 to 1"),
         ('{"text": "a", "relations": [{"type": "r", "arguments": [["x", "T1"]]}]}', "refers to 'T1'"),
         ('{"text": "a", "relations": [{"type": "r", "arguments": ["T1"]}]}', "arguments: expected pairs"),
         ("[" * 100_000, "nested too deeply"),

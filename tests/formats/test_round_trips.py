@@ -26,7 +26,7 @@ def again(found: list[Document], path: Path, format: str) -> list[Document]:
 def members(document: Document) -> tuple[object, ...]:
     """All that a document holds, its entities in an order of their own: BioC keeps theirs passage by passage."""
     entities = sorted(document.entities, key=repr)
-    return document.id, document.passages, entities, document.relations, document.metadata
+    return document.id, document.passages, entities, document.relations, document.metadata, document.labels
 
 
 @pytest.mark.parametrize("format", LOSSLESS)
@@ -66,6 +66,10 @@ def test_every_format_writes_every_document(document: Document, tmp_path: Path) 
     covered = {index for entity in document.entities for span in entity.spans for index in range(*span)}
     kept = {index for entity in found.entities for span in entity.spans for index in range(*span)}
     assert {index for index in covered if document.text[index] not in "\r\n"} == kept
+    written = [entity for entity in document.entities if entity.text.strip("\r\n ")]
+    for entity, back in zip(written, found.entities, strict=True):
+        assert entity.attributes.items() <= back.attributes.items()
+        assert entity.curies == back.curies[: len(entity.curies)]
 
 
 REAL = [

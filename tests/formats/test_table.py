@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from strategies import documents
 from textome.cli.main import app
-from textome.documents import Document, Passage
+from textome.documents import Document, Identifier, Label, Passage, Span
 from textome.formats import Quarantine, Source, Target, guess_format
 from textome.formats import rows as rows_module
 from textome.formats.table import COLUMNS, read, write
@@ -123,20 +123,27 @@ def test_a_file_cut_short() -> None:
     assert "cut short or damaged" in problems[0]
 
 
-def test_an_entity_a_row(tmp_path: Path) -> None:
-    text = Document("12", (Passage("Gout, left and right knee"),))
-    left = text.entity([(6, 10), (21, 25)], "Site", identifiers=("own:1", "own:2"))
+def test_an_entity_or_a_label_a_row(tmp_path: Path) -> None:
+    labels = (Label("acute", "course", 0.5), Label("site", span=Span(6, 10)))
+    text = Document("12", (Passage("Gout, left and right knee"),), labels=labels)
+    identifiers = ("own:1", Identifier("own:2", 0.25, "Knee; left"))
+    left = text.entity([(6, 10), (21, 25)], "Site", identifiers=identifiers, attributes={"negated": "true", "a": "b"})
     document = text.with_annotations([text.entity([(0, 4)], "Disease", confidence=0.75), left])
     assert write([document, Document("13", ())], Target(tmp_path / "out.csv")) == 2
     assert rows((tmp_path / "out.csv").read_bytes().decode()) == [
         list(COLUMNS),
-        ["12", document.entities[0].id, "0", "4", "Disease", "Gout", "0.75", "", ""],
-        ["12", document.entities[1].id, "6", "25", "Site", "left knee", "", "own:1;own:2", "6-10;21-25"],
+        ["12", document.entities[0].id, "0", "4", "Disease", "Gout", "0.75", *[""] * 7],
+        [
+            *("12", document.entities[1].id, "6", "25", "Site", "left knee", "", "own:1;own:2", "6-10;21-25"),
+            *(";Knee, left", ";0.25", "negated=true;a=b", "", ""),
+        ],
+        ["12", "", "", "", "", "", "0.5", "", "", "", "", "", "course", "acute"],
+        ["12", "", "6", "10", "", "left", "", "", "", "", "", "", "", "site"],
     ]
 
 
 @given(st.lists(documents(), max_size=3))
-def test_every_entity_is_written_with_its_text(items: list[Document]) -> None:
+def test_every_annotation_is_written_with_its_text(items: list[Document]) -> None:
     class Held(io.BytesIO):
         def close(self) -> None:
             """Keep the bytes."""
@@ -150,7 +157,9 @@ def test_every_entity_is_written_with_its_text(items: list[Document]) -> None:
     write(items, Kept())
     written = rows(stream.getvalue().decode())[1:]
     expected = [(item, entity) for item in items for entity in item.entities]
-    assert len(written) == len(expected)
+    assert len(written) == len(expected) + sum(len(item.labels) for item in items)
+    assert {len(row) for row in written} <= {len(COLUMNS)}
+    written = [row for row in written if row[COLUMNS.index("type")]]
     for row, (item, entity) in zip(written, expected, strict=True):
         assert row[:2] == [item.id, entity.id]
         assert (int(row[2]), int(row[3]), *row[4:6]) == (entity.start, entity.end, entity.type, entity.text)

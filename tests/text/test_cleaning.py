@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from strategies import documents
-from textome.documents import Document, Passage, Relation
+from textome.documents import Document, Identifier, Label, Passage, Relation, Span
 from textome.text.cleaning import CleaningOptions, clean, clean_document
 
 IDENTITY = CleaningOptions(False, False, False, None, False, False)
@@ -219,7 +219,11 @@ def test_annotations_of_a_document_move_along():
     def place(mention: str) -> tuple[int, int]:
         return document.text.index(mention), document.text.index(mention) + len(mention)
 
-    gene = document.entity([place("TNF-&#945;")], "Gene", id="T1", confidence=0.5, identifiers=["ncbigene:7124"])
+    tnf = Identifier("ncbigene:7124", 0.75, "TNF")
+    gene = document.entity(
+        [place("TNF-&#945;")], "Gene", id="T1", confidence=0.5, identifiers=[tnf], attributes={"negated": "true"}
+    )
+    labels = [Label("a"), Label("b", span=Span(*place("&amp;lt; effect"))), Label("c", span=Span(*place("<b>")))]
     pieces = document.entity([place("coli"), place("cells")], "Thing", id="T2")
     markup = document.entity([place("<b>")], "Thing", id="T3")
     relations = [
@@ -227,11 +231,16 @@ def test_annotations_of_a_document_move_along():
         Relation("of", (("a", "T1"), ("b", "T3")), "R2"),
         Relation("of", (("a", "R2"),), "R3"),
     ]
-    cleaned = clean_document(document.with_annotations([gene, pieces, markup], relations))
+    cleaned = clean_document(document.with_annotations([gene, pieces, markup], relations).with_labels(labels))
     assert cleaned.text == "TNF-α in E. coli\n\nIts < effect on cells"
     assert [entity.text for entity in cleaned.entities] == ["TNF-α", "coli cells"]
     assert cleaned.entities[0].confidence == 0.5
-    assert cleaned.entities[0].curies == ("ncbigene:7124",)
+    assert cleaned.entities[0].identifiers == (tnf,)
+    assert cleaned.entities[0].attributes == {"negated": "true"}
+    assert [(label.name, label.span and cleaned.text[slice(*label.span)]) for label in cleaned.labels] == [
+        ("a", None),
+        ("b", "< effect"),
+    ]
     assert [relation.id for relation in cleaned.relations] == ["R1"]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from textome.documents import MAX_GAP, Document, Entity, Passage, Relation, as_identifiers
+from textome.documents import MAX_GAP, Document, Entity, Passage, Relation
 from textome.errors import InputError
 from textome.formats.bioc_infons import (
     document_infons,
@@ -66,7 +66,8 @@ def document_from(value: Any) -> Document:
         stretches += inside
         for owner in (item, *_objects(item, "sentences")):
             relations += _objects(owner, "relations")
-    draft = Document(_name(document), tuple(passages), metadata=read_document_infons(_infons(document)))
+    metadata, labels = read_document_infons(_infons(document))
+    draft = Document(_name(document), tuple(passages), metadata=metadata, labels=labels)
     stretches.append(_Stretch(draft.text, 0, _objects(document, "annotations")))
     entities, unlocated = _entities(draft.text, stretches)
     if unlocated:
@@ -95,7 +96,7 @@ def document_to(document: Document) -> dict[str, Any]:
         )
     return {
         "id": document.id,
-        "infons": document_infons(document.metadata),
+        "infons": document_infons(document),
         "passages": passages,
         "annotations": [],
         "relations": [
@@ -167,9 +168,9 @@ def _entities(text: str, stretches: Sequence[_Stretch]) -> tuple[list[Entity], l
     for item, spans in zip(
         (item for items in located for item in items), parts_in_code_points(text, parts), strict=True
     ):
-        kind, identifiers, confidence, metadata = read_entity_infons(_infons(item))
+        kind, identifiers, confidence, metadata, attributes = read_entity_infons(_infons(item))
         found = " ".join(text[start:end] for start, end in spans)
-        made.append(Entity(spans, kind, found, _name(item), confidence, as_identifiers(identifiers), metadata))
+        made.append(Entity(spans, kind, found, _name(item), confidence, identifiers, metadata, attributes))
     unlocated: list[Members] = [
         {key: item[key] for key in ("id", "infons", "text") if item.get(key)}
         for stretch in stretches

@@ -4,8 +4,9 @@
     R1<TAB>CID Arg1:T1 Arg2:T2              a relation
     E1<TAB>Binding:T3 Theme:T1 Cause:E2     an event: a relation whose first argument is its trigger
     *<TAB>Equiv T1 T2                       an equivalence: a relation
-    N1<TAB>Reference T1 mesh:D003920<TAB>…  a normalisation: an identifier of its entity
-    A1<TAB>Negated E1 ; #1<TAB>Note T1<TAB>…  attributes and notes: metadata of what they belong to
+    N1<TAB>Reference T1 mesh:D003920<TAB>…  a normalisation: an identifier of its entity, with its label
+    A1<TAB>Negated T1 ; A2<TAB>Certainty T1 low   attributes of an entity; the first has the value "true"
+    A1<TAB>Negated E1 ; #1<TAB>Note T1<TAB>…  attributes of events, and notes: metadata of what they belong to
 
 A document is the whole text as one passage, with its line breaks as they are; its id is the path without ending, with
 `/` between folders on every system.
@@ -74,8 +75,8 @@ def write(documents: Iterable[Document], target: Target) -> int:
 
     File names are document ids, a `/` in them making sub-folders; what is unsafe is replaced, so that no id leads out of
     the folder and no two documents share a file. Passages become lines of one text. Mentions are written piecewise at
-    line breaks, which an `.ann` line cannot hold. Left out: confidences, metadata of other formats, relations without
-    arguments.
+    line breaks, which an `.ann` line cannot hold. Left out: confidences and scores, labels, metadata of other formats,
+    relations without arguments.
     """
     if target.path is None:
         raise InputError("brat needs a folder to write to; give --output FOLDER")
@@ -173,14 +174,16 @@ def _attach(
         if key.startswith("N") and about in entities:
             reference, _, label = rest.partition("\t")
             entity = entities[about]
-            metadata = entity.metadata | ({f"label_{reference}": label} if label else {})
-            entities[about] = replace(
-                entity, identifiers=(*entity.identifiers, Identifier(reference)), metadata=metadata
-            )
+            identifier = Identifier(reference, label=label)
+            entities[about] = replace(entity, identifiers=(*entity.identifiers, identifier))
             continue
         value = {f"{key} {kind}": rest}
         if about in entities:
-            entities[about] = replace(entities[about], metadata=entities[about].metadata | value)
+            entity = entities[about]
+            if key[0] in "AM" and kind not in entity.attributes:
+                entities[about] = replace(entity, attributes=entity.attributes | {kind: rest or "true"})
+            else:
+                entities[about] = replace(entity, metadata=entity.metadata | value)
         elif about in relations:
             relations[about] = replace(relations[about], metadata=relations[about].metadata | value)
         else:
@@ -190,7 +193,10 @@ def _attach(
 
 def _lines(document: Document) -> Iterator[str]:
     taken = {entity.id for entity in document.entities} | {relation.id for relation in document.relations}
-    counters = dict.fromkeys("TREN", 0)
+    noted = [document.metadata, *(item.metadata for item in document.entities)]
+    noted += [item.metadata for item in document.relations]
+    taken |= {key.partition(" ")[0] for metadata in noted for key in metadata}
+    counters = dict.fromkeys("TRENA", 0)
 
     def named(letter: str, id: str = "") -> str:
         """`id` where brat would understand it, otherwise a new one."""
@@ -213,9 +219,11 @@ def _lines(document: Document) -> Iterator[str]:
         places = ";".join(f"{start} {end}" for start, end in spans)
         text = " ".join(document.text[start:end] for start, end in spans)
         yield f"{name}\t{_one_word(entity.type)} {places}\t{text}"
-        for identifier in entity.curies:
-            label = _one_line(entity.metadata.get(f"label_{identifier}", ""))
-            yield f"{named('N')}\tReference {name} {_one_word(identifier)}\t{label}".rstrip("\t")
+        for identifier in entity.identifiers:
+            label = _one_line(identifier.label)
+            yield f"{named('N')}\tReference {name} {_one_word(identifier.curie)}\t{label}".rstrip("\t")
+        for key, value in entity.attributes.items():
+            yield f"{named('A')}\t{_one_word(key)} {name} {'' if value == 'true' else _one_line(value)}".rstrip(" ")
         yield from _notes(entity.metadata, name)
     for relation in relations:
         targets = [names[target] for _, target in relation.arguments]

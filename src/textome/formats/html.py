@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-from textome.documents import Document, Entity, Passage, Relation
+from textome.documents import Document, Entity, Identifier, Label, Passage, Relation, Span
 from textome.errors import InputError
 from textome.formats.sources import Target
 
@@ -50,7 +50,7 @@ details div { overflow-x: auto; overflow-wrap: normal; }
 summary { cursor: pointer; }
 table { border-collapse: collapse; width: 100%; margin-top: .5rem; }
 td, th { text-align: left; padding: .2rem .75rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td + td + td:not(:last-child) { white-space: nowrap; }
+td:nth-child(3), td:nth-child(4) { white-space: nowrap; }
 td:first-child { min-width: 7rem; overflow-wrap: anywhere; color: var(--ink); }
 """
 
@@ -84,7 +84,7 @@ def sniff(head: str, name: str) -> bool:
 
 
 def write(documents: Iterable[Document], target: Target) -> int:
-    """All documents on one page, with a legend of the types and tables of entities and relations under each text.
+    """All documents on one page, with a legend of the types and tables of the annotations under each text.
 
     The page is held in memory until the last document, since the legend stands above them.
     """
@@ -143,11 +143,15 @@ def _article(document: Document, numbers: Mapping[str, int]) -> str:
         parts.append(f'<p{kind} dir="auto">{_marked(document.text, passage, pieces, numbers)}</p>')
     if document.entities:
         rows = [
-            (entity.text, entity.type, _place(entity), _confidence(entity), ", ".join(entity.curies))
+            (
+                *(entity.text, entity.type, _place(entity.spans), _confidence(entity)),
+                *(", ".join(map(_identifier, entity.identifiers)), _attributes(entity)),
+            )
             for entity in document.entities
         ]
         what = "1 entity" if len(rows) == 1 else f"{len(rows):,} entities"
-        parts.append(_table(f"{what} as a table", ("Text", "Type", "Place", "Confidence", "Identifiers"), rows))
+        heads = ("Text", "Type", "Place", "Confidence", "Identifiers", "Attributes")
+        parts.append(_table(f"{what} as a table", heads, rows))
     if document.relations:
         texts = {entity.id: _shown(entity.text) for entity in document.entities if entity.id}
         relations = [
@@ -155,6 +159,10 @@ def _article(document: Document, numbers: Mapping[str, int]) -> str:
         ]
         what = "1 relation" if len(relations) == 1 else f"{len(relations):,} relations"
         parts.append(_table(what, ("Type", "Between", "Confidence"), relations))
+    if document.labels:
+        labels = [_label(label, document) for label in document.labels]
+        what = "1 label" if len(labels) == 1 else f"{len(labels):,} labels"
+        parts.append(_table(what, ("Of", "Label", "Task", "Confidence"), labels))
     return "".join([*parts, "</article>"])
 
 
@@ -214,7 +222,8 @@ def _close(result: list[str], mark: _Open, finished: bool, numbers: Mapping[str,
     )
     kind = f' class="{edges}"' if edges else ""
     confidence = f", confidence {_confidence(entity)}" if entity.confidence is not None else ""
-    tip = f"{entity.type}{confidence}" + (f": {_shown(entity.text)}" if edges else "")
+    about = "".join(f", {text}" for text in (_attributes(entity), *map(_identifier, entity.identifiers[:1])) if text)
+    tip = f"{entity.type}{confidence}{about}" + (f": {_shown(entity.text)}" if edges else "")
     style = f"--c:var(--t{numbers[entity.type]})"
     result[mark.place] = f'<mark{kind} style="{style}" title="{escape(tip)}">'
     if last:
@@ -249,9 +258,23 @@ def _shown(text: str) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
-def _place(entity: Entity) -> str:
-    return ", ".join(f"{start}–{end}" for start, end in entity.spans)
+def _label(label: Label, document: Document) -> tuple[str, ...]:
+    about = _shown(document.text_at([label.span])) if label.span else "the text"
+    return about, label.name, label.task, _confidence(label)
 
 
-def _confidence(item: Entity | Relation) -> str:
+def _identifier(identifier: Identifier) -> str:
+    return f"{identifier.curie} ({identifier.label})" if identifier.label else identifier.curie
+
+
+def _attributes(entity: Entity) -> str:
+    """`negated`, or `certainty: low`."""
+    return ", ".join(name if value == "true" else f"{name}: {value}" for name, value in entity.attributes.items())
+
+
+def _place(spans: Iterable[Span]) -> str:
+    return ", ".join(f"{start}–{end}" for start, end in spans)
+
+
+def _confidence(item: Entity | Relation | Label) -> str:
     return "" if item.confidence is None else f"{item.confidence:.2f}"

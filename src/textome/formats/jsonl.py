@@ -2,15 +2,18 @@
 
     {"id": "1", "passages": [{"text": "...", "offset": 0, "section": "title", "metadata": {}}],
      "entities": [{"id": "T1", "type": "Disease", "spans": [[0, 4]], "text": "...", "confidence": 0.98,
-                   "identifiers": ["mesh:D003920"], "metadata": {}}],
+                   "identifiers": [{"curie": "mesh:D003920", "score": 0.9, "label": "Diabetes Mellitus"}],
+                   "attributes": {"negated": "true"}, "metadata": {}}],
      "relations": [{"id": "R1", "type": "CID", "arguments": [["chemical", "T1"], ["disease", "T2"]],
                     "confidence": null, "metadata": {}}],
+     "labels": [{"name": "RESULTS", "task": "sections", "confidence": 0.7, "span": [0, 80],
+                 "scores": {"RESULTS": 0.7, "METHODS": 0.3}, "metadata": {}}],
      "metadata": {}}
 
 Offsets count code points of the document's text; where no passage stands there is a line break for each code point. Empty
 members are left out in writing. In place of `passages` reading also takes `"text": "..."`, or `"title": "..."` and
-`"abstract": "..."` with one separator between them; a line may be a bare JSON string. A missing `id` is the line's
-number. Members of other names are passed over.
+`"abstract": "..."` with one separator between them; a line may be a bare JSON string, and an identifier a bare CURIE. A
+missing `id` is the line's number. Members of other names are passed over.
 """
 
 from __future__ import annotations
@@ -24,10 +27,11 @@ from typing import Any
 from textome.documents import (
     Document,
     Entity,
+    Identifier,
+    Label,
     Passage,
     Relation,
     Span,
-    as_identifiers,
     check_entity_characters,
     replace_lone_surrogates,
 )
@@ -36,7 +40,7 @@ from textome.formats.compression import DECOMPRESSION_ERRORS
 from textome.formats.sources import Quarantine, Source, Target
 
 # Members that are written also where they are empty, since reading needs them.
-_ALWAYS = ("text", "type", "passages")
+_ALWAYS = ("text", "type", "passages", "name", "curie")
 _MOST_DIGITS = 100
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -125,7 +129,8 @@ def document_to(document: Document) -> dict[str, Any]:
                         "spans": [list(span) for span in item.spans],
                         "text": item.text,
                         "confidence": item.confidence,
-                        "identifiers": list(item.curies),
+                        "identifiers": [identifier_to(identifier) for identifier in item.identifiers],
+                        "attributes": item.attributes,
                         "metadata": item.metadata,
                     }
                 )
@@ -143,7 +148,25 @@ def document_to(document: Document) -> dict[str, Any]:
                 )
                 for item in document.relations
             ],
+            "labels": [label_to(item) for item in document.labels],
             "metadata": document.metadata,
+        }
+    )
+
+
+def identifier_to(identifier: Identifier) -> dict[str, Any]:
+    return _without_empty({"curie": identifier.curie, "score": identifier.score, "label": identifier.label})
+
+
+def label_to(label: Label) -> dict[str, Any]:
+    return _without_empty(
+        {
+            "name": label.name,
+            "task": label.task,
+            "confidence": label.confidence,
+            "span": list(label.span) if label.span else None,
+            "scores": label.scores,
+            "metadata": label.metadata,
         }
     )
 
@@ -155,12 +178,13 @@ def document_from(value: Any, default_id: str) -> Document:
     members = _typed(value, dict, "the line")
     number = members.get("id")
     name = str(number) if type(number) is int else _text(members, "id", default_id)
-    metadata = _metadata(members)
+    metadata = _strings(members, "metadata")
     if "passages" in members:
         passages = tuple(_passage(item) for item in _list(members, "passages"))
     else:
         passages = _simple_passages(members)
-    draft = Document(name, passages, metadata=metadata)
+    labels = tuple(label_from(item) for item in _list(members, "labels"))
+    draft = Document(name, passages, metadata=metadata, labels=labels)
     items = [_typed(item, dict, "an entity") for item in _list(members, "entities")]
     spans = [_spans(item) for item in items]
     check_entity_characters(spans)
@@ -184,32 +208,55 @@ def _simple_passages(members: dict[str, Any]) -> tuple[Passage, ...]:
 def _passage(value: Any) -> Passage:
     members = _typed(value, dict, "a passage")
     offset = _typed(members.get("offset", 0), int, "offset")
-    return Passage(_text(members, "text", ""), offset, _text(members, "section", ""), _metadata(members))
+    return Passage(_text(members, "text", ""), offset, _text(members, "section", ""), _strings(members, "metadata"))
 
 
 def _spans(members: dict[str, Any]) -> tuple[Span, ...]:
-    spans = []
-    for pair in _list(members, "spans"):
-        match pair:
-            case [int(start), int(end)] if type(start) is type(end) is int:
-                spans.append(Span(start, end))
-            case _:
-                raise InputError(f"spans: expected pairs of whole numbers, found {str(pair)[:80]!r}")
-    return tuple(spans)
+    return tuple(_span(pair, "spans: expected pairs of whole numbers") for pair in _list(members, "spans"))
 
 
 def _entity(members: dict[str, Any], where: tuple[Span, ...], document: Document) -> Entity:
     text = _text(members, "text") if "text" in members else document.text_at(where)
-    identifiers = as_identifiers(str(_typed(item, str, "identifiers")) for item in _list(members, "identifiers"))
     return Entity(
         where,
         _text(members, "type"),
         text,
         _text(members, "id", ""),
-        _confidence(members),
-        identifiers,
-        _metadata(members),
+        _probability(members, "confidence"),
+        tuple(identifier_from(item) for item in _list(members, "identifiers")),
+        _strings(members, "metadata"),
+        _strings(members, "attributes"),
     )
+
+
+def identifier_from(value: Any) -> Identifier:
+    """An identifier, or a bare CURIE. Raises InputError that names the member that is not as it should be."""
+    if isinstance(value, str):
+        return Identifier(value)
+    members = _typed(value, dict, "an identifier")
+    return Identifier(_text(members, "curie"), _probability(members, "score"), _text(members, "label", ""))
+
+
+def label_from(value: Any) -> Label:
+    """A label. Raises InputError that names the member that is not as it should be."""
+    members = _typed(value, dict, "a label")
+    span = members.get("span")
+    scores = _typed(members.get("scores", {}), dict, "scores")
+    return Label(
+        _text(members, "name"),
+        _text(members, "task", ""),
+        _probability(members, "confidence"),
+        None if span is None else _span(span, "span: expected a pair of whole numbers"),
+        {name: _required_probability(scores, name) for name in scores},
+        _strings(members, "metadata"),
+    )
+
+
+def _span(value: Any, expected: str) -> Span:
+    match value:
+        case [int(start), int(end)] if type(start) is type(end) is int:
+            return Span(start, end)
+    raise InputError(f"{expected}, found {str(value)[:80]!r}")
 
 
 def _relation(value: Any) -> Relation:
@@ -222,22 +269,28 @@ def _relation(value: Any) -> Relation:
             case _:
                 raise InputError(f"arguments: expected pairs of role and id, found {pair!r}")
     return Relation(
-        _text(members, "type"), tuple(arguments), _text(members, "id", ""), _confidence(members), _metadata(members)
+        _text(members, "type"),
+        tuple(arguments),
+        _text(members, "id", ""),
+        _probability(members, "confidence"),
+        _strings(members, "metadata"),
     )
 
 
-def _confidence(members: dict[str, Any]) -> float | None:
-    value = members.get("confidence")
-    if value is None:
-        return None
+def _probability(members: dict[str, Any], key: str) -> float | None:
+    return None if members.get(key) is None else _required_probability(members, key)
+
+
+def _required_probability(members: dict[str, Any], key: str) -> float:
+    value = members[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InputError(f"confidence: expected a number from 0 to 1, found {value!r}")
+        raise InputError(f"{key}: expected a number from 0 to 1, found {value!r}")
     return float(value)
 
 
-def _metadata(members: dict[str, Any]) -> dict[str, str]:
-    values = _typed(members.get("metadata", {}), dict, "metadata")
-    return {key: _text(values, key) for key in values}
+def _strings(members: dict[str, Any], key: str) -> dict[str, str]:
+    values = _typed(members.get(key, {}), dict, key)
+    return {name: _text(values, name) for name in values}
 
 
 def _text(members: dict[str, Any], key: str, default: str | None = None) -> str:

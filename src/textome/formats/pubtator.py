@@ -58,7 +58,8 @@ def write(documents: Iterable[Document], target: Target) -> int:
     A line break in the text becomes a space, one for one, and so does a sign in the id that would end it; a document
     without id gets its number. A discontinuous mention is written as the stretch from its
     beginning to its end, since the format has one start and one end. Relations between mentions are written by the first
-    identifiers of their arguments, and left out where an argument has none.
+    identifiers of their arguments, and left out where an argument has none. Also left out, since the format has no room
+    for them, are confidences, attributes, the scores and labels of identifiers, and labels.
     """
     number = 0
     with target.open() as stream:

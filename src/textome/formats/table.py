@@ -1,7 +1,7 @@
-"""Tables of texts in, a table of entities out: comma, semicolon or tab between columns, quotes as RFC 4180 has them.
+"""Tables of texts in, tables of entities and labels out: comma, semicolon or tab between columns, quoted as in RFC 4180.
 
 Read is a text a row, under a header that names a column for it, as spreadsheets and databases export them. Written is an
-entity a row, for spreadsheets, R and pandas; texts without entities have no row, and relations are left out.
+entity or a label a row, for spreadsheets, R and pandas; texts without either have no row, and relations are left out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from textome.documents import Document, Entity, titled
+from textome.documents import Document, Entity, Label, titled
 from textome.errors import InputError
 from textome.formats.rows import check_decoded, check_width, column_names, delimiter_of, read_rows
 from textome.formats.sources import Quarantine, Source, Target
@@ -21,7 +21,10 @@ from textome.formats.sources import Quarantine, Source, Target
 TEXTS = ("text", "abstract", "note", "note_text", "sentence", "body", "content")
 TITLES = ("title", "article_title")
 IDS = ("id", "pmid", "pubmed_id", "document_id", "doc_id", "note_id", "row_id", "pmcid", "doi")
-COLUMNS = ("document", "id", "start", "end", "type", "text", "confidence", "identifiers", "spans")
+COLUMNS = (
+    *("document", "id", "start", "end", "type", "text", "confidence", "identifiers", "spans"),
+    *("identifier_labels", "identifier_scores", "attributes", "task", "label"),
+)
 _TAG = re.compile(r"O|[BIESLUM](-\S+)?")
 _PMID = re.compile(r"\d{4,8}")
 # ChemProt's and other corpora's tables of abstracts have no header.
@@ -73,9 +76,11 @@ def read(source: Source, quarantine: Quarantine, text_column: str | None = None)
 
 
 def write(documents: Iterable[Document], target: Target) -> int:
-    """An entity a row, commas between columns, lines ended as RFC 4180 says. Offsets count code points of the document.
+    """An entity or a label a row, commas between columns, lines ended as RFC 4180 says. Offsets count code points.
 
-    A discontinuous entity reaches from its beginning to its end, and `spans` has its parts, as `0-4;9-12`.
+    A discontinuous entity reaches from its beginning to its end, and `spans` has its parts, as `0-4;9-12`. Identifiers,
+    their labels and scores, and attributes (`negated=true`) are joined by `;`, which becomes a comma inside a label. A
+    label has `task` and `label`, and the text it is about where that is not the whole document.
     """
     number = 0
     with target.open() as stream:
@@ -84,6 +89,7 @@ def write(documents: Iterable[Document], target: Target) -> int:
         rows.writerow(COLUMNS)
         for number, document in enumerate(documents, 1):
             rows.writerows(_row(document.id, entity) for entity in document.entities)
+            rows.writerows(_label_row(document, label) for label in document.labels)
         text.detach()
     return number
 
@@ -131,5 +137,22 @@ def _document(columns: dict[str, int], cells: Sequence[str], otherwise: str) -> 
 def _row(document: str, entity: Entity) -> tuple[object, ...]:
     spans = ";".join(f"{start}-{end}" for start, end in entity.spans) if len(entity.spans) > 1 else ""
     confidence = "" if entity.confidence is None else entity.confidence
-    identifiers = ";".join(entity.curies)
-    return document, entity.id, entity.start, entity.end, entity.type, entity.text, confidence, identifiers, spans
+    return (
+        *(document, entity.id, entity.start, entity.end, entity.type, entity.text, confidence),
+        *(";".join(entity.curies), spans),
+        _several([identifier.label.replace(";", ",") for identifier in entity.identifiers]),
+        _several(["" if identifier.score is None else str(identifier.score) for identifier in entity.identifiers]),
+        ";".join(f"{name}={value}" for name, value in entity.attributes.items()),
+        *("", ""),
+    )
+
+
+def _several(values: Sequence[str]) -> str:
+    """Joined by `;`, empty ones too, so that each stays beside its identifier; nothing where all are empty."""
+    return ";".join(values) if any(values) else ""
+
+
+def _label_row(document: Document, label: Label) -> tuple[object, ...]:
+    confidence = "" if label.confidence is None else label.confidence
+    about = (*label.span, "", document.text_at([label.span])) if label.span else ("", "", "", "")
+    return document.id, "", *about, confidence, *[""] * 5, label.task, label.name

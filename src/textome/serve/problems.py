@@ -12,8 +12,9 @@ from textome.errors import TextomeError
 MEDIA_TYPE = "application/problem+json"
 # Quoted words of our own messages that are no part of a document.
 _KNOWN = (
-    "abstract|annotations|arguments|bioc|confidence|documents|entities|format|identifiers|id|infons|length|locations|"
-    "flat|metadata|min_confidence|model|nodes|offset|passages|relations|replace|section|sentences|spans|text|title|type|types"
+    "abstract|annotations|arguments|attributes|bioc|confidence|curie|documents|entities|flat|format|id|identifiers|infons|"
+    "label|labels|length|locations|metadata|min_confidence|model|name|nodes|offset|passages|relations|replace|score|scores|"
+    "section|sentences|span|spans|task|text|title|type|types"
 )
 _KNOWN_QUOTED = re.compile(rf"(['\"])({_KNOWN})\1")
 # A string as Python shows it; an apostrophe inside a word begins none.

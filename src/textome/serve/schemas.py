@@ -22,13 +22,22 @@ def _texts(value: Any) -> Any:
     return value
 
 
+def _probabilities(value: Any) -> Any:
+    """One error for all, as `_texts` has it."""
+    if isinstance(value, dict) and not all(type(item) in (int, float) and 0 <= item <= 1 for item in value.values()):
+        raise ValueError("every value should be a number from 0 to 1")
+    return value
+
+
 T = TypeVar("T")
 # A list whose first bad item is told, for the same reason.
 Items = Annotated[list[T], FailFast()]
 Offset = Annotated[int, Field(ge=0, le=100_000_000), BeforeValidator(_whole)]
-Identifier = Annotated[str, Field(max_length=1000)]
+ShortText = Annotated[str, Field(max_length=1000)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Metadata = Annotated[dict[str, str], BeforeValidator(_texts)]
+Scores = Annotated[dict[str, Probability], BeforeValidator(_probabilities)]
+SpanModel = Annotated[Items[Offset], Field(min_length=2, max_length=2)]
 
 
 class _Part(BaseModel):
@@ -44,15 +53,24 @@ class PassageModel(_Part):
     metadata: Metadata = {}
 
 
+class IdentifierModel(_Part):
+    """A concept that a mention names: its CURIE, its probability, and its preferred name."""
+
+    curie: ShortText
+    score: Probability | None = None
+    label: str = ""
+
+
 class EntityModel(_Part):
     """A mention. Each span is [start, end) in code points of the document."""
 
     id: str = ""
     type: str
-    spans: Items[Annotated[Items[Offset], Field(min_length=2, max_length=2)]] = Field(min_length=1)
+    spans: Items[SpanModel] = Field(min_length=1)
     text: str = ""
     confidence: Probability | None = None
-    identifiers: Items[Identifier] = []
+    identifiers: Items[ShortText | IdentifierModel] = []
+    attributes: Metadata = {}
     metadata: Metadata = {}
 
 
@@ -66,16 +84,28 @@ class RelationModel(_Part):
     metadata: Metadata = {}
 
 
+class LabelModel(_Part):
+    """What a task says of the document, or of the text at `span`; `scores` are the probabilities of all its labels."""
+
+    name: str
+    task: str = ""
+    confidence: Probability | None = None
+    span: SpanModel | None = None
+    scores: Scores = {}
+    metadata: Metadata = {}
+
+
 class DocumentModel(_Part):
     """A document: its passages, or in their place `text`, or `title` and `abstract`."""
 
-    id: Identifier = ""
+    id: ShortText = ""
     passages: Items[PassageModel] = []
     text: str = ""
     title: str = ""
     abstract: str = ""
     entities: Items[EntityModel] = []
     relations: Items[RelationModel] = []
+    labels: Items[LabelModel] = []
     metadata: Metadata = {}
 
 

@@ -371,7 +371,7 @@ def bounded(documents: Iterable[Document], limits: Limits) -> list[Document]:
     for document in documents:
         kept.append(document)
         characters += document.length
-        annotations += len(document.entities) + len(document.relations)
+        annotations += len(document.entities) + len(document.relations) + len(document.labels)
         annotated += _annotated_characters(document)
         _check_number(len(kept), limits)
         if characters > limits.characters:
@@ -415,4 +415,4 @@ def _check_number(number: int, limits: Limits) -> None:
 
 def _is_branch(part: object) -> bool:
     """Is this part of a place the name of a union's branch, which says nothing to a client?"""
-    return part in ("str", "DocumentModel", "body", "query")
+    return part in ("str", "constrained-str", "DocumentModel", "IdentifierModel", "body", "query")

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from textome.documents import Document, Entity, Passage, Relation, Span
+from textome.documents import Document, Entity, Label, Passage, Relation, Span
 
 Offsets = NDArray[np.int64]
 Piece = tuple[int, int, str]
@@ -133,7 +133,8 @@ def clean(text: str, options: CleaningOptions = CleaningOptions()) -> Cleaned:
 def clean_document(document: Document, options: CleaningOptions = CleaningOptions()) -> Document:
     """A new document with each passage cleaned and the annotations moved along.
 
-    An entity of which nothing is left (it was all markup or white space) is dropped, with the relations that need it.
+    An entity or a label's span of which nothing is left (it was all markup or white space) is dropped, with the relations
+    that need the entity.
     """
     passages: list[Passage] = []
     starts: list[Offsets] = []
@@ -148,7 +149,8 @@ def clean_document(document: Document, options: CleaningOptions = CleaningOption
         old_end, new_end = passage.end, passages[-1].end
     empty = np.zeros(0, dtype=np.int64)
     alignment = Alignment(np.concatenate([empty, *starts]), np.concatenate([empty, *ends]), old_end)
-    view = replace(document, passages=tuple(passages), entities=(), relations=())
+    labels = [kept for label in document.labels if (kept := _moved_label(label, alignment))]
+    view = replace(document, passages=tuple(passages), entities=(), relations=(), labels=tuple(labels))
     entities = [moved for entity in document.entities if (moved := _moved(entity, alignment, view))]
     lost = {entity.id for entity in document.entities} - {entity.id for entity in entities} - {""}
     return view.with_annotations(entities, _without(document.relations, lost))
@@ -167,6 +169,13 @@ def _moved(entity: Entity, alignment: Alignment, view: Document) -> Entity | Non
     if not spans or (text.isspace() and not entity.text.isspace()):
         return None
     return replace(entity, spans=tuple(spans), text=text)
+
+
+def _moved_label(label: Label, alignment: Alignment) -> Label | None:
+    if label.span is None:
+        return label
+    span = alignment.to_cleaned(*label.span)
+    return replace(label, span=span) if span else None
 
 
 def _without(relations: Iterable[Relation], lost: set[str]) -> list[Relation]:

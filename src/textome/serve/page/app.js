@@ -86,7 +86,9 @@ function drawDetails() {
   // As in every export: code points, where the browser counts UTF-16 units.
   const point = (place) => [...now().text.slice(0, place)].length;
   at("details-place").textContent = entity.spans.map(([start, end]) => `${point(start)}–${point(end)}`).join(", ");
-  const identifiers = (entity.identifiers ?? []).join(", ");
+  const identifiers = (entity.identifiers ?? [])
+    .map((item) => (item.label ? `${item.curie} (${item.label})` : item.curie ?? item))
+    .join(", ");
   at("details-identifiers").textContent = identifiers;
   at("details-identifiers").hidden = at("details-identifiers-name").hidden = !identifiers;
   fillTypes(at("details-type"), entity.type);
