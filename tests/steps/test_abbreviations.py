@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -140,3 +142,18 @@ def test_any_document_keeps_its_text_and_its_human_annotations(document, labels)
     assert result.relations == document.relations
     human = [(item.spans, item.type) for item in document.entities if item.confidence is None]
     assert all(item in [(entity.spans, entity.type) for entity in result.entities] for item in human)
+
+
+def test_the_cost_grows_with_the_text_and_not_with_its_square() -> None:
+    """A text of definitions alone, all of one short form: twice the text takes about twice the calls."""
+
+    def calls(count: int) -> int:
+        document = Document.from_text("aspirin beta (AB) " * count)
+        entities = [document.entity([(at * 18, at * 18 + 12)], "X", confidence=0.5) for at in range(count)]
+        profile = cProfile.Profile()
+        profile.enable()
+        list(Abbreviations()([document.with_annotations(entities)]))
+        profile.disable()
+        return sum(entry.callcount for entry in profile.getstats())
+
+    assert calls(400) < 3 * calls(200)

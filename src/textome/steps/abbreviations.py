@@ -7,7 +7,9 @@ short form wherever it stands in the document: models overlook short forms, or g
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from textome.documents import Document, Entity, Label, Span
@@ -17,6 +19,9 @@ from textome.text.abbreviations import find_abbreviations
 LONG_FORM = "long_form"
 # A type that the model gives to fewer of a short form's occurrences, and not to its long form, is a slip.
 _MIN_SHARE = 0.5
+_WORD_START = re.compile(r"(?<!\w)\w")
+_WORD_END = re.compile(r"s?(?!\w)")
+_PLURAL = re.compile(r"s(?!\w)")
 
 
 class Abbreviations(StepSettings):
@@ -69,15 +74,26 @@ def _occurrences(document: Document, definitions: Sequence[_Definition]) -> dict
     for item in definitions:
         by_form.setdefault(item.short_form, []).append(item)
     found = {item.short: item for item in definitions}
-    forms = sorted((form for form in by_form if len(form) > 1), key=len, reverse=True)
-    if not forms:
-        return found
-    pattern = re.compile(rf"(?<!\w)(?:({'|'.join(map(re.escape, forms))})s?)(?!\w)")
-    for match in pattern.finditer(document.text):
-        items = by_form[match[1]]
-        before = [item for item in items if item.short.start <= match.start()]
-        found[Span(*match.span())] = before[-1] if before else items[0]
+    lengths = sorted({len(form) for form in by_form if len(form) > 1}, reverse=True)
+    end = 0
+    for start in (match.start() for match in _WORD_START.finditer(document.text)):
+        if start < end or (form := _form_at(document.text, start, by_form, lengths)) is None:
+            continue
+        end = start + len(form)
+        end += _PLURAL.match(document.text, end) is not None
+        items = by_form[form]
+        before = bisect_right(items, start, key=lambda item: item.short.start)
+        found[Span(start, end)] = items[max(0, before - 1)]
     return found
+
+
+def _form_at(text: str, start: int, forms: Collection[str], lengths: Sequence[int]) -> str | None:
+    """The longest of the short forms that stands here as a word of its own, or with a plural s."""
+    for length in lengths:
+        form = text[start : start + length]
+        if form in forms and _WORD_END.match(text, start + length):
+            return form
+    return None
 
 
 def _agreeing(document: Document, occurrences: dict[Span, _Definition]) -> Document:
@@ -89,27 +105,26 @@ def _agreeing(document: Document, occurrences: dict[Span, _Definition]) -> Docum
     referred = {target for relation in document.relations for _, target in relation.arguments}
     dropped: set[int] = set()
     added: list[Entity] = []
+    covers = _covers(document.entities)
     by_long_form: dict[Span, list[Span]] = {}
     for span, definition in occurrences.items():
         by_long_form.setdefault(definition.long, []).append(span)
     for long, spans in by_long_form.items():
         long_types = {entity.type: entity for entity in at.get(long, ())}
-        inside = {entity.type for entity in document.entities if entity.start < long.end and entity.end > long.start}
         given = [entity for span in spans for entity in at.get(span, ())]
+        counts = Counter(entity.type for entity in given)
         for entity in given:
-            if entity.type in inside or entity.confidence is None or entity.id in referred:
+            if entity.confidence is None or entity.id in referred or covers[entity.type].touches(long):
                 continue
-            share = sum(other.type == entity.type for other in given) / len(spans)
-            if long_types or share < _MIN_SHARE:
+            if long_types or counts[entity.type] / len(spans) < _MIN_SHARE:
                 dropped.add(id(entity))
         for source in long_types.values():
             if source.confidence is None:
                 continue
-            same = [entity for entity in document.entities if entity.type == source.type]
             added += [
                 document.entity([span], source.type, confidence=source.confidence)
                 for span in spans
-                if not any(entity.start < span.end and entity.end > span.start for entity in same)
+                if not covers[source.type].touches(span)
             ]
     if not dropped and not added:
         return document
@@ -117,6 +132,31 @@ def _agreeing(document: Document, occurrences: dict[Span, _Definition]) -> Docum
         [item for item in document.entities if id(item) not in dropped], document.relations
     )
     return kept.with_new_entities(added)
+
+
+class _Cover:
+    """Where the entities of a type stand."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        self._starts, self._ends = list[int](), list[int]()
+        for start, end in sorted(spans):
+            if self._ends and start < self._ends[-1]:
+                self._ends[-1] = max(end, self._ends[-1])
+            else:
+                self._starts.append(start)
+                self._ends.append(end)
+
+    def touches(self, span: Span) -> bool:
+        """Whether one of them overlaps `span`."""
+        before = bisect_left(self._starts, span.end)
+        return before > 0 and self._ends[before - 1] > span.start
+
+
+def _covers(entities: Iterable[Entity]) -> dict[str, _Cover]:
+    spans: dict[str, list[Span]] = {}
+    for entity in entities:
+        spans.setdefault(entity.type, []).append(Span(entity.start, entity.end))
+    return {kind: _Cover(found) for kind, found in spans.items()}
 
 
 def _with_long_forms(document: Document, occurrences: dict[Span, _Definition]) -> Document:
