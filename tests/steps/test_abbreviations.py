@@ -152,7 +152,7 @@ def test_the_cost_grows_with_the_text_and_not_with_its_square() -> None:
         entities = [document.entity([(at * 18, at * 18 + 12)], "X", confidence=0.5) for at in range(count)]
         profile = cProfile.Profile()
         profile.enable()
-        list(Abbreviations()([document.with_annotations(entities)]))
+        list(load_step("abbreviations")([document.with_annotations(entities)]))
         profile.disable()
         return sum(entry.callcount for entry in profile.getstats())
 
