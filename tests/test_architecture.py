@@ -161,6 +161,30 @@ def test_imports_follow_the_design():
     assert violations(found) == []
 
 
+def circles(imports: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that all import each other, directly or through others of the group."""
+    reached = {name: set(targets) for name, targets in imports.items()}
+    for middle in imports:
+        for name, targets in reached.items():
+            if middle in targets:
+                reached[name] = targets | reached[middle]
+    inside = [name for name, targets in reached.items() if name in targets]
+    groups = {tuple(sorted(other for other in reached[name] if name in reached[other])) for name in inside}
+    return sorted(map(list, groups))
+
+
+def test_no_modules_import_each_other():
+    """Also not inside functions: such an import would only hide the circle."""
+    texts = sources()
+    names = {f"textome.{name.replace('/', '.')}".removesuffix(".__init__"): name for name in texts}
+    imports = {
+        name: {names[item.module] for item in imports_of(text, name) if item.module in names} - {name}
+        for name, text in texts.items()
+    }
+    assert circles(imports) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
 @pytest.mark.parametrize(
     ("name", "line", "wrong"),
     [

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from bulk.conftest import article, pubmed
-from textome.bulk.inputs import InputFile, StoredSource, content_hash, documents_of, find_files, format_of, stamp_of
+from textome.bulk.inputs import InputFile, content_hash, documents_of, find_files, format_of, stamp_of
+from textome.bulk.stored import StoredSource
 from textome.errors import InputError
 from textome.formats import Quarantine
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 
 from bulk.conftest import rows
 from strategies import documents
-from textome.bulk.inputs import StoredSource
 from textome.bulk.output import Counts, drop, path_of, write_chunk
+from textome.bulk.stored import StoredSource
 from textome.bulk.tables import DOCUMENTS, ENTITIES, TABLES, document_of, read_parquet
 from textome.documents import Document
 from textome.errors import InputError
@@ -31,7 +31,7 @@ def test_tables_give_back_exactly_the_document(document: Document) -> None:
         assert all(tables[table].schema.equals(TABLES[table]) for table in TABLES)
         found = {table: [row for row in tables[table].to_pylist() if row["record"] == 1] for table in TABLES}
     (row,) = found["documents"]
-    assert document_of(row, found["entities"], found["relations"]) == document
+    assert document_of(row, found) == document
     for entity in found["entities"]:
         assert row["text"][entity["start"] : entity["end"]].startswith(entity["text"].split(" ")[0][:1])
         if entity["sentence"] is not None:

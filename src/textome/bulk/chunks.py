@@ -11,8 +11,9 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from textome.bulk.inputs import StoredSource, documents_of, stamp_of
+from textome.bulk.inputs import documents_of, stamp_of
 from textome.bulk.ledger import Cover, Done, Part, Record
+from textome.bulk.stored import StoredSource
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine

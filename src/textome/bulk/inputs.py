@@ -8,25 +8,23 @@ by formats that cannot be streamed (docs/reference/formats.md).
 from __future__ import annotations
 
 import hashlib
-import io
-import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from glob import has_magic, iglob
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
+from textome.bulk.stored import ADDRESS, StoredSource, filesystem_of
 from textome.documents import Document
-from textome.errors import InputError, MissingExtraError
+from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents
 from textome.formats.compression import DECOMPRESSION_ERRORS
 
 # Lie beside data files on servers and are no input.
 _COMPANIONS = (".md5", ".sha256", ".sha1")
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _BLOCK = 1 << 20
 # A member of an archive is read as a whole; one that is larger could fill the memory.
 MAX_MEMBER = 1 << 30
@@ -47,32 +45,6 @@ class InputFile:
     address: str
     size: int
     stamp: str
-
-
-@dataclass(frozen=True)
-class StoredSource(Source):
-    """A file or fsspec address that tells how far it is read."""
-
-    address: str = ""
-    _opened: list[Any] = field(default_factory=list, compare=False, repr=False)
-
-    @classmethod
-    def at(cls, address: str, name: str = "") -> StoredSource:
-        path = None if _ADDRESS.match(address) else Path(address)
-        return cls(name or address, path=path, address=address)
-
-    def open_raw(self) -> BinaryIO:
-        raw = super().open_raw() if self.path is not None else _open_remote(self.address)
-        self._opened[:] = [raw]
-        return raw
-
-    @property
-    def position(self) -> int:
-        """Bytes read so far of what is stored, for progress only."""
-        try:
-            return int(self._opened[0].tell()) if self._opened else 0
-        except (ValueError, OSError):  # closed: read to its end
-            return 0
 
 
 def find_files(inputs: Sequence[str], output: Path | None = None) -> list[InputFile]:
@@ -108,8 +80,8 @@ def content_hash(file: InputFile) -> str:
 
 def stamp_of(address: str) -> str:
     """The stamp of a file now; see InputFile. Raises InputError where it is gone."""
-    if _ADDRESS.match(address):
-        filesystem, path = _filesystem(address)
+    if ADDRESS.match(address):
+        filesystem, path = filesystem_of(address)
         return _remote_stamp(filesystem.info(path))
     return _local(Path(address), address).stamp
 
@@ -145,7 +117,7 @@ def documents_of(
     elif format == ARCHIVE:
         yield from enumerate(_archived(source, wanted, quarantine), 1)
     elif format == PARQUET:
-        from textome.bulk.tables import read_parquet
+        from textome.bulk.tables import read_parquet  # needs pyarrow
 
         yield from enumerate(read_parquet(source, quarantine), 1)
     else:
@@ -163,7 +135,7 @@ def _find(item: str) -> Iterator[InputFile]:
         for line in lines:
             if line.strip() and not line.startswith("#"):
                 yield from _find(line.strip())
-    elif _ADDRESS.match(item):
+    elif ADDRESS.match(item):
         yield from _find_remote(item)
     elif Path(item).is_dir() and not any(Path(item).rglob("*.ann")):
         for path in _members(Path(item)):
@@ -198,7 +170,7 @@ def _local(path: Path, name: str) -> InputFile:
 
 
 def _find_remote(item: str) -> Iterator[InputFile]:
-    filesystem, path = _filesystem(item)
+    filesystem, path = filesystem_of(item)
     try:
         if has_magic(path):
             several = sorted(filesystem.glob(path))
@@ -216,26 +188,6 @@ def _find_remote(item: str) -> Iterator[InputFile]:
 def _remote_stamp(about: dict[str, Any]) -> str:
     names = ("ETag", "etag", "mtime", "LastModified", "last_modified", "created")
     return f"{next((str(about[name]) for name in names if about.get(name)), '')} {about.get('size')}"
-
-
-def _filesystem(address: str) -> tuple[Any, str]:
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingExtraError(f"reading {address.split('://')[0]}:// addresses", "bulk") from error
-    try:
-        return fsspec.core.url_to_fs(address)  # type: ignore[no-any-return]
-    except (ImportError, ValueError) as error:
-        raise InputError(f"{address}: this kind of address cannot be read here ({error})") from error
-
-
-def _open_remote(address: str) -> BinaryIO:
-    filesystem, path = _filesystem(address)
-    try:
-        # Formats read what is there at once (`read1`), which stores' own files do not offer.
-        return cast(BinaryIO, io.BufferedReader(filesystem.open(path, "rb"), _BLOCK))
-    except OSError as error:
-        raise InputError(f"{address}: cannot be opened ({error})") from error
 
 
 def _feed(digest: Any, stream: BinaryIO) -> None:

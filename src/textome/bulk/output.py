@@ -1,6 +1,6 @@
 """The results of a bulk run: one set of files for each chunk, every file there whole or not at all.
 
-    DIR/documents/part-000001-0000.parquet    and the same in entities/ and relations/
+    DIR/documents/part-000001-0000.parquet    and the same in entities/, relations/, identifiers/ and labels/
     DIR/documents/part-000001-0000.jsonl.gz   where another format is asked for
 
 The name is the part and the chunk of the ledger, so a chunk that is done again replaces its files.
@@ -27,7 +27,7 @@ ENDINGS = {
     "bioc-xml": ".xml.gz",
     "pubtator": ".pubtator.gz",
 }
-FOLDERS = ("documents", "entities", "relations")
+FOLDERS = ("documents", "entities", "relations", "identifiers", "labels")
 _COMPRESSION = "zstd"
 _COLLECTED = 256
 
@@ -56,7 +56,7 @@ def write_chunk(folder: Path, format: str, part: int, number: int, documents: It
 
 
 def write_tables(folder: Path, format: str, part: int, number: int, documents: Iterable[Located]) -> None:
-    """Three Parquet files, each one row group; memory holds the rows of the chunk, packed."""
+    """A Parquet file for each table, each one row group; memory holds the rows of the chunk, packed."""
     import pyarrow as pa
 
     from textome.bulk.tables import TABLES, batches_of
@@ -121,12 +121,14 @@ def _drop_rows(folder: Path, part: int, number: int, ids: set[str]) -> Counts:
     left = []
     for name in FOLDERS:
         path = path_of(folder, PARQUET, part, number, name)
+        if name not in Counts._fields and not path.exists():
+            continue  # younger than these results
         table = pq.read_table(path)
         kept = table.filter(pc.invert(pc.is_in(table["document_id"], value_set=pa.array(sorted(ids), pa.string()))))
         left.append(len(kept))
         if len(kept) < len(table):
             _write_table(path, kept)
-    return Counts(*left)
+    return Counts(*left[: len(Counts._fields)])
 
 
 def _counted(documents: Iterable[Located], counts: list[int]) -> Iterator[Located]:

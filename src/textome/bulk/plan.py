@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from textome.bulk.inputs import PUBMED, InputFile, StoredSource, content_hash, format_of
+from textome.bulk.inputs import PUBMED, InputFile, content_hash, format_of
 from textome.bulk.ledger import Ledger
 from textome.bulk.output import drop
+from textome.bulk.stored import StoredSource
 from textome.errors import InputError
 from textome.formats.pubmed_xml import citations
 

@@ -1,8 +1,11 @@
 """Asking the Parquet results of a bulk run with SQL (DuckDB), with ready views for what is asked most.
 
-    documents, entities, relations     the tables themselves (columns: docs/guides/bulk.md)
+    documents, entities, relations, identifiers, labels
+                                       the tables themselves (columns: docs/guides/bulk.md)
     counts_by_type_and_year            type, year, mentions, documents
     frequent_entities                  type, entity, mentions, documents
+    frequent_concepts                  curie, label, mentions, documents, of the most probable identifier of each entity
+    frequent_labels                    task, name, labels, documents
     co_mentions                        any two entities of different types in one sentence, with that sentence
     chemical_disease                   of these the chemicals with diseases
     chemical_disease_pairs             chemical, disease, sentences, documents, and the ids of up to 20 documents
@@ -23,6 +26,7 @@ from typing import Any
 import duckdb
 
 from textome.bulk.ledger import NAME
+from textome.bulk.tables import TABLES
 from textome.errors import InputError
 from textome.formats.sources import Target
 
@@ -36,6 +40,12 @@ VIEWS = {
         SELECT type, {_ENTITY.format("entities")} AS entity, count(*) AS mentions,
             count(DISTINCT (source, record)) AS documents
         FROM entities GROUP BY 1, 2 ORDER BY documents DESC, mentions DESC, type, entity""",
+    "frequent_concepts": """
+        SELECT curie, max(label) AS label, count(*) AS mentions, count(DISTINCT (source, record)) AS documents
+        FROM identifiers WHERE rank = 0 GROUP BY curie ORDER BY documents DESC, mentions DESC, curie""",
+    "frequent_labels": """
+        SELECT task, name, count(*) AS labels, count(DISTINCT (source, record)) AS documents
+        FROM labels GROUP BY task, name ORDER BY documents DESC, labels DESC, task, name""",
     "co_mentions": f"""
         SELECT d.document_id, d.year, a.type AS first_type, {_ENTITY.format("a")} AS first_entity,
             a.text AS first_text, b.type AS second_type, {_ENTITY.format("b")} AS second_entity, b.text AS second_text,
@@ -73,17 +83,20 @@ class Results:
     """
 
     def __init__(self, folder: Path) -> None:
-        for table in ("documents", "entities", "relations"):
-            if not any((folder / table).glob("part-*.parquet")):
+        self._connection = duckdb.connect()
+        for table, schema in TABLES.items():
+            # A view cannot have parameters, and a folder's name may hold signs that a glob or SQL would understand.
+            files = ", ".join(_quoted(str(path)) for path in sorted((folder / table).glob("part-*.parquet")))
+            if files:
+                query = f"SELECT * FROM read_parquet([{files}], union_by_name = true)"
+                self._connection.execute(f"CREATE VIEW {table} AS {query}")
+            elif table in ("documents", "entities", "relations"):
                 hint = (
                     "results in another format can be read again" if (folder / NAME).exists() else "name the --output"
                 )
                 raise InputError(f"{folder}: there are no Parquet tables of a bulk run ({hint} of `textome bulk`)")
-        self._connection = duckdb.connect()
-        for table in ("documents", "entities", "relations"):
-            # A view cannot have parameters, and a folder's name may hold signs that a glob or SQL would understand.
-            files = ", ".join(_quoted(str(path)) for path in sorted((folder / table).glob("part-*.parquet")))
-            self._connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet([{files}])")
+            else:
+                self._connection.register(table, schema.empty_table())  # younger than these results
         for name, query in VIEWS.items():
             self._connection.execute(f"CREATE VIEW {name} AS {query}")
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from textome.bulk.inputs import StoredSource
-from textome.documents import Document, Entity, Passage, Relation, Span, as_identifiers
+from textome.bulk.stored import StoredSource
+from textome.documents import Document, Entity, Identifier, Label, Passage, Relation, Span
 from textome.errors import InputError
 from textome.formats import Quarantine
 from textome.formats.jsonl import document_from
 from textome.text.sentences import split_sentences
 
+Row = dict[str, Any]
 _TEXTS = pa.map_(pa.string(), pa.string())
 _SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32())])
 _PASSAGE = pa.struct([("section", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("metadata", _TEXTS)])
@@ -49,6 +51,7 @@ ENTITIES = pa.schema(
         _field("document_id", pa.string(), "as in documents"),
         _field("source", pa.string(), "as in documents"),
         _field("record", pa.int64(), "as in documents; (source, record) is the key"),
+        _field("number", pa.int32(), "index of the entity in its document; (source, record, number) is the key"),
         _field("entity_id", pa.string(), "unique in its document; may be empty"),
         _field("type", pa.string(), "Disease, Chemical, Gene, ..."),
         _field("text", pa.string(), "the mention, as the text has it"),
@@ -57,7 +60,8 @@ ENTITIES = pa.schema(
         _field("spans", pa.list_(_SPAN), "its pieces: more than one where it is discontinuous"),
         _field("sentence", pa.int32(), "index in documents.sentences of the sentence it begins in", nullable=True),
         _field("confidence", pa.float64(), "probability from 0 to 1; none for what the input brought", nullable=True),
-        _field("identifiers", pa.list_(pa.string()), "CURIEs such as mesh:D009369, where known"),
+        _field("identifiers", pa.list_(pa.string()), "CURIEs such as mesh:D009369, where known; see the table of them"),
+        _field("attributes", _TEXTS, "how the text speaks of it: negated, certainty, ..."),
         _field("metadata", _TEXTS, "what else the input tells"),
     ]
 )
@@ -74,14 +78,50 @@ RELATIONS = pa.schema(
         _field("metadata", _TEXTS, "what else the input tells"),
     ]
 )
-TABLES = {"documents": DOCUMENTS, "entities": ENTITIES, "relations": RELATIONS}
+IDENTIFIERS = pa.schema(
+    [
+        _field("document_id", pa.string(), "as in documents"),
+        _field("source", pa.string(), "as in documents"),
+        _field("record", pa.int64(), "as in documents; (source, record) is the key"),
+        _field("entity", pa.int32(), "entities.number of the entity that names the concept"),
+        _field("rank", pa.int32(), "0 for the most probable of the entity's identifiers, then 1, ..."),
+        _field("curie", pa.string(), "the concept, such as mesh:D009369"),
+        _field("score", pa.float64(), "probability from 0 to 1; none for what the input brought", nullable=True),
+        _field("label", pa.string(), "preferred name of the concept; may be empty"),
+    ]
+)
+_SCORES = pa.map_(pa.string(), pa.float64())
+LABELS = pa.schema(
+    [
+        _field("document_id", pa.string(), "as in documents"),
+        _field("source", pa.string(), "as in documents"),
+        _field("record", pa.int64(), "as in documents; (source, record) is the key"),
+        _field("task", pa.string(), "the task whose label it is; may be empty"),
+        _field("name", pa.string(), "the label, or the text of an answer"),
+        _field(
+            "start", pa.int32(), "first code point of the text it is about; none: the whole document", nullable=True
+        ),
+        _field("end", pa.int32(), "code point after its last", nullable=True),
+        _field("sentence", pa.int32(), "index in documents.sentences of the sentence it begins in", nullable=True),
+        _field("confidence", pa.float64(), "probability from 0 to 1; none for what the input brought", nullable=True),
+        _field("scores", _SCORES, "the probabilities of all labels of the task, where they are known"),
+        _field("metadata", _TEXTS, "what else is known"),
+    ]
+)
+TABLES = {
+    "documents": DOCUMENTS,
+    "entities": ENTITIES,
+    "relations": RELATIONS,
+    "identifiers": IDENTIFIERS,
+    "labels": LABELS,
+}
 _YEAR = re.compile("[0-9]{4}")
 _ROWS = 256
 
 
 def batches_of(documents: Sequence[tuple[str, int, Document]]) -> dict[str, pa.RecordBatch]:
     """Documents, each with its source and record, as one batch of rows for each table."""
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    rows: dict[str, list[Row]] = {name: [] for name in TABLES}
     for source, record, document in documents:
         key = {"document_id": document.id, "source": source, "record": record}
         sentences = [
@@ -91,47 +131,57 @@ def batches_of(documents: Sequence[tuple[str, int, Document]]) -> dict[str, pa.R
         ]
         starts = [span.start for span in sentences]
         rows["documents"].append(key | _document_row(document, sentences))
-        rows["entities"] += [key | _entity_row(item, starts) for item in document.entities]
+        for number, entity in enumerate(document.entities):
+            rows["entities"].append(key | _entity_row(number, entity, starts))
+            rows["identifiers"] += [key | row for row in _identifier_rows(number, entity)]
         rows["relations"] += [key | _relation_row(item) for item in document.relations]
+        rows["labels"] += [key | _label_row(item, starts) for item in document.labels]
     return {name: pa.RecordBatch.from_pylist(rows[name], schema=schema) for name, schema in TABLES.items()}
 
 
-def document_of(
-    row: dict[str, Any], entities: Sequence[dict[str, Any]], relations: Sequence[dict[str, Any]]
-) -> Document:
-    """The document that rows were made from, exactly."""
+def document_of(row: Row, rows: Mapping[str, Sequence[Row]]) -> Document:
+    """The document that rows were made from, exactly: one of `documents`, and those of it in the other tables."""
     text = row["text"]
     passages = tuple(
         Passage(text[item["start"] : item["end"]], item["start"], item["section"], dict(item["metadata"]))
         for item in row["passages"]
     )
-    return Document(
-        row["document_id"],
-        passages,
-        tuple(
-            Entity(
-                tuple(Span(span["start"], span["end"]) for span in item["spans"]),
-                item["type"],
-                item["text"],
-                item["entity_id"],
-                item["confidence"],
-                as_identifiers(item["identifiers"]),
-                dict(item["metadata"]),
-            )
-            for item in entities
-        ),
-        tuple(
-            Relation(
-                item["type"],
-                tuple((argument["role"], argument["target"]) for argument in item["arguments"]),
-                item["relation_id"],
-                item["confidence"],
-                dict(item["metadata"]),
-            )
-            for item in relations
-        ),
-        dict(row["metadata"]),
+    identifiers: dict[int, list[Identifier]] = {}
+    for item in sorted(rows.get("identifiers", ()), key=itemgetter("entity", "rank")):
+        found = Identifier(item["curie"], item["score"], item["label"])
+        identifiers.setdefault(item["entity"], []).append(found)
+    entities = (_entity(item, tuple(identifiers.get(item["number"], ()))) for item in rows.get("entities", ()))
+    relations = (
+        Relation(
+            item["type"],
+            tuple((argument["role"], argument["target"]) for argument in item["arguments"]),
+            item["relation_id"],
+            item["confidence"],
+            dict(item["metadata"]),
+        )
+        for item in rows.get("relations", ())
     )
+    labels = map(_label, rows.get("labels", ()))
+    metadata = dict(row["metadata"])
+    return Document(row["document_id"], passages, tuple(entities), tuple(relations), metadata, tuple(labels))
+
+
+def _entity(row: Row, identifiers: tuple[Identifier, ...]) -> Entity:
+    return Entity(
+        tuple(Span(span["start"], span["end"]) for span in row["spans"]),
+        row["type"],
+        row["text"],
+        row["entity_id"],
+        row["confidence"],
+        identifiers,
+        dict(row["metadata"]),
+        dict(row["attributes"]),
+    )
+
+
+def _label(row: Row) -> Label:
+    span = None if row["start"] is None else Span(row["start"], row["end"])
+    return Label(row["name"], row["task"], row["confidence"], span, dict(row["scores"]), dict(row["metadata"]))
 
 
 def read_parquet(source: StoredSource, quarantine: Quarantine) -> Iterator[Document]:
@@ -160,21 +210,21 @@ def read_parquet(source: StoredSource, quarantine: Quarantine) -> Iterator[Docum
                 for row in batch.to_pylist():
                     number += 1
                     try:
-                        yield document_of(row, (), ()) if ours else _simple(row, key)
+                        yield document_of(row, {}) if ours else _simple(row, key)
                     except InputError as error:
                         quarantine.add(source.name, f"row {number}", error)
         except (pa.ArrowException, OSError) as error:
             quarantine.add(source.name, f"after row {number}", f"the Parquet file is damaged ({error})")
 
 
-def _simple(row: dict[str, Any], key: str) -> Document:
+def _simple(row: Row, key: str) -> Document:
     texts = {name: value for name, value in row.items() if name != key and value is not None}
     if row[key] is None:
         raise InputError(f"there is no {key}")
     return document_from({"id": str(row[key])} | texts, "")
 
 
-def _document_row(document: Document, sentences: Sequence[Span]) -> dict[str, Any]:
+def _document_row(document: Document, sentences: Sequence[Span]) -> Row:
     year = _YEAR.search(document.metadata.get("year", ""))
     return {
         "year": int(year[0]) if year else None,
@@ -190,23 +240,24 @@ def _document_row(document: Document, sentences: Sequence[Span]) -> dict[str, An
     }
 
 
-def _entity_row(entity: Entity, sentence_starts: Sequence[int]) -> dict[str, Any]:
-    sentence = bisect_right(sentence_starts, entity.start) - 1
+def _entity_row(number: int, entity: Entity, sentence_starts: Sequence[int]) -> Row:
     return {
+        "number": number,
         "entity_id": entity.id,
         "type": entity.type,
         "text": entity.text,
         "start": entity.start,
         "end": entity.end,
         "spans": _spans(entity.spans),
-        "sentence": sentence if sentence >= 0 else None,
+        "sentence": _sentence(entity.start, sentence_starts),
         "confidence": entity.confidence,
         "identifiers": list(entity.curies),
+        "attributes": list(entity.attributes.items()),
         "metadata": list(entity.metadata.items()),
     }
 
 
-def _relation_row(relation: Relation) -> dict[str, Any]:
+def _relation_row(relation: Relation) -> Row:
     return {
         "relation_id": relation.id,
         "type": relation.type,
@@ -214,6 +265,31 @@ def _relation_row(relation: Relation) -> dict[str, Any]:
         "confidence": relation.confidence,
         "metadata": list(relation.metadata.items()),
     }
+
+
+def _identifier_rows(number: int, entity: Entity) -> Iterator[Row]:
+    for rank, item in enumerate(entity.identifiers):
+        yield {"entity": number, "rank": rank, "curie": item.curie, "score": item.score, "label": item.label}
+
+
+def _label_row(label: Label, sentence_starts: Sequence[int]) -> Row:
+    start, end = label.span or (None, None)
+    return {
+        "task": label.task,
+        "name": label.name,
+        "start": start,
+        "end": end,
+        "sentence": None if start is None else _sentence(start, sentence_starts),
+        "confidence": label.confidence,
+        "scores": list(label.scores.items()),
+        "metadata": list(label.metadata.items()),
+    }
+
+
+def _sentence(position: int, sentence_starts: Sequence[int]) -> int | None:
+    """The number of the sentence around a position, or None before the first."""
+    number = bisect_right(sentence_starts, position) - 1
+    return number if number >= 0 else None
 
 
 def _spans(spans: Sequence[Span]) -> list[dict[str, int]]:

@@ -44,6 +44,7 @@ def query(
     try:
         from textome.bulk.graph import write_graph, write_plot
         from textome.bulk.query import VIEWS, Results, write_answer
+        from textome.bulk.tables import TABLES
     except ImportError as error:
         raise MissingExtraError("asking bulk results", "bulk") from error
     results = Results(folder)
@@ -56,7 +57,7 @@ def query(
         if graph is None and plot is None:
             _list_views(results)
         return
-    answer = results.ask(f"SELECT * FROM {sql}" if sql in {*VIEWS, "documents", "entities", "relations"} else sql)
+    answer = results.ask(f"SELECT * FROM {sql}" if sql in {*TABLES, *VIEWS} else sql)
     if output == "-" and to is None and sys.stdout.isatty():
         _show(answer)
         return
@@ -70,8 +71,9 @@ def query(
 
 def _list_views(results: Results) -> None:
     from textome.bulk.query import VIEWS
+    from textome.bulk.tables import TABLES
 
-    for name in ("documents", "entities", "relations", *VIEWS):
+    for name in (*TABLES, *VIEWS):
         columns = ", ".join(column for column, _ in results.columns(name))
         typer.echo(f"{name}: {columns}")
 
