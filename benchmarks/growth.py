@@ -65,7 +65,7 @@ def speed(length: int, budget: int, device: torch.device, precision: str, least:
     base = base_directory(BASE)
     config = BertConfig.from_dict(read_config(base) | {"attention_probs_dropout_prob": 0.0})  # as the recipes have it
     model = TokenClassifier(config, 3)
-    load_tensors(model, load_file(base / "model.safetensors"), BASE, fresh=("classifier.",))
+    load_tensors(model, load_file(base / "model.safetensors"), BASE, fresh=("head.",))
     job = RandomJob(model.train().to(device), length)
     settings = Training(epochs=1, learning_rate=1e-5)
     optimizer = build_optimizer(model, settings)

@@ -24,9 +24,9 @@ import torch
 from one_sentence import in_one_sentence
 from safetensors.torch import load_file
 
+from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TokenClassifier
-from textome.encoders.table import read_encoder_config
 from textome.evaluation.entities import score_entities
 from textome.evaluation.entity_task import compare, map_types
 from textome.evaluation.membership import loss_attack

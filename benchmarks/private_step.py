@@ -83,7 +83,7 @@ def clock(device: str) -> float:
 def our_model(device: str) -> TokenClassifier:
     base = base_directory(BASE)
     model = TokenClassifier(BertConfig.from_dict(read_config(base)), 3)
-    load_tensors(model, load_file(base / "model.safetensors"), BASE, fresh=("classifier.",))
+    load_tensors(model, load_file(base / "model.safetensors"), BASE, fresh=("head.",))
     return model.train().to(device)
 
 

@@ -251,7 +251,7 @@ def textome_steps(
         model = TokenClassifier(config, 3)
         from safetensors.torch import load_file
 
-        load_tensors(model, load_file(base / "model.safetensors"), str(base), fresh=("classifier.",))
+        load_tensors(model, load_file(base / "model.safetensors"), str(base), fresh=("head.",))
         prepare_encoder(model.encoder, recipe.training)
         model.to(device)
         job = EntityJob(recipe, model, load_corpora(recipe), Tokenizer.load(base), device)

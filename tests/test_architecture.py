@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from textome.encoders import ENCODERS, encoder_of_folder
+
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "textome"
 MAX_LINES = 450
 HELP_TIMES = 2
@@ -68,7 +70,24 @@ WITHOUT_TORCH = {
     "client",
 }
 # Modules that look others up by name, which the rules here cannot see: each has an explicit table.
-IMPORTS_BY_NAME = {"__init__", "formats/__init__", "steps/__init__", "vocabularies/__init__"}
+IMPORTS_BY_NAME = {
+    "__init__",
+    "formats/__init__",
+    "steps/__init__",
+    "vocabularies/__init__",
+    "encoders/__init__",
+    "encoders/build",
+    "encoders/graph",
+}
+# Modules outside `encoders` that name an architecture, and why they must.
+NAMES_AN_ENCODER = {
+    "training/translation": "trains the encoder-decoder, and is about nothing else",
+    "training/translator": "runs the encoder-decoder",
+    "training/modality_run": "builds the encoder of sequences that are not texts",
+    "training/modality_job": "trains it",
+    "training/modality_data": "packs what it reads",
+    "runtime/export": "builds its graph, which has other inputs than those of texts",
+}
 
 
 @dataclass(frozen=True)
@@ -223,10 +242,64 @@ def test_modules_are_looked_up_by_name_only_in_the_tables():
         assert not lazy or name == "__init__", f"{name} has a lazy __getattr__; only textome/__init__.py may"
 
 
+def named_encoders(source: str) -> list[str]:
+    """The architectures that a module imports, or names in a string that is no docstring."""
+    folders = {path.parent.name for path in (SOURCE / "encoders").glob("*/model.py")}
+    kinds = {*ENCODERS, *(encoder_of_folder(folder).transformers for folder in ENCODERS.values())}
+    tree = ast.parse(source)
+    documented = (
+        node for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    )
+    docstrings = {id(node.value) for node in documented}
+    strings = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+    ]
+    imports = [item.module.split(".") for item in imports_of(source, "training/any")]
+    return sorted(
+        {
+            f"imports {names[2]}"
+            for names in imports
+            if names[:2] == ["textome", "encoders"] and folders & set(names[2:3])
+        }
+        | {
+            text
+            for text in strings
+            if text in folders | kinds or text.startswith(tuple(f"{kind}." for kind in folders))
+        }
+    )
+
+
+def test_nobody_but_the_encoders_names_an_architecture():
+    """All other code asks the table, so that a new architecture is a folder and a line."""
+    named = {name: found for name, text in sources().items() if (found := named_encoders(text))}
+    wrong = {name: found for name, found in named.items() if not name.startswith("encoders/")}
+    assert wrong.keys() == NAMES_AN_ENCODER.keys(), wrong
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("from textome.encoders.bert.model import Bert", True),
+        ("from textome.encoders.deberta import onnx", True),
+        ("prefix = 'bert.'", True),
+        ("if config['model_type'] == 'deberta-v2': pass", True),
+        ("from textome.encoders.heads import TaskModel", False),
+        ("def f():\n    'bert.'", False),
+    ],
+)
+def test_the_check_sees_a_named_architecture(line, wrong):
+    assert bool(named_encoders(line)) is wrong
+
+
 def test_every_module_in_the_tables_exists():
     import textome
     from textome.formats import FORMATS
 
+    for folder in ENCODERS.values():
+        assert all((SOURCE / "encoders" / folder / f"{name}.py").is_file() for name in ("model", "checkpoint", "onnx"))
+        assert encoder_of_folder(folder).folder == folder
     for row in FORMATS.values():
         assert (SOURCE / "formats" / f"{row.module}.py").is_file()
     for name in textome.__all__:

@@ -125,8 +125,8 @@ def test_checkpoints_that_do_not_fit_are_refused_by_name() -> None:
 def test_a_new_head_starts_afresh_and_says_so() -> None:
     theirs = reference()
     model = TokenClassifier(BertConfig.from_dict(theirs.config.to_dict()), 6)
-    report = load_tensors(model, theirs.state_dict(), "encoder", fresh=("classifier.",))
-    assert report.fresh == ("classifier.weight", "classifier.bias")
+    report = load_tensors(model, theirs.state_dict(), "encoder", fresh=("head.",))
+    assert report.fresh == ("head.classifier.weight", "head.classifier.bias")
     assert report.unused == ("pooler.dense.bias", "pooler.dense.weight")
 
 

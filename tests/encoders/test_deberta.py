@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.nn.attention import flex_attention
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
+from textome.encoders.build import build_encoder, read_encoder_config
 from textome.encoders.checkpoint import load_tensors, to_hugging_face
 from textome.encoders.deberta import fused_relative, relative
 from textome.encoders.deberta import model as deberta
@@ -18,7 +19,6 @@ from textome.encoders.deberta.model import Deberta, DebertaConfig, EnhancedMaskD
 from textome.encoders.deberta.relative import distance_buckets
 from textome.encoders.heads import TaskModel, TokenClassifier
 from textome.encoders.layers.packing import Layout
-from textome.encoders.table import build_encoder, read_encoder_config
 from textome.errors import ModelError
 
 TOLERANCE = 1e-4

@@ -134,8 +134,10 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
 
 
 def test_activations_without_an_operator_are_refused() -> None:
+    model = reference(hidden_act="silu")
+    tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     with pytest.raises(ModelError, match="silu"):
-        build_graph({}, {**SIZES, "hidden_act": "silu"}, "fp32")
+        build_graph(tensors, model.config.to_dict(), "fp32")
 
 
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def test_several_teachers_and_a_corpus_without_labels(tmp_path: Path, tiny_bundl
         device,
     )
     for model in pair.others:
-        model.classifier.bias.data += 2.0
+        model.head.classifier.bias.data += 2.0
     ids, layout, places = torch.tensor([2, 7, 8, 3]), Layout.of([4]), torch.tensor([1, 2])
     both, states = pair.read(lambda model: model(ids, layout), places)
     one, same = alone.read(lambda model: model(ids, layout), places)
@@ -313,4 +313,4 @@ def test_several_teachers_and_a_corpus_without_labels(tmp_path: Path, tiny_bundl
     assert len(unlabelled) == 2
     value, _ = job.loss(unlabelled)
     value.backward()
-    assert job.model.classifier.weight.grad.abs().sum() > 0
+    assert job.model.head.classifier.weight.grad.abs().sum() > 0

@@ -19,10 +19,10 @@ from safetensors.torch import load_file
 
 from captured import captured_job
 from textome.encoders.bert.model import BertConfig
+from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
-from textome.encoders.table import read_encoder_config
 from textome.errors import InputError
 from textome.runtime.graph import build_graph, quantise_rows
 from textome.runtime.session import Session
@@ -152,7 +152,7 @@ def test_what_it_does_not_go_with_is_refused(tmp_path: Path) -> None:
     job = captured_job(recipe, tmp_path / "captured", "training.int8_aware=true")
     names = [name for name, _ in job.model.named_parameters() if "original" in name]
     assert len(names) == 4 * config["num_hidden_layers"]
-    with pytest.raises(InputError, match="for BERT encoders"):
+    with pytest.raises(InputError, match="int8_aware is for encoders of texts of these kinds: bert"):
         add_fake_int8(torch.nn.Linear(2, 2))
 
 

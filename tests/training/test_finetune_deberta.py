@@ -9,11 +9,11 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors, to_hugging_face
 from textome.encoders.deberta.model import Deberta, DebertaConfig
 from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
-from textome.encoders.table import read_encoder_config
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle

@@ -13,10 +13,10 @@ from torch import nn
 
 from captured import captured_job
 from textome.encoders.bert.model import BertConfig
+from textome.encoders.build import read_encoder_config
 from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
 from textome.encoders.recompute import recompute
-from textome.encoders.table import read_encoder_config
 from textome.errors import InputError
 from textome.training.devices import gradient_scaler
 from textome.training.finetune import EntityJob, finetune

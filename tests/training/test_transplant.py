@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from textome.encoders.bert.model import BertConfig
-from textome.encoders.heads import MaskedLanguageModel
+from textome.encoders.build import build_masked_lm
 from textome.encoders.layers.packing import Layout
 from textome.text.tokenization import Tokenizer
 from textome.training.transplant import partitions, transplanted
@@ -25,7 +25,7 @@ def test_embeddings_and_biases_follow_the_partition(tmp_path):
     path.write_text(path.read_text().replace('"asthma"', '"aspen"'))
     new = Tokenizer.load(path.parent)
     torch.manual_seed(0)
-    model = MaskedLanguageModel(BertConfig.from_dict(CONFIG | {"vocab_size": old.vocabulary_size})).eval()
+    model = build_masked_lm(BertConfig.from_dict(CONFIG | {"vocab_size": old.vocabulary_size})).eval()
     torch.nn.init.normal_(model.bias)
     made = transplanted(model, old, new).eval()
 

@@ -1,1 +1,113 @@
-"""The architectures in PyTorch, over packed tokens. Pure maths: no files, no labels, no command line."""
+"""The encoders there are: one folder an architecture, one line each in the table `ENCODERS`.
+
+All other code asks an `Encoder` for what it must know, and names no architecture. Nothing here needs PyTorch: a folder's
+`model.py` does, its `onnx.py` needs the package onnx, and inference needs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import Any, Literal, cast
+
+Pruned = Literal["layers", "attention_heads", "intermediate_size"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLayer:
+    """The layer between hidden states and the scores of a head: linear, an activation, and a norm if it has one.
+
+    dense, norm, classifier   the names of its layers and of the last one, which scores, in the checkpoint of a model with
+                              one head; `norm` is "" if there is none
+    bias          whether the linear layer has one
+    norm_bias, epsilon   of the norm
+    over_tokens   whether heads over each token have such a layer too, not only those over [CLS] or several tokens
+    """
+
+    dense: str
+    activation: str = "tanh"
+    bias: bool = True
+    norm: str = ""
+    norm_bias: bool = True
+    epsilon: float = 1e-5
+    over_tokens: bool = False
+    classifier: str = "classifier"
+
+    def of(self, task: str, num_heads: int, num_pooled: int) -> HeadLayer:
+        """The layer of this task's head, by its names in a checkpoint with `num_heads` heads.
+
+        num_pooled   how many hidden states the head joins; 0 of a head over each token
+        """
+        if num_heads == 1 and num_pooled <= 1:
+            return self
+        name = f"heads.{task}."
+        return replace(self, dense=f"{name}dense", norm=self.norm and f"{name}norm", classifier=f"{name}classifier")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """What all other code must know of an architecture.
+
+    folder          its folder below `encoders`
+    transformers    what the names of its classes in `transformers` begin with
+    prefix          before the names of its tensors in a checkpoint that has a head too
+    hidden_states   the tensor of the last hidden states, (S, B, hidden_size), in an exported graph; `{last}` stands for the
+                    number of the last layer
+    head_layer      the layer that its heads have, from a parsed `config.json`
+    unused          a pattern of the tensors that its published checkpoints have and other tasks do not need
+    config          what `config.json` says so that `transformers` computes heads as Textome does
+    dropout, attention_dropout   the keys of `config.json` for dropout of hidden states and of attention weights
+    starts_from     the folders of architectures whose weights a fresh one can take over, see its conversion.py
+    prunable        what pruning.py can take away
+    int8_aware      whether its int8 graph rounds word embeddings, the weights of all linear layers and what these read, and
+                    nothing else, so that training can round alike
+    layers_called_once   whether a pass calls every layer with weights once, so that gradients of single records are known
+    """
+
+    folder: str
+    transformers: str
+    prefix: str
+    hidden_states: str
+    head_layer: Callable[[Mapping[str, Any]], HeadLayer]
+    unused: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    dropout: tuple[str, ...] = ("hidden_dropout_prob",)
+    attention_dropout: tuple[str, ...] = ("attention_probs_dropout_prob",)
+    starts_from: frozenset[str] = frozenset()
+    prunable: frozenset[Pruned] = frozenset()
+    int8_aware: bool = False
+    layers_called_once: bool = False
+
+    def with_dropout(self, config: Mapping[str, Any], hidden: float, attention: float) -> dict[str, Any]:
+        """A parsed `config.json` with these probabilities."""
+        return {**config, **dict.fromkeys(self.dropout, hidden), **dict.fromkeys(self.attention_dropout, attention)}
+
+
+# The `model_type` of a `config.json` -> the folder.
+ENCODERS = {"bert": "bert", "deberta-v2": "deberta"}
+# The first checkpoints named no `model_type`.
+UNNAMED = "bert"
+
+
+def encoder_of(config: Mapping[str, Any]) -> Encoder:
+    """The architecture that a parsed `config.json` names. Raises ValueError for one that is not in the table."""
+    return encoder_of_folder(folder_of(config))
+
+
+def encoder_of_folder(folder: str) -> Encoder:
+    """The architecture of a folder in the table."""
+    return cast(Encoder, import_module(f"textome.encoders.{folder}").ENCODER)
+
+
+def from_others() -> list[str]:
+    """The folders of architectures that can start from another one's weights."""
+    return [folder for folder in ENCODERS.values() if encoder_of_folder(folder).starts_from]
+
+
+def folder_of(config: Mapping[str, Any]) -> str:
+    """The folder of that architecture. Raises ValueError as `encoder_of` does."""
+    kind = config.get("model_type", UNNAMED)
+    if kind not in ENCODERS:
+        raise ValueError(f"the architecture is {kind!r}; only {', '.join(ENCODERS)} are supported")
+    return ENCODERS[kind]

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from importlib import import_module
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from textome.encoders import Encoder, HeadLayer
 from textome.errors import ModelError
 
 Precision = Literal["fp32", "bf16", "int8"]
@@ -30,7 +32,14 @@ OPSET = 17
 # they cannot, on any processor, and the bundled model loses no F1; so there is no choice. Tables are only looked up.
 WEIGHT_BITS = 7
 EMBEDDING_BITS = 8
-_GELU = {"gelu": "Gelu", "gelu_new": "FastGelu", "gelu_pytorch_tanh": "FastGelu"}
+# The operators of activations, with their domains.
+_ACTIVATIONS = {
+    "gelu": ("Gelu", CONTRIB),
+    "gelu_new": ("FastGelu", CONTRIB),
+    "gelu_pytorch_tanh": ("FastGelu", CONTRIB),
+    "relu": ("Relu", ""),
+    "tanh": ("Tanh", ""),
+}
 # Taken from the scores of padding before the softmax, so that nothing of it is left in float32.
 _PADDING_SCORE = 1e4
 
@@ -86,14 +95,13 @@ class Builder:
         return output
 
     def linear(self, source: str, name: str) -> str:
-        """`source @ weight.T + bias` for the model's layer of this name, whose weight is (out, in)."""
-        weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        """`source @ weight.T + bias` for the model's layer of this name, whose weight is (out, in); it may have no bias."""
+        weight = self.weight(f"{name}.weight")
         if self.precision != "int8":
             matrix = self.constant(f"{name}.weight", weight.T, half=True)
             if self.precision == "bf16":
                 matrix = self.node("Cast", [matrix], f"{name}.floats", to=TensorProto.FLOAT)
-            product = self.node("MatMul", [source, matrix], f"{name}.product")
-            return self.node("Add", [product, self.constant(f"{name}.bias", bias)], f"{name}.output")
+            return self._product(source, matrix, name, f"{name}.output")
         rows, row_scale, row_zero = self.quantise(source)
         values, scales = quantise_rows(weight, WEIGHT_BITS)
         inputs = [
@@ -103,7 +111,7 @@ class Builder:
             self.constant(f"{name}.scale", scales),
             row_zero,
             self.constant(f"{name}.zero", np.zeros_like(scales, np.int8)),
-            self.constant(f"{name}.bias", bias),
+            *self._bias(name),
         ]
         return self.node("MatMulIntegerToFloat", inputs, f"{name}.output", CONTRIB)
 
@@ -123,12 +131,21 @@ class Builder:
     def score(self, source: str, name: str, output: str) -> str:
         """A linear layer in fp32 whatever the precision: the last ones are tiny and decide everything."""
         matrix = self.constant(f"{name}.weight", self.weight(f"{name}.weight").T)
-        product = self.node("MatMul", [source, matrix], f"{name}.product")
-        return self.node("Add", [product, self.constant(f"{name}.bias", self.weight(f"{name}.bias"))], output)
+        return self._product(source, matrix, name, output)
+
+    def _product(self, source: str, matrix: str, name: str, output: str) -> str:
+        if not (bias := self._bias(name)):
+            return self.node("MatMul", [source, matrix], output)
+        return self.node("Add", [self.node("MatMul", [source, matrix], f"{name}.product"), *bias], output)
+
+    def _bias(self, name: str) -> list[str]:
+        """The bias of the model's layer of this name; none if it has none."""
+        bias = f"{name}.bias"
+        return [self.constant(bias, self.weight(bias))] if bias in self.tensors else []
 
     def norm(self, source: str, name: str, output: str, epsilon: float) -> str:
         """Layer normalisation over the last axis."""
-        weights = [self.constant(f"{name}.{kind}", self.weight(f"{name}.{kind}")) for kind in ("weight", "bias")]
+        weights = [self.constant(f"{name}.weight", self.weight(f"{name}.weight")), *self._bias(name)]
         return self.node("LayerNormalization", [source, *weights], output, epsilon=epsilon)
 
     def residual(self, source: str, hidden: str, name: str, epsilon: float) -> str:
@@ -139,8 +156,15 @@ class Builder:
     def feed_forward(self, hidden: str, name: str, activation: str, epsilon: float) -> str:
         """The position-wise layers of the encoder layer `name`, with their residual."""
         expanded = self.linear(hidden, f"{name}.intermediate.dense")
-        activated = self.node(_GELU[activation], [expanded], f"{name}.intermediate.activated", CONTRIB)
+        activated = self.activate(activation, expanded, f"{name}.intermediate.activated")
         return self.residual(activated, hidden, f"{name}.output", epsilon)
+
+    def activate(self, activation: str, source: str, output: str) -> str:
+        """An activation. Raises ModelError for one that has no operator here."""
+        if activation not in _ACTIVATIONS:
+            raise ModelError(f"the activation {activation!r} cannot be exported; only {', '.join(_ACTIVATIONS)}")
+        kind, domain = _ACTIVATIONS[activation]
+        return self.node(kind, [source], output, domain)
 
     def lookup(self, ids: str, name: str, table: Array) -> str:
         """Rows of an embedding table (rows, hidden_size)."""
@@ -205,22 +229,51 @@ def padding_scores(builder: Builder, mask: str = "attention_mask") -> str:
     return builder.node("Unsqueeze", [mask, axes], "padding.by_key")
 
 
-def activation_of(config: Mapping[str, Any]) -> str:
-    """The activation of the feed-forward layers. Raises ModelError for one that has no operator here."""
-    act = str(config.get("hidden_act", "gelu"))
-    if act not in _GELU:
-        raise ModelError(f"hidden_act {act!r} cannot be exported; only {', '.join(_GELU)}")
-    return act
+class OnnxModule(Protocol):
+    """What the `onnx.py` of each architecture has."""
+
+    def encode(self, builder: Builder, config: Mapping[str, Any], pairs: bool) -> str:
+        """The hidden states (S, B, hidden_size) of `input_ids` under `attention_mask`, and `token_type_ids` with `pairs`.
+
+        Raises ModelError for a setting that cannot be exported.
+        """
+
+    def shapes(self, config: Mapping[str, Any]) -> Shapes:
+        """The encoder's tensors under their Hugging Face names."""
+
+    def restored(self, name: str, shape: tuple[int, ...], constants: Mapping[str, Array]) -> Array | None:
+        """A tensor that a graph with these constants has in another form than by its own name, or None.
+
+        Raises ModelError if graphs of this architecture cannot give their weights back.
+        """
 
 
-def linear_shape(name: str, rows: int, columns: int) -> Shapes:
+def onnx_of(encoder: Encoder) -> OnnxModule:
+    """The `onnx.py` of an architecture."""
+    return cast(OnnxModule, import_module(f"textome.encoders.{encoder.folder}.onnx"))
+
+
+def head_nodes(builder: Builder, source: str, layer: HeadLayer, name: str) -> str:
+    """The layer between hidden states (.., size) and the scores of a head, in fp32; `name` begins its nodes' names."""
+    dense = builder.score(source, layer.dense, f"{name}.dense")
+    pooled = builder.activate(layer.activation, dense, f"{name}.pooled")
+    return builder.norm(pooled, layer.norm, f"{name}.normed", layer.epsilon) if layer.norm else pooled
+
+
+def head_shapes(layer: HeadLayer, num_pooled: int, hidden_size: int) -> Shapes:
+    """The tensors of that layer over `num_pooled` joined hidden states."""
+    shapes = linear_shape(layer.dense, hidden_size, num_pooled * hidden_size, layer.bias)
+    return shapes | (norm_shape(layer.norm, hidden_size, layer.norm_bias) if layer.norm else {})
+
+
+def linear_shape(name: str, rows: int, columns: int, bias: bool = True) -> Shapes:
     """The tensors of a linear layer."""
-    return {f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)}
+    return {f"{name}.weight": (rows, columns)} | ({f"{name}.bias": (rows,)} if bias else {})
 
 
-def norm_shape(name: str, size: int) -> Shapes:
+def norm_shape(name: str, size: int, bias: bool = True) -> Shapes:
     """The tensors of a layer normalisation."""
-    return {f"{name}.weight": (size,), f"{name}.bias": (size,)}
+    return {f"{name}.{kind}": (size,) for kind in ("weight", "bias")[: 1 + bias]}
 
 
 def compare_shapes(tensors: Mapping[str, Array], expected: Shapes) -> None:

@@ -2,21 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textome.encoders.bert.model import ACTIVATIONS, Bert, BertConfig, initialise_weights
+from textome.encoders.build import architecture, build_encoder
+from textome.encoders.interface import CheckpointModel, EncoderConfig, EncoderModel, MaskedLM, TensorNames, with_prefix
 from textome.encoders.layers.dropout import Dropout
+from textome.encoders.layers.feed_forward import ACTIVATIONS
+from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
-from textome.encoders.table import EncoderConfig, build_encoder
+
+_ACTIVATIONS = ACTIVATIONS | {"tanh": torch.tanh}
 
 
-class TokenClassifier(nn.Module):
-    """An encoder and a linear layer that scores labels for each token (Devlin et al. 2019, section 5.3).
+class Head(nn.Module):
+    """Scores labels from the hidden states at chosen tokens.
+
+    Input   hidden (T, hidden_size), places (M,) int64, or (M, states) where `states` are joined
+    Output  logits (M, num_labels)
+
+    With `states` 0 this is a linear layer over single tokens. Otherwise the states are joined and pass another layer first,
+    as `HeadLayer` describes it: over one state, [CLS], it is BERT's pooler (Devlin et al. 2019, section 3); several are the
+    markers at which two entities start (Soares et al. 2019, section 3.2).
+    """
+
+    def __init__(self, config: EncoderConfig, num_labels: int, states: int) -> None:
+        super().__init__()
+        self.states = states
+        self.layer = layer = architecture(config).head_layer(vars(config))
+        there, size = states > 0 or layer.over_tokens, config.hidden_size
+        self.dense = nn.Linear(max(1, states) * size, size, bias=layer.bias) if there else None
+        self.norm = nn.LayerNorm(size, eps=layer.epsilon, bias=layer.norm_bias) if there and layer.norm else None
+        self.activation = _ACTIVATIONS[layer.activation]
+        self.dropout = Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, num_labels)
+        for linear in (self.dense, self.classifier):
+            if linear is not None:
+                initialise_weights(linear, config.initializer_range)
+
+    def pooled(self, hidden: Tensor, places: Tensor) -> Tensor:
+        """What the last layer scores, (M, hidden_size)."""
+        return self.transformed(hidden[places].flatten(1))
+
+    def transformed(self, chosen: Tensor) -> Tensor:
+        """The layer before the last, (M, max(1, states) hidden_size) to (M, hidden_size)."""
+        if self.dense is None:
+            return chosen
+        activated = self.activation(self.dense(chosen))
+        return activated if self.norm is None else self.norm(activated)
+
+    def scored(self, pooled: Tensor) -> Tensor:
+        """(M, num_labels) of what `pooled` gives."""
+        return self.classifier(self.dropout(pooled))  # type: ignore[no-any-return]
+
+    def forward(self, hidden: Tensor, places: Tensor) -> Tensor:
+        return self.scored(self.pooled(hidden, places))
+
+    def names(self, task: str, num_heads: int) -> dict[str, tuple[str, ...]]:
+        """The names of its tensors in the checkpoint of a model with `num_heads` heads, this one for `task`."""
+        layer = self.layer.of(task, num_heads, self.states)
+        theirs = {"dense": layer.dense, "norm": layer.norm, "classifier": layer.classifier}
+        return {name: (f"{theirs[name.split('.')[0]]}.{name.split('.')[1]}",) for name, _ in self.named_parameters()}
+
+
+class TokenClassifier(CheckpointModel):
+    """An encoder and a head that scores labels for each token (Devlin et al. 2019, section 5.3).
 
     Input   input_ids (T,) int64, layout, token_type_ids (T,) int64 or None
     Output  logits (T, num_labels)
@@ -27,50 +82,19 @@ class TokenClassifier(nn.Module):
     def __init__(self, config: EncoderConfig, num_labels: int) -> None:
         super().__init__()
         self.encoder = build_encoder(config)
-        self.dropout = Dropout(config.hidden_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, num_labels)
-        initialise_weights(self.classifier, config.initializer_range)
+        self.head = Head(config, num_labels, 0)
 
     def forward(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None = None) -> Tensor:
         hidden = self.encoder(input_ids, layout, token_type_ids)
-        return self.classifier(self.dropout(hidden))  # type: ignore[no-any-return]
+        return self.head.scored(self.head.transformed(hidden))
+
+    def tensor_names(self) -> TensorNames:
+        encoder = self.encoder.tensor_names()
+        head = {f"head.{ours}": theirs for ours, theirs in self.head.names("", 1).items()}
+        return replace(encoder, names=with_prefix(encoder) | head)
 
 
-class Head(nn.Module):
-    """Scores labels from the hidden states at chosen tokens.
-
-    Input   hidden (T, hidden_size), places (M,) int64, or (M, states) where `states` are joined
-    Output  logits (M, num_labels)
-
-    With `states` 0 this is a linear layer over single tokens. Otherwise the states are joined and pass a tanh layer first:
-    one state, [CLS], is BERT's pooler (Devlin et al. 2019, section 3); several are the markers at which two entities start
-    (Soares et al. 2019, section 3.2).
-    """
-
-    def __init__(self, config: EncoderConfig, num_labels: int, states: int) -> None:
-        super().__init__()
-        self.states = states
-        self.dense = nn.Linear(states * config.hidden_size, config.hidden_size) if states else None
-        self.dropout = Dropout(config.hidden_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, num_labels)
-        for layer in (self.dense, self.classifier):
-            if layer is not None:
-                initialise_weights(layer, config.initializer_range)
-
-    def pooled(self, hidden: Tensor, places: Tensor) -> Tensor:
-        """What the last layer scores, (M, hidden_size)."""
-        chosen = hidden[places].flatten(1)
-        return chosen if self.dense is None else torch.tanh(self.dense(chosen))
-
-    def scored(self, pooled: Tensor) -> Tensor:
-        """(M, num_labels) of what `pooled` gives."""
-        return self.classifier(self.dropout(pooled))  # type: ignore[no-any-return]
-
-    def forward(self, hidden: Tensor, places: Tensor) -> Tensor:
-        return self.scored(self.pooled(hidden, places))
-
-
-class TaskModel(nn.Module):
+class TaskModel(CheckpointModel):
     """One encoder and a head for each task, by the task's name.
 
     sizes   for each task (num_labels, states), see `Head`
@@ -84,7 +108,7 @@ class TaskModel(nn.Module):
     def forward(
         self, name: str, input_ids: Tensor, layout: Layout, places: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """The scores of the head `name` at `places`; shapes as for `Bert` and `Head`."""
+        """The scores of the head `name` at `places`; shapes as for `EncoderModel` and `Head`."""
         return self.with_pooled(name, input_ids, layout, places, token_type_ids)[0]
 
     def with_pooled(
@@ -95,35 +119,58 @@ class TaskModel(nn.Module):
         pooled = head.pooled(self.encoder(input_ids, layout, token_type_ids), places)
         return head.scored(pooled), pooled
 
+    def tensor_names(self) -> TensorNames:
+        encoder = self.encoder.tensor_names()
+        names = with_prefix(encoder)
+        for task, head in self.heads.items():
+            assert isinstance(head, Head)
+            names |= {f"heads.{task}.{ours}": theirs for ours, theirs in head.names(task, len(self.heads)).items()}
+        return replace(encoder, names=names)
 
-class MaskedLanguageModel(nn.Module):
+
+class MaskedLanguageModel(MaskedLM):
     """An encoder that guesses hidden tokens, and with `next_sentence` whether the second part of a pair follows the first.
 
-    Input   input_ids (T,) int64, layout, places (M,) int64 of the hidden tokens in the packed batch,
-            token_type_ids (T,) int64 or None
-    Output  logits (M, vocab_size); with `next_sentence` also (B, 2), where index 0 means that it follows
+    activation, bias, norm_bias, epsilon   of the layer in front of the product with the word embeddings
+    checkpoint_names                       of the head's tensors, ours -> theirs
 
     Devlin et al. 2019, section 3.1: a linear layer with activation and norm, then the product with the word embeddings and
     a bias for each word. Only hidden tokens pass through it: 85 % of the work of scoring a vocabulary is not done.
     """
 
-    def __init__(self, config: BertConfig, next_sentence: bool = False) -> None:
+    def __init__(
+        self,
+        encoder: EncoderModel,
+        activation: Callable[[Tensor], Tensor],
+        epsilon: float,
+        checkpoint_names: Mapping[str, str],
+        *,
+        bias: bool = True,
+        norm_bias: bool = True,
+        next_sentence: bool = False,
+    ) -> None:
         super().__init__()
-        self.encoder = Bert(config, pooler=next_sentence)
-        self.transform = nn.Linear(config.hidden_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
-        self.next_sentence = nn.Linear(config.hidden_size, 2) if next_sentence else None
-        self.activation = ACTIVATIONS[config.hidden_act]
+        size = encoder.config.hidden_size
+        self.encoder = encoder
+        self.transform = nn.Linear(size, size, bias=bias)
+        self.norm = nn.LayerNorm(size, eps=epsilon, bias=norm_bias)
+        self.bias = nn.Parameter(torch.zeros(encoder.config.vocab_size))
+        self.next_sentence = nn.Linear(size, 2) if next_sentence else None
+        self.activation, self.checkpoint_names = activation, checkpoint_names
         for layer in (self.transform, self.next_sentence):
             if layer is not None:
-                initialise_weights(layer, config.initializer_range)
+                initialise_weights(layer, encoder.config.initializer_range)
 
     def forward(
-        self, input_ids: Tensor, layout: Layout, places: Tensor, token_type_ids: Tensor | None = None
+        self, input_ids: Tensor, layout: Layout, positions: Tensor, token_type_ids: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         hidden = self.encoder(input_ids, layout, token_type_ids)
-        transformed = self.norm(self.activation(self.transform(hidden[places])))
-        logits = functional.linear(transformed, self.encoder.embeddings.word_embeddings.weight, self.bias)
+        transformed = self.norm(self.activation(self.transform(hidden[positions])))
+        logits = functional.linear(transformed, self.encoder.word_embeddings.weight, self.bias)
         follows = None if self.next_sentence is None else self.next_sentence(self.encoder.pooled(hidden, layout))
         return logits, follows
+
+    def tensor_names(self) -> TensorNames:
+        encoder = self.encoder.tensor_names()
+        own = (name for name, _ in self.named_parameters() if not name.startswith("encoder."))
+        return replace(encoder, names=with_prefix(encoder) | {name: (self.checkpoint_names[name],) for name in own})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from textome.encoders import encoder_of
 from textome.errors import MissingExtraError, ModelError
 from textome.formats.sources import atomic_file
 from textome.runtime.bundle import PRECISIONS, Bundle
@@ -32,21 +34,20 @@ def export_bundle(bundle: Bundle | ModalityBundle, output: Path, precision: str)
 
 
 def export_encoder(checkpoint: Path, output: Path, precision: str) -> Path:
-    """Make a bundle for embeddings of a BERT or DeBERTa checkpoint, such as those of sentence-transformers; as above.
+    """Make a bundle for embeddings of an encoder's checkpoint, such as those of sentence-transformers; as above.
 
     How states are pooled is read from `1_Pooling/config.json` where it is there; the mean otherwise. Raises ModelError for
-    a checkpoint that lacks a file or is no such encoder.
+    a checkpoint that lacks a file, or is an encoder of another architecture.
     """
     config = _json(checkpoint / "config.json")
     pooling = checkpoint / "1_Pooling" / "config.json"
     chosen = "cls" if pooling.is_file() and _json(pooling).get("pooling_mode_cls_token") else "mean"
     if not (checkpoint / "tokenizer.json").is_file():
         raise ModelError(f"{checkpoint}: there is no tokenizer.json; a model needs the tokenizer it was trained with")
-    prefix = {"deberta-v2": "deberta."}.get(str(config.get("model_type")), "bert.")
     graph = _serialised(
         checkpoint,
         precision,
-        lambda tensors: _text_graph(checkpoint, config, _encoder_only(tensors, prefix), precision, {}),
+        lambda tensors: _text_graph(checkpoint, config, _encoder_only(tensors, config), precision, {}),
     )
     description = {
         "format_version": 1,
@@ -61,11 +62,15 @@ def export_encoder(checkpoint: Path, output: Path, precision: str) -> Path:
     return path
 
 
-def _encoder_only(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def _encoder_only(tensors: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """The encoder's tensors under the names of a model with heads: those of a bare one lack the prefix."""
-    named = {name if name.startswith(prefix) else prefix + name: value for name, value in tensors.items()}
-    return {name: value for name, value in named.items() if name.startswith((f"{prefix}embeddings.", f"{prefix}encoder."))
-            and not name.endswith("position_ids")}  # fmt: skip
+    from textome.encoders.graph import onnx_of
+
+    encoder = encoder_of(config)
+    known = onnx_of(encoder).shapes(config)
+    bare = {encoder.prefix + name: value for name, value in tensors.items() if encoder.prefix + name in known}
+    return bare | {name: value for name, value in tensors.items() if name in known or not (
+        encoder.prefix + name in known or re.match(encoder.unused, name))}  # fmt: skip
 
 
 def _json(path: Path) -> dict[str, Any]:

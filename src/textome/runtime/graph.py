@@ -12,7 +12,7 @@ joined states, whose places in M rows are the input TASK.places (B, M, states) i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from textome.encoders.bert import onnx as bert
-from textome.encoders.deberta import onnx as deberta
+from textome.encoders import Encoder, HeadLayer, encoder_of
 from textome.encoders.graph import (
     CONTRIB,
     OPSET,
@@ -29,30 +28,17 @@ from textome.encoders.graph import (
     Builder,
     Precision,
     Shapes,
-    activation_of,
     compare_shapes,
+    head_nodes,
+    head_shapes,
     linear_shape,
+    onnx_of,
     quantise_rows,
 )
 from textome.errors import ModelError
 from textome.runtime.states import ONLY_STATES
 
 __all__ = ["HeadShape", "Precision", "build_graph", "check_tensors", "expected_shapes", "quantise_rows"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Encoder:
-    """How an architecture is exported: its nodes, its tensors, and the name of its layer over [CLS]."""
-
-    encode: Callable[[Builder, Mapping[str, Any], bool], str]
-    shapes: Callable[[Mapping[str, Any]], Shapes]
-    pooler: str
-
-
-_ENCODERS = {
-    "bert": _Encoder(bert.encode, bert.shapes, "bert.pooler.dense"),
-    "deberta-v2": _Encoder(deberta.encode, deberta.shapes, "pooler.dense"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,34 +65,38 @@ def build_graph(
     check_tensors).
     """
     encoder = _encoder(config)
-    activation_of(config)
+    layer = encoder.head_layer(config)
     check_tensors(tensors, config, heads)
     builder = Builder(tensors, precision, ranges or {})
-    hidden = encoder.encode(builder, config, bool(heads))
+    hidden = onnx_of(encoder).encode(builder, config, bool(heads))
     if heads is not None and not heads:
         builder.node("Transpose", [hidden], ONLY_STATES.name, perm=[1, 0, 2])
         return _model(builder, {ONLY_STATES.name: HeadShape(0, int(config["hidden_size"]))}, pairs=False)
     if heads is not None:
-        _score_tasks(builder, hidden, heads, encoder)
+        _score_tasks(builder, hidden, heads, layer)
         return _model(builder, heads)
+    if layer.over_tokens:
+        hidden = head_nodes(builder, hidden, layer, "head")
     builder.score(hidden, "classifier", "classifier.output")
     builder.node("Transpose", ["classifier.output"], "logits", perm=[1, 0, 2])
     return _model(builder, {"logits": HeadShape(0, len(tensors["classifier.bias"]))}, pairs=False)
 
 
-def _encoder(config: Mapping[str, Any]) -> _Encoder:
-    if (kind := config.get("model_type", "bert")) not in _ENCODERS:
-        raise ModelError(f"the architecture is {kind!r}; only {', '.join(_ENCODERS)} can be exported")
-    return _ENCODERS[kind]
+def _encoder(config: Mapping[str, Any]) -> Encoder:
+    try:
+        return encoder_of(config)
+    except ValueError as error:
+        raise ModelError(str(error)) from error
 
 
-def _score_tasks(builder: Builder, hidden: str, heads: Mapping[str, HeadShape], encoder: _Encoder) -> None:
+def _score_tasks(builder: Builder, hidden: str, heads: Mapping[str, HeadShape], layer: HeadLayer) -> None:
     """The heads of all tasks over hidden states (S, B, hidden_size)."""
     rows = builder.node("Transpose", [hidden], "encoder.hidden_states", perm=[1, 0, 2])
     for task, head in heads.items():
-        dense, classifier = head_names(task, heads, encoder)
+        own = layer.of(task, len(heads), head.states)
         if not head.states:
-            builder.score(rows, classifier, task)
+            source = head_nodes(builder, rows, own, task) if own.over_tokens else rows
+            builder.score(source, own.classifier, task)
             continue
         if head.states == 1:
             zero = builder.constant(f"{task}.first", np.array(0, np.int64))
@@ -117,29 +107,21 @@ def _score_tasks(builder: Builder, hidden: str, heads: Mapping[str, HeadShape], 
             states = builder.node("GatherND", [rows, places], f"{task}.states", batch_dims=1)
             shape = builder.constant(f"{task}.shape", np.array([0, 0, -1], np.int64))
             joined = builder.node("Reshape", [states, shape], f"{task}.joined")
-        pooled = builder.node("Tanh", [builder.score(joined, dense, f"{task}.dense")], f"{task}.pooled")
-        builder.score(pooled, classifier, task)
-
-
-def head_names(task: str, heads: Mapping[str, HeadShape], encoder: _Encoder) -> tuple[str, str]:
-    """The names of a head's layers in a checkpoint: `transformers`' own where the head is the only one, see models."""
-    if len(heads) == 1 and heads[task].states <= 1:
-        return encoder.pooler, "classifier"
-    return f"heads.{task}.dense", f"heads.{task}.classifier"
+        builder.score(head_nodes(builder, joined, own, task), own.classifier, task)
 
 
 def expected_shapes(config: Mapping[str, Any], heads: Mapping[str, HeadShape] | None = None) -> Shapes:
     """The Hugging Face names of the tensors of a token classifier, or of a model with these heads, and their shapes."""
     encoder, hidden = _encoder(config), int(config["hidden_size"])
-    found = encoder.shapes(config)
+    shapes, layer = onnx_of(encoder).shapes(config), encoder.head_layer(config)
     if heads is None:
-        found |= linear_shape("classifier", len(config.get("id2label", {})), hidden)
-    for task, head in (heads or {}).items():
-        dense, classifier = head_names(task, heads or {}, encoder)
-        found |= linear_shape(classifier, head.num_labels, hidden)
-        if head.states:
-            found |= linear_shape(dense, hidden, head.states * hidden)
-    return found
+        heads = {"": HeadShape(0, len(config.get("id2label", {})))}
+    for task, head in heads.items():
+        own = layer.of(task, len(heads), head.states)
+        shapes |= linear_shape(own.classifier, head.num_labels, hidden)
+        if head.states or own.over_tokens:
+            shapes |= head_shapes(own, max(1, head.states), hidden)
+    return shapes
 
 
 def check_tensors(

@@ -1,4 +1,4 @@
-"""The weights in an exported graph of a BERT entity model, back under their Hugging Face names.
+"""The weights in an exported graph of an entity model, back under their Hugging Face names.
 
 A package or a server often has the graph only. What int8 rounded away is lost, the rest is exact: exported again with the
 same settings these weights give the same integers.
@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from textome.encoders.graph import Array
+from textome.encoders import encoder_of
+from textome.encoders.graph import Array, onnx_of
 from textome.errors import ModelError
 from textome.runtime.graph import expected_shapes
 
@@ -22,12 +23,9 @@ from textome.runtime.graph import expected_shapes
 def graph_weights(path: Path, config: Mapping[str, Any]) -> dict[str, Array]:
     """The float32 tensors of `model.<precision>.onnx`, of the shapes that `config.json` says.
 
-    The embedding of the first token type is part of the positions in a graph, and comes back as zeros.
-
-    Raises ModelError for a graph that cannot be read or is not one of a BERT entity model.
+    Raises ModelError for a graph that cannot be read, is not one of an entity model, or keeps its weights in another form.
     """
-    if (kind := config.get("model_type", "bert")) != "bert":
-        raise ModelError(f"{path}: weights are read back from graphs of BERT only, and this is {kind!r}")
+    restored = onnx_of(encoder_of(config)).restored
     try:
         graph = onnx.load(str(path)).graph
     except Exception as error:  # onnx raises protobuf's errors, which have no common type of their own
@@ -35,26 +33,19 @@ def graph_weights(path: Path, config: Mapping[str, Any]) -> dict[str, Array]:
     there = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     found: dict[str, Array] = {}
     for name, shape in expected_shapes(config).items():
-        values = _positions(there) if name.endswith("position_embeddings.weight") else _tensor(there, name)
-        if values is None and name.endswith("token_type_embeddings.weight"):
-            values = np.zeros(shape, np.float32)
+        try:
+            values = _tensor(there, name) if name in there else restored(name, shape, there)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
         if values is None or values.shape != shape:
             raise ModelError(f"{path}: the graph has no {name} of shape {shape}; it is not that of an entity model")
         found[name] = np.array(values, np.float32, order="C")
     return found
 
 
-def _tensor(there: Mapping[str, Array], name: str) -> Array | None:
-    values, scale = there.get(name), there.get(f"{name.removesuffix('.weight')}.scale")
-    if values is None:
-        return None
-    embedding = "embeddings" in name
+def _tensor(there: Mapping[str, Array], name: str) -> Array:
+    values, scale = there[name], there.get(f"{name.removesuffix('.weight')}.scale")
     if scale is not None:
         # One scale for each output channel, which is a column of a matrix and a row of an embedding table.
         values = values * scale
-    return values if embedding or values.ndim == 1 else values.T
-
-
-def _positions(there: Mapping[str, Array]) -> Array | None:
-    values = there.get("bert.embeddings.positions")
-    return None if values is None else values[:, 0]
+    return values if "embeddings" in name or values.ndim == 1 else values.T

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from textome.encoders import encoder_of
+
 
 @dataclass(frozen=True, slots=True)
 class StatesOutput:
@@ -23,9 +25,9 @@ def states_output(config: Mapping[str, Any], several_heads: bool) -> StatesOutpu
     """Where `runtime.graph` puts them in the graph of a model with heads and this `config.json`."""
     if several_heads:
         return StatesOutput("encoder.hidden_states", batch_first=True)
-    if config.get("model_type") == "deberta-v2":
-        return StatesOutput("deberta.hidden", batch_first=False)
-    return StatesOutput(f"bert.encoder.layer.{int(config['num_hidden_layers']) - 1}.output.hidden", batch_first=False)
+    return StatesOutput(
+        encoder_of(config).hidden_states.format(last=int(config["num_hidden_layers"]) - 1), batch_first=False
+    )
 
 
 def with_output(graph: bytes, name: str) -> bytes:

@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from textome.encoders import ENCODERS, encoder_of
 from textome.encoders.checkpoint import to_hugging_face, write_tensors
-from textome.encoders.deberta.model import EnhancedMaskDecoder
-from textome.encoders.heads import MaskedLanguageModel, TokenClassifier
-from textome.encoders.table import CONFIGS
+from textome.encoders.heads import TokenClassifier
+from textome.encoders.interface import CheckpointModel, MaskedLM
 from textome.errors import InputError, MissingExtraError, ModelError
 from textome.runtime.bundle import read_json, resolve_model
 from textome.tasks.ner import LABELS
@@ -79,7 +79,7 @@ def _weights_of(directory: Path) -> Path | None:
     return next((directory / name for name in names if (directory / name).is_file()), None)
 
 
-def read_config(directory: Path, kinds: Sequence[str] = tuple(CONFIGS)) -> dict[str, Any]:
+def read_config(directory: Path, kinds: Sequence[str] = tuple(ENCODERS)) -> dict[str, Any]:
     """`config.json` of a checkpoint of one of these kinds. Raises ModelError for another architecture."""
     try:
         values: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
@@ -92,7 +92,7 @@ def read_config(directory: Path, kinds: Sequence[str] = tuple(CONFIGS)) -> dict[
 
 def architecture(config: Mapping[str, Any], suffix: str) -> str:
     """The name of the class that loads a checkpoint in `transformers`, for instance BertForTokenClassification."""
-    return ("DebertaV2" if config.get("model_type") == "deberta-v2" else "Bert") + suffix
+    return encoder_of(config).transformers + suffix
 
 
 def write_bundle(
@@ -144,7 +144,12 @@ def write_bundle(
 
 
 def write_folder(
-    folder: Path, model: nn.Module, config: Mapping[str, Any], base: Path, description: Mapping[str, Any], card: str
+    folder: Path,
+    model: CheckpointModel,
+    config: Mapping[str, Any],
+    base: Path,
+    description: Mapping[str, Any],
+    card: str,
 ) -> Path:
     """Write the files of a bundle: weights, `config.json`, the tokenizer of `base`, `textome.json` and README.md.
 
@@ -180,7 +185,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 def write_encoder(
     folder: Path,
-    model: MaskedLanguageModel | EnhancedMaskDecoder,
+    model: MaskedLM,
     config: Mapping[str, Any],
     base: Path,
     recipe: PretrainingRecipe,

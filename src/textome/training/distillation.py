@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TokenClassifier
 from textome.encoders.pruning import spread
-from textome.encoders.table import read_encoder_config
 from textome.errors import InputError
 from textome.runtime.bundle import Bundle
 from textome.tasks.ner import LABELS
@@ -73,8 +73,8 @@ def _read_teacher(name: str, types: Sequence[str], tokenizer: Tokenizer, window:
     load_tensors(model, read_weights(directory, bundle.config), str(directory))
     size = len(LABELS)
     columns = [known.index(kind) * size + label for kind in types for label in range(size)]
-    for key, tensor in list(model.classifier.named_parameters()):
-        setattr(model.classifier, key, nn.Parameter(tensor.detach()[columns]))
+    for key, tensor in list(model.head.classifier.named_parameters()):
+        setattr(model.head.classifier, key, nn.Parameter(tensor.detach()[columns]))
     return model.eval().requires_grad_(False)
 
 
@@ -105,7 +105,7 @@ class Student(nn.Module):
 
     def __init__(self, model: TokenClassifier, teacher: TokenClassifier) -> None:
         super().__init__()
-        self.encoder, self.dropout, self.classifier = model.encoder, model.dropout, model.classifier
+        self.encoder, self.head = model.encoder, model.head
         narrow, wide = (int(item.encoder.config.hidden_size) for item in (model, teacher))
         self.widen = nn.Identity() if narrow == wide else nn.Linear(narrow, wide)
 

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from textome.encoders.bert.model import Bert
+from textome.encoders import ENCODERS, encoder_of_folder
+from textome.encoders.build import architecture
 from textome.encoders.graph import EMBEDDING_BITS, WEIGHT_BITS
+from textome.encoders.interface import EncoderModel
 from textome.errors import InputError
 
 
@@ -68,15 +70,16 @@ class RoundedWeight(nn.Module):
 def add_fake_int8(encoder: nn.Module) -> Callable[[], None]:
     """Make an encoder compute as its int8 graph will; returns what gives it its own weights and names back.
 
-    Raises InputError for an encoder that is not BERT.
+    Raises InputError for an architecture whose graph rounds more than that.
     """
-    if not isinstance(encoder, Bert):
-        raise InputError("training.int8_aware is for BERT encoders; leave it out")
+    if not isinstance(encoder, EncoderModel) or not architecture(encoder.config).int8_aware:
+        able = ", ".join(kind for kind, folder in ENCODERS.items() if encoder_of_folder(folder).int8_aware)
+        raise InputError(f"training.int8_aware is for encoders of texts of these kinds: {able}; leave it out")
     linear = [layer for layer in encoder.layers.modules() if isinstance(layer, nn.Linear)]
     for layer in linear:
         parametrize.register_parametrization(layer, "weight", RoundedWeight())
     hooks = [layer.register_forward_pre_hook(_round_inputs) for layer in linear]
-    hooks.append(encoder.embeddings.word_embeddings.register_forward_hook(_round_rows))
+    hooks.append(encoder.word_embeddings.register_forward_hook(_round_rows))
 
     def remove() -> None:
         for layer in linear:

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TokenClassifier
-from textome.encoders.table import read_encoder_config
 from textome.evaluation.entities import score_entities
 from textome.tasks.ner import LABELS, Example, decode, log_probabilities
 from textome.tasks.recognition import gold
@@ -236,7 +236,7 @@ def _build(recipe: Recipe, base: Path, report: Report = lambda event: None) -> t
     tensors, kept = keep_heads(tensors, values, types if recipe.model.heads == "kept" else [])
     new = [name for name in types if name not in kept]
     report({"event": "heads", "base": recipe.model.base, "kept": kept, "new": new})
-    load_tensors(model, tensors, str(base), fresh=("classifier.",))
+    load_tensors(model, tensors, str(base), fresh=("head.",))
     return model, values
 
 
@@ -246,7 +246,7 @@ def _word_logits(
     """Scores at each word's first sub-word, (M, num_labels); other sub-words need none."""
     types = None if token_types is None else token_types.to(device)
     hidden = model.encoder(batch.input_ids.to(device), batch.layout.to(device), types)
-    return model.classifier(model.dropout(hidden[batch.first.to(device)]))  # type: ignore[no-any-return]
+    return model.head(hidden, batch.first.to(device))  # type: ignore[no-any-return]
 
 
 def _data_report(corpora: Sequence[CorpusData], job: EntityJob) -> dict[str, Any]:

@@ -14,12 +14,10 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
-from textome.encoders.bert.model import Bert, BertConfig
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.pruning import keep_layers, spread
-from textome.encoders.sequence.model import SequenceModel
+from textome.encoders.sequence.model import SequenceConfig, SequenceModel, load_text_encoder
 from textome.errors import InputError
 from textome.modalities.records import Modality, Shape
 from textome.runtime.modality_bundle import SEQUENCE_MODEL, ModalityBundle
@@ -84,7 +82,7 @@ def build_model(
         "attention_probs_dropout_prob": settings.attention_dropout,
     }
     if base is None:
-        config = BertConfig(
+        config = SequenceConfig(
             vocab_size=1,
             hidden_size=settings.hidden_size,
             num_hidden_layers=settings.layers or 4,
@@ -96,7 +94,7 @@ def build_model(
             **dropouts,
         )
         return SequenceModel(config, shapes, outputs, settings.pooling)
-    values = read_config(base, ("bert", SEQUENCE_MODEL)) | dropouts
+    values = read_config(base, (SequenceConfig.model_type, SEQUENCE_MODEL)) | dropouts
     tensors = load_file(base / "model.safetensors") if settings.pretrained else {}
     if settings.layers is not None:
         if settings.layers > (there := values["num_hidden_layers"]):
@@ -105,7 +103,7 @@ def build_model(
         values["num_hidden_layers"] = settings.layers
     if not settings.pretrained:
         values["initializer_range"] = _spread(values["hidden_size"])
-    config = BertConfig.from_dict(values)
+    config = SequenceConfig.from_dict(values)
     model = SequenceModel(config, shapes, outputs, settings.pooling)
     if not settings.pretrained:
         return model
@@ -115,7 +113,9 @@ def build_model(
         }
         load_tensors(model, known, str(base), fresh=("classifier.", "token_scores."))
     else:
-        _take_text(model, config, tensors, base, tuple(name for name, shape in shapes.items() if shape.text))
+        vocabulary = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+        segments = tuple(name for name, shape in shapes.items() if shape.text)
+        load_text_encoder(model, tensors, str(base), vocabulary["[CLS]"], segments)
     return model
 
 
@@ -125,15 +125,6 @@ def _spread(hidden_size: int) -> float:
     BERT's own 0.02 suits a hidden size of 768 and many steps; small models on small data learn several times faster so.
     """
     return float(hidden_size**-0.5)
-
-
-def _take_text(
-    model: SequenceModel, config: BertConfig, tensors: Mapping[str, Tensor], base: Path, segments: tuple[str, ...]
-) -> None:
-    text = Bert(config)
-    load_tensors(text, tensors, str(base))
-    vocabulary = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    model.start_from(text, vocabulary["[CLS]"], segments)
 
 
 def _continued(modality: Modality, base: Path | None) -> Modality:

@@ -19,8 +19,9 @@ from safetensors.torch import load_file
 from tokenizers import models
 from torch import Tensor
 
+from textome.encoders import UNNAMED
+from textome.encoders.build import build_encoder, read_encoder_config
 from textome.encoders.checkpoint import load_tensors, modern_names, write_tensors
-from textome.encoders.table import build_encoder, read_encoder_config
 from textome.errors import InputError, ModelError
 from textome.runtime.bundle import read_json
 from textome.text.wordpiece import add_marks, bert_tokenizer, is_cased, read_vocabulary
@@ -58,7 +59,7 @@ def convert_checkpoint(source: Path, output: Path, lowercase: bool | None = None
     """
     if output.exists():
         raise InputError(f"{output} exists already; name another folder")
-    config = {"model_type": "bert"} | read_json(source / "config.json")  # the first files named no architecture
+    config = {"model_type": UNNAMED} | read_json(source / "config.json")
     tensors = modern_names(_tensors(source))
     try:
         encoder = build_encoder(read_encoder_config(config))

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from textome.encoders import encoder_of
 from textome.encoders.compilation import compile_layers
 from textome.encoders.lora import add_low_rank, merge_low_rank
 from textome.encoders.pruning import keep_heads, keep_layers, keep_neurons, spread
@@ -25,10 +26,12 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
     Raises InputError where the window is longer than the encoder's positions, or it has fewer layers, heads
     or neurons.
     """
-    values = read_config(base) | {
-        "hidden_dropout_prob": model.hidden_dropout,
-        "attention_probs_dropout_prob": model.attention_dropout,
-    }
+    published = read_config(base)
+    encoder = encoder_of(published)
+    values = encoder.with_dropout(published, model.hidden_dropout, model.attention_dropout)
+    for name in ("layers", "attention_heads", "intermediate_size"):
+        if getattr(model, name) is not None and name not in encoder.prunable:
+            raise InputError(f"model.{name} cannot prune {base}, an encoder of {encoder.transformers}; leave it out")
     if model.window > (longest := values.get("max_position_embeddings", 512)):
         raise InputError(f"model.window is {model.window}, but {base} has only {longest} positions")
     tensors = read_weights(base, values)
@@ -38,8 +41,6 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
         tensors = keep_layers(tensors, spread(there, model.layers))
         values["num_hidden_layers"] = model.layers
     if model.attention_heads is not None:
-        if values.get("model_type", "bert") != "bert":
-            raise InputError(f"model.attention_heads prunes the heads of BERT encoders, and {base} is another one")
         if model.attention_heads > (there := values.get("num_attention_heads", 12)):
             raise InputError(f"model.attention_heads is {model.attention_heads}, but {base} has only {there} heads")
         size = values.get("head_dim") or values.get("hidden_size", 768) // there

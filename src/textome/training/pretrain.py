@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,20 +24,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textome.corpus.store import Corpus
-from textome.encoders.bert.model import BertConfig
+from textome.encoders import encoder_of
+from textome.encoders.build import build_masked_lm, conversion_to, read_encoder_config
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.compilation import compile_layers
-from textome.encoders.deberta.model import DebertaConfig, EnhancedMaskDecoder
-from textome.encoders.heads import MaskedLanguageModel
+from textome.encoders.interface import MaskedLM
 from textome.encoders.recompute import recompute
-from textome.encoders.table import read_encoder_config
 from textome.errors import InputError
 from textome.runtime.bundle import DEFAULT_MODEL
 from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, environment, read_config, read_weights, write_encoder
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
-from textome.training.conversion import take_over
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for, workers_for
 from textome.training.finite import LossWatch
 from textome.training.optimisation import build_optimizer, set_rate
@@ -59,7 +57,6 @@ from textome.training.throughput import matrix_product_speed, training_operation
 from textome.training.transplant import transplanted
 
 REPORT_EVERY = 20
-Pretrained = MaskedLanguageModel | EnhancedMaskDecoder
 
 
 @dataclass
@@ -163,7 +160,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
             progress.block, progress.batch = work.block, work.number + 1
             progress.tokens += batch.layout.num_tokens
             counted += batch.layout.num_tokens
-            operations += training_operations(model.encoder.config, batch.layout, len(batch.places))
+            operations += training_operations(model, batch.layout, len(batch.places))
             if progress.step % REPORT_EVERY == 0:
                 seconds = time.monotonic() - clock
                 log.write(
@@ -203,16 +200,18 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     return folder / "model"
 
 
-def _build(recipe: PretrainingRecipe) -> tuple[Pretrained, Tokenizer, dict[str, Any], Path]:
+def _build(recipe: PretrainingRecipe) -> tuple[MaskedLM, Tokenizer, dict[str, Any], Path]:
     """The model, its tokenizer, its `config.json`, and the directory whose tokenizer files it keeps."""
     base = base_directory(recipe.model.base)
-    dropout = {
-        "hidden_dropout_prob": recipe.model.hidden_dropout,
-        "attention_probs_dropout_prob": recipe.model.attention_dropout,
-    }
-    published = read_config(base) | dropout
-    converted = recipe.model.encoder == "deberta" and published["model_type"] != "deberta-v2"
-    values = _deberta(published) | dropout if converted else published
+    dropout = recipe.model.hidden_dropout, recipe.model.attention_dropout
+    published = read_config(base)
+    published = encoder_of(published).with_dropout(published, *dropout)
+    try:
+        conversion = conversion_to(recipe.model.encoder, published)
+    except ValueError as error:
+        raise InputError(f"model.encoder: {error}") from error
+    values = published if conversion is None else conversion.config_like(published)
+    values = encoder_of(values).with_dropout(values, *dropout)
     config = read_encoder_config(values)
     longest = max(stage.length for stage in recipe.training.stages)
     if longest > config.max_position_embeddings:
@@ -220,19 +219,17 @@ def _build(recipe: PretrainingRecipe) -> tuple[Pretrained, Tokenizer, dict[str, 
             f"training.stages has sequences of {longest} tokens, but {base} has only {config.max_position_embeddings} "
             f"positions"
         )
-    if isinstance(config, DebertaConfig):
-        if recipe.masking.next_sentence:
-            raise InputError("masking.next_sentence: DeBERTa has no head for it; set it to false")
-        model: Pretrained = EnhancedMaskDecoder(config)
-    else:
-        model = MaskedLanguageModel(config, recipe.masking.next_sentence)
+    try:
+        model = build_masked_lm(config, recipe.masking.next_sentence)
+    except ValueError as error:
+        raise InputError(str(error)) from error
     tokenizer = Tokenizer.load(base)
     if not recipe.model.scratch:
-        read = MaskedLanguageModel(BertConfig.from_dict(published)) if converted else model
+        read = model if conversion is None else build_masked_lm(read_encoder_config(published))
         head = ("transform.", "norm.", "bias", "next_sentence.", "encoder.pooler.", "position_embeddings.")
         load_tensors(read, read_weights(base, published), str(base), fresh=head)
-        if isinstance(read, MaskedLanguageModel) and isinstance(model, EnhancedMaskDecoder):
-            take_over(read, model)
+        if conversion is not None:
+            conversion.take_over(read, model)
     if recipe.model.tokenizer is None:
         return model, tokenizer, values, base
     named = recipe.model.tokenizer
@@ -241,24 +238,6 @@ def _build(recipe: PretrainingRecipe) -> tuple[Pretrained, Tokenizer, dict[str, 
     wanted = Tokenizer.load(directory)
     values["vocab_size"] = wanted.vocabulary_size
     return transplanted(model, tokenizer, wanted), wanted, values, directory
-
-
-def _deberta(bert: Mapping[str, Any]) -> dict[str, Any]:
-    """The `config.json` of a DeBERTa as large as a BERT, set up as v3 is: 512 relative embeddings for 512 positions."""
-    sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act")
-    same = (*sizes, "max_position_embeddings", "initializer_range", "pad_token_id")
-    return {name: bert[name] for name in same if name in bert} | {
-        "model_type": "deberta-v2",
-        "layer_norm_eps": 1e-7,
-        "type_vocab_size": 0,
-        "relative_attention": True,
-        "position_buckets": 256,
-        "max_relative_positions": -1,
-        "pos_att_type": ["p2c", "c2p"],
-        "share_att_key": True,
-        "norm_rel_ebd": "layer_norm",
-        "position_biased_input": False,
-    }
 
 
 def _stage(
@@ -341,7 +320,7 @@ def _evaluation_due(progress: Progress, every: int) -> bool:
 
 
 def _evaluate(
-    model: Pretrained,
+    model: MaskedLM,
     validation: dict[str, list[PretrainingBatch]],
     device: torch.device,
     precision: str,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from textome.encoders import from_others
 from textome.training.recipe import DeviceName, PrecisionName, Section, read_recipe
 
 
@@ -16,8 +17,8 @@ class Encoder(Section):
 
     base       a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package
     scratch    true to take only the sizes and the tokenizer of `base`, with fresh weights
-    encoder    "deberta" makes a DeBERTa of the sizes of a BERT, set up as v3 is (He et al. 2023), fresh or from BERT's
-               weights (see conversion.py); else that of `base`
+    encoder    another architecture of the sizes of `base`, fresh or from its weights: "deberta" makes a DeBERTa of a BERT,
+               set up as v3 is (He et al. 2023; see encoders/deberta/conversion.py). "same" keeps that of `base`
     tokenizer  a directory with a new vocabulary for the model (made by `textome train-tokenizer`), "default" for that of
                the bundled model, or `package:NAME/FOLDER`: a new token's embedding is built from those of the old tokens
                that it was split into
@@ -25,10 +26,16 @@ class Encoder(Section):
 
     base: str
     scratch: bool = False
-    encoder: Literal["same", "deberta"] = "same"
+    encoder: str = "same"
     tokenizer: str | None = None
     hidden_dropout: float = Field(0.1, ge=0, lt=1)
     attention_dropout: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _known(self) -> Encoder:
+        if self.encoder not in (known := ("same", *from_others())):
+            raise ValueError(f"model.encoder {self.encoder!r} is not one of {', '.join(known)}")
+        return self
 
 
 class Source(Section):

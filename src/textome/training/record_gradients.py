@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from textome.encoders.bert.model import Bert
+from textome.encoders.build import architecture
+from textome.encoders.interface import EncoderModel
 
 _KINDS = (nn.Linear, nn.Embedding, nn.LayerNorm)
 
@@ -58,8 +59,9 @@ class Owners:
 
 
 def packable(model: nn.Module) -> bool:
-    """Whether all that learns in a model is what this module knows: a BERT encoder, and layers that are called as such."""
-    return isinstance(model.encoder, Bert) and all(
+    """Whether all that learns in a model is what this module knows: layers that are called once, and as such."""
+    known = isinstance(model.encoder, EncoderModel) and architecture(model.encoder.config).layers_called_once
+    return known and all(
         isinstance(module, _KINDS) and not parametrize.is_parametrized(module)
         for module in model.modules()
         if any(item.requires_grad for item in module.parameters(recurse=False))

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
+from textome.encoders import encoder_of
+from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TaskModel
-from textome.encoders.table import read_encoder_config
 from textome.evaluation.calibration import calibrated
 from textome.tasks.classification import Classification
 from textome.tasks.ner import LABELS
@@ -100,8 +101,7 @@ def _write(
 ) -> Path:
     described = {key: value for key, value in config.items() if key not in ("id2label", "label2id")}
     described["architectures"] = [architecture(config, "Model")]
-    if config.get("model_type") == "deberta-v2":
-        described["pooler_hidden_act"] = "tanh"  # what `Head` does; theirs would be GELU
+    described |= encoder_of(config).config
     if len(parts) == 1 and (states := parts[0].task.size[1]) <= 1:
         labels = parts[0].task.labels
         described["architectures"] = [

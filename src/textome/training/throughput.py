@@ -6,30 +6,24 @@ import time
 
 import torch
 
-from textome.encoders.bert.model import BertConfig
+from textome.encoders.interface import EncoderConfig, MaskedLM
 from textome.encoders.layers.packing import Layout
-from textome.encoders.table import EncoderConfig
 from textome.training.devices import product_type, wait_for
 
 _ROWS = 4096
 _SECONDS = 0.3
 
 
-def training_operations(config: EncoderConfig, layout: Layout, scored: int) -> int:
+def training_operations(model: MaskedLM, layout: Layout, scored: int) -> int:
     """Operations of a forward and backward pass over a packed batch, `scored` of whose tokens are scored.
 
     A multiplication and an addition count as two; the backward pass costs twice the forward pass (Kaplan et al. 2020,
     section 2.1). Norms, activations and the optimiser are left out, as is usual for model FLOPs utilisation; so are the
-    products with relative positions. DeBERTa runs its last layer twice (encoders.deberta.model.EnhancedMaskDecoder).
+    products with relative positions.
     """
-    hidden, inner = config.hidden_size, config.intermediate_size
-    layers = config.num_hidden_layers + (not isinstance(config, BertConfig))
-    attended = config.num_attention_heads * config.head_size if isinstance(config, BertConfig) else hidden
-    linear = layers * (4 * hidden * attended + 2 * hidden * inner) * layout.num_tokens
-    pairs = sum(group.count * group.length**2 for group in layout.groups)
-    attention = layers * 2 * attended * pairs
-    head = (hidden * hidden + hidden * config.vocab_size) * scored
-    return 6 * (linear + attention + head)
+    config = model.encoder.config
+    head = (config.hidden_size**2 + config.hidden_size * config.vocab_size) * scored
+    return 6 * (model.multiplications(layout) + head)
 
 
 def matrix_product_speed(device: torch.device, precision: str, config: EncoderConfig) -> float:

@@ -13,6 +13,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textome.encoders import encoder_of
+from textome.encoders.build import conversion_to
 from textome.encoders.layers.packing import Layout
 from textome.encoders.seq2seq.model import Transformer, TransformerConfig
 from textome.errors import InputError, MissingExtraError
@@ -81,7 +83,7 @@ def _fresh(recipe: TranslationRecipe, folder: Path, pairs: Sequence[Pair]) -> Tr
     sizes = recipe.model
     padding, start, end = special_tokens(tokenizer)
     config = TransformerConfig(
-        encoder=_encoder(recipe, tokenizer.get_vocab_size()) if sizes.encoder == "deberta" else None,
+        encoder=_encoder(recipe, tokenizer.get_vocab_size()),
         vocab_size=tokenizer.get_vocab_size(),
         d_model=sizes.hidden_size,
         encoder_layers=sizes.encoder_layers,
@@ -240,27 +242,22 @@ def _tokenizer(path: Path, recipe: TranslationRecipe, pairs: Sequence[Pair]) -> 
     return tokenizer
 
 
-def _encoder(recipe: TranslationRecipe, vocabulary: int) -> dict[str, Any]:
-    """A DeBERTa encoder of the recipe's sizes, set up as v3 is (He et al. 2023), with 64 buckets of distances."""
+def _encoder(recipe: TranslationRecipe, vocabulary: int) -> dict[str, Any] | None:
+    """The `config.json` of another encoder of the recipe's sizes; None for the paper's own."""
     sizes = recipe.model
-    return {
-        "model_type": "deberta-v2",
+    like = {
         "vocab_size": vocabulary,
         "hidden_size": sizes.hidden_size,
         "num_hidden_layers": sizes.encoder_layers,
         "num_attention_heads": sizes.num_attention_heads,
         "intermediate_size": sizes.intermediate_size,
         "max_position_embeddings": sizes.longest + 1,
-        "hidden_dropout_prob": sizes.dropout,
-        "attention_probs_dropout_prob": 0.0,
-        "relative_attention": True,
-        "position_buckets": 64,
-        "pos_att_type": ["p2c", "c2p"],
-        "share_att_key": True,
-        "norm_rel_ebd": "layer_norm",
-        "position_biased_input": False,
-        "type_vocab_size": 0,
     }
+    conversion = None if sizes.encoder == "transformer" else conversion_to(sizes.encoder, like)
+    if conversion is None:
+        return None
+    values = conversion.config_like(like, position_buckets=64)
+    return encoder_of(values).with_dropout(values, sizes.dropout, 0.0)
 
 
 def _write(

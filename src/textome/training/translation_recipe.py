@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, model_validator
 
+from textome.encoders import from_others
 from textome.training.recipe import Section, Training, read_recipe
 
 
@@ -31,13 +31,13 @@ class TranslationModel(Section):
 
     base         the bundle of a finished translation, from whose weights the run goes on, as for texts of another field;
                  sizes, vocabulary and `longest` are its own then, and are not given
-    encoder      the paper's own, or one with disentangled attention (encoders.deberta.model), of the same sizes
+    encoder      the paper's own, or another of the same sizes, as "deberta" with disentangled attention
     vocabulary   sub-words, by byte-pair encoding over bytes (Sennrich et al. 2016), so that no character is unknown
     longest      sub-words of a text at most; training pairs beyond it are left out and counted
     """
 
     base: str | None = None
-    encoder: Literal["transformer", "deberta"] = "transformer"
+    encoder: str = "transformer"
     vocabulary: int = Field(8000, ge=300)
     hidden_size: int = Field(256, ge=8)
     encoder_layers: int = Field(3, ge=1)
@@ -50,6 +50,8 @@ class TranslationModel(Section):
 
     @model_validator(mode="after")
     def _sizes(self) -> TranslationModel:
+        if self.encoder not in (known := ("transformer", *from_others())):
+            raise ValueError(f"model.encoder {self.encoder!r} is not one of {', '.join(known)}")
         if self.base is not None and (given := sorted(self.model_fields_set - {"base", "dropout"})):
             raise ValueError(f"model.base brings {', '.join(given)} with it; leave out what base brings")
         if self.hidden_size % self.num_attention_heads:

@@ -11,24 +11,18 @@ import dataclasses
 
 import torch
 
-from textome.encoders.deberta.model import EnhancedMaskDecoder
-from textome.encoders.heads import MaskedLanguageModel
+from textome.encoders.build import build_masked_lm
+from textome.encoders.interface import MaskedLM
 from textome.text.tokenization import Tokenizer
 
 _MARK = "##"
 
 
-def transplanted(
-    model: MaskedLanguageModel | EnhancedMaskDecoder, old: Tokenizer, new: Tokenizer
-) -> MaskedLanguageModel | EnhancedMaskDecoder:
+def transplanted(model: MaskedLM, old: Tokenizer, new: Tokenizer) -> MaskedLM:
     """The model with word embeddings and output biases for `new`; everything else is shared with `model`."""
     origins = partitions(old.vocabulary(), new.vocabulary())
-    made: MaskedLanguageModel | EnhancedMaskDecoder
-    if isinstance(model, EnhancedMaskDecoder):
-        made = EnhancedMaskDecoder(dataclasses.replace(model.encoder.config, vocab_size=len(origins)))
-    else:
-        config = dataclasses.replace(model.encoder.config, vocab_size=len(origins))
-        made = MaskedLanguageModel(config, model.next_sentence is not None)
+    config = dataclasses.replace(model.encoder.config, vocab_size=len(origins))
+    made = build_masked_lm(config, model.next_sentence is not None)
     made.to(model.bias.device)
     state = dict(model.state_dict())
     for name in ("encoder.embeddings.word_embeddings.weight", "bias"):

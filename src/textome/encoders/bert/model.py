@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from textome.encoders.bert.checkpoint import MASKED_LM, tensor_names
+from textome.encoders.heads import MaskedLanguageModel
+from textome.encoders.interface import EncoderModel, MaskedLM, TensorNames
 from textome.encoders.layers.attention import SelfAttention
 from textome.encoders.layers.dropout import Dropout
+from textome.encoders.layers.feed_forward import ACTIVATIONS, FeedForward
+from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
-
-# Rows of a feed-forward layer that a CPU computes at once in inference.
-ROWS = 512
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": functional.gelu,
-    "gelu_new": partial(functional.gelu, approximate="tanh"),
-    "gelu_pytorch_tanh": partial(functional.gelu, approximate="tanh"),
-    "relu": functional.relu,
-}
 
 
 @dataclass(frozen=True)
@@ -33,6 +26,8 @@ class BertConfig:
     head_dim   the size of a head where they do not fill the hidden size, since some were pruned; `transformers` has no BERT
                like that, and refuses its shapes
     """
+
+    model_type: ClassVar[str] = "bert"
 
     vocab_size: int = 30522
     hidden_size: int = 768
@@ -96,44 +91,6 @@ class BertEmbeddings(nn.Module):
         return self.dropout(self.norm(total))  # type: ignore[no-any-return]
 
 
-class FeedForwardSizes(Protocol):
-    """What a feed-forward layer needs of an encoder's configuration."""
-
-    @property
-    def hidden_size(self) -> int: ...
-
-    @property
-    def intermediate_size(self) -> int: ...
-
-    @property
-    def hidden_act(self) -> str: ...
-
-
-class FeedForward(nn.Module):
-    """Two linear layers with an activation between (Vaswani et al. 2017, eq. 2; GELU as in BERT).
-
-    Input   (T, hidden_size)
-    Output  (T, hidden_size)
-
-    Where no gradient is wanted, a CPU computes some rows at a time: what lies between the layers then stays in the
-    processor's cache, and its memory is used again instead of being asked for afresh.
-    """
-
-    def __init__(self, config: FeedForwardSizes) -> None:
-        super().__init__()
-        self.expand = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.activation = ACTIVATIONS[config.hidden_act]
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or hidden.device.type != "cpu" or torch.compiler.is_compiling():
-            return self._rows(hidden)
-        return torch.cat([self._rows(rows) for rows in torch.split(hidden, ROWS)])
-
-    def _rows(self, hidden: Tensor) -> Tensor:
-        return self.contract(self.activation(self.expand(hidden)))  # type: ignore[no-any-return]
-
-
 class BertLayer(nn.Module):
     """Self-attention and feed-forward, each with dropout, residual and post-norm (Vaswani et al. 2017, 3.1).
 
@@ -156,12 +113,10 @@ class BertLayer(nn.Module):
         return self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))  # type: ignore[no-any-return]
 
 
-class Bert(nn.Module):
-    """The BERT encoder. The pooler (a tanh layer over the first token) is kept where a checkpoint has one.
+class Bert(EncoderModel):
+    """The BERT encoder; with `pooler` it keeps the tanh layer over the first token."""
 
-    Input   input_ids (T,) int64, layout, token_type_ids (T,) int64 or None for all zero
-    Output  hidden states (T, hidden_size)
-    """
+    config: BertConfig
 
     def __init__(self, config: BertConfig, pooler: bool = False) -> None:
         super().__init__()
@@ -169,7 +124,7 @@ class Bert(nn.Module):
         self.embeddings = BertEmbeddings(config)
         self.layers = nn.ModuleList(BertLayer(config) for _ in range(config.num_hidden_layers))
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if pooler else None
-        self.apply(self._initialise)
+        self.apply(lambda module: initialise_weights(module, config.initializer_range))
 
     def forward(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None = None) -> Tensor:
         if layout.max_seqlen > self.config.max_position_embeddings:
@@ -188,13 +143,14 @@ class Bert(nn.Module):
             raise ValueError("this checkpoint has no pooler")
         return torch.tanh(self.pooler(hidden[layout.cu_seqlens[:-1].long()]))
 
-    def _initialise(self, module: nn.Module) -> None:
-        initialise_weights(module, self.config.initializer_range)
+    def tensor_names(self) -> TensorNames:
+        return tensor_names(self.config.num_hidden_layers, self.pooler is not None)
 
 
-def initialise_weights(module: nn.Module, standard_deviation: float) -> None:
-    """BERT's initialisation: normal weights, zero biases (the original code's truncation is left out, as in HF)."""
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=standard_deviation)
-    if isinstance(module, nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)
+read_config, build = BertConfig.from_dict, Bert
+
+
+def build_masked_lm(config: BertConfig, next_sentence: bool = False) -> MaskedLM:
+    """BERT with its head for hidden tokens, and for pairs of sentences (Devlin et al. 2019, section 3.1)."""
+    encoder, activation = Bert(config, pooler=next_sentence), ACTIVATIONS[config.hidden_act]
+    return MaskedLanguageModel(encoder, activation, config.layer_norm_eps, MASKED_LM, next_sentence=next_sentence)

@@ -15,9 +15,9 @@ import numpy as np
 
 from textome.encoders.graph import (
     CONTRIB,
+    Array,
     Builder,
     Shapes,
-    activation_of,
     linear_shape,
     norm_shape,
     padding_scores,
@@ -32,7 +32,7 @@ def encode(builder: Builder, config: Mapping[str, Any], pairs: bool) -> str:
 
 def layers(builder: Builder, config: Mapping[str, Any], hidden: str, padding: str) -> str:
     """The encoder's layers over embeddings (S, B, hidden_size), which stays the shape; `padding` as of padding_scores."""
-    act, epsilon = activation_of(config), float(config.get("layer_norm_eps", 1e-12))
+    act, epsilon = str(config.get("hidden_act", "gelu")), float(config.get("layer_norm_eps", 1e-12))
     heads = int(config["num_attention_heads"])
     head_size = head_size_of(config)
     by_head = builder.constant("shape.by_head", np.array([0, 0, heads, head_size], np.int64))
@@ -70,6 +70,14 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
     ):
         found[f"bert.embeddings.{kind}_embeddings.weight"] = (int(config[rows]), hidden)
     return found | layer_shapes(config)
+
+
+def restored(name: str, shape: tuple[int, ...], constants: Mapping[str, Array]) -> Array | None:
+    """Positions have the embedding of the first token type in them, so token types come back as zeros."""
+    if name.endswith("token_type_embeddings.weight"):
+        return np.zeros(shape, np.float32)
+    positions = constants.get("bert.embeddings.positions")
+    return positions[:, 0] if positions is not None and name.endswith("position_embeddings.weight") else None
 
 
 def layer_shapes(config: Mapping[str, Any]) -> Shapes:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from textome.encoders.deberta.model import Deberta, EnhancedMaskDecoder
+from collections.abc import Iterable
+from dataclasses import replace
+
+from textome.encoders.deberta import ENCODER
+from textome.encoders.interface import Names, TensorNames, with_prefix
 
 _LAYER = {
     "attention.project": ("attention.self.query_proj", "attention.self.key_proj", "attention.self.value_proj"),
@@ -36,23 +40,19 @@ _MASK_DECODER = {
 }
 
 
-def deberta_names(model: Deberta) -> dict[str, tuple[str, ...]]:
-    """For each tensor of the encoder, the Hugging Face names that hold it, in stacking order."""
-    names: dict[str, tuple[str, ...]] = {}
-    for ours, _ in model.named_parameters():
+def tensor_names(parameters: Iterable[str]) -> TensorNames:
+    """The names of an encoder that has these parameters."""
+    names: Names = {}
+    for ours in parameters:
         part, kind = ours.rsplit(".", 1)
         if part.startswith("layers."):
             _, number, inner = part.split(".", 2)
             names[ours] = tuple(f"encoder.layer.{number}.{name}.{kind}" for name in _LAYER[inner])
         else:
             names[ours] = (f"{_AROUND[part]}.{kind}",)
-    return names
+    return TensorNames(names, ENCODER.prefix, ENCODER.unused)
 
 
-def mask_decoder_names(model: EnhancedMaskDecoder) -> dict[str, tuple[str, ...]]:
-    """The same for the encoder with the head that pretrains it."""
-    names = {
-        f"encoder.{ours}": tuple(f"deberta.{name}" for name in theirs)
-        for ours, theirs in deberta_names(model.encoder).items()
-    }
-    return names | {ours: (theirs,) for ours, theirs in _MASK_DECODER.items()}
+def mask_decoder_names(encoder: TensorNames) -> TensorNames:
+    """The names of an encoder with the head that pretrains it."""
+    return replace(encoder, names=with_prefix(encoder) | {ours: (theirs,) for ours, theirs in _MASK_DECODER.items()})

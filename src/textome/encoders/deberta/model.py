@@ -9,23 +9,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textome.encoders.bert.model import ACTIVATIONS, FeedForward, initialise_weights
+from textome.encoders.deberta.checkpoint import mask_decoder_names, tensor_names
 from textome.encoders.deberta.fused_relative import Tiles, fused, runs_fused
 from textome.encoders.deberta.relative import disentangled, distance_buckets
+from textome.encoders.interface import EncoderModel, MaskedLM, TensorNames
 from textome.encoders.layers.attention import attend
 from textome.encoders.layers.dropout import Dropout
+from textome.encoders.layers.feed_forward import ACTIVATIONS, FeedForward
+from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
 
 
 @dataclass(frozen=True)
 class DebertaConfig:
     """The sizes of a DeBERTa v2 or v3 encoder, under the names of the Hugging Face `config.json`."""
+
+    model_type: ClassVar[str] = "deberta-v2"
 
     vocab_size: int = 128100
     hidden_size: int = 768
@@ -279,14 +284,10 @@ class Convolution(nn.Module):
         return self.norm(hidden + self.activation(self.dropout(convolved)))  # type: ignore[no-any-return]
 
 
-class Deberta(nn.Module):
-    """The DeBERTa v2/v3 encoder.
+class Deberta(EncoderModel):
+    """The DeBERTa v2/v3 encoder. Without absolute positions a sequence may be longer than `max_position_embeddings`."""
 
-    Input   input_ids (T,) int64, layout, token_type_ids (T,) int64 or None for all zero
-    Output  hidden states (T, hidden_size)
-
-    Without absolute positions (v2, v3) a sequence may be longer than `max_position_embeddings`.
-    """
+    config: DebertaConfig
 
     def __init__(self, config: DebertaConfig) -> None:
         super().__init__()
@@ -318,6 +319,9 @@ class Deberta(nn.Module):
                 hidden = self.convolution(embedded, hidden, layout)
         return hidden  # type: ignore[no-any-return]
 
+    def tensor_names(self) -> TensorNames:
+        return tensor_names(name for name, _ in self.named_parameters())
+
     def positions(self, layout: Layout) -> Positions | None:
         """The relative embeddings for a batch, normalised where the model does so; None without relative attention."""
         if self.relative is None:
@@ -335,16 +339,14 @@ class Deberta(nn.Module):
         return Positions(embeddings, (rows - first).to(device), tiles)
 
 
-class EnhancedMaskDecoder(nn.Module):
+class EnhancedMaskDecoder(MaskedLM):
     """Guesses hidden tokens with absolute positions brought in only at the end (He et al. 2021, section 3.2, figure 2).
-
-    Input   input_ids (T,) int64, layout, places (M,) int64 of the hidden tokens in the packed batch,
-            token_type_ids (T,) int64 or None
-    Output  logits (M, vocab_size), and None where BERT's head may tell whether the second part of a pair follows the first
 
     Runs the last layer twice, with the weights it has in the encoder: its keys and values are the states of the layer
     below, its queries first these states plus absolute positions and then its own output. Used for pretraining only.
     """
+
+    encoder: Deberta
 
     def __init__(self, config: DebertaConfig) -> None:
         super().__init__()
@@ -362,7 +364,7 @@ class EnhancedMaskDecoder(nn.Module):
             initialise_weights(layer, config.initializer_range)
 
     def forward(
-        self, input_ids: Tensor, layout: Layout, places: Tensor, token_type_ids: Tensor | None = None
+        self, input_ids: Tensor, layout: Layout, positions: Tensor, token_type_ids: Tensor | None = None
     ) -> tuple[Tensor, None]:
         if layout.max_seqlen > self.position_embeddings.num_embeddings:
             raise ValueError(
@@ -370,9 +372,34 @@ class EnhancedMaskDecoder(nn.Module):
                 f"{self.position_embeddings.num_embeddings} positions; cut it into windows first"
             )
         hidden = self.encoder.run(input_ids, layout, token_type_ids, len(self.encoder.layers) - 1)
-        positions = self.encoder.positions(layout)
+        relative = self.encoder.positions(layout)
         queries = hidden + self.position_embeddings(layout.position_ids)
         for _ in range(2):
-            queries = self.encoder.layers[-1](hidden, layout, positions, queries)
-        transformed = self.norm(self.activation(self.transform(queries[places])))
+            queries = self.encoder.layers[-1](hidden, layout, relative, queries)
+        transformed = self.norm(self.activation(self.transform(queries[positions])))
         return functional.linear(transformed, self.encoder.embeddings.word_embeddings.weight, self.bias), None
+
+    def tensor_names(self) -> TensorNames:
+        return mask_decoder_names(self.encoder.tensor_names())
+
+    def multiplications(self, layout: Layout) -> int:
+        """Those of the encoder, whose last layer runs twice."""
+        layers = self.encoder.config.num_hidden_layers
+        return self.encoder.multiplications(layout) // layers * (layers + 1)
+
+
+read_config = DebertaConfig.from_dict
+
+
+def build(config: DebertaConfig, pooler: bool = False) -> Deberta:
+    """A fresh encoder. Raises ValueError if a pooler is asked of it: it has none."""
+    if pooler:
+        raise ValueError("DeBERTa has no pooler and no next-sentence task; use BERT for these")
+    return Deberta(config)
+
+
+def build_masked_lm(config: DebertaConfig, next_sentence: bool = False) -> MaskedLM:
+    """A fresh encoder with the mask decoder. Raises ValueError if it shall know pairs of sentences too."""
+    if next_sentence:
+        raise ValueError("DeBERTa has no head for masking.next_sentence; set it to false")
+    return EnhancedMaskDecoder(config)

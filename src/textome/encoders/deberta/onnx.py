@@ -18,14 +18,11 @@ from textome.encoders.graph import (
     Array,
     Builder,
     Shapes,
-    activation_of,
     linear_shape,
     norm_shape,
     padding_scores,
 )
 from textome.errors import ModelError
-
-_CONVOLUTION = {"tanh": ("Tanh", ""), "gelu": ("Gelu", CONTRIB), "relu": ("Relu", "")}
 
 
 def encode(builder: Builder, config: Mapping[str, Any], pairs: bool) -> str:
@@ -33,7 +30,7 @@ def encode(builder: Builder, config: Mapping[str, Any], pairs: bool) -> str:
 
     Raises ModelError for an activation that has no operator here.
     """
-    act, epsilon = activation_of(config), float(config.get("layer_norm_eps", 1e-7))
+    act, epsilon = str(config.get("hidden_act", "gelu")), float(config.get("layer_norm_eps", 1e-7))
     heads, size = int(config["num_attention_heads"]), _head_size(config)
     embedded = hidden = _embed(builder, config, epsilon, pairs)
     padding = builder.node("Transpose", [padding_scores(builder)], "padding.by_head", perm=[1, 0, 2, 3])
@@ -87,6 +84,11 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
         found |= norm_shape(f"{name}.attention.output.LayerNorm", hidden)
         found |= norm_shape(f"{name}.output.LayerNorm", hidden)
     return found
+
+
+def restored(name: str, shape: tuple[int, ...], constants: Mapping[str, Array]) -> Array | None:
+    """Raises ModelError: of the relative embeddings a graph has only their projections."""
+    raise ModelError(f"weights are not read back from graphs of DeBERTa, which have no {name}")
 
 
 def distance_rows(longest: int, buckets: int, furthest: int) -> Array:
@@ -247,8 +249,6 @@ def _skewed(builder: Builder, rows: str, table: str, name: str) -> str:
 def _convolve(builder: Builder, config: Mapping[str, Any], embedded: str, hidden: str, epsilon: float) -> str:
     """The convolution of v2 over the embeddings, added to what the first layer gives; padding counts as zeros."""
     name = "deberta.encoder.conv"
-    if (act := str(config.get("conv_act", "tanh"))) not in _CONVOLUTION:
-        raise ModelError(f"conv_act {act!r} cannot be exported; only {', '.join(_CONVOLUTION)}")
     mask = builder.node("Unsqueeze", ["padding.mask", builder.number(2)], f"{name}.mask")
     source = builder.node(
         "Transpose", [builder.node("Mul", [embedded, mask], f"{name}.masked")], f"{name}.in", perm=[0, 2, 1]
@@ -259,7 +259,6 @@ def _convolve(builder: Builder, config: Mapping[str, Any], embedded: str, hidden
     reach, groups = (int(config["conv_kernel_size"]) - 1) // 2, int(config.get("conv_groups", 1))
     convolved = builder.node("Conv", [source, *weights], f"{name}.out", pads=[reach, reach], group=groups)
     convolved = builder.node("Transpose", [convolved], f"{name}.by_token", perm=[0, 2, 1])
-    kind, domain = _CONVOLUTION[act]
-    activated = builder.node(kind, [convolved], f"{name}.activated", domain)
+    activated = builder.activate(str(config.get("conv_act", "tanh")), convolved, f"{name}.activated")
     total = builder.node("Add", [hidden, activated], f"{name}.total")
     return builder.norm(total, f"{name}.LayerNorm", f"{name}.hidden", epsilon)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from textome.encoders.seq2seq.model import Transformer
+from collections.abc import Iterable
+
+from textome.encoders.interface import EncoderModel, Names, TensorNames
 
 _ENCODER = {
     "attention.query": ("self_attn.q_proj",),
@@ -21,16 +23,24 @@ _DECODER = _ENCODER | {
 }
 
 
-def transformer_names(model: Transformer) -> dict[str, tuple[str, ...]]:
-    """For each tensor of the model, the Marian names that hold it, in stacking order.
+# Marian's positions are computed, and its tables for both sides are copies of the shared one.
+_UNUSED = r"model\.(encoder|decoder)\.embed_(positions|tokens)\.weight$|lm_head\.weight$"
 
-    Marian has no norm at the end of a side; those of `normalize_before` have the names that mBART gives them.
+
+def tensor_names(parameters: Iterable[str], encoder: EncoderModel | None) -> TensorNames:
+    """The names of a model that has these parameters, and another encoder than the paper's unless it is None.
+
+    Marian has no norm at the end of a side; those of `normalize_before` have the names that mBART gives them. Another
+    encoder's are those that `transformers` gives the encoder of a pair of models.
     """
-    names: dict[str, tuple[str, ...]] = {"shared.weight": ("model.shared.weight",), "bias": ("final_logits_bias",)}
-    for ours, _ in model.named_parameters():
+    names: Names = {"shared.weight": ("model.shared.weight",), "bias": ("final_logits_bias",)}
+    if encoder is not None:
+        own = encoder.tensor_names().names
+        names |= {f"encoder.{ours}": tuple(f"encoder.{name}" for name in theirs) for ours, theirs in own.items()}
+    for ours in parameters:
         side, _, rest = ours.partition(".")
-        if side == "encoder" and model.config.encoder is not None:
-            continue  # another architecture, which has names of its own
+        if side == "encoder" and encoder is not None:
+            continue
         if side in ("encoder", "decoder"):
             number, _, part = rest.partition(".")
             inner, kind = part.rsplit(".", 1)
@@ -40,4 +50,4 @@ def transformer_names(model: Transformer) -> dict[str, tuple[str, ...]]:
             names[ours] = (f"model.{side.removesuffix('_norm')}.layer_norm.{rest}",)
         elif side == "positions":
             names[ours] = (f"model.{rest.removesuffix('.weight')}.embed_positions.weight",)
-    return names
+    return TensorNames(names, "", _UNUSED)

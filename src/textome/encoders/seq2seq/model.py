@@ -15,11 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textome.encoders.bert.model import ACTIVATIONS
+from textome.encoders.build import build_encoder, read_encoder_config
+from textome.encoders.interface import CheckpointModel, EncoderModel, TensorNames
 from textome.encoders.layers.attention import attend, attend_across
 from textome.encoders.layers.dropout import Dropout
+from textome.encoders.layers.feed_forward import ACTIVATIONS
 from textome.encoders.layers.packing import Layout
-from textome.encoders.table import build_encoder, read_encoder_config
+from textome.encoders.seq2seq.checkpoint import tensor_names
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,7 @@ class Cache:
             self.mask = self.mask.index_select(0, rows)
 
 
-class Transformer(nn.Module):
+class Transformer(CheckpointModel):
     """Encoder and decoder with one table of embeddings for sources, targets and output (section 3.4); another encoder
     (encoders), where the configuration names one, has embeddings of its own.
 
@@ -333,6 +335,10 @@ class Transformer(nn.Module):
             hidden = layer.step(hidden, own, cache.mask)
         cache.length += 1
         return self._score(hidden)
+
+    def tensor_names(self) -> TensorNames:
+        names = (name for name, _ in self.named_parameters())
+        return tensor_names(names, self.encoder if isinstance(self.encoder, EncoderModel) else None)
 
     def _embed(self, tokens: Tensor, places: Tensor, side: str) -> Tensor:
         return self.dropout(self.shared(tokens) * self.scale + self.positions[side](places))  # type: ignore[no-any-return]

@@ -14,12 +14,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textome.encoders.bert.model import ACTIVATIONS, Bert, BertConfig, BertLayer, initialise_weights
+from textome.encoders.bert.model import Bert, BertConfig, BertLayer
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.interface import CheckpointModel, TensorNames
 from textome.encoders.layers.dropout import Dropout
+from textome.encoders.layers.feed_forward import ACTIVATIONS
+from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
 from textome.encoders.sequence import Shape
+from textome.encoders.sequence.checkpoint import tensor_names
 
 Pooling = Literal["first", "mean"]
+# The layers are those of BERT, and so are their sizes.
+SequenceConfig = BertConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,7 @@ class TokenScores(nn.Module):
         return functional.linear(self.norm(self.activation(self.transform(hidden))), table, self.bias)
 
 
-class SequenceModel(nn.Module):
+class SequenceModel(CheckpointModel):
     """Embedders of segments, an encoder over whole sequences, and a head.
 
     shapes    of the segments by name
@@ -187,6 +194,9 @@ class SequenceModel(nn.Module):
         total = hidden.new_zeros(len(layout.cu_seqlens) - 1, hidden.shape[1]).index_add(0, sequences, hidden)
         return total / layout.lengths[:, None]
 
+    def tensor_names(self) -> TensorNames:
+        return tensor_names((name for name, _ in self.named_parameters()), self.config.num_hidden_layers)
+
     @torch.no_grad()
     def start_from(self, text: Bert, start_id: int, segments: tuple[str, ...] = ()) -> None:
         """Take the layers of a text encoder; its [CLS], of id `start_id`, becomes the start token.
@@ -206,3 +216,12 @@ class SequenceModel(nn.Module):
                 # The first position is the start token's, as in the text encoder.
                 count = min(len(positions), len(own.position_embeddings.weight) - 1)
                 positions[:count].copy_(own.position_embeddings.weight[1 : count + 1] + kind)
+
+
+def load_text_encoder(
+    model: SequenceModel, tensors: Mapping[str, Tensor], source: str, start_id: int, segments: tuple[str, ...]
+) -> None:
+    """`start_from` the tensors of a text encoder's checkpoint. Raises ModelError that names `source` if they do not fit."""
+    text = Bert(model.config)
+    load_tensors(text, tensors, source)
+    model.start_from(text, start_id, segments)

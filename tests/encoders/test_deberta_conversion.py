@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from textome.encoders.bert.model import BertConfig
+from textome.encoders.build import build_masked_lm
+from textome.encoders.deberta.conversion import take_over
 from textome.encoders.deberta.model import DebertaConfig, EnhancedMaskDecoder
-from textome.encoders.heads import MaskedLanguageModel
+from textome.encoders.interface import MaskedLM
 from textome.encoders.layers.packing import Layout
-from textome.training.conversion import take_over
 
 SIZES = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
 V3 = DebertaConfig(
@@ -26,9 +27,9 @@ V3 = DebertaConfig(
 )
 
 
-def random_bert(**sizes: int) -> MaskedLanguageModel:
+def random_bert(**sizes: int) -> MaskedLM:
     torch.manual_seed(4)
-    model = MaskedLanguageModel(BertConfig(**SIZES | sizes)).eval()
+    model = build_masked_lm(BertConfig(**SIZES | sizes)).eval()
     for weights in model.parameters():
         torch.nn.init.normal_(weights, std=0.3)
     return model

@@ -7,18 +7,38 @@ positions enter. The sum of absolute positions and words is gone, so their mean 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from textome.encoders.deberta.model import EnhancedMaskDecoder
-from textome.encoders.heads import MaskedLanguageModel
+from textome.encoders.deberta.model import DebertaConfig, EnhancedMaskDecoder
+from textome.encoders.interface import MaskedLM
 
 # How large relative embeddings begin beside words: small enough to leave what BERT knew, large enough to be learnt.
 RELATIVE = 0.1
 
 
-def take_over(bert: MaskedLanguageModel, deberta: EnhancedMaskDecoder) -> None:
+def config_like(bert: Mapping[str, Any], position_buckets: int = 256) -> dict[str, Any]:
+    """The `config.json` of a DeBERTa as large as a BERT, set up as v3 is: 512 relative embeddings for 512 positions."""
+    sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act")
+    same = (*sizes, "max_position_embeddings", "initializer_range", "pad_token_id")
+    return {name: bert[name] for name in same if name in bert} | {
+        "model_type": DebertaConfig.model_type,
+        "layer_norm_eps": 1e-7,
+        "type_vocab_size": 0,
+        "relative_attention": True,
+        "position_buckets": position_buckets,
+        "max_relative_positions": -1,
+        "pos_att_type": ["p2c", "c2p"],
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+        "position_biased_input": False,
+    }
+
+
+def take_over(bert: MaskedLM, deberta: MaskedLM) -> None:
     """Fill a fresh DeBERTa, of BERT's sizes and with shared position projections, from BERT's weights.
 
     Were the relative embeddings zero, its encoder would compute what BERT's does for tokens that all stand at the mean of
@@ -27,6 +47,7 @@ def take_over(bert: MaskedLanguageModel, deberta: EnhancedMaskDecoder) -> None:
 
     Raises ValueError where the sizes or the kind of attention differ.
     """
+    assert isinstance(deberta, EnhancedMaskDecoder)
     config = deberta.encoder.config
     if set(config.pos_att_type) != {"c2p", "p2c"} or not config.share_att_key or deberta.encoder.relative_norm is None:
         raise ValueError(
