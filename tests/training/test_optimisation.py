@@ -35,7 +35,7 @@ def test_each_layer_learns_at_a_share_of_the_one_above_it() -> None:
     rates = {id(item): group["peak"] for group in optimizer.param_groups for item in group["params"]}
     decays = {id(item): group["weight_decay"] for group in optimizer.param_groups for item in group["params"]}
     for name, item in net.named_parameters():
-        wanted = 1e-2 if name.startswith("classifier") else 1e-3
+        wanted = 1e-2 if name.startswith("head.") else 1e-3
         wanted *= 0.5 if "layers.0." in name else 0.25 if "embeddings" in name else 1.0
         assert rates[id(item)] == pytest.approx(wanted), name
         assert decays[id(item)] == (0.01 if item.ndim > 1 else 0.0), name

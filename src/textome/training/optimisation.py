@@ -45,7 +45,7 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
             continue
         peak = (
             head_rate
-            if name.startswith(("classifier.", "heads.", "embedders.", "token_scores."))
+            if name.startswith(("head.", "heads.", "classifier.", "embedders.", "token_scores."))
             else settings.learning_rate
         )
         if depth is not None:
