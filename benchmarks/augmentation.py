@@ -27,9 +27,9 @@ from pathlib import Path
 
 from one_sentence import in_one_sentence
 
-from textome.evaluation.entities import score_entities
 from textome.evaluation.entity_task import compare, map_types
 from textome.formats import read_documents
+from textome.metrics.entities import score_entities
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle

@@ -34,7 +34,7 @@ from textome.processors import available_threads
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.session import Session
-from textome.tasks.ner import LABELS, Floats
+from textome.tasks.iob import LABELS, Floats
 
 
 class OpenVino:

@@ -24,7 +24,7 @@ from scores import documents_of, model_parser
 from textome.documents import Document
 from textome.explain.occlusion import explain_entities, labels_without, log_odds, lost, words_of
 from textome.runtime.annotator import Annotator
-from textome.tasks.ner import Found
+from textome.tasks.iob import Found
 
 COUNTS = (1, 2, 3, 5)
 DRAWS = 3

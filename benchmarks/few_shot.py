@@ -24,10 +24,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from textome.evaluation.classification import score_labels, value_of
 from textome.evaluation.task_evaluation import evaluate_task
 from textome.formats.labelled import LabelledText, read_labelled
 from textome.formats.sources import Quarantine, atomic_file
+from textome.metrics.labels import score_labels, value_of
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.tasks import TaskRunner

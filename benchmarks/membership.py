@@ -27,14 +27,14 @@ from safetensors.torch import load_file
 from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TokenClassifier
-from textome.evaluation.entities import score_entities
 from textome.evaluation.entity_task import compare, map_types
 from textome.evaluation.membership import loss_attack
 from textome.formats import read_documents
+from textome.metrics.entities import score_entities
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.tasks.ner import LABELS
+from textome.tasks.iob import LABELS
 from textome.text.tokenization import Tokenizer
 from textome.training.data import load_corpora
 from textome.training.devices import choose_device

@@ -23,9 +23,9 @@ from pathlib import Path
 from textome.corpus.leakage import TestSets, pmid_of
 from textome.documents import Document
 from textome.evaluation.bootstrap import bootstrap_intervals
-from textome.evaluation.entities import PRF, score_entities
 from textome.evaluation.entity_task import Comparison, compare, map_types
 from textome.formats import read_documents
+from textome.metrics.entities import PRF, score_entities
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.text.sentences import sentence_spans

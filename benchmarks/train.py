@@ -142,7 +142,7 @@ class Looks:
         """Called before each step with the number of those done. `predict` gives a label number for each token."""
         import torch
 
-        from textome.evaluation.entities import score_entities, spans_from_iob2
+        from textome.metrics.entities import score_entities, spans_from_iob2
 
         if not step or step % self.options.every:
             return

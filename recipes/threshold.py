@@ -12,10 +12,10 @@ import argparse
 import json
 from pathlib import Path
 
-from textome.evaluation.entities import score_entities
 from textome.evaluation.entity_task import compare
 from textome.formats import read_documents
 from textome.formats.sources import atomic_file
+from textome.metrics.entities import score_entities
 from textome.runtime.annotator import Annotator
 
 

@@ -20,7 +20,7 @@ HELP_TIMES = 2
 HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client", "PIL")
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
-_BELOW_TASKS = {"text", "formats", "documents", "errors"}
+_BELOW_TASKS = {"metrics", "text", "formats", "documents", "errors"}
 _BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
 _BELOW_TRAINING = {"vocabularies", "corpus", "modalities", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formats": {"documents", "errors"},
     "text": {"documents", "errors"},
     "vocabularies": {"formats", "documents", "errors"},
+    "metrics": {"formats", "documents", "errors"},  # scores of predictions; the records are those of formats
     "tasks": _BELOW_TASKS,
     "encoders": {"errors"},  # pure maths: no files of documents, no labels, no command line
     "modalities": {"formats", "documents", "errors"},  # reading and features; the embedders are encoders
@@ -58,6 +59,7 @@ WITHOUT_TORCH = {
     "text",
     "vocabularies",
     "tasks",
+    "metrics",
     "modalities",
     "runtime",
     "steps",
@@ -207,7 +209,7 @@ def test_no_modules_import_each_other():
 @pytest.mark.parametrize(
     ("name", "line", "wrong"),
     [
-        ("formats/conll", "from textome.tasks.ner import decode", True),
+        ("formats/conll", "from textome.tasks.iob import decode", True),
         ("formats/conll", "def read():\n    import textome.cli.main", True),
         ("formats/conll", "from textome import tasks", True),
         ("formats/conll", "from textome.formats.sources import Source", False),
@@ -220,7 +222,7 @@ def test_no_modules_import_each_other():
         ("runtime/graph", "from textome.encoders.bert import model", True),
         ("runtime/annotator", "def load():\n    from torch import nn", True),
         ("runtime/annotator", "if TYPE_CHECKING:\n    from textome.encoders.bert.model import Bert", True),
-        ("runtime/annotator", "from textome.tasks.ner import decode", False),
+        ("runtime/annotator", "from textome.tasks.iob import decode", False),
         ("training/finetune", "from textome.cli.streams import say", True),
         ("documents", "from textome import Annotator", True),
         ("cli/main", "import textome", False),

@@ -9,9 +9,8 @@ from typer.testing import CliRunner
 
 from textome.cli.main import app
 from textome.evaluation.answer_report import answer_report
-from textome.evaluation.answers import METRICS, interval, paired_p_value, score_answers, score_each
-from textome.formats.questions import Place, Question
-from textome.tasks.question_answering import Answer
+from textome.formats.questions import Answer, Place, Question
+from textome.metrics.answers import METRICS, interval, paired_p_value, score_answers, score_each
 
 ITEMS = [
     Question("1", "what <helps>?", ("colchicine helps", "rest"), (("Colchicine",),), (Place(0, 0, 10),), "factoid"),

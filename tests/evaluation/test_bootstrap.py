@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from textome.evaluation.bootstrap import bootstrap_intervals, paired_bootstrap
-from textome.evaluation.entities import score_entities
+from textome.metrics.entities import score_entities
 
 
 def corpus(units=300, accuracy=0.8, seed=1, types=("Disease", "Gene")):

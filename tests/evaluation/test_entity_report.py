@@ -10,9 +10,9 @@ from textome.cli.main import app
 from textome.documents import Document
 from textome.evaluation.bootstrap import bootstrap_intervals
 from textome.evaluation.comparison import compare_entities
-from textome.evaluation.entities import score_entities
 from textome.evaluation.entity_report import by_novelty, entity_report, format_novelty, names_of
 from textome.evaluation.entity_task import Comparison
+from textome.metrics.entities import score_entities
 
 TEXT = "gout and <asthma> after aspirin"
 GOUT, ASTHMA, ASPIRIN = (0, 4, "Disease"), (10, 16, "Disease"), (24, 31, "Chemical")

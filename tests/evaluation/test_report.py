@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 
 from textome.evaluation.bootstrap import bootstrap_intervals
-from textome.evaluation.entities import score_entities
 from textome.evaluation.report import as_dict, format_table
+from textome.metrics.entities import score_entities
 
 GOLD = [{(0, 2, "Gene"), (5, 6, "Disease")}, {(1, 3, "Gene")}] * 60
 PREDICTED = [{(0, 2, "Gene"), (5, 6, "Gene")}, {(1, 3, "Gene")}] * 60

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,9 @@ from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.runtime.annotator import Annotator
 from textome.runtime.relations import prepared
 from textome.runtime.tasks import TaskRunner
-from textome.tasks.classification import Classification, SentenceClassification
-from textome.tasks.relation import Relations
+from textome.tasks.classification import Classification
+from textome.tasks.relations import Relations
+from textome.tasks.sentence_classification import SentenceClassification
 from textome.text.tokenization import Tokenizer
 
 TOKENIZER = Path(__file__).resolve().parents[2] / "src" / "textome" / "bundled" / "default"
@@ -89,12 +89,15 @@ def test_what_is_annotated_is_explained_at_its_place(tiny_bundle: Path) -> None:
 class Additive:
     """A model whose label is decided by the sum of a number for each token: then each word's weight is known."""
 
-    def __init__(self, tokenizer: Tokenizer, task: Any) -> None:
-        self.tokenizer, self._task = tokenizer, task
+    def __init__(self, tokenizer: Tokenizer, task: Any, window: int, overlap: int) -> None:
+        self.tokenizer, self._task, self._sizes = tokenizer, task, (window, overlap)
         self.values = np.random.default_rng(5).normal(size=tokenizer.vocabulary_size)
 
     def task(self, name: str) -> Any:
         return self._task
+
+    def examples(self, name: str, records: Any, tokenizer: Any = None) -> Any:
+        return self._task.examples(records, tokenizer or self.tokenizer, *self._sizes)
 
     def scores(self, name: str, units: Any) -> list[np.ndarray]:
         return [np.array([[self.values[unit.input_ids].sum(), 0.0]], np.float32) for unit in units]
@@ -103,7 +106,7 @@ class Additive:
 @pytest.mark.parametrize("pair", [None, "no gout, was seen"])
 def test_words_of_an_additive_model_weigh_what_they_add(tiny_bundle: Path, pair: str | None) -> None:
     tokenizer = Tokenizer.load(tiny_bundle)
-    runner = Additive(tokenizer, Classification(("yes", "no"), tokenizer, 64, 8))
+    runner = Additive(tokenizer, Classification(labels=("yes", "no")), 64, 8)
     item = LabelledText("r", "patients took aspirin", pair)
     (found,) = explain_record(runner, "label", item, "yes")  # type: ignore[arg-type]
     expected = {"patients", "took", "aspirin"} | ({"no", "gout", "was", "seen"} if pair else set())
@@ -119,7 +122,7 @@ def test_words_of_an_additive_model_weigh_what_they_add(tiny_bundle: Path, pair:
 
 def test_only_windows_with_the_word_are_computed_again(tiny_bundle: Path) -> None:
     tokenizer = Tokenizer.load(tiny_bundle)
-    runner = Additive(tokenizer, Classification(("yes", "no"), tokenizer, 16, 4))
+    runner = Additive(tokenizer, Classification(labels=("yes", "no")), 16, 4)
     calls: list[int] = []
     original = runner.scores
     runner.scores = lambda name, units: calls.append(len(units)) or original(name, units)  # type: ignore[method-assign,func-returns-value]
@@ -130,38 +133,43 @@ def test_only_windows_with_the_word_are_computed_again(tiny_bundle: Path) -> Non
     assert 40 <= again < 40 * 3  # a word stands in one window, or in two where they overlap
 
 
-def candidates(tokenizer: Tokenizer, window: int) -> tuple[Any, list[Any]]:
+def candidates() -> tuple[Relations, list[Any]]:
     filler = "no aspirin was seen with gout. " * 3
     document = Document("1", (Passage(f"aspirin is given for gout daily. {filler}malaria was seen."),))
     ends = [
         document.entity([(document.text.index(text), document.text.index(text) + len(text))], kind)
         for text, kind in (("aspirin", "Chemical"), ("gout", "Disease"), ("malaria", "Disease"))
     ]
-    task = Relations(("treats", "none"), tokenizer, window, 4, (("Chemical", "Disease"),), "document")
+    task = Relations(labels=("treats",), pairs=(("Chemical", "Disease"),), scope="document")
     return task, prepared(task, document.with_annotations(ends))[1]
 
 
 def test_every_sub_word_that_a_model_reads_is_traced(tiny_bundle: Path) -> None:
     tokenizer = Tokenizer.load(tiny_bundle)
-    markers = Classification(("a", "b"), tokenizer, 16, 4, markers=("gout",))
+    markers = Classification(labels=("a", "b"), markers=("gout",))
     long = "patients took aspirin, and no gout was seen " * 4
-    relation, pairs = candidates(tokenizer, 24)
-    cases: list[tuple[Any, Any]] = [(markers, LabelledText("1", long)), (markers, LabelledText("2", long, "no gout"))]
-    cases += [(task, item) for task in (relation, replace(relation, one_pass=True)) for item in pairs]
-    cases += [(SentenceClassification(("a", "b"), tokenizer, 16), LabelledSentences("3", ("no gout", long), ("", "")))]
-    for task, item in cases:
+    relation, pairs = candidates()
+    texts = (LabelledText("1", long), LabelledText("2", long, "no gout"))
+    cases: list[tuple[Any, int, Any]] = [(markers, 16, text) for text in texts]
+    one_pass = relation.model_copy(update={"one_pass": True})
+    cases += [(task, 24, item) for task in (relation, one_pass) for item in pairs]
+    sentences = LabelledSentences("3", ("no gout", long), ("", ""))
+    cases += [(SentenceClassification(labels=("a", "b")), 16, sentences)]
+    for task, window, item in cases:
         tracer = _Tracer(tokenizer)
-        ids = np.concatenate([tokens.ids for _, tokens, _ in _read(tracer, task, item)])
+        ids = np.concatenate([tokens.ids for _, tokens, _ in _read(tracer, task, item, window)])
         special = {tracer.start_id: tokenizer.start_id, tracer.end_id: tokenizer.end_id}
-        for unit, traced in zip(task.units([item]), replace(task, tokenizer=tracer).units([item]), strict=True):
+        for unit, traced in zip(
+            task.examples([item], tokenizer, window, 4), task.examples([item], tracer, window, 4), strict=True
+        ):
             first = len(ids)  # the second reading goes on counting where the first one ended
             found = [special[n] if n < 0 else int(ids[n - first]) for n in traced.input_ids.tolist()]
             assert found == unit.input_ids.tolist()
-            assert traced.places.tolist() == unit.places.tolist()
+            assert traced.positions.tolist() == unit.positions.tolist()
 
 
-def _read(tracer: _Tracer, task: Any, item: Any) -> list[Any]:
-    replace(task, tokenizer=tracer).units([item])
+def _read(tracer: _Tracer, task: Any, item: Any, window: int) -> list[Any]:
+    task.examples([item], tracer, window, 4)
     return list(tracer.read)
 
 
@@ -198,7 +206,7 @@ def test_labels_sentences_and_relations_of_a_trained_model(tiny_tasks: Path) -> 
 
 def test_what_cannot_be_explained_is_told(tiny_tasks: Path, tiny_bundle: Path) -> None:
     bundle = tiny_tasks / "run" / "bundle"
-    with pytest.raises(InputError, match="answers questions, which is not explained"):
+    with pytest.raises(InputError, match="gives no labels, so it is not explained"):
         Explainer.load(bundle, "answers")
     with pytest.raises(ModelError, match="it has no task 'other'"):
         Explainer.load(bundle, "other")

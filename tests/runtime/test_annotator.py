@@ -73,7 +73,7 @@ def test_the_thresholds_of_a_bundle_hold_for_those_who_name_none(tiny_bundle: Pa
     description = json.loads((bundle / "textome.json").read_text())
     every = Annotator.load(bundle, min_confidence=0.0).annotate(TEXT).entities
     least = sorted(entity.confidence or 0 for entity in every if entity.type == "Disease")[-1] - 1e-6
-    description["confidence"]["thresholds"] = {"Disease": least}
+    description["tasks"]["entities"]["thresholds"] = {"Disease": least}
     (bundle / "textome.json").write_text(json.dumps(description))
     annotator = Annotator.load(bundle)
     kept = [entity.text for entity in every if entity.type == "Chemical" or (entity.confidence or 0) >= least]
@@ -83,7 +83,7 @@ def test_the_thresholds_of_a_bundle_hold_for_those_who_name_none(tiny_bundle: Pa
         entity.text for entity in every if entity.type == "Disease" and entity.text in kept
     ]
     assert len(annotator.choosing(min_confidence=0.0).annotate(TEXT).entities) == len(every)
-    description["confidence"]["thresholds"] = {"Disease": 2}
+    description["tasks"]["entities"]["thresholds"] = {"Disease": 2}
     (bundle / "textome.json").write_text(json.dumps(description))
     with pytest.raises(ModelError, match="thresholds"):
         Annotator.load(bundle)

@@ -40,7 +40,14 @@ def runner(tiny_tasks: Path) -> TaskRunner:
 def test_models_tell_their_tasks(tasks: Running) -> None:
     with Client(tasks.url) as client:
         (model,) = client.models()
-    assert model.tasks == ("entities", "classification", "sentences", "relations", "answers", "embeddings")
+    assert model.tasks == (
+        "entities",
+        "classification",
+        "sentence_classification",
+        "relations",
+        "question_answering",
+        "embeddings",
+    )
     assert model.heads["single"] == ("classification", ("disease", "drug"))
     assert model.types == ("Disease", "Chemical")
 

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bound_task import BoundTask
 from textome.errors import InputError
-from textome.evaluation.answers import normalised, overlap, score_answers
 from textome.formats import Quarantine
-from textome.formats.questions import Place, Question, read_questions
-from textome.tasks.question_answering import Answer, Answers, listed
+from textome.formats.questions import Answer, Place, Question, listed, read_questions
+from textome.metrics.answers import normalised, overlap, score_answers
+from textome.tasks.question_answering import QuestionAnswering
 from textome.text.tokenization import Tokenizer
 from tiny import make_base
 
@@ -26,9 +27,9 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return Tokenizer.load(make_base(tmp_path_factory.mktemp("base") / "base"))
 
 
-def perfect(task: Answers, items: list[Question], units: list) -> list[np.ndarray[Any, Any]]:
+def perfect(task: BoundTask, items: list[Question], units: list) -> list[np.ndarray[Any, Any]]:
     """The scores of a model that knows the answers."""
-    return [10 * task.targets(unit, items[unit.item]) for unit in units]
+    return [10 * task.targets(unit, items[unit.record]) for unit in units]
 
 
 @settings(deadline=None, max_examples=60)
@@ -39,35 +40,35 @@ def test_an_answer_anywhere_in_a_long_text_is_found_at_its_place(tokenizer, befo
     item = Question(
         "1", "patients with", ("no malaria", context), (("breast cancer",),), (Place(1, start, start + 13),)
     )
-    task = Answers(tokenizer, window, 4, longest=3)
-    units = task.units([item])
+    task = BoundTask(QuestionAnswering(max_answer_words=3), tokenizer, window, 4)
+    units = task.examples([item])
     assert max(len(unit.input_ids) for unit in units) <= window
-    (answers,) = task.predictions([item], units, perfect(task, [item], units))
+    (answers,) = task.decode([item], units, perfect(task, [item], units))
     assert (answers[0].text, answers[0].context, answers[0].start) == ("breast cancer", 1, start)
     assert all(item.contexts[found.context][found.start : found.end] == found.text for found in answers)
     assert sum(found.probability for found in answers) <= 1 + 1e-9
 
 
 def test_mentions_of_one_answer_add_up(tokenizer):
-    task = Answers(tokenizer, 32, 4, longest=1)
+    task = BoundTask(QuestionAnswering(max_answer_words=1), tokenizer, 32, 4)
     item = Question("1", "with", ("aspirin took", "Aspirin", "gout"))
-    units = task.units([item])
-    scores = [np.zeros((len(unit.places), 2)) for unit in units]
+    units = task.examples([item])
+    scores = [np.zeros((len(unit.positions), 2)) for unit in units]
     scores[0][1] = scores[1][1] = 2.0
     scores[2][1] = 2.2
-    (answers,) = task.predictions([item], units, scores)
+    (answers,) = task.decode([item], units, scores)
     assert [answer.text.lower() for answer in answers[:2]] == ["aspirin", "gout"]
     assert answers[0].probability == pytest.approx(2 * np.exp(4) / (1 + 2 * np.exp(4) + np.exp(4.4) + 1))
 
 
 def test_a_window_without_the_answer_says_so(tokenizer):
-    task = Answers(tokenizer, 32, 4)
+    task = BoundTask(QuestionAnswering(), tokenizer, 32, 4)
     item = Question("1", "with", ("aspirin", "gout"), places=(Place(0, 0, 7),))
-    first, second = task.units([item])
+    first, second = task.examples([item])
     assert task.targets(first, item).tolist() == [[0, 0], [1, 1]]
     assert task.targets(second, item).tolist() == [[1, 1], [0, 0]]
     with pytest.raises(InputError, match="question 2: the question has 20 tokens"):
-        task.units([Question("2", "took " * 20, ("gout",))])
+        task.examples([Question("2", "took " * 20, ("gout",))])
 
 
 def test_list_answers_do_not_overlap():

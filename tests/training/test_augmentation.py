@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textome.errors import InputError
-from textome.tasks.ner import Mention
+from textome.tasks.iob import Mention
 from textome.training.augmentation import names_of, read_lexicon, replace_mentions
 from textome.training.data import load_corpora
 from textome.training.recipe import load_recipe

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textome.errors import InputError, ModelError
-from textome.tasks.ner import Mention
+from textome.tasks.iob import Mention
 from textome.training.backtranslation import back_translated, stretches, there_and_back
 from textome.training.data import load_corpora
 from textome.training.finetune import finetune

@@ -26,7 +26,7 @@ from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.session import Session
-from textome.tasks.ner import IGNORED
+from textome.tasks.iob import IGNORED
 from textome.text.tokenization import Tokenizer
 from textome.training.data import load_corpora
 from textome.training.distillation import Teacher, states, states_apart, taught

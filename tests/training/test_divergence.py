@@ -12,8 +12,14 @@ from torch.nn import functional
 
 from captured import captured_job
 from textome.errors import InputError
-from textome.tasks.ner import IGNORED
-from textome.training.divergence import apart, entities_apart, one_apart, several_apart, spans_apart
+from textome.tasks.iob import IGNORED
+from textome.training.divergence import (
+    binary_divergence,
+    cross_entropy_divergence,
+    entity_divergence,
+    kl_divergence,
+    span_divergence,
+)
 from textome.training.finetune import EntityJob
 from textome.training.optimisation import build_optimizer
 from textome.training.recipe import Training, load_recipe
@@ -46,11 +52,13 @@ def test_each_shape_is_the_mean_that_its_loss_is() -> None:
         )
         / 4
     )
-    assert torch.allclose(entities_apart(first, second, targets), wanted)
+    assert torch.allclose(entity_divergence(first, second, targets), wanted)
     wanted = sum(kl(first[row].softmax(-1), second[row].softmax(-1)) for row in (0, 2)) / 2
-    assert torch.allclose(one_apart(first, second, torch.tensor([[3], [IGNORED], [0], [IGNORED]])), wanted)
+    assert torch.allclose(
+        cross_entropy_divergence(first, second, torch.tensor([[3], [IGNORED], [0], [IGNORED]])), wanted
+    )
     yes, other = first.sigmoid(), second.sigmoid()
-    assert torch.allclose(several_apart(first, second), (kl(yes, other) + kl(1 - yes, 1 - other)) / 4)
+    assert torch.allclose(binary_divergence(first, second), (kl(yes, other) + kl(1 - yes, 1 - other)) / 4)
     first, second = pair(5, 2)
     wanted = (
         sum(
@@ -60,15 +68,15 @@ def test_each_shape_is_the_mean_that_its_loss_is() -> None:
         )
         / 2
     )
-    assert torch.allclose(spans_apart(first, second, [2, 3]), wanted)
+    assert torch.allclose(span_divergence(first, second, [2, 3]), wanted)
 
 
 @given(st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=2, max_size=6))
 def test_it_is_never_negative_and_the_same_both_ways(rows: list[tuple[float, float]]) -> None:
     first, second = (functional.log_softmax(torch.tensor(list(column)), -1) for column in zip(*rows, strict=True))
-    assert apart(first, second) >= 0
-    assert torch.equal(apart(first, second), apart(second, first))
-    assert apart(first, first) == 0
+    assert kl_divergence(first, second) >= 0
+    assert torch.equal(kl_divergence(first, second), kl_divergence(second, first))
+    assert kl_divergence(first, first) == 0
 
 
 @pytest.mark.parametrize("name", ["tiny", *(name for name in PARTS if name != "entities")])
@@ -117,7 +125,7 @@ def captured_distance(job: EntityJob, batches: list[list[int]]) -> float:
     for batch in batches:
         packed = pack([job.training[index] for index in batch])
         both = [_word_logits(job._model, packed, torch.device("cpu")) for _ in range(2)]
-        total += entities_apart(both[0], both[1], packed.targets).item()
+        total += entity_divergence(both[0], both[1], packed.targets).item()
     return total / len(batches)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from captured import captured_job
 from textome.errors import InputError
-from textome.tasks.ner import IGNORED, Example, Mention
+from textome.tasks.iob import IGNORED, Example, Mention
 from textome.training.batches import hidden, pack
 from textome.training.data import load_corpora
 from textome.training.edits import Synonyms, drop_words, join, read_synonyms, replace_synonyms

@@ -14,7 +14,7 @@ import transformers
 from safetensors.torch import load_file
 
 from textome.errors import InputError
-from textome.tasks.ner import IGNORED, OUTSIDE, Example
+from textome.tasks.iob import IGNORED, OUTSIDE, Example
 from textome.text.tokenization import Tokenizer
 from textome.training.batches import pack, plan
 from textome.training.data import encode, load_corpora

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from textome.tasks.ner import LABELS
+from textome.tasks.iob import LABELS
 from textome.training.bundles import label_names, read_config, read_weights
 from textome.training.finetune import finetune
 from textome.training.kept_heads import keep_heads

@@ -88,7 +88,7 @@ def test_records_with_several_pairs_in_one_pass_are_as_single_examples(tmp_path:
     job = captured_job(path, tmp_path / "run", *STILL, *ONE_PASS)
     assert len(job.records) == len(documents)
     job.records = job.records[:9]
-    assert any(len(job.parts[0].units[index].rows) > 2 for record in job.records for index in record)
+    assert any(len(job.tasks[0].examples[index].record_of_position) > 2 for record in job.records for index in record)
     for limit in limits(job):
         agree(packed(job, job.records, limit), alone(job, job.records, limit))
 

@@ -236,14 +236,16 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tiny_tasks, tmp_path
 
 def test_few_shots_are_the_same_every_time(tmp_path):
     from textome.formats.labelled import LabelledText
+    from textome.tasks.classification import Classification
     from textome.training.task_data import few
 
     items = [LabelledText(str(number), "x", None, ("ab"[number % 2],)) for number in range(50)]
-    chosen = few(items, 3, seed=1)
+    task = Classification()
+    chosen = few(task, items, 3, seed=1)
     assert [item.labels for item in chosen].count(("a",)) == 3
     assert len(chosen) == 6
-    assert chosen == few(items, 3, seed=1)
-    assert chosen != few(items, 3, seed=2)
+    assert chosen == few(task, items, 3, seed=1)
+    assert chosen != few(task, items, 3, seed=2)
 
 
 @pytest.mark.parametrize(
@@ -294,15 +296,16 @@ def test_few_examples_are_read_until_the_least_number_of_steps(tmp_path):
 
 
 def test_losses_by_hand():
-    from textome.training.losses import one, several
+    from textome.training.losses import LossOptions, binary_cross_entropy, cross_entropy
 
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
     targets = torch.tensor([[0], [0], [-100]])
     shares = np.array([np.exp(2) / (np.exp(2) + 1), 1 / (1 + np.e)])
-    assert one(logits, targets, None, 0.0, 0.0).item() == pytest.approx(-np.log(shares).mean(), abs=1e-6)
+    assert cross_entropy(logits, targets, LossOptions()).item() == pytest.approx(-np.log(shares).mean(), abs=1e-6)
     focal = (-np.log(shares) * (1 - shares) ** 2).mean()
-    assert one(logits, targets, None, 2.0, 0.0).item() == pytest.approx(focal, abs=1e-6)
-    both = several(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), torch.tensor([3.0, 1.0]), 0.0)
+    assert cross_entropy(logits, targets, LossOptions(focal=2.0)).item() == pytest.approx(focal, abs=1e-6)
+    weights = LossOptions(class_weights=torch.tensor([3.0, 1.0]))
+    both = binary_cross_entropy(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), weights)
     assert both.item() == pytest.approx(4 * np.log(2), abs=1e-6)
 
 
@@ -313,9 +316,9 @@ def test_relations_in_one_pass_are_those_of_the_text_whatever_stands_beside_it(t
     assert last_scores(tmp_path / "run")["treats"] > 0.75  # all pairs score 0.4
     export_bundle(Bundle.load(bundle), bundle, "fp32")
     finder = RelationFinder.load(bundle)
-    units = finder.task.units(finder.task.candidates(documents[0]))
-    assert len(units) == 1
-    assert len(units[0].rows) == len(finder.task.candidates(documents[0]))
+    candidates = finder.task.candidates(documents[0])
+    (example,) = finder.runner.examples(finder.name, candidates)
+    assert len(example.record_of_position) == len(candidates)
     together = list(finder.stream(documents))
     for document, found in zip(documents, together, strict=True):
         (alone,) = finder.stream([document])

@@ -61,9 +61,9 @@ def evaluate(
         _sequences(model, data, precision, threads, as_json)
         return
     bundle = Bundle.load(resolve_model(model))
-    if not bundle.parts and task not in (None, "entities", "ner"):
+    if not bundle.other_tasks and task not in (None, "entities", "ner"):
         raise InputError(f"--task {task}: the model has only the task entities")
-    if not bundle.parts or (task in ("entities", "ner") and bundle.description.tasks.entities):
+    if not bundle.other_tasks or (task in ("entities", "ner") and bundle.has_entities):
         _entities(data, model, format, map_, entity_type, precision, threads, as_json, report, compare, train or [])
         return
     if map_ or entity_type or train:
@@ -140,9 +140,9 @@ def _task(
     from textome.runtime.tasks import TaskRunner
 
     runner = TaskRunner.load(model, precision=precision, threads=threads)
-    name = runner.bundle.only_part(task)
+    name = runner.bundle.only_task(task)
     quarantine = Quarantine()
-    if runner.bundle.parts[name].kind == "answers":
+    if runner.bundle.tasks[name].kind == "question_answering":
         second = TaskRunner.load(compare, precision=precision, threads=threads) if compare else None
         _answers(runner, name, data, layout, quarantine, as_json, report, second)
         return
@@ -154,7 +154,7 @@ def _task(
     if compare:
         rival = TaskRunner.load(compare, precision=precision, threads=threads)
         other = compare_evaluations(
-            result, evaluate_task(rival, rival.bundle.only_part(task), data, layout, Quarantine())
+            result, evaluate_task(rival, rival.bundle.only_task(task), data, layout, Quarantine())
         )
         facts["comparison"] = other.as_dict() | {"model": rival.bundle.name}
     typer.echo(json.dumps(facts, indent=2) if as_json else format_evaluation(result))
@@ -178,16 +178,16 @@ def _answers(
     other: TaskRunner | None,
 ) -> None:
     from textome.evaluation.answer_report import write_answer_report
-    from textome.evaluation.answers import METRICS, interval, score_each
     from textome.evaluation.comparison import compare_answers
     from textome.formats.questions import read_questions
+    from textome.metrics.answers import METRICS, interval, score_each
 
     items = [item for place in data for item in read_questions(place, layout or "squad", quarantine)]
     if not items:
         raise InputError(f"{', '.join(data)}: there is no question to score")
-    metric = runner.bundle.parts[name].metric
+    metric = runner.task(name).metric
     predicted = runner.predictions(name, items)
-    rows = score_each(items, predicted, runner.task(name).threshold)
+    rows = score_each(items, predicted, _threshold(runner, name))
     column = METRICS.index(metric)
     facts: dict[str, Any] = {"model": runner.bundle.name, "data": data, "task": name, "questions": len(items)}
     facts |= dict(zip(METRICS, rows.mean(0).tolist(), strict=True))
@@ -196,8 +196,8 @@ def _answers(
     low, high = facts["interval"]
     lines += ["", f"{name}: {metric} {100 * facts[metric]:.2f} (95 % interval {100 * low:.2f}-{100 * high:.2f})"]
     if other is not None:
-        second = other.bundle.part("answers")
-        found = score_each(items, other.predictions(second, items), other.task(second).threshold)
+        second = other.bundle.task_of("question_answering")
+        found = score_each(items, other.predictions(second, items), _threshold(other, second))
         comparison = compare_answers(metric, rows[:, column], found[:, column])
         facts["comparison"] = comparison.as_dict() | {"model": other.bundle.name}
         lines += [f"against {other.bundle.name}: {comparison}"]
@@ -207,6 +207,14 @@ def _answers(
         say(f"report: {report}")
     say(f"{len(items):,} questions with {runner.bundle.name}")
     finish(quarantine, len(items))
+
+
+def _threshold(runner: TaskRunner, name: str) -> float:
+    from textome.tasks.question_answering import QuestionAnswering
+
+    task = runner.task(name)
+    assert isinstance(task, QuestionAnswering)
+    return task.threshold
 
 
 def _entities(
@@ -224,11 +232,11 @@ def _entities(
 ) -> None:
     from textome.evaluation.bootstrap import bootstrap_intervals
     from textome.evaluation.comparison import compare_entities
-    from textome.evaluation.entities import score_entities
     from textome.evaluation.entity_report import by_novelty, format_novelty, names_of, write_entity_report
     from textome.evaluation.entity_task import compare, map_types
     from textome.evaluation.report import as_dict, format_table
     from textome.formats import Quarantine, Source, guess_format
+    from textome.metrics.entities import score_entities
     from textome.runtime.annotator import Annotator
 
     given = dict(_pair(item) for item in map_ or [])

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from textome.evaluation.answers import METRICS, interval, same
 from textome.evaluation.html_parts import calibration_plot, page, percent, shortened, table, write_page
-from textome.formats.questions import Question
-from textome.tasks.question_answering import Answer
+from textome.formats.questions import Answer, Question
+from textome.metrics.answers import METRICS, interval, same
 
 _ERRORS = 30
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from textome.evaluation.entities import Counts, Entity, count_entities
+from textome.metrics.entities import Counts, Entity, count_entities
 
 Interval = tuple[float, float]
 Floats = NDArray[np.float64]

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
-from textome.evaluation.answers import paired_p_value as paired_by_question
 from textome.evaluation.bootstrap import paired_bootstrap
-from textome.evaluation.classification import paired_p_value
-from textome.evaluation.entities import score_entities
 from textome.evaluation.entity_task import Comparison as Entities
 from textome.evaluation.task_evaluation import TaskEvaluation
+from textome.metrics.answers import paired_p_value as paired_by_question
+from textome.metrics.entities import score_entities
+from textome.metrics.labels import paired_p_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from textome.documents import Document
 from textome.evaluation.bootstrap import Interval
-from textome.evaluation.entities import PRF, EntityScores, score_entities
 from textome.evaluation.entity_task import Comparison, Spans
 from textome.evaluation.html_parts import calibration_plot, counts_by_row, page, percent, table, write_page
+from textome.metrics.entities import PRF, EntityScores, score_entities
 
 _ERRORS = 40
 _AROUND = 90

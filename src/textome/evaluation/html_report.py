@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from textome.evaluation.classification import score_labels, value_of
 from textome.evaluation.html_parts import (
     calibration_plot,
     counts_by_row,
@@ -19,6 +18,7 @@ from textome.evaluation.html_parts import (
     write_page,
 )
 from textome.evaluation.task_evaluation import Decision, TaskEvaluation
+from textome.metrics.labels import score_labels, value_of
 
 _ERRORS = 30
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from textome.evaluation.bootstrap import Interval
-from textome.evaluation.entities import EntityScores
+from textome.metrics.entities import EntityScores
 
 
 def format_table(scores: EntityScores, intervals: Mapping[str, Interval]) -> str:

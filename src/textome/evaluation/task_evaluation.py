@@ -11,14 +11,10 @@ import numpy as np
 
 from textome.errors import InputError
 from textome.evaluation.calibration import expected_calibration_error
-from textome.evaluation.classification import ClassificationScores, Sets, interval, score_labels, value_of
-from textome.evaluation.task_scores import label_sets, record_labels
-from textome.formats import Quarantine, read_documents
-from textome.formats.labelled import LabelledSentences, LabelledText, read_labelled
+from textome.formats import Quarantine
+from textome.metrics.labels import ClassificationScores, Sets, interval, score_labels, value_of
 from textome.runtime.tasks import TaskRunner
-from textome.tasks.relation import Candidate
-
-DEFAULT_LAYOUTS = {"classification": "tsv", "sentences": "sentences", "relations": None}
+from textome.tasks.labels import Classified, LabelTask
 
 
 @dataclass(frozen=True)
@@ -61,32 +57,38 @@ def evaluate_task(
 
     Raises InputError where no record is left.
     """
-    task, part = runner.task(name), runner.bundle.parts[name]
-    records = read_records(task, part.kind, places, layout, quarantine)
+    task = runner.task(name)
+    if not isinstance(task, LabelTask):
+        raise InputError(f"task {name!r} gives no labels, and is not scored over labels")
+    known = task.label_names
     good = []
-    for item in records:
-        unknown = [label for label in record_labels(item) if label and label not in part.labels]
+    for record in (record for place in places for record in task.read(place, layout, quarantine)):
+        unknown = [label for label in task.labels_of(record) if label and label not in known]
         try:
             if unknown:
                 raise InputError(
-                    f"record {item.id}: the label {unknown[0]!r} is none of the model's: {', '.join(part.labels)}"
+                    f"record {record.id}: the label {unknown[0]!r} is none of the model's: {', '.join(known)}"
                 )
-            task.units([item])
-            good.append(item)
+            runner.examples(name, [record])
+            good.append(record)
         except InputError as error:
             quarantine.add(", ".join(places), "", error)
     if not good:
         raise InputError(f"{', '.join(places)}: there is no record to score")
     predicted = runner.predictions(name, good)
-    gold, guessed = label_sets(good, predicted)
-    scores = score_labels(gold, guessed, part.labels, part.negative)
-    decisions = tuple(_decisions(good, predicted))
+    gold, guessed = task.label_sets(good, predicted)
+    negative = task.negative_labels
+    scores = score_labels(gold, guessed, known, negative)
+    decisions = tuple(
+        Decision(row.id, row.text, frozenset(row.gold), frozenset(row.predicted.labels), _confidence(row.predicted))
+        for row in task.decisions(good, predicted)
+    )
     return TaskEvaluation(
         name,
-        part.metric,
-        value_of(scores, part.metric),
-        interval(gold, guessed, part.labels, part.negative, part.metric),
-        _majority(gold, part.labels, part.negative, part.metric),
+        task.metric,
+        value_of(scores, task.metric),
+        interval(gold, guessed, known, negative, task.metric),
+        _majority(gold, known, negative, task.metric),
         expected_calibration_error(
             np.array([item.confidence for item in decisions]),
             np.array([item.gold == item.predicted for item in decisions]),
@@ -94,18 +96,6 @@ def evaluate_task(
         scores,
         decisions,
     )
-
-
-def read_records(task: Any, kind: str, places: Sequence[str], layout: str | None, quarantine: Quarantine) -> list[Any]:
-    """The records of files: candidates of documents for relations (`layout` is a document format), labelled texts else."""
-    if kind == "relations":
-        return [
-            candidate
-            for place in places
-            for document in read_documents(place, layout, quarantine)
-            for candidate in task.candidates(document)
-        ]
-    return [item for place in places for item in read_labelled(place, layout or str(DEFAULT_LAYOUTS[kind]), quarantine)]
 
 
 def format_evaluation(result: TaskEvaluation) -> str:
@@ -170,27 +160,6 @@ def _majority(gold: Sets, labels: Sequence[str], negative: Sequence[str], metric
     return value_of(score_labels(gold, [always] * len(gold), labels, negative), metric)
 
 
-def _decisions(items: Sequence[Any], predicted: Sequence[Any]) -> list[Decision]:
-    found = []
-    for item, guess in zip(items, predicted, strict=True):
-        if isinstance(item, LabelledSentences):
-            rows = [
-                (f"{item.id}, sentence {number}", text, (label,), each)
-                for number, (text, label, each) in enumerate(zip(item.sentences, item.labels, guess, strict=True), 1)
-                if label
-            ]
-        else:
-            rows = [(item.id, _text(item), item.labels, guess)]
-        for name, text, labels, each in rows:
-            chosen = [each.scores[label] for label in each.labels] or [1 - max(each.scores.values())]
-            found.append(Decision(name, text, frozenset(labels), frozenset(each.labels), float(min(chosen))))
-    return found
-
-
-def _text(item: LabelledText | Candidate) -> str:
-    if isinstance(item, LabelledText):
-        return item.text if item.pair is None else f"{item.text}\n{item.pair}"
-    if not item.head:
-        return "(a relation that no candidate reaches)"
-    ends = f"{item.head[0].text} / {item.tail[0].text}: "
-    return ends + item.document.text[item.place.start : item.place.end]
+def _confidence(predicted: Classified) -> float:
+    """The probability of what was decided: of the least probable label that holds, or that none does."""
+    return float(min([predicted.scores[label] for label in predicted.labels] or [1 - max(predicted.scores.values())]))

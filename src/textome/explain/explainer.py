@@ -9,12 +9,11 @@ from typing import Any, Self
 from textome.documents import Document
 from textome.errors import InputError
 from textome.explain.occlusion import Explanation, explain_entities, explain_record
-from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.runtime.annotator import Annotator
-from textome.runtime.bundle import ENTITIES, AnswersTask, Bundle, ClassificationTask, SentencesTask, resolve_model
-from textome.runtime.relations import prepared
+from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.tasks import TaskRunner
-from textome.text.sentences import sentence_spans
+from textome.tasks.labels import LabelTask
+from textome.tasks.relations import with_ids
 
 
 class Explainer:
@@ -45,14 +44,13 @@ class Explainer:
         Raises ModelError for a task that it does not have, InputError for one whose findings are not explained.
         """
         bundle = Bundle.load(resolve_model(model))
-        entities = bundle.description.tasks.entities
-        if entities is not None and task in (None, ENTITIES):
+        if bundle.has_entities and task in (None, ENTITIES):
             options: dict[str, Any] = {"types": types, "min_confidence": min_confidence}
             return cls(Annotator.load(bundle.directory, precision=precision, threads=threads, **options))
-        name = bundle.only_part(task)
-        if isinstance(bundle.parts[name], AnswersTask):
+        name = bundle.only_task(task)
+        if not isinstance(bundle.tasks[name], LabelTask):
             raise InputError(
-                f"task {name!r} answers questions, which is not explained; `textome ask` shows the sentence"
+                f"task {name!r} gives no labels, so it is not explained; of an answer, `textome ask` shows the sentence"
             )
         if types is not None or min_confidence is not None:
             raise InputError(f"types and a least confidence are for entities; task {name!r} gives labels")
@@ -70,13 +68,18 @@ class Explainer:
         self.check(label, pair)
         if isinstance(self._model, Annotator):
             return list(explain_entities(self._model, document))
-        part = self.bundle.parts[self.name]
-        if isinstance(part, ClassificationTask):
-            return explain_record(self._model, self.name, LabelledText(document.id, document.text, pair), label)
-        if isinstance(part, SentencesTask):
-            sentences = (document.text[start:end] for start, end in sentence_spans(document))
-            return explain_record(self._model, self.name, LabelledSentences.unlabelled(document.id, sentences), label)
-        return self._relations(document, label)
+        task = self._model.task(self.name)
+        question = None
+        if task.reads_pairs and pair is not None:
+            document, question = Document.from_text(pair, document.id), document.text
+        records = task.records(with_ids(document), question)
+        found = self._model.predictions(self.name, records)
+        return [
+            explanation
+            for record, prediction in zip(records, found, strict=True)
+            if label is not None or not task.is_nothing(prediction)
+            for explanation in explain_record(self._model, self.name, record, label)
+        ]
 
     def check(self, label: str | None, pair: str | None) -> None:
         """Raises InputError for a label that the task does not have, and for a second text where it reads none, or the
@@ -86,24 +89,9 @@ class Explainer:
                 if value is not None:
                     raise InputError(f"{what} is for tasks that give labels; this one finds entities")
             return
-        part = self.bundle.parts[self.name]
-        reads_two = isinstance(part, ClassificationTask) and part.pairs
-        if reads_two != (pair is not None):
-            wrong = "reads pairs of texts; give the second one" if reads_two else "does not read pairs of texts"
+        task = self._model.task(self.name)
+        if task.reads_pairs != (pair is not None):
+            wrong = "reads pairs of texts; give the second one" if task.reads_pairs else "does not read pairs of texts"
             raise InputError(f"task {self.name!r} {wrong}")
-        if label is not None and label not in part.labels:
-            raise InputError(f"task {self.name!r} has no label {label!r}; it has {', '.join(part.labels)}")
-
-    def _relations(self, document: Document, label: str | None) -> list[Explanation]:
-        assert isinstance(self._model, TaskRunner)
-        _, candidates = prepared(self._model.task(self.name), document)
-        if not candidates:
-            return []
-        found = self._model.predictions(self.name, candidates)
-        none = getattr(self.bundle.parts[self.name], "none", None)
-        return [
-            explanation
-            for item, given in zip(candidates, found, strict=True)
-            if label is not None or any(name != none for name in given.labels)
-            for explanation in explain_record(self._model, self.name, item, label)
-        ]
+        if label is not None and label not in task.label_names:
+            raise InputError(f"task {self.name!r} has no label {label!r}; it has {', '.join(task.label_names)}")

@@ -13,19 +13,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from textome.documents import Document, Span
-from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.runtime.annotator import Annotator
 from textome.runtime.annotator import Unit as Sentence
 from textome.runtime.tasks import TaskRunner
-from textome.tasks.classification import Classified
-from textome.tasks.inputs import Floats, Unit
-from textome.tasks.ner import Found, span_probability
-from textome.tasks.relation import Candidate
+from textome.tasks.examples import Example, Floats
+from textome.tasks.iob import Found, span_probability
+from textome.tasks.labels import Classified
 from textome.text.tokenization import Integers, Tokenizer, Tokens
 
 # Probabilities nearer to 0 or 1 are as good as these: a float knows little of what lies between.
@@ -95,9 +93,7 @@ def explain_entities(annotator: Annotator, document: Document) -> Iterator[Expla
             yield Explanation(entity.type, item.confidence, (part,), tuple(words), span, document.id, unit.offset)
 
 
-def explain_record(
-    runner: TaskRunner, name: str, item: LabelledText | LabelledSentences | Candidate, label: str | None = None
-) -> list[Explanation]:
+def explain_record(runner: TaskRunner, name: str, item: Any, label: str | None = None) -> list[Explanation]:
     """An explanation for each label that a task gives to a record, or of `label` instead.
 
     item    what the task reads: a text or pair, the sentences of an abstract, a candidate for a relation
@@ -106,9 +102,10 @@ def explain_record(
     """
     task = runner.task(name)
     tracer = _Tracer(runner.tokenizer)
-    units, traced = task.units([item]), replace(task, tokenizer=tracer).units([item])
+    units = runner.examples(name, [item])
+    traced = runner.examples(name, [item], cast(Tokenizer, tracer))
     scores = runner.scores(name, units)
-    (given,) = task.predictions([item], units, scores)
+    (given,) = task.decode([item], units, scores)
     mask = runner.tokenizer.mask_id
     words, variants = [], []
     for number, (text, tokens, first) in enumerate(tracer.read):
@@ -121,7 +118,7 @@ def explain_record(
     without = []
     for some in variants:
         these = [old if unit is None else next(changed) for unit, old in zip(some, scores, strict=True)]
-        without.append(task.predictions([item], units, these)[0])
+        without.append(task.decode([item], units, these)[0])
     found = []
     parts = tuple(text for text, _, _ in tracer.read)
     for sentence, finding in _findings(given, label):
@@ -172,7 +169,7 @@ def words_of(text: str, tokens: Tokens) -> list[tuple[Span, Integers]]:
     return found
 
 
-def _masked(unit: Unit, marks: Unit, rows: Integers, mask: int) -> Unit | None:
+def _masked(unit: Example, marks: Example, rows: Integers, mask: int) -> Example | None:
     """A unit without the sub-words of these numbers, which `marks` has in the place of ids; None where it has none."""
     where = np.isin(marks.input_ids, rows)
     return replace(unit, input_ids=np.where(where, mask, unit.input_ids).astype(np.int32)) if where.any() else None
@@ -198,7 +195,7 @@ def _share(given: Any, sentence: int | None, label: str) -> float:
 class _Tracer:
     """A tokenizer that gives sub-words their number instead of their id, and remembers what it read.
 
-    Units hold ids as they come, so those made with it tell where each of their sub-words stands in the texts.
+    Examples hold ids as they come, so those made with it tell where each of their sub-words stands in the texts.
     """
 
     tokenizer: Tokenizer

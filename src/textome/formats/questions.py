@@ -37,6 +37,29 @@ class Question:
     kind: str = "squad"
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A predicted answer: code points `[start, end)` of context number `context`, its most probable mention."""
+
+    text: str
+    probability: float
+    context: int
+    start: int
+    end: int
+
+
+def listed(answers: Sequence[Answer], threshold: float) -> list[Answer]:
+    """The answers to a list question: those with `threshold` times the best one's probability, no one inside another."""
+    chosen: list[Answer] = []
+    for answer in answers:
+        if answer.probability >= threshold * answers[0].probability and not any(
+            answer.context == other.context and answer.start < other.end and other.start < answer.end
+            for other in chosen
+        ):
+            chosen.append(answer)
+    return chosen
+
+
 def read_questions(place: str, layout: str, quarantine: Quarantine) -> Iterator[Question]:
     """The questions of a file in the layout "squad", "bioasq-factoid" or "bioasq-list"; bad ones are quarantined.
 

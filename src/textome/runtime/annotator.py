@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from dataclasses import replace as changed
-from itertools import count
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -16,16 +14,9 @@ from textome.documents import Document, Entity, Span
 from textome.errors import InputError, ModelError
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.session import EntityHead, Session, TaskSession
-from textome.tasks.ner import (
-    Floats,
-    Found,
-    Window,
-    decode,
-    log_probabilities,
-    windows,
-    with_special_tokens,
-    without_overlaps,
-)
+from textome.tasks.entities import with_entities
+from textome.tasks.iob import Floats, Found, decode, log_probabilities, without_overlaps
+from textome.tasks.windows import Window, windows, with_special_tokens
 from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer, Tokens, end_of_character
 
@@ -108,7 +99,7 @@ class Annotator:
         bundle = Bundle.load(resolve_model(model))
         _ = bundle.entities  # a bundle of other tasks says so, before its graph is found to be another one
         path = bundle.onnx_path(precision)
-        if bundle.parts:
+        if bundle.heads:
             return cls(bundle, TaskSession(path, bundle.heads, threads).entities(ENTITIES), **options)
         return cls(bundle, Session(path, threads=threads), **options)
 
@@ -156,7 +147,7 @@ class Annotator:
             document = pool[unit.document]
             found[unit.document] += (self.entity(document, unit, item) for item in self.found(labels))
         for document, entities in zip(pool, found, strict=True):
-            yield merge(document, entities, replace)
+            yield with_entities(document, entities, replace)
 
     def units(self, pool: Sequence[Document]) -> list[Unit]:
         """The sentences of documents that hold any word, in order of their place."""
@@ -252,18 +243,3 @@ def _document(item: str | Document, number: int) -> Document:
     if isinstance(item, Document):
         return item
     raise InputError(f"input {number}: expected a text or a Document, found {type(item).__name__}")
-
-
-def merge(document: Document, entities: Sequence[Entity], replace: bool) -> Document:
-    """The document with new entities in order of place, each with an id that is not taken."""
-    old = () if replace else document.entities
-    relations = () if replace else document.relations
-    known = {(entity.spans, entity.type) for entity in old}
-    taken = {entity.id for entity in old} | {relation.id for relation in relations}
-    ids = (name for number in count(1) if (name := f"T{number}") not in taken)
-    new = [
-        changed(entity, id=next(ids))
-        for entity in sorted(entities, key=lambda entity: (entity.start, -entity.end, entity.type))
-        if (entity.spans, entity.type) not in known
-    ]
-    return document.with_annotations([*old, *new], relations)

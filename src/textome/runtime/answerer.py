@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from textome.documents import Document, Passage, Span
 from textome.errors import InputError
-from textome.formats.questions import Question
+from textome.formats.questions import Answer, Question, listed
 from textome.runtime.tasks import TaskRunner
-from textome.tasks.question_answering import Answer, Answers, listed
+from textome.tasks.question_answering import QuestionAnswering
 from textome.text.sentences import split_sentences
 
 
@@ -35,8 +35,10 @@ class Answerer:
     """
 
     def __init__(self, runner: TaskRunner, name: str | None = None) -> None:
-        self.runner, self.name = runner, runner.bundle.part("answers", name)
-        self.task: Answers = runner.task(self.name)
+        self.runner, self.name = runner, runner.bundle.task_of("question_answering", name)
+        task = runner.task(self.name)
+        assert isinstance(task, QuestionAnswering)
+        self.task = task
 
     @classmethod
     def load(cls, model: str | Path, name: str | None = None, **options: Any) -> Self:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from textome.errors import ModelError
-from textome.tasks.relation import relation_states
+from textome.modalities.text import Text
+from textome.tasks import TASKS, AnyTask, HeadShape, Task, kind_named
+from textome.tasks.embedding import Embedding
+from textome.tasks.entities import Entities
 
 DEFAULT_MODEL = "default"
 ENTITIES = "entities"
@@ -22,153 +26,49 @@ _HUB_PATTERNS = ["*.json", "*.safetensors", "*.onnx", "*.txt", "README.md"]
 _PICKLED = ["pytorch_model*.bin"]
 
 
-class _Section(BaseModel):
+class Description(BaseModel):
+    """`textome.json`, version 2: what a model reads, and its tasks by name.
+
+    The entries of tasks and of the input are those of `textome.tasks` and `textome.modalities`.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-class EntitiesTask(_Section):
-    """The heads of the entity task: `types` in the order of the classifier's outputs, three labels each."""
-
-    types: list[str] = Field(min_length=1)
-    labels: list[Literal["O", "B", "I"]]
-    default_types: list[str]
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.labels != ["O", "B", "I"]:
-            raise ValueError(f"the labels must be O, B, I in this order, not {', '.join(self.labels)}")
-        if len(set(self.types)) < len(self.types):
-            raise ValueError("a type is named twice")
-        if unknown := [name for name in self.default_types if name not in self.types]:
-            raise ValueError(f"default_types names {unknown[0]!r}, which is not in types")
-        return self
-
-
-class ClassificationTask(_Section):
-    """A label, or with `multi_label` those from `threshold` on, for each text or pair; see tasks.classification.
-
-    negative and metric say how it is scored, see evaluation.classification.
-    """
-
-    kind: Literal["classification"]
-    labels: list[str] = Field(min_length=1)
-    negative: list[str] = []
-    metric: str = "micro_f1"
-    multi_label: bool = False
-    pairs: bool = False
-    threshold: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)
-    markers: list[str] = []
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head, see encoders.heads."""
-        return len(self.labels), 1 + len(self.markers)
-
-
-class SentencesTask(_Section):
-    """A label for each sentence of an abstract; see tasks.classification."""
-
-    kind: Literal["sentences"]
-    labels: list[str] = Field(min_length=2)
-    negative: list[str] = []
-    metric: str = "weighted_f1"
-    temperature: float = Field(1.0, gt=0)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head, see encoders.heads."""
-        return len(self.labels), 0
-
-
-class RelationsTask(_Section):
-    """Relations between the entities of a document; see tasks.relation."""
-
-    kind: Literal["relations"]
-    labels: list[str] = Field(min_length=1)
-    negative: list[str] = []
-    metric: str = "micro_f1"
-    pairs: list[tuple[str, str]] = []
-    scope: Literal["sentence", "document"] = "sentence"
-    directed: bool = False
-    split: bool = True
-    none: str = "none"
-    multi_label: bool = False
-    threshold: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)
-    one_pass: bool = False
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head, see encoders.heads."""
-        return len(self.labels), relation_states(self.one_pass)
-
-
-class AnswersTask(_Section):
-    """Spans of texts that answer questions; see tasks.question_answering."""
-
-    kind: Literal["answers"]
-    labels: list[str] = ["start", "end"]
-    negative: list[str] = []
-    metric: str = "f1"
-    longest: int = Field(12, ge=1)
-    threshold: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head, see encoders.heads."""
-        return 2, 0
-
-
-class EmbeddingsTask(_Section):
-    """An encoder that was trained to give texts as vectors: how its last hidden states are pooled."""
-
-    pooling: Literal["mean", "cls"] = "mean"
-
-
-Part = Annotated[ClassificationTask | SentencesTask | RelationsTask | AnswersTask, Field(discriminator="kind")]
-
-
-class Tasks(_Section):
-    """What a bundle can do: find entities, the other tasks by name, or nothing but give texts as vectors."""
-
-    entities: EntitiesTask | None = None
-    parts: dict[str, Part] = {}
-    embeddings: EmbeddingsTask | None = None
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> Self:
-        if self.entities is None and not self.parts and self.embeddings is None:
-            raise ValueError("there is no task")
-        if self.embeddings is not None and (self.entities is not None or self.parts):
-            raise ValueError("a model for embeddings has no other task")
-        if self.entities is not None and "entities" in self.parts:
-            raise ValueError("a task has the name of the entities")
-        return self
-
-
-class Confidence(_Section):
-    """How sure a model is, by type of entity.
-
-    temperature  what logits are divided by before probabilities are taken; 1 where a type is missing
-    thresholds   entities below it are left out where a user names no least confidence; 0 where a type is missing
-    """
-
-    temperature: dict[str, float] = {}
-    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
-
-
-class Description(_Section):
-    """`textome.json`, version 1. `window` and `overlap` count tokens, special ones included."""
-
-    format_version: Literal[1]
+    format_version: Literal[2] = 2
     name: str
-    tasks: Tasks
-    window: int = Field(ge=8)
-    overlap: int = Field(ge=0)
-    confidence: Confidence = Confidence()
+    input: Text
+    tasks: dict[str, AnyTask] = Field(min_length=1)
     provenance: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _vectors_alone(self) -> Self:
+        if len(self.tasks) > 1 and any(not task.head.num_labels for task in self.tasks.values()):
+            raise ValueError("a model for embeddings has no other task")
+        return self
+
+
+def described(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a `textome.json` of any version as those of version 2."""
+    found = dict(values)
+    if found.get("format_version") != 1:
+        return found
+    found["format_version"] = 2
+    found["input"] = {"kind": "text"} | {key: found.pop(key) for key in ("window", "overlap") if key in found}
+    old = found.get("tasks", {})
+    tasks: dict[str, Any] = {}
+    if entities := old.get("entities"):
+        tasks[ENTITIES] = {"kind": "entities"} | entities | found.get("confidence", {})
+    tasks |= old.get("parts", {})
+    if (embeddings := old.get("embeddings")) is not None:
+        tasks["embeddings"] = {"kind": "embedding"} | embeddings
+    found.pop("confidence", None)
+    return found | {"tasks": {name: _entry(values) for name, values in tasks.items()}}
+
+
+def _entry(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's entry of version 1 as one of version 2."""
+    kind = kind_named(str(values.get("kind")))
+    return (TASKS[kind].from_version_1(values) if kind in TASKS else dict(values)) | {"kind": kind}
 
 
 @dataclass(frozen=True)
@@ -197,96 +97,101 @@ class Bundle:
         config = read_json(directory / "config.json")
         path = directory / "textome.json"
         try:
-            description = Description.model_validate(read_json(path))
+            description = Description.model_validate(described(read_json(path)))
         except ValidationError as error:
             raise ModelError(f"{path}: {_explain(error)}") from error
-        types = description.tasks.entities.types if description.tasks.entities else []
+        bundle = cls(directory, config, description)
         outputs = len(config.get("id2label", {}))
-        if types and not description.tasks.parts and outputs != 3 * len(types):
+        if len(description.tasks) == 1 and bundle.has_entities and outputs != bundle.entities.head.num_labels:
             raise ModelError(
-                f"{directory}: textome.json names {len(types)} types, which need {3 * len(types)} outputs, but "
-                f"config.json has {outputs} labels"
+                f"{directory}: textome.json names {len(bundle.types)} types, which need {bundle.entities.head.num_labels} "
+                f"outputs, but config.json has {outputs} labels"
             )
-        if description.window > config.get("max_position_embeddings", description.window):
+        if bundle.window > config.get("max_position_embeddings", bundle.window):
             raise ModelError(
-                f"{path}: the window of {description.window} tokens is larger than the model's "
+                f"{path}: the window of {bundle.window} tokens is larger than the model's "
                 f"{config['max_position_embeddings']} positions"
             )
-        if description.overlap >= description.window - 2:
-            raise ModelError(f"{path}: the overlap {description.overlap} must be smaller than the window")
-        return cls(directory, config, description)
+        return bundle
 
     @property
     def name(self) -> str:
         return self.description.name
 
     @property
-    def entities(self) -> EntitiesTask:
+    def tasks(self) -> dict[str, Task[Any, Any]]:
+        """All tasks by name."""
+        return dict(self.description.tasks)
+
+    @property
+    def entities(self) -> Entities:
         """The entity task. Raises ModelError where the bundle has other tasks."""
-        if self.description.tasks.entities is None:
-            able = ", ".join(self.parts) or "embeddings"
-            raise ModelError(f"{self.directory}: this model finds no entities; its tasks are {able}")
-        return self.description.tasks.entities
+        task = self.description.tasks.get(ENTITIES)
+        if not isinstance(task, Entities):
+            raise ModelError(f"{self.directory}: this model finds no entities; its tasks are {', '.join(self.tasks)}")
+        return task
+
+    @property
+    def has_entities(self) -> bool:
+        return ENTITIES in self.description.tasks
 
     @property
     def types(self) -> tuple[str, ...]:
-        return tuple(self.entities.types)
+        return self.entities.types
 
     @property
     def default_types(self) -> tuple[str, ...]:
-        return tuple(self.entities.default_types or self.types)
+        return self.entities.default_types or self.types
 
     @property
-    def parts(self) -> dict[str, Part]:
-        """The tasks other than entities, by name."""
-        return self.description.tasks.parts
+    def other_tasks(self) -> dict[str, Task[Any, Any]]:
+        """The tasks with heads other than that of entities, by name."""
+        return {name: task for name, task in self.tasks.items() if name != ENTITIES and task.head.num_labels}
 
     @property
-    def heads(self) -> dict[str, tuple[int, int]]:
-        """(num_labels, states) of each head of a graph with several, that of the entities among them."""
-        sizes = {name: part.size for name, part in self.parts.items()}
-        entities = self.description.tasks.entities
-        return sizes | ({ENTITIES: (3 * len(entities.types), 0)} if entities and sizes else {})
+    def heads(self) -> dict[str, HeadShape]:
+        """The shape of each head of a graph with several, that of entities among them; see models.heads."""
+        return {name: task.head for name, task in self.tasks.items()} if self.other_tasks else {}
 
     @property
-    def embeddings(self) -> EmbeddingsTask | None:
+    def embeddings(self) -> Embedding | None:
         """How texts become vectors, of a model that is for nothing else; any encoder can be asked for them."""
-        return self.description.tasks.embeddings
+        return next((task for task in self.description.tasks.values() if isinstance(task, Embedding)), None)
 
-    def only_part(self, name: str | None) -> str:
+    def only_task(self, name: str | None) -> str:
         """The name of the task that is named, or of the only one there is. Raises ModelError otherwise."""
         if name is None and len(self.heads) == 1:
-            return next(iter(self.parts))
-        if name not in self.parts:
+            return next(iter(self.heads))
+        if name not in self.other_tasks:
             wrong = "name one of its tasks" if name is None else f"it has no task {name!r}, only"
-            raise ModelError(f"{self.directory}: {wrong}: {', '.join(self.heads)}")
+            raise ModelError(f"{self.directory}: {wrong}: {', '.join(self.tasks)}")
         return str(name)
 
-    def part(self, kind: str, name: str | None = None) -> str:
+    def task_of(self, kind: str, name: str | None = None) -> str:
         """The name of the task of a kind: the one named, or the only one there is. Raises ModelError otherwise."""
-        found = [key for key, part in self.parts.items() if part.kind == kind and name in (None, key)]
+        found = [key for key, task in self.tasks.items() if task.kind == kind_named(kind) and name in (None, key)]
         if len(found) == 1:
             return found[0]
         if found:
             raise ModelError(f"{self.directory}: the model has several such tasks; name one of: {', '.join(found)}")
-        able = ", ".join(f"{key} ({part.kind})" for key, part in self.parts.items()) or "entities"
+        able = ", ".join(f"{key} ({task.kind})" for key, task in self.tasks.items())
         raise ModelError(f"{self.directory}: the model has no task {name or kind!r}; it has: {able}")
 
     @property
     def window(self) -> int:
-        return self.description.window
+        return self.description.input.window
 
     @property
     def overlap(self) -> int:
-        return self.description.overlap
+        return self.description.input.overlap
 
     @property
     def temperature(self) -> dict[str, float]:
-        return self.description.confidence.temperature
+        return self.entities.temperature
 
     @property
     def thresholds(self) -> dict[str, float]:
-        return self.description.confidence.thresholds
+        return self.entities.thresholds
 
     def onnx_path(self, precision: str | None = None) -> Path:
         """The exported graph: of the given precision, or the smallest there is. Raises ModelError if there is none."""
@@ -353,25 +258,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _explain(error: ValidationError) -> str:
     item = error.errors()[0]
-    place = ".".join(str(part) for part in item["loc"])
+    loc = list(map(str, item["loc"]))
+    if loc[:1] == ["tasks"] and len(loc) > 2:
+        del loc[2]  # the kind of the task, which is no key
+    place = ".".join(loc)
     if item["type"] != "extra_forbidden":
-        return f"{place}: {item['msg'].removeprefix('Value error, ')}"
+        return f"{place}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": ")
     keys = [
-        "format_version",
-        "name",
-        "tasks",
-        "window",
-        "overlap",
-        "confidence",
-        "provenance",
-        "entities",
-        "types",
-        "labels",
-        "default_types",
-        "embeddings",
-        "pooling",
-        "temperature",
-        "thresholds",
+        *Description.model_fields,
+        *Text.model_fields,
+        *(key for task in TASKS.values() for key in task.model_fields),
     ]
-    near = difflib.get_close_matches(str(item["loc"][-1]), keys, n=1)
+    near = difflib.get_close_matches(loc[-1], keys, n=1)
     return f"{place} is no key of textome.json" + (f"; did you mean {near[0]!r}?" if near else "")

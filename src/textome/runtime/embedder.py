@@ -12,8 +12,8 @@ from textome.runtime.annotator import batches
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.session import EncoderSession, Session, TaskSession
 from textome.runtime.states import states_output
-from textome.tasks.embedding import Embeddings, Pooling, normalised, pooled
-from textome.tasks.inputs import Floats, Unit
+from textome.tasks.embedding import Embedding, Pooling, normalised, pooled
+from textome.tasks.examples import Example, Floats
 from textome.text.tokenization import Tokenizer
 
 
@@ -28,7 +28,8 @@ class Embedder:
         self, bundle: Bundle, session: Session | TaskSession | EncoderSession, token_budget: int = 2048
     ) -> None:
         self.bundle, self.session, self.token_budget = bundle, session, token_budget
-        self._task = Embeddings(Tokenizer.load(bundle.directory), bundle.window)
+        self.tokenizer = Tokenizer.load(bundle.directory)
+        self._task = bundle.embeddings or Embedding()
 
     @classmethod
     def load(
@@ -54,7 +55,7 @@ class Embedder:
     @property
     def pooling(self) -> Pooling:
         """How the model was made to pool states; the mean where it was made for something else."""
-        return self.bundle.embeddings.pooling if self.bundle.embeddings else "mean"
+        return self._task.pooling
 
     def embed(self, texts: Iterable[str], *, pooling: Pooling | None = None, normalise: bool = True) -> Floats:
         """The vectors of the texts, (N, hidden_size) in float32.
@@ -66,17 +67,21 @@ class Embedder:
         Raises InputError for a text without any word.
         """
         given = list(texts)
-        units = self._task.units(given)
-        found = self._task.predictions(given, units, self.scores(pooling or self.pooling, units))
+        examples = self.examples("", given)
+        found = self._task.decode(given, examples, self.scores(pooling or self.pooling, examples))
         vectors = np.stack(found) if found else np.zeros((0, int(self.bundle.config["hidden_size"])), np.float32)
         return normalised(vectors) if normalise else vectors
 
-    def task(self, name: str) -> Embeddings:
-        """What makes units of texts; the same for each way of pooling, `name`."""
+    def task(self, name: str) -> Embedding:
+        """The task; the same for each way of pooling, `name`."""
         return self._task
 
-    def scores(self, name: str, units: Sequence[Unit]) -> list[Floats]:
-        """The vector (hidden_size,) of each unit, pooled as `name` says, run in batches of nearly equal length."""
+    def examples(self, name: str, records: Sequence[str]) -> list[Example]:
+        """The model's inputs for texts. Raises InputError for a text without any word."""
+        return self._task.examples(records, self.tokenizer, self.bundle.window, 0)
+
+    def scores(self, name: str, units: Sequence[Example]) -> list[Floats]:
+        """The vector (hidden_size,) of each example, pooled as `name` says, run in batches of nearly equal length."""
         results: list[Floats] = [np.empty(0, np.float32)] * len(units)
         for batch in batches(np.array([len(unit.input_ids) for unit in units], np.int64), self.token_budget):
             lengths = np.array([len(units[index].input_ids) for index in batch])

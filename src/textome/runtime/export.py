@@ -49,12 +49,12 @@ def export_encoder(checkpoint: Path, output: Path, precision: str) -> Path:
         precision,
         lambda tensors: _text_graph(checkpoint, config, _encoder_only(tensors, config), precision, {}),
     )
+    window = min(512, int(config.get("max_position_embeddings", 512)))
     description = {
-        "format_version": 1,
+        "format_version": 2,
         "name": checkpoint.resolve().name,
-        "tasks": {"embeddings": {"pooling": chosen}},
-        "window": min(512, int(config.get("max_position_embeddings", 512))),
-        "overlap": 0,
+        "input": {"kind": "text", "window": window, "overlap": 0},
+        "tasks": {"embeddings": {"kind": "embedding", "pooling": chosen}},
     }
     path = _written(graph, checkpoint, output, precision)
     with atomic_file(output / "textome.json") as stream:
@@ -98,7 +98,7 @@ def _written(graph: bytes, source: Path, output: Path, precision: str) -> Path:
 def _graph(bundle: Bundle | ModalityBundle, precision: str) -> bytes:
     if isinstance(bundle, ModalityBundle):
         return _serialised(bundle.directory, precision, lambda tensors: _sequence_graph(bundle, tensors, precision))
-    heads = None if bundle.description.tasks.entities and not bundle.parts else bundle.heads
+    heads = None if bundle.has_entities and not bundle.other_tasks else bundle.heads
     return _serialised(
         bundle.directory,
         precision,

@@ -11,9 +11,11 @@ from textome.documents import Document
 from textome.errors import InputError
 from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.formats.sources import Quarantine
-from textome.runtime.bundle import Bundle, ClassificationTask, SentencesTask, resolve_model
+from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.tasks import TaskRunner
-from textome.tasks.classification import Classified
+from textome.tasks.classification import Classification
+from textome.tasks.labels import Classified
+from textome.tasks.sentence_classification import SentenceClassification
 from textome.text.sentences import sentence_spans
 
 Row = dict[str, Any]
@@ -38,11 +40,11 @@ class Labeller:
 
     def __init__(self, runner: TaskRunner, name: str) -> None:
         self.runner, self.name = runner, name
-        part = runner.bundle.parts[name]
-        self.labels = tuple(part.labels)
-        self.by_sentence = isinstance(part, SentencesTask)
-        self.multi_label = isinstance(part, ClassificationTask) and part.multi_label
-        self.pairs = isinstance(part, ClassificationTask) and part.pairs
+        task = runner.task(name)
+        self.labels = task.label_names
+        self.by_sentence = isinstance(task, SentenceClassification)
+        self.multi_label = isinstance(task, Classification) and task.multi_label
+        self.pairs = task.reads_pairs
 
     @classmethod
     def load(cls, model: str | Path, task: str | None = None, **options: Any) -> Self:
@@ -51,7 +53,9 @@ class Labeller:
         Raises InputError where it has no such task, or several and none is named.
         """
         bundle = Bundle.load(resolve_model(model))
-        able = [name for name, part in bundle.parts.items() if isinstance(part, ClassificationTask | SentencesTask)]
+        able = [
+            name for name, task_ in bundle.tasks.items() if isinstance(task_, Classification | SentenceClassification)
+        ]
         if task is None and len(able) == 1:
             (task,) = able
         if task not in able:

@@ -12,13 +12,15 @@ import numpy as np
 from textome.documents import Document
 from textome.errors import ModelError
 from textome.formats.labelled import LabelledText
-from textome.runtime.annotator import Annotator, batches, merge
+from textome.runtime.annotator import Annotator, batches
 from textome.runtime.annotator import Unit as Sentence
-from textome.runtime.bundle import ENTITIES, ClassificationTask
+from textome.runtime.bundle import ENTITIES
 from textome.runtime.tasks import TaskRunner
-from textome.tasks.classification import Classified
-from textome.tasks.inputs import Floats, Unit
-from textome.tasks.ner import LABELS, windows
+from textome.tasks.entities import with_entities
+from textome.tasks.examples import Example, Floats
+from textome.tasks.iob import LABELS
+from textome.tasks.labels import Classified
+from textome.tasks.windows import windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,8 @@ class Reader:
 
     def __init__(self, runner: TaskRunner) -> None:
         self.runner = runner
-        self.tasks = tuple(
-            name
-            for name, part in runner.bundle.parts.items()
-            if isinstance(part, ClassificationTask) and not part.pairs and not part.markers
-        )
-        found = runner.bundle.description.tasks.entities
-        if not self.tasks or found is None:
+        self.tasks = tuple(name for name, task in runner.bundle.tasks.items() if task.shares_pass)
+        if not self.tasks or not runner.bundle.has_entities:
             raise ModelError(f"{runner.bundle.directory}: the model does not both find entities and label single texts")
         self._annotator = Annotator(runner.bundle, runner.session.entities(ENTITIES), sentences=False)
 
@@ -58,11 +55,10 @@ class Reader:
         documents = [Document.from_text(text, id=str(number)) for number, text in enumerate(texts, 1)]
         items = [LabelledText(document.id, document.text, None) for document in documents]
         tasks = {name: self.runner.task(name) for name in self.tasks}
-        units: list[Unit] = tasks[self.tasks[0]].units(items)
+        units = self.runner.examples(self.tasks[0], items)
         scores = self._scores(units)
         labels = {
-            name: task.predictions(items, units, [found[name][None] for found in scores])
-            for name, task in tasks.items()
+            name: task.decode(items, units, [found[name][None] for found in scores]) for name, task in tasks.items()
         }
         size, overlap = self.runner.bundle.window - 2, self.runner.bundle.overlap
         rows = iter(scores)
@@ -73,11 +69,11 @@ class Reader:
             logits = [next(rows)[ENTITIES] for _ in sentence.windows]
             entities = list(self._annotator.entities(document, sentence, logits))
             readings.append(
-                Reading(merge(document, entities, False), {name: found[number] for name, found in labels.items()})
+                Reading(with_entities(document, entities), {name: found[number] for name, found in labels.items()})
             )
         return readings
 
-    def _scores(self, units: list[Unit]) -> list[dict[str, Floats]]:
+    def _scores(self, units: list[Example]) -> list[dict[str, Floats]]:
         """For each unit the scores of each head: (num_labels,) of a task, (n, types, 3) of the entities."""
         results: list[dict[str, Floats]] = [{}] * len(units)
         for batch in batches(np.array([len(unit.input_ids) for unit in units], np.int64), self.runner.token_budget):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from textome.documents import Document, Relation
+from textome.documents import Document
 from textome.errors import InputError
 from textome.runtime.tasks import TaskRunner
-from textome.tasks.classification import Classified
-from textome.tasks.relation import Candidate, Relations
+from textome.tasks.labels import Classified
+from textome.tasks.pair_examples import Candidate
+from textome.tasks.relations import Relations, with_ids, with_relations
 
 # Candidate pairs that are sorted by length and run together: batches of equal lengths, in flat memory.
 POOL = 2000
@@ -28,8 +27,10 @@ class RelationFinder:
     def __init__(self, runner: TaskRunner, name: str | None = None, min_confidence: float = 0.0) -> None:
         if not 0.0 <= min_confidence <= 1.0:
             raise InputError(f"the minimum confidence is {min_confidence}; give a probability from 0 to 1")
-        self.runner, self.name, self.min_confidence = runner, runner.bundle.part("relations", name), min_confidence
-        self.task: Relations = runner.task(self.name)
+        self.runner, self.name, self.min_confidence = runner, runner.bundle.task_of("relations", name), min_confidence
+        task = runner.task(self.name)
+        assert isinstance(task, Relations)
+        self.task = task
 
     @classmethod
     def load(cls, model: str | Path, name: str | None = None, *, min_confidence: float = 0.0, **options: Any) -> Self:
@@ -62,8 +63,8 @@ class RelationFinder:
 
 def prepared(task: Relations, document: Document) -> tuple[Document, list[Candidate]]:
     """The document with an id for every entity, and the pairs of it that the task asks about."""
-    named = _with_ids(document)
-    return named, [item for item in task.candidates(named) if item.head]
+    named = with_ids(document)
+    return named, task.records(named)
 
 
 def completed(
@@ -76,26 +77,4 @@ def completed(
 ) -> Document:
     """The document with the relations that were found between its candidates."""
     found = task.relations(candidates, guesses, min_confidence)
-    return _with_relations(document, found, () if replace else document.relations)
-
-
-def _with_ids(document: Document) -> Document:
-    """The document with an id for every entity: relations refer to entities by id."""
-    if all(entity.id for entity in document.entities):
-        return document
-    taken = {entity.id for entity in document.entities} | {relation.id for relation in document.relations}
-    ids = (name for number in count(1) if (name := f"T{number}") not in taken)
-    entities = [entity if entity.id else replace(entity, id=next(ids)) for entity in document.entities]
-    return document.with_annotations(entities, document.relations)
-
-
-def _with_relations(document: Document, found: Iterable[Relation], old: Sequence[Relation]) -> Document:
-    taken = {entity.id for entity in document.entities} | {relation.id for relation in document.relations}
-    ids = (name for number in count(1) if (name := f"R{number}") not in taken)
-    known = {(relation.type, tuple(target for _, target in relation.arguments)) for relation in old}
-    new = [
-        replace(relation, id=next(ids))
-        for relation in found
-        if (relation.type, tuple(target for _, target in relation.arguments)) not in known
-    ]
-    return document.with_annotations(document.entities, [*old, *new])
+    return with_relations(document, found, () if replace else document.relations)

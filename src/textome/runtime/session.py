@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from textome.errors import ModelError
 from textome.processors import available_threads
 from textome.runtime.states import ONLY_STATES, StatesOutput, with_output
-from textome.tasks.ner import LABELS, Floats
+from textome.tasks.iob import LABELS, Floats
 
 
 class Session:

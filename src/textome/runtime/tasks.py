@@ -14,12 +14,11 @@ from textome.errors import InputError
 from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.formats.sources import Quarantine
 from textome.runtime.annotator import batches
-from textome.runtime.bundle import AnswersTask, Bundle, ClassificationTask, SentencesTask, resolve_model
+from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.session import TaskSession
-from textome.tasks.classification import Classification, Classified, SentenceClassification
-from textome.tasks.inputs import Floats, Integers, Unit
-from textome.tasks.question_answering import Answers
-from textome.tasks.relation import Relations
+from textome.tasks import Task
+from textome.tasks.examples import Example, Floats, Integers
+from textome.tasks.labels import Classified
 from textome.text.tokenization import Tokenizer
 
 # Records that are read before they are sorted by length and answered.
@@ -45,68 +44,75 @@ class TaskRunner:
         bundle = Bundle.load(resolve_model(model))
         return cls(bundle, TaskSession(bundle.onnx_path(precision), bundle.heads, threads), **options)
 
-    def task(self, name: str) -> Any:
-        """The task of this name, as tasks.classification and its neighbours define it."""
-        return make_task(self.bundle, name, self.tokenizer)
+    def task(self, name: str) -> Task[Any, Any]:
+        """The task of this name."""
+        return self.bundle.tasks[name]
 
-    def predictions(self, name: str, items: Sequence[Any]) -> list[Any]:
+    def examples(self, name: str, records: Sequence[Any], tokenizer: Tokenizer | None = None) -> list[Example]:
+        """The model's inputs for records of the task `name`, by its own tokenizer or another one.
+
+        Raises InputError for a record that it cannot read.
+        """
+        tokenizer = tokenizer or self.tokenizer
+        return self.task(name).examples(records, tokenizer, self.bundle.window, self.bundle.overlap)
+
+    def predictions(self, name: str, records: Sequence[Any]) -> list[Any]:
         """What the task `name` says of each record. Raises InputError for a record that it cannot read."""
-        task = self.task(name)
-        units = task.units(items)
-        found: list[Any] = task.predictions(items, units, self.scores(name, units))
-        return found
+        examples = self.examples(name, records)
+        return self.task(name).decode(records, examples, self.scores(name, examples))
 
     def stream(self, name: str, items: Iterable[Any], quarantine: Quarantine, place: str) -> Iterator[tuple[Any, Any]]:
         """Each record with what the task `name` says of it, in order; records that it cannot read are quarantined.
 
         place   where the records are from, for the quarantine
         """
-        task, waiting = self.task(name), iter(items)
+        waiting = iter(items)
         while pool := list(islice(waiting, POOL)):
             try:
                 found = self.predictions(name, pool)
             except InputError:  # one of them is bad, which is told before anything is computed
-                pool = [item for item in pool if _readable(task, item, quarantine, place)]
+                pool = [item for item in pool if self._readable(name, item, quarantine, place)]
                 found = self.predictions(name, pool)
             yield from zip(pool, found, strict=True)
 
-    def scores(self, name: str, units: Sequence[Unit]) -> list[Floats]:
-        """The scores (m, num_labels) of each unit at its places, run in batches of nearly equal length."""
-        results: list[Floats] = [np.empty(0, np.float32)] * len(units)
-        states = self.bundle.parts[name].size[1]
-        for batch in batches(np.array([len(unit.input_ids) for unit in units], np.int64), self.token_budget):
-            chosen = [units[index] for index in batch]
-            lengths = np.array([len(unit.input_ids) for unit in chosen])
+    def scores(self, name: str, examples: Sequence[Example]) -> list[Floats]:
+        """The scores (m, num_labels) of each example at its positions, run in batches of nearly equal length."""
+        results: list[Floats] = [np.empty(0, np.float32)] * len(examples)
+        joined = self.task(name).head.num_pooled_positions
+        for batch in batches(np.array([len(example.input_ids) for example in examples], np.int64), self.token_budget):
+            chosen = [examples[index] for index in batch]
+            lengths = np.array([len(example.input_ids) for example in chosen])
             ids, types = (np.zeros((len(chosen), int(lengths.max())), np.int64) for _ in range(2))
-            for row, unit in enumerate(chosen):
-                ids[row, : lengths[row]] = unit.input_ids
-                types[row, : lengths[row]] = unit.token_type_ids
-            places = _padded([unit.places for unit in chosen]) if states > 1 else None
-            scores = self.session.scores(name, ids, types, lengths, places)
+            for row, example in enumerate(chosen):
+                ids[row, : lengths[row]] = example.input_ids
+                if example.token_type_ids is not None:
+                    types[row, : lengths[row]] = example.token_type_ids
+            positions = _padded([example.positions for example in chosen]) if joined > 1 else None
+            scores = self.session.scores(name, ids, types, lengths, positions)
             for row, index in enumerate(batch):
-                if states > 1:
-                    results[index] = scores[row][: len(chosen[row].places)]
+                if joined > 1:
+                    results[index] = scores[row][: len(chosen[row].positions)]
                 else:
-                    results[index] = scores[row][None] if states else scores[row][chosen[row].places]
+                    results[index] = scores[row][None] if joined else scores[row][chosen[row].positions]
         return results
 
+    def _readable(self, name: str, record: Any, quarantine: Quarantine, place: str) -> bool:
+        try:
+            self.examples(name, [record])
+        except InputError as error:
+            where = f"record {record.id}"
+            quarantine.add(place, where, str(error).removeprefix(f"{where}: "))
+            return False
+        return True
 
-def _padded(places: Sequence[Integers]) -> NDArray[np.int64]:
-    """Places (m, states) of several units as (B, M, states); what is put in is [CLS], and nobody reads its scores."""
-    found = np.zeros((len(places), max(map(len, places)), places[0].shape[1]), np.int64)
-    for row, own in enumerate(places):
+
+def _padded(positions: Sequence[Integers]) -> NDArray[np.int64]:
+    """Positions (m, num_pooled_positions) of several examples as (B, M, num_pooled_positions); what is put in is [CLS], and
+    nobody reads its scores."""
+    found = np.zeros((len(positions), max(map(len, positions)), positions[0].shape[1]), np.int64)
+    for row, own in enumerate(positions):
         found[row, : len(own)] = own
     return found
-
-
-def _readable(task: Any, item: Any, quarantine: Quarantine, place: str) -> bool:
-    try:
-        task.units([item])
-    except InputError as error:
-        where = f"record {item.id}"
-        quarantine.add(place, where, str(error).removeprefix(f"{where}: "))
-        return False
-    return True
 
 
 class Classifier:
@@ -116,11 +122,15 @@ class Classifier:
     """
 
     def __init__(self, runner: TaskRunner, name: str | None = None, kind: str = "classification") -> None:
-        self.runner, self.name = runner, runner.bundle.part(kind, name)
+        self.runner, self.name = runner, runner.bundle.task_of(kind, name)
 
     @classmethod
     def load(cls, model: str | Path, name: str | None = None, *, kind: str = "classification", **options: Any) -> Self:
-        """Load a bundle; `kind` is "classification" or "sentences", `options` are those of `TaskRunner.load`."""
+        """Load a bundle.
+
+        kind      of the task: "classification" or "sentence_classification"
+        options   those of `TaskRunner.load`
+        """
         return cls(TaskRunner.load(model, **options), name, kind)
 
     def classify(self, texts: Iterable[str | tuple[str, str]]) -> list[Classified]:
@@ -135,42 +145,3 @@ class Classifier:
         """The label of each sentence of each abstract, the sentences read together."""
         items = [LabelledSentences.unlabelled(str(number), sentences) for number, sentences in enumerate(abstracts, 1)]
         return self.runner.predictions(self.name, items)
-
-
-def make_task(
-    bundle: Bundle, name: str, tokenizer: Tokenizer
-) -> Classification | SentenceClassification | Relations | Answers:
-    """A bundle's task, ready to make units of records and predictions of scores."""
-    part = bundle.parts[name]
-    labels = tuple(part.labels)
-    if isinstance(part, SentencesTask):
-        return SentenceClassification(labels, tokenizer, bundle.window, part.temperature)
-    window, overlap = bundle.window, bundle.overlap
-    if isinstance(part, AnswersTask):
-        return Answers(tokenizer, window, overlap, part.longest, part.threshold, part.temperature)
-    if isinstance(part, ClassificationTask):
-        return Classification(
-            labels,
-            tokenizer,
-            window,
-            overlap,
-            part.multi_label,
-            part.threshold,
-            part.temperature,
-            tuple(part.markers),
-        )
-    return Relations(
-        labels,
-        tokenizer,
-        window,
-        overlap,
-        tuple(part.pairs),
-        part.scope,
-        part.directed,
-        part.split,
-        part.none,
-        part.multi_label,
-        part.threshold,
-        part.temperature,
-        part.one_pass,
-    )

@@ -299,9 +299,9 @@ def _pubmed_routes(service: Service, address: str) -> APIRouter:
 _TASK_ROUTES: dict[str, Callable[[Service], APIRouter]] = {
     ENTITIES: _entity_routes,
     "classification": task_routes.classify_routes,
-    "sentences": task_routes.classify_routes,
+    "sentence_classification": task_routes.classify_routes,
     "relations": task_routes.relation_routes,
-    "answers": task_routes.answer_routes,
+    "question_answering": task_routes.answer_routes,
 }
 
 

@@ -20,10 +20,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from textome.documents import Document, Entity
-from textome.runtime.annotator import Annotator, Ids, Unit, merge
+from textome.runtime.annotator import Annotator, Ids, Unit
 from textome.serve.cache import Cache, cache_key
 from textome.serve.queueing import LOOK_THROUGH, Queue, Settings
-from textome.tasks.ner import Floats
+from textome.tasks.entities import with_entities
+from textome.tasks.iob import Floats
 
 # Characters of one request that are cut into windows at a time, so that requests take turns there too.
 PIECE_CHARACTERS = 20_000
@@ -196,7 +197,7 @@ class Engine(Queue):
             self._fail(job, error)
 
     def _complete(self, job: _Job, index: int, found: Sequence[Entity]) -> None:
-        document = merge(job.documents[index], found, job.replace)
+        document = with_entities(job.documents[index], found, job.replace)
         with job.lock:
             job.results[index] = document
             job.left -= 1

@@ -42,7 +42,7 @@ from textome.serve.schemas import (
     TaskInfo,
 )
 from textome.serve.task_engine import TaskEngine
-from textome.tasks.inputs import Floats
+from textome.tasks.examples import Floats
 
 Body = TypeVar("Body", bound=BaseModel)
 T = TypeVar("T")
@@ -106,12 +106,12 @@ class LoadedModel:
     @property
     def tasks(self) -> list[str]:
         """What the bundle can do; a task's routes exist where a model has it."""
-        kinds = [part.kind for part in self.bundle.parts.values()]
+        kinds = [task.kind for task in self.bundle.other_tasks.values()]
         own = [ENTITIES] * (self.entities is not None) + list(dict.fromkeys(kinds))
         return own + [EMBEDDINGS] * (self.vectors is not None)
 
     def info(self, default: bool) -> ModelInfo:
-        found = self.bundle.description.tasks.entities
+        found = self.bundle.has_entities
         return ModelInfo(
             name=self.name,
             bundle=self.bundle.name,
@@ -120,8 +120,8 @@ class LoadedModel:
             types=list(self.bundle.types) if found else [],
             default_types=list(self.bundle.default_types) if found else [],
             heads=[
-                TaskInfo(name=name, kind=part.kind, labels=list(part.labels))
-                for name, part in self.bundle.parts.items()
+                TaskInfo(name=name, kind=task.kind, labels=list(task.label_names))
+                for name, task in self.bundle.other_tasks.items()
             ],
             window=self.bundle.window,
         )
@@ -225,7 +225,7 @@ class Service:
         Raises Problem (404) where there is none, and where there are several to choose from.
         """
         able = [
-            (model, [key for key, part in model.bundle.parts.items() if part.kind in kinds and task in ("", key)])
+            (model, [key for key, it in model.bundle.tasks.items() if it.kind in kinds and task in ("", key)])
             for model in self.models.values()
             if name in ("", model.name)
         ]
@@ -238,8 +238,8 @@ class Service:
         there = [
             f"{key} of model {model.name}"
             for model in self.models.values()
-            for key, part in model.bundle.parts.items()
-            if part.kind in kinds
+            for key, it in model.bundle.tasks.items()
+            if it.kind in kinds
         ]
         detail = f"no such model has such a task; there are {', '.join(there)}"
         raise Problem(404, "unknown-task", "There is no such task", detail)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from textome.serve.queueing import LOOK_THROUGH, Queue, Settings
-from textome.tasks.inputs import Floats, Unit
+from textome.tasks.examples import Example, Floats
 
 
 class Runner(Protocol):
@@ -25,7 +25,9 @@ class Runner(Protocol):
 
     def task(self, name: str) -> Any: ...
 
-    def scores(self, name: str, units: Sequence[Unit]) -> list[Floats]: ...
+    def examples(self, name: str, records: Sequence[Any]) -> list[Example]: ...
+
+    def scores(self, name: str, examples: Sequence[Example], /) -> list[Floats]: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +35,7 @@ class _Job:
     """A request's units that wait (`left`, places in `units`), and the scores of those that are done."""
 
     task: str
-    units: Sequence[Unit]
+    units: Sequence[Example]
     scores: list[Floats | None]
     left: list[int]
     missing: int
@@ -62,9 +64,9 @@ class TaskEngine(Queue):
             self._enter(characters)
         try:
             items = await loop.run_in_executor(self._workers, make, task)
-            units = await loop.run_in_executor(self._workers, task.units, items)
+            units = await loop.run_in_executor(self._workers, self.runner.examples, name, items)
             scores = await self._scores(name, units)
-            found = await loop.run_in_executor(self._workers, task.predictions, items, units, scores)
+            found = await loop.run_in_executor(self._workers, task.decode, items, units, scores)
         except asyncio.CancelledError:
             self.counters.cancelled += 1
             raise
@@ -75,7 +77,7 @@ class TaskEngine(Queue):
         self.counters.characters += characters
         return items, found
 
-    async def _scores(self, name: str, units: Sequence[Unit]) -> list[Floats]:
+    async def _scores(self, name: str, units: Sequence[Example]) -> list[Floats]:
         if not units:
             return []
         loop = asyncio.get_running_loop()

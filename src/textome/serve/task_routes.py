@@ -21,10 +21,11 @@ from textome.serve.limits import Body, Limits
 from textome.serve.problems import Problem, too_large
 from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, rendered, while_connected
 from textome.serve.service import LoadedModel, Service, requested_documents, validated
-from textome.tasks.classification import Classified
 from textome.tasks.embedding import normalised
-from textome.tasks.inputs import Floats
-from textome.tasks.relation import Candidate, Relations
+from textome.tasks.examples import Floats
+from textome.tasks.labels import Classified
+from textome.tasks.pair_examples import Candidate
+from textome.tasks.relations import Relations
 from textome.text.sentences import split_sentences
 
 # Pairs grow with the square of the entities: a document beyond this, and a request with more pairs, is refused.
@@ -45,10 +46,10 @@ def classify_routes(service: Service) -> APIRouter:
     async def classify(request: Request) -> schemas.ClassifyResponse:
         async with Body(request, service.limits, service.memory) as data:
             wanted, _ = await off_loop(data, validated, data, schemas.ClassifyRequest, service.limits)
-            model, name = service.part(wanted.model, wanted.task, ("classification", "sentences"))
+            model, name = service.part(wanted.model, wanted.task, ("classification", "sentence_classification"))
             texts = wanted.texts or [text for pair in wanted.pairs for text in pair]
             characters = _counted(texts, max(len(wanted.texts), len(wanted.pairs)), service.limits)
-            by_sentence = model.bundle.parts[name].kind == "sentences"
+            by_sentence = model.bundle.tasks[name].kind == "sentence_classification"
             _check_pairs(model, name, bool(wanted.pairs))
             make = _sentences if by_sentence else _texts
             work = service.predict(model, name, lambda _: make(wanted), characters)
@@ -94,7 +95,8 @@ def relation_routes(service: Service) -> APIRouter:
                 _, found = await service.predict(model, name, make, characters)
                 guesses = iter(found)
                 assert model.others is not None
-                task: Relations = model.others.runner.task(name)
+                task = model.others.runner.task(name)
+                assert isinstance(task, Relations)
                 return [
                     completed(
                         task, document, items, [next(guesses) for _ in items], wanted.min_confidence, wanted.replace
@@ -126,7 +128,7 @@ def answer_routes(service: Service) -> APIRouter:
                 return wanted, requested_documents(wanted, value, service.limits)
 
             wanted, documents = await off_loop(data, read)
-            model, name = service.part(wanted.model, wanted.task, ("answers",))
+            model, name = service.part(wanted.model, wanted.task, ("question_answering",))
             places: list[Any] = []
 
             def make(_: Any) -> Sequence[Any]:
@@ -198,7 +200,7 @@ def _pairs_of(documents: Sequence[Document], pairs: list[tuple[Document, list[Ca
 
 
 def _check_pairs(model: LoadedModel, name: str, given: bool) -> None:
-    expected = bool(getattr(model.bundle.parts[name], "pairs", False))
+    expected = model.bundle.tasks[name].reads_pairs
     if expected != given:
         wanted = "pairs of texts" if expected else "single texts"
         raise Problem(422, "unreadable", "The task cannot read this", f"the task {name} reads {wanted}; see /v1/models")

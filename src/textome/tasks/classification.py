@@ -1,164 +1,141 @@
-"""Classification of texts, pairs of texts, and sentences in their abstract: labels to targets, scores back to labels.
+"""Classification of texts and pairs of texts.
 
 A long text is read in windows: its probabilities are the mean over them, weighted by the tokens that each answers for;
-of several labels at once (multi-label) each has its highest probability, since a label holds if any part shows it.
+of several labels at once (multi-label) each has its highest probability, since a label holds if any window shows it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from textome.documents import Document
 from textome.errors import InputError
-from textome.formats.labelled import LabelledSentences, LabelledText
-from textome.tasks.inputs import Floats, Unit, first_tokens, pieces_of, sentence_units, sigmoid, softmax, text_units
+from textome.formats.labelled import LabelledText, read_labelled
+from textome.formats.sources import Quarantine
+from textome.tasks.examples import Example, Floats, first_tokens, sigmoid, softmax, text_examples
+from textome.tasks.labels import Classified, Decision, LabelTask
+from textome.tasks.task import HeadShape
 from textome.text.tokenization import Tokenizer, Tokens
 
 
-@dataclass(frozen=True, slots=True)
-class Classified:
-    """The labels of a text with their probabilities: all of them in `scores`, and in `labels` those that hold."""
+class Classification(LabelTask[LabelledText, Classified]):
+    """One label, or with `multi_label` any number of them, for a text or a pair of texts; see formats.labelled.
 
-    labels: tuple[str, ...]
-    scores: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Classification:
-    """One label of several, or with `multi_label` any number of them, for a text or a pair.
-
-    threshold   of multi-label: the probability from which a label holds
-    markers     words of a text (as "@GENE$") whose states are joined to that of [CLS]
+    negative     labels that mean "nothing" and do not count in F1
+    pairs        each record is a pair of texts; read from the training data
+    markers      words that mark what the label is about, as "@GENE$": their hidden states are joined to that of [CLS]
+    contrastive  the share of the loss that draws texts of one class together and apart from the others in their batch,
+                 before the last layer (Gunel et al. 2021, equations 1 to 3); helps where there are few examples
     """
 
-    labels: tuple[str, ...]
-    tokenizer: Tokenizer
-    window: int
-    overlap: int
-    multi_label: bool = False
-    threshold: float = 0.5
-    temperature: float = 1.0
+    layouts: ClassVar[tuple[str, ...]] = (
+        *("tsv", "jsonl", "hallmarks", "pubmedqa", "pubmedqa-long", "entailment", "yesno"),
+    )
+
+    kind: Literal["classification"] = "classification"
+    metric: Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "example_f1"] = "micro_f1"
+    negative: tuple[str, ...] = ()
+    pairs: bool = False
     markers: tuple[str, ...] = ()
+    contrastive: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _one_class_each(self) -> Self:
+        if self.contrastive and self.multi_label:
+            raise ValueError("contrastive needs texts of one class each, so it does not go with multi_label")
+        return self
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head."""
-        return len(self.labels), 1 + len(self.markers)
+    def head(self) -> HeadShape:
+        return HeadShape(len(self.labels), 1 + len(self.markers))
 
-    def units(self, items: Sequence[LabelledText]) -> list[Unit]:
-        """The inputs of the model for each text. Raises InputError as `text_units` does."""
-        first = self.tokenizer.encode([item.text for item in items])
-        second = iter(self.tokenizer.encode([item.pair for item in items if item.pair is not None]))
-        found = []
-        for number, (item, tokens) in enumerate(zip(items, first, strict=True)):
-            texts = [tokens] if item.pair is None else [tokens, next(second)]
-            marked = [] if item.pair is not None else [self._marked(item.text, tokens, mark) for mark in self.markers]
-            found += text_units(number, item.id, texts, self.tokenizer, self.window, self.overlap, marked)
-        return found
+    @property
+    def negative_labels(self) -> Sequence[str]:
+        return self.negative
 
-    def _marked(self, text: str, tokens: Tokens, marker: str) -> list[int]:
-        return first_tokens(tokens, (match.start() for match in re.finditer(re.escape(marker), text)))
+    @property
+    def reads_pairs(self) -> bool:
+        return self.pairs
 
-    def targets(self, unit: Unit, item: LabelledText) -> NDArray[Any]:
-        """(1, 1) the label's number, or (1, num_labels) of 0 and 1. Raises InputError for an unknown label."""
-        numbers = [number_of(name, self.labels, item.id) for name in item.labels]
-        if self.multi_label:
-            return np.isin(np.arange(len(self.labels)), numbers).astype(np.float32)[None]
-        if len(numbers) != 1:
-            raise InputError(
-                f"record {item.id}: expected one label, found {len(numbers)}; multi_label = true takes several"
-            )
-        return np.array([numbers], np.int64)
+    @property
+    def shares_pass(self) -> bool:
+        return not self.pairs and not self.markers
 
-    def probabilities(self, count: int, units: Sequence[Unit], scores: Sequence[Floats]) -> NDArray[np.float64]:
-        """(count, num_labels) for the items that the units are of, from each unit's scores (1, num_labels)."""
+    def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[LabelledText]:
+        for item in read_labelled(path, layout or self.layouts[0], quarantine):
+            if not isinstance(item, LabelledText):
+                raise InputError(f"{path}: the layout {layout!r} has sentences of abstracts, and not texts or pairs")
+            yield item
+
+    def records(self, document: Document, question: str | None = None) -> list[LabelledText]:
+        if question is None:
+            return [LabelledText(document.id, document.text)]
+        return [LabelledText(document.id, question, document.text)]
+
+    def examples(
+        self, records: Sequence[LabelledText], tokenizer: Tokenizer, window: int, overlap: int
+    ) -> list[Example]:
+        first = tokenizer.encode([record.text for record in records])
+        second = iter(tokenizer.encode([record.pair for record in records if record.pair is not None]))
+        examples = []
+        for number, (record, tokens) in enumerate(zip(records, first, strict=True)):
+            texts = [tokens] if record.pair is None else [tokens, next(second)]
+            marked = [] if record.pair is not None else [_marked(record.text, tokens, mark) for mark in self.markers]
+            examples += text_examples(number, record.id, texts, tokenizer, window, overlap, marked)
+        return examples
+
+    def targets(self, example: Example, record: LabelledText) -> NDArray[Any]:
+        """(1, 1) the label's number, or (1, num_labels) of 0 and 1."""
+        return self.label_row(record.labels, record.id)
+
+    def probabilities(self, count: int, examples: Sequence[Example], scores: Sequence[Floats]) -> NDArray[np.float64]:
+        """(count, num_labels) for the records of examples, from each example's scores (1, num_labels)."""
         squash = sigmoid if self.multi_label else softmax
-        found = np.zeros((count, len(self.labels)))
+        totals = np.zeros((count, len(self.labels)))
         weights = np.zeros((count, 1))
-        for unit, logits in zip(units, scores, strict=True):
+        for example, logits in zip(examples, scores, strict=True):
             shares = squash(logits[0].astype(np.float64) / self.temperature)
             if self.multi_label:
-                found[unit.item] = np.maximum(found[unit.item], shares)
+                totals[example.record] = np.maximum(totals[example.record], shares)
             else:
-                found[unit.item] += unit.weight * shares
-                weights[unit.item] += unit.weight
-        return found if self.multi_label else found / np.maximum(weights, 1)
+                totals[example.record] += example.weight * shares
+                weights[example.record] += example.weight
+        return totals if self.multi_label else totals / np.maximum(weights, 1)
 
-    def predictions(
-        self, items: Sequence[LabelledText], units: Sequence[Unit], scores: Sequence[Floats]
+    def decode(
+        self, records: Sequence[LabelledText], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> list[Classified]:
-        """The labels of each text."""
-        return [self.decide(row) for row in self.probabilities(len(items), units, scores)]
+        return [self.decide(row) for row in self.probabilities(len(records), examples, scores)]
 
-    def decide(self, shares: NDArray[np.float64]) -> Classified:
-        """The labels that hold at probabilities (num_labels,): the highest, or of several those over the threshold."""
-        if self.multi_label:
-            chosen = tuple(name for name, share in zip(self.labels, shares, strict=True) if share >= self.threshold)
-        else:
-            chosen = (self.labels[int(shares.argmax())],)
-        return Classified(chosen, {name: float(share) for name, share in zip(self.labels, shares, strict=True)})
+    def annotate(
+        self, name: str, document: Document, records: Sequence[LabelledText], predictions: Sequence[Classified]
+    ) -> Document:
+        """The document with the labels that hold of its text."""
+        labels = [label for prediction in predictions for label in prediction.annotations(name)]
+        return document.with_labels([*document.labels, *labels])
 
+    def decisions(self, records: Sequence[LabelledText], predictions: Sequence[Classified]) -> Iterator[Decision]:
+        for record, prediction in zip(records, predictions, strict=True):
+            text = record.text if record.pair is None else f"{record.text}\n{record.pair}"
+            yield Decision(record.id, text, record.labels, prediction)
 
-@dataclass(frozen=True)
-class SentenceClassification:
-    """One label for each sentence of an abstract, read together so that each sees its neighbours."""
+    def labels_of(self, record: LabelledText) -> tuple[str, ...]:
+        return record.labels
 
-    labels: tuple[str, ...]
-    tokenizer: Tokenizer
-    window: int
-    temperature: float = 1.0
+    def texts_of(self, record: LabelledText) -> tuple[str, ...]:
+        return (record.text,) if record.pair is None else (f"{record.text} {record.pair}",)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head."""
-        return len(self.labels), 0
-
-    def units(self, items: Sequence[LabelledSentences]) -> list[Unit]:
-        """The inputs of the model for each abstract."""
-        flat = iter(self.tokenizer.encode([sentence for item in items for sentence in item.sentences]))
-        return [
-            unit
-            for number, item in enumerate(items)
-            for unit in sentence_units(number, [next(flat) for _ in item.sentences], self.tokenizer, self.window)
-        ]
-
-    def targets(self, unit: Unit, item: LabelledSentences) -> NDArray[Any]:
-        """(m, 1) label numbers of the pieces that a unit scores, -100 for sentences without a label."""
-        pieces = pieces_of(self.tokenizer.encode(list(item.sentences)), self.window)
-        return np.array(
-            [
-                [number_of(item.labels[number], self.labels, item.id) if item.labels[number] else -100]
-                for number in pieces[unit.start : unit.start + len(unit.places)]
-            ],
-            np.int64,
-        )
-
-    def predictions(
-        self, items: Sequence[LabelledSentences], units: Sequence[Unit], scores: Sequence[Floats]
-    ) -> list[list[Classified]]:
-        """The label of each sentence; of a sentence in several pieces, the mean of their probabilities."""
-        rows: list[list[NDArray[np.float64]]] = [[] for _ in items]
-        for unit, logits in zip(units, scores, strict=True):
-            rows[unit.item] += list(softmax(logits.astype(np.float64) / self.temperature))
-        results = []
-        for item, found in zip(items, rows, strict=True):
-            pieces = np.array(pieces_of(self.tokenizer.encode(list(item.sentences)), self.window))
-            shares = np.array(found)
-            results.append([self._decide(shares[pieces == number].mean(0)) for number in range(len(item.sentences))])
-        return results
-
-    def _decide(self, shares: NDArray[np.float64]) -> Classified:
-        scores = {name: float(share) for name, share in zip(self.labels, shares, strict=True)}
-        return Classified((self.labels[int(shares.argmax())],), scores)
+    def fitted(self, name: str, records: Sequence[LabelledText]) -> Self:
+        """With the labels of the training data, and whether its records are pairs."""
+        pairs = bool(records) and records[0].pair is not None
+        return super().fitted(name, records).model_copy(update={"pairs": pairs})
 
 
-def number_of(label: str, labels: Sequence[str], record: str) -> int:
-    """A label's number. Raises InputError that names the record and the labels that are known."""
-    if label not in labels:
-        raise InputError(f"record {record}: the label {label!r} is none of the model's: {', '.join(labels)}")
-    return labels.index(label)
+def _marked(text: str, tokens: Tokens, marker: str) -> list[int]:
+    return first_tokens(tokens, (match.start() for match in re.finditer(re.escape(marker), text)))

@@ -12,44 +12,54 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from textome.documents import Document
 from textome.errors import InputError
-from textome.tasks.inputs import Floats, Unit, text_units
+from textome.tasks.examples import Example, Floats, text_examples
+from textome.tasks.task import HeadShape, Task
 from textome.text.tokenization import Tokenizer
 
 Pooling = Literal["mean", "cls"]
 POOLINGS: tuple[str, ...] = get_args(Pooling)
 
 
-class Embeddings:
-    """Units of texts, and vectors of texts from those of units.
+class Embedding(Task[str, Floats]):
+    """Texts as vectors of a sentence encoder; its bundle has no other task.
 
-    window   tokens of a unit, special ones included; a longer text is read in windows that do not overlap
+    pooling   how the last hidden states become one vector
     """
 
-    def __init__(self, tokenizer: Tokenizer, window: int) -> None:
-        self.tokenizer, self.window = tokenizer, window
+    kind: Literal["embedding"] = "embedding"
+    metric: Literal["none"] = "none"
+    pooling: Pooling = "mean"
 
-    def units(self, texts: Sequence[str]) -> list[Unit]:
-        """The units of the texts, in order. Raises InputError for a text without any word."""
-        encoded = self.tokenizer.encode(texts)
+    @property
+    def head(self) -> HeadShape:
+        """There is none: the graph gives hidden states."""
+        return HeadShape(0, 0)
+
+    def records(self, document: Document, question: str | None = None) -> list[str]:
+        return [document.text]
+
+    def examples(self, records: Sequence[str], tokenizer: Tokenizer, window: int, overlap: int) -> list[Example]:
+        """The inputs of the texts, in order, in windows that do not overlap. Raises InputError for a text without words."""
         return [
-            unit
-            for number, tokens in enumerate(encoded)
-            for unit in text_units(number, str(number + 1), [tokens], self.tokenizer, self.window, 0)
+            example
+            for number, tokens in enumerate(tokenizer.encode(records))
+            for example in text_examples(number, str(number + 1), [tokens], tokenizer, window, 0)
         ]
 
-    def predictions(self, texts: Sequence[str], units: Sequence[Unit], vectors: Sequence[Floats]) -> list[Floats]:
-        """The vector (hidden_size,) of each text: the mean of those of its units, each by its number of tokens."""
-        totals = np.zeros((len(texts), vectors[0].shape[-1] if vectors else 0), np.float32)
-        weights = np.zeros((len(texts), 1), np.float32)
-        for unit, vector in zip(units, vectors, strict=True):
-            totals[unit.item] += unit.weight * vector.reshape(-1)
-            weights[unit.item] += unit.weight
+    def decode(self, records: Sequence[str], examples: Sequence[Example], scores: Sequence[Floats]) -> list[Floats]:
+        """The vector (hidden_size,) of each text: the mean of those of its examples, each by its number of tokens."""
+        totals = np.zeros((len(records), scores[0].shape[-1] if scores else 0), np.float32)
+        weights = np.zeros((len(records), 1), np.float32)
+        for example, vector in zip(examples, scores, strict=True):
+            totals[example.record] += example.weight * vector.reshape(-1)
+            weights[example.record] += example.weight
         return list(totals / np.maximum(weights, 1))
 
 
 def pooled(states: Floats, lengths: NDArray[Any], pooling: str) -> Floats:
-    """The vector of each unit.
+    """The vector of each example.
 
     Input   states (B, S, hidden_size), lengths (B,) the tokens of each row
     Output  (B, hidden_size)

@@ -7,17 +7,23 @@ probabilities are the softmax over all of them and one "no answer". Spans of equ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from textome.documents import Document, Label, Span
 from textome.errors import InputError
-from textome.formats.questions import Question
-from textome.tasks.inputs import Floats, Unit, joined
-from textome.tasks.ner import windows
+from textome.formats.questions import Answer, Question, listed, read_questions
+from textome.formats.sources import Quarantine
+from textome.metrics.answers import METRICS, score_answers
+from textome.tasks.examples import Example, Floats, joined
+from textome.tasks.labels import THRESHOLDS
+from textome.tasks.task import HeadShape, Task
+from textome.tasks.windows import windows
 from textome.text.tokenization import Tokenizer, Tokens, end_of_character
 
 # Spans that are kept of each window before they are merged.
@@ -25,90 +31,141 @@ _KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer: code points `[start, end)` of context number `context`, where its most probable mention stands."""
+class AskedQuestion(Question):
+    """A question whose contexts are passages of a document, with the offset of each."""
 
-    text: str
-    probability: float
-    context: int
-    start: int
-    end: int
+    offsets: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Answers:
-    """The task: `longest` is the most words that an answer may have.
+class QuestionAnswering(Task[Question, list[Answer]]):
+    """Spans of texts that answer questions.
 
-    threshold   of list questions: the share of the best answer's probability from which an answer counts
+    max_answer_words   the most words that an answer may have
+    threshold          of list questions: the share of the best answer's probability from which an answer counts
+    temperature        what scores are divided by before probabilities are taken
     """
 
-    tokenizer: Tokenizer
-    window: int
-    overlap: int
-    longest: int = 12
-    threshold: float = 0.5
-    temperature: float = 1.0
-    labels: tuple[str, ...] = ("start", "end")
+    layouts: ClassVar[tuple[str, ...]] = ("squad", "bioasq-factoid", "bioasq-list")
+    old_kind: ClassVar[str] = "answers"
+    old_keys: ClassVar[Mapping[str, str]] = {"longest": "max_answer_words"}
+
+    kind: Literal["question_answering"] = "question_answering"
+    metric: Literal["exact_match", "f1", "strict", "lenient", "mrr", "list_f1"] = "f1"
+    max_answer_words: int = Field(12, ge=1)
+    threshold: float = Field(0.5, ge=0, le=1)
+    temperature: float = Field(1.0, gt=0)
+
+    @classmethod
+    def from_version_1(cls, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Without the labels, which are always start and end."""
+        return {key: value for key, value in entry.items() if key not in ("labels", "negative")}
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(num_labels, states) of the head: scores of start and end for each token."""
-        return 2, 0
+    def head(self) -> HeadShape:
+        """Scores of start and end for each token."""
+        return HeadShape(2, 0)
 
-    def units(self, items: Sequence[Question]) -> list[Unit]:
+    @property
+    def loss(self) -> str:
+        return "spans"
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return ("start", "end")
+
+    @property
+    def reads_pairs(self) -> bool:
+        return True
+
+    def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[Question]:
+        return read_questions(path, layout or self.layouts[0], quarantine)
+
+    def records(self, document: Document, question: str | None = None) -> list[Question]:
+        passages = [passage for passage in document.passages if passage.text.strip()]
+        if not (question or "").strip():
+            raise InputError("the question is empty")
+        if not passages:
+            raise InputError(f"document {document.id}: there is no text to look for an answer in")
+        texts, offsets = (tuple(getattr(item, name) for item in passages) for name in ("text", "offset"))
+        return [AskedQuestion(document.id, str(question), texts, offsets=offsets)]
+
+    def examples(self, records: Sequence[Question], tokenizer: Tokenizer, window: int, overlap: int) -> list[Example]:
         """The inputs of the model: scored at [CLS] and at the first piece of each word of the window.
 
         Raises InputError where a question fills more than half of a window.
         """
-        found = []
-        for number, item in enumerate(items):
-            question, *contexts = self.tokenizer.encode([item.question, *item.contexts])
-            if not len(question.ids) or len(question.ids) > self.window // 2:
+        examples = []
+        for number, record in enumerate(records):
+            question, *contexts = tokenizer.encode([record.question, *record.contexts])
+            if not len(question.ids) or len(question.ids) > window // 2:
                 raise InputError(
-                    f"question {item.id}: the question has {len(question.ids)} tokens; it needs one at least, and must fit "
-                    f"half of the window of {self.window} tokens"
+                    f"question {record.id}: the question has {len(question.ids)} tokens; it needs one at least, and must "
+                    f"fit half of the window of {window} tokens"
                 )
-            room = self.window - 3 - len(question.ids)
+            room = window - 3 - len(question.ids)
             for context, tokens in enumerate(contexts):
                 if len(tokens.ids):
-                    found += self._windows(number, context, question, tokens, room)
-        return found
+                    examples += _windows(number, context, question, tokens, tokenizer, room, overlap)
+        return examples
 
-    def _windows(self, number: int, context: int, question: Tokens, tokens: Tokens, room: int) -> list[Unit]:
-        found = []
-        for window in windows(tokens, room, min(self.overlap, room // 2)):
-            ids, types = joined([question.ids, tokens.ids[window.start : window.end]], self.tokenizer)
-            words = _words(tokens, window.start, window.end)
-            places = tokens.first[words] - window.start + len(question.ids) + 2
-            first = int(words[0]) if len(words) else 0
-            found.append(Unit(number, ids, types, np.concatenate(([0], places)).astype(np.int32), 1, first, context))
-        return found
-
-    def targets(self, unit: Unit, item: Question) -> NDArray[Any]:
+    def targets(self, example: Example, record: Question) -> NDArray[Any]:
         """(m, 2) of 0 and 1: where an answer starts and ends; at [CLS] where the window holds none whole."""
-        found = np.zeros((len(unit.places), 2), np.float32)
-        (tokens,) = self.tokenizer.encode([item.contexts[unit.context]])
-        for context, start, end in item.places:
-            if context == unit.context:
-                first = int(np.searchsorted(tokens.word_ends, start, side="right")) - unit.start
-                last = int(np.searchsorted(tokens.word_starts, end, side="left")) - 1 - unit.start
-                if 0 <= first <= last < len(found) - 1:
-                    found[first + 1, 0] = found[last + 1, 1] = 1
-        if not found.any():
-            found[0] = 1
-        return found
+        marks = np.zeros((len(example.positions), 2), np.float32)
+        assert example.tokens is not None
+        for context, start, end in record.places:
+            if context == example.context:
+                first = int(np.searchsorted(example.tokens.word_ends, start, side="right")) - example.start
+                last = int(np.searchsorted(example.tokens.word_starts, end, side="left")) - 1 - example.start
+                if 0 <= first <= last < len(marks) - 1:
+                    marks[first + 1, 0] = marks[last + 1, 1] = 1
+        if not marks.any():
+            marks[0] = 1
+        return marks
 
-    def predictions(
-        self, items: Sequence[Question], units: Sequence[Unit], scores: Sequence[Floats]
+    def decode(
+        self, records: Sequence[Question], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> list[list[Answer]]:
         """The answers of each question, the most probable first, each text once; empty where there is nothing to read."""
-        spans: list[list[tuple[float, int, int, int]]] = [[] for _ in items]
-        for unit, logits in zip(units, scores, strict=True):
-            spans[unit.item] += [
-                (score, unit.context, unit.start + first, unit.start + last)
+        spans: list[list[tuple[float, int, int, int]]] = [[] for _ in records]
+        tokens: list[dict[int, Tokens]] = [{} for _ in records]
+        for example, logits in zip(examples, scores, strict=True):
+            assert example.tokens is not None
+            tokens[example.record][example.context] = example.tokens
+            spans[example.record] += [
+                (score, example.context, example.start + first, example.start + last)
                 for score, first, last in self._best_spans(logits.astype(np.float64) / self.temperature)
             ]
-        return [self._merged(item, found) for item, found in zip(items, spans, strict=True)]
+        return [_merged(*item) for item in zip(records, tokens, spans, strict=True)]
+
+    def annotate(
+        self, name: str, document: Document, records: Sequence[Question], predictions: Sequence[list[Answer]]
+    ) -> Document:
+        """The document with the answers that stand in it, the most probable first."""
+        labels = [
+            Label(answer.text, name, round(answer.probability, 6), Span(offset + answer.start, offset + answer.end))
+            for record, answers in zip(records, predictions, strict=True)
+            if isinstance(record, AskedQuestion)
+            for answer in answers
+            for offset in [record.offsets[answer.context]]
+        ]
+        return document.with_labels([*document.labels, *labels])
+
+    def score(self, records: Sequence[Question], predictions: Sequence[list[Answer]]) -> dict[str, float]:
+        scores = score_answers(records, predictions, self.threshold).as_dict()
+        return {name: scores[name] for name in METRICS}
+
+    def texts_of(self, record: Question) -> tuple[str, ...]:
+        return (record.question,)
+
+    def calibrated(self, records: Sequence[Question], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:
+        """With the threshold of list questions that has the best F1."""
+        predictions = self.decode(records, examples, scores)
+        found = [(score_answers(records, predictions, value).list_f1, float(value)) for value in THRESHOLDS]
+        return self.model_copy(update={"threshold": round(max(found)[1], 2)})
+
+    def chosen(self, question: Question, answers: Sequence[Answer]) -> list[Answer]:
+        """The answers that count: of a list question those over the threshold, otherwise the best one."""
+        return listed(answers, self.threshold) if question.kind == "list" else list(answers[:1])
 
     def _best_spans(self, logits: NDArray[np.float64]) -> list[tuple[float, int, int]]:
         """The best spans of a window as (score over that of no answer, first word, last word)."""
@@ -117,7 +174,7 @@ class Answers:
             return []
         total = start[:, None] + end[None, :] - logits[0].sum()
         length = np.arange(len(start))[None, :] - np.arange(len(start))[:, None]
-        total[(length < 0) | (length >= self.longest)] = -np.inf
+        total[(length < 0) | (length >= self.max_answer_words)] = -np.inf
         best = np.argsort(-total, axis=None)[:_KEPT]
         rows, columns = np.unravel_index(best, total.shape)
         return [
@@ -126,37 +183,40 @@ class Answers:
             if np.isfinite(total[row, column])
         ]
 
-    def _merged(self, item: Question, spans: Sequence[tuple[float, int, int, int]]) -> list[Answer]:
-        if not spans:
-            return []
-        encoded = self.tokenizer.encode(list(item.contexts))
-        scores = np.array([0.0, *(score for score, *_ in spans)])  # the first is "no answer"
-        shares = np.exp(scores - scores.max())
-        shares /= shares.sum()
-        merged: dict[str, Answer] = {}
-        for share, (_, context, first, last) in sorted(zip(shares[1:].tolist(), spans, strict=True), reverse=True):
-            text = item.contexts[context]
-            start = int(encoded[context].word_starts[first])
-            end = end_of_character(text, int(encoded[context].word_ends[last]))
-            key = " ".join(text[start:end].casefold().split())
-            if key in merged:
-                old = merged[key]
-                merged[key] = Answer(old.text, old.probability + share, old.context, old.start, old.end)
-            else:
-                merged[key] = Answer(text[start:end], share, context, start, end)
-        return sorted(merged.values(), key=lambda answer: -answer.probability)
+
+def _windows(
+    record: int, context: int, question: Tokens, tokens: Tokens, tokenizer: Tokenizer, room: int, overlap: int
+) -> list[Example]:
+    examples = []
+    for window in windows(tokens, room, min(overlap, room // 2)):
+        ids, types = joined([question.ids, tokens.ids[window.start : window.end]], tokenizer)
+        words = _words(tokens, window.start, window.end)
+        first = int(words[0]) if len(words) else 0
+        positions = np.concatenate(([0], tokens.first[words] - window.start + len(question.ids) + 2)).astype(np.int32)
+        examples.append(Example(record, ids, types, positions, start=first, context=context, tokens=tokens))
+    return examples
 
 
-def listed(answers: Sequence[Answer], threshold: float) -> list[Answer]:
-    """The answers to a list question: those with `threshold` times the best one's probability, no one inside another."""
-    chosen: list[Answer] = []
-    for answer in answers:
-        if answer.probability >= threshold * answers[0].probability and not any(
-            answer.context == other.context and answer.start < other.end and other.start < answer.end
-            for other in chosen
-        ):
-            chosen.append(answer)
-    return chosen
+def _merged(
+    record: Question, encoded: Mapping[int, Tokens], spans: Sequence[tuple[float, int, int, int]]
+) -> list[Answer]:
+    if not spans:
+        return []
+    scores = np.array([0.0, *(score for score, *_ in spans)])  # the first is "no answer"
+    shares = np.exp(scores - scores.max())
+    shares /= shares.sum()
+    merged: dict[str, Answer] = {}
+    for share, (_, context, first, last) in sorted(zip(shares[1:].tolist(), spans, strict=True), reverse=True):
+        text = record.contexts[context]
+        start = int(encoded[context].word_starts[first])
+        end = end_of_character(text, int(encoded[context].word_ends[last]))
+        key = " ".join(text[start:end].casefold().split())
+        if key in merged:
+            old = merged[key]
+            merged[key] = Answer(old.text, old.probability + share, old.context, old.start, old.end)
+        else:
+            merged[key] = Answer(text[start:end], share, context, start, end)
+    return sorted(merged.values(), key=lambda answer: -answer.probability)
 
 
 def _words(tokens: Tokens, start: int, end: int) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from textome.errors import InputError
-from textome.tasks.ner import Mention
+from textome.tasks.iob import Mention
 from textome.training.edits import Text, edited
 from textome.training.translator import Translator
 

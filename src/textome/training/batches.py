@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textome.encoders.layers.packing import Layout
-from textome.tasks.ner import Example
+from textome.tasks.iob import Example
 
 # How many batches are drawn together and sorted by length: large enough that lengths in a batch are nearly equal, small
 # against an epoch, so that batches stay random.

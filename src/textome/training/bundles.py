@@ -23,7 +23,7 @@ from textome.encoders.heads import TokenClassifier
 from textome.encoders.interface import CheckpointModel, MaskedLM
 from textome.errors import InputError, MissingExtraError, ModelError
 from textome.runtime.bundle import read_json, resolve_model
-from textome.tasks.ner import LABELS
+from textome.tasks.iob import LABELS
 from textome.training.data import CorpusData
 from textome.training.devices import device_name
 from textome.training.pretraining_recipe import PretrainingRecipe
@@ -116,18 +116,10 @@ def write_bundle(
         "label2id": {name: number for number, name in enumerate(names)},
     }
     description = {
-        "format_version": 1,
+        "format_version": 2,
         "name": recipe.name,
-        "tasks": {
-            "entities": {
-                "types": recipe.entities.types,
-                "labels": list(LABELS),
-                "default_types": recipe.entities.default_types or recipe.entities.types,
-            }
-        },
-        "window": recipe.model.window,
-        "overlap": recipe.model.overlap,
-        "confidence": {"temperature": {}},
+        "input": {"kind": "text", "window": recipe.model.window, "overlap": recipe.model.overlap},
+        "tasks": {"entities": recipe.entities.model_dump(mode="json")},
         "provenance": {
             "recipe": _without_places(recipe),
             "data": {corpus.name: corpus.hashes for corpus in corpora},

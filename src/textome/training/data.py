@@ -12,7 +12,8 @@ import numpy as np
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, read_documents
-from textome.tasks.ner import Example, Mention, examples, targets
+from textome.tasks.entities import Sentence
+from textome.tasks.iob import Example, examples, targets
 from textome.text.sentences import sentence_spans
 from textome.text.tokenization import Tokenizer
 from textome.training.augmentation import names_of, read_lexicon, replace_mentions
@@ -23,19 +24,6 @@ from textome.training.recipe import Corpus, Recipe
 
 # Shorter sentences ("Methods", "P = 0.03.") stand in many texts by chance, so they prove no leak.
 SHORTEST_LEAK = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A text unit of a corpus with its mentions (offsets from the start of `text`) and the heads it is annotated for.
-
-    document   the number of the document that it is from, among those of its corpus
-    """
-
-    text: str
-    mentions: tuple[Mention, ...]
-    annotated: tuple[int, ...]
-    document: int = field(default=0, compare=False)
 
 
 @dataclass
@@ -70,7 +58,7 @@ def encode_each(
     For training, the mentions of a type also tell the heads of types that exclude it what they are not.
     """
     size, num_heads = recipe.model.window - 2, len(recipe.entities.types)
-    ruled_out = recipe.entities.ruled_out() if training else None
+    ruled_out = recipe.entities.negative_types() if training else None
     for sentence, tokens in zip(sentences, tokenizer.encode([item.text for item in sentences]), strict=True):
         labels = targets(tokens, sentence.mentions, num_heads, sentence.annotated, ruled_out)
         yield examples(tokens, labels, tokenizer, size, recipe.model.overlap) if len(tokens.ids) else []
@@ -85,14 +73,12 @@ def file_hash(path: str | Path) -> str:
 def _load(recipe: Recipe, corpus: Corpus, heads: dict[str, int], forbidden: frozenset[str]) -> CorpusData:
     data = CorpusData(corpus.name)
     quarantine = Quarantine()
-    annotated = tuple(sorted({heads[name] for name in corpus.types.values()}))
-    labels = {label: heads[name] for label, name in corpus.types.items()}
     for split, places in (("train", corpus.train), ("validation", corpus.validation)):
         sentences, number = getattr(data, split), 0
         for place in places:
             source = Source.of(recipe.path(place))
             for document in read_documents(source, corpus.format, quarantine, **_options(corpus)):
-                sentences += _sentences(document, labels, annotated, corpus, number)
+                sentences += recipe.entities.sentences(document, corpus.types, corpus.format != "conll", number)
                 number += 1
             data.hashes[place] = file_hash(recipe.path(place).partition("!")[0])
     for place in [*corpus.lexicon.values(), *([corpus.synonyms] if corpus.synonyms else [])]:
@@ -154,18 +140,6 @@ def _joined(sentences: Sequence[Sentence], count: int, generator: np.random.Gene
 
 def _options(corpus: Corpus) -> dict[str, str | None]:
     return {"entity_type": corpus.entity_type} if corpus.format == "conll" else {}
-
-
-def _sentences(
-    document: Document, labels: dict[str, int], annotated: tuple[int, ...], corpus: Corpus, number: int
-) -> Iterator[Sentence]:
-    for start, end in sentence_spans(document, split=corpus.format != "conll"):
-        mentions = tuple(
-            Mention(entity.start - start, entity.end - start, labels[entity.type])
-            for entity in document.entities
-            if entity.start < end and entity.end > start and entity.type in labels
-        )
-        yield Sentence(document.text[start:end], mentions, annotated, number)
 
 
 def _test_sentences(recipe: Recipe) -> frozenset[str]:

@@ -17,7 +17,7 @@ from textome.encoders.heads import TokenClassifier
 from textome.encoders.pruning import spread
 from textome.errors import InputError
 from textome.runtime.bundle import Bundle
-from textome.tasks.ner import LABELS
+from textome.tasks.iob import LABELS
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, read_weights
 from textome.training.recipe import Distillation

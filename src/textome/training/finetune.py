@@ -18,15 +18,14 @@ from torch import Tensor, nn
 from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TokenClassifier
-from textome.evaluation.entities import score_entities
-from textome.tasks.ner import LABELS, Example, decode, log_probabilities
-from textome.tasks.recognition import gold
+from textome.metrics.entities import score_entities
+from textome.tasks.iob import LABELS, Example, decode, log_probabilities
 from textome.text.tokenization import Tokenizer
 from textome.training.batches import PackedBatch, cut, hidden, pack, plan
 from textome.training.bundles import base_directory, environment, write_bundle
 from textome.training.data import CorpusData, encode, encode_each, load_corpora
 from textome.training.distillation import Student, Teacher, compared, states, states_apart, taught
-from textome.training.divergence import entities_apart
+from textome.training.divergence import entity_divergence
 from textome.training.kept_heads import keep_heads
 from textome.training.loop import train
 from textome.training.losses import entities, entities_each
@@ -123,7 +122,7 @@ class EntityJob:
         if settings.r_drop:
             other = self._logits(packed)
             again = entities(other, targets, settings.label_smoothing)
-            value = (value + again + settings.r_drop * entities_apart(logits, other, targets)) / 2
+            value = (value + again + settings.r_drop * entity_divergence(logits, other, targets)) / 2
         return value, packed.layout.num_tokens
 
     def each(self, records: Sequence[Sequence[int]]) -> Each:
@@ -227,6 +226,13 @@ def predict(
             found[index] = {(item.first, item.last, item.head) for item in decode(scores[start:end])}
             start = end
     return found
+
+
+def gold(example: Example) -> set[tuple[int, int, int]]:
+    """The entities that an example's targets describe, as (first word, last word, head)."""
+    certain = np.full((*example.targets.shape, len(LABELS)), -np.inf, np.float32)
+    np.put_along_axis(certain, np.maximum(example.targets, 0)[..., None].astype(np.int64), 0.0, axis=-1)
+    return {(item.first, item.last, item.head) for item in decode(certain)}
 
 
 def _build(recipe: Recipe, base: Path, report: Report = lambda event: None) -> tuple[TokenClassifier, dict[str, Any]]:

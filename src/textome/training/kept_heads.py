@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textome.tasks.ner import LABELS
+from textome.tasks.iob import LABELS
 
 _NAMES = ("classifier.weight", "classifier.bias")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from textome.errors import InputError
+from textome.tasks import TASKS, kind_named
 from textome.training.finetune import finetune
 from textome.training.modality_recipe import load_modality_recipe
 from textome.training.modality_run import finetune_modality
@@ -61,10 +62,15 @@ def few_shots(path: Path, shots: int) -> list[str]:
     Raises InputError for a recipe without tasks that have classes.
     """
     tables = _values(path).get("tasks", [])
-    names = [table.get("name") for table in tables if isinstance(table, dict) and table.get("kind") != "entities"]
+    names = [table.get("name") for table in tables if isinstance(table, dict) and not _reads_corpora(table)]
     if not names:
         raise InputError(f"{path}: --shots draws examples of each class, and this recipe has no [[tasks]] with classes")
     return [f"tasks.{name}.shots={shots}" for name in names]
+
+
+def _reads_corpora(table: dict[str, Any]) -> bool:
+    kind = kind_named(str(table.get("kind")))
+    return kind in TASKS and TASKS[kind].reads_corpora
 
 
 def _values(path: Path) -> dict[str, Any]:

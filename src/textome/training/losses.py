@@ -1,9 +1,10 @@
-"""The losses of tasks: functions of logits, targets and how many rows each unit has."""
+"""The losses of tasks by name, and how far two predictions of one model are apart in their shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,66 +12,80 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from textome.tasks.ner import IGNORED, LABELS
-from textome.tasks.question_answering import Answers
-from textome.tasks.recognition import Recognition
+from textome.tasks import Task
+from textome.tasks.iob import IGNORED, LABELS
+from textome.training.divergence import (
+    binary_divergence,
+    cross_entropy_divergence,
+    entity_divergence,
+    span_divergence,
+)
 
-if TYPE_CHECKING:
-    from textome.training.task_data import PartData
-
-Loss = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
+Divergence = Callable[[Tensor, Tensor, Tensor, Sequence[int]], Tensor]
 
 
-def loss_of(part: PartData, smoothing: float, device: torch.device) -> Loss:
-    """The loss that a task's recipe asks for."""
-    if isinstance(part.task, Answers):
-        return spans
-    if isinstance(part.task, Recognition):
-        return lambda logits, targets, sizes: entities(logits, targets, smoothing)
-    gamma = float(getattr(part.part, "focal", 0.0))
-    multi = bool(getattr(part.task, "multi_label", False))
+@dataclass(frozen=True)
+class LossOptions:
+    """What a loss needs beside predictions.
+
+    smoothing      of labels
+    class_weights  (num_labels,) or None
+    focal          gamma of the focal loss (Lin et al. 2017, equation 4), 0 for none
+    """
+
+    smoothing: float = 0.0
+    class_weights: Tensor | None = None
+    focal: float = 0.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss by which tasks may be learnt.
+
+    value       of logits (M, num_labels), targets (M, ...) and the numbers of rows of each example: a mean
+    divergence  how far two predictions are apart, of both logits, targets and numbers of rows: a mean over the same
+    count       over how many things the mean of examples with these targets is
+    """
+
+    value: Callable[[Tensor, Tensor, Sequence[int], LossOptions], Tensor]
+    divergence: Divergence
+    count: Callable[[Sequence[NDArray[Any]]], int]
+
+
+def options_of(
+    task: Task[Any, Any], targets: Sequence[NDArray[Any]], smoothing: float, device: torch.device
+) -> LossOptions:
+    """The options that a task asks for, its class weights counted in training targets."""
     weights = None
-    if getattr(part.part, "class_weights", "none") == "balanced":
-        counts = _counts(part, multi)
+    if getattr(task, "class_weights", "none") == "balanced":
+        counts = _counts(task, targets)
         weights = torch.from_numpy((counts.sum() / (len(counts) * np.maximum(counts, 1))).astype(np.float32)).to(device)
-    if multi:
-        return lambda logits, targets, sizes: several(logits, targets, weights, gamma)
-    return lambda logits, targets, sizes: one(logits, targets, weights, gamma, smoothing)
+    return LossOptions(smoothing, weights, float(getattr(task, "focal", 0.0)))
 
 
-def counted(part: PartData, targets: Sequence[NDArray[Any]]) -> int:
-    """Over how many things the loss of units with these targets is a mean: units, or rows that have a target."""
-    if isinstance(part.task, Answers):
-        return len(targets)
-    if isinstance(part.task, Recognition) or getattr(part.task, "multi_label", False):
-        return sum(map(len, targets))
-    return sum(int((rows != IGNORED).sum()) for rows in targets)
-
-
-def one(logits: Tensor, targets: Tensor, weights: Tensor | None, gamma: float, smoothing: float) -> Tensor:
+def cross_entropy(logits: Tensor, targets: Tensor, options: LossOptions) -> Tensor:
     """Cross-entropy of (M, num_labels) with targets (M, 1), the mean over rows; those of -100 are left out.
 
-    weights   (num_labels,) of the classes
-    gamma     of the focal loss (Lin et al. 2017, equation 4): a row counts by (1 - p) ** gamma of its gold class
+    With a focal gamma a row counts by (1 - p) ** gamma of its gold class.
     """
     flat = targets.view(-1)
     losses = functional.cross_entropy(
-        logits, flat, weights, ignore_index=IGNORED, reduction="none", label_smoothing=smoothing
+        logits, flat, options.class_weights, ignore_index=IGNORED, reduction="none", label_smoothing=options.smoothing
     )
     kept = flat != IGNORED
-    if gamma:
+    if options.focal:
         truth = functional.log_softmax(logits, -1).gather(1, flat.clamp_min(0)[:, None])[:, 0].exp()
-        losses = losses * (1 - truth).clamp_min(0) ** gamma
+        losses = losses * (1 - truth).clamp_min(0) ** options.focal
     return losses.sum() / kept.sum().clamp_min(1)
 
 
-def several(logits: Tensor, targets: Tensor, weights: Tensor | None, gamma: float) -> Tensor:
+def binary_cross_entropy(logits: Tensor, targets: Tensor, options: LossOptions) -> Tensor:
     """Binary cross-entropy of (M, num_labels) with targets of 0 and 1, summed over labels, the mean over rows."""
     losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    if gamma:
-        losses = losses * (targets - torch.sigmoid(logits)).abs() ** gamma
-    if weights is not None:
-        losses = losses * torch.where(targets > 0, weights, torch.ones_like(weights))
+    if options.focal:
+        losses = losses * (targets - torch.sigmoid(logits)).abs() ** options.focal
+    if options.class_weights is not None:
+        losses = losses * torch.where(targets > 0, options.class_weights, torch.ones_like(options.class_weights))
     return losses.sum() / len(logits)
 
 
@@ -116,8 +131,8 @@ def _entity_losses(logits: Tensor, targets: Tensor, smoothing: float, reduction:
 
 
 def spans(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Of (M, 2) start and end scores of units with these numbers of rows: minus the log of the probability, by a softmax
-    over the unit's rows, that the start (the end) is one of those marked in `targets`; the mean over units."""
+    """Of (M, 2) start and end scores of examples with these numbers of rows: minus the log of the probability, by a softmax
+    over the example's rows, that the start (the end) is one of those marked in `targets`; the mean over examples."""
     losses = []
     for scores, marks in zip(torch.split(logits, list(sizes)), torch.split(targets, list(sizes)), strict=True):
         right = scores.masked_fill(marks == 0, float("-inf"))
@@ -125,8 +140,40 @@ def spans(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def _counts(part: PartData, multi: bool) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    rows = np.concatenate(part.targets)
-    if multi:
-        return rows.sum(0).astype(np.float64)  # type: ignore[no-any-return]
-    return np.bincount(rows[rows >= 0].ravel(), minlength=len(part.task.labels)).astype(np.float64)
+def _counts(task: Task[Any, Any], targets: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    rows = np.concatenate(targets)
+    if rows.dtype == np.float32:
+        return np.asarray(rows.sum(0), np.float64)
+    return np.bincount(rows[rows >= 0].ravel(), minlength=task.head.num_labels).astype(np.float64)
+
+
+def _labelled_rows(targets: Sequence[NDArray[Any]]) -> int:
+    return sum(int((rows != IGNORED).sum()) for rows in targets)
+
+
+def _rows(targets: Sequence[NDArray[Any]]) -> int:
+    return sum(map(len, targets))
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": Loss(
+        lambda logits, targets, sizes, options: cross_entropy(logits, targets, options),
+        lambda first, second, targets, sizes: cross_entropy_divergence(first, second, targets),
+        _labelled_rows,
+    ),
+    "binary_cross_entropy": Loss(
+        lambda logits, targets, sizes, options: binary_cross_entropy(logits, targets, options),
+        lambda first, second, targets, sizes: binary_divergence(first, second),
+        _rows,
+    ),
+    "spans": Loss(
+        lambda logits, targets, sizes, options: spans(logits, targets, sizes),
+        lambda first, second, targets, sizes: span_divergence(first, second, sizes),
+        len,
+    ),
+    "iob": Loss(
+        lambda logits, targets, sizes, options: entities(logits, targets, options.smoothing),
+        lambda first, second, targets, sizes: entity_divergence(first, second, targets),
+        _rows,
+    ),
+}

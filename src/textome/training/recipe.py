@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from textome.errors import InputError
+from textome.tasks.entities import Entities
 
 # What of a recipe no bundle tells: where the data lay, and where the run was watched.
 _NOT_TOLD: Any = {"data": {"root"}, "training": {"mlflow"}}
@@ -122,26 +123,6 @@ class Corpus(Section):
         if self.lexicon and not self.replace_mentions:
             raise ValueError("a lexicon is for replace_mentions, which is not set")
         return self
-
-
-class Entities(Section):
-    """The model's types, one head each; `default_types` are those emitted when a user names none (default: all).
-
-    exclusive   groups of types that are never said of the same word: a mention of one type then teaches the others of its
-                groups what they are not, in corpora that do not annotate them too
-    """
-
-    types: list[str] = Field(min_length=1)
-    default_types: list[str] = []
-    exclusive: list[list[str]] = []
-
-    def ruled_out(self) -> dict[int, list[int]]:
-        """By the number of a type, the numbers of those that exclude it."""
-        groups = [[self.types.index(name) for name in group] for group in self.exclusive]
-        return {
-            head: sorted({other for group in groups if head in group for other in group} - {head})
-            for head in sorted({head for group in groups for head in group})
-        }
 
 
 class Distillation(Section):
@@ -300,11 +281,6 @@ class Recipe(Section):
             if self.distillation is not None and getattr(self.training, name):
                 raise ValueError(f"training.{name} and distillation do not go together; leave one of them out")
         known = set(self.entities.types)
-        exclusive = [name for group in self.entities.exclusive for name in group]
-        for key, names in (("default_types", self.entities.default_types), ("exclusive", exclusive)):
-            for name in names:
-                if name not in known:
-                    raise ValueError(f"entities.{key} names {name!r}, which is not in entities.types")
         for corpus in self.corpora:
             for label, name in [*corpus.types.items(), *((place, kind) for kind, place in corpus.lexicon.items())]:
                 if name not in known:

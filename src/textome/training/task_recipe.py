@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from textome.errors import InputError
+from textome.tasks import TASKS, AnyTask, Task, kind_named
+from textome.tasks.entities import Entities
 from textome.training.recipe import (
     Corpus,
     Data,
-    Entities,
     Model,
     Privacy,
     Recipe,
@@ -22,136 +23,52 @@ from textome.training.recipe import (
     with_lexicons,
 )
 
-Layout = Literal["tsv", "jsonl", "hallmarks", "pubmedqa", "pubmedqa-long", "entailment", "yesno"]
 
-
-class _Part(Section):
-    """What every task of a recipe has.
+class TaskTable(Section):
+    """A `[[tasks]]` table: a task's own fields, and beside them the data that it learns from.
 
     name    of the task and of its head, in letters, digits, - and _
-    train, validation, test   files of the task's layout; `PLACE#RULE` takes a part (see formats.labelled). Training texts
+    train, validation, test   files of the task's layout; `PATH#RULE` takes a part (see formats.labelled). Training texts
                               that stand in a test file are left out
+    layout  of the files; by default the first of the task's
+    more    further training files by their layout, with the same labels
+    corpora of entities instead: one or several that each annotate some of the types
     weight  of the loss beside the other tasks' losses
     shots   so many training records of each class, drawn by the seed, and no more
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
-    train: list[str] = Field(min_length=1)
+    task: AnyTask
+    train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+    layout: str | None = None
+    more: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    corpora: list[Corpus] = Field(default_factory=list)
     weight: float = Field(1.0, gt=0)
     shots: int | None = Field(None, ge=1)
 
-
-class ClassificationPart(_Part):
-    """Texts or pairs of texts; see formats.labelled for `layout`.
-
-    labels         in the order of the model's outputs; empty: those of the training data in alphabetical order
-    negative       labels that mean "nothing" and do not count in F1
-    more           further training files by their layout, with the same labels
-    markers        words that mark what the label is about, as "@GENE$": their states are joined to that of [CLS]
-    class_weights  "balanced" weighs a class by 1 / its frequency, so that rare ones count as much
-    focal          gamma of the focal loss (Lin et al. 2017), which turns the loss to what is still hard; 0 is cross-entropy
-    contrastive    the share of the loss that draws texts of one class together and apart from the others in their batch,
-                   before the last layer (Gunel et al. 2021, equations 1 to 3); helps where there are few examples
-    """
-
-    kind: Literal["classification"]
-    layout: Layout
-    more: dict[Layout, tuple[str, ...]] = Field(default_factory=dict)
-    labels: tuple[str, ...] = ()
-    negative: tuple[str, ...] = ()
-    multi_label: bool = False
-    markers: tuple[str, ...] = ()
-    class_weights: Literal["none", "balanced"] = "none"
-    focal: float = Field(0.0, ge=0)
-    contrastive: float = Field(0.0, ge=0, lt=1)
-    metric: Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "example_f1"] = "micro_f1"
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, values: Any) -> Any:
+        """A table has the fields of both; those that are not the data's are the task's."""
+        if not isinstance(values, dict) or "task" in values:
+            return values
+        values = {{"format": "layout"}.get(key, key): value for key, value in values.items()}
+        task = {key: values.pop(key) for key in list(values) if key not in cls.model_fields}
+        kind = kind_named(str(task.get("kind")))
+        return {"name": kind if TASKS.get(kind, Task).reads_corpora else ""} | values | {"task": task | {"kind": kind}}
 
     @model_validator(mode="after")
-    def _one_class_each(self) -> ClassificationPart:
-        if self.contrastive and self.multi_label:
-            raise ValueError("contrastive needs texts of one class each, so it does not go with multi_label")
+    def _data_fit(self) -> Self:
+        if self.task.reads_corpora != bool(self.corpora) or self.task.reads_corpora == bool(self.train):
+            needed = "[[tasks.corpora]]" if self.task.reads_corpora else "train"
+            raise ValueError(f"task {self.name!r} needs {needed}, and has no other training data")
+        layouts = self.task.layouts
+        for layout in (self.layout, *self.more):
+            if layout is not None and layouts and layout not in layouts:
+                raise ValueError(f"layout {layout!r} is none of a {self.task.kind} task: {', '.join(layouts)}")
         return self
-
-
-class SentencesPart(_Part):
-    """Sentences in their abstract, each with one label."""
-
-    kind: Literal["sentences"]
-    layout: Literal["sentences"] = "sentences"
-    labels: tuple[str, ...] = ()
-    negative: tuple[str, ...] = ()
-    class_weights: Literal["none", "balanced"] = "none"
-    focal: float = Field(0.0, ge=0)
-    metric: Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1"] = "weighted_f1"
-
-
-class RelationsPart(_Part):
-    """Relations between the entities of documents in one of the formats; see tasks.relation.
-
-    labels          the relation types, other relations of the data are left out
-    none            the label of pairs without a relation; no such label with `multi_label`
-    pairs           [head type, tail type] of entities that may be related; empty: any two
-    split           false where each passage of the data is one sentence
-    negative_ratio  at most so many training pairs without a relation for each with one, drawn by the seed
-    one_pass        a text is read once for all its pairs, which makes documents with many pairs many times as fast
-    """
-
-    kind: Literal["relations"]
-    format: str
-    labels: tuple[str, ...] = Field(min_length=1)
-    none: str = "none"
-    pairs: tuple[tuple[str, str], ...] = ()
-    scope: Literal["sentence", "document"] = "sentence"
-    directed: bool = False
-    split: bool = True
-    multi_label: bool = False
-    negative_ratio: float | None = Field(None, gt=0)
-    one_pass: bool = False
-    class_weights: Literal["none", "balanced"] = "none"
-    focal: float = Field(0.0, ge=0)
-    metric: Literal["micro_f1", "macro_f1", "weighted_f1"] = "micro_f1"
-
-    @property
-    def negative(self) -> tuple[str, ...]:
-        """The labels that do not count."""
-        return () if self.multi_label else (self.none,)
-
-
-class AnswersPart(_Part):
-    """Questions whose answers are spans of texts; see formats.questions for `layout`, and tasks.question_answering.
-
-    longest   the most words of an answer
-    """
-
-    kind: Literal["answers"]
-    layout: Literal["squad", "bioasq-factoid", "bioasq-list"]
-    longest: int = Field(12, ge=1)
-    metric: Literal["exact_match", "f1", "strict", "lenient", "mrr", "list_f1"] = "f1"
-    negative: tuple[str, ...] = ()
-
-
-class EntitiesPart(Section):
-    """Entities, from one or several corpora that each annotate some of `types`; as in a recipe for entities alone.
-
-    name   always "entities", by which the bundle finds the head again
-    """
-
-    kind: Literal["entities"]
-    name: Literal["entities"] = "entities"
-    types: list[str] = Field(min_length=1)
-    default_types: list[str] = Field(default_factory=list)
-    exclusive: list[list[str]] = Field(default_factory=list)
-    corpora: list[Corpus] = Field(min_length=1)
-    weight: float = Field(1.0, gt=0)
-    metric: Literal["entity_f1"] = "entity_f1"
-    negative: tuple[str, ...] = ()
-
-
-Part = Annotated[
-    ClassificationPart | SentencesPart | RelationsPart | AnswersPart | EntitiesPart, Field(discriminator="kind")
-]
 
 
 class Mixing(Section):
@@ -175,7 +92,7 @@ class TaskRecipe(Section):
     licence: str = ""
     model: Model
     data: Data = Data()
-    tasks: list[Part] = Field(min_length=1)
+    tasks: list[TaskTable] = Field(min_length=1)
     mixing: Mixing = Mixing(temperature=1.0)
     privacy: Privacy | None = None
     training: Training
@@ -184,14 +101,18 @@ class TaskRecipe(Section):
     def _privacy_holds(self) -> TaskRecipe:
         if self.privacy is not None:
             self.privacy.check(self.training)
-            if len(self.tasks) > 1 or isinstance(self.tasks[0], EntitiesPart):
+            table = self.tasks[0]
+            if len(self.tasks) > 1 or table.corpora:
                 raise ValueError("[privacy] is for recipes with one task")
-            for name in ("shots", "contrastive", "negative_ratio", "more"):
-                if getattr(self.tasks[0], name, None):
+            for name in ("shots", "more"):
+                if getattr(table, name):
                     raise ValueError(f"{name} does not go with [privacy]; leave it out")
-            if getattr(self.tasks[0], "class_weights", "none") != "none":
+            for name in ("contrastive", "negative_ratio"):
+                if getattr(table.task, name, None):
+                    raise ValueError(f"{name} does not go with [privacy]; leave it out")
+            if getattr(table.task, "class_weights", "none") != "none":
                 raise ValueError("class_weights are counted in the training data, so they do not go with [privacy]")
-            if not getattr(self.tasks[0], "labels", True):
+            if not getattr(table.task, "labels", True):
                 raise ValueError("[privacy] needs the labels of the task, which else are read from the training data")
         return self
 
@@ -200,27 +121,30 @@ class TaskRecipe(Section):
         for name in ("token_masking", "word_mixing"):
             if getattr(self.training, name):
                 raise ValueError(f"training.{name} is for recipes for entities alone")
-        names = [part.name for part in self.tasks]
+        names = [table.name for table in self.tasks]
         if len(set(names)) < len(names):
             raise ValueError("two tasks have the same name")
-        for part in self.tasks:
-            if isinstance(part, EntitiesPart):
-                self.for_entities(part)  # checks that every corpus maps to known types
+        for table in self.tasks:
+            if isinstance(table.task, Entities):
+                if table.name != "entities":
+                    raise ValueError("a task of the kind entities has the name entities")
+                self.for_entities(table)  # checks that every corpus maps to known types
                 if len(self.tasks) == 1:
                     raise ValueError("entities alone have a recipe of their own, with [entities] and [[corpora]]")
-            elif part.name == "entities":
+            elif table.name == "entities":
                 raise ValueError('the name "entities" is for a task of that kind')
         return self
 
-    def for_entities(self, part: EntitiesPart) -> Recipe:
+    def for_entities(self, table: TaskTable) -> Recipe:
         """The recipe that would train the entities alone."""
-        entities = Entities(types=part.types, default_types=part.default_types, exclusive=part.exclusive)
+        task = table.task
+        assert isinstance(task, Entities)
         return Recipe(
             name=self.name,
             model=self.model,
             data=self.data,
-            entities=entities,
-            corpora=part.corpora,
+            entities=task,
+            corpora=table.corpora,
             training=self.training,
         )
 
@@ -234,10 +158,5 @@ def load_task_recipe(path: Path, overrides: Sequence[str] = ()) -> TaskRecipe:
     recipe = read_recipe(TaskRecipe, path, overrides, "TEXTOME_DATA")
     if not recipe.tasks:
         raise InputError(f"{path}: there is no task")
-    tasks = [
-        part.model_copy(update={"corpora": with_lexicons(part.corpora, path.parent)})
-        if isinstance(part, EntitiesPart)
-        else part
-        for part in recipe.tasks
-    ]
+    tasks = [table.model_copy(update={"corpora": with_lexicons(table.corpora, path.parent)}) for table in recipe.tasks]
     return recipe.model_copy(update={"tasks": tasks})

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from textome.tasks.ner import BEGIN
+from textome.tasks.iob import BEGIN
 
 
 def partners(targets: Tensor) -> Tensor:

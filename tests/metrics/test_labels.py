@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from textome.evaluation.calibration import expected_calibration_error
-from textome.evaluation.classification import interval, paired_p_value, score_labels, value_of
+from textome.metrics.labels import interval, paired_p_value, score_labels, value_of
 
 LABELS = ("a", "b", "c")
 SINGLE = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=1, max_size=40)
@@ -64,7 +64,7 @@ def test_example_f1_by_hand():
 def test_the_interval_is_around_the_score_and_always_the_same(pairs, metric):
     gold, predicted = ([frozenset([pair[side]]) for pair in pairs] for side in (0, 1))
     # One draw that takes every text once has the score itself: the quick way must give what the slow one gives.
-    from textome.evaluation.classification import _matrix, _metric
+    from textome.metrics.labels import _matrix, _metric
 
     kept = np.array([name != "a" for name in LABELS])
     quick = _metric(_matrix(gold, LABELS), _matrix(predicted, LABELS), kept, metric)

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from textome.evaluation.entities import PRF
+from textome.metrics.entities import PRF
 
 Sets = Sequence[frozenset[str]]
 # Draws of the bootstrap, and its seed: the same data give the same interval.
 DRAWS, SEED = 1000, 0
+METRICS = ("accuracy", "micro_f1", "macro_f1", "weighted_f1", "example_f1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,11 @@ def interval(
 def value_of(scores: ClassificationScores, metric: str) -> float:
     """The score that a metric's name stands for."""
     return scores.micro.f1 if metric == "micro_f1" else float(getattr(scores, metric))
+
+
+def all_scores(scores: ClassificationScores) -> dict[str, float]:
+    """Every score by the name of its metric."""
+    return {name: value_of(scores, name) for name in METRICS}
 
 
 def paired_p_value(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, normalizers, pre_tokenizers
 
-from textome.tasks import ner
+from textome.tasks import iob
 from textome.text.tokenization import Tokenizer, Tokens
 
 
@@ -38,7 +38,7 @@ def tokens_of(lengths: list[int]) -> Tokens:
 def test_windows_cover_each_token_once_with_context(lengths: list[int], size: int, data: st.DataObject) -> None:
     tokens = tokens_of(lengths)
     overlap = data.draw(st.integers(0, size - 1))
-    cut = ner.windows(tokens, size, overlap)
+    cut = iob.windows(tokens, size, overlap)
     kept = [number for window in cut for number in range(window.keep_start, window.keep_end)]
     assert kept == list(range(len(tokens.ids)))
     for window in cut:
@@ -49,7 +49,7 @@ def test_windows_cover_each_token_once_with_context(lengths: list[int], size: in
 @pytest.mark.parametrize("total", [509, 510, 511, 512, 513, 1020, 1021, 5000])
 def test_windows_around_the_limit(total: int) -> None:
     tokens = tokens_of([1] * total)
-    cut = ner.windows(tokens, 510, 128)
+    cut = iob.windows(tokens, 510, 128)
     assert (len(cut) == 1) == (total <= 510)
     assert sum(window.keep_end - window.keep_start for window in cut) == total
     for before, after in itertools.pairwise(cut):  # at least half of the overlap on both sides of every seam
@@ -59,8 +59,8 @@ def test_windows_around_the_limit(total: int) -> None:
 
 def test_examples_hold_every_word_once() -> None:
     tokens = tokens_of([3, 1, 4, 1, 5, 9, 2, 6] * 20)
-    labels = ner.targets(tokens, [ner.Mention(0, 9, 0)], 2, [0])
-    made = ner.examples(tokens, labels, TOKENIZER, size=30, overlap=10)
+    labels = iob.targets(tokens, [iob.Mention(0, 9, 0)], 2, [0])
+    made = iob.examples(tokens, labels, TOKENIZER, size=30, overlap=10)
     assert len(made) > 5
     assert np.concatenate([example.targets for example in made]).tolist() == labels.tolist()
     for example in made:
@@ -73,27 +73,27 @@ def test_targets_align_to_words_and_leave_other_heads_alone() -> None:
     text = "Anti-TNF drugs (e.g. etanercept)."
     tokens = TOKENIZER.encode([text])[0]
     start = text.index("etanercept")
-    labels = ner.targets(tokens, [ner.Mention(0, 8, 1), ner.Mention(start, start + 10, 2)], 4, [1, 2])
+    labels = iob.targets(tokens, [iob.Mention(0, 8, 1), iob.Mention(start, start + 10, 2)], 4, [1, 2])
     words = [text[a:b] for a, b in zip(tokens.word_starts, tokens.word_ends, strict=True)]
     assert words == ["Anti", "-", "TNF", "drugs", "(", "e", ".", "g", ".", "etanercept", ")", "."]
-    assert labels[:, 0].tolist() == [ner.IGNORED] * 12
+    assert labels[:, 0].tolist() == [iob.IGNORED] * 12
     assert labels[:, 1].tolist() == [1, 2, 2] + [0] * 9
     assert labels[:, 2].tolist() == [0] * 9 + [1, 0, 0]
 
 
 def test_a_mention_rules_out_other_types_where_nothing_is_known_of_them() -> None:
     tokens = TOKENIZER.encode(["breast cancer cell line"])[0]
-    mentions = [ner.Mention(0, 13, 0), ner.Mention(7, 18, 1)]
-    labels = ner.targets(tokens, mentions, 4, [0, 1], {0: [1, 2], 1: [0, 3]})
+    mentions = [iob.Mention(0, 13, 0), iob.Mention(7, 18, 1)]
+    labels = iob.targets(tokens, mentions, 4, [0, 1], {0: [1, 2], 1: [0, 3]})
     assert labels[:, 0].tolist() == [1, 2, 0, 0]  # what is annotated stays, be it against the rule
     assert labels[:, 1].tolist() == [0, 1, 2, 0]
-    assert labels[:, 2].tolist() == [0, 0, ner.IGNORED, ner.IGNORED]
-    assert labels[:, 3].tolist() == [ner.IGNORED, 0, 0, ner.IGNORED]
+    assert labels[:, 2].tolist() == [0, 0, iob.IGNORED, iob.IGNORED]
+    assert labels[:, 3].tolist() == [iob.IGNORED, 0, 0, iob.IGNORED]
 
 
 def test_the_longest_of_overlapping_mentions_of_one_type_is_kept() -> None:
     tokens = TOKENIZER.encode(["breast cancer cell line"])[0]
-    labels = ner.targets(tokens, [ner.Mention(7, 13, 0), ner.Mention(0, 13, 0), ner.Mention(14, 18, 0)], 1, [0])
+    labels = iob.targets(tokens, [iob.Mention(7, 13, 0), iob.Mention(0, 13, 0), iob.Mention(14, 18, 0)], 1, [0])
     assert labels[:, 0].tolist() == [1, 2, 1, 0]
 
 
@@ -101,57 +101,57 @@ def scores_for(labels: list[list[int]]) -> np.ndarray:
     logits = np.zeros((len(labels), len(labels[0]), 3), np.float32)
     for word, head in np.ndindex(logits.shape[:2]):
         logits[word, head, labels[word][head]] = 12.0
-    return ner.log_probabilities(logits)
+    return iob.log_probabilities(logits)
 
 
 @settings(deadline=None, max_examples=100)
 @given(st.integers(1, 7), st.integers(0, 2**32 - 1))
 def test_decoding_is_the_most_probable_legal_sequence(length: int, seed: int) -> None:
     """Against trying every label sequence."""
-    scores = ner.log_probabilities(np.random.default_rng(seed).normal(size=(length, 1, 3)).astype(np.float32) * 2)
+    scores = iob.log_probabilities(np.random.default_rng(seed).normal(size=(length, 1, 3)).astype(np.float32) * 2)
     legal = [
         labels
         for labels in itertools.product(range(3), repeat=length)
-        if all(now != ner.INSIDE or before != ner.OUTSIDE for before, now in zip((0, *labels), labels, strict=False))
+        if all(now != iob.INSIDE or before != iob.OUTSIDE for before, now in zip((0, *labels), labels, strict=False))
     ]
     best = max(legal, key=lambda labels: sum(float(scores[step, 0, label]) for step, label in enumerate(labels)))
     spans, start = [], None
-    for step, label in enumerate((*best, ner.OUTSIDE)):
-        if start is not None and label != ner.INSIDE:
+    for step, label in enumerate((*best, iob.OUTSIDE)):
+        if start is not None and label != iob.INSIDE:
             spans.append((start, step - 1))
             start = None
-        if label == ner.BEGIN:
+        if label == iob.BEGIN:
             start = step
-    assert [(found.first, found.last) for found in ner.decode(scores)] == spans
+    assert [(found.first, found.last) for found in iob.decode(scores)] == spans
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(st.integers(0, 2), min_size=3, max_size=3), min_size=1, max_size=12))
 def test_heads_are_decoded_apart_and_confidence_is_a_probability(labels: list[list[int]]) -> None:
     scores = scores_for(labels)
-    together = ner.decode(scores)
-    apart = [found._replace(head=head) for head in range(3) for found in ner.decode(scores[:, head : head + 1])]
+    together = iob.decode(scores)
+    apart = [found._replace(head=head) for head in range(3) for found in iob.decode(scores[:, head : head + 1])]
     assert sorted(together) == sorted(apart)
     assert all(0.0 <= found.confidence <= 1.0 for found in together)
 
 
 def test_confidence_is_the_probability_of_the_span() -> None:
     probabilities = np.array([[0.1, 0.8, 0.1], [0.2, 0.1, 0.7], [0.6, 0.1, 0.3]], np.float32)[:, None, :]
-    (found,) = ner.decode(np.log(probabilities))
+    (found,) = iob.decode(np.log(probabilities))
     assert (found.first, found.last) == (0, 1)
     assert found.confidence == pytest.approx(0.8 * 0.7 * (1 - 0.3), rel=1e-5)
 
 
 @given(
     st.lists(
-        st.builds(ner.Found, st.integers(0, 9), st.integers(0, 9), st.integers(0, 2), st.sampled_from([0.2, 0.5, 0.9])),
+        st.builds(iob.Found, st.integers(0, 9), st.integers(0, 9), st.integers(0, 2), st.sampled_from([0.2, 0.5, 0.9])),
         max_size=8,
         unique=True,
     )
 )
-def test_entities_without_overlaps(items: list[ner.Found]) -> None:
+def test_entities_without_overlaps(items: list[iob.Found]) -> None:
     found = [item for item in items if item.first <= item.last]
-    kept = ner.without_overlaps(found)
+    kept = iob.without_overlaps(found)
     assert kept == [item for item in found if item in kept]
     words = [word for item in kept for word in range(item.first, item.last + 1)]
     assert len(words) == len(set(words))
@@ -162,6 +162,6 @@ def test_entities_without_overlaps(items: list[ner.Found]) -> None:
 
 def test_temperature_is_applied_to_each_head() -> None:
     logits = np.array([[[2.0, 0.0, 0.0], [2.0, 0.0, 0.0]]], np.float32)
-    scores = np.exp(ner.log_probabilities(logits, np.array([1.0, 2.0], np.float32)))
+    scores = np.exp(iob.log_probabilities(logits, np.array([1.0, 2.0], np.float32)))
     assert scores[0, 0, 0] == pytest.approx(np.exp(2) / (np.exp(2) + 2), rel=1e-5)
     assert scores[0, 1, 0] == pytest.approx(np.exp(1) / (np.exp(1) + 2), rel=1e-5)

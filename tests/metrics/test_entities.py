@@ -11,7 +11,7 @@ from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2, Tokens
 
 from textome.errors import InputError
-from textome.evaluation.entities import PRF, score_entities, spans_from_iob2
+from textome.metrics.entities import PRF, score_entities, spans_from_iob2
 
 TAGS = [
     "O",

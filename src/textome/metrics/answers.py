@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from textome.evaluation.classification import DRAWS, SEED
-from textome.formats.questions import Question
-from textome.tasks.question_answering import Answer, listed
+from textome.formats.questions import Answer, Question, listed
+from textome.metrics.labels import DRAWS, SEED
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def score_answers(
 ) -> AnswerScores:
     """Score predicted answers (the most probable first) against gold ones.
 
-    threshold   of list questions, see tasks.question_answering.listed
+    threshold   of list questions, see formats.questions.listed
     """
     rows = score_each(items, predicted, threshold, no_answer)
     return AnswerScores(len(rows), *(rows.mean(0).tolist() if len(rows) else [0.0] * len(METRICS)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bound_task import BoundTask
 from textome.documents import Document, Entity, Identifier, Passage, Relation, Span, as_identifiers
-from textome.tasks.relation import Relations
+from textome.tasks.relations import Relations
 from textome.text.tokenization import Tokenizer
 from tiny import make_base
 
@@ -40,9 +43,9 @@ def relation(kind: str, first: str, second: str) -> Relation:
     return Relation(kind, (("Arg1", first), ("Arg2", second)))
 
 
-def make(tokenizer: Tokenizer, **options: object) -> Relations:
-    given = {"pairs": (("Chemical", "Disease"),)} | options
-    return Relations(("none", "treats"), tokenizer, 64, 16, **given)  # type: ignore[arg-type]
+def make(tokenizer: Tokenizer, window: int = 64, overlap: int = 16, **options: Any) -> BoundTask:
+    given = {"labels": ("treats",), "pairs": (("Chemical", "Disease"),)} | options
+    return BoundTask(Relations(**given), tokenizer, window, overlap)
 
 
 def named(candidates: list) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -60,9 +63,9 @@ def test_a_relation_across_sentences_counts_as_missed(tokenizer):
     found = task.candidates(document(relation("treats", "T1", "T5")))
     (lost,) = [item for item in found if not item.head]
     assert lost.labels == ("treats",)
-    units = task.units(found)
-    assert {unit.item for unit in units} == {0, 1, 2}
-    predicted = task.predictions(found, units, [np.array([[0, 9]], np.float32)] * len(units))
+    units = task.examples(found)
+    assert {unit.record for unit in units} == {0, 1, 2}
+    predicted = task.decode(found, units, [np.array([[0, 9]], np.float32)] * len(units))
     assert [guess.labels[0] for guess in predicted] == ["treats", "treats", "treats", "none"]
 
 
@@ -77,7 +80,7 @@ def test_concepts_of_a_document_gather_their_mentions(tokenizer):
         ("T3", "T5", ("none",)),
     ]
     assert [item.id for item in found[0].head] == ["T1", "T4"]
-    (made,) = task.relations(found[:1], task.predictions(found[:1], task.units(found[:1]), [np.array([[0.0, 3.0]])]))
+    (made,) = task.relations(found[:1], task.decode(found[:1], task.examples(found[:1]), [np.array([[0.0, 3.0]])]))
     assert (made.type, made.arguments) == ("treats", (("head", "T1"), ("tail", "T2")))
     assert made.confidence == pytest.approx(1 / (1 + np.exp(-3)), abs=1e-5)
 
@@ -93,14 +96,14 @@ def test_direction_matters_only_where_it_is_asked_for(tokenizer):
 def test_marked_text_names_the_types_and_scores_at_the_markers(tokenizer):
     task = make(tokenizer)
     found = task.candidates(document())
-    (unit,) = task.units(found[:1])
+    (unit,) = task.examples(found[:1])
     vocabulary = tokenizer.vocabulary()
     # The tiny vocabulary cannot spell the markers themselves, but each is a word of its own.
-    assert unit.places.shape == (1, 3)
-    assert [vocabulary[unit.input_ids[place]] for place in unit.places[0]] == ["[CLS]", "[UNK]", "[UNK]"]
+    assert unit.positions.shape == (1, 3)
+    assert [vocabulary[unit.input_ids[place]] for place in unit.positions[0]] == ["[CLS]", "[UNK]", "[UNK]"]
     pieces = [vocabulary[number] for number in unit.input_ids.tolist()]
-    assert "aspirin" in pieces[unit.places[0, 1] : unit.places[0, 2]]
-    assert "gout" in pieces[unit.places[0, 2] :]
+    assert "aspirin" in pieces[unit.positions[0, 1] : unit.positions[0, 2]]
+    assert "gout" in pieces[unit.positions[0, 2] :]
 
 
 @settings(deadline=None, max_examples=60)
@@ -112,14 +115,14 @@ def test_a_pair_is_read_however_far_apart(tokenizer, before, between, after, win
         entity("aspirin", "Chemical", "T1", text=text),
         entity("gout", "Disease", "T2", text=text),
     )
-    task = Relations(("none", "treats"), tokenizer, window, 6, scope="document")
+    task = make(tokenizer, window, 6, pairs=(), scope="document")
     (item,) = task.candidates(Document("d", (Passage(text),), entities))
-    units = task.units([item])
+    units = task.examples([item])
     assert units
     vocabulary = tokenizer.vocabulary()
     for unit in units:
         assert len(unit.input_ids) <= window
-        first, second = sorted(unit.places[0, 1:].tolist())
+        first, second = sorted(unit.positions[0, 1:].tolist())
         assert 0 < first < second < len(unit.input_ids) - 1
         assert vocabulary[unit.input_ids[first]] == vocabulary[unit.input_ids[second]] == "[UNK]"
 
@@ -127,34 +130,36 @@ def test_a_pair_is_read_however_far_apart(tokenizer, before, between, after, win
 def test_in_one_pass_a_text_is_read_once_and_each_pair_is_scored_at_its_markers(tokenizer):
     task = make(tokenizer, scope="document", one_pass=True)
     found = task.candidates(document(relation("treats", "T4", "T5")))
-    (unit,) = task.units(found)
-    assert unit.rows == (0, 1, 2, 3)
-    assert task.size == (2, 5)
-    assert unit.places.shape == (4, 5)
+    (unit,) = task.examples(found)
+    assert unit.record_of_position == (0, 1, 2, 3)
+    assert task.head == (2, 5)
+    assert unit.positions.shape == (4, 5)
     vocabulary = tokenizer.vocabulary()
     pieces = [vocabulary[number] for number in unit.input_ids.tolist()]
     mentions = {"aspirin", "gout", "insulin", "malaria"}
-    assert [[next(filter(mentions.__contains__, pieces[at:])) for at in row[1:]] for row in unit.places.tolist()] == [
+    assert [
+        [next(filter(mentions.__contains__, pieces[at:])) for at in row[1:]] for row in unit.positions.tolist()
+    ] == [
         ["aspirin", "gout", "aspirin", "gout"],
         ["aspirin", "malaria", "aspirin", "malaria"],
         ["insulin", "gout", "insulin", "gout"],
         ["insulin", "malaria", "insulin", "malaria"],
     ]
     # Of aspirin's two mentions the second is the nearest to malaria.
-    assert unit.places[1, 1] > unit.places[1, 3]
+    assert unit.positions[1, 1] > unit.positions[1, 3]
     scores = np.array([[1, 0], [0, 1], [1, 0], [1, 0]], np.float32)
-    guesses = [guess.labels for guess in task.predictions(found, [unit], [scores])]
+    guesses = [guess.labels for guess in task.decode(found, [unit], [scores])]
     assert guesses == [("none",), ("treats",), ("none",), ("none",)]
 
 
 def test_in_one_pass_mentions_are_marked_whoever_asks(tokenizer):
     task = make(tokenizer, scope="document", one_pass=True)
     found = task.candidates(document())
-    (together,) = task.units(found)
+    (together,) = task.examples(found)
     for number, item in enumerate(found):
-        (alone,) = task.units([item])
+        (alone,) = task.examples([item])
         assert alone.input_ids.tolist() == together.input_ids.tolist()
-        assert alone.places.tolist() == together.places[number : number + 1].tolist()
+        assert alone.positions.tolist() == together.positions[number : number + 1].tolist()
 
 
 @settings(deadline=None, max_examples=60)
@@ -168,15 +173,15 @@ def test_in_one_pass_every_pair_is_read(tokenizer, gaps, window):
         kind = ("Chemical", "Disease")[number % 2]
         entities.append(entity(name, kind, f"T{number}", text=text + name, after=len(text)))
         text += f"{name} "
-    task = Relations(("none", "treats"), tokenizer, window, 6, scope="document", one_pass=True)
+    task = make(tokenizer, window, 6, pairs=(), scope="document", one_pass=True)
     found = task.candidates(Document("d", (Passage(text),), tuple(entities)))
-    units = task.units(found)
-    assert {number for unit in units for number in (unit.rows or (unit.item,))} == set(range(len(found)))
+    units = task.examples(found)
+    assert {number for unit in units for number in (unit.owners)} == set(range(len(found)))
     for unit in units:
         assert len(unit.input_ids) <= window
-        assert (unit.places < len(unit.input_ids) - 1).all()
-        assert (unit.places[:, 0] == 0).all()
-        assert len(unit.places) == len(unit.rows or (unit.item,))
+        assert (unit.positions < len(unit.input_ids) - 1).all()
+        assert (unit.positions[:, 0] == 0).all()
+        assert len(unit.positions) == len(unit.owners)
 
 
 def test_many_pairs_of_one_text_are_scored_in_parts(tokenizer):
@@ -185,28 +190,28 @@ def test_many_pairs_of_one_text_are_scored_in_parts(tokenizer):
     entities = [
         Entity((span,), "Disease", "gout", f"T{n}", identifiers=(Identifier(f"x:{n}"),)) for n, span in enumerate(spans)
     ]
-    task = Relations(("none", "treats"), tokenizer, 512, 6, scope="document", one_pass=True)
+    task = make(tokenizer, 512, 6, pairs=(), scope="document", one_pass=True)
     found = task.candidates(Document("d", (Passage(text),), tuple(entities)))
     assert len(found) == 435
-    assert [len(unit.rows) for unit in task.units(found)] == [256, 179]
+    assert [len(unit.record_of_position) for unit in task.examples(found)] == [256, 179]
 
 
 def test_of_several_windows_the_surest_of_a_relation_counts(tokenizer):
     task = make(tokenizer)
     found = task.candidates(document())[:1]
-    (unit,) = task.units(found)
+    (unit,) = task.examples(found)
     scores = [np.array([[4.0, 0.0]]), np.array([[0.0, 2.0]]), np.array([[1.0, 0.0]])]
-    (guess,) = task.predictions(found, [unit] * 3, scores)
+    (guess,) = task.decode(found, [unit] * 3, scores)
     assert guess.labels == ("treats",)
 
 
 def test_several_relations_of_one_pair_need_several_labels(tokenizer):
     from textome.errors import InputError
 
-    task = Relations(("none", "treats", "causes"), tokenizer, 64, 16)
+    task = make(tokenizer, pairs=(), labels=("treats", "causes"))
     item = task.candidates(document(relation("treats", "T1", "T2"), relation("causes", "T1", "T2")))[0]
-    with pytest.raises(InputError, match="treats, causes at once"):
-        task.targets(task.units([item])[0], item)
-    several = Relations(("treats", "causes"), tokenizer, 64, 16, multi_label=True)
+    with pytest.raises(InputError, match="expected one label, found treats, causes"):
+        task.targets(task.examples([item])[0], item)
+    several = make(tokenizer, pairs=(), labels=("treats", "causes"), multi_label=True)
     item = several.candidates(document(relation("treats", "T1", "T2"), relation("causes", "T1", "T2")))[0]
-    assert several.targets(several.units([item])[0], item).tolist() == [[1.0, 1.0]]
+    assert several.targets(several.examples([item])[0], item).tolist() == [[1.0, 1.0]]

@@ -1,0 +1,126 @@
+"""Bundles that were written before version 2 of `textome.json`, as those that users have."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textome.documents import Document
+from textome.runtime.annotator import Annotator
+from textome.runtime.answerer import Answerer
+from textome.runtime.bundle import Bundle, Description, described
+from textome.runtime.export import export_bundle
+from textome.runtime.relations import RelationFinder
+from textome.runtime.tasks import Classifier, TaskRunner
+from textome.tasks import AnyTask
+from textome.tasks.labels import Classified
+
+FOLDER = Path(__file__).resolve().parent.parent / "data" / "version_1"
+
+
+def read(name: str) -> dict[str, AnyTask]:
+    values = json.loads((FOLDER / name).read_text(encoding="utf-8"))
+    description = Description.model_validate(described(values))
+    assert (description.input.kind, description.input.window) == ("text", values["window"])
+    return description.tasks
+
+
+def test_entities_keep_types_temperatures_and_thresholds() -> None:
+    (task,) = read("entities.json").values()
+    assert task.model_dump(exclude_defaults=True) == {
+        "types": ("Disease", "Chemical"),
+        "default_types": ("Disease", "Chemical"),
+        "temperature": {"Chemical": 1.5},
+        "thresholds": {"Disease": 0.5},
+    }
+
+
+def test_embeddings_keep_their_pooling() -> None:
+    (task,) = read("embeddings.json").values()
+    assert (task.kind, task.model_dump()["pooling"]) == ("embedding", "cls")
+
+
+def test_tasks_keep_their_labels_under_the_new_names() -> None:
+    tasks = read("bundle/textome.json")
+    assert {name: task.kind for name, task in tasks.items()} == {
+        "entities": "entities",
+        "single": "classification",
+        "roles": "sentence_classification",
+        "treats": "relations",
+        "answers": "question_answering",
+        "topics": "classification",
+    }
+    assert tasks["treats"].label_names == ("none", "treats")
+    assert tasks["treats"].negative_labels == ("none",)
+    assert tasks["single"].negative_labels == ("drug",)
+    assert tasks["answers"].model_dump()["max_answer_words"] == 4
+
+
+def test_what_is_read_is_what_is_written() -> None:
+    for name in ("entities.json", "embeddings.json", "bundle/textome.json"):
+        for task in read(name).values():
+            assert type(task).model_validate(task.model_dump(mode="json")) == task
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> TaskRunner:
+    folder = tmp_path_factory.mktemp("old") / "bundle"
+    shutil.copytree(FOLDER / "bundle", folder)
+    export_bundle(Bundle.load(folder), folder, "fp32")
+    return TaskRunner.load(folder)
+
+
+def test_a_bundle_says_what_it_said(runner: TaskRunner) -> None:
+    """Against the outputs of the version that wrote it."""
+    expected: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
+
+    def rounded(predictions: list[Classified]) -> list[Any]:
+        return [[list(item.labels), pytest.approx(dict(item.scores), abs=2e-5)] for item in predictions]
+
+    document = Annotator.load(runner.bundle.directory).annotate(expected["text"])
+    assert [[it.start, it.end, it.type, pytest.approx(it.confidence, abs=2e-5)] for it in document.entities] == (
+        expected["entities"]
+    )
+    assert rounded(Classifier(runner, "single").classify([expected["text"]])) == expected["single"]
+    assert rounded(Classifier(runner, "topics").classify(["patients aspirin and gout daily"])) == expected["topics"]
+    abstract = ["patients took aspirin", "no gout was seen"]
+    assert rounded(Classifier(runner, "roles", "sentences").classify_sentences([abstract])[0]) == expected["roles"]
+    (related,) = RelationFinder(runner).stream([document])
+    assert [
+        [it.type, [target for _, target in it.arguments], pytest.approx(it.confidence, abs=2e-5)]
+        for it in related.relations
+    ] == expected["treats"]
+    answers = Answerer(runner).ask("for", [Document.from_text("patients took insulin daily with gout", "1")])
+    assert [[it.text, it.start, it.end, pytest.approx(it.confidence, abs=2e-5)] for it in answers[:2]] == (
+        expected["answers"]
+    )
+
+
+def test_tasks_annotate_documents(runner: TaskRunner) -> None:
+    """What predictions become in a document."""
+    document = Document.from_text("aspirin is given for malaria. Patients took insulin daily with gout", "1")
+
+    def annotated(name: str, document: Document, question: str | None = None) -> Document:
+        task = runner.task(name)
+        records = task.records(document, question)
+        return task.annotate(name, document, records, runner.predictions(name, records))
+
+    with_entities = Annotator.load(runner.bundle.directory).annotate(document)
+    related = annotated("treats", with_entities)
+    assert {relation.type for relation in related.relations} <= {"treats"}
+    labelled = annotated("single", related)
+    assert labelled.relations == related.relations
+    (label,) = labelled.labels
+    assert (label.task, label.span) == ("single", None)
+    assert label.confidence == label.scores[label.name]
+    roles = annotated("roles", document)
+    assert [document.text[item.span.start : item.span.end] for item in roles.labels if item.span] == [
+        "aspirin is given for malaria.",
+        "Patients took insulin daily with gout",
+    ]
+    answers = annotated("answers", document, "for").labels
+    assert all(item.span and document.text[item.span.start : item.span.end] == item.name for item in answers)
