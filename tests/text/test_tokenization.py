@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
-from tokenizers import models, normalizers, pre_tokenizers
 
 from textome.errors import ModelError
 from textome.text.tokenization import Tokenizer, end_of_character
@@ -23,12 +24,42 @@ def fast_tokenizer() -> FastTokenizer:
     return tokenizer
 
 
+def byte_level() -> FastTokenizer:
+    """As that of ModernBERT: byte-pair encoding over bytes, with tokens of its own for runs of white space."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *alphabet, "Ġa", "is", "Ġis"]
+    ids = {name: number for number, name in enumerate(names)}
+    tokenizer = FastTokenizer(models.BPE(ids, [("Ġ", "a"), ("i", "s"), ("Ġ", "is")], unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.add_special_tokens([AddedToken("[MASK]", lstrip=True)])
+    tokenizer.add_tokens([AddedToken(" " * count, normalized=False) for count in (2, 3)])
+    return tokenizer
+
+
+def sentence_piece() -> FastTokenizer:
+    """As that of DeBERTa v3."""
+    pieces = [("[UNK]", 0.0), ("[CLS]", 0.0), ("[SEP]", 0.0), ("▁", -2.0), ("▁a", -1.0), ("a", -3.0), ("b", -3.0)]
+    tokenizer = FastTokenizer(models.Unigram(pieces, unk_id=0))
+    tokenizer.normalizer = normalizers.Replace(Regex(r"\s"), " ")
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    return tokenizer
+
+
+KINDS = {"wordpiece": fast_tokenizer, "byte-level": byte_level, "sentencepiece": sentence_piece}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=200)
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
-@example("na\u0308ive \u0661\u0662 \u05e9\u05dc\u05d5\u05dd a\u200bb \U0001f9ec\U0001f9ec x")
-@example("İstanbul\r\nﬁbrosis")
-def test_words_are_in_order_and_hold_no_white_space(text: str) -> None:
-    (tokens,) = Tokenizer(fast_tokenizer(), "test").encode([text])
+@given(text=st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(" \n\ta"), max_size=60))
+@example(text="na\u0308ive \u0661\u0662 \u05e9\u05dc\u05d5\u05dd a\u200bb \U0001f9ec\U0001f9ec x")
+@example(text="İstanbul\r\nﬁbrosis")
+@example(text="  \n aspirin   is\n\n [MASK] for α-synuclein 😀 don't \t")
+def test_words_are_in_order_and_hold_no_white_space(kind: str, text: str) -> None:
+    (tokens,) = Tokenizer(KINDS[kind](), "test").encode([text])
+    assert not len(tokens.first) or tokens.first[0] == 0
+    assert all(np.diff(tokens.first) > 0)
+    assert bool(len(tokens.ids)) == bool(len(tokens.first))
     position = 0
     for start, end in zip(tokens.word_starts.tolist(), tokens.word_ends.tolist(), strict=True):
         assert position <= start < end <= len(text)
@@ -45,8 +76,20 @@ def test_truncation_and_padding_of_the_file_are_switched_off(tmp_path: Path) -> 
     assert (len(long.ids), len(long.first), len(short.ids)) == (100, 50, 1)
 
 
+@pytest.mark.parametrize("kind", ["byte-level", "sentencepiece"])
+def test_the_space_in_front_is_part_of_a_token_and_not_of_its_word(kind: str) -> None:
+    text = "a  b\n\n a "
+    (tokens,) = Tokenizer(KINDS[kind](), "test").encode([text])
+    words = [text[start:end] for start, end in zip(tokens.word_starts, tokens.word_ends, strict=True)]
+    assert words == ["a", "b", "a"]
+    assert len(tokens.ids) > len(words)  # white space in the middle is read
+
+
 def test_texts_without_visible_characters_have_no_tokens() -> None:
-    for tokens in Tokenizer(fast_tokenizer(), "test").encode(["", " \n\t ", "\u200b"]):
+    for kind in KINDS:
+        for tokens in Tokenizer(KINDS[kind](), "test").encode(["", " \n\t ", "   "]):
+            assert len(tokens.ids) == len(tokens.first) == len(tokens.word_starts) == 0
+    for tokens in Tokenizer(fast_tokenizer(), "test").encode(["\u200b"]):
         assert len(tokens.ids) == len(tokens.first) == len(tokens.word_starts) == 0
 
 

@@ -24,7 +24,9 @@ Integers = NDArray[np.int32]
 class Tokens:
     """The n sub-words of one text, without special tokens, and the m words that they are pieces of.
 
-    A word is what the tokenizer's pre-tokeniser cuts: for BERT a run between white space and punctuation.
+    A word is what the tokenizer's pre-tokeniser cuts: for BERT a run between white space and punctuation. White space is
+    part of no word, though byte-level and SentencePiece vocabularies have it in their tokens; tokens of white space alone
+    belong to the word in front of them.
 
     ids                     (n,) vocabulary ids
     first                   (m,) for each word, the index in `ids` of its first piece
@@ -46,6 +48,10 @@ class Tokenizer:
         self._tokenizer = tokenizer
         self._source = source
         self.vocabulary_size: int = tokenizer.get_vocab_size()
+        # Whether the place of a token takes in the space in front of it, as in byte-level and SentencePiece vocabularies.
+        self._spaces_in_words = any(
+            start == 1 for start, _ in tokenizer.encode("a a", add_special_tokens=False).offsets
+        )
         self.start_id, self.end_id = (self._special(names, source) for names in (("[CLS]", "<s>"), ("[SEP]", "</s>")))
 
     @cached_property
@@ -70,10 +76,15 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise texts, in parallel. A text without visible characters gives no tokens."""
-        return [_tokens(encoding) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        found = [_tokens(encoding) for encoding in encodings]
+        return list(map(_trimmed, found, texts)) if self._spaces_in_words else found
 
     def ids(self, texts: Iterable[str], batch_size: int = 1000) -> Iterator[Integers]:
-        """The ids of each text, as `encode` gives them but without places: quicker, in little memory however many."""
+        """The ids of each text, as `encode` gives them but without places: quicker, in little memory however many.
+
+        White space at both ends of a text is left in, in vocabularies that have tokens for it.
+        """
         waiting = iter(texts)
         while batch := list(islice(waiting, batch_size)):
             for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False):
@@ -132,6 +143,27 @@ def _tokens(encoding: object) -> Tokens:
     first = np.concatenate(([0], changes)).astype(np.int32)
     last = np.concatenate((changes - 1, [len(ids) - 1])).astype(np.int32)
     return Tokens(ids, first, offsets[first, 0], offsets[last, 1])
+
+
+def _trimmed(tokens: Tokens, text: str) -> Tokens:
+    """The tokens with the white space in `text` taken out of the words, and off both ends of the text."""
+    space = np.fromiter(map(str.isspace, text), np.bool_, len(text))
+    places = np.arange(len(text) + 1)
+    # For each place the first visible character from there on, and the end of the last one before it.
+    later = np.minimum.accumulate(np.append(np.where(space, len(text), places[:-1]), len(text))[::-1])[::-1]
+    before = np.maximum.accumulate(np.append(0, np.where(space, 0, places[1:])))
+    starts, ends = later[tokens.word_starts], before[tokens.word_ends]
+    words = np.flatnonzero(starts < ends)
+    if not len(words):
+        return Tokens(*[np.empty(0, np.int32)] * 4)
+    bounds = np.append(tokens.first, len(tokens.ids))
+    begin, end = bounds[words[0]], bounds[words[-1] + 1]
+    return Tokens(
+        tokens.ids[begin:end],
+        tokens.first[words] - begin,
+        starts[words].astype(np.int32),
+        ends[words].astype(np.int32),
+    )
 
 
 def end_of_character(text: str, end: int) -> int:
