@@ -1,8 +1,8 @@
 """Textome: biomedical text mining on BioBERT-style Transformers.
 
 >>> import textome
->>> annotator = textome.load()
->>> document = annotator.annotate("Metformin lowered glucose in patients with type 2 diabetes.")
+>>> pipeline = textome.load()
+>>> document = pipeline("Metformin lowered glucose in patients with type 2 diabetes.")
 >>> [(entity.text, entity.type) for entity in document.entities]  # doctest: +SKIP
 """
 
@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from textome.documents import Document, Entity, Passage, Relation, Span
+    from textome.documents import Document, Entity, Identifier, Label, Passage, Relation, Span
     from textome.errors import InputError, ModelError, TextomeError
     from textome.formats import Quarantine, read_documents, write_documents
+    from textome.pipeline import Pipeline
     from textome.runtime.annotator import Annotator
     from textome.runtime.answerer import Answerer
     from textome.runtime.embedder import Embedder
@@ -33,9 +35,12 @@ _LAZY = {
     "Document": "textome.documents",
     "Embedder": "textome.runtime.embedder",
     "Entity": "textome.documents",
+    "Identifier": "textome.documents",
     "InputError": "textome.errors",
+    "Label": "textome.documents",
     "ModelError": "textome.errors",
     "Passage": "textome.documents",
+    "Pipeline": "textome.pipeline",
     "Predictor": "textome.runtime.predictor",
     "Quarantine": "textome.formats",
     "Relation": "textome.documents",
@@ -52,9 +57,12 @@ __all__ = [
     "Document",
     "Embedder",
     "Entity",
+    "Identifier",
     "InputError",
+    "Label",
     "ModelError",
     "Passage",
+    "Pipeline",
     "Predictor",
     "Quarantine",
     "Relation",
@@ -67,14 +75,30 @@ __all__ = [
 ]
 
 
-def load(model: str | Path | None = None, **options: Any) -> Annotator:
-    """Load a model for annotation: a bundle directory, a hub name, or None for the bundled default.
+def load(
+    model: str | Path | None = None,
+    *,
+    pipeline: str | Path | None = None,
+    add: Collection[str] = (),
+    leave_out: Collection[str] = (),
+    settings: Mapping[str, Mapping[str, object]] | None = None,
+    **model_settings: object,
+) -> Pipeline:
+    """Load a pipeline: a model with the default steps behind it, as `textome annotate` has them.
 
-    Options are those of `Annotator.load`: `types`, `min_confidence`, `precision`, `threads`, `token_budget`.
+    model            a bundle's folder, a name on the hub, or None for the bundled one; whatever tasks it has
+    pipeline         a pipeline file in place of a model, see `textome.pipeline`
+    add, leave_out   names of steps that the pipeline has besides, or has not
+    settings         of steps, by name
+    model_settings   `types`, `min_confidence`, `precision`, `threads` and what else `runtime.model.ModelSettings` has
+
+    Raises InputError for settings that are wrong, and ModelError where the model cannot be loaded.
     """
-    from textome.runtime.annotator import Annotator
+    from textome.pipeline import MODEL, choose_pipeline
 
-    return Annotator.load(model, **options)
+    given = dict(settings or {}) | ({MODEL: model_settings} if model_settings else {})
+    models = () if model is None else (model,)
+    return choose_pipeline(pipeline, models, add=add, leave_out=leave_out, settings=given).load()
 
 
 def __getattr__(name: str) -> Any:

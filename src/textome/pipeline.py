@@ -2,20 +2,39 @@
 
 A step is anything that takes documents and gives them back with more annotations: a model with its tasks, a rule, a
 look-up. A pipeline is a list of steps and itself a step. Every entrance takes a pipeline and knows no step by name.
+
+A pipeline file is TOML with a table for each step: `kind` is "model" or a name of `textome.steps.STEPS`, and the other
+keys are the settings of that step (`runtime.model.ModelSettings`, or the fields of the step's class):
+
+    [[steps]]
+    kind = "model"
+    model = "./bundle"          # "./" and "../" count from the file's folder; without `model`: the bundled one
+    types = ["Disease"]
+
+    [[steps]]
+    kind = "abbreviations"
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+import tomllib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, overload
 
 from textome.documents import Document
+from textome.errors import InputError
+from textome.runtime.model import Model, ModelSettings
+from textome.steps import STEPS, load_step
+
+MODEL = "model"
 
 
 class Step(Protocol):
     """Takes documents and gives each back, in order, with more annotations."""
 
-    def __call__(self, documents: Iterable[Document]) -> Iterator[Document]: ...
+    def __call__(self, documents: Iterable[Document], /) -> Iterator[Document]: ...
 
 
 class Pipeline:
@@ -24,7 +43,212 @@ class Pipeline:
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = tuple(steps)
 
-    def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:
+    @overload
+    def __call__(self, documents: str | Document) -> Document: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, documents: Iterable[str | Document]) -> Iterator[Document]: ...
+    def __call__(self, documents: str | Document | Iterable[str | Document]) -> Document | Iterator[Document]:
+        """A text or document with annotations; of several, one after another and in order.
+
+        Texts become documents without id where there is one, and otherwise with their number from 1 as id.
+        """
+        if isinstance(documents, str | Document):
+            return next(self.stream([_document(documents, 0)]))
+        return self.stream(_document(item, number) for number, item in enumerate(documents, 1))
+
+    @overload
+    def annotate(self, documents: str | Document, *, replace: bool = False) -> Document: ...  # type: ignore[overload-overlap]
+    @overload
+    def annotate(self, documents: Iterable[str | Document], *, replace: bool = False) -> list[Document]: ...
+    def annotate(
+        self, documents: str | Document | Iterable[str | Document], *, replace: bool = False
+    ) -> Document | list[Document]:
+        """As the pipeline called, but several documents come as a list; `replace` as for `stream`."""
+        if isinstance(documents, str | Document):
+            return next(self.stream([_document(documents, 0)], replace=replace))
+        return list(self.stream((_document(item, n) for n, item in enumerate(documents, 1)), replace=replace))
+
+    def stream(self, documents: Iterable[Document], *, replace: bool = False) -> Iterator[Document]:
+        """The documents with annotations, in order.
+
+        replace   drop the annotations that documents have already of the kinds that the pipeline's models give
+        """
+        if replace:
+            documents = map(self.without_annotations, documents)
         for step in self.steps:
             documents = step(documents)
         yield from documents
+
+    @property
+    def models(self) -> list[Model]:
+        return [step for step in self.steps if isinstance(step, Model)]
+
+    def without_annotations(self, document: Document) -> Document:
+        """The document without annotations of the kinds that the models give; without entities there are no relations."""
+        given = {kind for model in self.models for kind in model.gives}
+        if "entities" in given:
+            document = document.with_annotations(())
+        elif "relations" in given:
+            document = document.with_annotations(document.entities)
+        return document.with_labels(()) if "labels" in given else document
+
+
+@dataclass(frozen=True)
+class StepChoice:
+    """A step by its kind, with its settings: a table of a pipeline file."""
+
+    kind: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def model(self) -> ModelSettings:
+        """The settings of a step of the kind "model". Raises InputError that names the setting that is wrong."""
+        return ModelSettings.of(self.settings)
+
+    def describe(self) -> str:
+        """The kind with all settings of a step that is no model, given ones and defaults."""
+        return f"{self.kind} {load_step(self.kind, **self.settings).model_dump_json()}"
+
+    def load(self) -> Step:
+        """Raises InputError for settings that are wrong, and ModelError where a model cannot be loaded."""
+        return Model.load(self.model) if self.kind == MODEL else load_step(self.kind, **self.settings)
+
+
+@dataclass(frozen=True)
+class PipelineChoice:
+    """The steps of a pipeline before they are loaded: small, and the same in every process."""
+
+    steps: tuple[StepChoice, ...]
+
+    def load(self, **model_settings: object) -> Pipeline:
+        """The pipeline; `model_settings` are added to those of every model, as `threads`.
+
+        Raises InputError for settings that are wrong, and ModelError where a model cannot be loaded.
+        """
+        chosen = self.with_settings(MODEL, model_settings)
+        pipeline = Pipeline([step.load() for step in chosen.steps])
+        if not pipeline.steps:
+            raise InputError("the pipeline has no step; name a model or a step")
+        self.check_types([name for model in pipeline.models for name in model.types])
+        return pipeline
+
+    def check_types(self, known: Sequence[str]) -> None:
+        """Raises InputError for an entity type that is asked for and that is not among those the models know."""
+        if unknown := [name for model in self.models for name in model.types or () if name not in known]:
+            able = f"knows {', '.join(dict.fromkeys(known))}" if known else "finds no entities"
+            raise InputError(f"the model does not know the type {unknown[0]!r}; it {able}")
+
+    @property
+    def models(self) -> list[ModelSettings]:
+        return [step.model for step in self.steps if step.kind == MODEL]
+
+    @property
+    def rules(self) -> PipelineChoice:
+        """The steps that are no models."""
+        return PipelineChoice(tuple(step for step in self.steps if step.kind != MODEL))
+
+    def with_model(self, model: str | Path) -> PipelineChoice:
+        """With another model at the end, which has the settings of the first one but for types."""
+        first = next((step.settings for step in self.steps if step.kind == MODEL), {})
+        settings = {key: value for key, value in first.items() if key != "types"} | {"model": str(model)}
+        return PipelineChoice((*self.steps, StepChoice(MODEL, settings)))
+
+    def with_settings(self, kind: str, settings: Mapping[str, object]) -> PipelineChoice:
+        """With these settings in place of those of all steps of a kind."""
+        steps = (
+            replace(step, settings={**step.settings, **settings}) if step.kind == kind else step for step in self.steps
+        )
+        return PipelineChoice(tuple(steps))
+
+
+def choose_pipeline(
+    file: str | Path | None = None,
+    models: Sequence[str | Path | None] = (),
+    *,
+    add: Collection[str] = (),
+    leave_out: Collection[str] = (),
+    settings: Mapping[str, Mapping[str, object]] | None = None,
+) -> PipelineChoice:
+    """A pipeline by a file, or of models (the bundled one where none is named) with the default steps behind them.
+
+    add         names of steps that the pipeline has besides
+    leave_out   names of steps that it has not
+    settings    by the name of a step, or "model" for all models, settings that take the place of others; a step that has
+                some is added
+
+    Raises InputError for a file that cannot be read, an unknown step, and settings of a step that is left out.
+    """
+    settings = settings or {}
+    for name in {*add, *leave_out, *settings} - {MODEL}:
+        if name not in STEPS:
+            raise InputError(f"there is no step {name!r}; the steps are {', '.join(STEPS)}")
+    if file is not None and models:
+        raise InputError("give a pipeline file or models, not both: the file names its models")
+    if wrong := [name for name in leave_out if name in settings]:
+        raise InputError(f"step {wrong[0]!r} is left out, but has settings; leave out one of the two")
+    if file is not None:
+        steps = _read(Path(file))
+    else:
+        steps = [StepChoice(MODEL, {"model": None if model is None else str(model)}) for model in models or (None,)]
+        steps += [StepChoice(name) for name, row in STEPS.items() if row.default]
+    have = {step.kind for step in steps}
+    wanted = {*add, *settings} - have - {MODEL}
+    steps += [StepChoice(name) for name in STEPS if name in wanted]
+    if file is None:
+        order = {name: number for number, name in enumerate(STEPS)}
+        steps.sort(key=lambda step: order.get(step.kind, -1))
+    chosen = PipelineChoice(tuple(step for step in steps if step.kind not in leave_out))
+    for name, values in settings.items():
+        chosen = chosen.with_settings(name, values)
+    return chosen
+
+
+def setting(text: str) -> tuple[str, str, object]:
+    """`STEP.KEY=VALUE` as the three; the value as TOML has it, or else the text itself.
+
+    Raises InputError for a text of another form.
+    """
+    name, equals, value = text.partition("=")
+    step, dot, key = name.strip().partition(".")
+    if not (equals and dot and step and key):
+        raise InputError(f"{text!r} is no setting; give STEP.KEY=VALUE, as abbreviations.agree=false")
+    try:
+        return step, key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return step, key, value
+
+
+def _read(path: Path) -> list[StepChoice]:
+    """The steps of a pipeline file."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: the pipeline cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: this is no TOML file ({error})") from error
+    tables = content.pop("steps", None)
+    if content or not isinstance(tables, list) or not tables:
+        wrong = f"{next(iter(content))!r} is no key of a pipeline" if content else "there are no steps"
+        raise InputError(f"{path}: {wrong}; a pipeline has tables [[steps]], each with a kind")
+    steps = []
+    for number, table in enumerate(tables, 1):
+        kind = table.pop("kind", None) if isinstance(table, dict) else None
+        if kind != MODEL and kind not in STEPS:
+            raise InputError(f"{path}, step {number}: kind is {kind!r}; choose one of {', '.join([MODEL, *STEPS])}")
+        steps.append(StepChoice(kind, {key: _located(value, path.parent) for key, value in table.items()}))
+    return steps
+
+
+def _located(value: object, folder: Path) -> object:
+    """A path that begins with `./` or `../` counts from the folder of the file."""
+    if isinstance(value, list):
+        return [_located(item, folder) for item in value]
+    return str(folder / value) if isinstance(value, str) and value.startswith(("./", "../")) else value
+
+
+def _document(item: str | Document, number: int) -> Document:
+    if isinstance(item, str):
+        return Document.from_text(item, id=str(number) if number else "")
+    if isinstance(item, Document):
+        return item
+    raise InputError(f"input {number}: expected a text or a Document, found {type(item).__name__}")

@@ -18,6 +18,7 @@ from textome.bulk.engine import Watcher, run
 from textome.bulk.ledger import Done
 from textome.bulk.work import Options
 from textome.errors import InputError
+from textome.pipeline import choose_pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +71,7 @@ def test_two_nodes_and_a_killed_worker_give_what_one_machine_gives(
         first = 1 + 200 * (number - 1)
         pubmed(folder / f"pubmed24n000{number}.xml.gz", map(article, range(first, first + 200)), deleted=[number - 1])
     (folder / "z.jsonl").write_text('{"id": "z", "text": "gout"}\n{')
-    options = Options(model=str(tiny_bundle))
+    options = Options(choose_pipeline(models=[tiny_bundle]))
     killed: list[int] = []
 
     def kill_one(done: Done) -> None:
@@ -98,4 +99,9 @@ def test_an_address_where_nothing_is_gives_one_sentence(tiny_bundle: Path, tmp_p
     pytest.importorskip("ray")
     source = pubmed(tmp_path / "a.xml", map(article, range(1, 3)))
     with pytest.raises(InputError, match="there is no Ray cluster to reach"):
-        run([str(source)], tmp_path / "out", Options(model=str(tiny_bundle)), backend=ClusterResults("auto"))
+        run(
+            [str(source)],
+            tmp_path / "out",
+            Options(choose_pipeline(models=[tiny_bundle])),
+            backend=ClusterResults("auto"),
+        )

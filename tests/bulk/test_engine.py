@@ -20,6 +20,7 @@ from textome.bulk.engine import run
 from textome.bulk.ledger import Totals
 from textome.bulk.work import Options
 from textome.errors import InputError
+from textome.pipeline import choose_pipeline
 from tiny import with_twin_heads
 
 
@@ -30,10 +31,12 @@ def bulk(tiny_bundle: Path, tmp_path: Path) -> Any:
     def call(*inputs: Path, out: str = "out", chunk: int = 4, workers: int = 1, **options: Any) -> Totals:
         mix = options.pop("mix", False)
         model = options.pop("model", str(tiny_bundle))
+        chosen = {key: options.pop(key) for key in ("types", "min_confidence", "flat") if key in options}
+        pipeline = choose_pipeline(models=[model], settings={"model": chosen})
         return run(
             [str(item) for item in inputs],
             tmp_path / out,
-            Options(model=model, **options),
+            Options(pipeline, **options),
             workers=workers,
             chunk_documents=chunk,
             mix=mix,

@@ -21,6 +21,8 @@ pytest.importorskip("fastapi", reason="the service needs pip install 'textome[se
 pytest.importorskip("uvicorn")
 
 
+from textome.pipeline import PipelineChoice
+from textome.runtime.model import ModelSettings
 from textome.serve.app import create_app
 from textome.serve.connections import HEAD_SECONDS, READ_SECONDS, connection_class
 from textome.serve.limits import Limits
@@ -79,14 +81,15 @@ def running(
     limits: Limits | None = None,
     settings: Settings | None = None,
     pubmed: str | None = None,
+    steps: PipelineChoice | None = None,
     connections: int = 1000,
     head_seconds: float = HEAD_SECONDS,
     read_seconds: float = READ_SECONDS,
     **options: Any,
 ) -> Iterator[Running]:
     named = bundle if isinstance(bundle, dict) else {"tiny": bundle}
-    places = {name: str(place) if place else None for name, place in named.items()}
-    service = Service.load(places, limits=limits, settings=settings, threads=1)
+    models = {name: ModelSettings(model=str(place) if place else None) for name, place in named.items()}
+    service = Service.load(models, steps, limits=limits, settings=settings, threads=1)
     service.pubmed = pubmed
     app = create_app(service, **options)
     listening = bind("127.0.0.1", 0)

@@ -24,13 +24,13 @@ from textome.bulk.pool import LocalResults
 from textome.bulk.work import Options
 from textome.errors import InputError
 from textome.formats.sources import atomic_file
-from textome.runtime.bundle import Bundle, resolve_model
 
 QUARANTINE = "quarantine.jsonl"
 _LOCK = ".lock"
 _NAMES = {
     "to": "--to", "types": "--types", "min_confidence": "--min-confidence", "flat": "--flat", "replace": "--replace",
-    "precision": "--precision", "format": "--from", "model": "the model", "textome": "the version of Textome",
+    "precision": "--precision", "format": "--from", "model": "the model", "steps": "the steps",
+    "textome": "the version of Textome",
 }  # fmt: skip
 
 # Parts in, what is done out, in any order. Each chunk of each part is answered once.
@@ -77,12 +77,12 @@ def run(
     check_format(options.to)
     if chunk_documents < 1:
         raise InputError(f"a chunk of {chunk_documents} documents is none; give 1 or more")
-    bundle = Bundle.load(resolve_model(options.model))
+    settings_now = options.settings()
     files = find_files(inputs, output)
     with _explained(output), _locked(output):
         ledger = Ledger.open(output)
         try:
-            settings = _settings(ledger, options.settings(bundle), mix)
+            settings = _settings(ledger, settings_now, mix)
             remove_strays(output, options.to)
             plan = prepare(
                 ledger,

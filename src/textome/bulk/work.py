@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,8 @@ from textome.bulk.chunks import Chunk, Located, unreadable
 from textome.bulk.ledger import Done
 from textome.bulk.output import write_chunk
 from textome.documents import Document
-from textome.errors import InputError
 from textome.formats.sources import BadRecord
-from textome.runtime.annotator import Annotator
+from textome.pipeline import PipelineChoice, choose_pipeline
 from textome.runtime.bundle import Bundle, resolve_model
 
 _BLOCK = 1 << 20
@@ -27,30 +26,45 @@ class Options:
 
     to        the format of the results
     format    the format of the input, where it is not to be guessed
-    replace   drop the annotations that the input has already
+    replace   drop the annotations that the input has already, of the kinds that the models give
     """
 
-    model: str | None = None
-    precision: str | None = None
-    types: tuple[str, ...] | None = None
-    min_confidence: float | None = None
-    flat: bool = False
+    pipeline: PipelineChoice = field(default_factory=choose_pipeline)
     replace: bool = False
     to: str = "parquet"
     format: str | None = None
 
-    def settings(self, bundle: Bundle) -> dict[str, Any]:
-        """The options as the ledger keeps them: the model by its content, not by the place where it lies.
+    def settings(self) -> dict[str, Any]:
+        """The options as the ledger keeps them: models by their content, not by the place where they lie.
 
-        Raises InputError for types that the model does not know.
+        Raises InputError for types that no model knows and for settings that a step does not take, and ModelError for a
+        model that is missing.
         """
-        if unknown := [name for name in self.types or () if name not in bundle.types]:
-            known = ", ".join(bundle.types)
-            raise InputError(f"model {bundle.name!r} does not know the type {unknown[0]!r}; it knows {known}")
-        values = asdict(self) | {"model": fingerprint(bundle, self.precision), "textome": version("textome")}
-        values["types"] = sorted(self.types or bundle.default_types)
-        values["precision"] = bundle.onnx_path(self.precision).name
-        return values
+        models = [(model, Bundle.load(resolve_model(model.model))) for model in self.pipeline.models]
+        known = [name for _, bundle in models for name in _types(bundle)]
+        self.pipeline.check_types(known)
+        chosen: dict[str, list[Any]] = {
+            "model": [fingerprint(bundle, model.precision) for model, bundle in models],
+            "precision": [bundle.onnx_path(model.precision).name for model, bundle in models],
+            "types": [sorted(model.types or _default_types(bundle)) for model, bundle in models],
+            "min_confidence": [model.min_confidence for model, _ in models],
+            "flat": [model.flat for model, _ in models],
+        }
+        return {name: values[0] if len(values) == 1 else values for name, values in chosen.items()} | {
+            "steps": [step.describe() for step in self.pipeline.rules.steps],
+            "replace": self.replace,
+            "to": self.to,
+            "format": self.format,
+            "textome": version("textome"),
+        }
+
+
+def _types(bundle: Bundle) -> tuple[str, ...]:
+    return bundle.types if bundle.has_entities else ()
+
+
+def _default_types(bundle: Bundle) -> tuple[str, ...]:
+    return bundle.default_types if bundle.has_entities else ()
 
 
 def fingerprint(bundle: Bundle, precision: str | None) -> str:
@@ -65,19 +79,12 @@ def fingerprint(bundle: Bundle, precision: str | None) -> str:
 
 
 class Worker:
-    """A loaded model that turns chunks into results in `output`. One thread: there are as many workers as cores."""
+    """A loaded pipeline that turns chunks into results in `output`. One thread: there are as many workers as cores."""
 
     def __init__(self, output: Path, options: Options, threads: int = 1) -> None:
         self._output = output
         self._options = options
-        self._annotator = Annotator.load(
-            resolve_model(options.model),
-            precision=options.precision,
-            threads=threads,
-            types=options.types,
-            min_confidence=options.min_confidence,
-            flat=options.flat,
-        )
+        self._pipeline = options.pipeline.load(threads=threads)
 
     def run(self, chunk: Chunk) -> Done:
         """Annotate and write a chunk; returns what the ledger is to keep, once all of it is on disk.
@@ -122,4 +129,4 @@ class Worker:
                 bad.append(unreadable(source, record, error))
 
     def _annotate(self, documents: list[Document]) -> list[Document]:
-        return self._annotator.annotate(documents, replace=self._options.replace)
+        return self._pipeline.annotate(documents, replace=self._options.replace)

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textome.cli.streams import finish, read_all, split_list, watched
+from textome.cli.pipelines import with_pipeline
+from textome.cli.streams import finish, read_all, watched
 from textome.errors import InputError
 
 if TYPE_CHECKING:
     from textome.documents import Document
+    from textome.pipeline import PipelineChoice
 
 
+@with_pipeline
 def annotate(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders; - is standard input.")],
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="A bundle's folder or hub name; default: the bundled model.")
-    ] = None,
+    pipeline: PipelineChoice,
     output: Annotated[
         list[str] | None,
         typer.Option("--output", "-o", help="Where to write; may be given several times, in several formats."),
@@ -29,32 +30,22 @@ def annotate(
     to: Annotated[str | None, typer.Option("--to", help="Format to write; default: by the output's name.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
-    types: Annotated[
-        str | None, typer.Option(help="Entity types to look for, as A,B; default: the model's own.")
-    ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(help="Leave out entities below this probability; default: what the model says for each type."),
-    ] = None,
-    flat: Annotated[bool, typer.Option("--flat", help="Of entities that overlap, keep the most probable.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
     relations: Annotated[
-        str | None, typer.Option("--relations", help="A bundle that finds relations between the entities.")
+        str | None, typer.Option("--relations", help="A bundle that finds relations between the entities.", hidden=True)
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print highlighted text, also beside an --output.")] = False,
-    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
 ) -> None:
-    """Find entities in texts.
+    """Annotate texts: entities by default, and whatever the models and steps of the pipeline give.
 
     Reads PubMed XML, BioC, PubTator, brat, CoNLL, JSON lines and plain text. On a terminal the text is printed with
-    its entities highlighted; otherwise documents are written as JSON lines, or in the format of --to or --output. With
-    --relations, pairs of entities of the types that its model knows are asked about, those of the input among them.
+    its entities highlighted; otherwise documents are written as JSON lines, or in the format of --to or --output. Several
+    models run one after another: one for relations asks about the entities of those before it.
 
     Example: textome annotate abstracts.xml --output entities.bioc.json --output page.html
     """
     from textome.formats import Quarantine
-    from textome.runtime.annotator import Annotator
 
     targets = [(place, to or _format_of(place)) for place in output or []]
     if not targets and to:
@@ -62,23 +53,11 @@ def annotate(
     show = show or (not targets and sys.stdout.isatty())
     if not targets and not show:
         targets = [("-", "jsonl")]
-    annotator = Annotator.load(
-        model,
-        precision=precision,
-        threads=threads,
-        types=split_list(types),
-        min_confidence=min_confidence,
-        flat=flat,
-    )
-    quarantine = Quarantine()
-    found = annotator.stream(read_all(inputs, from_, quarantine, text_column=text_column), replace=replace)
     if relations:
-        from textome.runtime.relations import RelationFinder
-
-        finder = RelationFinder.load(
-            relations, min_confidence=min_confidence or 0.0, precision=precision, threads=threads
-        )
-        found = finder.stream(found)
+        pipeline = pipeline.with_model(relations)
+    quarantine = Quarantine()
+    loaded = pipeline.load(threads=threads)
+    found = loaded.stream(read_all(inputs, from_, quarantine, text_column=text_column), replace=replace)
     documents = watched(found, "annotated", quarantine)
     finish(quarantine, _deliver(documents, targets, show))
 

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textome.cli.streams import SHOWN, say, split_list
+from textome.cli.pipelines import with_pipeline
+from textome.cli.streams import SHOWN, say
 from textome.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from textome.bulk.ledger import Totals
+    from textome.pipeline import PipelineChoice
 
 
+@with_pipeline
 def bulk(
     inputs: Annotated[
         list[str] | None,
@@ -24,22 +27,12 @@ def bulk(
             metavar="INPUT...", help="Files, folders, 'globs', @lists, archives, or addresses such as s3://..."
         ),
     ] = None,
+    *,
+    pipeline: PipelineChoice,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results and the ledger.")] = None,
     to: Annotated[str, typer.Option("--to", help="parquet, jsonl, bioc-json, bioc-xml or pubtator.")] = "parquet",
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="A bundle's folder or hub name; default: the bundled model.")
-    ] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
-    types: Annotated[
-        str | None, typer.Option(help="Entity types to look for, as A,B; default: the model's own.")
-    ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(help="Leave out entities below this probability; default: what the model says for each type."),
-    ] = None,
-    flat: Annotated[bool, typer.Option("--flat", help="Of entities that overlap, keep the most probable.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
-    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that annotate; default: one for each core.")] = None,
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Annotate on the Ray cluster at this address; auto finds one.")
@@ -55,8 +48,8 @@ def bulk(
 ) -> None:
     """Annotate any number of documents into a folder; stopped anywhere, the same command goes on.
 
-    Results are Parquet tables of documents, entities and relations, ready for `textome query`, DuckDB, Polars or Spark.
-    Of PubMed files the newest version of each citation counts. Bad records are listed in quarantine.jsonl.
+    Results are Parquet tables of documents, entities, relations, identifiers and labels, ready for `textome query`, DuckDB,
+    Polars or Spark. Of PubMed files the newest version of each citation counts. Bad records are listed in quarantine.jsonl.
 
     Example: textome bulk pubmed/baseline pubmed/updatefiles --output annotated/
     """
@@ -72,9 +65,7 @@ def bulk(
     from textome.bulk.progress import shown
     from textome.bulk.work import Options
 
-    wanted = split_list(types)
-    chosen = tuple(wanted) if wanted else None
-    options = Options(model, precision, chosen, min_confidence, flat, replace, to, from_)
+    options = Options(pipeline, replace, to, from_)
     backend = None
     if ray is not None:
         from textome.bulk.cluster import ClusterResults

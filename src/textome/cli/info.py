@@ -10,13 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from textome.cli.streams import finish
+from textome.steps import STEPS, Row
 
 
 def info(
-    place: Annotated[str, typer.Argument(metavar="MODEL_OR_FILE", help="A model, a corpus, a file, or 'default'.")],
+    place: Annotated[
+        str, typer.Argument(metavar="MODEL_OR_FILE", help="A model, a corpus, a file, or 'default'.")
+    ] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what a model, a corpus or a file of documents holds.
+    """Tell what a model and the steps behind it, a corpus, or a file of documents hold.
 
     Example: textome info default
     """
@@ -36,10 +39,11 @@ def info(
     if as_json:
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
+        width = max(18, *(len(name) + 2 for name in facts))
         for name, value in facts.items():
             shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
             text = ", ".join(shown) if isinstance(shown, list) else str(shown)
-            typer.echo(f"{name:18}{text or 'none'}")
+            typer.echo(f"{name:{width}}{text or 'none'}")
     finish(quarantine, facts.get("documents", 1))
 
 
@@ -65,7 +69,12 @@ def _model_facts(place: str) -> dict[str, Any]:
             facts["thresholds"] = dict(bundle.thresholds)
     if bundle.embeddings:
         facts["embeddings"] = f"{bundle.embeddings.pooling} of {bundle.config['hidden_size']} numbers"
-    return facts | {"window": bundle.window, "files": _sizes(bundle.directory)}
+    facts |= {"window": bundle.window, "files": _sizes(bundle.directory)}
+    return facts | {f"step {name}": _step(row) for name, row in STEPS.items()}
+
+
+def _step(row: Row) -> str:
+    return f"{row.summary} ({'part of the default pipeline' if row.default else 'added by --with'})"
 
 
 def _encoder_facts(folder: Path) -> dict[str, Any]:

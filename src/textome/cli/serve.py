@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textome.cli.pipelines import with_pipeline
 from textome.cli.streams import say
 from textome.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from textome.pipeline import PipelineChoice
+    from textome.runtime.model import ModelSettings
 
 _PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
 
 
+@partial(with_pipeline, but=("types", "min_confidence", "flat"))
 def serve(
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="A bundle to serve, as FOLDER or NAME=FOLDER; may be given several times."),
-    ] = None,
+    *,
+    pipeline: PipelineChoice,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.", min=0, max=65535)] = 8000,
     keys: Annotated[Path | None, typer.Option(help="File of API keys; with it every request needs one.")] = None,
@@ -45,7 +50,6 @@ def serve(
     pubmed: Annotated[
         bool, typer.Option("--pubmed", help="Fetch citations from PubMed by PMID; else nothing leaves this machine.")
     ] = False,
-    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.", min=1)] = None,
     workers: Annotated[
         int, typer.Option(help="Processes that share the models' memory; several compute in one thread each.", min=1)
@@ -53,6 +57,8 @@ def serve(
     quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
 ) -> None:
     """Serve models over HTTP: a REST interface under /v1 and a page at /.
+
+    Each --model is one that requests can name, as FOLDER or NAME=FOLDER. The steps of the pipeline follow each of them.
 
     Example: textome serve --port 8000
     """
@@ -90,7 +96,7 @@ def serve(
     settings = Settings(
         max_requests=max_requests, max_characters=2 * max_characters, max_delay=max_delay, cache_characters=cache
     )
-    service = Service.load(_named(model or []), limits=limits, settings=settings, precision=precision, threads=threads)
+    service = Service.load(_named(pipeline), pipeline.rules, limits=limits, settings=settings, threads=threads)
     service.pubmed = E_UTILITIES if pubmed else None
     hosts = [*(allowed_host or []), *(local_names(host) if local and key_file is None else [])]
     if not local and not allowed_host:
@@ -123,20 +129,19 @@ def serve(
     say("stopped")
 
 
-def _named(models: list[str]) -> dict[str, str | None]:
-    """The models by name: NAME=FOLDER, or FOLDER under its own name; the bundled one where none is given."""
-    if not models:
-        return {"default": None}
-    named: dict[str, str | None] = {}
-    for item in models:
-        name, equals, place = item.partition("=")
+def _named(pipeline: PipelineChoice) -> dict[str, ModelSettings]:
+    """The models by name: NAME=FOLDER, or FOLDER under its own name; the bundled one is "default"."""
+    named: dict[str, ModelSettings] = {}
+    for model in pipeline.models:
+        item = model.model or "default"
+        name, equals, path = item.partition("=")
         if not equals or Path(item).exists():
-            name, place = (item if item == "default" else Path(item).name), item
-        if not name or not place:
+            name, path = (item if item == "default" else Path(item).name), item
+        if not name or not path:
             raise InputError(f"--model {item}: expected FOLDER or NAME=FOLDER")
         if name in named:
             raise InputError(f"--model {item}: there is a model {name!r} already; give another name as NAME=FOLDER")
-        named[name] = place
+        named[name] = model.model_copy(update={"model": path})
     return named
 
 

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ValidationError
 from textome.documents import Document
 from textome.errors import InputError, ModelError
 from textome.formats import Quarantine, Source, bioc, guess_format, jsonl, read_documents
+from textome.pipeline import Pipeline, PipelineChoice
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.embedder import Embedder
+from textome.runtime.model import ModelSettings
 from textome.runtime.session import EncoderSession, EntityHead, Session, TaskSession, names_states
 from textome.runtime.states import states_output
 from textome.runtime.tasks import TaskRunner
@@ -67,12 +69,10 @@ class LoadedModel:
     vectors: TaskEngine | None = None
 
     @classmethod
-    def load(
-        cls, name: str, place: str | None, settings: Settings, precision: str | None, threads: int | None
-    ) -> LoadedModel:
+    def load(cls, name: str, model: ModelSettings, settings: Settings, threads: int | None) -> LoadedModel:
         """Load a bundle. Raises ModelError where that is not possible."""
-        bundle = Bundle.load(resolve_model(place))
-        budget, path = settings.token_budget, bundle.onnx_path(precision)
+        bundle = Bundle.load(resolve_model(model.model))
+        budget, path = settings.token_budget, bundle.onnx_path(model.precision)
         if bundle.embeddings:
             embedder = Embedder(bundle, EncoderSession(path, threads), budget)
             return cls(name, bundle, vectors=TaskEngine(embedder, settings))
@@ -129,13 +129,16 @@ class LoadedModel:
 
 @dataclass
 class Service:
-    """All models of a process. `draining` is set when it was told to stop: it is not ready any more.
+    """All models of a process, and the steps that follow each of them.
+
+    `draining` is set when it was told to stop: it is not ready any more.
 
     pubmed   the address of PubMed's EFetch, where the service may ask it for citations
     """
 
     models: Mapping[str, LoadedModel]
     limits: Limits = field(default_factory=Limits)
+    steps: Pipeline = field(default_factory=lambda: Pipeline(()))
     draining: bool = False
     pubmed: str | None = None
     memory: Memory = field(init=False)
@@ -146,19 +149,20 @@ class Service:
     @classmethod
     def load(
         cls,
-        models: Mapping[str, str | None],
+        models: Mapping[str, ModelSettings],
+        steps: PipelineChoice | None = None,
         *,
         limits: Limits | None = None,
         settings: Settings | None = None,
-        precision: str | None = None,
         threads: int | None = None,
     ) -> Service:
-        """Load bundles by name; None is the bundled default. Raises ModelError where one cannot be loaded."""
+        """Load bundles by name, and the steps behind them. Raises ModelError where a bundle cannot be loaded."""
         settings = settings or Settings()
-        loaded = {name: LoadedModel.load(name, place, settings, precision, threads) for name, place in models.items()}
+        loaded = {name: LoadedModel.load(name, model, settings, threads) for name, model in models.items()}
         if not loaded:
             raise ModelError("there is no model to serve; name one with --model NAME=FOLDER")
-        return cls(loaded, limits or Limits())
+        rules = [step.load() for step in steps.steps] if steps else []
+        return cls(loaded, limits or Limits(), Pipeline(rules))
 
     def start(self) -> None:
         for engine in self._engines():
@@ -263,7 +267,12 @@ class Service:
         self, model: LoadedModel, documents: Sequence[Document], annotator: Annotator, replace: bool
     ) -> list[Document]:
         """Compute, with the engine's errors as problems: 503 where it is full or stops, 504 where time is up."""
-        return await self._in_time(model.engine.annotate(documents, annotator, replace=replace))
+
+        async def annotated() -> list[Document]:
+            found = await model.engine.annotate(documents, annotator, replace=replace)
+            return await asyncio.to_thread(self.steps.annotate, found) if self.steps.steps else found
+
+        return await self._in_time(annotated())
 
     async def predict(
         self, model: LoadedModel, task: str, make: Callable[[Any], Sequence[Any]], characters: int

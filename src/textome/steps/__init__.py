@@ -7,11 +7,15 @@ Python, in a pipeline file and on the command line alike.
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from textome.errors import InputError
-from textome.steps.step import Row, StepSettings
+from textome.steps.row import Row
 
-__all__ = ["STEPS", "Row", "StepSettings", "load_step"]
+if TYPE_CHECKING:
+    from textome.steps.step import StepSettings
+
+__all__ = ["STEPS", "Row", "load_step", "step_class"]
 
 # In the order in which a pipeline runs them. Modules are imported when they are first used.
 STEPS: dict[str, Row] = {
@@ -24,13 +28,18 @@ STEPS: dict[str, Row] = {
 }
 
 
+def step_class(name: str) -> type[StepSettings]:
+    """The class of the step of this name. Raises InputError for a name that is not in the table."""
+    if name not in STEPS:
+        raise InputError(f"there is no step {name!r}; the steps are {', '.join(STEPS)}")
+    row = STEPS[name]
+    found: type[StepSettings] = getattr(import_module(f"textome.steps.{row.module}"), row.name)
+    return found
+
+
 def load_step(name: str, **settings: object) -> StepSettings:
     """The step of this name with these settings.
 
     Raises InputError for a name that is not in the table, and for settings that the step does not take.
     """
-    if name not in STEPS:
-        raise InputError(f"there is no step {name!r}; the steps are {', '.join(STEPS)}")
-    row = STEPS[name]
-    step: type[StepSettings] = getattr(import_module(f"textome.steps.{row.module}"), row.name)
-    return step.of(settings)
+    return step_class(name).of(settings)

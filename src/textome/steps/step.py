@@ -4,32 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from textome.documents import Document
 from textome.errors import InputError
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table of steps.
-
-    module    in this folder
-    name      of the class in it
-    summary   one line for `--help` and `textome info`
-    default   whether the default pipeline has it
-    options   settings with an option of their own on the command line, by its name: {"vocabulary": "vocabularies"} gives
-              `--vocabulary VALUE`, which may be repeated where the setting is a list
-    """
-
-    module: str
-    name: str
-    summary: str
-    default: bool = False
-    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class StepSettings(BaseModel):
