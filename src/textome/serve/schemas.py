@@ -37,7 +37,7 @@ ShortText = Annotated[str, Field(max_length=1000)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Metadata = Annotated[dict[str, str], BeforeValidator(_texts)]
 Scores = Annotated[dict[str, Probability], BeforeValidator(_probabilities)]
-SpanModel = Annotated[Items[Offset], Field(min_length=2, max_length=2)]
+SpanModel = Annotated[list[Offset], Field(min_length=2, max_length=2)]
 
 
 class _Part(BaseModel):
