@@ -18,8 +18,11 @@ import random
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -179,26 +182,18 @@ def main() -> int:
     parser.add_argument("--slowest", type=float, default=20.0)
     parser.add_argument("--url", default="")
     arguments = parser.parse_args()
-    process = None
-    url = arguments.url
-    if not url:
-        command = [sys.executable, "-m", "textome.cli.main", "serve", "--port", "0", "--quiet"]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        url = re.search(r"http://\S+", process.stderr.readline())[0]  # type: ignore[index]
-    place = urlsplit(url)
     generator = random.Random(arguments.seed)
     files = sources()
     statuses: Counter[int] = Counter()
     wrong = 0
     slowest = 0.0
-    try:
+    with started(arguments.url) as (process, host, port):
         for number in range(1, arguments.number + 1):
             path, body, headers = request(generator, files)
             path += headers.pop("X-Query", "")
-            started = time.perf_counter()
-            status, answer = ask(place.hostname or "", place.port or 80, path, body, headers, 3 * arguments.slowest)
-            seconds = time.perf_counter() - started
+            begun = time.perf_counter()
+            status, answer = ask(host, port, path, body, headers, 3 * arguments.slowest)
+            seconds = time.perf_counter() - begun
             slowest = max(slowest, seconds)
             statuses[status] += 1
             leaked = status >= 400 and SECRET.encode() in answer
@@ -210,12 +205,30 @@ def main() -> int:
             if process is not None and process.poll() is not None:
                 print(f"the service ended at request {number}", file=sys.stderr)
                 return 1
-    finally:
-        if process is not None:
-            process.terminate()
-            process.wait(30)
     print(f"{arguments.number} requests: {dict(sorted(statuses.items()))}; slowest {slowest:.2f} s; {wrong} wrong")
     return int(wrong > 0)
+
+
+@contextmanager
+def started(url: str = "") -> Iterator[tuple[subprocess.Popen[str] | None, str, int]]:
+    """A service's process, host and port: one that is started here, or none and those of `url`."""
+    if url:
+        place = urlsplit(url)
+        yield None, place.hostname or "", place.port or 80
+        return
+    command = [sys.executable, "-m", "textome.cli.main", "serve", "--port", "0", "--quiet"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    match = re.search(r"http://([\d.]+):(\d+)", process.stderr.readline())
+    assert match is not None
+    threading.Thread(
+        target=lambda: [print(line, end="", file=sys.stderr) for line in process.stderr], daemon=True
+    ).start()
+    try:
+        yield process, match[1], int(match[2])
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def ask(host: str, port: int, path: str, body: bytes, headers: dict[str, str], timeout: float) -> tuple[int, bytes]:

@@ -51,7 +51,8 @@ def entities(pairs: list[Any], number: int) -> list[Any]:
             413,
         ),
         ("/v1/convert", {"documents": [{"text": LONG, "entities": entities([[0, 30_000]], 2)}], "format": "json"}, 200),
-        ("/v1/annotate", {"documents": [1] * 40_000}, 400),
+        ("/v1/annotate", {"documents": [1] * 40_000}, 413),
+        ("/v1/annotate", {"documents": [{"text": "a", "passages": [1] * 20_000}]}, 400),
         ("/v1/annotate", {"documents": [{"text": "a", "x": [[]] * 60_000}]}, 413),
         ("/v1/annotate", {"documents": [{"text": "a", "metadata": {str(number): 1 for number in range(30_000)}}]}, 400),
         ("/v1/annotate", {"text": "a"} | {str(number): 1 for number in range(30_000)}, 400),
@@ -83,7 +84,7 @@ def test_relations_count_what_they_name_each_time(small: Running) -> None:
     [
         ("bioc-xml", b"<collection><document>" + b"<x/>" * 60_000),
         ("jsonl", b'{"text": "a", "x": [' + b"[]," * 60_000 + b"1]}"),
-        ("conll", b"a\tO\n" * 20_000),
+        ("conll", b"a\tO\n" * 60_000),
     ],
 )
 def test_files_of_too_many_values_are_refused(small: Running, format: str, data: bytes) -> None:

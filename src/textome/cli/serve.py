@@ -41,7 +41,7 @@ def serve(
     rate: Annotated[float, typer.Option(help="Requests a second of each key; 0 is no bound.", min=0)] = 0.0,
     max_requests: Annotated[int, typer.Option(help="Requests that may wait or be in work.", min=1)] = 256,
     max_connections: Annotated[int, typer.Option(help="Connections at once, of each worker.", min=1)] = 1000,
-    max_characters: Annotated[int, typer.Option(help="Characters of one request.", min=1)] = 2_000_000,
+    max_characters: Annotated[int, typer.Option(help="Characters of one request.", min=1)] = 1_000_000,
     max_body: Annotated[int, typer.Option(help="Bytes of one request's body, unpacked.", min=1)] = 16 << 20,
     deadline: Annotated[float, typer.Option(help="Seconds for one request.", min=0.1)] = 60.0,
     max_delay: Annotated[float, typer.Option(help="Seconds a batch waits to be filled.", min=0, max=1)] = 0.005,

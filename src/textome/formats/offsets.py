@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from textome.documents import Span, check_entity_characters, spans_problem
@@ -13,11 +10,8 @@ from textome.errors import InputError
 
 # (start, end) pairs as the file has them, and the text that the file says stands there, or None if it says none.
 Located = tuple[Sequence[tuple[int, int]], str | None]
-_UNITS: dict[str, Callable[[str], int]] = {
-    "code points": len,
-    "UTF-8 bytes": lambda text: len(text.encode("utf-8")),
-    "UTF-16 units": lambda text: len(text.encode("utf-16-le")) // 2,
-}
+# The encoding whose units are counted, and bytes of a unit; None for code points.
+_UNITS: tuple[tuple[str, int] | None, ...] = (None, ("utf-8", 1), ("utf-16-le", 2))
 _NO_SPACE = {code: None for code in range(0x3001) if chr(code).isspace()}
 
 
@@ -49,8 +43,8 @@ def parts_in_code_points(text: str, parts: Sequence[Part]) -> list[tuple[Span, .
     unit fits all annotations, and where the spans have too many characters all together.
     """
     check_entity_characters(pairs for part in parts for pairs, _ in part.annotations)
-    for measure in _UNITS.values():
-        if (spans := _fitting(text, parts, measure)) is not None:
+    for unit in _UNITS:
+        if (spans := _fitting(text, parts, unit)) is not None:
             return spans
     for part in parts:
         for name, (pairs, expected) in zip(part.names, part.annotations, strict=True):
@@ -65,11 +59,11 @@ def parts_in_code_points(text: str, parts: Sequence[Part]) -> list[tuple[Span, .
     raise InputError("the offsets fit the text neither in code points nor in bytes")
 
 
-def _fitting(text: str, parts: Sequence[Part], measure: Callable[[str], int]) -> list[tuple[Span, ...]] | None:
+def _fitting(text: str, parts: Sequence[Part], unit: tuple[str, int] | None) -> list[tuple[Span, ...]] | None:
     """The spans of all annotations where all of them match in this unit."""
     found: list[tuple[Span, ...]] = []
     for part in parts:
-        table = None if measure is len or not part.annotations else _positions(part.text, measure)
+        table = _positions(part, *unit) if unit and part.annotations else None
         for pairs, said in part.annotations:
             spans = _spans(text, part, pairs, table)
             if spans is None or not _matches(text, spans, said):
@@ -86,29 +80,38 @@ def _matches(text: str, spans: Sequence[Span], said: str | None) -> bool:
     return found == said or found.translate(_NO_SPACE) == said.translate(_NO_SPACE)
 
 
-def _spans(text: str, part: Part, pairs: Sequence[tuple[int, int]], table: array[int] | None) -> list[Span] | None:
+def _spans(text: str, part: Part, pairs: Sequence[tuple[int, int]], table: dict[int, int] | None) -> list[Span] | None:
     """The pairs in code points of the document, by a part's `table` of positions; None where they overlap or lie
     outside the text."""
     spans = []
     for start, end in sorted(pairs):
         if table is not None:
-            start, end = (_position(place - part.offset, table) for place in (start, end))
-            if min(start, end) < 0:
+            if start not in table or end not in table:
                 return None
-            start, end = start + part.offset, end + part.offset
+            start, end = table[start], table[end]
         spans.append(Span(start, end))
     return None if spans_problem(spans, len(text)) else spans
 
 
-def _positions(text: str, measure: Callable[[str], int]) -> array[int]:
-    """Where each character of the text begins in another unit, and where the last one ends."""
-    return array("q", accumulate(map(measure, text), initial=0))
+def _positions(part: Part, encoding: str, width: int) -> dict[int, int]:
+    """The offsets of a part's annotations that stand before a character or at the end, in code points of the document."""
+    data = part.text.encode(encoding)
+    table: dict[int, int] = {}
+    before, characters = 0, part.offset
+    for offset in sorted({offset for pairs, _ in part.annotations for pair in pairs for offset in pair}):
+        place = width * (offset - part.offset)
+        if 0 <= place <= len(data) and not _splits(data, place, width):
+            characters += len(data[before:place].decode(encoding))
+            before = place
+            table[offset] = characters
+    return table
 
 
-def _position(place: int, table: array[int]) -> int:
-    """A place in another unit in code points; -1 where no character begins there."""
-    index = bisect_left(table, place)
-    return index if index < len(table) and table[index] == place else -1
+def _splits(data: bytes, place: int, width: int) -> bool:
+    """Does a character of UTF-8 (`width` 1) or UTF-16 (2) go on at this place?"""
+    if place == len(data):
+        return False
+    return data[place] & 0xC0 == 0x80 if width == 1 else data[place + 1] & 0xFC == 0xDC
 
 
 def _shown(text: str) -> str:

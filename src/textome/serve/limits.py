@@ -14,10 +14,18 @@ from typing import Any, Protocol
 
 from textome.errors import InputError
 from textome.formats.jsonl import parse_json
+from textome.serve.memory import LARGE, Trimming
 from textome.serve.problems import Problem, bad_request, overloaded, too_large, too_slow, unsupported, without_text
 
 _STRING = re.compile(rb'"(?:[^"\\]+|\\.)*"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
+# What each document of an XML file ends with: readers free one before they read the next.
+_RECORD_ENDS = {
+    "pubmed-xml": b"</PubmedArticle>",
+    "jats": b"</article>",
+    "bioc-xml": b"</document>",
+    "ddi-xml": b"</document>",
+}
 _MEBIBYTE = 1 << 20
 
 
@@ -27,7 +35,9 @@ class Limits:
 
     body_bytes       of the body as sent, and of it unpacked; a streamed upload has `stream_bytes`, unpacked
     memory_bytes     of the bodies of all requests in work
-    values           of JSON, tags of XML; of other formats a third as many lines
+    values           of JSON, of which a fourth may be objects; tags of a document in XML; lines of other formats, and
+                     fewer where a line takes more memory
+    sentences        ends of sentences and lines in all documents: each sentence takes memory, however short
     documents        of one request, and `characters` of all of them with the gaps between passages
     annotations      entities and relations of one request; the entities that they have and name, each from its beginning
                      to its end, have at most `characters`, too
@@ -40,9 +50,10 @@ class Limits:
     body_bytes: int = 16 * _MEBIBYTE
     memory_bytes: int = 256 * _MEBIBYTE
     stream_bytes: int = 2048 * _MEBIBYTE
-    values: int = 1_500_000
+    values: int = 500_000
+    sentences: int = 100_000
     documents: int = 5000
-    characters: int = 2_000_000
+    characters: int = 1_000_000
     annotations: int = 100_000
     nesting: int = 32
     body_seconds: float = 30.0
@@ -63,6 +74,7 @@ class Memory:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
+        self._trimming = Trimming()
 
     def take(self, size: int) -> None:
         if self.used + size > self.limit:
@@ -71,6 +83,8 @@ class Memory:
 
     def give(self, size: int) -> None:
         self.used -= size
+        if size >= LARGE:
+            self._trimming.plan()
 
 
 class Body:
@@ -208,12 +222,14 @@ def strict_json(data: bytes, limits: Limits) -> Any:
 
 def check_json(data: bytes, limits: Limits) -> None:
     """Raises Problem where JSON is nested too deeply or has too many values; in time linear to the data."""
-    brackets = data.count(b"[") + data.count(b"{")
-    if brackets <= limits.nesting and data.count(b",") <= limits.values:
+    brackets, objects = data.count(b"[") + data.count(b"{"), limits.values // 4
+    if brackets <= limits.nesting and data.count(b",") + brackets <= limits.values:
         return
     bare = _STRING.sub(b"", data)
-    if bare.count(b",") + bare.count(b"[") + bare.count(b"{") > limits.values:
-        raise too_large(f"the JSON has more than {limits.values:,} values; send fewer documents at a time")
+    if bare.count(b",") + bare.count(b"[") > limits.values or bare.count(b"{") > objects:
+        raise too_large(
+            f"the JSON has more than {limits.values:,} values or {objects:,} objects; send fewer documents at a time"
+        )
     depth = 0
     for match in _BRACKET.finditer(bare):
         depth += 1 if match[0] in b"[{" else -1
@@ -225,11 +241,14 @@ def check_file(data: bytes, format: str, limits: Limits) -> None:
     """Raises Problem where a file of `format` has more than can be read in bounded time and memory."""
     if format in ("bioc-json", "jsonl"):
         check_json(data, limits)
-    elif format in ("pubmed-xml", "jats", "bioc-xml"):
-        if data.count(b"<") > limits.values:
-            raise too_large(f"the XML has more than {limits.values:,} tags; send fewer documents at a time")
-    elif data.count(b"\n") + data.count(b"\r") > limits.values // 3:
-        raise too_large(f"the file has more than {limits.values // 3:,} lines; send fewer documents at a time")
+    elif end := _RECORD_ENDS.get(format):
+        if max(record.count(b"<") for record in data.split(end)) > limits.values:
+            raise too_large(f"a document has more than {limits.values:,} tags; leave it out")
+    else:
+        lines = {"pubtator": limits.annotations + 3 * limits.documents, "conll": 2 * limits.annotations}
+        most = min(limits.values, lines.get(format, limits.values))
+        if data.count(b"\n") + data.count(b"\r") > most:
+            raise too_large(f"the file has more than {most:,} lines; send fewer documents at a time")
 
 
 def _too_large(limit: int) -> Problem:

@@ -79,7 +79,7 @@ class RelationModel(_Part):
 
     id: str = ""
     type: str
-    arguments: Items[Annotated[Items[str], Field(min_length=2, max_length=2)]] = []
+    arguments: Items[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     confidence: Probability | None = None
     metadata: Metadata = {}
 
@@ -227,7 +227,7 @@ class ClassifyRequest(BaseModel):
     texts: Items[str] = Field(
         [], description="Texts, each with labels of its own. A task over sentences cuts them itself."
     )
-    pairs: Items[Annotated[Items[str], Field(min_length=2, max_length=2)]] = Field([], description="Pairs of texts.")
+    pairs: Items[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field([], description="Pairs of texts.")
     model: str = Field("", description="A name that GET /v1/models gives; by default the first that has the task.")
     task: str = Field("", description="The task's name, where the model has several.")
 

@@ -310,8 +310,14 @@ class Service:
 def validated(data: bytes, kind: type[Body], limits: Limits) -> tuple[Body, dict[str, Any]]:
     """A request from its JSON, checked, and the members as they were. Raises Problem (400) that points at what is wrong."""
     value = strict_json(data, limits)
-    if isinstance(value, dict) and len(value) > _MEMBERS:
-        raise bad_request(f"the request has {len(value):,} members, and no request has so many; see /v1/openapi.json")
+    if isinstance(value, dict):
+        if len(value) > _MEMBERS:
+            raise bad_request(
+                f"the request has {len(value):,} members, and no request has so many; see /v1/openapi.json"
+            )
+        for name in ("documents", "texts", "pairs"):
+            if isinstance(items := value.get(name), list):
+                _check_number(len(items), limits)
     try:
         return kind.model_validate(value), value
     except ValidationError as error:
@@ -376,15 +382,18 @@ def uploaded_documents(
 def bounded(documents: Iterable[Document], limits: Limits) -> list[Document]:
     """The documents, as long as they stay within the limits. Raises Problem (413) at the first beyond them."""
     kept: list[Document] = []
-    characters = annotations = annotated = 0
+    characters = annotations = annotated = sentences = 0
     for document in documents:
         kept.append(document)
         characters += document.length
         annotations += len(document.entities) + len(document.relations) + len(document.labels)
         annotated += _annotated_characters(document)
+        sentences += sum(map(document.text.count, ".!?\n"))
         _check_number(len(kept), limits)
         if characters > limits.characters:
             raise too_large(f"more than {limits.characters:,} characters; send fewer documents at a time")
+        if sentences > limits.sentences:
+            raise too_large(f"more than {limits.sentences:,} sentences or lines; send fewer documents at a time")
         if annotations > limits.annotations:
             raise too_large(f"more than {limits.annotations:,} annotations; send fewer documents at a time")
         if annotated > limits.characters:

@@ -143,19 +143,27 @@ class _Upload(io.RawIOBase):
         self._rest = memoryview(b"")
         self._asked: ThreadFuture[bytes] | None = None
         self._left = False
+        self.failure: Exception | None = None
 
     def readable(self) -> bool:
         return True
 
+    def fail(self, error: Exception) -> Exception:
+        """An error of the upload and not of its content: a reader may take it for one, so that it is kept here, too."""
+        self.failure = error
+        return error
+
     def readinto(self, buffer: Any, /) -> int:
         if not self._rest:
             if self._left:
-                raise ClientDisconnect
+                raise self.fail(ClientDisconnect())
             self._asked = asyncio.run_coroutine_threadsafe(self._next(), self._loop)
             try:
                 self._rest = memoryview(self._asked.result())
             except CancelledError as error:
-                raise ClientDisconnect from error
+                raise self.fail(ClientDisconnect()) from error
+            except Problem as problem:
+                raise self.fail(problem) from None
         view = memoryview(buffer)
         size = min(len(view), len(self._rest))
         view[:size] = self._rest[:size]
@@ -196,9 +204,9 @@ class _Counted:
     citations   how many came so far, good and bad ones
     """
 
-    def __init__(self, stream: Any, limits: Limits, citations: Callable[[], int]) -> None:
+    def __init__(self, stream: Any, upload: _Upload, citations: Callable[[], int]) -> None:
         self._stream = stream
-        self._limits = limits
+        self._upload = upload
         self._citations = citations
         self._seen = 0
         self._size = self._of_one = self._tags = 0
@@ -210,12 +218,13 @@ class _Counted:
         self._size += len(data)
         self._of_one += len(data)
         self._tags += data.count(b"<")
-        if self._size > self._limits.stream_bytes:
-            raise too_large(
-                f"the upload is larger than {self._limits.stream_bytes:,} bytes, unpacked; send it in parts"
-            )
-        if self._of_one > self._limits.body_bytes or self._tags > self._limits.values:
-            raise too_large(f"a citation is larger than {self._limits.body_bytes:,} bytes; take it out of the upload")
+        limits = self._upload.limits
+        if self._size > limits.stream_bytes:
+            problem = too_large(f"the upload is larger than {limits.stream_bytes:,} bytes, unpacked; send it in parts")
+            raise self._upload.fail(problem)
+        if self._of_one > limits.body_bytes or self._tags > limits.values:
+            problem = too_large(f"a citation is larger than {limits.body_bytes:,} bytes; take it out of the upload")
+            raise self._upload.fail(problem)
         return data
 
 
@@ -231,7 +240,7 @@ class _UploadSource(Source):
         stream: Any = buffered
         if self.upload.packed or buffered.peek(2)[:2] == b"\x1f\x8b":
             stream = gzip.GzipFile(fileobj=buffered, mode="rb")
-        yield cast(BinaryIO, _Counted(stream, self.upload.limits, self.citations))
+        yield cast(BinaryIO, _Counted(stream, self.upload, self.citations))
 
 
 @dataclass(slots=True)
@@ -308,6 +317,8 @@ def _groups(upload: _Upload) -> Generator[_Group, None, None]:
     except (InputError, zlib.error, EOFError) as error:
         reason = without_text(error) if isinstance(error, InputError) else "it is cut short or damaged"
         raise bad_request(f"the upload cannot be read: {reason}") from error
+    if upload.failure is not None:
+        raise upload.failure
     group.quarantined, told = _new(quarantine, told)
     if not group.documents and group.quarantined and told == len(group.quarantined):
         first = group.quarantined[0]
