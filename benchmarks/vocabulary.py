@@ -2,8 +2,8 @@
 
     python benchmarks/vocabulary.py INDEX NAMES
 
-NAMES is a file with a name a line, or a terminology that the index was built from. Printed are the processor's time for each
-look-up of a name (its key, its hash, the search), of names that the index does not hold, and of a concept's label.
+NAMES is a terminology that the index was built from. Printed are the processor's time for each look-up of a name (its key,
+its hash, the search), of names that the index does not hold, and of a concept's label.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "promethe
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
 _BELOW_TASKS = {"metrics", "text", "formats", "documents", "errors"}
 _BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
-_BELOW_TRAINING = {"vocabularies", "corpus", "modalities", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
+_BELOW_TRAINING = {"linking", "vocabularies", "corpus", "modalities", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -32,15 +32,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "text": {"documents", "errors"},
     "vocabularies": {"formats", "documents", "errors"},
     "metrics": {"formats", "documents", "errors"},  # scores of predictions; the records are those of formats
+    "linking": {"vocabularies", "documents", "errors"},
     "tasks": _BELOW_TASKS,
     "encoders": {"errors"},  # pure maths: no files of documents, no labels, no command line
     "modalities": {"formats", "documents", "errors"},  # reading and features; the embedders are encoders
     "runtime": {"modalities", *_BELOW_RUNTIME},
-    "steps": {"vocabularies", "runtime", *_BELOW_RUNTIME},  # no other part names a step: they come from the table
+    "steps": {
+        "linking",
+        "vocabularies",
+        "runtime",
+        *_BELOW_RUNTIME,
+    },  # no other part names a step: they come from the table
     "pipeline": {"steps", "runtime", *_BELOW_RUNTIME},
     "corpus": {"text", "formats", "documents", "errors"},
     # Of the parts below it those without PyTorch.
-    "evaluation": {"steps", "vocabularies", "pipeline", "runtime", "modalities", *_BELOW_RUNTIME},
+    "evaluation": {"steps", "linking", "vocabularies", "pipeline", "runtime", "modalities", *_BELOW_RUNTIME},
     "explain": {"evaluation", *_BELOW_TRAINING},
     "training": {"evaluation", *_BELOW_TRAINING},
     "bulk": _BELOW_COMMANDS,
@@ -58,6 +64,7 @@ WITHOUT_TORCH = {
     "formats",
     "text",
     "vocabularies",
+    "linking",
     "tasks",
     "metrics",
     "modalities",

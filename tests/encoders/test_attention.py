@@ -12,6 +12,7 @@ from torch.nn import functional
 from textome.encoders.layers import attention, blocked
 from textome.encoders.layers.attention import attend, attend_across
 from textome.encoders.layers.packing import Layout
+from textome.encoders.layers.rotary import Rotation, rotated
 
 LENGTHS = [1, 3, 17, 17, 161, 300, 520]
 
@@ -115,3 +116,40 @@ def test_blocks_drop_as_many_weights_as_they_are_told() -> None:
     value = torch.eye(64).repeat(8, 4, 1, 1)
     share = (blocked.blocked(query, query, value, 0.25) == 0).float().mean()
     assert abs(float(share) - 0.25) < 0.005
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("window", [1, 4, 40, 64])
+def test_attention_within_a_window_is_attention_with_all_else_hidden(window: int, grad: bool) -> None:
+    """In fp64, in groups of sequences shorter and longer than the window, and than the runs it is computed in."""
+    lengths = [1, 3, 3, 33, 64, 65, 66, 130, 130]
+    torch.manual_seed(0)
+    tensors = [torch.randn(sum(lengths), 2, 8, dtype=torch.float64, requires_grad=grad) for _ in range(3)]
+    found = attend(*tensors, Layout.of(lengths), window=window)
+    pieces = []
+    for rows in zip(*(tensor.split(lengths) for tensor in tensors), strict=True):
+        places = torch.arange(len(rows[0]))
+        near = (places[:, None] - places).abs() <= window
+        scores = torch.einsum("ihd,jhd->hij", *rows[:2]) / 8**0.5
+        weights = scores.masked_fill(~near, -torch.inf).softmax(-1)
+        pieces.append(torch.einsum("hij,jhd->ihd", weights, rows[2]))
+    expected = torch.cat(pieces)
+    torch.testing.assert_close(found, expected)
+    if grad:
+        chosen = torch.randn_like(found)
+        mine, theirs = (torch.autograd.grad((item * chosen).sum(), tensors) for item in (found, expected))
+        for one, other in zip(mine, theirs, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_products_of_rotated_vectors_depend_on_their_distance_alone() -> None:
+    """Su et al. 2021, equation 16, and its definition as a complex product (equation 12)."""
+    query, key = torch.randn(2, 8).unbind()
+    first, second = (
+        [rotated(vector[None], Rotation.of(torch.tensor([place]), 8, 100.0))[0] for place in places]
+        for vector, places in ((query, (3, 40)), (key, (7, 44)))
+    )
+    torch.testing.assert_close(first[0] @ second[0], first[1] @ second[1])
+    turns = torch.polar(torch.ones(4), 3 * 100.0 ** -(torch.arange(4) / 4))
+    turned = torch.complex(query[:4], query[4:]) * turns
+    torch.testing.assert_close(first[0], torch.cat([turned.real, turned.imag]))

@@ -229,6 +229,29 @@ def padding_scores(builder: Builder, mask: str = "attention_mask") -> str:
     return builder.node("Unsqueeze", [mask, axes], "padding.by_key")
 
 
+def attend(builder: Builder, query: str, key: str, value: str, padding: str, name: str, head_size: int) -> str:
+    """Scaled dot-product attention (Vaswani et al. 2017, equation 1) of (S, B, heads, size); the result is alike.
+
+    padding   what is added to the scores, broadcast to (B, heads, S, S); see padding_scores
+
+    `transBatch` of FusedMatMul takes the first axis of an operand as the rows of each (B, heads) product.
+    """
+    scores = builder.node(
+        "FusedMatMul",
+        [query, key],
+        f"{name}.products",
+        CONTRIB,
+        transBatchA=1,
+        transBatchB=1,
+        transB=1,
+        alpha=head_size**-0.5,
+    )
+    scores = builder.node("Add", [scores, padding], f"{name}.scores")
+    shares = builder.node("Softmax", [scores], f"{name}.shares", axis=-1)
+    mixed = builder.node("FusedMatMul", [shares, value], f"{name}.mixed", CONTRIB, transBatchB=1)
+    return builder.node("Transpose", [mixed], f"{name}.by_token", perm=[2, 0, 1, 3])
+
+
 class OnnxModule(Protocol):
     """What the `onnx.py` of each architecture has."""
 

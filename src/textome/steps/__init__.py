@@ -25,6 +25,12 @@ STEPS: dict[str, Row] = {
         "what short forms stand for; mentions of one agree in a document",
         default=True,
     ),
+    "linking": Row(
+        "linking",
+        "Linking",
+        "identifiers of the concepts that entities name, from vocabularies",
+        options={"vocabulary": "vocabularies", "xrefs": "xrefs"},
+    ),
 }
 
 

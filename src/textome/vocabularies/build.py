@@ -10,7 +10,7 @@ import heapq
 import json
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -24,8 +24,10 @@ from textome.vocabularies.concepts import Concept, NameKind
 from textome.vocabularies.index import BLOCK, KIND_SHIFT, MAX_CONCEPTS, to_line
 from textome.vocabularies.keys import MAX_NAME, bag_of, hash_of, key_of, profile_of
 from textome.vocabularies.layout import Writer
+from textome.vocabularies.near import NearNamesBuilder
 
 REORDERED_TYPES = frozenset({"Disease"})
+NEAR_TYPES = frozenset({"Disease"})
 _NAMES_IN_MEMORY = 400_000
 _PARTITIONS = 256
 _RECORD = np.dtype([("hash", "<u8"), ("entry", "<u4")])
@@ -40,10 +42,12 @@ def build_vocabulary(
     path: Path,
     title: str = "",
     sources: Sequence[dict[str, str]] = (),
+    has_near_names: Callable[[Concept], bool] = lambda concept: concept.type in NEAR_TYPES,
 ) -> None:
     """Write the index of these concepts to `path`, whole or not at all.
 
     title, sources   for the index's card
+    has_near_names   which concepts are also found by names that resemble theirs
 
     Raises InputError where there is no concept with a name, or a concept has no type.
     """
@@ -53,7 +57,7 @@ def build_vocabulary(
         workspace = Path(folder)
         sections = {}
         for type, records in groupby(_sorted(concepts, workspace), key=itemgetter(0)):
-            section = _Section(type, workspace)
+            section = _Section(type, workspace, has_near_names)
             for _, same in groupby(records, key=itemgetter(1)):
                 section.add(_merged(list(same)))
             if section.num_names:
@@ -112,8 +116,9 @@ def _merged(records: list[_Record]) -> Concept:
 class _Section:
     """The concepts of one type on their way into the file."""
 
-    def __init__(self, type: str, workspace: Path) -> None:
+    def __init__(self, type: str, workspace: Path, has_near_names: Callable[[Concept], bool]) -> None:
         self.type, self.profile = type, profile_of(type)
+        self._has_near_names, self._near = has_near_names, NearNamesBuilder()
         self._has_reordered = type in REORDERED_TYPES
         self._folder = Path(tempfile.mkdtemp(dir=workspace))
         self._names = _Partitions(self._folder)
@@ -138,6 +143,10 @@ class _Section:
         for key, kind in self._keys(concept).items():
             self._names.add(hash_of(key), kind << KIND_SHIFT | number)
             self.num_names += 1
+        if self._has_near_names(concept):
+            for kind, name in concept.names():
+                if kind is not NameKind.RELATED and len(name) <= MAX_NAME:
+                    self._near.add(bag_of(name, self.profile), number)
 
     def write(self, writer: Writer) -> dict[str, Any]:
         """Write the section's arrays; returns its entry in the header."""
@@ -158,6 +167,7 @@ class _Section:
         if self._has_taxa:
             arrays["taxa"] = writer.array("I", _pieces(self._taxa))
         self._taxa.close()
+        arrays |= self._near.write(writer)
         return {
             "arrays": arrays,
             "bits": bits,

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from textome.vocabularies.concepts import NameKind
 from textome.vocabularies.keys import bag_of, hash_of, key_of
 from textome.vocabularies.layout import MappedFile
+from textome.vocabularies.near import Near, NearNames
 
 # An entry is a concept's number with the kind of its name above.
 KIND_SHIFT = 28
@@ -59,6 +60,7 @@ class Section:
         self._taxa = file.array(arrays["taxa"]) if "taxa" in arrays else None
         self._labels = _Blocks(file, arrays["labels"], arrays["label_starts"])
         self._details = _Blocks(file, arrays["details"], arrays["detail_starts"])
+        self._near = NearNames(file, arrays, self.profile) if "near_concepts" in arrays else None
 
     def look_up(self, name: str) -> list[Hit]:
         """The concepts of a name, the preferred first; none where the vocabulary does not hold the name."""
@@ -67,6 +69,10 @@ class Section:
     def look_up_reordered(self, name: str) -> list[Hit]:
         """The concepts that have a name of the same words in another order. None where the section keeps no such names."""
         return self.look_up_key(bag_of(name, self.profile)) if self.has_reordered else []
+
+    def nearest(self, name: str, count: int = 5) -> list[Near]:
+        """The concepts with names that resemble this one, the nearest first. None where the section keeps no such names."""
+        return self._near.nearest(name, count) if self._near else []
 
     def look_up_key(self, key: str) -> list[Hit]:
         """The concepts of a key as `keys.key_of` makes it, the preferred first."""

@@ -31,7 +31,7 @@ FORMAT_VERSION = 1
 _PREAMBLE = struct.Struct("<8sIIQ32s")
 _CHUNK = 1 << 20
 # The letters of `memoryview.cast` for the arrays of an index; `B` is also text.
-_SIZES = {"B": 1, "I": 4, "Q": 8}
+_SIZES = {"B": 1, "H": 2, "I": 4, "Q": 8}
 
 
 class Writer:
@@ -94,7 +94,7 @@ class MappedFile:
     def numpy(self, entry: list[Any]) -> np.ndarray[Any, np.dtype[Any]]:
         """An array by its entry in the header, as a numpy array."""
         code, start, length = entry
-        return np.frombuffer(self._map, {"B": "u1", "I": "<u4", "Q": "<u8"}[code], length, start)
+        return np.frombuffer(self._map, {"B": "u1", "H": "<u2", "I": "<u4", "Q": "<u8"}[code], length, start)
 
     def verify(self) -> None:
         """Read the whole file. Raises InputError where its bytes are not those that were written."""

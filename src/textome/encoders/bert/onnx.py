@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from textome.encoders.graph import (
-    CONTRIB,
     Array,
     Builder,
     Shapes,
+    attend,
     linear_shape,
     norm_shape,
     padding_scores,
@@ -47,7 +47,7 @@ def layers(builder: Builder, config: Mapping[str, Any], hidden: str, padding: st
             )
             for part in ("query", "key", "value")
         )
-        context = _attend(builder, query, key, value, padding, f"{name}.attention", head_size)
+        context = attend(builder, query, key, value, padding, f"{name}.attention", head_size)
         context = builder.node("Reshape", [context, joined], f"{name}.attention.context")
         hidden = builder.residual(context, hidden, f"{name}.attention.output", epsilon)
         hidden = builder.feed_forward(hidden, name, act, epsilon)
@@ -119,24 +119,3 @@ def _embed(builder: Builder, epsilon: float, pairs: bool) -> str:
     )
     total = builder.node("Add", [words, rows], f"{name}.total")
     return builder.norm(total, f"{name}.LayerNorm", f"{name}.hidden", epsilon)
-
-
-def _attend(builder: Builder, query: str, key: str, value: str, padding: str, name: str, head_size: int) -> str:
-    """Scaled dot-product attention (Vaswani et al. 2017, equation 1) of (S, B, heads, size); the result is alike.
-
-    `transBatch` of FusedMatMul takes the first axis of an operand as the rows of each (B, heads) product.
-    """
-    scores = builder.node(
-        "FusedMatMul",
-        [query, key],
-        f"{name}.products",
-        CONTRIB,
-        transBatchA=1,
-        transBatchB=1,
-        transB=1,
-        alpha=head_size**-0.5,
-    )
-    scores = builder.node("Add", [scores, padding], f"{name}.scores")
-    shares = builder.node("Softmax", [scores], f"{name}.shares", axis=-1)
-    mixed = builder.node("FusedMatMul", [shares, value], f"{name}.mixed", CONTRIB, transBatchB=1)
-    return builder.node("Transpose", [mixed], f"{name}.by_token", perm=[2, 0, 1, 3])

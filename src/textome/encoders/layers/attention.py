@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from textome.encoders.layers.blocked import blocked
 from textome.encoders.layers.packing import Layout
+from textome.encoders.layers.rotary import Rotation, rotated
 
 # In training on a CPU attention is computed in blocks (layers/blocked.py), which keep the weights for the backward pass, up
 # to this length at least. In 16 bits that is faster at any length; in fp32 PyTorch's fused kernel is from here on, where
@@ -21,12 +22,19 @@ LONGEST_KEPT = 160
 MOST_WEIGHTS = 2**26
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float = 0.0) -> Tensor:
+# Queries that are computed at once in attention within a window, unless the window is wider.
+WINDOW_ROWS = 32
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float = 0.0, window: int | None = None
+) -> Tensor:
     """softmax(Q K^T / sqrt(head_size)) V within each sequence (Vaswani et al. 2017, eq. 1), no padding anywhere.
 
     Input   query, key, value (T, num_heads, head_size)
             layout            where each sequence begins and ends
             dropout           probability that an attention weight is dropped
+            window            the largest distance to a key that a query attends to; None for all keys of the sequence
     Output  (T, num_heads, head_size)
 
     On a CPU each group of equally long sequences is one call, on views of the packed tensors. On a GPU
@@ -34,7 +42,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: f
     otherwise rows are padded inside attention alone.
     """
     if query.is_cuda:
-        return _attend_on_gpu(query, key, value, layout, dropout)
+        return _attend_on_gpu(query, key, value, layout, dropout, window)
     sizes = [group.count * group.length for group in layout.groups]
     weights = query.shape[1] * sum(group.count * group.length**2 for group in layout.groups)
     pieces = []
@@ -44,7 +52,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: f
     ):
         shape = (group.count, group.length, *query.shape[1:])
         queries, keys, values = (tensor.reshape(shape).transpose(1, 2) for tensor in rows)
-        if _blocks_are_faster(queries, weights, dropout):
+        if window is not None and group.length > window + 1:
+            attended = _attend_in_window(queries, keys, values, dropout, window)
+        elif _blocks_are_faster(queries, weights, dropout):
             attended = blocked(queries, keys, values, dropout)
         else:
             attended = functional.scaled_dot_product_attention(queries, keys, values, dropout_p=dropout)
@@ -81,14 +91,54 @@ def attend_across(
     return queries.packed(attended.transpose(1, 2))
 
 
-def _attend_on_gpu(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float) -> Tensor:
+def _attend_in_window(query: Tensor, key: Tensor, value: Tensor, dropout: float, window: int) -> Tensor:
+    """Attention to keys at most `window` away, (count, num_heads, n, head_size) each, n above `window`.
+
+    Runs of `rows` queries attend to the `rows + 2 window` keys around them, so the work grows with n and not its square.
+    """
+    count, heads, length, size = query.shape
+    rows = max(window, WINDOW_ROWS)
+    runs, around = -(-length // rows), rows + 2 * window
+    rest = runs * rows - length
+    queries = functional.pad(query, (0, 0, 0, rest)).view(count, heads, runs, rows, size).transpose(1, 2)
+    # The keys and values of each run, (count, runs, heads, around, size)
+    keys, values = (
+        functional.pad(tensor, (0, 0, window, rest + window)).unfold(2, around, rows).permute(0, 2, 1, 4, 3)
+        for tensor in (key, value)
+    )
+    steps = torch.arange(around, device=query.device)
+    starts = torch.arange(runs, device=query.device)[:, None] * rows
+    ours, theirs = starts + steps[:rows], starts - window + steps
+    near = (ours[:, :, None] - theirs[:, None]).abs() <= window
+    # Queries behind the sequence may see anything: a row without any key would be NaN.
+    near &= ((theirs >= 0) & (theirs < length))[:, None] | (ours >= length)[:, :, None]
+    mask = near[None, :, None].expand(count, -1, -1, -1, -1).flatten(0, 1)
+    queries, keys, values = (tensor.flatten(0, 1) for tensor in (queries, keys, values))
+    if _blocks_are_faster(queries, count * runs * heads * rows * around, dropout):
+        bias = queries.new_zeros(mask.shape).masked_fill_(~mask, float("-inf"))
+        attended = blocked(queries, keys, values, dropout, bias)
+    else:
+        attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
+    joined = attended.view(count, runs, heads, rows, size).transpose(1, 2).reshape(count, heads, -1, size)
+    return joined[:, :, :length]
+
+
+def _attend_on_gpu(
+    query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float, window: int | None
+) -> Tensor:
     if dropout == 0.0 and query.dtype in (torch.bfloat16, torch.float16):
         from torch.nn.attention.varlen import varlen_attn
 
         bounds, longest = layout.cu_seqlens, layout.max_seqlen
-        return varlen_attn(query, key, value, bounds, bounds, longest, longest)  # type: ignore[return-value]
+        sides = (-1, -1) if window is None else (window, window)
+        return varlen_attn(query, key, value, bounds, bounds, longest, longest, window_size=sides)  # type: ignore[return-value]
     rows, columns, values = (layout.padded(tokens).transpose(1, 2) for tokens in (query, key, value))
     mask = None if layout.equal else layout.mask()[:, None, None]
+    if window is not None:
+        places = torch.arange(layout.max_seqlen, device=query.device)
+        near = (places[:, None] - places).abs() <= window
+        # A query of padding must have a key, or its row is NaN.
+        mask = near if mask is None else near & mask | near.diag().diag()
     attended = functional.scaled_dot_product_attention(rows, columns, values, attn_mask=mask, dropout_p=dropout)
     return layout.packed(attended.transpose(1, 2))
 
@@ -110,19 +160,33 @@ _attend_uncompiled: Callable[..., Tensor] = torch.compiler.disable(attend)  # ty
 class SelfAttention(nn.Module):
     """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2) with one matrix for queries, keys and values.
 
-    Input   hidden (T, hidden_size), layout
+    window   see `attend`
+
+    Input   hidden (T, hidden_size), layout, rotation of the tokens' positions (see rotary.py) or None
     Output  (T, hidden_size)
     """
 
-    def __init__(self, hidden_size: int, num_heads: int, head_size: int, dropout: float) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        num_heads: int,
+        head_size: int,
+        dropout: float,
+        bias: bool = True,
+        window: int | None = None,
+    ) -> None:
         super().__init__()
         self.num_heads, self.head_size = num_heads, head_size
-        self.dropout = dropout
-        self.project = nn.Linear(hidden_size, 3 * num_heads * head_size)
-        self.output = nn.Linear(num_heads * head_size, hidden_size)
+        self.dropout, self.window = dropout, window
+        self.project = nn.Linear(hidden_size, 3 * num_heads * head_size, bias=bias)
+        self.output = nn.Linear(num_heads * head_size, hidden_size, bias=bias)
 
-    def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
+    def forward(self, hidden: Tensor, layout: Layout, rotation: Rotation | None = None) -> Tensor:
         projected = self.project(hidden).view(len(hidden), 3, self.num_heads, self.head_size)
-        query, key, value = projected.unbind(1)
-        attended = _attend_uncompiled(query, key, value, layout, self.dropout if self.training else 0.0)
+        if rotation is None:
+            query, key, value = projected.unbind(1)
+        else:
+            query, key = rotated(projected[:, :2], rotation).unbind(1)
+            value = projected[:, 2]
+        attended = _attend_uncompiled(query, key, value, layout, self.dropout if self.training else 0.0, self.window)
         return self.output(attended.flatten(1))  # type: ignore[no-any-return]

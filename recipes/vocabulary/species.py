@@ -1,0 +1,60 @@
+"""Species: of the NCBI Taxonomy the taxa that texts are likely to name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from packages import ENVIRONMENTAL, INVERTEBRATES, PLANTS_AND_FUNGI, SPECIES, SYNTHETIC, Wheels, taxa_in
+from packages import common_names as read_common_names
+from packages import taxa as read_taxa
+
+from textome.vocabularies import Concept
+
+# Names that say that nobody knows the species.
+_NO_NAME = re.compile(
+    r"\b(sp|cf|aff|nr|x)\b|uncultured|unclassified|environmental|unidentified|metagenome|vector|\bbacterium\b|\d{3}|[<>\[\]]"
+)
+_SPECIES_WORDS = Path(__file__).with_name("species_words.tsv")
+
+
+def species(wheels: Wheels, folder: Path) -> Iterator[Concept]:
+    """Species and all above of microbes, viruses and vertebrates. Of other organisms the species with a common name or a
+    reference genome, and the genera and all above that Wikidata has an entry for."""
+    taxa = read_taxa(wheels, folder)
+    names = {
+        int(row[0]): row[1] for row in wheels.rows("pyobo", "pyobo/resources/ncbitaxon.tsv.gz") if row[0].isdigit()
+    }
+    common = read_common_names(wheels, folder)
+    curated = _species_words()
+    known = set(common) | set(curated)
+    for table in ("taxid2refrep", "taxid2refseq"):
+        known |= taxa_in(wheels, table, folder)
+    in_wikidata = taxa_in(wheels, "wikidata", folder)
+    for number in sorted(taxa):
+        taxon, name = taxa[number], names.get(number, "")
+        if not name or taxon.division in (ENVIRONMENTAL, SYNTHETIC):
+            continue
+        is_wide = taxon.division in (INVERTEBRATES, PLANTS_AND_FUNGI)
+        is_species = taxon.rank == SPECIES and taxon.is_specified
+        wanted = number in known or (
+            number in in_wikidata or not is_wide if taxon.rank != SPECIES else is_species and not is_wide
+        )
+        if not wanted or (_NO_NAME.search(name) and number not in known):
+            continue
+        yield Concept(
+            f"ncbitaxon:{number}",
+            name,
+            "Species",
+            synonyms=(common[number],) if number in common else (),
+            curated=tuple(curated.get(number, ())),
+            parents=(f"ncbitaxon:{taxon.parent}",) if taxon.parent != number else (),
+        )
+
+
+def _species_words() -> dict[int, list[str]]:
+    """Everyday words for species, by number of the taxon."""
+    lines = _SPECIES_WORDS.read_text(encoding="utf-8").splitlines()
+    rows = (line.split("\t") for line in lines if line.strip() and not line.startswith("#"))
+    return {int(number): words.split("|") for number, words in rows}

@@ -1,0 +1,161 @@
+"""The concepts that a mention may name, by the ways in which a name can be found, the surest first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from textome.linking.composites import parts_of
+from textome.vocabularies import Hit, NameKind, Section
+
+
+class Way(StrEnum):
+    """How a concept was found."""
+
+    CURATED = "curated"
+    LEARNT = "learnt"
+    LABEL = "label"
+    SYNONYM = "synonym"
+    RELATED = "related"
+    REORDERED = "reordered"
+    SHORTENED = "shortened"
+    COMPOSITE = "composite"
+    NEAR = "near"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A concept of a section.
+
+    rank    of its section's vocabulary in the order of preference
+    score   how sure it is, in [0, 1]
+    """
+
+    section: Section
+    number: int
+    way: Way
+    score: float
+    rank: int = 0
+
+    @property
+    def curie(self) -> str:
+        return self.section.curie(self.number)
+
+    @property
+    def taxon(self) -> int:
+        return self.section.taxon(self.number)
+
+
+# How often the first answer of each way was right, on development documents (docs/results/linking.md).
+_SCORES: dict[Way, float] = {
+    Way.CURATED: 0.95,
+    Way.LEARNT: 0.95,
+    Way.LABEL: 0.93,
+    Way.SYNONYM: 0.9,
+    Way.RELATED: 0.75,
+    Way.REORDERED: 0.85,
+    Way.SHORTENED: 0.6,
+    Way.COMPOSITE: 0.8,
+}
+_WAY_OF_KIND = {kind: Way[kind.name] for kind in NameKind}
+# A name of few signs, as `CHF`: other corpora's use of it says less than the dictionary.
+_SHORT = re.compile(r"[A-Za-z0-9αβγ-]{1,6}")
+_IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
+_PLURAL = re.compile(r"[A-Z0-9]s$")
+_SPECIES_LETTER = re.compile(r"(?:r?h|r?m|r|[dzxy])-?(\w.{2,})")
+# Words around a name that say nothing of which concept it is.
+_FRINGE = re.compile(
+    r"^(?:the|a|an|human|mouse|murine|rat|recombinant|anti|patients? with|hereditary|familial|inherited|"
+    r"sporadic|severe|acute|chronic|primary|secondary|recurrent|drug-induced|\w+-induced|\w+-associated|\w+-related|type)\s+"
+    r"|\s+(?:patients?|families|family|gene|genes|protein|proteins|mRNA|locus|phenotypes?|trait|in humans?|type|"
+    r"symptoms?|manifestations?|episodes?|attacks?)$",
+    re.IGNORECASE,
+)
+
+
+def exact(sections: Sequence[Section], name: str) -> list[Candidate]:
+    """The concepts that have this name, in the order of preference: of vocabularies, then of kinds of names."""
+    found = []
+    for rank, section in enumerate(sections):
+        hits = section.look_up(name)
+        if hits and _SHORT.fullmatch(name):
+            hits = sorted(hits, key=_kind_of_short)
+        found += [_candidate(section, hit, rank, len(hits)) for hit in hits]
+    return found
+
+
+def reordered(sections: Sequence[Section], name: str) -> list[Candidate]:
+    """The concepts that have a name of these words in another order."""
+    return [
+        _candidate(section, hit, rank, len(hits))
+        for rank, section in enumerate(sections)
+        for hits in [section.look_up_reordered(name)]
+        for hit in hits
+    ]
+
+
+def shortened(name: str, profile: str) -> Iterator[str]:
+    """The name without what stands in brackets, and without words around it that do not change what it names.
+
+    A symbol (profile `symbols`) also without the s of a plural, as in `BMPs`, and the letter of a species, as in `hTau`.
+    """
+    without = _IN_BRACKETS.sub("", name).strip()
+    if without and without != name:
+        yield without
+    current = without or name
+    while (shorter := _FRINGE.sub("", current).strip()) and shorter != current:
+        yield shorter
+        current = shorter
+    if profile == "symbols":
+        if _PLURAL.search(current):
+            yield current[:-1]
+        if match := _SPECIES_LETTER.fullmatch(current):
+            yield match[1]
+
+
+def candidates(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
+    """What a name stands for: for each concept that it names, the candidates. One list, or several for a composite name.
+
+    Nothing where the vocabularies do not hold the name in any of these ways; near names are not among them.
+    """
+    if found := exact(sections, name) or reordered(sections, name):
+        return [found]
+    for shorter in shortened(name, sections[0].profile):
+        if found := exact(sections, shorter) or reordered(sections, shorter):
+            return [[_as(Way.SHORTENED, item) for item in found]]
+    for parts in parts_of(name) if sections[0].profile == "words" else ():
+        each = [exact(sections, part) or reordered(sections, part) for part in parts]
+        if all(each):
+            return [[_as(Way.COMPOSITE, item) for item in found] for found in each]
+    return []
+
+
+def near(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
+    """The concepts with names that resemble this one, the nearest first, as one list; nothing if there are none."""
+    found = [
+        Candidate(section, item.number, Way.NEAR, item.similarity**2, rank)
+        for rank, section in enumerate(sections)
+        for item in section.nearest(name)
+    ]
+    return [sorted(found, key=lambda item: (-item.score, item.rank))] if found else []
+
+
+def _candidate(section: Section, hit: Hit, rank: int, number: int) -> Candidate:
+    way = _WAY_OF_KIND[hit.kind]
+    return Candidate(section, hit.number, way, _SCORES[way], rank)
+
+
+def _as(way: Way, item: Candidate) -> Candidate:
+    return Candidate(item.section, item.number, way, min(item.score, _SCORES[way]), item.rank)
+
+
+def _kind_of_short(hit: Hit) -> int:
+    """The order of kinds for a short name: the dictionary before what was learnt."""
+    return NameKind.SYNONYM + 0.5 if hit.kind is NameKind.LEARNT else hit.kind  # type: ignore[return-value]
+
+
+def distinct(found: Iterable[Candidate]) -> list[Candidate]:
+    """The candidates, each CURIE once: the first one."""
+    return list({item.curie: item for item in reversed(list(found))}.values())[::-1]

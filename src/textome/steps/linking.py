@@ -1,0 +1,212 @@
+"""Identifiers: the concept that each entity names, from the bundled vocabulary and from vocabularies of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from textome.documents import Document, Identifier
+from textome.errors import InputError
+from textome.linking.candidates import Candidate, candidates, distinct, exact, near
+from textome.linking.species import HUMAN, GeneSpecies
+from textome.steps.step import StepSettings
+from textome.text.abbreviations import find_abbreviations
+from textome.vocabularies import NameKind, Section, Vocabulary
+
+BUNDLED = "default"
+_DEFAULT_PATH = Path(__file__).parent.parent / "bundled" / "default.vocab"
+_LONG_FORM = "long_form"  # the attribute that the step for abbreviations gives
+# Types of entities, as corpora and models write them, by the type that vocabularies have.
+_TYPES = {
+    "disease": "Disease", "specificdisease": "Disease", "diseaseclass": "Disease", "compositemention": "Disease",
+    "modifier": "Disease", "diseaseorphenotypicfeature": "Disease", "phenotype": "Disease", "cancer": "Disease",
+    "chemical": "Chemical", "chemicalentity": "Chemical", "drug": "Chemical", "simplechemical": "Chemical",
+    "gene": "Gene", "geneorgeneproduct": "Gene", "protein": "Gene", "species": "Species", "organism": "Species",
+    "organismtaxon": "Species", "cellline": "CellLine", "celltype": "CellType",
+}  # fmt: skip
+_PATIENTS = frozenset({"patient", "patients", "inpatients", "outpatients", "participants", "volunteers", "individuals"})
+
+
+class Linking(StepSettings):
+    """The concepts that entities name, as CURIEs with score and label.
+
+    vocabularies  indexes by path, the preferred first; "default" is the bundled one. Where the first has a name, the others
+                  are not asked
+    types         of the entities that are linked; None links all that a vocabulary has concepts for
+    replace       also link entities that have identifiers already, and drop those
+    candidates    how many identifiers an entity gets where it may name one of several concepts
+    min_score     identifiers below it are left out
+    patients      link "patients" and "participants" to human
+    species       of genes where the text names no organism, as a number of the NCBI Taxonomy
+    xrefs         prefixes of cross-references that follow the identifier, as "omim" and "mondo"
+    """
+
+    vocabularies: tuple[str, ...] = (BUNDLED,)
+    types: tuple[str, ...] | None = None
+    replace: bool = False
+    candidates: int = 1
+    min_score: float = 0.0
+    patients: bool = True
+    species: int = HUMAN
+    xrefs: tuple[str, ...] = ()
+
+    def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:
+        for document in documents:
+            yield self.link(document)
+
+    def link(self, document: Document) -> Document:
+        """The document with identifiers. Mentions of one name and type have the same identifiers everywhere in it."""
+        mentions = self._mentions(document)
+        if not mentions:
+            return document
+        found: dict[int, tuple[Identifier, ...]] = {}
+        for mention in mentions.values():
+            if mention.type != "Gene":
+                found |= dict.fromkeys(mention.indices, self._identifiers(mention))
+        genes = [mention for mention in mentions.values() if mention.type == "Gene"]
+        if genes:
+            linked = self._with(document, found)
+            organisms = GeneSpecies(linked)
+            for mention in genes:
+                found |= dict.fromkeys(mention.indices, self._identifiers(mention, organisms))
+        return self._with(document, found)
+
+    @cached_property
+    def _sections(self) -> dict[str, list[Section]]:
+        """Of each type the sections of all vocabularies, in the order of preference."""
+        sections: dict[str, list[Section]] = {}
+        for path in self.vocabularies:
+            vocabulary = open_vocabulary(path)
+            for type in vocabulary.types:
+                if section := vocabulary.section(type):
+                    sections.setdefault(type, []).append(section)
+        if unknown := sorted(set(self.types or ()) - set(sections)):
+            raise InputError(
+                f"no vocabulary has concepts of the type {unknown[0]}; there are {', '.join(sorted(sections))}"
+            )
+        return sections
+
+    def _mentions(self, document: Document) -> dict[tuple[str, str], _Mention]:
+        """The entities to link, by type and text: each name of a document once."""
+        long_forms = _long_forms(document)
+        mentions: dict[tuple[str, str], _Mention] = {}
+        for index, entity in enumerate(document.entities):
+            type = section_type(entity.type, self._sections)
+            if type is None or (entity.identifiers and not self.replace) or (self.types and type not in self.types):
+                continue
+            if not self.patients and type == "Species" and entity.text.lower() in _PATIENTS:
+                continue
+            name = entity.attributes.get(_LONG_FORM) or long_forms.get(entity.text) or ""
+            mention = mentions.setdefault((type, entity.text), _Mention(type, entity.text, name or None, long_forms))
+            mention.indices.append(index)
+            mention.spans.append((entity.start, entity.end))
+        return mentions
+
+    def _identifiers(self, mention: _Mention, organisms: GeneSpecies | None = None) -> tuple[Identifier, ...]:
+        sections = self._sections[mention.type]
+        groups = mention.candidates(sections)
+        if organisms is not None:
+            groups = [_of_species(group, mention, organisms, self.species) for group in groups]
+        chosen = [item for group in groups for item in distinct(group)[: self.candidates if len(groups) == 1 else 1]]
+        return tuple(
+            identifier
+            for item in distinct(chosen)
+            if item.score >= self.min_score
+            for identifier in [
+                Identifier(item.curie, round(item.score, 4), item.section.label(item.number)),
+                *self._xrefs(item),
+            ]
+        )
+
+    def _xrefs(self, item: Candidate) -> list[Identifier]:
+        if not self.xrefs:
+            return []
+        found = (curie for curie in item.section.xrefs(item.number) if curie.partition(":")[0] in self.xrefs)
+        return [Identifier(curie, round(item.score, 4)) for curie in found]
+
+    def _with(self, document: Document, found: dict[int, tuple[Identifier, ...]]) -> Document:
+        entities = [
+            replace(entity, identifiers=found[index]) if index in found else entity
+            for index, entity in enumerate(document.entities)
+        ]
+        return document.with_annotations(entities, document.relations)
+
+
+@dataclass(slots=True)
+class _Mention:
+    """A name in a document, with all entities that are written so."""
+
+    type: str
+    text: str
+    long_form: str | None
+    long_forms: dict[str, str]
+    indices: list[int] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
+
+    def candidates(self, sections: Sequence[Section]) -> list[list[Candidate]]:
+        """By its long form where the document defines one, else by the name itself; for a gene the symbol comes first."""
+        expanded = " ".join(self.long_forms.get(word, word) for word in self.text.split())
+        names = [self.long_form, self.text] if self.long_form else [self.text, expanded]
+        if self.long_form and self.type == "Gene":
+            names.reverse()
+        for name in dict.fromkeys(names):
+            if found := candidates(sections, name):
+                return [_confirmed(group, sections, self.long_form) for group in found]
+            if name == self.long_form and (found := near(sections, name)):
+                return found
+        return near(sections, expanded)
+
+
+@lru_cache(maxsize=8)
+def open_vocabulary(path: str) -> Vocabulary:
+    """The vocabulary at a path, or the bundled one by its name."""
+    return Vocabulary.open(_DEFAULT_PATH if path == BUNDLED else Path(path))
+
+
+def section_type(entity_type: str, known: Collection[str]) -> str | None:
+    """The type of vocabularies for entities of a type; None where no vocabulary is for them."""
+    for type in (entity_type, _TYPES.get(entity_type.replace("_", "").casefold(), "")):
+        if type in known:
+            return type
+    return None
+
+
+def _long_forms(document: Document) -> dict[str, str]:
+    """The short forms that the document defines, with their long forms."""
+    return {
+        passage.text[item.short.start : item.short.end]: passage.text[item.long.start : item.long.end]
+        for passage in document.passages
+        for item in find_abbreviations(passage.text)
+    }
+
+
+def _confirmed(group: list[Candidate], sections: Sequence[Section], long_form: str | None) -> list[Candidate]:
+    """The candidates of a short form; those that its long form also names come first."""
+    if len(group) < 2 or not long_form:
+        return group
+    named = {item.curie for item in exact(sections, long_form)}
+    return sorted(group, key=lambda item: item.curie not in named)
+
+
+def _of_species(group: list[Candidate], mention: _Mention, organisms: GeneSpecies, default: int) -> list[Candidate]:
+    """The candidates of a gene by how probable their species is, the most probable first; their scores include that."""
+    taxa = sorted({item.taxon for item in group} | organisms.taxa | {default})
+    probabilities = organisms.probabilities(mention.text, mention.spans, taxa, default)
+    wanted = max(taxa, key=lambda taxon: probabilities[taxon])
+    if not any(item.taxon == wanted for item in group):
+        group = [*group, *_with_same_symbol(group, wanted)]
+    scored = [replace(item, score=item.score * probabilities[item.taxon]) for item in group]
+    return sorted(scored, key=lambda item: -probabilities[item.taxon])
+
+
+def _with_same_symbol(group: list[Candidate], taxon: int) -> list[Candidate]:
+    """Genes of another species with the symbol of these genes: a name of `Snca` in mouse also names `SNCA` in human."""
+    found = (
+        replace(item, number=hit.number)
+        for item in group
+        for hit in item.section.look_up(item.section.label(item.number))
+        if item.section.taxon(hit.number) == taxon and hit.kind is NameKind.LABEL
+    )
+    return distinct(found)

@@ -1,0 +1,124 @@
+"""Entities get the identifiers of the concepts that they name."""
+
+from __future__ import annotations
+
+import pytest
+
+from textome.documents import Document, Identifier
+from textome.errors import InputError
+from textome.steps import load_step
+from textome.vocabularies import Concept, build_vocabulary
+
+CONCEPTS = [
+    Concept("mesh:D1", "Breast Neoplasms", "Disease", ("breast cancer",), xrefs=("omim:1", "mondo:1")),
+    Concept("mesh:D2", "Ovarian Neoplasms", "Disease", ("ovarian cancer",)),
+    Concept("mesh:D3", "Blue Fever", "Disease", ("azure fever",)),
+    Concept("mesh:D4", "Bluish Fly Fever", "Disease", ("BF",)),
+    Concept("mesh:C1", "bluemycin", "Chemical", ("BM-1",)),
+    Concept("ncbigene:1", "BLU1", "Gene", ("blue protein 1",), taxon=9606),
+    Concept("ncbigene:2", "Blu1", "Gene", ("blue protein 1", "az"), taxon=10090),
+    Concept("ncbitaxon:9606", "Homo sapiens", "Species", ("human", "patients")),
+    Concept("ncbitaxon:10090", "Mus musculus", "Species", ("mouse", "mice")),
+]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("vocabulary") / "a.vocab"
+    build_vocabulary(CONCEPTS, path)
+    return str(path)
+
+
+def document(text, *mentions):
+    """A document whose mentions are (text, type), each at all its places."""
+    plain = Document.from_text(text, "d")
+    entities = []
+    for name, type in mentions:
+        start = text.find(name)
+        while start >= 0:
+            entities.append(plain.entity([(start, start + len(name))], type))
+            start = text.find(name, start + 1)
+    return plain.with_annotations(sorted(entities, key=lambda entity: entity.start))
+
+
+def link(path, text, *mentions, **settings):
+    (linked,) = load_step("linking", vocabularies=[path], **settings)([document(text, *mentions)])
+    return [list(entity.curies) for entity in linked.entities]
+
+
+@pytest.mark.parametrize(
+    ("name", "curies"),
+    [
+        ("breast cancers", ["mesh:D1"]),
+        ("cancer of the breast", ["mesh:D1"]),
+        ("breast and ovarian cancer", ["mesh:D1", "mesh:D2"]),
+        ("familial breast cancer", ["mesh:D1"]),
+        ("breast (mammary) cancer", ["mesh:D1"]),
+        ("blues fevers", ["mesh:D3"]),
+        ("granite", []),
+    ],
+)
+def test_a_name_is_linked_in_the_ways_that_texts_write_it(path, name, curies):
+    assert link(path, f"We saw {name} there.", (name, "Disease")) == [curies]
+
+
+def test_an_identifier_has_a_score_and_a_label(path):
+    (linked,) = load_step("linking", vocabularies=[path])([document("azure fever", ("azure fever", "Disease"))])
+    (identifier,) = linked.entities[0].identifiers
+    assert identifier.label == "Blue Fever"
+    assert 0.5 < identifier.score <= 1
+
+
+def test_a_short_form_is_linked_by_its_long_form(path):
+    text = "Blue fever (BF) is rare. BF is mild."
+    assert link(path, text, ("BF", "Disease")) == [["mesh:D3"], ["mesh:D3"]]
+    assert link(path, "BF is mild.", ("BF", "Disease")) == [["mesh:D4"]]
+
+
+def test_a_gene_is_of_the_species_that_the_text_speaks_of(path):
+    assert link(path, "In human cells BLU1 was seen.", ("BLU1", "Gene")) == [["ncbigene:1"]]
+    assert link(path, "In mice, murine Blu1 was seen.", ("Blu1", "Gene")) == [["ncbigene:2"]]
+    assert link(path, "In mice, BLU1 of mouse liver. BLU1 in mice.", ("BLU1", "Gene")) == [["ncbigene:2"]] * 2
+
+
+def test_a_name_of_one_species_is_known_for_the_gene_with_its_symbol_in_another(path):
+    assert link(path, "In human patients az was seen.", ("az", "Gene")) == [["ncbigene:1"]]
+
+
+def test_types_are_told_apart_and_may_be_chosen(path):
+    mentions = [("bluemycin", "ChemicalEntity"), ("blue fever", "SpecificDisease"), ("blue fever", "Place")]
+    assert link(path, "bluemycin for blue fever", *mentions) == [["mesh:C1"], ["mesh:D3"], []]
+    assert link(path, "bluemycin for blue fever", *mentions, types=["Chemical"]) == [["mesh:C1"], [], []]
+    with pytest.raises(InputError, match="no vocabulary has concepts of the type Star"):
+        link(path, "bluemycin", ("bluemycin", "Chemical"), types=["Star"])
+
+
+def test_patients_can_be_left_alone(path):
+    assert link(path, "two patients", ("patients", "Species")) == [["ncbitaxon:9606"]]
+    assert link(path, "two patients", ("patients", "Species"), patients=False) == [[]]
+
+
+def test_identifiers_of_the_input_are_kept_unless_replaced(path):
+    plain = Document.from_text("blue fever")
+    known = plain.with_annotations([plain.entity([(0, 10)], "Disease", identifiers=[Identifier("my:1")])])
+    (kept,) = load_step("linking", vocabularies=[path])([known])
+    (replaced,) = load_step("linking", vocabularies=[path], replace=True)([known])
+    assert kept == known
+    assert replaced.entities[0].curies == ("mesh:D3",)
+
+
+def test_cross_references_follow_on_demand(path):
+    assert link(path, "breast cancer", ("breast cancer", "Disease"), xrefs=["omim"]) == [["mesh:D1", "omim:1"]]
+
+
+def test_the_first_vocabulary_is_preferred(path, tmp_path):
+    build_vocabulary([Concept("my:1", "blue fever", "Disease")], tmp_path / "my.vocab")
+    mine = str(tmp_path / "my.vocab")
+    (linked,) = load_step("linking", vocabularies=[mine, path])(
+        [document("blue fever and azure fever", ("blue fever", "Disease"), ("azure fever", "Disease"))]
+    )
+    assert [entity.curies for entity in linked.entities] == [("my:1",), ("mesh:D3",)]
+
+
+def test_a_document_without_entities_stays_as_it_is(path):
+    assert link(path, "nothing here") == []
