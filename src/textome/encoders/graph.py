@@ -41,7 +41,7 @@ _ACTIVATIONS = {
     "tanh": ("Tanh", ""),
 }
 # Taken from the scores of padding before the softmax, so that nothing of it is left in float32.
-_PADDING_SCORE = 1e4
+PADDING_SCORE = 1e4
 
 
 @dataclass
@@ -211,7 +211,7 @@ def quantise_rows(matrix: Array, bits: int) -> tuple[NDArray[np.int8], NDArray[n
 
 
 def padding_scores(builder: Builder, mask: str = "attention_mask") -> str:
-    """What is added to the scores of attention, (B, 1, 1, S): 0 for tokens, `-_PADDING_SCORE` for padding.
+    """What is added to the scores of attention, (B, 1, 1, S): 0 for tokens, `-PADDING_SCORE` for padding.
 
     mask   (B, S), 1 for tokens and 0 for padding
     """
@@ -220,7 +220,7 @@ def padding_scores(builder: Builder, mask: str = "attention_mask") -> str:
         for name, value in (
             ("axes", np.array([1, 2], np.int64)),
             ("one", np.array(1, np.float32)),
-            ("score", np.array(_PADDING_SCORE, np.float32)),
+            ("score", np.array(PADDING_SCORE, np.float32)),
         )
     )
     mask = builder.node("Cast", [mask], "padding.mask", to=TensorProto.FLOAT)
