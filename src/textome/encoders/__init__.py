@@ -85,7 +85,7 @@ class Encoder:
 
 
 # The `model_type` of a `config.json` -> the folder.
-ENCODERS = {"bert": "bert", "deberta-v2": "deberta"}
+ENCODERS = {"bert": "bert", "deberta-v2": "deberta", "modernbert": "modernbert"}
 # The first checkpoints named no `model_type`.
 UNNAMED = "bert"
 
