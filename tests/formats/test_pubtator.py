@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from strategies import documents
 from textome.documents import Document, Passage, Relation
 from textome.formats import Quarantine, Source, Target
+from textome.formats.identifiers import to_curies
 from textome.formats.pubtator import read, sniff, write
 
 GOOD = """101|t|Colchicine in gout
@@ -224,3 +225,17 @@ def test_real_files_are_read_whole_and_written_line_for_line(
     assert list(read(Source.of(tmp_path / "out"), quarantine)) == corpus
     text = io.StringIO((tmp_path / "out").read_text(encoding="utf-8"), newline="\n")
     assert Counter(line.rstrip("\n") for line in text if line.strip()) == raw_lines(f"{shared_data}/{place}")
+
+
+@pytest.mark.parametrize(
+    ("raw", "type", "curies"),
+    [
+        ("D001943+D010051", "Disease", ("mesh:D001943", "mesh:D010051")),
+        ("OMIM:114480+D010051", "Disease", ("omim:114480", "mesh:D010051")),
+        ("7422,22339(Tax:10090)", "Gene", ("ncbigene:7422", "ncbigene:22339")),
+        ("C0006142", "Disease", ("umls:C0006142",)),
+        ("C535295", "Disease", ("mesh:C535295",)),
+    ],
+)
+def test_identifiers_of_corpora_are_curies(raw, type, curies):
+    assert to_curies(raw, type) == curies

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from textome.documents import Document, Identifier
@@ -122,3 +124,14 @@ def test_the_first_vocabulary_is_preferred(path, tmp_path):
 
 def test_a_document_without_entities_stays_as_it_is(path):
     assert link(path, "nothing here") == []
+
+
+def test_a_step_that_has_linked_can_go_to_another_process(path):
+    step = load_step("linking", vocabularies=[path], xrefs=["omim,mondo"])
+    assert step.xrefs == ("omim", "mondo")
+    given = [document("azure fever", ("azure fever", "Disease"))]
+    assert (
+        list(pickle.loads(pickle.dumps(step))(given))
+        == list(step(given))
+        == list(pickle.loads(pickle.dumps(step))(given))
+    )

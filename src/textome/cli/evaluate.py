@@ -38,16 +38,31 @@ def evaluate(
     train: Annotated[
         list[str] | None, typer.Option("--train", help="Training files: scores names seen there apart from new ones.")
     ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="STEP.KEY=VALUE", help="A setting, where --task is a step.")
+    ] = None,
     compare: Annotated[str | None, typer.Option(help="Another bundle, to tell which of the two is better.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score a model on annotated data by its task's metric, with 95 % intervals.
 
     An entity counts only if start, end and type are all right (as seqeval in strict mode counts). Other tasks are scored
-    over the labels of texts, sentences or pairs of mentions.
+    over the labels of texts, sentences or pairs of mentions. The step linking is scored by the identifiers that it gives to
+    the mentions of the data: --task linking.
 
     Example: textome evaluate --data NCBI-disease/test.tsv
     """
+    from textome.steps import STEPS
+
+    if task in STEPS:
+        from textome.cli.evaluate_step import evaluate_step
+
+        if model or map_ or entity_type or precision or threads or compare:
+            raise InputError(f"--task {task}: a step takes --data, --format, --train, --set, --report and --json")
+        evaluate_step(task, data, format, train or [], set_ or [], report, as_json)
+        return
+    if set_:
+        raise InputError("--set is for steps; name one with --task")
     from textome.runtime.bundle import Bundle, resolve_model
 
     if model and _translates(model):

@@ -58,6 +58,13 @@ class LinkingScore:
         both = len(self.gold_pairs & self.predicted_pairs)
         return 2 * both / max(len(self.gold_pairs) + len(self.predicted_pairs), 1)
 
+    def as_dict(self) -> dict[str, float | int]:
+        """Counts, and scores in percent."""
+        names = ("strict", "lenient", "strict_seen", "strict_unseen", "document_f1")
+        percents = {name: round(100 * getattr(self, name), 2) for name in names}
+        counts = {name: getattr(self, name) for name in ("mentions", "seen", "unlinkable", "unlinked")}
+        return counts | percents
+
 
 def without_identifiers(documents: Iterable[Document]) -> list[Document]:
     """The documents with their mentions, which a linker is then asked to link."""

@@ -18,6 +18,9 @@ _BY_TYPE = {
 }
 # Their identifiers hold the separators, as in tmVar's `c|SUB|A|1762|T`.
 _WHOLE = frozenset({"sequencevariant", "mutation", "dnamutation", "proteinmutation", "snp"})
+# NCBI-disease joins several concepts of one mention by +; GNormPlus writes the species behind a gene that is not human.
+_SEVERAL = re.compile(r"(?:MESH:|OMIM:)?[CD]?\d+(?:\+(?:MESH:|OMIM:)?[CD]?\d+)+")
+_SPECIES = re.compile(r"\(Tax:\d+\)$", re.IGNORECASE)
 _NONE = frozenset({"-1", "-", "", "None"})
 
 
@@ -27,8 +30,12 @@ def to_curies(raw: str, entity_type: str) -> tuple[str, ...]:
     That of a sequence variant is one identifier, whatever signs it holds. `-1` and `-`, which corpora write for "none",
     give nothing.
     """
-    parts = [raw] if _plain(entity_type) in _WHOLE else re.split("[|;,]", raw)
-    return tuple(_curie(part, entity_type) for part in map(str.strip, parts) if part not in _NONE)
+    if _plain(entity_type) in _WHOLE:
+        parts = [raw]
+    else:
+        separated = (part.strip() for part in re.split("[|;,]", raw))
+        parts = [each for part in separated for each in (part.split("+") if _SEVERAL.fullmatch(part) else [part])]
+    return tuple(_curie(_SPECIES.sub("", part), entity_type) for part in map(str.strip, parts) if part not in _NONE)
 
 
 def from_curies(identifiers: Sequence[str]) -> str:

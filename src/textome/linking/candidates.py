@@ -135,7 +135,7 @@ def candidates(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
 def near(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
     """The concepts with names that resemble this one, the nearest first, as one list; nothing if there are none."""
     found = [
-        Candidate(section, item.number, Way.NEAR, item.similarity**2, rank)
+        Candidate(section, item.number, Way.NEAR, _near_score(item.similarity), rank)
         for rank, section in enumerate(sections)
         for item in section.nearest(name)
     ]
@@ -145,6 +145,11 @@ def near(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
 def _candidate(section: Section, hit: Hit, rank: int, number: int) -> Candidate:
     way = _WAY_OF_KIND[hit.kind]
     return Candidate(section, hit.number, way, _SCORES[way], rank)
+
+
+def _near_score(similarity: float) -> float:
+    """How often a name of this similarity is right: of diseases 22 % near 0.65, 38 % near 0.75, 68 % from 0.8 on."""
+    return min(0.7, max(0.3 * similarity, 0.38 + 3 * (similarity - 0.75))) + 0.01 * similarity
 
 
 def _as(way: Way, item: Candidate) -> Candidate:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
+
+from pydantic import field_validator
 
 from textome.documents import Document, Identifier
 from textome.errors import InputError
@@ -73,15 +75,18 @@ class Linking(StepSettings):
                 found |= dict.fromkeys(mention.indices, self._identifiers(mention, organisms))
         return self._with(document, found)
 
-    @cached_property
+    @field_validator("xrefs", "types", mode="before")
+    @classmethod
+    def _split(cls, values: object) -> object:
+        """`omim,mondo` as two."""
+        items = [values] if isinstance(values, str) else values
+        if not isinstance(items, list | tuple):
+            return values
+        return [part.strip() for item in items for part in str(item).split(",") if part.strip()]
+
+    @property
     def _sections(self) -> dict[str, list[Section]]:
-        """Of each type the sections of all vocabularies, in the order of preference."""
-        sections: dict[str, list[Section]] = {}
-        for path in self.vocabularies:
-            vocabulary = open_vocabulary(path)
-            for type in vocabulary.types:
-                if section := vocabulary.section(type):
-                    sections.setdefault(type, []).append(section)
+        sections = sections_of(self.vocabularies)
         if unknown := sorted(set(self.types or ()) - set(sections)):
             raise InputError(
                 f"no vocabulary has concepts of the type {unknown[0]}; there are {', '.join(sorted(sections))}"
@@ -163,6 +168,18 @@ class _Mention:
 def open_vocabulary(path: str) -> Vocabulary:
     """The vocabulary at a path, or the bundled one by its name."""
     return Vocabulary.open(_DEFAULT_PATH if path == BUNDLED else Path(path))
+
+
+@lru_cache(maxsize=8)
+def sections_of(paths: tuple[str, ...]) -> dict[str, list[Section]]:
+    """Of each type the sections of all vocabularies, in the order of preference. Each process opens a file once."""
+    sections: dict[str, list[Section]] = {}
+    for path in paths:
+        vocabulary = open_vocabulary(path)
+        for type in vocabulary.types:
+            if section := vocabulary.section(type):
+                sections.setdefault(type, []).append(section)
+    return sections
 
 
 def section_type(entity_type: str, known: Collection[str]) -> str | None:
