@@ -23,6 +23,7 @@ class HeadLayer:
     bias          whether the linear layer has one
     norm_bias, epsilon   of the norm
     over_tokens   whether heads over each token have such a layer too, not only those over [CLS] or several tokens
+    text_classifier   the name of the last layer of the only head if that is over [CLS]; "" if it is `classifier` too
     """
 
     dense: str
@@ -33,6 +34,7 @@ class HeadLayer:
     epsilon: float = 1e-5
     over_tokens: bool = False
     classifier: str = "classifier"
+    text_classifier: str = ""
 
     def of(self, task: str, num_heads: int, num_pooled: int) -> HeadLayer:
         """The layer of this task's head, by its names in a checkpoint with `num_heads` heads.
@@ -40,7 +42,7 @@ class HeadLayer:
         num_pooled   how many hidden states the head joins; 0 of a head over each token
         """
         if num_heads == 1 and num_pooled <= 1:
-            return self
+            return replace(self, classifier=(num_pooled and self.text_classifier) or self.classifier)
         name = f"heads.{task}."
         return replace(self, dense=f"{name}dense", norm=self.norm and f"{name}norm", classifier=f"{name}classifier")
 
@@ -57,6 +59,7 @@ class Encoder:
     head_layer      the layer that its heads have, from a parsed `config.json`
     unused          a pattern of the tensors that its published checkpoints have and other tasks do not need
     config          what `config.json` says so that `transformers` computes heads as Textome does
+    unused_positions   the rows of its table of positions that no token has
     dropout, attention_dropout   the keys of `config.json` for dropout of hidden states and of attention weights
     starts_from     the folders of architectures whose weights a fresh one can take over, see its conversion.py
     prunable        what pruning.py can take away
@@ -72,12 +75,17 @@ class Encoder:
     head_layer: Callable[[Mapping[str, Any]], HeadLayer]
     unused: str
     config: Mapping[str, Any] = field(default_factory=dict)
+    unused_positions: int = 0
     dropout: tuple[str, ...] = ("hidden_dropout_prob",)
     attention_dropout: tuple[str, ...] = ("attention_probs_dropout_prob",)
     starts_from: frozenset[str] = frozenset()
     prunable: frozenset[Pruned] = frozenset()
     int8_aware: bool = False
     layers_called_once: bool = False
+
+    def max_length(self, config: Mapping[str, Any]) -> int:
+        """The tokens of a sequence at most, with those at its ends."""
+        return int(config.get("max_position_embeddings", 512)) - self.unused_positions
 
     def with_dropout(self, config: Mapping[str, Any], hidden: float, attention: float) -> dict[str, Any]:
         """A parsed `config.json` with these probabilities."""

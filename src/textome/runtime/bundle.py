@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from textome.encoders import encoder_of
 from textome.errors import ModelError
 from textome.modalities.text import Text
 from textome.tasks import TASKS, AnyTask, HeadShape, Task, kind_named
@@ -107,10 +108,13 @@ class Bundle:
                 f"{directory}: textome.json names {len(bundle.types)} types, which need {bundle.entities.head.num_labels} "
                 f"outputs, but config.json has {outputs} labels"
             )
-        if bundle.window > config.get("max_position_embeddings", bundle.window):
+        try:
+            longest = encoder_of(config).max_length(config)
+        except ValueError as error:
+            raise ModelError(f"{directory / 'config.json'}: {error}") from error
+        if bundle.window > longest:
             raise ModelError(
-                f"{path}: the window of {bundle.window} tokens is larger than the model's "
-                f"{config['max_position_embeddings']} positions"
+                f"{path}: the window of {bundle.window} tokens is larger than the model's {longest} positions"
             )
         return bundle
 

@@ -49,7 +49,7 @@ def export_encoder(checkpoint: Path, output: Path, precision: str) -> Path:
         precision,
         lambda tensors: _text_graph(checkpoint, config, _encoder_only(tensors, config), precision, {}),
     )
-    window = min(512, int(config.get("max_position_embeddings", 512)))
+    window = min(512, encoder_of(config).max_length(config))
     description = {
         "format_version": 2,
         "name": checkpoint.resolve().name,
@@ -127,7 +127,7 @@ def _text_graph(
     heads = None if sizes is None else {name: HeadShape(states, labels) for name, (labels, states) in sizes.items()}
     ranges = None
     if precision == "int8" and sum(tensor.nbytes for tensor in tensors.values()) < _LARGEST_GRAPH:
-        longest = min(512, int(config.get("max_position_embeddings", 512)))
+        longest = min(512, encoder_of(config).max_length(config))
         whole = build_graph(tensors, config, "fp32", heads=heads)
         ranges = activation_ranges(whole, sequences(Tokenizer.load(directory), longest))
     return build_graph(tensors, config, cast("Precision", precision), heads, ranges)

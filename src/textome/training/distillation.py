@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textome.encoders import encoder_of
 from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TokenClassifier
@@ -65,10 +66,8 @@ def _read_teacher(name: str, types: Sequence[str], tokenizer: Tokenizer, window:
             f"of the teacher"
         )
     config = read_encoder_config(bundle.config)
-    if window > config.max_position_embeddings:
-        raise InputError(
-            f"model.window is {window}, but the teacher has only {config.max_position_embeddings} positions"
-        )
+    if window > (longest := encoder_of(bundle.config).max_length(bundle.config)):
+        raise InputError(f"model.window is {window}, but the teacher has only {longest} positions")
     model = TokenClassifier(config, len(known) * len(LABELS))
     load_tensors(model, read_weights(directory, bundle.config), str(directory))
     size = len(LABELS)

@@ -32,7 +32,7 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
     for name in ("layers", "attention_heads", "intermediate_size"):
         if getattr(model, name) is not None and name not in encoder.prunable:
             raise InputError(f"model.{name} cannot prune {base}, an encoder of {encoder.transformers}; leave it out")
-    if model.window > (longest := values.get("max_position_embeddings", 512)):
+    if model.window > (longest := encoder.max_length(values)):
         raise InputError(f"model.window is {model.window}, but {base} has only {longest} positions")
     tensors = read_weights(base, values)
     if model.layers is not None:

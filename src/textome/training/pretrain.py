@@ -213,12 +213,9 @@ def _build(recipe: PretrainingRecipe) -> tuple[MaskedLM, Tokenizer, dict[str, An
     values = published if conversion is None else conversion.config_like(published)
     values = encoder_of(values).with_dropout(values, *dropout)
     config = read_encoder_config(values)
-    longest = max(stage.length for stage in recipe.training.stages)
-    if longest > config.max_position_embeddings:
-        raise InputError(
-            f"training.stages has sequences of {longest} tokens, but {base} has only {config.max_position_embeddings} "
-            f"positions"
-        )
+    longest, most = max(stage.length for stage in recipe.training.stages), encoder_of(values).max_length(values)
+    if longest > most:
+        raise InputError(f"training.stages has sequences of {longest} tokens, but {base} has only {most} positions")
     try:
         model = build_masked_lm(config, recipe.masking.next_sentence)
     except ValueError as error:
