@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -233,3 +234,19 @@ def test_real_test_sets_have_the_counts_of_their_description_and_survive_writing
     write(read(place, quarantine, "Species"), Target(tmp_path / "out"))
     back = read_sentences(Source.of(tmp_path / "out"), quarantine)
     assert [(item.words, item.tags) for item in back] == [(item.words, item.tags) for item in corpus]
+
+
+@pytest.mark.parametrize(
+    "text", ["Ménière's β-sitosterol", "Sjögren 3′UTR", "ﬁ a\u0301b\u0301c", "नमस्ते दुनिया", "e\u0301"]
+)
+def test_a_word_keeps_its_accents_however_they_are_written(text: str, tmp_path: Path) -> None:
+    """NFC and NFD give the same words; marks stay with the letter before them."""
+    forms = [unicodedata.normalize(form, text) for form in ("NFC", "NFD")]
+    counts = []
+    for number, form in enumerate(forms):
+        write([Document("a", (Passage(form),))], Target(tmp_path / f"{number}.tsv"))
+        (back,) = read(Source.of(tmp_path / f"{number}.tsv"), Quarantine())
+        assert back.text.replace(" ", "") == form.replace(" ", "")
+        assert not any(unicodedata.category(word[0]).startswith("M") for word in back.text.split())
+        counts.append(len(back.text.split()))
+    assert counts[0] == counts[1]

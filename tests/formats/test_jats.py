@@ -282,3 +282,19 @@ def test_real_articles(shared_data: Path) -> None:
         assert {"title", "front", "abstract", "body"} >= {passage.metadata["part"] for passage in document.passages[:2]}
         assert not {"[]", "()", "[–", "\n\n"} & {document.text[i : i + 2] for i in range(len(document.text))}
         assert "\ufdd0" not in document.text
+
+
+def test_glossaries_and_titles_in_other_languages_are_kept() -> None:
+    glossary = (
+        "<back><glossary><title>Abbreviations</title><def-list><def-item><term>UA</term><def><p>uric acid</p></def>"
+        "</def-item></def-list></glossary></back>"
+    )
+    data = article().replace("</article>", f"{glossary}</article>")
+    data = data.replace(
+        "</article-title>",
+        '</article-title><trans-title-group xml:lang="es"><trans-title>La gota</trans-title></trans-title-group>',
+        1,
+    )
+    document = only(data)
+    assert [item.text for item in document.passages][-3:] == ["Abbreviations", "UA", "uric acid"]
+    assert document.metadata["other_title_es"] == "La gota"

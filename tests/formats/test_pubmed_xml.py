@@ -365,3 +365,53 @@ def test_citations_count_records_as_reading_does():
     ]  # fmt: skip
     found_numbers = list(numbered(source, Quarantine()))
     assert [(number, document.id) for number, document in found_numbers] == [(1, "7"), (3, "8")]
+
+
+BOOK = (
+    "<PubmedBookArticle><BookDocument><PMID>6</PMID><ArticleIdList><ArticleId IdType='doi'>10.1/book</ArticleId>"
+    "</ArticleIdList><Book><BookTitle>Handbook</BookTitle><AuthorList Type='editors'><Author><LastName>Editor</LastName>"
+    "</Author></AuthorList></Book>{chapter}</BookDocument></PubmedBookArticle>"
+)
+
+
+def test_a_chapter_and_a_book_keep_doi_authors_and_title() -> None:
+    chapter = "<ArticleTitle>Gout</ArticleTitle><AuthorList><Author><LastName>Writer</LastName></Author></AuthorList>"
+    document = only(citations(BOOK.format(chapter=chapter)))
+    assert document.text == "Gout"
+    assert document.metadata == {"doi": "10.1/book", "authors": "Writer", "book": "Handbook"}
+    document = only(citations(BOOK.format(chapter="")))
+    assert (document.text, document.metadata) == ("Handbook", {"doi": "10.1/book", "authors": "Editor"})
+
+
+@pytest.mark.parametrize(
+    ("locations", "doi"),
+    [
+        ([("Y", "10.1/right"), ("N", "10.1/wrong")], "10.1/right"),
+        ([("N", "10.1/wrong"), ("Y", "10.1/right")], "10.1/right"),
+        ([("Y", "10.1/first"), ("Y", "10.1/second")], "10.1/first"),
+        ([("N", "10.1/wrong")], ""),
+    ],
+)
+def test_the_first_doi_counts_that_is_not_marked_as_wrong(locations: list[tuple[str, str]], doi: str) -> None:
+    rest = "".join(f'<ELocationID EIdType="doi" ValidYN="{valid}">{name}</ELocationID>' for valid, name in locations)
+    assert only(citations(article(rest=rest))).metadata.get("doi", "") == doi
+
+
+def test_several_abstracts_of_one_language_and_the_vernacular_title_are_kept_and_written(tmp_path: Path) -> None:
+    other = "".join(
+        f'<OtherAbstract Type="{kind}" Language="spa"><AbstractText>{text}</AbstractText></OtherAbstract>'
+        for kind, text in (("Publisher", "Uno."), ("plain", "Dos."), ("plain", "Tres."))
+    )
+    data = citations(article(rest="<VernacularTitle>La gota.</VernacularTitle>")).replace(
+        "</MedlineCitation>", f"{other}</MedlineCitation>"
+    )
+    document = only(data)
+    assert document.metadata == {
+        "vernacular_title": "La gota.",
+        "other_abstract_spa": "Uno.",
+        "other_abstract_spa_plain": "Dos.",
+        "other_abstract_spa_2": "Tres.",
+    }
+    write_documents([document], tmp_path / "a.xml", "pubmed-xml")
+    (back,) = read_documents(tmp_path / "a.xml")
+    assert sorted(back.metadata.values()) == sorted(document.metadata.values())

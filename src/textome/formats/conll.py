@@ -12,6 +12,7 @@ several. Bare tags `B`, `I`, `O` need the type from the caller; it is never gues
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -144,8 +145,8 @@ def _is_repaired(tag: str, read_as: str) -> bool:
 def write(documents: Iterable[Document], target: Target) -> int:
     """Two columns, tab-separated, IOB2; from the first document of several sentences on, each begins with `-DOCSTART-`.
 
-    A line break in the text ends a sentence. Words are runs of letters and digits, and each other sign by itself, as in
-    BERT's basic tokenizer, cut also where an entity begins or ends, so that no entity grows; a document that was read
+    A line break in the text ends a sentence. Words are runs of letters (with their accents) and digits, and each other
+    sign by itself, as in BERT's basic tokenizer, cut also where an entity begins or ends, so that no entity grows; a document that was read
     from CoNLL keeps its own words. One tag a word cannot hold overlapping entities: the longest stays, and the first of
     equals. A discontinuous one is tagged from its beginning to its end, and one over a line break goes on as a new one.
     A document without a word gives an empty block.
@@ -199,14 +200,32 @@ def _words(document: Document, entities: Iterable[Entity]) -> list[tuple[int, in
         return [match.span() for match in re.finditer(r"[^ \n\r\t]+", document.text)]
     cuts = {place for entity in entities for place in (entity.start, entity.end)}
     words: list[tuple[int, int]] = []
-    for match in _WORD.finditer(document.text):
-        start = match.start()
-        for place in range(start + 1, match.end()):
+    for start, end in _whole_words(document.text):
+        for place in range(start + 1, end):
             if place in cuts:
                 words.append((start, place))
                 start = place
-        words.append((start, match.end()))
+        words.append((start, end))
     return words
+
+
+def _whole_words(text: str) -> Iterator[tuple[int, int]]:
+    """Runs of letters, digits and the marks that combine with them, as accents in NFD; each other sign by itself."""
+    start = end = 0
+    for match in _WORD.finditer(text):
+        joins = match.start() == end > start and text[start].isalnum()
+        if joins and (_is_mark(text[match.start()]) or (_is_mark(text[end - 1]) and match[0][0].isalnum())):
+            end = match.end()
+            continue
+        if end > start:
+            yield start, end
+        start, end = match.span()
+    if end > start:
+        yield start, end
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character).startswith("M")
 
 
 def _blocks(source: Source, quarantine: Quarantine) -> Iterator[_Block]:

@@ -9,15 +9,23 @@ _MESH = re.compile(r"[CD](\d{6}|\d{9})")
 _CUI = re.compile(r"C\d{7}")
 _DBSNP = re.compile(r"rs\d+")
 _CELL_LINE = re.compile(r"CVCL_([A-Z0-9]{4})")
-_PREFIXES = {"MESH": "mesh", "OMIM": "omim", "NCBIGENE": "ncbigene", "NCBITAXON": "ncbitaxon", "CVCL": "cellosaurus"}
+_PREFIXES = {
+    "MESH": "mesh",
+    "OMIM": "omim",
+    "NCBIGENE": "ncbigene",
+    "NCBITAXON": "ncbitaxon",
+    "CVCL": "cellosaurus",
+    "UMLS": "umls",
+}
 _BY_TYPE = {
     "gene": "ncbigene",
     "geneorgeneproduct": "ncbigene",
     "species": "ncbitaxon",
     "organismtaxon": "ncbitaxon",
 }
-# Their identifiers hold the separators, as in tmVar's `c|SUB|A|1762|T`.
-_WHOLE = frozenset({"sequencevariant", "mutation", "dnamutation", "proteinmutation", "snp"})
+# Their identifiers hold the separators, as in tmVar's `c|SUB|A|1762|T`, whatever a corpus calls their type.
+_VARIANT_TYPE = re.compile(r"variant|mutation|allele|snp|acidchange|nucleotidechange")
+_VARIANT = re.compile(r"(?:tmVar:)?[a-z]?\|(?:[A-Za-z]+|)\|")
 # NCBI-disease joins several concepts of one mention by +; GNormPlus writes the species behind a gene that is not human.
 _SEVERAL = re.compile(r"(?:MESH:|OMIM:)?[CD]?\d+(?:\+(?:MESH:|OMIM:)?[CD]?\d+)+")
 _SPECIES = re.compile(r"\(Tax:\d+\)$", re.IGNORECASE)
@@ -30,7 +38,7 @@ def to_curies(raw: str, entity_type: str) -> tuple[str, ...]:
     That of a sequence variant is one identifier, whatever signs it holds. `-1` and `-`, which corpora write for "none",
     give nothing.
     """
-    if _plain(entity_type) in _WHOLE:
+    if _VARIANT_TYPE.search(_plain(entity_type)) or _VARIANT.match(raw):
         parts = [raw]
     else:
         separated = (part.strip() for part in re.split("[|;,]", raw))
@@ -45,7 +53,9 @@ def from_curies(identifiers: Sequence[str]) -> str:
 
 def _raw(identifier: str) -> str:
     prefix, colon, local = identifier.partition(":")
-    if colon and (prefix in ("ncbigene", "ncbitaxon", "dbsnp") or (prefix == "mesh" and _MESH.fullmatch(local))):
+    if colon and (
+        prefix in ("ncbigene", "ncbitaxon", "dbsnp") or (prefix == "mesh" and _MESH.fullmatch(local))
+    ):
         return local
     if colon and prefix == "umls" and _CUI.fullmatch(local):
         return local

@@ -15,7 +15,7 @@ from lxml import etree
 from textome.documents import Document, Passage, replace_lone_surrogates
 from textome.errors import InputError
 from textome.formats.sources import Quarantine, Source
-from textome.formats.xml_reading import records
+from textome.formats.xml_reading import another_key, records
 
 # With any namespace or none: OAI-PMH wraps articles in that of their JATS version, and files have none.
 _TAGS = ("{*}article",)
@@ -41,11 +41,11 @@ _LEFT_OUT = frozenset(
 # What begins and ends a paragraph. All other elements are inline.
 _BLOCKS = frozenset(
     """
-    abstract app app-group array boxed-text caption def def-item def-list disp-quote fig fig-group floats-group list
+    abstract app app-group array boxed-text caption def def-item def-list disp-quote fig fig-group floats-group glossary list
     list-item p preformat question sec speech statement table-wrap table-wrap-group title verse-group verse-line
     """.split()  # noqa: SIM905
 )
-_IN_BACK = ("sec", "app", "app-group")
+_IN_BACK = ("sec", "app", "app-group", "glossary", "def-list")
 _NO_ABSTRACT = frozenset({"graphical", "teaser", "toc", "precis"})
 _SPACE = re.compile(r"[ \t\r\n]+")
 _DIGITS = re.compile(r"(?:PMC)?(\d+)", re.IGNORECASE)
@@ -219,7 +219,12 @@ def _metadata(article: etree._Element, identifiers: dict[str, str]) -> dict[str,
         "license": _license(meta),
     }
     for other in _children(meta, "trans-abstract"):
-        values[f"other_abstract_{_language(other) or 'unknown'}"] = _inline(other)
+        key = another_key(values, "other_abstract", _language(other) or "unknown", other.get("abstract-type") or "")
+        values[key] = _inline(other)
+    for group in _children(_child(meta, "title-group"), "trans-title-group"):
+        title = _child(group, "trans-title")
+        language = _language(group) or ("" if title is None else _language(title))
+        values[another_key(values, "other_title", language or "unknown")] = _inline(title)
     return {str(key): replace_lone_surrogates(str(value)) for key, value in values.items() if value}
 
 

@@ -15,7 +15,7 @@ from lxml import etree
 from textome.documents import Document, Passage, replace_lone_surrogates
 from textome.errors import InputError
 from textome.formats.sources import Quarantine, Source, Target
-from textome.formats.xml_reading import child_text, inner_text, records, writable, xml_text
+from textome.formats.xml_reading import another_key, child_text, inner_text, records, writable, xml_text
 
 _TAGS = ("PubmedArticle", "PubmedBookArticle", "MedlineCitation", "BookDocument")
 _DELETION = "DeleteCitation"
@@ -106,8 +106,7 @@ def _document(element: etree._Element, pmid: str) -> Document:
         if text:
             passages.append(Passage(text, passages[-1].end + 1 if passages else 0, section, metadata))
 
-    title = element.find(".//ArticleTitle")
-    add(_text(title if title is not None else element.find(".//BookTitle")), "title", {})
+    add(_text(element.find(".//ArticleTitle")) or _text(element.find(".//BookTitle")), "title", {})
     abstract = element.find(".//Abstract")
     for part in abstract.findall("AbstractText") if abstract is not None else ():
         names = {str(key): replace_lone_surrogates(str(value)) for key, value in part.attrib.items() if value}
@@ -116,29 +115,57 @@ def _document(element: etree._Element, pmid: str) -> Document:
 
 
 def _metadata(element: etree._Element) -> dict[str, str]:
-    identifiers = {item.get("IdType"): _text(item) for item in element.findall("./PubmedData/ArticleIdList/ArticleId")}
+    lists = (
+        "./PubmedData/ArticleIdList/ArticleId",
+        ".//BookDocument/ArticleIdList/ArticleId",
+        "./ArticleIdList/ArticleId",
+    )
+    identifiers = {item.get("IdType"): _text(item) for path in lists for item in element.findall(path)}
     # "1998 Dec-1999 Jan", "Spring 2000": the first year that is named.
     named = _YEAR.search(child_text(element, ".//PubDate/MedlineDate"))
     year = child_text(element, ".//PubDate/Year") or (named[0] if named else "")
-    locations = {item.get("EIdType"): _text(item) for item in element.findall(".//ELocationID")}
     values = {
         "journal": child_text(element, ".//Journal/Title"),
         "journal_abbreviation": child_text(element, ".//Journal/ISOAbbreviation"),
         "year": year,
-        "doi": locations.get("doi") or identifiers.get("doi") or "",
+        "doi": _doi(element) or identifiers.get("doi") or "",
         "pmcid": identifiers.get("pmc", ""),
-        "language": _joined(element, ".//Article/Language"),
-        "publication_types": _joined(element, ".//PublicationTypeList/PublicationType"),
+        "language": _joined(element, ".//Article/Language") or _joined(element, ".//BookDocument/Language"),
+        "publication_types": _joined(element, ".//PublicationTypeList/PublicationType")
+        or _joined(element, ".//BookDocument/PublicationType"),
         "mesh": "; ".join(
             f"mesh:{item.get('UI')}" for item in element.findall(".//MeshHeading/DescriptorName") if item.get("UI")
         ),
         "keywords": _joined(element, ".//KeywordList/Keyword"),
-        "authors": "; ".join(filter(None, (_author(item) for item in element.findall(".//Article/AuthorList/Author")))),
+        "authors": "; ".join(filter(None, map(_author, _authors(element)))),
+        "vernacular_title": child_text(element, ".//VernacularTitle"),
     }
+    if _text(element.find(".//ArticleTitle")):
+        values["book"] = _text(element.find(".//BookTitle"))
     for other in element.findall(".//OtherAbstract"):
         text = " ".join(filter(None, (_text(part) for part in other.findall("AbstractText"))))
-        values[f"other_abstract_{other.get('Language') or other.get('Type') or 'unknown'}"] = text
+        kind = other.get("Type") or ""
+        values[another_key(values, "other_abstract", other.get("Language") or kind or "unknown", kind)] = text
     return {key: value for key, value in values.items() if value}
+
+
+def _doi(element: etree._Element) -> str:
+    """The first DOI that is not marked as wrong."""
+    locations = element.findall(".//ELocationID[@EIdType='doi']")
+    return next((text for item in locations if item.get("ValidYN") != "N" and (text := _text(item))), "")
+
+
+def _authors(element: etree._Element) -> list[etree._Element]:
+    """The authors of an article or of a chapter; of a book without them its editors. Names marked as wrong are left out."""
+    for path in (
+        ".//Article/AuthorList/Author",
+        ".//BookDocument/AuthorList/Author",
+        "./AuthorList/Author",
+        ".//Book/AuthorList/Author",
+    ):
+        if authors := [item for item in element.findall(path) if item.get("ValidYN") != "N"]:
+            return authors
+    return []
 
 
 def _joined(element: etree._Element, path: str) -> str:
@@ -192,6 +219,7 @@ def _article(document: Document) -> etree._Element:
         _sub(etree.SubElement(authors, "Author"), "CollectiveName", author)
     for language in filter(None, metadata.get("language", "").split("; ")):
         _sub(inner, "Language", language)
+    _sub(inner, "VernacularTitle", metadata.get("vernacular_title", ""))
     kinds = etree.SubElement(inner, "PublicationTypeList")
     for kind in filter(None, metadata.get("publication_types", "").split("; ")):
         _sub(kinds, "PublicationType", kind)
@@ -200,7 +228,8 @@ def _article(document: Document) -> etree._Element:
         etree.SubElement(etree.SubElement(headings, "MeshHeading"), "DescriptorName", UI=heading.removeprefix("mesh:"))
     for key, text in metadata.items():
         if key.startswith("other_abstract_"):
-            other = etree.SubElement(citation, "OtherAbstract", Language=key.removeprefix("other_abstract_"))
+            language, _, kind = key.removeprefix("other_abstract_").partition("_")
+            other = etree.SubElement(citation, "OtherAbstract", {"Type": kind} if kind else {}, Language=language)
             _sub(other, "AbstractText", text)
     keywords = etree.SubElement(citation, "KeywordList")
     for keyword in filter(None, metadata.get("keywords", "").split("; ")):

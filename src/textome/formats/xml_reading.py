@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, count
 from typing import cast
 
 from lxml import etree
@@ -101,6 +102,13 @@ def child_text(element: etree._Element, path: str) -> str:
     """The text of the first element at `path`, without white space around it; empty where there is none."""
     found = element.find(path)
     return inner_text(found).strip() if found is not None else ""
+
+
+def another_key(values: Mapping[str, str], key: str, language: str, kind: str = "") -> str:
+    """A key of metadata for a text in another language that overwrites none: `key_spa`, `key_spa_KIND`, `key_spa_2`."""
+    first = f"{key}_{language}"
+    further = (f"{first}_{number}" for number in count(2))
+    return next(name for name in chain([first], [f"{first}_{kind}"] if kind else [], further) if name not in values)
 
 
 def writable(document: Document) -> Document:
