@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections import Counter
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import pytest

@@ -14,7 +14,7 @@ from strategies import documents
 from textome.documents import Document, Identifier, Label, Passage, Span
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents, write_documents
-from textome.formats.jsonl import parse_json
+from textome.formats.json_values import parse_json
 
 
 def read(data: str | bytes, format: str | None = "jsonl") -> tuple[list[Document], list[str]]:
@@ -121,16 +121,16 @@ ENTITY = '{"text": "fever", "entities": [%s]}'
     ("line", "reason"),
     [
         ("{", "not valid JSON at column 2"),
-        ('{"text": 3}', "text: expected a string, found int"),
-        ('{"text": null}', "text: expected a string"),
-        ('{"text": "a", "id": true}', "id: expected a string"),
-        ('{"text": "a", "id": 1.5}', "id: expected a string"),
+        ('{"text": 3}', "text: expected a text, found the number 3"),
+        ('{"text": null}', "the record has no text"),
+        ('{"text": "a", "id": true}', "id: expected a text or a whole number"),
+        ('{"text": "a", "id": 1.5}', "id: expected a text or a whole number"),
         ("3", "expected an object"),
         ("[]", "expected an object"),
         ("{}", "there is no text"),
         ('{"text": "a", "text": "b"}', "the member 'text' is given twice"),
         ('{"text": "a", "metadata": {"n": NaN}}', "NaN is not a JSON number"),
-        ('{"text": "a", "metadata": {"n": 1}}', "n: expected a string"),
+        ('{"text": "a", "metadata": {"n": 1}}', "n: expected a text"),
         ('{"text": "a", "metadata": []}', "metadata: expected an object"),
         ('{"passages": {}}', "passages: expected a list"),
         ('{"passages": ["a"]}', "a passage: expected an object"),
@@ -153,8 +153,8 @@ ENTITY = '{"text": "fever", "entities": [%s]}'
             ENTITY % '{"type": "D", "spans": [[0, 5]], "identifiers": [{"curie": "a", "score": 2}]}',
             "score: expected a number",
         ),
-        (ENTITY % '{"type": "D", "spans": [[0, 5]], "attributes": {"negated": true}}', "negated: expected a string"),
-        ('{"text": "a", "labels": ["yes"]}', "a label: expected an object"),
+        (ENTITY % '{"type": "D", "spans": [[0, 5]], "attributes": {"negated": true}}', "negated: expected a text"),
+        ('{"text": "a", "labels": ["yes", 3]}', "a label: expected an object, found a text"),
         ('{"text": "a", "labels": [{"task": "t"}]}', "'name' is missing"),
         ('{"text": "a", "labels": [{"name": "b", "span": [0]}]}', "span: expected a pair of whole numbers"),
         ('{"text": "a", "labels": [{"name": "b", "span": [0, 2]}]}', "outside the text of 1 characters"),
@@ -177,7 +177,9 @@ def test_a_bad_line_is_set_aside_with_its_number(line: str, reason: str) -> None
 def test_a_line_that_is_not_utf_8() -> None:
     found, problems = read('"first"\n"Sjögren"\n"third"'.encode("latin-1"))
     assert [document.text for document in found] == ["first", "third"]
-    assert problems == ["a.jsonl, line 2: not UTF-8 at byte 3; convert the file to UTF-8 first"]
+    assert problems == [
+        "a.jsonl, line 2: not UTF-8 at byte 3; convert the file first, as with iconv -f latin1 -t utf-8"
+    ]
 
 
 def test_halves_of_surrogate_pairs_are_replaced_and_whole_pairs_joined() -> None:
@@ -223,3 +225,38 @@ def test_parsing_raises_only_input_errors(text: str) -> None:
     except InputError:
         return
     json.dumps(value, ensure_ascii=False, allow_nan=True).encode("utf-8")
+
+
+def test_records_of_a_database_keep_their_ids_and_lose_no_null() -> None:
+    lines = [
+        '{"pmid": 31452104, "title": "Gout.", "abstract": "It hurts.", "journal": "J", "year": 2019, "open": true}',
+        '{"PMID": "7", "Title": "Ague.", "Abstract": null}',
+        '{"pmid": 8.0, "title": null, "abstract": "Flu."}',
+        '{"note_id": 3, "note": "Seen."}',
+    ]
+    found, problems = read("\n".join(lines), None)
+    assert problems == []
+    assert [document.id for document in found] == ["31452104", "7", "8", "3"]
+    assert [document.text for document in found] == ["Gout.\nIt hurts.", "Ague.", "Flu.", "Seen."]
+    assert found[0].metadata == {"journal": "J", "year": "2019"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '[{"text": "Gout."}, {"text": "Ague."}]',
+        '[\n {"text": "Gout."},\n {"text": "Ague."}\n]\n',
+        '{\n "text": "Gout."\n}\n{\n "text": "Ague."\n}\n',
+        '{"classes": ["D"], "annotations": [["Gout.", {"entities": []}], ["Ague.", {"entities": []}]]}',
+    ],
+)
+def test_records_over_several_lines_and_in_lists(data: str) -> None:
+    found, problems = read(data, None)
+    assert problems == []
+    assert [document.text for document in found] == ["Gout.", "Ague."]
+
+
+def test_what_is_broken_over_several_lines_keeps_what_stands_before() -> None:
+    found, problems = read('{\n "text": "Gout."\n}\n{\n "text": Ague\n}\n', "jsonl")
+    assert [document.text for document in found] == ["Gout."]
+    assert problems == ["a.jsonl: not valid JSON at line 5, column 10 (Expecting value)"]

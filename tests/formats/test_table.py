@@ -73,7 +73,7 @@ def test_cells_over_several_lines_and_doubled_quotes() -> None:
     [
         (b"2\n", "line 4: 1 cells, but the header has 2 columns"),
         (b"2,Gout,hurts\n", "line 4: 3 cells, but the header has 2 columns"),
-        (b"2,  \n", "line 4: the row has no text"),
+        (b"2,  \n", "line 4: the record has no text"),
         (b"2,caf\xe9\n", "line 4: not UTF-8; convert the file first"),
         (b'2,"Gout" hurts\n', "line 4: ',' expected after '\"'"),
     ],

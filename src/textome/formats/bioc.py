@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from textome.documents import MAX_GAP, Document, Entity, Passage, Relation
@@ -25,20 +27,27 @@ from textome.formats.bioc_infons import (
     read_relation_infons,
     relation_infons,
 )
+from textome.formats.members import described
 from textome.formats.offsets import Located, Part, parts_in_code_points
 
 Members = Mapping[str, Any]
 # Metadata of a document that keeps annotations without a place in the text, such as a document's index terms.
 UNLOCATED = "annotations_without_location"
+# Metadata of a relation: its nodes that no annotation of the document is called by.
+UNRESOLVED = "nodes_without_annotation"
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,15}")
 
 
 class _Stretch(NamedTuple):
-    """A passage, a sentence, or the whole document, with the annotations that the file has inside it."""
+    """A passage, a sentence, or the whole document, with the annotations that the file has inside it.
+
+    region   where they may begin: from the passage's offset to the next passage's
+    """
 
     text: str
     offset: int
     annotations: list[Members]
+    region: tuple[int, int] | None = None
 
 
 def document_from(value: Any) -> Document:
@@ -56,8 +65,10 @@ def document_from(value: Any) -> Document:
     stretches: list[_Stretch] = []
     relations = _objects(document, "relations")
     gaps = 0
-    for item in _objects(document, "passages"):
-        inside = _stretches(item)
+    items = _objects(document, "passages")
+    begins = [0, *(_number(item, "offset", 0) for item in items[1:]), sys.maxsize]
+    for item, region in zip(items, pairwise(begins), strict=False):
+        inside = [stretch._replace(region=region) for stretch in _stretches(item)]
         if not (text := _text(item)):
             text = _assembled(inside, MAX_GAP - gaps)
             gaps += len(text) - sum(len(sentence.text) for sentence in inside[1:])
@@ -72,7 +83,8 @@ def document_from(value: Any) -> Document:
     entities, unlocated = _entities(draft.text, stretches)
     if unlocated:
         draft = replace(draft, metadata=draft.metadata | {UNLOCATED: json.dumps(unlocated, ensure_ascii=False)})
-    linked = [_relation(item) for item in relations]
+    known = {entity.id for entity in entities} | {_name(item) for item in relations}
+    linked = [_relation(item, known) for item in relations]
     return draft.with_annotations(_unique_ids(entities, linked), linked)
 
 
@@ -161,6 +173,7 @@ def _entities(text: str, stretches: Sequence[_Stretch]) -> tuple[list[Entity], l
             stretch.offset,
             [_location(item) for item in items],
             [f"annotation {_name(item)!r}" for item in items],
+            stretch.region,
         )
         for stretch, items in zip(stretches, located, strict=True)
     ]
@@ -188,10 +201,14 @@ def _location(annotation: Members) -> Located:
     return pairs, _text(annotation) or None
 
 
-def _relation(item: Members) -> Relation:
+def _relation(item: Members, known: set[str]) -> Relation:
+    """A relation. Nodes that refer to no annotation, as PubTator's service writes them for concepts, become metadata."""
     kind, confidence, metadata = read_relation_infons(_infons(item))
     nodes = [(_name(node, "role"), _name(node, "refid")) for node in _objects(item, "nodes")]
-    return Relation(kind, tuple(nodes), _name(item), confidence, metadata)
+    if missing := [f"{role}:{target}" for role, target in nodes if target not in known]:
+        metadata |= {UNRESOLVED: " ".join(missing)}
+    arguments = tuple((role, target) for role, target in nodes if target in known)
+    return Relation(kind or metadata.get("relation", ""), arguments, _name(item), confidence, metadata)
 
 
 def _unique_ids(entities: Sequence[Entity], relations: Sequence[Relation]) -> list[Entity]:
@@ -225,7 +242,7 @@ def _text(item: Members) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise InputError(f"text: expected a string, found {value!r}")
+        raise InputError(f"text: expected a text, found {described(value)}")
     return value
 
 
@@ -235,7 +252,7 @@ def _name(item: Members, key: str = "id") -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InputError(f"{key}: expected a string, found {value!r}")
+        raise InputError(f"{key}: expected a text, found {described(value)}")
     return str(value)
 
 
@@ -256,11 +273,11 @@ def _objects(item: Members, key: str) -> list[Members]:
     if values is None:
         return []
     if not isinstance(values, list):
-        raise InputError(f"{key}: expected a list, found {type(values).__name__}")
+        raise InputError(f"{key}: expected a list, found {described(values)}")
     return [_object(value, f"an item of {key!r}") for value in values]
 
 
 def _object(value: Any, name: str) -> Members:
     if not isinstance(value, Mapping):
-        raise InputError(f"{name}: expected an object, found {type(value).__name__}")
+        raise InputError(f"{name}: expected an object, found {described(value)}")
     return value

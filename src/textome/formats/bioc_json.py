@@ -1,4 +1,4 @@
-"""BioC JSON: a collection, a list of collections or documents, or one document."""
+"""BioC JSON: a collection, as PubTator's service gives it too, a list of collections or documents, or a document a line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats.bioc import document_from, document_to
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.jsonl import parse_json
+from textome.formats.json_values import read_values
 from textome.formats.sources import Quarantine, Source, Target
+
+# What the member with the documents is called; PubTator's service has its own name for it.
+_COLLECTIONS = ("documents", "PubTator3")
 
 
 def sniff(head: str, name: str) -> bool:
@@ -21,26 +23,29 @@ def sniff(head: str, name: str) -> bool:
 
 
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
-    """The documents of a file. The file is parsed as a whole, so memory grows with it; BioC XML is streamed.
+    """The documents of a file. Documents on a line each are read one by one; a collection is parsed as a whole, so memory
+    grows with it; BioC XML is streamed.
 
-    A document that is not as it should be is quarantined with its id; JSON that is broken loses the file. Halves of
-    surrogate pairs become U+FFFD.
+    A document that is not as it should be is quarantined with its id; JSON that is broken loses the rest of the file.
+    Halves of surrogate pairs become U+FFFD.
     """
-    try:
-        with source.open() as stream:
-            values = _documents(parse_json(stream.read()))
-    except DECOMPRESSION_ERRORS as error:
-        quarantine.add(source.name, "", f"the file is cut short or damaged ({error})")
-        return
-    except InputError as error:
-        quarantine.add(source.name, "", error)
-        return
-    for number, value in enumerate(values, 1):
+    number = 0
+    position = ""
+    for _, position, value in read_values(source, quarantine):
         try:
-            yield document_from(value)
+            documents = _documents(value)
         except InputError as error:
-            name = value.get("id", "") if isinstance(value, dict) else ""
-            quarantine.add(source.name, f"record {number}, document {name}" if name else f"record {number}", error)
+            quarantine.add(source.name, position, error)
+            continue
+        for item in documents:
+            number += 1
+            try:
+                yield document_from(item)
+            except InputError as error:
+                name = item.get("id", "") if isinstance(item, dict) else ""
+                quarantine.add(source.name, f"record {number}, document {name}" if name else f"record {number}", error)
+    if not position and not quarantine.count:
+        quarantine.add(source.name, "", "the file is empty; expected a BioC collection")
 
 
 def write(documents: Iterable[Document], target: Target) -> int:
@@ -57,15 +62,11 @@ def write(documents: Iterable[Document], target: Target) -> int:
 
 
 def _documents(value: Any) -> list[Any]:
-    """The documents of a collection, a document, or a list of either. They are checked when they are read."""
-    if not isinstance(value, list):
-        return _of_one(value)
-    return [document for item in value for document in _of_one(item)]
-
-
-def _of_one(value: Any) -> list[Any]:
-    if isinstance(value, dict) and isinstance(documents := value.get("documents"), list):
-        return documents
-    if isinstance(value, dict) and "passages" in value:
-        return [value]
-    raise InputError('this is no BioC JSON: expected an object with "documents", or a list of such objects')
+    """The documents of a collection, or the one that it is. They are checked when they are read."""
+    if isinstance(value, dict):
+        if "passages" in value:
+            return [value]
+        for key in _COLLECTIONS:
+            if isinstance(documents := value.get(key), list):
+                return documents
+    raise InputError('this is no BioC JSON: expected an object with "documents", or a document with "passages"')

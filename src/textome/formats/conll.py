@@ -146,9 +146,10 @@ def write(documents: Iterable[Document], target: Target) -> int:
     """Two columns, tab-separated, IOB2; from the first document of several sentences on, each begins with `-DOCSTART-`.
 
     A line break in the text ends a sentence. Words are runs of letters (with their accents) and digits, and each other
-    sign by itself, as in BERT's basic tokenizer, cut also where an entity begins or ends, so that no entity grows; a document that was read
-    from CoNLL keeps its own words. One tag a word cannot hold overlapping entities: the longest stays, and the first of
-    equals. A discontinuous one is tagged from its beginning to its end, and one over a line break goes on as a new one.
+    sign by itself, as in BERT's basic tokenizer, cut also where an entity begins or ends, so that no entity grows; a
+    document that was read from CoNLL keeps its own words. One tag a word cannot hold overlapping entities: the longest
+    stays, and the first of equals. A discontinuous one is tagged from its beginning to its end, and one over a line break
+    goes on as a new one.
     A document without a word gives an empty block.
     """
     number = 0

@@ -41,8 +41,8 @@ _LEFT_OUT = frozenset(
 # What begins and ends a paragraph. All other elements are inline.
 _BLOCKS = frozenset(
     """
-    abstract app app-group array boxed-text caption def def-item def-list disp-quote fig fig-group floats-group glossary list
-    list-item p preformat question sec speech statement table-wrap table-wrap-group title verse-group verse-line
+    abstract app app-group array boxed-text caption def def-item def-list disp-quote fig fig-group floats-group glossary
+    list list-item p preformat question sec speech statement table-wrap table-wrap-group title verse-group verse-line
     """.split()  # noqa: SIM905
 )
 _IN_BACK = ("sec", "app", "app-group", "glossary", "def-list")

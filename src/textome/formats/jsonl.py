@@ -1,4 +1,4 @@
-"""JSON lines: one document a line, the lossless format of Textome's own.
+"""JSON lines: one document a line, the lossless format of Textome's own; and JSON records of other annotation tools.
 
     {"id": "1", "passages": [{"text": "...", "offset": 0, "section": "title", "metadata": {}}],
      "entities": [{"id": "T1", "type": "Disease", "spans": [[0, 4]], "text": "...", "confidence": 0.98,
@@ -11,17 +11,20 @@
      "metadata": {}}
 
 Offsets count code points of the document's text; where no passage stands there is a line break for each code point. Empty
-members are left out in writing. In place of `passages` reading also takes `"text": "..."`, or `"title": "..."` and
-`"abstract": "..."` with one separator between them; a line may be a bare JSON string, and an identifier a bare CURIE. A
-missing `id` is the line's number. Members of other names are passed over.
+members are left out in writing.
+
+In place of `passages` reading also takes `"text": "..."`, or `"title": "..."` and `"abstract": "..."` with one separator
+between them, by any of the names that tables have (`members`); a line may be a bare JSON string, and an identifier a bare
+CURIE. The id may be called `pmid` or the like; a missing one is the line's number. Null is missing. Texts and numbers under
+other names become metadata. Records need not stand on a line each: a list of them, or objects over several lines, are read
+too. What other annotation tools write is in `annotation_tools`.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from textome.documents import (
@@ -33,47 +36,47 @@ from textome.documents import (
     Relation,
     Span,
     check_entity_characters,
-    replace_lone_surrogates,
 )
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.annotation_tools import RejectedError, own_members
+from textome.formats.json_values import read_values
+from textome.formats.members import described, document_of, id_of, roles_of
 from textome.formats.sources import Quarantine, Source, Target
 
 # Members that are written also where they are empty, since reading needs them.
 _ALWAYS = ("text", "type", "passages", "name", "curie")
-_MOST_DIGITS = 100
-_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+# Members by which JSON over several lines is told as records of texts.
+_KNOWN = ("passages", "text", "abstract", "title", "denotations", "tokens", "annotations", "label", "entities")
+_OWN = ("passages", "entities", "relations", "labels", "metadata")
 
 
 def sniff(head: str, name: str) -> bool:
-    """The first line is a JSON string, or an object that is whole or has one of our members near its beginning."""
+    """The first line is a JSON string or object, or JSON over several lines has one of our members near its beginning."""
     line = head.lstrip().split("\n", 1)[0].strip()
-    if not line.startswith(("{", '"')):
+    if not line.startswith(("{", "[", '"')) or '"documents"' in line[:400]:
         return False
     try:
-        json.loads(line)
+        value = json.loads(line)
     except (ValueError, RecursionError):
-        return (
-            line.startswith("{")
-            and '"documents"' not in line
-            and any(f'"{key}"' in line[:400] for key in ("passages", "text", "abstract", "title"))
-        )
-    return '"documents"' not in line[:400]
+        value = None
+    if isinstance(value, dict | str):
+        return True
+    return line.startswith(("{", "[")) and '"documents"' not in head and any(f'"{key}"' in head for key in _KNOWN)
 
 
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
-    """Documents line by line. A bad line is quarantined with its number. Halves of surrogate pairs become U+FFFD."""
-    with source.open_text() as stream:
-        number = 0
-        try:
-            for number, line in enumerate(stream, 1):
-                if line.strip():
-                    try:
-                        yield document_from(parse_json(line.strip()), str(number))
-                    except InputError as error:
-                        quarantine.add(source.name, f"line {number}", error)
-        except DECOMPRESSION_ERRORS as error:
-            quarantine.add(source.name, f"after line {number}", f"the file is cut short or damaged ({error})")
+    """A document for each record; a bad one is quarantined with its line. Halves of surrogate pairs become U+FFFD."""
+    for number, position, value in read_values(source, quarantine):
+        items = (
+            value["annotations"] if isinstance(value, dict) and {"classes", "annotations"} == set(value) else [value]
+        )
+        for item in items if isinstance(items, list) else ():
+            try:
+                yield document_from(item, str(number))
+            except RejectedError as error:
+                quarantine.pass_over(str(error))
+            except InputError as error:
+                quarantine.add(source.name, position, error)
 
 
 def write(documents: Iterable[Document], target: Target) -> int:
@@ -84,31 +87,6 @@ def write(documents: Iterable[Document], target: Target) -> int:
             line = json.dumps(document_to(document), ensure_ascii=False, separators=(",", ":"))
             stream.write(line.encode("utf-8") + b"\n")
     return number
-
-
-def parse_json(data: bytes | str) -> Any:
-    """Parse strict JSON: UTF-8, no NaN or Infinity, no number beyond them, no member twice, bounded nesting.
-
-    Halves of surrogate pairs, which JSON can spell but no text file can hold, become U+FFFD. Raises InputError that
-    says where.
-    """
-    try:
-        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        value = json.loads(
-            text,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_moderate,
-            object_pairs_hook=_unique,
-        )
-        return _without_lone_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
-    except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 at byte {error.start}; convert the file to UTF-8 first") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}" if "\n" in text else f"column {error.colno}"
-        raise InputError(f"not valid JSON at {place} ({error.msg})") from error
-    except RecursionError as error:
-        raise InputError("the JSON is nested too deeply") from error
 
 
 def document_to(document: Document) -> dict[str, Any]:
@@ -175,16 +153,14 @@ def document_from(value: Any, default_id: str) -> Document:
     """A document from parsed JSON. Raises InputError that names the member that is not as it should be."""
     if isinstance(value, str):
         return Document.from_text(value, default_id)
-    members = _typed(value, dict, "the line")
-    number = members.get("id")
-    name = str(number) if type(number) is int else _text(members, "id", default_id)
-    metadata = _strings(members, "metadata")
-    if "passages" in members:
+    members = _typed(own_members(value), dict, "a record")
+    if members.get("passages") is not None:
         passages = tuple(_passage(item) for item in _list(members, "passages"))
+        draft = Document(default_id if members.get("id") is None else id_of(members, "id"), passages)
     else:
-        passages = _simple_passages(members)
-    labels = tuple(label_from(item) for item in _list(members, "labels"))
-    draft = Document(name, passages, metadata=metadata, labels=labels)
+        draft = _simple(members, default_id)
+    metadata = draft.metadata | _strings(members, "metadata")
+    draft = replace(draft, metadata=metadata, labels=tuple(map(label_from, _list(members, "labels"))))
     items = [_typed(item, dict, "an entity") for item in _list(members, "entities")]
     spans = [_spans(item) for item in items]
     check_entity_characters(spans)
@@ -193,16 +169,16 @@ def document_from(value: Any, default_id: str) -> Document:
     return draft.with_annotations(entities, relations)
 
 
-def _simple_passages(members: dict[str, Any]) -> tuple[Passage, ...]:
-    if "text" in members:
-        return (Passage(_text(members, "text")),)
-    passages: list[Passage] = []
-    for section in ("title", "abstract"):
-        if text := _text(members, section, ""):
-            passages.append(Passage(text, passages[-1].end + 1 if passages else 0, section))
-    if not passages:
-        raise InputError('there is no text: expected "passages", "text", or "title" and "abstract"')
-    return tuple(passages)
+def _simple(members: dict[str, Any], default_id: str) -> Document:
+    """A document of `text`, or of title and abstract, as tables have them. Offsets of entities count in `text` alone."""
+    others = {key: value for key, value in members.items() if key not in _OWN and not key.startswith("_")}
+    try:
+        roles = roles_of(list(others))
+    except InputError:
+        raise InputError('there is no text: expected "passages", "text", or "title" and "abstract"') from None
+    if members.get("entities") and "text" in roles:
+        roles.pop("title", None)
+    return document_of(others, roles, default_id)
 
 
 def _passage(value: Any) -> Passage:
@@ -289,12 +265,12 @@ def _required_probability(members: dict[str, Any], key: str) -> float:
 
 
 def _strings(members: dict[str, Any], key: str) -> dict[str, str]:
-    values = _typed(members.get(key, {}), dict, key)
+    values = _typed({} if members.get(key) is None else members[key], dict, key)
     return {name: _text(values, name) for name in values}
 
 
 def _text(members: dict[str, Any], key: str, default: str | None = None) -> str:
-    if key not in members:
+    if key not in members or (members[key] is None and default is not None):
         if default is None:
             raise InputError(f"{key!r} is missing")
         return default
@@ -302,54 +278,15 @@ def _text(members: dict[str, Any], key: str, default: str | None = None) -> str:
 
 
 def _list(members: dict[str, Any], key: str) -> list[Any]:
-    return _typed(members.get(key, []), list, key)  # type: ignore[no-any-return]
+    return _typed([] if members.get(key) is None else members[key], list, key)  # type: ignore[no-any-return]
 
 
 def _typed(value: Any, kind: type, name: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
-        shown = {dict: "an object", str: "a string", list: "a list", int: "a whole number"}[kind]
-        raise InputError(f"{name}: expected {shown}, found {type(value).__name__}")
+        expected = {dict: "an object", str: "a text", list: "a list", int: "a whole number"}[kind]
+        raise InputError(f"{name}: expected {expected}, found {described(value)}")
     return value
 
 
 def _without_empty(members: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in members.items() if value not in ("", None, [], {}) or key in _ALWAYS}
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise InputError(f"the member {key!r} is given twice")
-            seen.add(key)
-    return members
-
-
-def _without_lone_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return replace_lone_surrogates(value)
-    if isinstance(value, list):
-        return [_without_lone_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {replace_lone_surrogates(key): _without_lone_surrogates(item) for key, item in value.items()}
-    return value
-
-
-def _finite(digits: str) -> float:
-    if math.isinf(value := float(digits)):
-        raise InputError("not valid JSON: a number is larger than 1.8e308, which few readers can hold")
-    return value
-
-
-def _moderate(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
-        raise InputError(
-            f"not valid JSON: a number has {len(digits):,} digits, and no member needs more than {_MOST_DIGITS}"
-        )
-    return int(digits)
-
-
-def _refuse_constant(name: str) -> Any:
-    raise InputError(f"{name} is not a JSON number")

@@ -16,12 +16,17 @@ _NO_SPACE = {code: None for code in range(0x3001) if chr(code).isspace()}
 
 
 class Part(NamedTuple):
-    """A passage or sentence: its text, the offset that the file gives it, and the annotations that stand in it."""
+    """A passage or sentence: its text, the offset that the file gives it, and the annotations that stand in it.
+
+    names    what to call each annotation in an error
+    region   where, in code points of the document, its annotations may begin; None where that is anywhere
+    """
 
     text: str
     offset: int
     annotations: Sequence[Located]
-    names: Sequence[str]  # what to call each annotation in an error
+    names: Sequence[str]
+    region: tuple[int, int] | None = None
 
 
 def in_code_points(text: str, annotations: Sequence[Located], names: Sequence[str]) -> list[tuple[Span, ...]]:
@@ -38,14 +43,17 @@ def parts_in_code_points(text: str, parts: Sequence[Part]) -> list[tuple[Span, .
     """The spans of the annotations of all parts, in order, in code points of the document's `text`.
 
     One unit is taken for the whole document: a unit that fits one passage by chance must not shift its annotations.
-    In code points an annotation may reach beyond its part; in the other units offsets count from the part's start.
+    In code points an annotation may reach beyond its part, but begins in its region; in the other units offsets count from
+    the part's start. Where that fits no unit, offsets may count from the start of each part, as some tools write them.
     Spans are checked before their texts are compared. Raises InputError that says what was expected and found where no
     unit fits all annotations, and where the spans have too many characters all together.
     """
     check_entity_characters(pairs for part in parts for pairs, _ in part.annotations)
-    for unit in _UNITS:
-        if (spans := _fitting(text, parts, unit)) is not None:
-            return spans
+    relative = [_from_the_start(part) for part in parts] if any(part.offset for part in parts) else []
+    for read_as in filter(None, (parts, relative)):
+        for unit in _UNITS:
+            if (spans := _fitting(text, read_as, unit)) is not None:
+                return spans
     for part in parts:
         for name, (pairs, expected) in zip(part.names, part.annotations, strict=True):
             where = _spans(text, part, pairs, None)
@@ -56,7 +64,21 @@ def parts_in_code_points(text: str, parts: Sequence[Part]) -> list[tuple[Span, .
                 place = ", ".join(f"{start}-{end}" for start, end in pairs[:20])
                 said = "" if expected is None else f" {_shown(expected)}"
                 raise InputError(f"{name} says{said} at {place}, but the text there is {_shown(found)}")
+            if not _begins_in(part, where):
+                raise InputError(f"{name} stands at {where[0].start}, outside of its passage at {part.offset}")
     raise InputError("the offsets fit the text neither in code points nor in bytes")
+
+
+def _from_the_start(part: Part) -> Part:
+    """The part with offsets of the document, where its annotations count from its own start."""
+    shifted = [
+        ([(start + part.offset, end + part.offset) for start, end in pairs], said) for pairs, said in part.annotations
+    ]
+    return part._replace(annotations=shifted)
+
+
+def _begins_in(part: Part, spans: Sequence[Span]) -> bool:
+    return part.region is None or part.region[0] <= spans[0].start < part.region[1]
 
 
 def _fitting(text: str, parts: Sequence[Part], unit: tuple[str, int] | None) -> list[tuple[Span, ...]] | None:
@@ -66,7 +88,7 @@ def _fitting(text: str, parts: Sequence[Part], unit: tuple[str, int] | None) -> 
         table = _positions(part, *unit) if unit and part.annotations else None
         for pairs, said in part.annotations:
             spans = _spans(text, part, pairs, table)
-            if spans is None or not _matches(text, spans, said):
+            if spans is None or not _begins_in(part, spans) or not _matches(text, spans, said):
                 return None
             found.append(tuple(spans))
     return found

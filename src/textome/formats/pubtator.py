@@ -13,17 +13,20 @@ in BioRED's BioC files. A concept that no mention has, as happens, is kept so to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from textome.documents import Document, Entity, Passage, Relation, as_identifiers, replace_lone_surrogates
 from textome.errors import InputError
 from textome.formats.compression import DECOMPRESSION_ERRORS
 from textome.formats.identifiers import from_curies, to_curies
+from textome.formats.json_values import parse_json
 from textome.formats.offsets import in_code_points
 from textome.formats.sources import Quarantine, Source, Target
 
 _TEXT_LINE = re.compile(r"([^|\t]*)\|([ta])\|(.*)", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,15}")
+# Keys by which BioC files of corpora name the concepts of a relation.
+_CONCEPTS = ("Chemical", "Disease", "Gene", "Species", "Mutation", "CellLine", "Variant")
 
 
 def sniff(head: str, name: str) -> bool:
@@ -157,12 +160,33 @@ def _block(document: Document, name: str) -> str:
     concepts = {entity.id: from_curies(entity.curies[:1]) for entity in document.entities if entity.id}
     for relation in document.relations:
         metadata = relation.metadata
-        named = [metadata[key] for key in ("entity1", "entity2", "novel") if key in metadata]
-        ends = named or [concepts.get(target, "") for _, target in relation.arguments]
+        ends = _named_concepts(metadata) or [concepts.get(target, "") for _, target in relation.arguments]
         if len(ends) >= 2 and all(ends):
             extra = [metadata[key] for key in metadata if re.fullmatch(r"column\d+", key)]
-            lines.append("\t".join(_one_field(item) for item in (name, relation.type, *ends, *extra)))
+            kind = relation.type or metadata.get("relation", "")
+            lines.append("\t".join(_one_field(item) for item in (name, kind, *ends, *extra)))
     return "\n".join(lines) + "\n\n"
+
+
+def _named_concepts(metadata: Mapping[str, str]) -> list[str]:
+    """The concepts of a relation that its metadata name: as BioRED has them, as PubTator's service (`role1`, `role2`), or
+    as BC5CDR (the type of each concept as key)."""
+    if named := [metadata[key] for key in ("entity1", "entity2", "novel") if key in metadata]:
+        return named
+    if "role1" in metadata and "role2" in metadata:
+        roles = [_member(metadata[key], "identifier") for key in ("role1", "role2")]
+        return [from_curies(to_curies(role, "")) for role in roles]
+    others = [value for key, value in metadata.items() if key in _CONCEPTS]
+    return others if len(others) == 2 else []
+
+
+def _member(text: str, key: str) -> str:
+    """A member of an object in JSON; empty where there is none."""
+    try:
+        value = parse_json(text)
+    except InputError:
+        return ""
+    return str(value.get(key, "")) if isinstance(value, dict) else ""
 
 
 def _name(document: Document, number: int) -> str:

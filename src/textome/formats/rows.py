@@ -81,11 +81,6 @@ def delimiter_of(header: str) -> str:
     return max("\t,;|", key=header.count)
 
 
-def column_names(header: Sequence[str]) -> list[str]:
-    """Names of columns without capitals, blanks and hyphens, by which they are looked up."""
-    return [re.sub(r"[\s-]+", "_", cell.strip().lower()) for cell in header]
-
-
 def check_decoded(cells: Sequence[str]) -> None:
     """Raises InputError where a cell was not UTF-8."""
     if any(re.search("[\udc80-\udcff]", cell) for cell in cells):

@@ -12,15 +12,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from textome.documents import Document, Entity, Label, titled
+from textome.documents import Document, Entity, Label
 from textome.errors import InputError
-from textome.formats.rows import check_decoded, check_width, column_names, delimiter_of, read_rows
+from textome.formats.annotation_tools import entities_in_row
+from textome.formats.members import IDS, TEXTS, TITLES, document_of, plain_names, roles_of
+from textome.formats.rows import check_decoded, check_width, delimiter_of, read_rows
 from textome.formats.sources import Quarantine, Source, Target
 
-# How a header may name its columns; of several that are there, the first in this order is taken.
-TEXTS = ("text", "abstract", "note", "note_text", "sentence", "body", "content")
-TITLES = ("title", "article_title")
-IDS = ("id", "pmid", "pubmed_id", "document_id", "doc_id", "note_id", "row_id", "pmcid", "doi")
 COLUMNS = (
     *("document", "id", "start", "end", "type", "text", "confidence", "identifiers", "spans"),
     *("identifier_labels", "identifier_scores", "attributes", "task", "label"),
@@ -40,7 +38,7 @@ def sniff(head: str, name: str) -> bool:
         return False  # a word and its tag, as in CoNLL
     if _has_no_header(cells) and "|t|" not in first:
         return True
-    names = column_names(next(csv.reader([first.rstrip("\r")], delimiter=delimiter_of(first)), []))
+    names = plain_names(next(csv.reader([first.rstrip("\r")], delimiter=delimiter_of(first)), []))
     if not {*TEXTS, *TITLES}.intersection(names) or any(len(item) > 60 for item in names):
         return False
     called = re.sub(r"\.(gz|bz2|xz)$", "", name).endswith((".csv", ".tsv"))
@@ -50,28 +48,31 @@ def sniff(head: str, name: str) -> bool:
 def read(source: Source, quarantine: Quarantine, text_column: str | None = None) -> Iterator[Document]:
     """A document for each row: its title and text, its id, and its other cells as metadata.
 
-    text_column   the name of the column of texts, where it is none of `TEXTS`
+    text_column   the name of the column of texts, where it is none of `members.TEXTS`
 
     Without a column for ids these are the file's name and the number of the row. A row without a text, or with more or
-    fewer cells than the header, is quarantined with its line.
+    fewer cells than the header, is quarantined with its line. Cells that hold annotations as JSON, as in Label Studio's
+    tables, become entities.
     """
     header: list[str] = []
-    columns: dict[str, int] = {}
+    roles: dict[str, str] = {}
     number = 0
     for line, cells in read_rows(source, quarantine):
         try:
             check_decoded(cells)
             if not header:
-                header = _WITHOUT_HEADER[len(cells)] if _has_no_header(cells) else cells
-                columns = _columns(header, text_column)
-                if header is cells:
+                header = _WITHOUT_HEADER[len(cells)] if _has_no_header(cells) else [cell.strip() for cell in cells]
+                roles = _roles(header, text_column)
+                if not _has_no_header(cells):
                     continue
             number += 1
             check_width(cells, header)
-            yield _document(columns, cells, f"{source.stem}-{number}")
+            # A column without a name, as pandas writes for its row numbers, is left out.
+            values = {name: cell for name, cell in zip(header, cells, strict=True) if name}
+            yield _document(values, roles, f"{source.stem}-{number}")
         except InputError as error:
             quarantine.add(source.name, f"line {line}", error)
-            if not columns:
+            if not roles:
                 return
 
 
@@ -98,40 +99,22 @@ def _has_no_header(cells: Sequence[str]) -> bool:
     return len(cells) in _WITHOUT_HEADER and bool(_PMID.fullmatch(cells[0].strip())) and len(cells[-1].split()) > 1
 
 
-def _columns(header: Sequence[str], text_column: str | None) -> dict[str, int]:
-    """The place of each column: `text`, perhaps `title` and `id`, and the others by their own names with a space before.
-
-    A column without a name, as pandas writes for its row numbers, is left out.
-    """
-    names = column_names(header)
+def _roles(header: Sequence[str], text_column: str | None) -> dict[str, str]:
+    names = plain_names(header)
     if twice := [name for name, number in Counter(filter(None, names)).items() if number > 1]:
         raise InputError(f"two columns are called {twice[0]!r}; rename one")
-    texts = TEXTS if text_column is None else tuple(column_names([text_column]))
-    found = {}
-    for role, known in (("text", texts), ("title", TITLES), ("id", IDS)):
-        if name := next((name for name in known if name in names), ""):
-            found[role] = names.index(name)
-    shown = ", ".join(names)[:200]
-    if text_column is not None and "text" not in found:
-        raise InputError(f"there is no column {text_column!r} (found: {shown})")
-    if "text" not in found and "title" not in found:
-        raise InputError(
-            f"no column holds texts; call it one of {', '.join(TEXTS)}, or name it with --text-column (found: {shown})"
-        )
-    roles = set(found.values())
-    return found | {
-        f" {cell.strip()}": place for place, cell in enumerate(header) if cell.strip() and place not in roles
-    }
+    return roles_of(header, text_column)
 
 
-def _document(columns: dict[str, int], cells: Sequence[str], otherwise: str) -> Document:
-    values = {name: cells[place] for name, place in columns.items()}
-    title, text = values.get("title", ""), values.get("text", "")
-    if not (title + text).strip():
-        raise InputError("the row has no text")
-    passages = titled(title, text, "abstract" if title else "")
-    metadata = {name[1:]: value for name, value in values.items() if name.startswith(" ") and value}
-    return Document(values.get("id", "").strip() or otherwise, passages, metadata=metadata)
+def _document(values: dict[str, str], roles: dict[str, str], default_id: str) -> Document:
+    text = values[roles["text"]] if "text" in roles else ""
+    column, entities = entities_in_row(values, text)
+    if not column:
+        return document_of(values, roles, default_id)
+    # Offsets count in the text alone.
+    kept = {role: name for role, name in roles.items() if role != "title"}
+    draft = document_of({name: cell for name, cell in values.items() if name != column}, kept, default_id)
+    return draft.with_annotations(draft.entity(item["spans"], item["type"]) for item in entities)
 
 
 def _row(document: str, entity: Entity) -> tuple[object, ...]:
