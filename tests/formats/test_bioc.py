@@ -521,3 +521,77 @@ def test_whatever_stands_in_the_members_nothing_but_a_sentence_comes_out(data: s
     text = json.dumps(good).replace("NaN", "1e999").replace("Infinity", "1e999")
     found, problems = read(text)
     assert len(found) + len(problems) == 1
+
+
+# What PubTator's service and corpora write
+
+
+def test_an_offset_within_its_passage_never_lands_in_another_by_chance() -> None:
+    """`gout` stands at 6 in both passages: the annotation of the second is that of the second."""
+    second = passage("Women gout cohort.", annotation(text="gout", places=[(6, 4)]), offset=18)
+    document = only(collection(passage("Acute gout cases."), second))
+    assert [(entity.start, entity.text) for entity in document.entities] == [(24, "gout")]
+    absolute = passage("Women gout cohort.", annotation(text="gout", places=[(24, 4)]), offset=18)
+    assert only(collection(passage("Acute gout cases."), absolute)).entities == document.entities
+    wrong = passage("Women in cohort.", annotation(text="gout", places=[(6, 4)]), offset=18)
+    assert read(collection(passage("Acute gout cases."), wrong)) == (
+        [],
+        ["a, record 1, document 1: annotation 'T1' stands at 6, outside of its passage at 18"],
+    )
+
+
+@given(st.lists(st.text("ab\U0001f9ec ", min_size=1, max_size=8), min_size=1, max_size=4), st.data())
+def test_offsets_of_the_document_and_of_the_passage_give_the_same(texts: list[str], data: st.DataObject) -> None:
+    """Whatever stands where: an annotation that is read lies in its own passage, and has its own text."""
+    offset, found = 0, []
+    for number, text in enumerate(texts):
+        start = data.draw(st.integers(0, len(text) - 1))
+        length = data.draw(st.integers(1, len(text) - start))
+        place = (start if data.draw(st.booleans()) else offset + start, length)
+        found.append(passage(text, annotation(f"T{number}", text[start : start + length], [place]), offset=offset))
+        offset += len(text) + 1
+    documents, _ = read(collection(*found))
+    for document in documents:
+        for entity, item in zip(document.entities, found, strict=True):
+            assert item["offset"] <= entity.start < entity.end <= item["offset"] + len(item["text"])
+
+
+@pytest.mark.parametrize("layout", ["service", "lines", "list"])
+def test_documents_of_pubtators_service(layout: str) -> None:
+    one = collection(FEVER)["documents"][0] | {"_id": "1|None", "pmid": 1}
+    two = one | {"id": "2"}
+    data = {
+        "service": json.dumps({"PubTator3": [one, two]}),
+        "lines": f"{json.dumps(one)}\n{json.dumps(two)}\n",
+        "list": json.dumps([one, two], indent=1),
+    }[layout]
+    documents, problems = read(data, None)
+    assert problems == []
+    assert [document.id for document in documents] == ["1", "2"]
+    assert all(document.entities for document in documents)
+
+
+RELATIONS: list[dict[str, Any]] = [
+    {"id": "R1", "infons": {"relation": "CID", "Chemical": "D003078", "Disease": "D006073"}},
+    {"id": "R1", "infons": {"type": "CID", "entity1": "D003078", "entity2": "D006073"}},
+    {
+        "id": "R1",
+        "infons": {"type": "CID", "role1": {"identifier": "MESH:D003078"}, "role2": {"identifier": "MESH:D006073"}},
+        "nodes": [{"refid": "0", "role": "0,1"}],
+    },
+]
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_relations_between_concepts_survive_in_pubtator(relation: dict[str, Any], tmp_path: Path) -> None:
+    document = only(collection(FEVER, relations=[relation]))
+    assert document.relations[0].type == "CID"
+    assert document.relations[0].arguments == ()
+    write_documents([document], tmp_path / "a", "pubtator")
+    assert "1\tCID\tD003078\tD006073\n" in (tmp_path / "a").read_text()
+
+
+def test_a_node_without_annotation_loses_neither_relation_nor_document() -> None:
+    nodes = [{"refid": "T1", "role": "a"}, {"refid": "T9", "role": "b"}]
+    document = only(collection(FEVER, relations=[{"infons": {"type": "r"}, "nodes": nodes}]))
+    assert document.relations == (Relation("r", (("a", "T1"),), metadata={"nodes_without_annotation": "b:T9"}),)
