@@ -88,7 +88,7 @@ BAD = {
         "7|t|Gout again\n7|a|x\n7\t0\t4\tGoit\tDisease\tD1\n\n",
         "'Goit' at 0-4, but the text there is 'Gout'",
     ),
-    "bad.jsonl": ('{"text": 3}\n', "text: expected a string, found int"),
+    "bad.jsonl": ('{"text": 3}\n', "text: expected a text, found the number 3"),
     "twice.jsonl": ('{"text": "a", "text": "b"}\n', "given twice"),
     "nan.json": ('{"documents": [{"id": "1", "passages": [], "x": NaN}]}', "NaN"),
     "deep.json": ('{"documents": ' + "[" * 100_000, "nested too deeply"),
