@@ -53,9 +53,7 @@ def from_curies(identifiers: Sequence[str]) -> str:
 
 def _raw(identifier: str) -> str:
     prefix, colon, local = identifier.partition(":")
-    if colon and (
-        prefix in ("ncbigene", "ncbitaxon", "dbsnp") or (prefix == "mesh" and _MESH.fullmatch(local))
-    ):
+    if colon and (prefix in ("ncbigene", "ncbitaxon", "dbsnp") or (prefix == "mesh" and _MESH.fullmatch(local))):
         return local
     if colon and prefix == "umls" and _CUI.fullmatch(local):
         return local
