@@ -19,10 +19,12 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
-from textome.documents import Document
+from textome.documents import Document, Entity, Passage, Span
 from textome.evaluation.linking import link_gold_mentions, score_linking, score_together
 from textome.formats import Quarantine, read_documents
 from textome.steps import load_step
@@ -92,10 +94,28 @@ class Corpora:
         }
 
     def read(self, name: str) -> list[Document]:
-        documents = list(read_documents(self._folder / "AIONER" / f"{name}.PubTator.gz", "pubtator", Quarantine()))
+        path = self._folder / "AIONER" / f"{name}.PubTator.gz"
+        documents = joined(read_documents(path, "pubtator", Quarantine()))
         if name == "SPECIES_Train":
             return [document for document in documents if document.id in self._s800_test]
         return documents
+
+
+def joined(documents: Iterable[Document]) -> list[Document]:
+    """Each article once: NLM-Chem has a block for each passage of one."""
+    articles = []
+    for name, blocks in groupby(documents, key=lambda document: document.id):
+        passages: list[Passage] = []
+        entities: list[Entity] = []
+        offset = 0
+        for block in blocks:
+            passages += [replace(passage, offset=passage.offset + offset) for passage in block.passages]
+            for entity in block.entities:
+                spans = tuple(Span(start + offset, end + offset) for start, end in entity.spans)
+                entities.append(replace(entity, spans=spans))
+            offset += len(block.text) + 1
+        articles.append(Document(name, tuple(passages), tuple(entities)))
+    return articles
 
 
 def only(types: Sequence[str]) -> Callable[[str], str | None]:

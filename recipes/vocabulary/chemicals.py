@@ -17,7 +17,7 @@ _SYMBOLS = Path(__file__).with_name("chemical_symbols.tsv")
 _MARK = re.compile(r"\s*\[[^\[\]]*\]$")
 # Systematic names and classes with places: no text has them.
 _SYSTEMATIC = re.compile(r"\d.*\d|[\[\](){}<>;:]|^.{31}")
-_MAX_NAME = 60  # longer names are systematic, and no text has them
+_MAX_NAME = 45  # longer names are systematic, and no text has them
 
 
 def chemicals(wheels: Wheels, mesh: Mesh) -> Iterator[Concept]:

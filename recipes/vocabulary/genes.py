@@ -13,7 +13,7 @@ HUMAN = 9606
 _MODULES = ("genes_NCBI_9606_All", "genes_NCBI_10090_ProteinCoding", "genes_NCBI_7227_ProteinCoding")
 # Loci that nobody has named.
 _NO_NAME = re.compile(r"LOC\d+|.*P\d*|.*-PS\d*|GM\d+|.*RIK|ORF\d+", re.I)
-_MAX_NAME = 60
+_MAX_NAME = 45
 _NOT_A_NAME = re.compile(
     r"hypothetical protein|uncharacterized|novel (gene|protein)|putative protein|^(protein|\d+)$", re.I
 )

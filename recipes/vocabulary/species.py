@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from packages import ENVIRONMENTAL, INVERTEBRATES, PLANTS_AND_FUNGI, SPECIES, SYNTHETIC, Wheels, taxa_in
+from packages import ENVIRONMENTAL, INVERTEBRATES, PLANTS_AND_FUNGI, SPECIES, SYNTHETIC, VIRUSES, Taxon, Wheels, taxa_in
 from packages import common_names as read_common_names
 from packages import taxa as read_taxa
 
@@ -14,14 +14,14 @@ from textome.vocabularies import Concept
 
 # Names that say that nobody knows the species.
 _NO_NAME = re.compile(
-    r"\b(sp|cf|aff|nr|x)\b|uncultured|unclassified|environmental|unidentified|metagenome|vector|\bbacterium\b|\d{3}|[<>\[\]]"
+    r"\b(sp|cf|aff|nr|x)\b|uncultured|unclassified|environmental|unidentified|metagenome|vector|\bbacterium\b|\d{3}|[<>\[\]/]"
 )
 _SPECIES_WORDS = Path(__file__).with_name("species_words.tsv")
 
 
 def species(wheels: Wheels, folder: Path) -> Iterator[Concept]:
-    """Species and all above of microbes, viruses and vertebrates. Of other organisms the species with a common name or a
-    reference genome, and the genera and all above that Wikidata has an entry for."""
+    """Species and all above of microbes, viruses and vertebrates. Of other organisms what has a common name, a reference
+    genome or an entry in Wikidata."""
     taxa = read_taxa(wheels, folder)
     names = {
         int(row[0]): row[1] for row in wheels.rows("pyobo", "pyobo/resources/ncbitaxon.tsv.gz") if row[0].isdigit()
@@ -32,15 +32,14 @@ def species(wheels: Wheels, folder: Path) -> Iterator[Concept]:
     for table in ("taxid2refrep", "taxid2refseq"):
         known |= taxa_in(wheels, table, folder)
     in_wikidata = taxa_in(wheels, "wikidata", folder)
-    for number in sorted(taxa):
-        taxon, name = taxa[number], names.get(number, "")
+    for number in sorted({*taxa, *curated}):
+        # A number that the taxonomy has merged into another since is still what corpora have.
+        taxon, name = taxa.get(number, Taxon(number, SPECIES, VIRUSES, True)), names.get(number, "")
         if not name or taxon.division in (ENVIRONMENTAL, SYNTHETIC):
             continue
         is_wide = taxon.division in (INVERTEBRATES, PLANTS_AND_FUNGI)
         is_species = taxon.rank == SPECIES and taxon.is_specified
-        wanted = number in known or (
-            number in in_wikidata or not is_wide if taxon.rank != SPECIES else is_species and not is_wide
-        )
+        wanted = number in known or (number in in_wikidata or (not is_wide and (is_species or taxon.rank != SPECIES)))
         if not wanted or (_NO_NAME.search(name) and number not in known):
             continue
         yield Concept(
@@ -48,9 +47,16 @@ def species(wheels: Wheels, folder: Path) -> Iterator[Concept]:
             name,
             "Species",
             synonyms=(common[number],) if number in common else (),
+            related=_abbreviated(name) if number in known and taxon.rank == SPECIES else (),
             curated=tuple(curated.get(number, ())),
             parents=(f"ncbitaxon:{taxon.parent}",) if taxon.parent != number else (),
         )
+
+
+def _abbreviated(name: str) -> tuple[str, ...]:
+    """`E. coli` for Escherichia coli."""
+    match = re.fullmatch(r"([A-Z])[a-z]+ ([a-z-]+)", name)
+    return (f"{match[1]}. {match[2]}",) if match else ()
 
 
 def _species_words() -> dict[int, list[str]]:

@@ -135,3 +135,13 @@ def test_a_step_that_has_linked_can_go_to_another_process(path):
         == list(step(given))
         == list(pickle.loads(pickle.dumps(step))(given))
     )
+
+
+def test_an_abbreviated_genus_is_the_one_that_the_text_writes_out(tmp_path):
+    concepts = [Concept("ncbitaxon:1", "Bluea minor", "Species"), Concept("ncbitaxon:2", "Borea minor", "Species")]
+    build_vocabulary(concepts, tmp_path / "a.vocab")
+    mention = ("B. minor", "Species")
+    assert link(str(tmp_path / "a.vocab"), "Borea minor lives here; B. minor is small.", mention) == [["ncbitaxon:2"]]
+    assert link(str(tmp_path / "a.vocab"), "B. minor is small.", mention) == [[]]
+    strain = ("Bluea minor K-12", "Species")
+    assert link(str(tmp_path / "a.vocab"), "Bluea minor K-12", strain) == [["ncbitaxon:1"]]

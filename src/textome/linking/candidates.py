@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from textome.linking.binomials import species_of_strain
 from textome.linking.composites import parts_of
 from textome.vocabularies import Hit, NameKind, Section
 
@@ -67,7 +68,7 @@ _PLURAL = re.compile(r"[A-Z0-9]s$")
 _SPECIES_LETTER = re.compile(r"(?:r?h|r?m|r|[dzxy])-?(\w.{2,})")
 # Words around a name that say nothing of which concept it is.
 _FRINGE = re.compile(
-    r"^(?:the|a|an|human|mouse|murine|rat|recombinant|anti|patients? with|hereditary|familial|inherited|"
+    r"^(?:the|a|an|human|mouse|murine|rat|recombinant|anti|nude|patients? with|hereditary|familial|inherited|"
     r"sporadic|severe|acute|chronic|primary|secondary|recurrent|drug-induced|\w+-induced|\w+-associated|\w+-related|type)\s+"
     r"|\s+(?:patients?|families|family|gene|genes|protein|proteins|mRNA|locus|phenotypes?|trait|in humans?|type|"
     r"symptoms?|manifestations?|episodes?|attacks?)$",
@@ -108,6 +109,8 @@ def shortened(name: str, profile: str) -> Iterator[str]:
     while (shorter := _FRINGE.sub("", current).strip()) and shorter != current:
         yield shorter
         current = shorter
+    if binomial := species_of_strain(current):
+        yield binomial
     if profile == "symbols":
         if _PLURAL.search(current):
             yield current[:-1]
