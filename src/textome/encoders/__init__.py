@@ -93,7 +93,7 @@ class Encoder:
 
 
 # The `model_type` of a `config.json` -> the folder.
-ENCODERS = {"bert": "bert", "deberta-v2": "deberta", "modernbert": "modernbert"}
+ENCODERS = {"bert": "bert", "deberta-v2": "deberta", "modernbert": "modernbert", "mpnet": "mpnet"}
 # The first checkpoints named no `model_type`.
 UNNAMED = "bert"
 

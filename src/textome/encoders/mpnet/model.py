@@ -1,0 +1,173 @@
+"""MPNet over packed tokens (Song et al. 2020): BERT's layers, whose scores of attention have a bias for each distance.
+
+The bias is that of T5 (Raffel et al. 2020, section 2.1), one table for all layers. There are no token types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textome.encoders.heads import MaskedLanguageModel
+from textome.encoders.interface import EncoderModel, MaskedLM, TensorNames
+from textome.encoders.layers.dropout import Dropout
+from textome.encoders.layers.feed_forward import ACTIVATIONS, FeedForward
+from textome.encoders.layers.initialisation import initialise_weights
+from textome.encoders.layers.packing import Layout
+from textome.encoders.mpnet import BUCKETS, ENCODER, bucket_of_distance
+from textome.encoders.mpnet.checkpoint import MASKED_LM, tensor_names
+
+
+@dataclass(frozen=True)
+class MPNetConfig:
+    """The sizes of an MPNet, under the names of the Hugging Face `config.json`."""
+
+    model_type: ClassVar[str] = "mpnet"
+
+    vocab_size: int = 30527
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    max_position_embeddings: int = 512
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-12
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    initializer_range: float = 0.02
+    relative_attention_num_buckets: int = BUCKETS
+
+    def __post_init__(self) -> None:
+        if self.hidden_act not in ACTIVATIONS:
+            raise ValueError(f"hidden_act {self.hidden_act!r} is not one of {', '.join(ACTIVATIONS)}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
+            )
+        if self.relative_attention_num_buckets != BUCKETS:
+            raise ValueError(f"relative_attention_num_buckets must be {BUCKETS}, which `transformers` computes with")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MPNetConfig:
+        """From a parsed `config.json`; keys that do not describe the encoder are left alone."""
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+
+class MPNetEmbeddings(nn.Module):
+    """Sum of word and position embeddings, normalised: input_ids (T,) and layout to (T, hidden_size)."""
+
+    def __init__(self, config: MPNetConfig) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(self, input_ids: Tensor, layout: Layout) -> Tensor:
+        positions = self.position_embeddings(layout.position_ids + ENCODER.unused_positions)
+        return self.dropout(self.norm(self.word_embeddings(input_ids) + positions))  # type: ignore[no-any-return]
+
+
+class BiasedAttention(nn.Module):
+    """Multi-head self-attention whose scores have a bias for the distance of query and key.
+
+    Input   hidden (T, hidden_size), layout, bias (num_heads, max_seqlen, max_seqlen)
+    Output  (T, hidden_size)
+    """
+
+    def __init__(self, config: MPNetConfig) -> None:
+        super().__init__()
+        self.num_heads, self.head_size = config.num_attention_heads, config.head_size
+        self.dropout = config.attention_probs_dropout_prob
+        self.project = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden: Tensor, layout: Layout, bias: Tensor) -> Tensor:
+        projected, dropout = self.project(hidden), self.dropout if self.training else 0.0
+        pieces = []
+        for group, rows in zip(
+            layout.groups, projected.split([group.count * group.length for group in layout.groups]), strict=True
+        ):
+            shape = (group.count, group.length, 3, self.num_heads, self.head_size)
+            query, key, value = rows.view(shape).permute(2, 0, 3, 1, 4)
+            scores = bias[:, : group.length, : group.length].to(query.dtype)
+            attended = functional.scaled_dot_product_attention(query, key, value, scores[None], dropout)
+            pieces.append(attended.transpose(1, 2).reshape(len(rows), -1))
+        return self.output(torch.cat(pieces))  # type: ignore[no-any-return]
+
+
+class MPNetLayer(nn.Module):
+    """Self-attention and feed-forward, each with dropout, residual and post-norm.
+
+    Input   hidden (T, hidden_size), layout, bias as of `BiasedAttention`
+    Output  (T, hidden_size)
+    """
+
+    def __init__(self, config: MPNetConfig) -> None:
+        super().__init__()
+        self.attention = BiasedAttention(config)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(self, hidden: Tensor, layout: Layout, bias: Tensor) -> Tensor:
+        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, layout, bias)))
+        return self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))  # type: ignore[no-any-return]
+
+
+class MPNet(EncoderModel):
+    """The MPNet encoder."""
+
+    config: MPNetConfig
+
+    def __init__(self, config: MPNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = MPNetEmbeddings(config)
+        self.layers = nn.ModuleList(MPNetLayer(config) for _ in range(config.num_hidden_layers))
+        self.relative = nn.Embedding(BUCKETS, config.num_attention_heads)
+        self.apply(lambda module: initialise_weights(module, config.initializer_range))
+
+    def forward(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None = None) -> Tensor:
+        if layout.max_seqlen > (longest := ENCODER.max_length(vars(self.config))):
+            raise ValueError(
+                f"a sequence of {layout.max_seqlen} tokens is longer than the model's {longest} positions; cut it into "
+                f"windows first"
+            )
+        steps = torch.arange(layout.max_seqlen)
+        buckets = torch.from_numpy(bucket_of_distance((steps - steps[:, None]).numpy())).to(input_ids.device)
+        bias = self.relative(buckets).permute(2, 0, 1)
+        hidden = self.embeddings(input_ids, layout)
+        for layer in self.layers:
+            hidden = layer(hidden, layout, bias)
+        return hidden  # type: ignore[no-any-return]
+
+    def tensor_names(self) -> TensorNames:
+        return tensor_names(self.config.num_hidden_layers)
+
+
+read_config = MPNetConfig.from_dict
+
+
+def build(config: MPNetConfig, pooler: bool = False) -> MPNet:
+    """A fresh encoder. Raises ValueError if a pooler is asked of it, which only next-sentence prediction needs."""
+    if pooler:
+        raise ValueError("MPNet has no pooler and no next-sentence task; use BERT for these")
+    return MPNet(config)
+
+
+def build_masked_lm(config: MPNetConfig, next_sentence: bool = False) -> MaskedLM:
+    """A fresh encoder with its head for hidden tokens. Raises ValueError if it shall know pairs of sentences too."""
+    if next_sentence:
+        raise ValueError("MPNet has no head for masking.next_sentence; set it to false")
+    return MaskedLanguageModel(MPNet(config), functional.gelu, config.layer_norm_eps, MASKED_LM)
