@@ -11,6 +11,7 @@ import pytest
 from textome.errors import InputError
 from textome.formats import Quarantine
 from textome.formats.labelled import LabelledSentences, LabelledText, read_labelled
+from textome.formats.questions import read_questions
 
 
 def read(path: Path, text: str, layout: str, rule: str = "") -> tuple[list[Any], list[str]]:
@@ -74,7 +75,7 @@ def test_questions_come_with_their_context(tmp_path):
     values = {"12": record, "13": record | {"CONTEXTS": []}, "14": {"QUESTION": "?"}}
     items, bad = read(tmp_path / "a.json", json.dumps(values), "pubmedqa")
     assert items == [LabelledText("12", "Does it?", "It\ndoes.", ("yes",))]
-    assert bad == ["record 13: the question has no context", "record 14: 'CONTEXTS'"]
+    assert bad == ["record 13: the question has no context", "record 14: the question has no context"]
     question = {"id": "a", "type": "yesno", "body": "Is it?", "exact_answer": "Yes.", "snippets": [{"text": "It is."}]}
     questions = [question, question | {"id": "b", "snippets": []}, question | {"id": "c", "type": "list"}]
     items, bad = read(tmp_path / "b.json", json.dumps({"questions": questions}), "yesno")
@@ -129,3 +130,121 @@ def test_real_corpora_are_read_whole(shared_data, place, layout, count):
     quarantine = Quarantine()
     assert len(list(read_labelled(f"{shared_data}/{place}", layout, quarantine))) == count
     assert quarantine.count == 0
+
+
+GOOD = {"text": "Gout hurts.", "label": "A"}
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (GOOD | {"label": None}, "label: expected a text, found nothing (null)"),
+        (GOOD | {"label": True}, "label: expected a text, found true"),
+        (GOOD | {"label": 0}, "label: expected a text, found the number 0; write it in quotation marks"),
+        (GOOD | {"label": 1.5}, "label: expected a text, found the number 1.5"),
+        (GOOD | {"label": ["A"]}, "label: expected a text, found a list"),
+        (GOOD | {"label": ""}, "the label is empty"),
+        ({"text": "a", "labels": "CPR:3"}, "labels: expected a list, found a text"),
+        ({"text": "a", "labels": ["A", None]}, "labels: expected a text, found nothing (null)"),
+        (GOOD | {"text": None}, "text: expected a text, found nothing (null)"),
+        (GOOD | {"text": 5}, "text: expected a text, found the number 5"),
+        (GOOD | {"pair": 5}, "pair: expected a text, found the number 5"),
+        (GOOD | {"pair": ["x"]}, "pair: expected a text, found a list"),
+        (GOOD | {"id": [1]}, "id: expected a text or a whole number, found a list"),
+        ("text", "a record: expected an object, found a text"),
+    ],
+)
+def test_a_value_of_another_type_quarantines_its_record(tmp_path: Path, record: Any, reason: str) -> None:
+    items, bad = read(tmp_path / "a.jsonl", f"{json.dumps(record)}\n{json.dumps(GOOD)}\n", "jsonl")
+    assert [item.labels for item in items] == [("A",)]
+    (problem,) = bad
+    assert problem.startswith("line 1: ")
+    assert reason in problem
+    assert "NoneType" not in problem
+
+
+def test_a_row_with_more_cells_or_in_another_encoding_is_quarantined(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_bytes("text\tlabel\nGout\thurts\tA\nMénière\tA\n".encode("latin-1") + "Sjögren\tB\n".encode())
+    quarantine = Quarantine()
+    items = list(read_labelled(str(path), "tsv", quarantine))
+    assert [(item.text, item.labels) for item in items] == [("Sjögren", ("B",))]
+    assert [str(record).removeprefix(f"{path}, ") for record in quarantine.records] == [
+        "line 2: 3 cells, but the header has 2 columns",
+        "line 3: not UTF-8; convert the file first, as with iconv -f latin1 -t utf-8",
+    ]
+
+
+@pytest.mark.parametrize("layout", ["sentences", "hallmarks"])
+def test_no_text_in_another_encoding_is_read(tmp_path: Path, layout: str) -> None:
+    if layout == "sentences":
+        place = tmp_path / "a.txt"
+        place.write_bytes("###1\nA\tMénière.\nB\tGout.\n###2\nA\tAgue.\n".encode("latin-1"))
+    else:
+        place = tmp_path
+        for folder in ("text", "labels"):
+            (tmp_path / folder).mkdir()
+        for name, text in (("1", "Ménière."), ("2", "Ague.")):
+            (tmp_path / "text" / f"{name}.txt").write_bytes(text.encode("latin-1"))
+            (tmp_path / "labels" / f"{name}.txt").write_text("< A")
+    quarantine = Quarantine()
+    assert [item.id for item in read_labelled(str(place), layout, quarantine)] == ["2"]
+    assert "not UTF-8" in quarantine.records[0].reason
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_long_cell_and_any_line_ends_are_read(tmp_path: Path, end: str) -> None:
+    text = "gout " * 40_000
+    path = tmp_path / "a.tsv"
+    path.write_bytes(f"text\tlabel{end}{text}\tA{end}Ague\tB{end}".encode())
+    items = list(read_labelled(str(path), "tsv", Quarantine()))
+    assert [(len(item.text), item.labels) for item in items] == [(len(text), ("A",)), (4, ("B",))]
+
+
+def test_jsonl_may_be_a_list_over_several_lines_and_heeds_pmid(tmp_path: Path) -> None:
+    items, bad = read(tmp_path / "a.json", json.dumps([GOOD | {"pmid": 12}, GOOD], indent=1), "jsonl")
+    assert bad == []
+    assert [item.id for item in items] == ["12", "2"]
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ({"snippets": [{"text": None}]}, "a snippet: expected a text, found nothing (null)"),
+        ({"snippets": [None]}, "a snippet: expected an object, found nothing (null)"),
+        ({"snippets": None}, "snippets: expected a list, found nothing (null)"),
+        ({"exact_answer": None}, "exact_answer: expected a text"),
+        ({"body": 5}, "body: expected a text, found the number 5"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["yesno", "factoid", "list"])
+def test_a_question_of_another_type_is_quarantined_alone(
+    tmp_path: Path, question: dict[str, Any], reason: str, kind: str
+) -> None:
+    good = {"id": "a", "type": kind, "body": "Is it?", "exact_answer": "yes", "snippets": [{"text": "yes, it is."}]}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"questions": [good | {"id": "b"} | question, good, 5]}))
+    quarantine = Quarantine()
+    if kind == "yesno":
+        items: list[Any] = list(read_labelled(str(path), "yesno", quarantine))
+    else:
+        items = list(read_questions(str(path), f"bioasq-{kind}", quarantine))
+    assert [item.id for item in items] == ["a"]
+    first, second = quarantine.records
+    assert first.position == "question b"
+    assert reason in first.reason
+    assert second.reason == "a question: expected an object, found the number 5"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"answers": [{"text": "x"}]}, {"answers": [{"text": None, "answer_start": 0}]}, {"answers": 3}, {"question": 1}],
+)
+def test_a_question_of_squad_of_another_type_is_quarantined_alone(tmp_path: Path, change: dict[str, Any]) -> None:
+    good = {"id": "q", "question": "What?", "answers": [{"text": "Gout", "answer_start": 0}]}
+    paragraph = {"context": "Gout hurts.", "qas": [good | {"id": "bad"} | change, good]}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [paragraph]}, {"paragraphs": [7]}]}))
+    quarantine = Quarantine()
+    assert [item.id for item in read_questions(str(path), "squad", quarantine)] == ["q"]
+    assert quarantine.count == 2

@@ -15,7 +15,6 @@ sha256, so the same everywhere), `#in:FILE` and `#out:FILE` those that a JSON li
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -27,7 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
+from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.json_values import parse_json, read_values
+from textome.formats.members import IDS, id_of, label_of, list_of, object_of, required_text, text_of
+from textome.formats.questions import snippet_texts
+from textome.formats.rows import check_decoded, check_width, read_rows
+from textome.formats.sources import NOT_UTF8, Quarantine, Source, guarded
 from textome.formats.xml_reading import child_text, records
 
 _TEXT, _LABEL = ("text", "sentence"), ("label", "labels")
@@ -74,7 +78,7 @@ def read_labelled(
     chosen = chosen_part(rule, Path(path).parent, place)
     seen: set[str] = set()
     options = {"unlabelled": True} if unlabelled and layout in ("tsv", "jsonl") else {}
-    for item in LAYOUTS[layout](Source.of(path), quarantine, **options):
+    for item in guarded(LAYOUTS[layout](Source.of(path), quarantine, **options), path, quarantine):
         if item.id in seen:
             quarantine.add(path, f"record {item.id}", "this id stands twice; the second record is left out")
             continue
@@ -84,30 +88,26 @@ def read_labelled(
 
 
 def _tsv(source: Source, quarantine: Quarantine, unlabelled: bool = False) -> Iterator[LabelledText]:
-    with source.open() as raw:
-        lines = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
-        comma = source.name.removesuffix(".gz").endswith(".csv")
-        rows = csv.reader(
-            lines, delimiter="," if comma else "\t", quoting=csv.QUOTE_MINIMAL if comma else csv.QUOTE_NONE
-        )
-        header: dict[str, int] | None = None
-        for number, row in enumerate(rows, 1):
-            if not row or row == [""]:
+    comma = re.sub(r"\.(gz|bz2|xz)$", "", source.name).endswith(".csv")
+    header: dict[str, int] | None = None
+    names: list[str] = []
+    for number, (line, row) in enumerate(read_rows(source, quarantine, None if comma else "\t", quotes=comma), 1):
+        try:
+            check_decoded(row)
+            if number == 1 and (header := _header(row, unlabelled)) is not None:
+                names = row
                 continue
-            if number == 1 and (found := _header(row, unlabelled)) is not None:
-                header = found
-                continue
-            where = header or ({"text": 0} if unlabelled and len(row) == 1 else {"text": 0, "label": 1})
-            if len(row) <= max(where.values()) or (header is None and len(row) > 2):
-                quarantine.add(source.name, f"line {number}", f"expected text and label, found {len(row)} columns")
-                continue
-            pair = row[where["pair"]] if "pair" in where else None
-            name = row[where["id"]] if "id" in where else str(number)
-            if not row[where["text"]].strip():
-                quarantine.add(source.name, f"line {number}", "the text is empty")
-                continue
-            labels = (row[where["label"]].strip(),) if "label" in where else ()
-            yield LabelledText(name, row[where["text"]], pair, labels)
+            if header is not None:
+                check_width(row, names)
+            elif len(row) > 2 or (len(row) < 2 and not unlabelled):
+                raise InputError(f"expected text and label, found {len(row)} columns")
+            where = header or ({"text": 0} if len(row) == 1 else {"text": 0, "label": 1})
+            values = {name: row[index] for name, index in where.items()}
+            labels = (label_of(values["label"].strip()),) if "label" in values else ()
+            name = values.get("id") or str(line)
+            yield LabelledText(name, required_text(values, "text"), values.get("pair"), labels)
+        except InputError as error:
+            quarantine.add(source.name, f"line {line}", error)
 
 
 def _header(row: list[str], unlabelled: bool) -> dict[str, int] | None:
@@ -123,39 +123,44 @@ def _header(row: list[str], unlabelled: bool) -> dict[str, int] | None:
 
 
 def _jsonl(source: Source, quarantine: Quarantine, unlabelled: bool = False) -> Iterator[LabelledText]:
-    with source.open() as raw:
-        for number, line in enumerate(raw, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-                none = unlabelled and "label" not in record
-                labels = record["labels"] if "labels" in record else [] if none else [record["label"]]
-                pair = record.get("pair")
-                item = LabelledText(str(record.get("id", number)), record["text"], pair, tuple(map(str, labels)))
-                if not isinstance(item.text, str) or not item.text.strip():
-                    raise ValueError("the text is empty")
-                yield item
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                reason = f"the member {error} is missing" if isinstance(error, KeyError) else str(error)
-                quarantine.add(source.name, f"line {number}", reason)
+    for number, position, value in read_values(source, quarantine):
+        try:
+            record = object_of(value)
+            if "labels" in record:
+                labels = [label_of(label, "labels") for label in list_of(record, "labels")]
+            else:
+                if "label" not in record and not unlabelled:
+                    raise InputError("the member 'label' is missing")
+                labels = [label_of(record["label"])] if "label" in record else []
+            pair = text_of(record, "pair") if record.get("pair") is not None else None
+            name = id_of(record, next((key for key in IDS if key in record), "")) or str(number)
+            yield LabelledText(name, required_text(record, "text"), pair, tuple(labels))
+        except InputError as error:
+            quarantine.add(source.name, position, error)
 
 
 def _sentences(source: Source, quarantine: Quarantine) -> Iterator[LabelledSentences]:
-    name, rows = "", list[tuple[str, str]]()
+    name, rows, good = "", list[tuple[str, str]](), True
 
     def finished() -> Iterator[LabelledSentences]:
-        if name and rows:
+        if name and rows and good:
             yield LabelledSentences(name, tuple(text for _, text in rows), tuple(label for label, _ in rows))
-        elif name:
+        elif name and good:
             quarantine.add(source.name, f"record {name}", "there is no sentence under this id")
 
-    with source.open() as raw:
-        for number, line in enumerate(io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace"), 1):
+    with source.open_text() as raw:
+        lines = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
+        for number, line in enumerate(lines, 1):
             line = line.rstrip("\r\n")
+            try:
+                check_decoded([line])
+            except InputError as error:
+                quarantine.add(source.name, f"line {number}", error)
+                good = False  # a part of an abstract would pass for the whole
+                continue
             if line.startswith("###"):
                 yield from finished()
-                name, rows = line[3:].strip(), []
+                name, rows, good = line[3:].strip(), [], True
             elif line.strip():
                 label, tab, text = line.partition("\t")
                 if tab and text.strip() and name:
@@ -176,59 +181,73 @@ def _hallmarks(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]
         if not labels.is_file():
             quarantine.add(source.name, path.name, "there is no file of this name in labels/")
             continue
+        try:
+            contents = [file.read_text(encoding="utf-8") for file in (path, labels)]
+        except UnicodeDecodeError:
+            quarantine.add(source.name, path.name, NOT_UTF8)
+            continue
         found = {
             part.strip().partition("--")[0].strip()
-            for sentence in labels.read_text(encoding="utf-8").split("<")
+            for sentence in contents[1].split("<")
             for part in re.split(r"\bAND(?=[A-Z])|;", sentence)
         } - {"", "NULL"}
-        text = " ".join(path.read_text(encoding="utf-8").split("\n")).strip()
-        yield LabelledText(path.stem, text, None, tuple(sorted(found)))
+        yield LabelledText(path.stem, " ".join(contents[0].split("\n")).strip(), None, tuple(sorted(found)))
 
 
 def _pubmedqa(source: Source, quarantine: Quarantine, long: bool = False) -> Iterator[LabelledText]:
-    for name, record in _json(source, dict).items():
+    for name, value in _json(source).items():
         try:
+            record = object_of(value)
             answer = record.get("final_decision")
-            context = record["LONG_ANSWER"] if long else "\n".join(record["CONTEXTS"])
+            contexts = [required_text(record, "LONG_ANSWER")] if long else list_of(record, "CONTEXTS")
+            context = "\n".join(label_of(text, "CONTEXTS") for text in contexts)
             if not context.strip():
-                raise ValueError("the question has no context")
-            yield LabelledText(str(name), record["QUESTION"], context, (answer,) if answer else ())
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            quarantine.add(source.name, f"record {name}", str(error))
+                raise InputError("the question has no context")
+            labels = () if answer is None else (label_of(answer, "final_decision"),)
+            yield LabelledText(str(name), required_text(record, "QUESTION"), context, labels)
+        except InputError as error:
+            quarantine.add(source.name, f"record {name}", error)
 
 
 def _yesno(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]:
-    for record in _json(source, dict).get("questions", []):
-        if record.get("type") != "yesno":
-            continue
-        name = str(record.get("id", ""))
-        context = "\n".join(snippet.get("text", "") for snippet in record.get("snippets", []))
-        answer = str(record.get("exact_answer", "")).strip().rstrip(".").casefold()
-        if not context.strip():
-            quarantine.add(source.name, f"question {name}", "the question has no snippets")
-        else:
-            yield LabelledText(name, record["body"], context, (answer,) if answer else ())
+    for number, value in enumerate(list_of(_json(source), "questions"), 1):
+        name = str(number)
+        try:
+            record = object_of(value, "a question")
+            name = id_of(record, "id") or name
+            if record.get("type") != "yesno":
+                continue
+            context = "\n".join(snippet_texts(record))
+            if not context.strip():
+                raise InputError("the question has no snippets")
+            answer = record.get("exact_answer", "")
+            label = label_of(answer, "exact_answer").strip().rstrip(".").casefold() if answer != "" else ""
+            yield LabelledText(name, required_text(record, "body"), context, (label,) if label else ())
+        except InputError as error:
+            quarantine.add(source.name, f"question {name}", error)
 
 
 def _entailment(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]:
     for number, element in records(source, ("pair",), ("pair",), quarantine):
         name = element.get("pid") or str(number)
-        text, pair = child_text(element, "chq"), child_text(element, "faq")
-        if text and pair:
-            yield LabelledText(name, text, pair, (element.get("value", ""),))
-        else:
-            quarantine.add(source.name, f"pair {name}", "one of the two texts is empty")
-
-
-def _json(source: Source, kind: type) -> Any:
-    with source.open() as raw:
         try:
-            values = json.load(raw)
-        except ValueError as error:
+            text, pair = child_text(element, "chq"), child_text(element, "faq")
+            if not text or not pair:
+                raise InputError("one of the two texts is empty")
+            yield LabelledText(name, text, pair, (label_of(element.get("value"), "value"),))
+        except InputError as error:
+            quarantine.add(source.name, f"pair {name}", error)
+
+
+def _json(source: Source) -> dict[str, Any]:
+    with source.open_text() as raw:
+        try:
+            value = parse_json(raw.read())
+        except (InputError, *DECOMPRESSION_ERRORS) as error:
             raise InputError(f"{source.name}: this is no valid JSON ({error})") from error
-    if not isinstance(values, kind):
+    if not isinstance(value, dict):
         raise InputError(f"{source.name}: expected a JSON object")
-    return values
+    return value
 
 
 def chosen_part(rule: str, folder: Path, place: str) -> Callable[[str], bool]:

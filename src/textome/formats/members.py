@@ -76,6 +76,43 @@ def text_of(values: Mapping[str, Any], key: str) -> str:
     return value
 
 
+def required_text(values: Mapping[str, Any], key: str) -> str:
+    """A text that must be there and hold more than white space. Raises InputError otherwise."""
+    if key not in values:
+        raise InputError(f"the member {key!r} is missing")
+    if values[key] is None:
+        raise InputError(f"{key}: expected a text, found nothing (null)")
+    if not (text := text_of(values, key)).strip():
+        raise InputError(f"the {key} is empty")
+    return text
+
+
+def label_of(value: Any, key: str = "label") -> str:
+    """A label: a text that is not empty. Raises InputError for null, numbers, true and false, and lists."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise InputError(f"{key}: expected a text, found {described(value)}; write it in quotation marks")
+    if not isinstance(value, str):
+        raise InputError(f"{key}: expected a text, found {described(value)}")
+    if not value.strip():
+        raise InputError(f"the {key} is empty")
+    return value
+
+
+def list_of(values: Mapping[str, Any], key: str) -> list[Any]:
+    """A list, empty where it is missing. Raises InputError where something else stands there."""
+    value = values.get(key, [])
+    if not isinstance(value, list):
+        raise InputError(f"{key}: expected a list, found {described(value)}")
+    return value
+
+
+def object_of(value: Any, name: str = "a record") -> dict[str, Any]:
+    """An object. Raises InputError where a value is something else."""
+    if not isinstance(value, dict):
+        raise InputError(f"{name}: expected an object, found {described(value)}")
+    return value
+
+
 def id_of(values: Mapping[str, Any], key: str) -> str:
     """An id, empty where it is missing: a text or a whole number, also where a table stores it as 11.0."""
     value = values.get(key)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
+from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.json_values import parse_json
+from textome.formats.members import described, id_of, label_of, list_of, object_of, required_text, text_of
+from textome.formats.sources import Quarantine, Source, guarded
 
 
 class Place(NamedTuple):
@@ -68,10 +70,10 @@ def read_questions(place: str, layout: str, quarantine: Quarantine) -> Iterator[
     words in a snippet is taken for its answer.
     """
     source = Source.of(place)
-    with source.open() as raw:
+    with source.open_text() as raw:
         try:
-            values = json.load(raw)
-        except ValueError as error:
+            values = parse_json(raw.read())
+        except (InputError, *DECOMPRESSION_ERRORS) as error:
             raise InputError(f"{place}: this is no valid JSON ({error})") from error
     if layout == "squad":
         found = _squad(values, source.name, quarantine)
@@ -80,7 +82,7 @@ def read_questions(place: str, layout: str, quarantine: Quarantine) -> Iterator[
     else:
         raise InputError(f"{place}: the layout {layout!r} is unknown; choose squad, bioasq-factoid or bioasq-list")
     seen: set[str] = set()
-    for item in found:
+    for item in guarded(found, source.name, quarantine):
         if item.id in seen:
             quarantine.add(source.name, f"question {item.id}", "this id stands twice; the second question is left out")
             continue
@@ -88,63 +90,90 @@ def read_questions(place: str, layout: str, quarantine: Quarantine) -> Iterator[
         yield item
 
 
+def snippet_texts(record: dict[str, Any]) -> list[str]:
+    """The texts of a BioASQ question's snippets, each once. Raises InputError where one is no text."""
+    snippets = [object_of(item, "a snippet") for item in list_of(record, "snippets")]
+    texts = [label_of(item["text"], "a snippet") if item.get("text", "") != "" else "" for item in snippets]
+    return list(dict.fromkeys(text for text in texts if text.strip()))
+
+
 def _squad(values: Any, name: str, quarantine: Quarantine) -> Iterator[Question]:
     for article in _members(values, "data", name):
-        for paragraph in article.get("paragraphs", []):
-            context = paragraph.get("context", "")
-            for record in paragraph.get("qas", []):
-                identity = str(record.get("id", ""))
-                try:
-                    if not context.strip():
-                        raise InputError("the question has no context")
-                    answers = [] if record.get("is_impossible") else record.get("answers", [])
-                    texts = tuple(dict.fromkeys(answer["text"].strip() for answer in answers))
-                    places = tuple(dict.fromkeys(_found(context, answer) for answer in answers))
-                    groups = (texts,) if texts else ()
-                    yield Question(identity, record["question"], (context,), groups, places)
-                except (KeyError, TypeError, InputError) as error:
-                    reason = f"the member {error} is missing" if isinstance(error, KeyError) else error
-                    quarantine.add(name, f"question {identity}", reason)
+        identity = ""
+        try:
+            for paragraph in map(object_of, list_of(object_of(article, "an article"), "paragraphs")):
+                for value in list_of(paragraph, "qas"):
+                    identity = ""
+                    record = object_of(value, "a question")
+                    identity = id_of(record, "id")
+                    try:
+                        yield _squad_question(identity, text_of(paragraph, "context"), record)
+                    except InputError as error:
+                        quarantine.add(name, f"question {identity}", error)
+        except InputError as error:
+            quarantine.add(name, f"after question {identity}" if identity else "", error)
 
 
-def _found(context: str, answer: Any) -> Place:
-    text, start = answer["text"], int(answer["answer_start"])
+def _squad_question(identity: str, context: str, record: dict[str, Any]) -> Question:
+    if not context.strip():
+        raise InputError("the question has no context")
+    answers = (
+        [] if record.get("is_impossible") else [object_of(item, "an answer") for item in list_of(record, "answers")]
+    )
+    texts = tuple(dict.fromkeys(required_text(answer, "text").strip() for answer in answers))
+    places = tuple(dict.fromkeys(_found(context, answer) for answer in answers))
+    return Question(identity, required_text(record, "question"), (context,), (texts,) if texts else (), places)
+
+
+def _found(context: str, answer: dict[str, Any]) -> Place:
+    text, start = required_text(answer, "text"), answer.get("answer_start")
+    if type(start) is not int:
+        raise InputError(f"answer_start: expected a whole number, found {described(start)}")
     blanks = len(text) - len(text.lstrip())
     text = text.strip()
     for place in (start + blanks, start, start - blanks):
         if text and place >= 0 and context[place : place + len(text)] == text:
             return Place(0, place, place + len(text))
     raise InputError(
-        f"the answer {text!r} does not stand at {start}, where the text is {context[start : start + 40]!r}"
+        f"the answer {text!r} does not stand at {start}, where the text is {context[max(start, 0) :][:40]!r}"
     )
 
 
 def _bioasq(values: Any, kind: str, name: str, quarantine: Quarantine) -> Iterator[Question]:
-    for record in _members(values, "questions", name):
-        if record.get("type") != kind:
-            continue
-        identity = str(record.get("id", ""))
-        contexts = tuple(
-            dict.fromkeys(text for snippet in record.get("snippets", []) if (text := snippet.get("text", "")).strip())
-        )
-        groups = _groups(record.get("exact_answer", []), kind)
-        if not contexts or not record.get("body"):
-            quarantine.add(name, f"question {identity}", "the question has no text or no snippets")
-            continue
-        places = [
-            Place(number, match.start(), match.end())
-            for number, context in enumerate(contexts)
-            for group in groups
-            for text in group
-            for match in re.finditer(rf"(?<!\w){re.escape(text)}(?!\w)", context, re.IGNORECASE)
-        ]
-        yield Question(identity, record["body"], contexts, groups, tuple(dict.fromkeys(places)), kind)
+    for number, value in enumerate(_members(values, "questions", name), 1):
+        identity = str(number)
+        try:
+            record = object_of(value, "a question")
+            identity = id_of(record, "id") or identity
+            if record.get("type") == kind:
+                yield _bioasq_question(identity, record, kind)
+        except InputError as error:
+            quarantine.add(name, f"question {identity}", error)
+
+
+def _bioasq_question(identity: str, record: dict[str, Any], kind: str) -> Question:
+    contexts = tuple(snippet_texts(record))
+    if not contexts or not text_of(record, "body"):
+        raise InputError("the question has no text or no snippets")
+    groups = _groups(record.get("exact_answer", []), kind)
+    places = [
+        Place(number, match.start(), match.end())
+        for number, context in enumerate(contexts)
+        for group in groups
+        for text in group
+        for match in re.finditer(rf"(?<!\w){re.escape(text)}(?!\w)", context, re.IGNORECASE)
+    ]
+    return Question(identity, text_of(record, "body"), contexts, groups, tuple(dict.fromkeys(places)), kind)
 
 
 def _groups(answer: Any, kind: str) -> tuple[tuple[str, ...], ...]:
     """The groups of synonyms; files of different years nest them differently."""
+    if not isinstance(answer, str | list):
+        raise InputError(f"exact_answer: expected a text or a list, found {described(answer)}; leave it out if unknown")
     items = [answer] if isinstance(answer, str) else answer
-    groups = [tuple(map(str, item)) if isinstance(item, list) else (str(item),) for item in items]
+    groups = [
+        tuple(label_of(text, "exact_answer") for text in (item if isinstance(item, list) else [item])) for item in items
+    ]
     if kind == "factoid":
         groups = [tuple(text for group in groups for text in group)]
     return tuple(kept for group in groups if (kept := tuple(text.strip() for text in group if text.strip())))
