@@ -39,7 +39,8 @@ def byte_level() -> FastTokenizer:
 
 def sentence_piece() -> FastTokenizer:
     """As that of DeBERTa v3."""
-    pieces = [("[UNK]", 0.0), ("[CLS]", 0.0), ("[SEP]", 0.0), ("▁", -2.0), ("▁a", -1.0), ("a", -3.0), ("b", -3.0)]
+    names = {"▁a": -1.0, "▁": -2.0, ");": -2.0, "a": -3.0, "b": -3.0, ".": -3.0, "-": -3.0}
+    pieces = [("[UNK]", 0.0), ("[CLS]", 0.0), ("[SEP]", 0.0), *names.items()]
     tokenizer = FastTokenizer(models.Unigram(pieces, unk_id=0))
     tokenizer.normalizer = normalizers.Replace(Regex(r"\s"), " ")
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -83,6 +84,15 @@ def test_the_space_in_front_is_part_of_a_token_and_not_of_its_word(kind: str) ->
     words = [text[start:end] for start, end in zip(tokens.word_starts, tokens.word_ends, strict=True)]
     assert words == ["a", "b", "a"]
     assert len(tokens.ids) > len(words)  # white space in the middle is read
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_end_at_punctuation(kind: str) -> None:
+    text = "a-b ab); \u03b1."
+    (tokens,) = Tokenizer(KINDS[kind](), "test").encode([text])
+    words = [text[start:end] for start, end in zip(tokens.word_starts, tokens.word_ends, strict=True)]
+    marks = [");"] if kind == "sentencepiece" else [")", ";"]  # there one token has both
+    assert words == ["a", "-", "b", "ab", *marks, "\u03b1", "."]
 
 
 def test_texts_without_visible_characters_have_no_tokens() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import string
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Encoding
 from tokenizers import Tokenizer as _FastTokenizer
 
 from textome.errors import ModelError
@@ -24,9 +26,10 @@ Integers = NDArray[np.int32]
 class Tokens:
     """The n sub-words of one text, without special tokens, and the m words that they are pieces of.
 
-    A word is what the tokenizer's pre-tokeniser cuts: for BERT a run between white space and punctuation. White space is
-    part of no word, though byte-level and SentencePiece vocabularies have it in their tokens; tokens of white space alone
-    belong to the word in front of them.
+    A word is what the tokenizer's pre-tokeniser cuts: for BERT a run between white space and punctuation. Byte-level and
+    SentencePiece vocabularies have white space in their tokens, and the latter cut there alone: with these, white space is
+    part of no word all the same, a word ends where a token ends at punctuation, and tokens of white space alone belong to
+    the word in front of them.
 
     ids                     (n,) vocabulary ids
     first                   (m,) for each word, the index in `ids` of its first piece
@@ -77,8 +80,7 @@ class Tokenizer:
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise texts, in parallel. A text without visible characters gives no tokens."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        found = [_tokens(encoding) for encoding in encodings]
-        return list(map(_trimmed, found, texts)) if self._spaces_in_words else found
+        return list(map(_tokens_with_spaces, encodings, texts) if self._spaces_in_words else map(_tokens, encodings))
 
     def ids(self, texts: Iterable[str], batch_size: int = 1000) -> Iterator[Integers]:
         """The ids of each text, as `encode` gives them but without places: quicker, in little memory however many.
@@ -133,37 +135,53 @@ class Tokenizer:
         raise ModelError(f"{source}: the vocabulary has none of the special tokens {', '.join(names)}")
 
 
-def _tokens(encoding: object) -> Tokens:
-    ids = np.asarray(encoding.ids, np.int32)  # type: ignore[attr-defined]
-    words = np.asarray(encoding.word_ids, np.int32)  # type: ignore[attr-defined]
-    offsets = np.asarray(encoding.offsets, np.int32).reshape(-1, 2)  # type: ignore[attr-defined]
+def _tokens(encoding: Encoding) -> Tokens:
+    ids, offsets = np.asarray(encoding.ids, np.int32), np.asarray(encoding.offsets, np.int32).reshape(-1, 2)
+    return _in_words(ids, offsets, np.diff(np.asarray(encoding.word_ids, np.int32)) != 0)
+
+
+def _in_words(ids: Integers, offsets: Integers, cuts: NDArray[np.bool_]) -> Tokens:
+    """Tokens with their places, (n,) and (n, 2), and between which of them a word ends, (n - 1,)."""
     if not len(ids):
         return Tokens(ids, ids, ids, ids)
-    changes = np.flatnonzero(np.diff(words)) + 1
+    changes = np.flatnonzero(cuts) + 1
     first = np.concatenate(([0], changes)).astype(np.int32)
     last = np.concatenate((changes - 1, [len(ids) - 1])).astype(np.int32)
     return Tokens(ids, first, offsets[first, 0], offsets[last, 1])
 
 
-def _trimmed(tokens: Tokens, text: str) -> Tokens:
-    """The tokens with the white space in `text` taken out of the words, and off both ends of the text."""
+def _tokens_with_spaces(encoding: Encoding, text: str) -> Tokens:
+    """As `_tokens` of a vocabulary that has white space in its tokens; none is left in words, nor at the text's ends."""
+    ids, offsets = np.asarray(encoding.ids, np.int32), np.asarray(encoding.offsets, np.int32).reshape(-1, 2)
+    marks = np.fromiter(map(_is_punctuation, text), np.bool_, len(text))
+    ends, starts = offsets[:-1, 1], offsets[1:, 0]
+    # A character may be several tokens, all of the same place, which belong together.
+    apart = (starts >= ends) & (ends > offsets[:-1, 0]) & (offsets[1:, 1] > starts)
+    punctuated = apart & (marks[np.maximum(ends - 1, 0)] | marks[np.minimum(starts, len(text) - 1)]) if text else apart
+    tokens = _in_words(ids, offsets, (np.diff(np.asarray(encoding.word_ids, np.int32)) != 0) | punctuated)
+
     space = np.fromiter(map(str.isspace, text), np.bool_, len(text))
-    places = np.arange(len(text) + 1)
-    # For each place the first visible character from there on, and the end of the last one before it.
-    later = np.minimum.accumulate(np.append(np.where(space, len(text), places[:-1]), len(text))[::-1])[::-1]
-    before = np.maximum.accumulate(np.append(0, np.where(space, 0, places[1:])))
-    starts, ends = later[tokens.word_starts], before[tokens.word_ends]
-    words = np.flatnonzero(starts < ends)
+    positions = np.arange(len(text) + 1)
+    # For each position the first visible character from there on, and the end of the last one before it.
+    later = np.minimum.accumulate(np.append(np.where(space, len(text), positions[:-1]), len(text))[::-1])[::-1]
+    before = np.maximum.accumulate(np.append(0, np.where(space, 0, positions[1:])))
+    word_starts, word_ends = later[tokens.word_starts], before[tokens.word_ends]
+    words = np.flatnonzero(word_starts < word_ends)
     if not len(words):
         return Tokens(*[np.empty(0, np.int32)] * 4)
-    bounds = np.append(tokens.first, len(tokens.ids))
+    bounds = np.append(tokens.first, len(ids))
     begin, end = bounds[words[0]], bounds[words[-1] + 1]
     return Tokens(
-        tokens.ids[begin:end],
+        ids[begin:end],
         tokens.first[words] - begin,
-        starts[words].astype(np.int32),
-        ends[words].astype(np.int32),
+        word_starts[words].astype(np.int32),
+        word_ends[words].astype(np.int32),
     )
+
+
+def _is_punctuation(character: str) -> bool:
+    """As BERT's tokenizer has it: what Unicode calls so, and all marks of ASCII."""
+    return character in string.punctuation or unicodedata.category(character).startswith("P")
 
 
 def end_of_character(text: str, end: int) -> int:
