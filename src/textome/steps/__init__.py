@@ -25,6 +25,16 @@ STEPS: dict[str, Row] = {
         "what short forms stand for; mentions of one agree in a document",
         default=True,
     ),
+    "sections": Row(
+        "sections", "Sections", "the section of a note or an abstract that an entity stands in", default=True
+    ),
+    "context": Row(
+        "context",
+        "Context",
+        "negated, uncertain, hypothetical, historical, and what somebody else has",
+        default=True,
+        options={"asserted": "asserted", "cues": "cues"},
+    ),
     "linking": Row(
         "linking",
         "Linking",

@@ -1,0 +1,209 @@
+"""Cues of context: phrases of a file, found in the words of a sentence.
+
+`context_cues.toml` explains how phrases are written; a file of one's own has the same tables, and adds to it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from textome.documents import Span
+from textome.errors import InputError
+from textome.text.stop_words import STOP_WORDS
+
+CONTEXTS = ("negated", "uncertain", "hypothetical", "historical", "family", "other")
+REACHES = ("forward", "noun", "near", "next", "backward", "near_before", "next_before")
+NOTHING, STOP, PREPOSITION = "nothing", "stop", "preposition"
+_OWN = Path(__file__).with_name("context_cues.toml")
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_SPECIAL = ("*", "<year>", "<number>", "<start>", "<end>")
+_MARKS = frozenset(".,;:•-–*()")
+_COMMON = STOP_WORDS - {"could", "if", "may", "might", "old", "should"}
+_MAX_ANY = 3
+_MAX_PHRASES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word or mark of a sentence, in small letters, and where it stands."""
+
+    text: str
+    span: Span
+    capitals: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A phrase in a sentence: its words are `first` to `last`; what it says is (context, reach), or one of the others."""
+
+    first: int
+    last: int
+    says: frozenset[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class _Node:
+    after: dict[str, _Node] = field(default_factory=dict)
+    says: set[tuple[str, str]] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Cues:
+    """All phrases of some files, as a tree of words, and the kinds of sections that say something of all they hold."""
+
+    root: _Node
+    sections: Mapping[str, tuple[str, ...]]
+    keywords: frozenset[str]
+    first_words: frozenset[str]
+
+    def may_hit(self, text: str) -> bool:
+        """Does a text hold a word without which no cue says anything? Much quicker than `hits`."""
+        return not self.keywords.isdisjoint(_TOKEN.findall(text.lower()))
+
+    def hits(self, words: Sequence[Word], barred: frozenset[int] = frozenset()) -> list[Hit]:
+        """The longest phrases, from left to right, none over another and none with a word whose number is barred."""
+        found = []
+        number = 0
+        while number < len(words):
+            if words[number].text not in self.first_words:
+                number += 1
+                continue
+            last, node = self._longest(self.root, words, number, barred)
+            if node is None or not _is_spoken(words, number, last):
+                number += 1
+                continue
+            says = {item for item in node.says if item[0] == NOTHING} or node.says
+            found.append(Hit(number, last, frozenset(says)))
+            number = last + 1
+        return found
+
+    def _longest(
+        self, node: _Node, words: Sequence[Word], number: int, barred: frozenset[int]
+    ) -> tuple[int, _Node | None]:
+        """The last word of the longest phrase that goes on from `node` at word `number`, and the node where it ends."""
+        best: tuple[int, _Node | None] = (number - 1, node if node.says else None)
+        if (at_start := node.after.get("<start>")) is not None and (not number or words[number - 1].text in _MARKS):
+            best = max(best, self._longest(at_start, words, number, barred), key=_length)
+        if (at_end := node.after.get("<end>")) is not None and (number == len(words) or words[number].text in _MARKS):
+            best = (number - 1, at_end)
+        if number < len(words) and number not in barred:
+            word = words[number].text
+            keys = [word]
+            if word.isdigit():
+                keys.append("<year>" if len(word) == 4 and word[:2] in ("19", "20") else "<number>")
+            for key in keys:
+                if (child := node.after.get(key)) is not None:
+                    best = max(best, self._longest(child, words, number + 1, barred), key=_length)
+        if (any_words := node.after.get("*")) is not None:
+            for skipped in range(_MAX_ANY + 1):
+                passed = number + skipped - 1
+                if passed >= len(words) or (skipped and (passed in barred or not words[passed].text[0].isalnum())):
+                    break
+                best = max(best, self._longest(any_words, words, number + skipped, barred), key=_length)
+        return best
+
+
+def _length(item: tuple[int, _Node | None]) -> int:
+    return -1 if item[1] is None else item[0]
+
+
+def _is_spoken(words: Sequence[Word], first: int, last: int) -> bool:
+    """Not "NO" for nitric oxide or "IF" for immunofluorescence: one word in capitals counts only among others."""
+    if first != last or not words[first].capitals:
+        return True
+    beside = [*words[last + 1 : last + 2], *(words[first - 1 : first] if first else ())]
+    return any(word.capitals for word in beside)
+
+
+def words_of(text: str, start: int, end: int) -> list[Word]:
+    """The words and marks of `text` from `start` to `end`."""
+    return [
+        Word(match[0].lower().replace("’", "'"), Span(*match.span()), match[0].isupper() and len(match[0]) > 1)
+        for match in _TOKEN.finditer(text, start, end)
+    ]
+
+
+@lru_cache(maxsize=8)
+def load_cues(path: str | None = None) -> Cues:
+    """Textome's own cues, and those of a file. Raises InputError that names the table and the phrase that is wrong."""
+    root = _Node()
+    sections: dict[str, list[str]] = {}
+    keywords: set[str] = set(map(str, range(1900, 2100)))
+    for file in [_OWN, *([Path(path)] if path else [])]:
+        for table, members in _read(file).items():
+            _add_table(root, sections, keywords, file, table, members)
+    first_words = frozenset([*root.after, *(root.after["<start>"].after if "<start>" in root.after else ())])
+    return Cues(root, {name: tuple(kinds) for name, kinds in sections.items()}, frozenset(keywords), first_words)
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: the file of cues cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the file of cues is not TOML ({error})") from error
+
+
+def _add_table(
+    root: _Node, sections: dict[str, list[str]], keywords: set[str], file: Path, table: str, members: object
+) -> None:
+    known = {name: set(REACHES) for name in CONTEXTS}
+    known |= {NOTHING: {"phrases"}, STOP: {"phrases", "prepositions"}, "sections": set(CONTEXTS)}
+    if table not in known or not isinstance(members, dict):
+        raise InputError(f"{file}: there is no table [{table}]; the tables are {', '.join(known)}")
+    for name, phrases in members.items():
+        if name not in known[table] or not isinstance(phrases, list):
+            raise InputError(f"{file}: [{table}] has no list {name!r}; its lists are {', '.join(sorted(known[table]))}")
+        for phrase in phrases:
+            if not isinstance(phrase, str) or not phrase.strip():
+                raise InputError(f"{file}: [{table}] {name}: {phrase!r} is no phrase; a phrase is words between quotes")
+            if table == "sections":
+                sections.setdefault(name, []).append(phrase)
+            else:
+                if table in CONTEXTS:
+                    keywords.update(_keywords(phrase))
+                says = (PREPOSITION, "") if name == "prepositions" else (table, name)
+                for node in _ends(root, phrase, f"{file}: [{table}] {name}"):
+                    node.says.add(says)
+
+
+def _ends(root: _Node, phrase: str, where: str) -> Iterable[_Node]:
+    """The nodes at which the variants of a phrase end."""
+    nodes = {id(root): root}
+    for part in phrase.lower().split():
+        optional = len(part) > 1 and part.endswith("?")
+        following = dict(nodes) if optional else {}
+        for word in _variants(part.removesuffix("?") if optional else part, where):
+            for node in nodes.values():
+                child = node.after.setdefault(word, _Node())
+                following[id(child)] = child
+        nodes = following
+        if len(nodes) > _MAX_PHRASES:
+            raise InputError(f"{where}: {phrase!r} stands for more than {_MAX_PHRASES} phrases; write it as several")
+    if id(root) in nodes or not {"*", "<year>", "<number>", "<end>"}.isdisjoint(root.after):
+        raise InputError(f"{where}: {phrase!r} may be empty, or does not begin with a word; begin it with one")
+    return nodes.values()
+
+
+def _keywords(phrase: str) -> list[str]:
+    """Words of which any text with this phrase has one: those of a part without common words, if there is one."""
+    parts = [
+        part for part in phrase.lower().split() if part not in _SPECIAL and (part == "?" or not part.endswith("?"))
+    ]
+    if "<year>" in phrase:
+        return []  # years are among the keywords anyway
+    rare = [part for part in parts if not _COMMON.intersection(part.split("|")) and part.replace("|", "").isalpha()]
+    return min(rare or parts or ["*"], key=lambda part: part.count("|")).split("|")
+
+
+def _variants(part: str, where: str) -> Iterator[str]:
+    for word in part.split("|"):
+        if word not in _SPECIAL and not _TOKEN.fullmatch(word):
+            raise InputError(f"{where}: {word!r} is not one word; put spaces around marks, as in `r / o`")
+        yield word
