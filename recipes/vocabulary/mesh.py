@@ -72,8 +72,11 @@ class Mesh:
         ]
 
     def one_by_name(self, names: Iterable[str], accepted: set[str]) -> str | None:
-        """The only record among `accepted` that has one of these names; None if there is none, or several."""
-        found = {identifier for name in names for identifier in self.by_key.get(key_of(name), ())} & accepted
+        """The only record among `accepted` that has one of these names, or has it as its label; None if there is none."""
+        keys = {key_of(name) for name in names}
+        found = {identifier for key in keys for identifier in self.by_key.get(key, ())} & accepted
+        if len(found) > 1:
+            found = {identifier for identifier in found if key_of(self.records[identifier].label) in keys}
         return found.pop() if len(found) == 1 else None
 
     def known_names(self, accepted: set[str]) -> frozenset[str]:

@@ -197,3 +197,14 @@ def test_the_order_of_words_does_not_count_in_a_bag():
 def test_the_hash_is_that_of_the_format():
     """BLAKE2b of no bytes, cut to 64 bits: another value would make all old indexes useless."""
     assert hash_of("") == 0xE4A6A0577479B2B4
+
+
+def test_a_name_that_a_corpus_confirms_is_preferred_to_one_that_it_only_learnt(tmp_path):
+    concepts = [
+        Concept("x:1", "b", "Disease", learnt=("cold",)),
+        Concept("x:2", "cold", "Disease", learnt=("cold",)),
+        Concept("x:3", "cold", "Disease"),
+    ]
+    build_vocabulary(concepts, tmp_path / "a.vocab")
+    hits = Vocabulary.open(tmp_path / "a.vocab").section("Disease").look_up("cold")
+    assert [hit.kind for hit in hits] == [NameKind.CONFIRMED, NameKind.LEARNT, NameKind.LABEL]

@@ -46,7 +46,7 @@ def build(
 
 @vocabulary.command()
 def info(
-    path: Annotated[Path, typer.Argument(metavar="INDEX", help="An index made by textome vocabulary build.")],
+    place: Annotated[str, typer.Argument(metavar="INDEX", help="An index, or 'default'.")] = "default",
     find: Annotated[str | None, typer.Option(help="A name or a CURIE to look up.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -54,9 +54,9 @@ def info(
 
     Example: textome vocabulary info my.vocab --find "breast cancer"
     """
-    from textome.vocabularies import Vocabulary
+    from textome.vocabularies import open_vocabulary
 
-    opened = Vocabulary.open(path)
+    opened = open_vocabulary(place)
     if find is not None:
         matches = _matches(opened, find)
         typer.echo(json.dumps(matches, indent=2, ensure_ascii=False) if as_json else "\n".join(map(_line, matches)))

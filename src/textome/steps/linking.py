@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 
 from pydantic import field_validator
 
@@ -16,10 +15,8 @@ from textome.linking.candidates import Candidate, candidates, distinct, exact, n
 from textome.linking.species import HUMAN, GeneSpecies
 from textome.steps.step import StepSettings
 from textome.text.abbreviations import find_abbreviations
-from textome.vocabularies import NameKind, Section, Vocabulary
+from textome.vocabularies import BUNDLED, NameKind, Section, open_vocabulary
 
-BUNDLED = "default"
-_DEFAULT_PATH = Path(__file__).parent.parent / "bundled" / "default.vocab"
 _LONG_FORM = "long_form"  # the attribute that the step for abbreviations gives
 # Types of entities, as corpora and models write them, by the type that vocabularies have.
 _TYPES = {
@@ -165,12 +162,6 @@ class _Mention:
             if name == self.long_form and (found := near(sections, name)):
                 return found
         return near(sections, expanded)
-
-
-@lru_cache(maxsize=8)
-def open_vocabulary(path: str) -> Vocabulary:
-    """The vocabulary at a path, or the bundled one by its name."""
-    return Vocabulary.open(_DEFAULT_PATH if path == BUNDLED else Path(path))
 
 
 @lru_cache(maxsize=8)

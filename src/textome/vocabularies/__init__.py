@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,7 @@ from textome.vocabularies.concepts import Concept, NameKind
 from textome.vocabularies.index import Card, Hit, Section, Vocabulary
 
 __all__ = [
+    "BUNDLED",
     "TERMINOLOGIES",
     "Card",
     "Concept",
@@ -34,9 +36,13 @@ __all__ = [
     "Vocabulary",
     "build_vocabulary",
     "guess_terminology",
+    "open_vocabulary",
     "read_concepts",
 ]
 _HEAD_SIZE = 1 << 16
+# What the bundled vocabulary is called wherever a path may stand.
+BUNDLED = "default"
+_BUNDLED_PATH = Path(__file__).parent.parent / "bundled" / "default.vocab"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,12 @@ TERMINOLOGIES: dict[str, Row] = {
     "biosyn": Row("biosyn", "dictionaries of BioSyn and SapBERT (identifier||name)"),
     "table": Row("table", "a TSV or CSV table of one's own"),
 }
+
+
+@lru_cache(maxsize=8)
+def open_vocabulary(place: str) -> Vocabulary:
+    """The index at a path, or the bundled one by its name. Each process opens a file once."""
+    return Vocabulary.open(_BUNDLED_PATH if place == BUNDLED else place)
 
 
 def read_concepts(

@@ -193,7 +193,9 @@ class _Section:
         reordered: dict[str, NameKind] = {}
         for kind, name in concept.names():
             if len(name) <= MAX_NAME and (key := key_of(name, self.profile)):
-                keys.setdefault(key, kind)
+                known = keys.setdefault(key, kind)
+                if known is NameKind.LEARNT and kind in (NameKind.LABEL, NameKind.SYNONYM):
+                    keys[key] = NameKind.CONFIRMED
                 if self._has_reordered and kind is not NameKind.RELATED:
                     reordered.setdefault(bag_of(name, self.profile), NameKind.REORDERED)
         return reordered | keys

@@ -11,6 +11,7 @@ class NameKind(IntEnum):
     """What a name is to its concept. Where concepts share a name, the lower kind is preferred.
 
     CURATED   of a short table that was written by hand, as the symbols of the elements
+    CONFIRMED what the terminology and an annotated corpus call the concept
     LEARNT    what an annotated corpus calls the concept
     LABEL     the preferred name
     SYNONYM   another name
@@ -19,11 +20,12 @@ class NameKind(IntEnum):
     """
 
     CURATED = 0
-    LEARNT = 1
-    LABEL = 2
-    SYNONYM = 3
-    RELATED = 4
-    REORDERED = 5
+    CONFIRMED = 1
+    LEARNT = 2
+    LABEL = 3
+    SYNONYM = 4
+    RELATED = 5
+    REORDERED = 6
 
 
 @dataclass(frozen=True, slots=True)
