@@ -35,7 +35,7 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory
-from textome.training.data import encode, load_corpora
+from textome.training.corpora import encode, load_corpora
 from textome.training.finetune import finetune
 from textome.training.recipe import Recipe, parse_recipe
 

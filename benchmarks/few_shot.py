@@ -33,8 +33,8 @@ from textome.runtime.export import export_bundle
 from textome.runtime.tasks import TaskRunner
 from textome.training.kinds import plan_run
 from textome.training.memory import keep_freed_memory
+from textome.training.recipe import ClassificationPart, load_recipe
 from textome.training.task_data import few
-from textome.training.task_recipe import ClassificationPart, load_task_recipe
 
 SIZES = (8, 16, 32, 64)
 
@@ -96,7 +96,7 @@ def with_shots(path: Path, size: int) -> list[str]:
 
 def trained(path: Path, overrides: list[str]) -> float:
     """The test score, in percent, of the bundle that a recipe gives."""
-    recipe = load_task_recipe(path, overrides)
+    recipe = load_recipe(path, overrides)
     (part,) = recipe.tasks
     assert isinstance(part, ClassificationPart)
     with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +109,7 @@ def trained(path: Path, overrides: list[str]) -> float:
 
 def linear(path: Path, overrides: list[str], size: int | None, seed: int) -> float:
     """The same score of a linear model over words, on the same examples."""
-    recipe = load_task_recipe(path, overrides)
+    recipe = load_recipe(path, overrides)
     (part,) = recipe.tasks
     assert isinstance(part, ClassificationPart)
 

@@ -36,7 +36,7 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.tasks.iob import LABELS
 from textome.text.tokenization import Tokenizer
-from textome.training.data import load_corpora
+from textome.training.corpora import load_corpora
 from textome.training.devices import choose_device
 from textome.training.finetune import EntityJob, finetune
 from textome.training.recipe import Recipe, parse_recipe

@@ -14,7 +14,7 @@ from pathlib import Path
 from textome.formats.sources import Quarantine, atomic_file
 from textome.modalities.molecule_files import write_prepared
 from textome.modalities.molecules import Molecules
-from textome.training.data import file_hash
+from textome.training.corpora import file_hash
 from textome.training.modality_recipe import load_modality_recipe
 
 

@@ -25,7 +25,7 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.relations import RelationFinder, prepared
 from textome.training.kinds import plan_run
-from textome.training.task_recipe import RelationsPart, load_task_recipe
+from textome.training.recipe import RelationsPart, load_recipe
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "tasks" / "bc5cdr_relations.toml"
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=available_threads())
     options = parser.parse_args()
-    recipe = load_task_recipe(options.recipe)
+    recipe = load_recipe(options.recipe)
     (part,) = recipe.tasks
     assert isinstance(part, RelationsPart)
     documents = list(islice(read_documents(recipe.path(part.test[0]), part.format), options.documents))

@@ -162,10 +162,11 @@ def _start(options: argparse.Namespace, run: Run, start: str, seed: int) -> bool
 
 
 def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None:
+    from textome.training.task_run import finetune_tasks
+
     from textome.training.finetune import finetune
     from textome.training.memory import keep_freed_memory
-    from textome.training.task_recipe import load_task_recipe
-    from textome.training.task_run import finetune_tasks
+    from textome.training.recipe import load_recipe
 
     keep_freed_memory()
     path = RECIPES / f"{run.recipe}.toml"
@@ -173,7 +174,7 @@ def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None
     base = {"general": None, "pretrained": str(options.pretrained), "bundled": "default"}[start]
     sets += [f"model.base={json.dumps(base)}"] if base else []
     sets += [f"data.root={json.dumps(str(options.data.resolve()))}"] if options.data else []
-    recipe = load_task_recipe(path, sets)
+    recipe = load_recipe(path, sets)
     folder = _file(options.output, run, start, seed).with_suffix("")
     if run.only:
         recipe = recipe.model_copy(update={"tasks": [part for part in recipe.tasks if _name(part) == run.only]})

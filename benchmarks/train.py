@@ -215,7 +215,7 @@ def textome_steps(
     from textome.encoders.layers.packing import Layout
     from textome.text.tokenization import Tokenizer
     from textome.training.bundles import base_directory, read_config
-    from textome.training.data import load_corpora
+    from textome.training.corpora import load_corpora
     from textome.training.finetune import EntityJob
     from textome.training.loop import train
     from textome.training.memory import keep_freed_memory

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from textome.training import finetune, task_run
+from textome.training import finetune
 from textome.training.kinds import plan_run
 
 
@@ -25,7 +25,6 @@ def captured_job(path: Path, folder: Path, *overrides: str) -> Any:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finetune, "train", capture)
-        patch.setattr(task_run, "train", capture)
         with pytest.raises(_CaptureError):
             plan_run(path, overrides).start(folder, False, lambda record: None)
     return found[0]

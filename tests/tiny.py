@@ -17,6 +17,8 @@ from textome.encoders.checkpoint import to_hugging_face
 from textome.runtime.bundle import Bundle
 from textome.runtime.states import states_output
 from textome.text.tokenization import Tokenizer as Wordpieces
+from textome.training.corpora import CorpusData, load_corpora
+from textome.training.recipe import Recipe
 
 DISEASES = ["asthma", "gout", "breast cancer", "type 2 diabetes", "malaria"]
 DRUGS = ["aspirin", "metformin", "allopurinol", "insulin", "quinine"]
@@ -108,6 +110,11 @@ types = {{ Chemical = "Chemical" }}
         + "\n".join(lines)
     )
     return path
+
+
+def corpora_of(recipe: Recipe) -> list[CorpusData]:
+    """The corpora of the one task of a recipe."""
+    return load_corpora(recipe, recipe.tasks[0])
 
 
 def make_texts(count: int = 80, seed: int = 0) -> list[list[str]]:

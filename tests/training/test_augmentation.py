@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from textome.errors import InputError
 from textome.tasks.iob import Mention
 from textome.training.augmentation import names_of, read_lexicon, replace_mentions
-from textome.training.data import load_corpora
 from textome.training.recipe import load_recipe
-from tiny import DISEASES, make_recipe
+from tiny import DISEASES, corpora_of, make_recipe
 
 NAMES = {0: ["zebrafish", "Mus musculus", "𝒳 virus", ""], 1: ["x"]}
 
@@ -75,8 +74,8 @@ def test_a_recipe_reads_a_corpus_again_with_other_names(tmp_path):
     corpora = """corpora=[{name="d", train=["diseases.tsv"], types={Disease="Disease"}, repeat=3, replace_mentions=1.0,
         lexicon={Disease="more.txt"}}]"""
     recipe = load_recipe(path, [corpora.replace("\n", " ")])
-    (data,) = load_corpora(recipe)
-    plain = load_corpora(load_recipe(path, ['corpora=[{name="d", train=["diseases.tsv"], types={Disease="Disease"}}]']))
+    (data,) = corpora_of(recipe)
+    plain = corpora_of(load_recipe(path, ['corpora=[{name="d", train=["diseases.tsv"], types={Disease="Disease"}}]']))
     count = len(plain[0].train)
     first, rest = data.train[:count], data.train[count:]
     assert first == plain[0].train
@@ -85,7 +84,7 @@ def test_a_recipe_reads_a_corpus_again_with_other_names(tmp_path):
     assert {name for names in names_of((s.text, s.mentions) for s in first).values() for name in names} <= set(DISEASES)
     found = {name for names in names_of((s.text, s.mentions) for s in rest).values() for name in names}
     assert found == {*DISEASES, "scurvy"}
-    assert load_corpora(recipe)[0].train == data.train
+    assert corpora_of(recipe)[0].train == data.train
     assert "more.txt" in data.hashes
 
 

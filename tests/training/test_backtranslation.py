@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from textome.errors import InputError, ModelError
 from textome.tasks.iob import Mention
 from textome.training.backtranslation import back_translated, stretches, there_and_back
-from textome.training.data import load_corpora
 from textome.training.finetune import finetune
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
-from tiny import make_recipe
+from tiny import corpora_of, make_recipe
 
 WORDS = ["gout", "due", "to\u00a0x", "no", "IL-2", "(a", "b),", "𝒳", "ß"]
 
@@ -115,10 +114,10 @@ PLAIN = 'name="d", train=["diseases.tsv"], types={Disease="Disease"}, repeat=2'
 def test_a_recipe_reads_a_corpus_again_in_other_words(tmp_path: Path, models: tuple[Path, Path]) -> None:
     there, back = models
     path = make_recipe(tmp_path, epochs=1)
-    plain = load_corpora(load_recipe(path, [f"corpora=[{{{PLAIN}}}]"]))[0].train
+    plain = corpora_of(load_recipe(path, [f"corpora=[{{{PLAIN}}}]"]))[0].train
     more = f'back_translation=["{there}", "{back}"], back_translate=1.0'
     recipe = load_recipe(path, [f"corpora=[{{{PLAIN}, {more}}}]"])
-    (data,) = load_corpora(recipe)
+    (data,) = corpora_of(recipe)
     half = len(plain) // 2
     assert data.train[:half] == plain[:half]
     assert [inside(item.text, item.mentions) for item in data.train] == [
@@ -128,7 +127,7 @@ def test_a_recipe_reads_a_corpus_again_in_other_words(tmp_path: Path, models: tu
     free = [bool(stretches(item.text, item.mentions)) for item in plain[half:]]
     assert any(changed)
     assert all(is_free for is_changed, is_free in zip(changed, free, strict=True) if is_changed)
-    assert load_corpora(recipe)[0].train == data.train
+    assert corpora_of(recipe)[0].train == data.train
     assert {"there", "back"} < data.hashes.keys()
     bundle = finetune(recipe, tmp_path / "run")
     assert str(there.parent) not in (bundle / "textome.json").read_text()
@@ -145,7 +144,7 @@ def test_models_that_do_not_fit_are_refused(tmp_path: Path, models: tuple[Path, 
     recipe = make_recipe(tmp_path)
     missing = load_recipe(recipe, [f'corpora=[{{{PLAIN}, back_translate=0.5, back_translation=["a", "b"]}}]'])
     with pytest.raises(ModelError, match="cannot be read"):
-        load_corpora(missing)
+        corpora_of(missing)
     for wrong in (
         "back_translate=0.5",
         f'back_translate=0.5, back_translation=["{there}"]',

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from textome.cli.main import app
 from textome.errors import InputError, ModelError
 from textome.training import bundles, loop, run
-from textome.training.finetune import EntityJob, finetune
+from textome.training.finetune import finetune
+from textome.training.job import TextJob
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
 from tiny import make_recipe
@@ -35,15 +36,15 @@ def test_a_loss_that_is_no_number_names_the_batch_and_the_run_goes_on_where_it_w
     undisturbed = finetune(recipe, tmp_path / "undisturbed")
     records = [json.loads(line) for line in (tmp_path / "undisturbed" / "metrics.jsonl").read_text().splitlines()]
     epoch = next(record["step"] for record in records if record["event"] == "validation")
-    good, calls, bad = EntityJob.loss, [0], epoch + 3
+    good, calls, bad = TextJob.loss, [0], epoch + 3
 
-    def spoilt(self: EntityJob, batch: list[int]) -> tuple[Tensor, int]:
+    def spoilt(self: TextJob, batch: Any) -> tuple[Tensor, int]:
         loss, tokens = good(self, batch)
         calls[0] += 1
         return (loss * float("nan") if calls[0] == bad + 1 else loss), tokens
 
     with monkeypatch.context() as patch:
-        patch.setattr(EntityJob, "loss", spoilt)
+        patch.setattr(TextJob, "loss", spoilt)
         with pytest.raises(InputError, match=rf"the loss is nan at step {bad} \(epoch 2, batch 3\)") as caught:
             finetune(recipe, tmp_path / "run")
     assert "resume from the last checkpoint" in str(caught.value)

@@ -28,11 +28,13 @@ from textome.runtime.export import export_bundle
 from textome.runtime.session import Session
 from textome.tasks.iob import IGNORED
 from textome.text.tokenization import Tokenizer
-from textome.training.data import load_corpora
-from textome.training.distillation import Teacher, states, states_apart, taught
-from textome.training.finetune import TaughtJob, _build
+from textome.training.distillation import Teacher, hidden_state_distance, watched_states
+from textome.training.divergence import softened_divergence
+from textome.training.finetune import build_model
+from textome.training.job import TextJob
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
+from textome.training.task_data import load_task
 from tiny import CONFIG, make_base, make_recipe
 from training.test_gradients import STILL, agree
 
@@ -128,24 +130,24 @@ def test_scores_are_compared_head_by_head_at_their_temperature() -> None:
         for head in (slice(0, 3), slice(3, 6)):
             p, q = (its[row, head] / 2).softmax(-1), (mine[row, head] / 2).softmax(-1)
             wanted += float((p * (p / q).log()).sum()) * 4 / 4
-    assert taught(mine, its, 2.0).item() == pytest.approx(wanted, rel=1e-5)
-    assert taught(its, its, 2.0).item() == pytest.approx(0.0, abs=1e-6)
+    assert softened_divergence(mine, its, 2.0, 3).item() == pytest.approx(wanted, rel=1e-5)
+    assert softened_divergence(its, its, 2.0, 3).item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_states_are_those_after_the_embeddings_and_each_layer_and_are_paired_by_depth() -> None:
     torch.manual_seed(0)
     net = Bert(BertConfig.from_dict(CONFIG | {"vocab_size": 50, "num_hidden_layers": 4})).eval()
     places, layout = torch.tensor([0, 3, 11]), Layout.of([5, 7])
-    with states(net, places) as found:
+    with watched_states(net, places) as found:
         output = net(torch.arange(12), layout)
     net(torch.arange(12), layout)  # watched no longer
     assert len(found.values) == 5
     assert torch.equal(found.values[-1], output[places])
     assert torch.equal(found.values[0], net.embeddings(torch.arange(12), layout, None)[places])
     its = found.values
-    assert states_apart([its[0], its[2], its[4]], its, nn.Identity()).item() == 0.0
+    assert hidden_state_distance([its[0], its[2], its[4]], its, nn.Identity()).item() == 0.0
     wanted = functional.mse_loss(its[1], its[2]) / 3
-    assert torch.allclose(states_apart([its[0], its[1], its[4]], its, nn.Identity()), wanted)
+    assert torch.allclose(hidden_state_distance([its[0], its[1], its[4]], its, nn.Identity()), wanted)
 
 
 def distilled(folder: Path, teacher: Path, *overrides: str) -> tuple[Path, list[str]]:
@@ -240,7 +242,7 @@ def test_parts_of_a_batch_give_its_gradient_and_dropout_is_the_students(tmp_path
         values[training] = {job.loss(batch)[0].item() for _ in range(3)}
     assert len(values[True]) == 3
     assert len(values[False]) == 1
-    assert not job._teacher.model.training
+    assert not job.teacher.model.training
 
 
 @pytest.mark.parametrize(
@@ -276,7 +278,7 @@ def test_the_command_line_tells_size_scores_and_speed(tmp_path: Path, tiny_bundl
     assert result.exit_code == 0, result.output
     lines = [line for line in result.stderr.splitlines() if "parameters" in line]
     assert [line.split(":")[0].split()[-1] for line in lines] == ["teacher", "student"]
-    assert all("diseases F1" in line and "tokens/s" in line for line in lines)
+    assert all("diseases entity_f1" in line and "tokens/s" in line for line in lines)
     for setting in ("corpora.diseases.validation=[]", "corpora.drugs.validation=[]", "training.select=last"):
         options += ["--set", setting]
     result = CliRunner().invoke(app, ["finetune", str(path), "-o", str(tmp_path / "other"), *options])
@@ -291,26 +293,26 @@ def test_several_teachers_and_a_corpus_without_labels(tmp_path: Path, tiny_bundl
     recipe = load_recipe(path, [*overrides, f'distillation.teacher=["{tiny_bundle}", "{tiny_bundle}"]'])
     assert recipe.distillation is not None
     tokenizer = Tokenizer.load(tiny_bundle)
-    types, device = recipe.entities.types, torch.device("cpu")
-    pair = Teacher(recipe.distillation, types, tokenizer, recipe.model.window, device)
+    tasks, device = {"entities": recipe.tasks[0].task}, torch.device("cpu")
+    pair = Teacher(recipe.distillation, tasks, tokenizer, recipe.model.window, device)
     alone = Teacher(
         recipe.distillation.model_copy(update={"teacher": str(tiny_bundle)}),
-        types,
+        tasks,
         tokenizer,
         recipe.model.window,
         device,
     )
     for model in pair.others:
-        model.head.classifier.bias.data += 2.0
-    ids, layout, places = torch.tensor([2, 7, 8, 3]), Layout.of([4]), torch.tensor([1, 2])
-    both, states = pair.read(lambda model: model(ids, layout), places)
-    one, same = alone.read(lambda model: model(ids, layout), places)
+        model.heads.entities.classifier.bias.data += 2.0
+    ids, layout, positions = torch.tensor([2, 7, 8, 3]), Layout.of([4]), torch.tensor([1, 2])
+    both, states = pair.read("entities", ids, layout, positions, None)
+    one, same = alone.read("entities", ids, layout, positions, None)
     assert torch.allclose(both, one + 1.0, atol=1e-6)
-    assert all(mine.equal(its) for mine, its in zip(states, same, strict=True))
-    corpora = load_corpora(recipe)
-    job = TaughtJob(recipe, _build(recipe, tiny_bundle)[0], corpora, tokenizer, device, pair)
-    unlabelled = [number for number, item in enumerate(job.training) if (item.targets == IGNORED).all()]
+    assert all(first.equal(second) for first, second in zip(states, same, strict=True))
+    data = load_task(recipe, recipe.tasks[0], tokenizer)
+    job = TextJob(recipe, build_model(recipe, tiny_bundle, tasks)[0], [data], tokenizer, device, pair)
+    unlabelled = [number for number, targets in enumerate(data.targets) if (targets == IGNORED).all()]
     assert len(unlabelled) == 2
-    value, _ = job.loss(unlabelled)
+    value, _ = job.loss((0, unlabelled))
     value.backward()
-    assert job.model.head.classifier.weight.grad.abs().sum() > 0
+    assert job.model.heads.entities.classifier.weight.grad.abs().sum() > 0

@@ -20,7 +20,7 @@ from textome.training.divergence import (
     kl_divergence,
     span_divergence,
 )
-from textome.training.finetune import EntityJob
+from textome.training.job import TextJob
 from textome.training.optimisation import build_optimizer
 from textome.training.recipe import Training, load_recipe
 from tiny import make_recipe
@@ -101,7 +101,7 @@ def test_training_with_it_brings_two_passes_together(tmp_path: Path) -> None:
     for weight in (0.0, 8.0):
         torch.manual_seed(7)
         job = captured_job(path, tmp_path / str(weight), f"training.r_drop={weight}", "model.hidden_dropout=0.3")
-        assert isinstance(job, EntityJob)
+        assert isinstance(job, TextJob)
         job.model.train()
         optimizer = build_optimizer(job.model, Training(epochs=1, learning_rate=3e-3))
         torch.manual_seed(8)
@@ -116,16 +116,13 @@ def test_training_with_it_brings_two_passes_together(tmp_path: Path) -> None:
     assert distances[1] < 0.7 * distances[0]
 
 
-def captured_distance(job: EntityJob, batches: list[list[int]]) -> float:
+def captured_distance(job: TextJob, batches: list[tuple[int, list[int]]]) -> float:
     """How far two passes of the model are apart, over some batches."""
-    from textome.training.batches import pack
-    from textome.training.finetune import _word_logits
-
     total = 0.0
-    for batch in batches:
-        packed = pack([job.training[index] for index in batch])
-        both = [_word_logits(job._model, packed, torch.device("cpu")) for _ in range(2)]
-        total += entity_divergence(both[0], both[1], packed.targets).item()
+    for number, indices in batches:
+        packed = job._packed(number, indices)
+        (one, _), (other, _) = (job._pass(number, packed) for _ in range(2))
+        total += entity_divergence(one, other, packed.targets).item()
     return total / len(batches)
 
 

@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captured import captured_job
+from textome.encoders.layers.packing import Layout
 from textome.errors import InputError
-from textome.tasks.iob import IGNORED, Example, Mention
-from textome.training.batches import hidden, pack
-from textome.training.data import load_corpora
+from textome.tasks.iob import Mention
 from textome.training.edits import Synonyms, drop_words, join, read_synonyms, replace_synonyms
 from textome.training.finetune import finetune
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
-from tiny import make_recipe
+from textome.training.token_masking import mask_tokens
+from tiny import corpora_of, make_recipe
 from tiny_tasks import make_task_recipe
 
 SETS = [["shown", "demonstrated"], ["because of", "due to", "owing to"], ["ß", "SS x"], ["given", "taken"]]
@@ -118,10 +118,10 @@ PLAIN = 'name="d", train=["diseases.tsv"], types={Disease="Disease"}'
 def test_a_recipe_reads_a_corpus_again_with_all_changes(tmp_path: Path) -> None:
     path = make_recipe(tmp_path)
     (tmp_path / "synonyms.tsv").write_text("patients\tpeople\nno\tnot a single\n")
-    plain = load_corpora(load_recipe(path, [f"corpora=[{{{PLAIN}}}]"]))[0].train
+    plain = corpora_of(load_recipe(path, [f"corpora=[{{{PLAIN}}}]"]))[0].train
     more = 'repeat=2, synonyms="synonyms.tsv", replace_synonyms=1.0, drop_words=0.2, join=3'
     recipe = load_recipe(path, [f"corpora=[{{{PLAIN}, {more}}}]"])
-    (data,) = load_corpora(recipe)
+    (data,) = corpora_of(recipe)
     assert data.train[: len(plain)] == plain
     rest = data.train[len(plain) :]
     assert len(rest) == -(-len(plain) // 3)
@@ -131,7 +131,7 @@ def test_a_recipe_reads_a_corpus_again_with_all_changes(tmp_path: Path) -> None:
     assert "people" in words
     assert "patients" not in words
     assert len(words) < sum(len(sentence.text.split()) for sentence in plain)
-    assert load_corpora(recipe)[0].train == data.train
+    assert corpora_of(recipe)[0].train == data.train
     assert "synonyms.tsv" in data.hashes
     bundle = finetune(load_recipe(path, [f"corpora=[{{{PLAIN}, {more}}}]", "training.epochs=1"]), tmp_path / "run")
     assert str(tmp_path / "synonyms.tsv") not in (bundle / "textome.json").read_text()
@@ -151,28 +151,20 @@ def test_settings_that_contradict_each_other_are_errors(tmp_path: Path, extra: s
         load_recipe(make_recipe(tmp_path), [f"corpora=[{{{PLAIN}, {extra}}}]"])
 
 
-def example(length: int) -> Example:
-    places = np.arange(1, length - 1, dtype=np.int32)
-    return Example(np.full(length, 7, np.int32), places, np.full((length - 2, 2), IGNORED, np.int8))
-
-
 @given(st.lists(st.integers(3, 30), min_size=1, max_size=8), seeds)
 def test_hidden_tokens_are_never_the_first_or_last_of_a_text(lengths: list[int], seed: int) -> None:
     torch.manual_seed(seed)
-    batch = pack([example(length) for length in lengths])
-    found = hidden(batch, 0.999999, 4)
-    ends = batch.layout.cu_seqlens.tolist()
-    outer = {place for start, end in pairwise(ends) for place in (start, end - 1)}
-    assert [place for place, token in enumerate(found.input_ids.tolist()) if token == 7] == sorted(outer)
-    assert found.targets is batch.targets
-    assert found.first is batch.first
-    assert batch.input_ids.tolist() == [7] * sum(lengths)
+    ids, layout = torch.full((sum(lengths),), 7), Layout.of(lengths)
+    masked = mask_tokens(ids, layout, 0.999999, 4)
+    outer = {at for start, end in pairwise(layout.cu_seqlens.tolist()) for at in (start, end - 1)}
+    assert [at for at, token in enumerate(masked.tolist()) if token == 7] == sorted(outer)
+    assert ids.tolist() == [7] * sum(lengths)
 
 
 def test_hidden_tokens_are_the_share_that_was_asked_for_and_only_while_training(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    batch = pack([example(2000)])
-    assert (hidden(batch, 0.15, 4).input_ids == 4).float().mean().item() == pytest.approx(0.15, abs=0.03)
+    masked = mask_tokens(torch.full((2000,), 7), Layout.of([2000]), 0.15, 4)
+    assert (masked == 4).float().mean().item() == pytest.approx(0.15, abs=0.03)
     path = make_recipe(tmp_path)
     still = ("model.hidden_dropout=0.0", "model.attention_dropout=0.0")
     job = captured_job(path, tmp_path / "run", "training.token_masking=0.3", *still)

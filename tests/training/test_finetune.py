@@ -13,14 +13,14 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from captured import captured_job
 from textome.errors import InputError
-from textome.tasks.iob import IGNORED, OUTSIDE, Example
+from textome.tasks.iob import IGNORED, OUTSIDE
 from textome.text.tokenization import Tokenizer
-from textome.training.batches import pack, plan
-from textome.training.data import encode, load_corpora
+from textome.training.batches import plan
 from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
-from tiny import make_recipe
+from tiny import corpora_of, make_recipe
 
 
 def records(run: Path, event: str) -> list[dict[str, Any]]:
@@ -118,26 +118,24 @@ def test_training_sentences_of_a_test_file_are_left_out(tmp_path: Path) -> None:
         path, ['corpora=[{name="drugs", train=["drugs.tsv"], test=["test.tsv"], types={Chemical="Chemical"}}]']
     )
     finetune(recipe, tmp_path / "run")
-    assert json.loads((tmp_path / "run" / "data.json").read_text())["corpora"]["drugs"]["left_out_as_leaks"] == 1
+    assert (
+        json.loads((tmp_path / "run" / "data.json").read_text())["entities"]["corpora"]["drugs"]["left_out_as_leaks"]
+        == 1
+    )
 
 
 def test_types_that_exclude_each_other_teach_each_other_in_training_only(tmp_path: Path) -> None:
     recipe = load_recipe(make_recipe(tmp_path), ['entities.exclusive=[["Chemical", "Disease"]]'])
-    tokenizer = Tokenizer.load(recipe.model.base)
-    for corpus, own, other in zip(load_corpora(recipe), (0, 1), (1, 0), strict=True):
-        rows = np.concatenate([item.targets for item in encode(corpus.train, tokenizer, recipe, training=True)])
+    tokenizer, task = Tokenizer.load(recipe.model.base), recipe.tasks[0].task
+    for corpus, own, other in zip(corpora_of(recipe), (0, 1), (1, 0), strict=True):
+        examples = task.examples(corpus.train, tokenizer, 32, 8)
+        rows = np.concatenate([task.targets_of(example, corpus.train) for example in examples])
         mentioned = rows[:, own] > OUTSIDE
         assert mentioned.any()
         assert not mentioned.all()
         assert (rows[mentioned, other] == OUTSIDE).all()
         assert (rows[~mentioned, other] == IGNORED).all()
-        rows = np.concatenate([item.targets for item in encode(corpus.validation, tokenizer, recipe, training=False)])
-        assert (rows[:, own] > OUTSIDE).any()
-        assert (rows[:, other] == IGNORED).all()
-
-
-def example(length: int, value: int) -> Example:
-    return Example(np.full(length, value, np.int32), np.array([1], np.int32), np.array([[value, IGNORED]], np.int8))
+        assert corpus.validation[0].annotated == (own,)
 
 
 def test_packed_batches_hold_each_example_once_within_the_budget() -> None:
@@ -155,11 +153,17 @@ def test_an_example_longer_than_the_budget_has_a_batch_of_its_own() -> None:
     assert [0] in plan([500, 3, 4], 100, None)
 
 
-def test_packing_keeps_words_with_their_targets() -> None:
-    batch = pack([example(5, 1), example(3, 2), example(4, 0)])
-    assert batch.input_ids.tolist() == [2, 2, 2, 0, 0, 0, 0, 1, 1, 1, 1, 1]
-    assert batch.input_ids[batch.first].tolist() == batch.targets[:, 0].tolist() == [2, 0, 1]
-    assert batch.layout.cu_seqlens.tolist() == [0, 3, 7, 12]
+def test_packing_keeps_words_with_their_targets(tmp_path: Path) -> None:
+    job = captured_job(make_recipe(tmp_path), tmp_path / "run")
+    data = job.tasks[0]
+    chosen = sorted((5, 1, 3, 9), key=lambda index: len(data.examples[index].input_ids))
+    packed = job._packed(0, [5, 1, 3, 9])
+    examples = [data.examples[index] for index in chosen]
+    assert packed.ids.tolist() == np.concatenate([example.input_ids for example in examples]).tolist()
+    words = np.concatenate([example.input_ids[example.positions] for example in examples])
+    assert packed.ids[packed.positions].tolist() == words.tolist()
+    assert packed.targets.tolist() == np.concatenate([data.targets[index] for index in chosen]).tolist()
+    assert packed.sizes == [len(example.positions) for example in examples]
 
 
 def test_what_a_run_leaves_may_be_read_by_others(tiny_run: Path) -> None:

@@ -19,8 +19,9 @@ from textome.encoders.layers.packing import Layout
 from textome.encoders.recompute import recompute
 from textome.errors import InputError
 from textome.training.devices import gradient_scaler
-from textome.training.finetune import EntityJob, finetune
+from textome.training.finetune import finetune
 from textome.training.gradients import Gradients
+from textome.training.job import TextJob
 from textome.training.pretrain import pretrain
 from textome.training.pretraining_recipe import load_pretraining_recipe
 from textome.training.recipe import Training, load_recipe
@@ -134,15 +135,15 @@ def test_a_run_with_layers_computed_again_is_the_same_run(tmp_path: Path) -> Non
 
 def narrow(monkeypatch: pytest.MonkeyPatch, most: int, error: RuntimeError) -> None:
     """A device on which more than `most` tokens at once do not fit. It fails after random numbers have been drawn."""
-    original = EntityJob.loss
+    original = TextJob.loss
 
-    def loss(self: EntityJob, batch: list[int]) -> tuple[torch.Tensor, int]:
+    def loss(self: TextJob, batch: Any) -> tuple[torch.Tensor, int]:
         found = original(self, batch)
         if found[1] > most:
             raise error
         return found
 
-    monkeypatch.setattr(EntityJob, "loss", loss)
+    monkeypatch.setattr(TextJob, "loss", loss)
 
 
 ERRORS = [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
@@ -163,15 +164,15 @@ def test_out_of_memory_is_told_with_what_to_do(
 
 def test_a_resumed_run_heeds_a_smaller_budget_than_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_recipe(tmp_path, epochs=2, checkpoint_minutes=1e-9)
-    original, seen = EntityJob.loss, [0]
+    original, seen = TextJob.loss, [0]
 
-    def loss(self: EntityJob, batch: list[int]) -> tuple[torch.Tensor, int]:
+    def loss(self: TextJob, batch: Any) -> tuple[torch.Tensor, int]:
         seen[0] += 1
         if seen[0] > 10 and self.size(batch)[0] > 40:
             raise ERRORS[0]
         return original(self, batch)
 
-    monkeypatch.setattr(EntityJob, "loss", loss)
+    monkeypatch.setattr(TextJob, "loss", loss)
     with pytest.raises(InputError, match="out of memory"):
         finetune(load_recipe(path, ["training.micro_budget=80"]), tmp_path / "run")
     assert list((tmp_path / "run/checkpoints").glob("step-*"))

@@ -4,56 +4,92 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.checkpoint import to_hugging_face
+from textome.encoders.heads import TaskModel
+from textome.tasks import Task
+from textome.tasks.classification import Classification
+from textome.tasks.entities import Entities
 from textome.tasks.iob import LABELS
-from textome.training.bundles import label_names, read_config, read_weights
+from textome.tasks.relations import Relations
+from textome.training.bundles import read_config, read_weights
 from textome.training.finetune import finetune
-from textome.training.kept_heads import keep_heads
+from textome.training.kept_heads import load_base
 from textome.training.recipe import load_recipe
+from tiny import CONFIG as TINY
 from tiny import make_recipe
 
+CONFIG = BertConfig.from_dict(TINY | {"vocab_size": 50, "initializer_range": 0.02})
 
-def _classifier(types: list[str]) -> tuple[dict[str, torch.Tensor], dict[str, dict[str, str]]]:
-    """Rows that are all different, and the configuration that names them."""
-    names = label_names(types)
-    weight = torch.arange(len(names) * 4, dtype=torch.float32).reshape(len(names), 4)
-    tensors = {"classifier.weight": weight, "classifier.bias": weight[:, 0] + 0.5, "bert.x": torch.ones(2)}
-    return tensors, {"id2label": {str(number): name for number, name in enumerate(names)}}
+
+def _written(folder: Path, tasks: dict[str, Task[Any, Any]]) -> dict[str, torch.Tensor]:
+    """A bundle whose heads have rows that are all different; returns its tensors."""
+    folder.mkdir()
+    model = TaskModel(CONFIG, {name: task.head for name, task in tasks.items()})
+    labels = {str(number): str(number) for number in range(next(iter(tasks.values())).head.num_labels)}
+    (folder / "config.json").write_text(json.dumps(TINY | {"id2label": labels}))
+    (folder / "tokenizer.json").write_text("{}")
+    entries = {name: task.model_dump(mode="json") for name, task in tasks.items()}
+    description = {"format_version": 2, "name": "base", "input": {"kind": "text", "window": 32}, "tasks": entries}
+    (folder / "textome.json").write_text(json.dumps(description))
+    return to_hugging_face(model)
+
+
+def _loaded(
+    folder: Path, tensors: dict[str, torch.Tensor], tasks: dict[str, Task[Any, Any]], fresh: bool = False
+) -> Any:
+    model = TaskModel(CONFIG, {name: task.head for name, task in tasks.items()})
+    return model, *load_base(model, tasks, folder, TINY, tensors, fresh)
 
 
 @pytest.mark.parametrize("old", [["Disease"], ["Chemical", "Disease"], ["Disease", "Gene", "Chemical"]])
 @pytest.mark.parametrize("new", [["Disease"], ["Disease", "Chemical"], ["Variant", "Chemical", "Disease", "Gene"]])
-def test_each_shared_type_keeps_its_rows_wherever_they_stand(old: list[str], new: list[str]) -> None:
-    tensors, config = _classifier(old)
-    found, kept = keep_heads(tensors, config, new)
+def test_each_shared_type_keeps_its_rows_wherever_they_stand(tmp_path: Path, old: list[str], new: list[str]) -> None:
+    tensors = _written(tmp_path / "base", {"entities": Entities(types=tuple(old))})
+    model, kept, fresh = _loaded(tmp_path / "base", tensors, {"entities": Entities(types=tuple(new))})
     assert kept == [name for name in new if name in old]
-    assert found["bert.x"] is tensors["bert.x"]
-    for name in ("classifier.weight", "classifier.bias"):
-        assert len(found[name]) == len(new) * len(LABELS)
-        there, here = tensors[name].split(len(LABELS)), found[name].split(len(LABELS))
-        for place, kind in enumerate(new):
-            if kind in old:
-                assert torch.equal(here[place], there[old.index(kind)])
-            else:
-                assert not torch.equal(here[place], torch.zeros_like(here[place])) or name.endswith("bias")
+    assert fresh == [name for name in new if name not in old]
+    for name in ("weight", "bias"):
+        there = tensors[f"classifier.{name}"].split(len(LABELS))
+        here = getattr(model.heads.entities.classifier, name).data.split(len(LABELS))
+        for at, kind in enumerate(new):
+            assert torch.equal(here[at], there[old.index(kind)]) == (kind in old) or name == "bias"
 
 
-@pytest.mark.parametrize("new", [[], ["Variant"]])
-def test_where_nothing_is_shared_the_classifier_begins_anew(new: list[str]) -> None:
-    tensors, config = _classifier(["Disease", "Chemical"])
-    found, kept = keep_heads(tensors, config, new)
-    assert kept == []
-    assert set(found) == {"bert.x"}
+def test_heads_of_any_task_go_on_with_their_labels(tmp_path: Path) -> None:
+    base = {
+        "topic": Classification(labels=("a", "b", "c")),
+        "treats": Relations(labels=("treats",)),
+        "other": Classification(labels=("x", "y")),
+    }
+    tensors = _written(tmp_path / "base", base)
+    tasks = {
+        "topic": Classification(labels=("c", "d", "a")),
+        "treats": Relations(labels=("causes", "treats")),
+        "other": Relations(labels=("x", "y")),
+    }
+    model, kept, fresh = _loaded(tmp_path / "base", tensors, tasks)
+    assert kept == ["c", "a", "none", "treats"]
+    assert fresh == ["d", "causes", "x", "y"]
+    head = model.heads.topic
+    assert torch.equal(head.dense.weight.data, tensors["heads.topic.dense.weight"])
+    assert torch.equal(head.classifier.weight.data[[0, 2]], tensors["heads.topic.classifier.weight"][[2, 0]])
+    assert torch.equal(model.heads.treats.classifier.bias.data[[0, 2]], tensors["heads.treats.classifier.bias"][[0, 1]])
 
 
-def test_a_plain_encoder_has_no_heads_to_keep() -> None:
-    found, kept = keep_heads({"bert.x": torch.ones(2)}, {}, ["Disease"])
-    assert kept == []
-    assert set(found) == {"bert.x"}
+def test_nothing_goes_on_where_it_is_not_wanted_or_there_is_nothing(tmp_path: Path) -> None:
+    tasks: dict[str, Task[Any, Any]] = {"entities": Entities(types=("Disease",))}
+    tensors = _written(tmp_path / "base", tasks)
+    for folder, fresh in ((tmp_path / "base", True), (tmp_path / "plain", False)):
+        model, kept, new = _loaded(folder, tensors, tasks, fresh)
+        assert (kept, new) == ([], ["Disease"])
+        assert not torch.equal(model.heads.entities.classifier.weight.data, tensors["classifier.weight"])
 
 
 def test_a_new_type_costs_the_others_nothing(tmp_path: Path, tiny_bundle: Path) -> None:

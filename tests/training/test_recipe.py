@@ -10,7 +10,6 @@ from textome.errors import InputError
 from textome.training.kinds import plan_run
 from textome.training.pretraining_recipe import load_pretraining_recipe
 from textome.training.recipe import Recipe, load_recipe
-from textome.training.task_recipe import load_task_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = ROOT / "recipes" / "tasks"
@@ -75,7 +74,7 @@ def test_data_paths_are_relative_to_the_recipe_or_the_environment(
 
 def test_data_paths_that_say_so_are_relative_to_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXTOME_DATA", "/elsewhere")
-    for recipe in (load_recipe(write(tmp_path, GOOD)), load_task_recipe(TASKS / "pubmedqa.toml")):
+    for recipe in (load_recipe(write(tmp_path, GOOD)), load_recipe(TASKS / "pubmedqa.toml")):
         folder = tmp_path if isinstance(recipe, Recipe) else TASKS
         assert recipe.path("./a#0-80%") == str(folder / "a#0-80%")
         assert recipe.path("../runs/a") == str(folder / ".." / "runs" / "a")

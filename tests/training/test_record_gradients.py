@@ -99,13 +99,12 @@ def test_the_loss_of_a_record_is_that_of_the_job(tmp_path: Path) -> None:
         alone = [record for record in job.records if len(record) == 1][:5]
         assert len(alone) == 5
         losses = job.each(alone).losses
-        batches = [record if path.parent.name == "a" else (0, record) for record in alone]
-        assert torch.allclose(losses, torch.stack([job.loss(batch)[0] for batch in batches]), rtol=1e-5)
+        assert torch.allclose(losses, torch.stack([job.loss((0, record))[0] for record in alone]), rtol=1e-5)
 
 
 def test_sentences_of_a_document_and_windows_of_a_sentence_are_one_record(tmp_path: Path) -> None:
     job = captured_job(make_recipe(tmp_path / "conll"), tmp_path / "run", *SMALL)
-    assert sorted(number for record in job.records for number in record) == list(range(len(job.training)))
+    assert sorted(number for record in job.records for number in record) == list(range(len(job.tasks[0].examples)))
     assert any(len(record) > 1 for record in job.records), "a sentence of several windows"
     assert len(job.records) == 120, "in CoNLL without -DOCSTART- each sentence is a document"
     path = make_task_recipe(tmp_path, "treats")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from textome.cli.main import app
@@ -80,10 +81,20 @@ def test_entities_and_labels_come_from_one_pass_of_the_encoder(tiny_tasks, monke
         assert found
 
 
-def test_entities_alone_have_a_recipe_of_their_own(tmp_path):
-    recipe = make_task_recipe(tmp_path, "entities")
-    with pytest.raises(InputError, match="entities alone have a recipe of their own"):
-        plan_run(recipe)
+def test_entities_alone_may_stand_in_either_layout(tmp_path):
+    recipe = make_task_recipe(tmp_path, "entities", epochs=1)
+    old = tmp_path / "old.toml"
+    head, tail = recipe.read_text().split("[training]")
+    top, corpora = head.replace('[[tasks]]\nname = "entities"\nkind = "entities"', "[entities]").split(
+        "[[tasks.corpora]]"
+    )
+    old.write_text(f"{top}[[corpora]]{corpora}[training]{tail}")
+    weights = [
+        load_file(plan_run(path).start(tmp_path / path.stem, False, lambda record: None) / "model.safetensors")
+        for path in (recipe, old)
+    ]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     recipe = make_task_recipe(tmp_path, "single", "entities")
     with pytest.raises(InputError, match="'Gene', which is not in entities"):
         plan_run(recipe, ['tasks.entities.corpora.tiny.types={ Disease = "Gene" }'])

@@ -42,6 +42,7 @@ def finetune(
     with Teller("reading the data", _line, _news) as tell:
         bundle = run.start(folder, resume, tell)
     typer.echo(bundle)
+    raise typer.Exit(tell.exit_code)
 
 
 def _line(record: dict[str, Any]) -> tuple[str, int, int]:

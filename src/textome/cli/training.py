@@ -33,6 +33,8 @@ def overrides(values: list[str] | None, device: str | None) -> list[str]:
 class Teller:
     """Shows a run's metrics records: a progress bar on a terminal, a line every ten seconds elsewhere.
 
+    `exit_code` is 1 after a run whose training data had bad records, which are shown, and otherwise 0.
+
     waiting   what the bar says before the first step
     line      a step's record as a line, with how much is done of how much
     news      another record as a line of its own, or None
@@ -46,6 +48,7 @@ class Teller:
     ) -> None:
         self._waiting, self._line, self._news = waiting, line, news
         self._bar: Any = None
+        self.exit_code = 0
         self._told = 0.0
 
     def __enter__(self) -> Teller:
@@ -76,8 +79,14 @@ class Teller:
             elif time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
                 self._told = time.monotonic()
                 say(f"{100 * done / total:.1f} %  {line}")
+        elif record["event"] == "quarantined":
+            self.exit_code = 1
+            self._say("\n".join(record["lines"]))
         elif (news := self._news(record)) is not None:
-            if self._bar is not None:
-                self._bar.console.print(news)
-            else:
-                say(news)
+            self._say(news)
+
+    def _say(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False)
+        else:
+            say(text)

@@ -41,13 +41,23 @@ def tune(
     if trials is not None:
         wanted = wanted.model_copy(update={"trials": trials})
     folder = output or Path("runs") / wanted.name
-    best = tuning.tune(wanted, folder, overrides(set_, device), _tell)
+    problems: list[str] = []
+
+    def tell(record: dict[str, Any]) -> None:
+        _tell(record)
+        if record["event"] == "quarantined":  # the same records in every trial
+            problems[:] = record["lines"]
+
+    best = tuning.tune(wanted, folder, overrides(set_, device), tell)
+    for line in problems:
+        say(line)
     for item in tuning.trials_of(folder, wanted.name)[:_SHOWN]:
         say(f"{_score(item['score'])}  {item['state']:8}  {_values(item['values'])}")
     say(
         f"best {_score(best.score)}: textome finetune {wanted.recipe} " + " ".join(f"--set {i}" for i in best.overrides)
     )
     typer.echo(best.bundle)
+    raise typer.Exit(int(bool(problems)))
 
 
 def _tell(record: dict[str, Any]) -> None:

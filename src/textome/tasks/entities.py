@@ -7,7 +7,6 @@ joined before spans are decoded.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from itertools import count
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
@@ -20,29 +19,13 @@ from textome.formats import read_documents
 from textome.formats.sources import Quarantine
 from textome.metrics.entities import score_entities
 from textome.tasks.examples import Example, Floats
-from textome.tasks.iob import LABELS, Found, Labels, Mention, decode, log_probabilities, targets
-from textome.tasks.task import HeadShape, Task
+from textome.tasks.iob import LABELS, Found, Labels, decode, label_names, log_probabilities, targets
+from textome.tasks.mentions import MentionTask, Sentence
+from textome.tasks.task import HeadShape
 from textome.tasks.windows import windows, with_special_tokens
-from textome.text.sentences import sentence_spans
 from textome.text.tokenization import Tokenizer, Tokens, end_of_character
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A sentence with its mentions, whose offsets count from the start of `text`.
-
-    annotated  the heads whose types this text is annotated for
-    document   the number of the document that it is from, among those of its corpus
-    offset     where in its document it begins
-    """
-
-    text: str
-    mentions: tuple[Mention, ...] = ()
-    annotated: tuple[int, ...] = ()
-    document: int = field(default=0, compare=False)
-    offset: int = field(default=0, compare=False)
 
 
 class Recognised(NamedTuple):
@@ -52,10 +35,9 @@ class Recognised(NamedTuple):
     entities: list[Found]
 
 
-class Entities(Task[Sentence, Recognised]):
-    """Entities of one or several types, each with a head of its own, so that corpora may annotate only some of them.
+class Entities(MentionTask[Recognised]):
+    """Entities of the types.
 
-    types               in the order of the model's heads
     default_types       those that are emitted where a user names none; empty: all
     mutually_exclusive  groups of types that are never said of the same word: a mention of one type then teaches the others
                         of its groups what they are not, in corpora that do not annotate them too
@@ -64,11 +46,9 @@ class Entities(Task[Sentence, Recognised]):
     """
 
     old_keys: ClassVar[Mapping[str, str]] = {"exclusive": "mutually_exclusive"}
-    reads_corpora: ClassVar[bool] = True
 
     kind: Literal["entities"] = "entities"
     metric: Literal["entity_f1"] = "entity_f1"
-    types: tuple[str, ...] = Field(min_length=1)
     default_types: tuple[str, ...] = ()
     mutually_exclusive: tuple[tuple[str, ...], ...] = ()
     temperature: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
@@ -106,6 +86,14 @@ class Entities(Task[Sentence, Recognised]):
     def label_names(self) -> tuple[str, ...]:
         return self.types
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(f"{name}:{label}" for name in self.types for label in LABELS)
+
+    @property
+    def checkpoint_labels(self) -> tuple[str, ...]:
+        return label_names(self.types)
+
     def negative_types(self) -> dict[int, list[int]]:
         """By the number of a type, the numbers of those that exclude it."""
         groups = [[self.types.index(name) for name in group] for group in self.mutually_exclusive]
@@ -120,25 +108,6 @@ class Entities(Task[Sentence, Recognised]):
 
     def records(self, document: Document, question: str | None = None) -> list[Sentence]:
         return list(self.sentences(document, {}))
-
-    def sentences(
-        self, document: Document, types: Mapping[str, str], split: bool = True, number: int = 0
-    ) -> Iterator[Sentence]:
-        """The sentences of a document with its mentions.
-
-        types    by the document's own names, the types that it is annotated for
-        split    whether passages are cut into sentences
-        number   of the document in its corpus
-        """
-        heads = {label: self.types.index(name) for label, name in types.items()}
-        annotated = tuple(sorted(set(heads.values())))
-        for start, end in sentence_spans(document, split):
-            mentions = tuple(
-                Mention(entity.start - start, entity.end - start, heads[entity.type])
-                for entity in document.entities
-                if entity.start < end and entity.end > start and entity.type in heads
-            )
-            yield Sentence(document.text[start:end], mentions, annotated, number, start)
 
     def examples(self, records: Sequence[Sentence], tokenizer: Tokenizer, window: int, overlap: int) -> list[Example]:
         """The inputs of sentences, scored at the first piece of each word; none for a sentence without any word."""
@@ -198,12 +167,6 @@ class Entities(Task[Sentence, Recognised]):
             predicted.append({(it.first, it.last, it.head) for it in found if it.head in record.annotated})
             gold.append(set() if tokens is None else self._gold(record, tokens))
         return {"entity_f1": score_entities(gold, predicted).micro.f1}
-
-    def texts_of(self, record: Sentence) -> tuple[str, ...]:
-        return (record.text,)
-
-    def group_of(self, record: Sentence, number: int) -> object:
-        return record.document
 
     def _gold(self, record: Sentence, tokens: Tokens) -> set[tuple[int, int, int]]:
         """The mentions of a sentence as (first word, last word, head), as targets can tell them."""

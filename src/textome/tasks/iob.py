@@ -9,14 +9,12 @@ one, on annotated corpora and on raw text alike.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textome.tasks.windows import windows, with_special_tokens
-from textome.text.tokenization import Tokenizer, Tokens
+from textome.text.tokenization import Tokens
 
 LABELS = ("O", "B", "I")
 OUTSIDE, BEGIN, INSIDE = range(3)
@@ -42,31 +40,17 @@ class Found(NamedTuple):
     confidence: float
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One input of the model with its targets.
-
-    input_ids   (n,) sub-words with [CLS] and [SEP]
-    first       (m,) for each word that is scored here, the index of its first sub-word in `input_ids`
-    targets     (m, num_heads) of O, B, I; IGNORED under heads whose type the corpus does not annotate
-    """
-
-    input_ids: NDArray[np.int32]
-    first: NDArray[np.int32]
-    targets: Labels
-
-
 def targets(
     tokens: Tokens,
     mentions: Iterable[Mention],
     num_heads: int,
     annotated: Sequence[int],
-    ruled_out: Mapping[int, Sequence[int]] | None = None,
+    negative_types: Mapping[int, Sequence[int]] | None = None,
 ) -> Labels:
     """IOB2 targets for each word and head, shape (m, num_heads).
 
     annotated   the heads whose types this text is annotated for; the others get IGNORED throughout
-    ruled_out   by a head, others whose types its mentions are never: they get OUTSIDE there instead of IGNORED
+    negative_types   by a head, others whose types its mentions are never: they get OUTSIDE there instead of IGNORED
 
     A word that a mention touches belongs to it, also where the mention ends inside the word. Of mentions of one type
     that overlap, the longest is kept, since one head can hold only one.
@@ -79,22 +63,17 @@ def targets(
         if first < last and not labels[first:last, head].any():
             labels[first:last, head] = INSIDE
             labels[first, head] = BEGIN
-    for head, others in (ruled_out or {}).items():
+    for head, others in (negative_types or {}).items():
         for other in others:
             labels[(labels[:, head] > OUTSIDE) & (labels[:, other] == IGNORED), other] = OUTSIDE
     return labels
 
 
-def examples(
-    tokens: Tokens, labels: Labels, tokenizer: Tokenizer, size: int = 510, overlap: int = 128
-) -> list[Example]:
-    """The training inputs of a text: one, or one for each window where it is longer than the model."""
-    made = []
-    for window in windows(tokens, size, overlap):
-        words = (tokens.first >= window.keep_start) & (tokens.first < window.keep_end)
-        first = tokens.first[words] - window.start + 1
-        made.append(Example(with_special_tokens(tokens, window, tokenizer), first, labels[words]))
-    return made
+def label_names(types: Sequence[str]) -> tuple[str, ...]:
+    """Names of a classifier's outputs in order: plain IOB2 for one type, with the type before them for several heads."""
+    if len(types) == 1:
+        return tuple(label if label == "O" else f"{label}-{types[0]}" for label in LABELS)
+    return tuple(f"{name}:{label}" for name in types for label in LABELS)
 
 
 def log_probabilities(logits: Floats, temperature: Floats | float = 1.0) -> Floats:

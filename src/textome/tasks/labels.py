@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,8 @@ class LabelTask(Task[Record, Prediction]):
     class_weights  "balanced" weighs a class by 1 / its frequency, so that rare ones count as much
     focal          gamma of the focal loss (Lin et al. 2017), which turns the loss to what is still hard; 0 is cross-entropy
     """
+
+    has_calibration: ClassVar[bool] = True
 
     labels: tuple[str, ...] = ()
     multi_label: bool = False

@@ -46,6 +46,7 @@ class QuestionAnswering(Task[Question, list[Answer]]):
     """
 
     layouts: ClassVar[tuple[str, ...]] = ("squad", "bioasq-factoid", "bioasq-list")
+    has_calibration: ClassVar[bool] = True
     old_kind: ClassVar[str] = "answers"
     old_keys: ClassVar[Mapping[str, str]] = {"longest": "max_answer_words"}
 
@@ -156,6 +157,10 @@ class QuestionAnswering(Task[Question, list[Answer]]):
 
     def texts_of(self, record: Question) -> tuple[str, ...]:
         return (record.question,)
+
+    def check_labelled(self, name: str, records: Sequence[Question]) -> None:
+        if not any(record.places for record in records):
+            raise InputError(f"task {name!r}: no training question has an answer in its texts")
 
     def calibrated(self, records: Sequence[Question], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:
         """With the threshold of list questions that has the best F1."""

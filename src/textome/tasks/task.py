@@ -41,12 +41,13 @@ class Task(BaseModel, Generic[Record, Prediction]):
     metric    the main one of `score`, by which models are compared
     labels    the names of what is predicted
     layouts   of the task's data, the default first; empty: any format of documents
+    has_calibration   whether `calibrated` does anything
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     layouts: ClassVar[tuple[str, ...]] = ()
-    reads_corpora: ClassVar[bool] = False
+    has_calibration: ClassVar[bool] = False
     # Names of kinds and keys in older recipes and bundles, and what they are called now.
     old_kind: ClassVar[str] = ""
     old_keys: ClassVar[Mapping[str, str]] = {}
@@ -85,6 +86,16 @@ class Task(BaseModel, Generic[Record, Prediction]):
     def label_names(self) -> tuple[str, ...]:
         """The names of what is predicted, for people."""
         return ()
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The name of each score of the head: equal for equal meanings, so that a head can go on in another run."""
+        return self.label_names
+
+    @property
+    def checkpoint_labels(self) -> tuple[str, ...]:
+        """The same as `config.json` names them for other libraries."""
+        return self.label_names
 
     @property
     def reads_pairs(self) -> bool:
@@ -170,6 +181,9 @@ class Task(BaseModel, Generic[Record, Prediction]):
         Raises InputError where they do not suffice.
         """
         return self
+
+    def check_labelled(self, name: str, records: Sequence[Record]) -> None:
+        """Raises InputError where no training record has a label, from which nothing can be learnt."""
 
     def calibrated(self, records: Sequence[Record], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:
         """The task with the temperature and threshold that fit scores of labelled records best."""

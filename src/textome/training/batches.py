@@ -3,58 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-
-from textome.encoders.layers.packing import Layout
-from textome.tasks.iob import Example
 
 # How many batches are drawn together and sorted by length: large enough that lengths in a batch are nearly equal, small
 # against an epoch, so that batches stay random.
 POOL = 50
-
-
-@dataclass(frozen=True, slots=True)
-class PackedBatch:
-    """Examples end to end.
-
-    input_ids  (T,) int64
-    first      (M,) int64, where in `input_ids` each scored word has its first sub-word
-    targets    (M, num_heads) int64
-    layout     where each sequence begins and ends
-    """
-
-    input_ids: Tensor
-    first: Tensor
-    targets: Tensor
-    layout: Layout
-
-
-def pack(examples: Sequence[Example]) -> PackedBatch:
-    """Lay examples end to end, sorted by length so that equally long ones are neighbours."""
-    ordered = sorted(examples, key=lambda example: len(example.input_ids))
-    lengths = [len(example.input_ids) for example in ordered]
-    starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-    first = np.concatenate([example.first + start for example, start in zip(ordered, starts, strict=True)])
-    return PackedBatch(
-        torch.from_numpy(np.concatenate([example.input_ids for example in ordered]).astype(np.int64)),
-        torch.from_numpy(first.astype(np.int64)),
-        torch.from_numpy(np.concatenate([example.targets for example in ordered]).astype(np.int64)),
-        Layout.of(lengths),
-    )
-
-
-def hidden(batch: PackedBatch, share: float, mask_id: int) -> PackedBatch:
-    """The batch with each token replaced by the mask with probability `share`, by PyTorch's random numbers; the first and
-    last token of each sequence, [CLS] and [SEP], stay."""
-    chosen = torch.rand(len(batch.input_ids)) < share
-    ends = batch.layout.cu_seqlens.long()
-    chosen[ends[:-1]] = chosen[ends[1:] - 1] = False
-    return replace(batch, input_ids=batch.input_ids.masked_fill(chosen, mask_id))
 
 
 def plan(lengths: Sequence[int], token_budget: int, generator: np.random.Generator | None) -> list[list[int]]:

@@ -19,15 +19,13 @@ from torch import Tensor
 
 from textome.encoders import ENCODERS, encoder_of
 from textome.encoders.checkpoint import to_hugging_face, write_tensors
-from textome.encoders.heads import TokenClassifier
 from textome.encoders.interface import CheckpointModel, MaskedLM
 from textome.errors import InputError, MissingExtraError, ModelError
 from textome.runtime.bundle import read_json, resolve_model
-from textome.tasks.iob import LABELS
-from textome.training.data import CorpusData
 from textome.training.devices import device_name
 from textome.training.pretraining_recipe import PretrainingRecipe
-from textome.training.recipe import Recipe, told
+from textome.training.recipe import Recipe
+from textome.training.recipe_files import provenance_of
 from textome.training.run import written
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
@@ -95,46 +93,6 @@ def architecture(config: Mapping[str, Any], suffix: str) -> str:
     return encoder_of(config).transformers + suffix
 
 
-def write_bundle(
-    folder: Path,
-    model: TokenClassifier,
-    config: Mapping[str, Any],
-    base: Path,
-    recipe: Recipe,
-    corpora: Sequence[CorpusData],
-    scores: Mapping[str, Any],
-    spent: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write a model bundle that `transformers` and Textome both load; `folder` appears whole or not at all.
-
-    spent   what a private run has spent, see privacy.py
-    """
-    names = label_names(recipe.entities.types)
-    described = dict(config) | {
-        "architectures": [architecture(config, "ForTokenClassification")],
-        "id2label": {str(number): name for number, name in enumerate(names)},
-        "label2id": {name: number for number, name in enumerate(names)},
-    }
-    description = {
-        "format_version": 2,
-        "name": recipe.name,
-        "input": {"kind": "text", "window": recipe.model.window, "overlap": recipe.model.overlap},
-        "tasks": {"entities": recipe.entities.model_dump(mode="json")},
-        "provenance": {
-            "recipe": _without_places(recipe),
-            "data": {corpus.name: corpus.hashes for corpus in corpora},
-            "left_out_as_leaks": {corpus.name: corpus.leaks for corpus in corpora},
-            "validation": scores["scores"],
-            "best_epoch": scores["best_epoch"],
-            "environment": environment(next(model.parameters()).device),
-        }
-        | lineage(base)
-        | ({} if spent is None else {"privacy": spent}),
-    }
-    card = _card(recipe, scores) + privacy_lines(spent)
-    return write_folder(folder, model, described, base, description, card)
-
-
 def write_folder(
     folder: Path,
     model: CheckpointModel,
@@ -200,7 +158,7 @@ def write_encoder(
             if (base / name).is_file():
                 shutil.copyfile(base / name, draft / name)
         provenance = {
-            "recipe": told(recipe),
+            "recipe": provenance_of(recipe),
             "data": data,
             "held_out": scores,
             "environment": environment(model.bias.device),
@@ -227,13 +185,6 @@ def lineage(base: Path) -> dict[str, Any]:
     return {}
 
 
-def label_names(types: Sequence[str]) -> list[str]:
-    """Names of the classifier's outputs in order: plain IOB2 for one type, with the type before them for several heads."""
-    if len(types) == 1:
-        return [label if label == "O" else f"{label}-{types[0]}" for label in LABELS]
-    return [f"{name}:{label}" for name in types for label in LABELS]
-
-
 def environment(device: torch.device) -> dict[str, str]:
     """Versions and the machine, for the record of a run."""
     packages = {}
@@ -252,28 +203,28 @@ def environment(device: torch.device) -> dict[str, str]:
     }
 
 
-def _without_places(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without folders of this machine, those of its corpora's lists included."""
-    values = told(recipe)
-    for corpus in values["corpora"]:
-        corpus["lexicon"] = {kind: Path(place).name for kind, place in corpus["lexicon"].items()}
-        corpus["synonyms"] = corpus["synonyms"] and Path(corpus["synonyms"]).name
-        corpus["back_translation"] = [Path(place).name for place in corpus["back_translation"]]
-    return values
+def card(
+    recipe: Recipe,
+    lines: Sequence[str],
+    metric: str,
+    progress: Mapping[str, Any],
+    spent: Mapping[str, Any] | None = None,
+) -> str:
+    """The README.md of a bundle.
 
-
-def _card(recipe: Recipe, scores: Mapping[str, Any]) -> str:
-    lines = ["---", "library_name: textome", "pipeline_tag: token-classification", "---", f"# {recipe.name}", ""]
-    lines += [recipe.description.strip(), ""] * bool(recipe.description)
-    lines += [f"Entity types: {', '.join(recipe.entities.types)}.", ""]
-    lines += [f"Trained from `{recipe.model.base}` on {', '.join(corpus.name for corpus in recipe.corpora)}.", ""]
-    if recipe.licence:
-        lines += [f"Licence: {recipe.licence}", ""]
-    if scores["best_epoch"] > 0:
-        chosen = scores["scores"][(scores["best_epoch"] if recipe.training.select == "best" else 0) - 1]
-        lines += ["| validation set | entity F1 |", "|---|---|"]
-        lines += [f"| {name} | {100 * value:.2f} |" for name, value in chosen.items()]
-    return "\n".join(lines).rstrip() + "\n"
+    lines    what the model does and what it was trained on
+    metric   of the validation scores
+    spent    what a private run has spent, see privacy.py
+    """
+    text = ["---", "library_name: textome", "---", f"# {recipe.name}", ""]
+    text += [recipe.description.strip(), ""] * bool(recipe.description)
+    text += [*lines]
+    text += [f"Licence: {recipe.licence}", ""] * bool(recipe.licence)
+    if progress["best_epoch"] > 0:
+        chosen = progress["scores"][(progress["best_epoch"] if recipe.training.select == "best" else 0) - 1]
+        text += [f"| validation set | score ({metric}) |", "|---|---|"]
+        text += [f"| {name} | {100 * value:.2f} |" for name, value in chosen.items()]
+    return "\n".join(text).rstrip() + "\n" + privacy_lines(spent)
 
 
 def privacy_lines(spent: Mapping[str, Any] | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,52 +14,56 @@ from torch.nn import functional
 from textome.encoders import encoder_of
 from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
-from textome.encoders.heads import TokenClassifier
+from textome.encoders.heads import TaskModel
+from textome.encoders.layers.packing import Layout
 from textome.encoders.pruning import spread
 from textome.errors import InputError
 from textome.runtime.bundle import Bundle
-from textome.tasks.iob import LABELS
+from textome.tasks import Task
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, read_weights
 from textome.training.recipe import Distillation
 
 
 class Teacher:
-    """Finished models that score the same batches, never trained; each has the heads of the student's types only.
+    """Finished models that score the same batches, never trained; each has the outputs of the student's heads only.
 
     model    the first, whose hidden states are read too
     others   of which only the scores are
     """
 
     def __init__(
-        self, recipe: Distillation, types: Sequence[str], tokenizer: Tokenizer, window: int, device: torch.device
+        self,
+        recipe: Distillation,
+        tasks: Mapping[str, Task[Any, Any]],
+        tokenizer: Tokenizer,
+        window: int,
+        device: torch.device,
     ) -> None:
         """Read the teachers' bundles.
 
-        types    the student's, of which a teacher must know each; it may know more
+        tasks   the student's by name, all of whose labels a teacher must know; it may know more
 
         Raises InputError where it does not, cuts texts differently, or reads shorter windows; ModelError for no bundle.
         """
         names = [recipe.teacher] if isinstance(recipe.teacher, str) else recipe.teacher
-        self.model, *self.others = (_read_teacher(name, types, tokenizer, window).to(device) for name in names)
+        self.model, *self.others = (_read_teacher(name, tasks, tokenizer, window).to(device) for name in names)
 
-    def read(self, compute: Callable[[TokenClassifier], Tensor], places: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The scores of the student's types in their order, the mean over teachers, and the first one's hidden states; see
-        `states`."""
-        with torch.no_grad(), states(self.model.encoder, places) as found:
-            logits = compute(self.model)
+    def read(
+        self, task: str, ids: Tensor, layout: Layout, positions: Tensor, types: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The scores of a task's head, the mean over teachers, and the first one's hidden states; see `watched_states`."""
+        with torch.no_grad(), watched_states(self.model.encoder, positions) as found:
+            logits: Tensor = self.model(task, ids, layout, positions, types)
         with torch.no_grad():
             for other in self.others:
-                logits = logits + compute(other)
+                logits = logits + other(task, ids, layout, positions, types)
         return logits / (1 + len(self.others)), found.values
 
 
-def _read_teacher(name: str, types: Sequence[str], tokenizer: Tokenizer, window: int) -> TokenClassifier:
+def _read_teacher(name: str, tasks: Mapping[str, Task[Any, Any]], tokenizer: Tokenizer, window: int) -> TaskModel:
     directory = base_directory(name, "distillation.teacher")
     bundle = Bundle.load(directory)
-    known = bundle.types
-    if missing := [kind for kind in types if kind not in known]:
-        raise InputError(f"distillation.teacher {name}: it does not know {', '.join(missing)}")
     if Tokenizer.load(directory).fingerprint != tokenizer.fingerprint:
         raise InputError(
             f"distillation.teacher {name}: it cuts texts in other tokens than model.base; take a base with the tokenizer "
@@ -68,25 +72,40 @@ def _read_teacher(name: str, types: Sequence[str], tokenizer: Tokenizer, window:
     config = read_encoder_config(bundle.config)
     if window > (longest := encoder_of(bundle.config).max_length(bundle.config)):
         raise InputError(f"model.window is {window}, but the teacher has only {longest} positions")
-    model = TokenClassifier(config, len(known) * len(LABELS))
+    rows = {task: _rows(name, bundle, task, wanted) for task, wanted in tasks.items()}
+    model = TaskModel(config, {task: other.head for task, other in bundle.tasks.items()})
     load_tensors(model, read_weights(directory, bundle.config), str(directory))
-    size = len(LABELS)
-    columns = [known.index(kind) * size + label for kind in types for label in range(size)]
-    for key, tensor in list(model.head.classifier.named_parameters()):
-        setattr(model.head.classifier, key, nn.Parameter(tensor.detach()[columns]))
+    for task, chosen in rows.items():
+        classifier = model.get_submodule(f"heads.{task}.classifier")
+        for key, tensor in list(classifier.named_parameters()):
+            setattr(classifier, key, nn.Parameter(tensor.detach()[chosen]))
     return model.eval().requires_grad_(False)
 
 
-class states:  # noqa: N801 - a context, named as what it gives
-    """Collects, while it is open, the states after the embeddings and each layer at `places`: (M, hidden_size) each."""
+def _rows(teacher: str, bundle: Bundle, name: str, task: Task[Any, Any]) -> list[int]:
+    """The rows of a teacher's head for each output of the student's. Raises InputError where one is missing."""
+    own = bundle.tasks.get(name)
+    if own is None or own.kind != task.kind:
+        raise InputError(f"distillation.teacher {teacher}: it has no task {name!r} of the kind {task.kind}")
+    known = {output: number for number, output in enumerate(own.output_names)}
+    if missing := [label for label in task.label_names if label not in own.label_names]:
+        raise InputError(f"distillation.teacher {teacher}: it does not know {', '.join(missing)}")
+    if own.head.num_pooled_positions != task.head.num_pooled_positions:
+        raise InputError(f"distillation.teacher {teacher}: its task {name!r} joins other hidden states")
+    return [known[output] for output in task.output_names]
 
-    def __init__(self, encoder: nn.Module, places: Tensor) -> None:
+
+class watched_states:  # noqa: N801 - a context, named as what it gives
+    """Collects, while it is open, the hidden states after the embeddings and each layer at `positions`: (M, hidden_size)
+    each, or of joined positions (M, num_pooled_positions, hidden_size)."""
+
+    def __init__(self, encoder: nn.Module, positions: Tensor) -> None:
         self.values: list[Tensor] = []
-        self._encoder, self._places = encoder, places
+        self._encoder, self._positions = encoder, positions
 
-    def __enter__(self) -> states:
+    def __enter__(self) -> watched_states:
         def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            self.values.append(output[self._places])
+            self.values.append(output[self._positions])
 
         layers = self._encoder.get_submodule("layers").children()
         watched = [self._encoder.get_submodule("embeddings"), *layers]
@@ -98,34 +117,14 @@ class states:  # noqa: N801 - a context, named as what it gives
             hook.remove()
 
 
-class Student(nn.Module):
-    """A model that is taught, with the layer that makes its states as wide as the teacher's where they are not; that layer
-    is only of use while training, and no part of the checkpoint."""
-
-    def __init__(self, model: TokenClassifier, teacher: TokenClassifier) -> None:
-        super().__init__()
-        self.encoder, self.head = model.encoder, model.head
-        narrow, wide = (int(item.encoder.config.hidden_size) for item in (model, teacher))
-        self.widen = nn.Identity() if narrow == wide else nn.Linear(narrow, wide)
-
-
-def taught(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """The divergence of a student's distributions from the teacher's, both of logits (M, heads * 3) softened by a
-    temperature: summed over heads, the mean over words, times temperature ** 2 (Hinton et al. 2015, section 2)."""
-    mine, its = (
-        functional.log_softmax(item.view(len(item), -1, len(LABELS)) / temperature, -1) for item in (logits, teacher)
-    )
-    return functional.kl_div(mine, its, reduction="sum", log_target=True) * temperature**2 / max(1, len(logits))
-
-
-def states_apart(mine: Sequence[Tensor], its: Sequence[Tensor], widen: nn.Module) -> Tensor:
+def hidden_state_distance(student: Sequence[Tensor], teacher: Sequence[Tensor], widen: nn.Module) -> Tensor:
     """The mean squared distance of the student's states from those of the teacher's layers that stand at the same share of
-    the depth (Jiao et al. 2020, equations 8 and 9), over embeddings and layers, words and dimensions."""
-    chosen = [0, *(number + 1 for number in spread(len(its) - 1, len(mine) - 1))]
+    the depth (Jiao et al. 2020, equations 8 and 9), over embeddings and layers, positions and dimensions."""
+    chosen = [0, *(number + 1 for number in spread(len(teacher) - 1, len(student) - 1))]
     return torch.stack(
         [
-            functional.mse_loss(widen(state).float(), its[place].float())
-            for state, place in zip(mine, chosen, strict=True)
+            functional.mse_loss(widen(state).float(), teacher[number].float())
+            for state, number in zip(student, chosen, strict=True)
         ]
     ).mean()
 
@@ -142,7 +141,7 @@ class Measured:
 
 
 def compared(
-    models: dict[str, TokenClassifier], score: Callable[[TokenClassifier], tuple[dict[str, float], int]]
+    models: dict[str, TaskModel], score: Callable[[TaskModel], tuple[dict[str, float], int]]
 ) -> dict[str, dict[str, Any]]:
     """Size, scores and speed of models side by side, as dictionaries of `Measured`.
 

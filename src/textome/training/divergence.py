@@ -47,3 +47,15 @@ def span_divergence(first: Tensor, second: Tensor, sizes: Sequence[int]) -> Tens
         for one, other in zip(torch.split(first, list(sizes)), torch.split(second, list(sizes)), strict=True)
     ]
     return torch.stack(found).mean()
+
+
+def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, size: int | None = None) -> Tensor:
+    """The Kullback-Leibler divergence of a student's distributions from a teacher's, of logits (M, distributions * size)
+    softened by a temperature: summed over distributions, the mean over rows, times temperature ** 2 (Hinton et al. 2015,
+    section 2). Without a size, each row is one distribution."""
+    student_logs, teacher_logs = (
+        functional.log_softmax(item.reshape(len(item), -1, size or item.shape[1]) / temperature, -1)
+        for item in (student, teacher)
+    )
+    total = functional.kl_div(student_logs, teacher_logs, reduction="sum", log_target=True)
+    return total * temperature**2 / max(1, len(student))

@@ -1,52 +1,67 @@
-"""The heads of a base go on under the types that it shares with a recipe, whatever their number and order in both."""
+"""The heads of a base go on where a recipe has the same task, whatever the number and order of labels in both."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from textome.tasks.iob import LABELS
+from textome.encoders import encoder_of
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.heads import Head, TaskModel
+from textome.runtime.bundle import Bundle
+from textome.tasks import Task
 
-_NAMES = ("classifier.weight", "classifier.bias")
 
+def load_base(
+    model: TaskModel,
+    tasks: Mapping[str, Task[Any, Any]],
+    base: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    fresh: bool,
+) -> tuple[list[str], list[str]]:
+    """Fill a fresh model from the tensors of a base, and return the labels that go on and those that begin anew.
 
-def keep_heads(
-    tensors: Mapping[str, Tensor], config: Mapping[str, Any], types: Sequence[str], initializer_range: float = 0.02
-) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors of a base with the token classifier for `types`: rows of `classifier.weight` (num_labels, hidden_size)
-    and `classifier.bias` (num_labels,) that the base has for a type are its own, those of other types are drawn anew.
+    fresh   whether all heads begin anew
 
-    config   of the base; its `id2label` tells whose the rows are
-
-    A base that shares no type, or is a plain encoder, is returned without a classifier. Returned beside the tensors: the
-    types whose heads go on.
+    Where the base is a bundle with a task of the same name and kind, the model has its head: the layer before the last one,
+    and the rows of the last for each output of the same name. Other rows and heads keep their initial weights.
     """
-    found = {name: values for name, values in tensors.items() if name not in _NAMES}
-    rows = _rows_of(config, types) if all(name in tensors for name in _NAMES) else {}
-    if rows:
-        for name in _NAMES:
-            old = tensors[name]
-            values = torch.zeros(len(types) * len(LABELS), *old.shape[1:], dtype=old.dtype)
-            if old.ndim > 1:
-                values.normal_(std=initializer_range)
-            for place, kind in enumerate(types):
-                if kind in rows:
-                    values[place * len(LABELS) : (place + 1) * len(LABELS)] = old[rows[kind]]
-            found[name] = values
-    return found, list(rows)
+    scoring = (f"{encoder_of(config).head_layer(config).classifier}.", "heads.")
+    encoder = {name: tensor for name, tensor in tensors.items() if not name.startswith(scoring)}
+    load_tensors(model, encoder, str(base), fresh=("heads.",))
+    kept = list[str]()
+    if not fresh and (base / "textome.json").is_file():
+        bundle = Bundle.load(base)
+        for name, task in tasks.items():
+            own, head = bundle.tasks.get(name), model.heads[name]
+            assert isinstance(head, Head)
+            if own is not None and _alike(task, own):
+                _keep(head, head.names(name, len(bundle.tasks)), task, own, tensors)
+                kept += [label for label in task.label_names if label in own.label_names]
+    return kept, [label for task in tasks.values() for label in task.label_names if label not in kept]
 
 
-def _rows_of(config: Mapping[str, Any], types: Sequence[str]) -> dict[str, list[int]]:
-    """By type, where the base's classifier has its rows for O, B and I."""
-    there = {str(label): int(number) for number, label in (config.get("id2label") or {}).items()}
-    found = {}
-    for kind in types:
-        names = [f"{kind}:{label}" for label in LABELS]
-        if len(there) == len(LABELS):  # one type alone has the plain names of IOB2
-            names = [label if label == "O" else f"{label}-{kind}" for label in LABELS]
-        if all(name in there for name in names):
-            found[kind] = [there[name] for name in names]
-    return found
+def _alike(task: Task[Any, Any], own: Task[Any, Any]) -> bool:
+    return task.kind == own.kind and task.head.num_pooled_positions == own.head.num_pooled_positions
+
+
+def _keep(
+    head: Head,
+    names: Mapping[str, tuple[str, ...]],
+    task: Task[Any, Any],
+    own: Task[Any, Any],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    numbers = {output: number for number, output in enumerate(own.output_names)}
+    rows = [(at, numbers[output]) for at, output in enumerate(task.output_names) if output in numbers]
+    for ours, parameter in head.named_parameters():
+        (theirs,) = names[ours]
+        if not ours.startswith("classifier."):
+            parameter.data.copy_(tensors[theirs])
+        elif rows:
+            here, there = (list(column) for column in zip(*rows, strict=True))
+            parameter.data[here] = tensors[theirs][there].to(parameter.dtype)

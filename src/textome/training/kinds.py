@@ -1,6 +1,6 @@
 """What a recipe can train: a table from its `task` to the function that reads it and the one that runs it.
 
-A recipe without `task` trains entities, or the parts that its `[[tasks]]` name.
+A recipe without `task` trains the tasks of its `[[tasks]]`, or the entities of its `[entities]`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from textome.errors import InputError
-from textome.tasks import TASKS, kind_named
+from textome.tasks import TASKS, Task, kind_named
+from textome.tasks.mentions import MentionTask
 from textome.training.finetune import finetune
 from textome.training.modality_recipe import load_modality_recipe
 from textome.training.modality_run import finetune_modality
 from textome.training.recipe import load_recipe
 from textome.training.run import Report
-from textome.training.task_recipe import load_task_recipe
-from textome.training.task_run import finetune_tasks
 from textome.training.translation import finetune_translation
 from textome.training.translation_recipe import load_translation_recipe
 
@@ -34,8 +33,7 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "entities": Kind(load_recipe, finetune),
-    "tasks": Kind(load_task_recipe, finetune_tasks),
+    "tasks": Kind(load_recipe, finetune),
     "modality": Kind(load_modality_recipe, finetune_modality),
     "translation": Kind(load_translation_recipe, finetune_translation),
 }
@@ -69,8 +67,7 @@ def few_shots(path: Path, shots: int) -> list[str]:
 
 
 def _reads_corpora(table: dict[str, Any]) -> bool:
-    kind = kind_named(str(table.get("kind")))
-    return kind in TASKS and TASKS[kind].reads_corpora
+    return issubclass(TASKS.get(kind_named(str(table.get("kind"))), Task), MentionTask)
 
 
 def _values(path: Path) -> dict[str, Any]:
@@ -84,6 +81,6 @@ def _values(path: Path) -> dict[str, Any]:
 def _kind(path: Path) -> str:
     """The row that a recipe asks for."""
     values = _values(path)
-    if (name := values.get("task", "tasks" if "tasks" in values else "entities")) not in KINDS:
+    if (name := {"entities": "tasks"}.get(named := str(values.get("task", "tasks")), named)) not in KINDS:
         raise InputError(f"{path}: task is {name!r}; a recipe can train {', '.join(KINDS)}")
     return str(name)

@@ -18,6 +18,7 @@ from textome.training.divergence import (
     binary_divergence,
     cross_entropy_divergence,
     entity_divergence,
+    softened_divergence,
     span_divergence,
 )
 
@@ -45,11 +46,35 @@ class Loss:
     value       of logits (M, num_labels), targets (M, ...) and the numbers of rows of each example: a mean
     divergence  how far two predictions are apart, of both logits, targets and numbers of rows: a mean over the same
     count       over how many things the mean of examples with these targets is
+    distillation  of a student's and a teacher's logits, the numbers of rows and a temperature: the divergence of both
+                distributions softened by the temperature, times temperature ** 2 (Hinton et al. 2015, section 2)
+    by_rows     the losses of records (R,), each a mean over its rows, of the record of each row and R; without it, a
+                record's loss is the mean over its examples
     """
 
     value: Callable[[Tensor, Tensor, Sequence[int], LossOptions], Tensor]
     divergence: Divergence
     count: Callable[[Sequence[NDArray[Any]]], int]
+    distillation: Callable[[Tensor, Tensor, Sequence[int], float], Tensor]
+    by_rows: Callable[[Tensor, Tensor, LossOptions, Tensor, int], Tensor] | None = None
+
+    def each(
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        sizes: Sequence[int],
+        options: LossOptions,
+        owner: Tensor,
+        rows: Tensor,
+        count: int,
+    ) -> Tensor:
+        """The losses of `count` records; `owner` is the record of each example, `rows` that of each row."""
+        if self.by_rows is not None:
+            return self.by_rows(logits, targets, options, rows, count)
+        pieces = zip(torch.split(logits, list(sizes)), torch.split(targets, list(sizes)), strict=True)
+        losses = torch.stack([self.value(some, their, [len(some)], options) for some, their in pieces])
+        totals = losses.new_zeros(count).index_add(0, owner, losses)
+        return totals / torch.bincount(owner, minlength=count)
 
 
 def options_of(
@@ -147,6 +172,11 @@ def _counts(task: Task[Any, Any], targets: Sequence[NDArray[Any]]) -> NDArray[np
     return np.bincount(rows[rows >= 0].ravel(), minlength=task.head.num_labels).astype(np.float64)
 
 
+def _with_opposite(logits: Tensor) -> Tensor:
+    """(M, num_labels) logits that a label holds as (M, 2 num_labels), each before that of the opposite, 0."""
+    return torch.stack([logits, torch.zeros_like(logits)], -1).flatten(1)
+
+
 def _labelled_rows(targets: Sequence[NDArray[Any]]) -> int:
     return sum(int((rows != IGNORED).sum()) for rows in targets)
 
@@ -160,20 +190,34 @@ LOSSES: dict[str, Loss] = {
         lambda logits, targets, sizes, options: cross_entropy(logits, targets, options),
         lambda first, second, targets, sizes: cross_entropy_divergence(first, second, targets),
         _labelled_rows,
+        lambda student, teacher, sizes, temperature: softened_divergence(student, teacher, temperature),
     ),
     "binary_cross_entropy": Loss(
         lambda logits, targets, sizes, options: binary_cross_entropy(logits, targets, options),
         lambda first, second, targets, sizes: binary_divergence(first, second),
         _rows,
+        lambda student, teacher, sizes, temperature: softened_divergence(
+            _with_opposite(student), _with_opposite(teacher), temperature, 2
+        ),
     ),
     "spans": Loss(
         lambda logits, targets, sizes, options: spans(logits, targets, sizes),
         lambda first, second, targets, sizes: span_divergence(first, second, sizes),
         len,
+        lambda student, teacher, sizes, temperature: torch.stack(
+            [
+                softened_divergence(mine.t(), theirs.t(), temperature)
+                for mine, theirs in zip(
+                    torch.split(student, list(sizes)), torch.split(teacher, list(sizes)), strict=True
+                )
+            ]
+        ).mean(),
     ),
     "iob": Loss(
         lambda logits, targets, sizes, options: entities(logits, targets, options.smoothing),
         lambda first, second, targets, sizes: entity_divergence(first, second, targets),
         _rows,
+        lambda student, teacher, sizes, temperature: softened_divergence(student, teacher, temperature, len(LABELS)),
+        lambda logits, targets, options, rows, count: entities_each(logits, targets, options.smoothing, rows, count),
     ),
 }

@@ -25,7 +25,7 @@ class ModalityRecords:
     """What a recipe's places hold; `modality` and `target` know what they learn from the training records.
 
     hashes       sha256 of each file that was read, by its place
-    quarantined  how many records could not be read, with the first reasons
+    quarantine   the records that could not be read
     leaks        how many training records were left out because their content stands in the test data
     """
 
@@ -35,7 +35,7 @@ class ModalityRecords:
     validation: list[Record]
     test: list[Record]
     hashes: dict[str, str]
-    quarantined: tuple[int, list[str]]
+    quarantine: Quarantine
     leaks: int
 
 
@@ -61,7 +61,6 @@ def load_records(recipe: ModalityRecipe, modality: Modality) -> ModalityRecords:
     if not kept:
         raise InputError(f"{', '.join(recipe.data.train)}: no training record; {_reasons(quarantine)}")
     places = {place.partition("#")[0] for place in (*recipe.data.train, *recipe.data.validation, *recipe.data.test)}
-    reasons = [str(record) for record in quarantine.records[:20]]
     return ModalityRecords(
         modality.fitted(kept),
         recipe.target.fitted(kept),
@@ -69,7 +68,7 @@ def load_records(recipe: ModalityRecipe, modality: Modality) -> ModalityRecords:
         validation,
         test,
         {place: _hash(Path(recipe.path(place))) for place in sorted(places)},
-        (quarantine.count, reasons),
+        quarantine,
         len(train) - len(kept),
     )
 

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from textome.modalities import AnyModality
 from textome.modalities.targets import Target
-from textome.training.recipe import Section, Training, read_recipe
+from textome.training.recipe import Training
+from textome.training.recipe_files import Section, read_recipe
 
 
 class ModalityData(Section):

@@ -28,8 +28,8 @@ from textome.training.modality_data import ModalityRecords, load_records
 from textome.training.modality_job import ModalityJob
 from textome.training.modality_recipe import ModalityRecipe, SequenceEncoder
 from textome.training.preparation import prepare_encoder
-from textome.training.recipe import told
-from textome.training.run import Report, claim, write_json
+from textome.training.recipe_files import provenance_of
+from textome.training.run import Report, claim, report_quarantine, write_json
 
 
 def finetune_modality(
@@ -42,7 +42,9 @@ def finetune_modality(
     job, progress = trained_model(recipe, folder, resume, report)
     scores = _test(job, recipe)
     write_json(folder / "scores.json", scores)
-    return _write(folder / "bundle", recipe, job, vars(progress), scores)
+    bundle = _write(folder / "bundle", recipe, job, vars(progress), scores)
+    report_quarantine([job.data.quarantine], report)
+    return bundle
 
 
 def trained_model(
@@ -147,15 +149,14 @@ def _test(job: ModalityJob, recipe: ModalityRecipe) -> dict[str, Any]:
 
 
 def _data_report(data: ModalityRecords, job: ModalityJob) -> dict[str, Any]:
-    quarantined, problems = data.quarantined
     return {
         "train_records": len(data.train),
         "train_tokens": job.tokens,
         "validation_records": len(data.validation),
         "test_records": len(data.test),
         "left_out_as_leaks": data.leaks,
-        "quarantined": quarantined,
-        "first_problems": problems,
+        "quarantined": data.quarantine.count,
+        "first_problems": [str(record) for record in data.quarantine.records[:20]],
         "sha256": data.hashes,
     }
 
@@ -177,7 +178,7 @@ def _write(
         "target": data.target.model_dump(mode="json"),
         "pooling": recipe.model.pooling,
         "provenance": {
-            "recipe": told(recipe),
+            "recipe": provenance_of(recipe),
             "data": data.hashes,
             "left_out_as_leaks": data.leaks,
             "validation": progress["scores"],

@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from textome.encoders import from_others
-from textome.training.recipe import DeviceName, PrecisionName, Section, read_recipe
+from textome.training.recipe import DeviceName, PrecisionName
+from textome.training.recipe_files import Section, read_recipe
 
 
 class Encoder(Section):

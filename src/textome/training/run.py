@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from textome.errors import InputError
 from textome.evaluation.run_report import read_run, write_run_report
+from textome.formats.sources import Quarantine
 from textome.training.tracking import Tracker
 
 Report = Callable[[dict[str, Any]], None]
@@ -61,6 +62,15 @@ def _same(started: dict[str, Any], recipe: BaseModel) -> bool:
         for key in _FREE:
             values["training"].pop(key, None)
     return before == now
+
+
+def report_quarantine(quarantines: Iterable[Quarantine], report: Report) -> None:
+    """Report the records that training could not read, where there are any: how many, and the first with their reasons."""
+    together = Quarantine()
+    for quarantine in quarantines:
+        together.merge(quarantine)
+    if together.count:
+        report({"event": "quarantined", "count": together.count, "lines": together.summary()})
 
 
 @contextmanager

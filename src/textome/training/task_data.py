@@ -13,39 +13,43 @@ from numpy.typing import NDArray
 from textome.errors import InputError
 from textome.formats.sources import Quarantine
 from textome.tasks import Task
-from textome.tasks.entities import Entities
 from textome.tasks.examples import Example
 from textome.text.tokenization import Tokenizer
-from textome.training.data import SHORTEST_LEAK, file_hash, load_corpora
-from textome.training.recipe import Model
-from textome.training.task_recipe import TaskRecipe, TaskTable
+from textome.training.corpora import SHORTEST_LEAK, file_hash, load_corpora
+from textome.training.recipe import Model, Recipe
+from textome.training.task_table import TaskTable
 
 
 @dataclass
 class TaskData:
-    """A task with what it trains on: its examples and their targets, one array each, and the records to validate on.
+    """A task with what it trains on.
 
-    task     with what it has learnt from the training records
-    owners   the number of the record that each example is from; a document with all its relations is one
+    task         with what it has learnt from the training records
+    examples, targets   of the training records, one array each
+    validation   records by the name of their corpus
+    owners       the number of the group of records that each example is from, see `Task.group_of`
+    report       what was read of each corpus, for data.json
     """
 
     table: TaskTable
     task: Task[Any, Any]
     examples: list[Example]
     targets: list[NDArray[Any]]
-    validation: list[Any]
+    validation: dict[str, list[Any]]
     num_records: int
+    quarantine: Quarantine
     leaks: int = 0
-    quarantined: int = 0
-    problems: list[str] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     owners: list[int] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
 
 
-def load_task(recipe: TaskRecipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:
-    """Read one task's data. Raises InputError for a missing file, an empty split, and a label without any record."""
-    if isinstance(table.task, Entities):
-        return _load_entities(recipe, table, tokenizer)
+def load_task(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:
+    """Read one task's data. Raises InputError for a missing file, an empty split, and data without a label."""
+    return _load_corpora(recipe, table, tokenizer) if table.corpora else _load_files(recipe, table, tokenizer)
+
+
+def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:
     quarantine = Quarantine()
     task: Task[Any, Any] = table.task
     train, validation = (
@@ -68,54 +72,68 @@ def load_task(recipe: TaskRecipe, table: TaskTable, tokenizer: Tokenizer) -> Tas
             f"task {table.name!r}: no validation record was read from {', '.join(table.validation)}; leave validation out "
             f"to train without"
         )
+    task.check_labelled(table.name, train)
     task = task.fitted(table.name, train)
     if table.shots:
         train = few(task, train, table.shots, recipe.training.seed)
-    good = _readable(task, train, tokenizer, recipe.model, quarantine, table.name)
-    examples = task.examples(good, tokenizer, recipe.model.window, recipe.model.overlap)
+    train, validation = (
+        _readable(task, it, tokenizer, recipe.model, quarantine, table.name) for it in (train, validation)
+    )
     hashes = {}
     for path in (*table.train, *table.validation, *(path for paths in table.more.values() for path in paths)):
         hashes[path] = file_hash(recipe.path(path.partition("#")[0].partition("!")[0]))
-    return TaskData(
-        table,
-        task,
-        examples,
-        [task.targets_of(example, good) for example in examples],
-        _readable(task, validation, tokenizer, recipe.model, quarantine, table.name),
-        len(good),
-        leaks,
-        quarantine.count,
-        [str(record) for record in quarantine.records[:20]],
-        hashes,
-        _owners(task, good, examples),
-    )
+    groups = [task.group_of(record, number) for number, record in enumerate(train)]
+    found = {table.name: validation} if validation else {}
+    return _made(recipe, table, task, tokenizer, train, groups, found, quarantine, leaks, hashes)
 
 
-def _owners(task: Task[Any, Any], records: Sequence[Any], examples: Sequence[Example]) -> list[int]:
-    """The number of the group of records that each example is from."""
-    numbers: dict[object, int] = {}
-    groups = [task.group_of(record, number) for number, record in enumerate(records)]
-    return [numbers.setdefault(groups[example.record], len(numbers)) for example in examples]
-
-
-def _load_entities(recipe: TaskRecipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:
+def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:
     """The sentences of all corpora; a word whose type its corpus does not annotate teaches that head nothing."""
-    corpora = load_corpora(recipe.for_entities(table))
-    train, validation = (
-        [sentence for corpus in corpora for sentence in getattr(corpus, split)] for split in ("train", "validation")
-    )
-    examples = table.task.examples(train, tokenizer, recipe.model.window, recipe.model.overlap)
-    return TaskData(
-        table,
-        table.task,
-        examples,
-        [table.task.targets_of(example, train) for example in examples],
-        validation,
-        sum(len(corpus.train) for corpus in corpora),
-        sum(corpus.leaks for corpus in corpora),
-        sum(corpus.quarantined for corpus in corpora),
-        hashes={path: value for corpus in corpora for path, value in corpus.hashes.items()},
-    )
+    task: Task[Any, Any] = table.task
+    corpora = load_corpora(recipe, table)
+    train = [sentence for corpus in corpora for sentence in corpus.train]
+    if recipe.distillation is None:
+        task.check_labelled(table.name, train)
+    groups = [(corpus.name, task.group_of(sentence, 0)) for corpus in corpora for sentence in corpus.train]
+    validation = {corpus.name: corpus.validation for corpus in corpora if corpus.validation}
+    hashes = {path: value for corpus in corpora for path, value in corpus.hashes.items()}
+    quarantine = Quarantine()
+    for corpus in corpora:
+        quarantine.merge(corpus.quarantine)
+    leaks = sum(corpus.leaks for corpus in corpora)
+    data = _made(recipe, table, task, tokenizer, train, groups, validation, quarantine, leaks, hashes)
+    data.report = {
+        corpus.name: {
+            "train_sentences": len(corpus.train),
+            "validation_sentences": len(corpus.validation),
+            "left_out_as_leaks": corpus.leaks,
+            "quarantined": corpus.quarantine.count,
+            "sha256": corpus.hashes,
+        }
+        for corpus in corpora
+    }
+    return data
+
+
+def _made(
+    recipe: Recipe,
+    table: TaskTable,
+    task: Task[Any, Any],
+    tokenizer: Tokenizer,
+    train: Sequence[Any],
+    groups: Sequence[object],
+    validation: dict[str, list[Any]],
+    quarantine: Quarantine,
+    leaks: int,
+    hashes: dict[str, str],
+) -> TaskData:
+    examples = task.examples(train, tokenizer, recipe.model.window, recipe.model.overlap)
+    targets = [task.targets_of(example, train) for example in examples]
+    numbers: dict[object, int] = {}
+    owners = [numbers.setdefault(groups[example.record], len(numbers)) for example in examples]
+    # The way back to the text is not needed any more, and would keep it in memory.
+    examples = [replace(example, tokens=None) for example in examples]
+    return TaskData(table, task, examples, targets, validation, len(train), quarantine, leaks, hashes, owners)
 
 
 def few(task: Task[Any, Any], records: Sequence[Any], shots: int, seed: int) -> list[Any]:
@@ -131,7 +149,7 @@ def few(task: Task[Any, Any], records: Sequence[Any], shots: int, seed: int) -> 
     return [records[index] for index in sorted(chosen)]
 
 
-def _read(recipe: TaskRecipe, table: TaskTable, paths: Sequence[str], quarantine: Quarantine) -> list[Any]:
+def _read(recipe: Recipe, table: TaskTable, paths: Sequence[str], quarantine: Quarantine) -> list[Any]:
     records: list[Any] = []
     for number, path in enumerate(paths):
         found = table.task.read(recipe.path(path), table.layout, quarantine)
@@ -140,7 +158,7 @@ def _read(recipe: TaskRecipe, table: TaskTable, paths: Sequence[str], quarantine
     return records
 
 
-def _further(recipe: TaskRecipe, table: TaskTable, quarantine: Quarantine) -> list[Any]:
+def _further(recipe: Recipe, table: TaskTable, quarantine: Quarantine) -> list[Any]:
     """The training texts of other layouts, their ids told apart by layout and file."""
     return [
         _renamed(record, f"{layout}/{path}")

@@ -22,11 +22,11 @@ from textome.formats.parallel import Pair, read_pairs
 from textome.formats.sources import Quarantine
 from textome.training.batches import cut, plan
 from textome.training.bundles import environment, write_folder
-from textome.training.data import SHORTEST_LEAK
+from textome.training.corpora import SHORTEST_LEAK
 from textome.training.loop import train
 from textome.training.parallel import Processes, running
-from textome.training.recipe import told
-from textome.training.run import Report, write_json
+from textome.training.recipe_files import provenance_of
+from textome.training.run import Report, report_quarantine, write_json
 from textome.training.translation_recipe import TranslationRecipe
 from textome.training.translator import END, PAD, START, Translator
 
@@ -74,6 +74,7 @@ def _finetune(recipe: TranslationRecipe, folder: Path, resume: bool, report: Rep
     if processes.first:
         _write(folder, model, recipe, facts, vars(progress), translator.longest)
     processes.wait()
+    report_quarantine([quarantine], report)
     return folder / "bundle"
 
 
@@ -279,7 +280,7 @@ def _write(
         "name": recipe.name,
         "translation": {"source": data.source, "target": data.target, "longest": longest},
         "provenance": {
-            "recipe": told(recipe),
+            "recipe": provenance_of(recipe),
             "data": facts,
             "validation": progress["scores"],
             "best_epoch": progress["best_epoch"],

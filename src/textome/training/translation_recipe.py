@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from textome.encoders import from_others
-from textome.training.recipe import Section, Training, read_recipe
+from textome.training.recipe import Training
+from textome.training.recipe_files import Section, read_recipe
 
 
 class TranslationData(Section):

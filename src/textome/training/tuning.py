@@ -23,7 +23,7 @@ from pydantic import Field, model_validator
 from textome.errors import InputError
 from textome.training.finite import DivergedError
 from textome.training.kinds import plan_run
-from textome.training.recipe import Section, read_recipe
+from textome.training.recipe_files import Section, read_recipe
 from textome.training.run import Report, write_json
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)

@@ -1,0 +1,117 @@
+"""Recipes: TOML files that describe a whole run, checked strictly.
+
+An unknown key is an error that names the nearest valid one. Paths in a recipe are relative to `data.root`, which is
+relative to the recipe's own folder; the environment variable TEXTOME_DATA takes its place where it is set. A path of
+training data that begins with `./` or `../` is relative to the recipe's folder instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from textome.errors import InputError
+
+# What of a recipe is in no bundle: where the data lay, and where the run was watched.
+_PRIVATE: Any = {"data": {"root"}, "training": {"mlflow"}}
+
+
+class Section(BaseModel):
+    """A table of a recipe: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Kind = TypeVar("Kind", bound=Section)
+
+
+def provenance_of(recipe: Section) -> dict[str, Any]:
+    """A recipe as a bundle records it: without folders of this machine, which are nobody else's business."""
+    values: dict[str, Any] = recipe.model_dump(mode="json", exclude=_PRIVATE)
+    for name in ("base", "tokenizer"):
+        path = values["model"].get(name)
+        if path and Path(path).is_absolute():
+            values["model"][name] = "/".join(Path(path).parts[-2:])
+    for corpus in (corpus for table in values.get("tasks", []) for corpus in table["corpora"]):
+        corpus["lexicon"] = {kind: Path(path).name for kind, path in corpus["lexicon"].items()}
+        corpus["synonyms"] = corpus["synonyms"] and Path(corpus["synonyms"]).name
+        corpus["back_translation"] = [Path(path).name for path in corpus["back_translation"]]
+    return values
+
+
+def read_recipe(kind: type[Kind], path: str | Path, overrides: Sequence[str], variable: str) -> Kind:
+    """Read a recipe and apply overrides such as `training.learning_rate=3e-5` or, of a table with a
+    name, `tasks.NAME.weight=2` (values in TOML; bare words are strings).
+
+    variable   the environment variable that takes the place of `data.root` where it is set
+
+    Raises InputError that says which key is wrong and, for an unknown one, which it is likely to be.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: the recipe cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the recipe is not valid TOML ({error})") from error
+    for override in overrides:
+        _override(values, override)
+    data = values.setdefault("data", {})
+    if isinstance(data, dict):
+        chosen = any(item.startswith("data.root=") for item in overrides)
+        root = data.get("root", ".") if chosen else os.environ.get(variable) or data.get("root", ".")
+        data["root"] = str((Path() if chosen else path.parent) / str(root))
+    return parse(kind, values, str(path))
+
+
+def parse(kind: type[Kind], values: dict[str, Any], source: str) -> Kind:
+    """A recipe from parsed values; raises InputError as `read_recipe` does."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{source}: {'; '.join(_explain(kind, item) for item in error.errors()[:5])}") from error
+
+
+def _named(tables: list[Any], name: str) -> Any:
+    """Of tables that stand under one key, as `[[tasks]]`, the one that has this name."""
+    return next((table for table in tables if isinstance(table, dict) and table.get("name") == name), None)
+
+
+def _override(values: Any, override: str) -> None:
+    key, equals, value = override.partition("=")
+    *parents, last = key.strip().split(".")
+    if not equals or not last:
+        raise InputError(f"--set {override!r}: expected KEY=VALUE, for instance training.epochs=3")
+    for parent in parents:
+        inner: Any = _named(values, parent) if isinstance(values, list) else values.setdefault(parent, {})
+        if not isinstance(inner, dict | list):
+            raise InputError(f"--set {override!r}: {parent!r} is not a table of the recipe")
+        values = inner
+    if isinstance(values, list):
+        raise InputError(f"--set {override!r}: name one of the tables, as {parents[-1]}.NAME.{last}")
+    try:
+        values[last] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        values[last] = value
+
+
+def _explain(section: type[BaseModel], error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        return f"{place}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+    for part in error["loc"][:-1]:
+        if part in getattr(section, "model_fields", {}):  # and no index, or key of a table with free keys
+            kind = section.model_fields[part].annotation
+            choices = [item for item in getattr(kind, "__args__", ()) if hasattr(item, "model_fields")]
+            section = choices[0] if choices else kind  # type: ignore[assignment]
+    if not hasattr(section, "model_fields"):
+        return f"{place} is not a key of a recipe"
+    near = difflib.get_close_matches(str(error["loc"][-1]), list(section.model_fields), n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; valid keys: {', '.join(section.model_fields)}"
+    return f"{place} is not a key of a recipe{hint}"

@@ -1,0 +1,151 @@
+"""The `[[tasks]]` of a recipe: a task's own fields, and beside them the data that it learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from textome.tasks import TASKS, AnyTask, Task, kind_named
+from textome.tasks.mentions import MentionTask
+from textome.training.recipe_files import Section
+
+
+class Corpus(Section):
+    """A corpus and the types that it annotates everywhere: `types` maps its labels to the model's types.
+
+    repeat            how many times a sentence is read in an epoch
+    replace_mentions  the share of mentions that are replaced by other names of their type in every reading but the first,
+                      which then holds only sentences with mentions; names are those of the training part and of `lexicon`
+    lexicon           files with more names, one a line, by the model's type; relative to the recipe's folder
+    back_translation  the folders of two translation bundles, there and back; relative to the recipe's folder
+    back_translate    the share of stretches outside mentions that are translated there and back
+    synonyms          a file of sets of words that mean the same; relative to the recipe's folder
+    replace_synonyms  the share of these words, outside mentions, that become another of their set
+    drop_words        the share of words outside mentions that are left out
+    join              so many sentences, drawn at random, become one text
+    All from back_translate on, too, concern every reading but the first.
+    """
+
+    name: str
+    train: list[str]
+    validation: list[str] = Field(default_factory=list)
+    test: list[str] = Field(default_factory=list)
+    format: str = "conll"
+    entity_type: str | None = None
+    types: dict[str, str]
+    repeat: int = Field(1, ge=1)
+    replace_mentions: float = Field(0.0, ge=0, le=1)
+    lexicon: dict[str, str] = Field(default_factory=dict)
+    back_translation: list[str] = Field([], max_length=2)
+    back_translate: float = Field(0.0, ge=0, le=1)
+    synonyms: str | None = None
+    replace_synonyms: float = Field(0.0, ge=0, le=1)
+    drop_words: float = Field(0.0, ge=0, lt=1)
+    join: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _replacing_needs_another_reading(self) -> Corpus:
+        for name in ("replace_mentions", "back_translate", "replace_synonyms", "drop_words"):
+            if getattr(self, name) and self.repeat < 2:
+                raise ValueError(f"{name} changes every reading but the first, so it needs repeat = 2 or more")
+        if self.join > 1 and self.repeat < 2:
+            raise ValueError("join changes every reading but the first, so it needs repeat = 2 or more")
+        if len(self.back_translation) != 2 * bool(self.back_translate):
+            raise ValueError("back_translate needs two models in back_translation, there and back, and they need it")
+        if bool(self.replace_synonyms) != (self.synonyms is not None):
+            raise ValueError("synonyms and replace_synonyms need each other")
+        if self.lexicon and not self.replace_mentions:
+            raise ValueError("a lexicon is for replace_mentions, which is not set")
+        return self
+
+
+class TaskTable(Section):
+    """A task, and the data that it learns from.
+
+    name    of the task and of its head, in letters, digits, - and _
+    train, validation, test   files of the task's layout; `PATH#RULE` takes a part (see formats.labelled). Training texts
+                              that stand in a test file are left out
+    layout  of the files; by default the first of the task's
+    more    further training files by their layout, with the same labels
+    corpora of entities instead: one or several that each annotate some of the types
+    weight  of the loss beside the other tasks' losses
+    shots   so many training records of each class, drawn by the seed, and no more
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    task: AnyTask
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    layout: str | None = None
+    more: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    corpora: list[Corpus] = Field(default_factory=list)
+    weight: float = Field(1.0, gt=0)
+    shots: int | None = Field(None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, values: Any) -> Any:
+        """A table has the fields of both; those that are not the data's are the task's."""
+        if not isinstance(values, dict) or "task" in values:
+            return values
+        values = {{"format": "layout"}.get(key, key): value for key, value in values.items()}
+        task = {key: values.pop(key) for key in list(values) if key not in cls.model_fields}
+        kind = kind_named(str(task.get("kind")))
+        own_name = {"name": kind} if issubclass(TASKS.get(kind, Task), MentionTask) else {}
+        return own_name | values | {"task": task | {"kind": kind}}
+
+    @model_validator(mode="after")
+    def _data_fit(self) -> Self:
+        mentions = isinstance(self.task, MentionTask)
+        if mentions != bool(self.corpora) or mentions == bool(self.train):
+            needed = "[[tasks.corpora]]" if mentions else "train"
+            raise ValueError(f"task {self.name!r} needs {needed}, and has no other training data")
+        layouts = self.task.layouts
+        for layout in (self.layout, *self.more):
+            if layout is not None and layouts and layout not in layouts:
+                raise ValueError(f"layout {layout!r} is none of a {self.task.kind} task: {', '.join(layouts)}")
+        for corpus in self.corpora:
+            self._check_types(corpus)
+        return self
+
+    def check_private(self) -> None:
+        """Raises ValueError for what would tell of single records beside the gradients."""
+        for name in ("shots", "more"):
+            if getattr(self, name):
+                raise ValueError(f"{name} does not go with [privacy]; leave it out")
+        for name in ("contrastive", "negative_ratio"):
+            if getattr(self.task, name, None):
+                raise ValueError(f"{name} does not go with [privacy]; leave it out")
+        if any(corpus.repeat > 1 for corpus in self.corpora):
+            raise ValueError("repeat and changed readings of a corpus do not go with [privacy]; leave them out")
+        if getattr(self.task, "class_weights", "none") != "none":
+            raise ValueError("class_weights are counted in the training data, so they do not go with [privacy]")
+        if not self.task.label_names:
+            raise ValueError("[privacy] needs the labels of the task, which else are read from the training data")
+
+    def _check_types(self, corpus: Corpus) -> None:
+        assert isinstance(self.task, MentionTask)
+        lexicons = ((path, kind) for kind, path in corpus.lexicon.items())
+        for label, name in [*corpus.types.items(), *lexicons]:
+            if name not in self.task.types:
+                raise ValueError(
+                    f"corpus {corpus.name!r} maps {label!r} to {name!r}, which is not in {self.name}.types"
+                )
+
+
+def with_paths(corpora: Sequence[Corpus], folder: Path) -> list[Corpus]:
+    """Corpora whose lists and models can be read from anywhere; a recipe names them from its own `folder`."""
+    return [
+        corpus.model_copy(
+            update={
+                "lexicon": {kind: str(folder / path) for kind, path in corpus.lexicon.items()},
+                "synonyms": corpus.synonyms and str(folder / corpus.synonyms),
+                "back_translation": [str(folder / path) for path in corpus.back_translation],
+            }
+        )
+        for corpus in corpora
+    ]
