@@ -35,9 +35,9 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory
-from textome.training.corpora import encode, load_corpora
 from textome.training.finetune import finetune
 from textome.training.recipe import Recipe, parse_recipe
+from textome.training.task_data import load_task
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data")
@@ -128,9 +128,8 @@ def recipe_of(folder: Path, corpus: dict[str, object], training: dict[str, objec
 
 def tokens_of(recipe: Recipe) -> int:
     """How many tokens an epoch has."""
-    (data,) = load_corpora(recipe)
-    examples = encode(data.train, Tokenizer.load(base_directory(BASE)), recipe, training=True)
-    return sum(len(example.input_ids) for example in examples)
+    data = load_task(recipe, recipe.tasks[0], Tokenizer.load(base_directory(BASE)))
+    return sum(len(example.input_ids) for example in data.examples)
 
 
 if __name__ == "__main__":

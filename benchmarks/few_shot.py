@@ -25,7 +25,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from textome.evaluation.task_evaluation import evaluate_task
-from textome.formats.labelled import LabelledText, read_labelled
 from textome.formats.sources import Quarantine, atomic_file
 from textome.metrics.labels import score_labels, value_of
 from textome.runtime.bundle import Bundle
@@ -33,7 +32,7 @@ from textome.runtime.export import export_bundle
 from textome.runtime.tasks import TaskRunner
 from textome.training.kinds import plan_run
 from textome.training.memory import keep_freed_memory
-from textome.training.recipe import ClassificationPart, load_recipe
+from textome.training.recipe import load_recipe
 from textome.training.task_data import few
 
 SIZES = (8, 16, 32, 64)
@@ -97,31 +96,26 @@ def with_shots(path: Path, size: int) -> list[str]:
 def trained(path: Path, overrides: list[str]) -> float:
     """The test score, in percent, of the bundle that a recipe gives."""
     recipe = load_recipe(path, overrides)
-    (part,) = recipe.tasks
-    assert isinstance(part, ClassificationPart)
+    (table,) = recipe.tasks
     with tempfile.TemporaryDirectory() as folder:
         bundle = plan_run(path, overrides).start(Path(folder) / "run", False, lambda record: None)
         export_bundle(Bundle.load(bundle), bundle, "int8")
         runner = TaskRunner.load(bundle, threads=torch.get_num_threads())
-        places = [recipe.path(place) for place in part.test]
-        return round(100 * evaluate_task(runner, part.name, places, part.layout, Quarantine()).score, 2)
+        paths = [recipe.path(path) for path in table.test]
+        return round(100 * evaluate_task(runner, table.name, paths, table.layout, Quarantine()).score, 2)
 
 
 def linear(path: Path, overrides: list[str], size: int | None, seed: int) -> float:
     """The same score of a linear model over words, on the same examples."""
     recipe = load_recipe(path, overrides)
-    (part,) = recipe.tasks
-    assert isinstance(part, ClassificationPart)
+    (table,) = recipe.tasks
 
-    def read(places: tuple[str, ...] | list[str]) -> list[LabelledText]:
-        items: list[Any] = [
-            item for place in places for item in read_labelled(recipe.path(place), part.layout, Quarantine())
-        ]
-        return items
+    def read(paths: tuple[str, ...]) -> list[Any]:
+        return [record for path in paths for record in table.task.read(recipe.path(path), table.layout, Quarantine())]
 
-    train, test = read(part.train), read(part.test)
+    train, test = read(table.train), read(table.test)
     if size:
-        train = few(train, size, seed)
+        train = few(table.task, train, size, seed)
     model = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=30, max_iter=2000)
     )
@@ -129,8 +123,8 @@ def linear(path: Path, overrides: list[str], size: int | None, seed: int) -> flo
     found = model.predict([item.text for item in test])
     gold = [frozenset(item.labels) for item in test]
     labels = sorted({label for item in (*train, *test) for label in item.labels})
-    scores = score_labels(gold, [frozenset([name]) for name in found], labels, part.negative)
-    return round(100 * value_of(scores, part.metric), 2)
+    scores = score_labels(gold, [frozenset([name]) for name in found], labels, table.task.negative_labels)
+    return round(100 * value_of(scores, table.task.metric), 2)
 
 
 def print_table(curves: dict[str, dict[str, list[float]]], sizes: list[str]) -> None:

@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 
 from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
-from textome.encoders.heads import TokenClassifier
+from textome.encoders.heads import TaskModel
 from textome.evaluation.entity_task import compare, map_types
 from textome.evaluation.membership import loss_attack
 from textome.formats import read_documents
@@ -34,12 +34,12 @@ from textome.metrics.entities import score_entities
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.tasks.iob import LABELS
 from textome.text.tokenization import Tokenizer
-from textome.training.corpora import load_corpora
 from textome.training.devices import choose_device
-from textome.training.finetune import EntityJob, finetune
+from textome.training.finetune import finetune
+from textome.training.job import TextJob
 from textome.training.recipe import Recipe, parse_recipe
+from textome.training.task_data import load_task
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data")
@@ -121,9 +121,12 @@ def recipe_of(
 def losses(folder: Path, name: str, options: argparse.Namespace, bundle: Path) -> list[float]:
     """The loss of each record of a file by the model of a bundle, without dropout."""
     recipe, device = recipe_of(folder, name, options), choose_device(options.device)
-    model = TokenClassifier(read_encoder_config(json.loads((bundle / "config.json").read_text())), len(LABELS))
+    tokenizer = Tokenizer.load(bundle)
+    data = load_task(recipe, recipe.tasks[0], tokenizer)
+    config = read_encoder_config(json.loads((bundle / "config.json").read_text()))
+    model = TaskModel(config, {data.table.name: data.task.head})
     load_tensors(model, load_file(bundle / "model.safetensors"), str(bundle))
-    job = EntityJob(recipe, model.to(device).eval(), load_corpora(recipe), Tokenizer.load(bundle), device)
+    job = TextJob(recipe, model.to(device).eval(), [data], tokenizer, device)
     found: list[float] = []
     with torch.no_grad():
         for start in range(0, len(job.records), 64):

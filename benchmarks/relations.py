@@ -25,7 +25,7 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.relations import RelationFinder, prepared
 from textome.training.kinds import plan_run
-from textome.training.recipe import RelationsPart, load_recipe
+from textome.training.recipe import load_recipe
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "tasks" / "bc5cdr_relations.toml"
 
@@ -38,17 +38,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=available_threads())
     options = parser.parse_args()
     recipe = load_recipe(options.recipe)
-    (part,) = recipe.tasks
-    assert isinstance(part, RelationsPart)
-    documents = list(islice(read_documents(recipe.path(part.test[0]), part.format), options.documents))
+    (table,) = recipe.tasks
+    documents = list(islice(read_documents(recipe.path(table.test[0]), table.layout), options.documents))
     print(
         f"onnxruntime {onnxruntime.__version__}, numpy {np.__version__}, {options.threads} threads, {recipe.model.base}"
     )
     with tempfile.TemporaryDirectory() as folder:
         finders = {}
         for way, one_pass in (("once for each pair", "false"), ("one pass", "true")):
-            sets = [f"tasks.{part.name}.one_pass={one_pass}", f"tasks.{part.name}.shots=8", "training.epochs=1"]
-            sets += [f"tasks.{part.name}.validation=[]", "training.select=last"]
+            sets = [f"tasks.{table.name}.one_pass={one_pass}", f"tasks.{table.name}.shots=8", "training.epochs=1"]
+            sets += [f"tasks.{table.name}.validation=[]", "training.select=last"]
             bundle = plan_run(options.recipe, sets).start(Path(folder) / one_pass, False, lambda record: None)
             export_bundle(Bundle.load(bundle), bundle, "int8")
             finders[way] = RelationFinder.load(bundle, threads=options.threads)

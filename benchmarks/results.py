@@ -162,8 +162,6 @@ def _start(options: argparse.Namespace, run: Run, start: str, seed: int) -> bool
 
 
 def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None:
-    from textome.training.task_run import finetune_tasks
-
     from textome.training.finetune import finetune
     from textome.training.memory import keep_freed_memory
     from textome.training.recipe import load_recipe
@@ -177,11 +175,8 @@ def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None
     recipe = load_recipe(path, sets)
     folder = _file(options.output, run, start, seed).with_suffix("")
     if run.only:
-        recipe = recipe.model_copy(update={"tasks": [part for part in recipe.tasks if _name(part) == run.only]})
-    if run.only == "entities":
-        bundle = finetune(_entities(recipe), folder, resume=folder.exists())
-    else:
-        bundle = finetune_tasks(recipe, folder, resume=folder.exists())
+        recipe = recipe.model_copy(update={"tasks": [table for table in recipe.tasks if table.name == run.only]})
+    bundle = finetune(recipe, folder, resume=folder.exists())
     _textome("export", str(bundle), "--output", str(bundle), "--precision", "int8")
     result = {
         "row": run.row,
@@ -192,7 +187,7 @@ def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "overrides": [*run.sets, *options.overrides],
         "leaks": _leaks(bundle),
-        "tasks": {_name(part): _scored(bundle, part, recipe) for part in recipe.tasks},
+        "tasks": {table.name: _scored(bundle, table, recipe) for table in recipe.tasks},
     }
     target = _file(options.output, run, start, seed)
     draft = target.with_suffix(".partial")
@@ -202,33 +197,20 @@ def _write(options: argparse.Namespace, run: Run, start: str, seed: int) -> None
 
 
 def _leaks(bundle: Path) -> dict[str, int]:
-    """By task; a bundle of entities alone names its corpora instead."""
+    """By task."""
     described = json.loads((bundle / "textome.json").read_text(encoding="utf-8"))
     return dict(described["provenance"]["left_out_as_leaks"])
 
 
-def _entities(recipe: Any) -> Any:
-    """The recipe of the entities alone, with the same model, data and training."""
-    from textome.training.recipe import Recipe
-
-    part = recipe.tasks[0].model_dump()
-    common = recipe.model_dump(include={"name", "model", "data", "training"})
-    return Recipe.model_validate(common | {"entities": {"types": part["types"]}, "corpora": part["corpora"]})
-
-
-def _name(part: Any) -> str:
-    return str(getattr(part, "name", "entities"))
-
-
-def _scored(bundle: Path, part: Any, recipe: Any) -> dict[str, Any]:
+def _scored(bundle: Path, table: Any, recipe: Any) -> dict[str, Any]:
     """What `textome evaluate` says of a task of the bundle on its test data."""
-    tests = [place for corpus in part.corpora for place in corpus.test] if part.kind == "entities" else part.test
-    command = ["evaluate", "--model", str(bundle), "--task", _name(part), "--json"]
-    command += [word for place in tests for word in ("--data", recipe.path(place))]
-    if layout := getattr(part, "layout", None) or getattr(part, "format", None):
-        command += ["--format", layout]
+    tests = [path for corpus in table.corpora for path in corpus.test] or table.test
+    command = ["evaluate", "--model", str(bundle), "--task", table.name, "--json"]
+    command += [word for path in tests for word in ("--data", recipe.path(path))]
+    if table.layout:
+        command += ["--format", table.layout]
     found = json.loads(_textome(*command))
-    if part.kind == "entities":
+    if table.corpora:
         return {"metric": "f1", "score": found["micro"]["f1"], "interval": found["micro"]["f1_interval"]}
     score = found.get("score", found.get(found["metric"]))
     kept = {name: found[name] for name in ("metric", "interval")}

@@ -209,18 +209,16 @@ def textome_steps(
     """Appends (tokens, time, loss) of each step of our own loop, with what the command line sets up."""
     import torch
 
-    from textome.encoders.bert.model import BertConfig
-    from textome.encoders.checkpoint import load_tensors
-    from textome.encoders.heads import TokenClassifier
     from textome.encoders.layers.packing import Layout
     from textome.text.tokenization import Tokenizer
-    from textome.training.bundles import base_directory, read_config
-    from textome.training.corpora import load_corpora
-    from textome.training.finetune import EntityJob
+    from textome.training.bundles import base_directory
+    from textome.training.finetune import build_model
+    from textome.training.job import TextJob
     from textome.training.loop import train
     from textome.training.memory import keep_freed_memory
     from textome.training.preparation import prepare_encoder
     from textome.training.recipe import parse_recipe
+    from textome.training.task_data import load_task
 
     keep_freed_memory()
     lines, _ = corpus(options.data, options.sentences)
@@ -247,14 +245,12 @@ def textome_steps(
         values["training"]["compile"] = options.way == "compiled"
         recipe = parse_recipe(values, "benchmark")
         base = base_directory(options.base)
-        config = BertConfig.from_dict(read_config(base) | {"attention_probs_dropout_prob": 0.0})
-        model = TokenClassifier(config, 3)
-        from safetensors.torch import load_file
-
-        load_tensors(model, load_file(base / "model.safetensors"), str(base), fresh=("head.",))
+        tokenizer = Tokenizer.load(base)
+        data = load_task(recipe, recipe.tasks[0], tokenizer)
+        model, _ = build_model(recipe, base, {data.table.name: data.task})
         prepare_encoder(model.encoder, recipe.training)
         model.to(device)
-        job = EntityJob(recipe, model, load_corpora(recipe), Tokenizer.load(base), device)
+        job = TextJob(recipe, model, [data], tokenizer, device)
         original = job.loss
 
         def predict(ids: list[list[int]]) -> list[list[int]]:
@@ -262,10 +258,10 @@ def textome_steps(
             flat = torch.tensor([number for item in ids for number in item], device=device)
             # No cache: the casts of weights made here know no gradient, and the step that follows must not find them.
             with torch.autocast(device.type, torch.bfloat16, options.precision == "bf16", cache_enabled=False):
-                labels = model(flat, layout).argmax(-1)
+                labels = model(data.table.name, flat, layout, torch.arange(len(flat), device=device)).argmax(-1)
             return [item.tolist() for item in labels.split([len(item) for item in ids])]
 
-        def timed(batch: list[int]) -> tuple[Any, int]:
+        def timed(batch: Any) -> tuple[Any, int]:
             if looks:
                 looks.look(len(steps), predict, model)
             loss, used = original(batch)

@@ -80,6 +80,7 @@ WITHOUT_TORCH = {
 }
 # Modules that look others up by name, which the rules here cannot see: each has an explicit table.
 IMPORTS_BY_NAME = {
+    "tasks/__init__",
     "__init__",
     "formats/__init__",
     "steps/__init__",

@@ -47,9 +47,9 @@ def test_missing_files_are_named(bundle: Path, name: str) -> None:
     [
         (lambda it: it["tasks"]["entities"]["types"].append("Gene"), "3 types, which need 9 outputs, but .* 6 labels"),
         (lambda it: it["input"].update(windw=1), r"input\.windw is no key .* 'window'"),
-        (lambda it: it["tasks"]["entities"].update(typs=[]), r"tasks\.entities\.typs is no key .* 'types'"),
+        (lambda it: it["tasks"]["entities"].update(typs=[]), r"tasks\.entities: typs is no key .* 'types'"),
         (lambda it: it["tasks"]["entities"].update(kind="entites"), "entites"),
-        (lambda it: it["tasks"]["entities"].update(labels=["B", "I", "O"]), r"tasks\.entities\.labels is no key"),
+        (lambda it: it["tasks"]["entities"].update(labels=["B", "I", "O"]), r"tasks\.entities: labels is no key"),
         (lambda it: it["tasks"]["entities"].update(default_types=["Gene"]), "default_types names 'Gene'"),
         (lambda it: it.update(format_version=3), "format_version"),
         (lambda it: it["input"].update(window=4096), "window of 4096 tokens is larger"),

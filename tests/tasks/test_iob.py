@@ -12,6 +12,9 @@ from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, normalizers, pre_tokenizers
 
 from textome.tasks import iob
+from textome.tasks.entities import Entities
+from textome.tasks.mentions import Sentence
+from textome.tasks.windows import windows
 from textome.text.tokenization import Tokenizer, Tokens
 
 
@@ -38,7 +41,7 @@ def tokens_of(lengths: list[int]) -> Tokens:
 def test_windows_cover_each_token_once_with_context(lengths: list[int], size: int, data: st.DataObject) -> None:
     tokens = tokens_of(lengths)
     overlap = data.draw(st.integers(0, size - 1))
-    cut = iob.windows(tokens, size, overlap)
+    cut = windows(tokens, size, overlap)
     kept = [number for window in cut for number in range(window.keep_start, window.keep_end)]
     assert kept == list(range(len(tokens.ids)))
     for window in cut:
@@ -49,7 +52,7 @@ def test_windows_cover_each_token_once_with_context(lengths: list[int], size: in
 @pytest.mark.parametrize("total", [509, 510, 511, 512, 513, 1020, 1021, 5000])
 def test_windows_around_the_limit(total: int) -> None:
     tokens = tokens_of([1] * total)
-    cut = iob.windows(tokens, 510, 128)
+    cut = windows(tokens, 510, 128)
     assert (len(cut) == 1) == (total <= 510)
     assert sum(window.keep_end - window.keep_start for window in cut) == total
     for before, after in itertools.pairwise(cut):  # at least half of the overlap on both sides of every seam
@@ -60,13 +63,15 @@ def test_windows_around_the_limit(total: int) -> None:
 def test_examples_hold_every_word_once() -> None:
     tokens = tokens_of([3, 1, 4, 1, 5, 9, 2, 6] * 20)
     labels = iob.targets(tokens, [iob.Mention(0, 9, 0)], 2, [0])
-    made = iob.examples(tokens, labels, TOKENIZER, size=30, overlap=10)
-    assert len(made) > 5
-    assert np.concatenate([example.targets for example in made]).tolist() == labels.tolist()
-    for example in made:
+    task, text = Entities(types=("A", "B")), " ".join("a" * length for length in [3, 1, 4, 1, 5, 9, 2, 6] * 20)
+    record = Sentence(text, (iob.Mention(0, 9, 0),), (0,))
+    examples = task.examples([record], TOKENIZER, 32, 10)
+    assert len(examples) > 5
+    assert np.concatenate([task.targets(example, record) for example in examples]).tolist() == labels.tolist()
+    for example in examples:
         assert example.input_ids[0] == TOKENIZER.start_id
         assert example.input_ids[-1] == TOKENIZER.end_id
-        assert set(example.input_ids[example.first].tolist()) == {TOKENIZER._tokenizer.token_to_id("a")}
+        assert set(example.input_ids[example.positions].tolist()) == {TOKENIZER._tokenizer.token_to_id("a")}
 
 
 def test_targets_align_to_words_and_leave_other_heads_alone() -> None:

@@ -18,7 +18,6 @@ from textome.errors import InputError
 from textome.tasks.iob import Mention
 from textome.training.edits import Synonyms, drop_words, join, read_synonyms, replace_synonyms
 from textome.training.finetune import finetune
-from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
 from textome.training.token_masking import mask_tokens
 from tiny import corpora_of, make_recipe
@@ -174,6 +173,8 @@ def test_hidden_tokens_are_the_share_that_was_asked_for_and_only_while_training(
         assert job.validate() == job.validate()
 
 
-def test_hidden_tokens_are_for_entities(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="for recipes for entities alone"):
-        plan_run(make_task_recipe(tmp_path, "single"), ["training.token_masking=0.1"])
+@pytest.mark.parametrize("name", ["single", "roles", "treats", "answers", "topics"])
+def test_tokens_of_any_task_can_be_hidden(tmp_path: Path, name: str) -> None:
+    still = ("model.hidden_dropout=0.0", "model.attention_dropout=0.0")
+    job = captured_job(make_task_recipe(tmp_path, name), tmp_path / "run", "training.token_masking=0.3", *still)
+    assert len({job.loss(job.plan(0)[0])[0].item() for _ in range(3)}) == 3

@@ -9,7 +9,7 @@ import pytest
 from textome.errors import InputError
 from textome.training.kinds import plan_run
 from textome.training.pretraining_recipe import load_pretraining_recipe
-from textome.training.recipe import Recipe, load_recipe
+from textome.training.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = ROOT / "recipes" / "tasks"
@@ -54,7 +54,7 @@ def test_overrides_take_toml_values_and_bare_words(tmp_path: Path) -> None:
 
 def test_overrides_reach_tables_by_their_name(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
-    assert load_recipe(path, ["corpora.c.repeat=2"]).corpora[0].repeat == 2
+    assert load_recipe(path, ["corpora.c.repeat=2"]).tasks[0].corpora[0].repeat == 2
     with pytest.raises(InputError, match="'d' is not a table"):
         load_recipe(path, ["corpora.d.repeat=2"])
     with pytest.raises(InputError, match=r"corpora\.NAME\.repeat"):
@@ -74,8 +74,10 @@ def test_data_paths_are_relative_to_the_recipe_or_the_environment(
 
 def test_data_paths_that_say_so_are_relative_to_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXTOME_DATA", "/elsewhere")
-    for recipe in (load_recipe(write(tmp_path, GOOD)), load_recipe(TASKS / "pubmedqa.toml")):
-        folder = tmp_path if isinstance(recipe, Recipe) else TASKS
+    for folder, recipe in (
+        (tmp_path, load_recipe(write(tmp_path, GOOD))),
+        (TASKS, load_recipe(TASKS / "pubmedqa.toml")),
+    ):
         assert recipe.path("./a#0-80%") == str(folder / "a#0-80%")
         assert recipe.path("../runs/a") == str(folder / ".." / "runs" / "a")
         assert recipe.model_copy(update={"name": "b"}).path("./a") == str(folder / "a")

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from textome.encoders import encoder_of
 from textome.errors import ModelError
-from textome.modalities.text import Text
-from textome.tasks import TASKS, AnyTask, HeadShape, Task, kind_named
-from textome.tasks.embedding import Embedding
+from textome.tasks import AnyTask, HeadShape, Task, kind_named, task_class
 from textome.tasks.entities import Entities
+
+if TYPE_CHECKING:
+    from textome.tasks.embedding import Embedding
 
 DEFAULT_MODEL = "default"
 ENTITIES = "entities"
@@ -25,6 +26,22 @@ PRECISIONS = ("int8", "bf16", "fp32")
 # What is taken from a hub: data only, nothing that could run.
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.onnx", "*.txt", "README.md"]
 _PICKLED = ["pytorch_model*.bin"]
+
+
+class Text(BaseModel):
+    """Texts are read in windows of at most `window` tokens, special ones included, that share `overlap` tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["text"] = "text"
+    window: int = Field(ge=8)
+    overlap: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> Self:
+        if self.overlap >= self.window - 2:
+            raise ValueError(f"the overlap {self.overlap} must be smaller than the window")
+        return self
 
 
 class Description(BaseModel):
@@ -68,8 +85,7 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _entry(values: Mapping[str, Any]) -> dict[str, Any]:
     """A task's entry of version 1 as one of version 2."""
-    kind = kind_named(str(values.get("kind")))
-    return (TASKS[kind].from_version_1(values) if kind in TASKS else dict(values)) | {"kind": kind}
+    return task_class(str(values.get("kind"))).from_version_1(values)
 
 
 @dataclass(frozen=True)
@@ -101,6 +117,8 @@ class Bundle:
             description = Description.model_validate(described(read_json(path)))
         except ValidationError as error:
             raise ModelError(f"{path}: {_explain(error)}") from error
+        except ValueError as error:
+            raise ModelError(f"{path}: {error}") from error
         bundle = cls(directory, config, description)
         outputs = len(config.get("id2label", {}))
         if len(description.tasks) == 1 and bundle.has_entities and outputs != bundle.entities.head.num_labels:
@@ -160,6 +178,8 @@ class Bundle:
     @property
     def embeddings(self) -> Embedding | None:
         """How texts become vectors, of a model that is for nothing else; any encoder can be asked for them."""
+        from textome.tasks.embedding import Embedding
+
         return next((task for task in self.description.tasks.values() if isinstance(task, Embedding)), None)
 
     def only_task(self, name: str | None) -> str:
@@ -262,16 +282,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _explain(error: ValidationError) -> str:
     item = error.errors()[0]
-    loc = list(map(str, item["loc"]))
-    if loc[:1] == ["tasks"] and len(loc) > 2:
-        del loc[2]  # the kind of the task, which is no key
-    place = ".".join(loc)
+    place = ".".join(map(str, item["loc"]))
     if item["type"] != "extra_forbidden":
         return f"{place}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": ")
-    keys = [
-        *Description.model_fields,
-        *Text.model_fields,
-        *(key for task in TASKS.values() for key in task.model_fields),
-    ]
-    near = difflib.get_close_matches(loc[-1], keys, n=1)
+    near = difflib.get_close_matches(str(item["loc"][-1]), [*Description.model_fields, *Text.model_fields], n=1)
     return f"{place} is no key of textome.json" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -1,31 +1,70 @@
 """Tasks: what a model does with records, one file and one class each.
 
-A class's fields are a recipe's table and a bundle's entry. A new task is a module, and its class in `AnyTask`: the only
-list of tasks.
+A class's fields are a recipe's table and a bundle's entry. A new task is a module and a line in `TASKS`, the only list of
+tasks. Modules are imported when they are first used.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, get_args
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Annotated, Any, cast
 
-from pydantic import Field
+from pydantic import BeforeValidator, InstanceOf, SerializeAsAny, ValidationError
 
-from textome.tasks.classification import Classification
-from textome.tasks.embedding import Embedding
-from textome.tasks.entities import Entities
-from textome.tasks.question_answering import QuestionAnswering
-from textome.tasks.relations import Relations
-from textome.tasks.sentence_classification import SentenceClassification
 from textome.tasks.task import HeadShape, Task
 
-__all__ = ["TASKS", "AnyTask", "HeadShape", "Task", "kind_named"]
+__all__ = ["TASKS", "AnyTask", "HeadShape", "Task", "kind_named", "task_class"]
 
-_Tasks = Entities | Classification | SentenceClassification | Relations | QuestionAnswering | Embedding
-AnyTask = Annotated[_Tasks, Field(discriminator="kind")]
-TASKS: dict[str, type[Task[Any, Any]]] = {task.model_fields["kind"].default: task for task in get_args(_Tasks)}
-_OLD_KINDS = {task.old_kind: kind for kind, task in TASKS.items() if task.old_kind}
+# The kind of a task -> its module here, which has the class of the second name.
+TASKS = {
+    "entities": ("entities", "Entities"),
+    "classification": ("classification", "Classification"),
+    "sentence_classification": ("sentence_classification", "SentenceClassification"),
+    "relations": ("relations", "Relations"),
+    "question_answering": ("question_answering", "QuestionAnswering"),
+    "embedding": ("embedding", "Embedding"),
+}
+# Kinds in older recipes and bundles, and what they are called now.
+_OLD_KINDS = {"sentences": "sentence_classification", "answers": "question_answering"}
 
 
 def kind_named(name: str) -> str:
     """The kind that a name in a recipe or bundle of any version stands for."""
     return _OLD_KINDS.get(name, name)
+
+
+def task_class(kind: str) -> type[Task[Any, Any]]:
+    """The class of a kind. Raises ValueError for one that is not in the table."""
+    if (kind := kind_named(kind)) not in TASKS:
+        near = difflib.get_close_matches(kind, TASKS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the kinds are {', '.join(TASKS)}"
+        raise ValueError(f"there is no kind of task {kind!r}; {hint}")
+    module, name = TASKS[kind]
+    return cast(type[Task[Any, Any]], getattr(import_module(f"textome.tasks.{module}"), name))
+
+
+def _validated(entry: Any) -> Any:
+    """The task of an entry {"kind": ..., ...}. Raises ValueError that names the key that is wrong."""
+    if not isinstance(entry, Mapping):
+        return entry
+    task = task_class(str(entry.get("kind")))
+    try:
+        return task.model_validate(dict(entry) | {"kind": kind_named(str(entry["kind"]))})
+    except ValidationError as error:
+        raise ValueError(_explained(task, error)) from error
+
+
+def _explained(task: type[Task[Any, Any]], error: ValidationError) -> str:
+    item = error.errors()[0]
+    key = ".".join(map(str, item["loc"]))
+    if item["type"] != "extra_forbidden":
+        return f"{key}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+    fields = [name for name in task.model_fields if name != "kind"]
+    near = difflib.get_close_matches(key, fields, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(fields)}"
+    return f"{key} is no key of a task of this kind; {hint}"
+
+
+AnyTask = Annotated[SerializeAsAny[InstanceOf[Task[Any, Any]]], BeforeValidator(_validated)]

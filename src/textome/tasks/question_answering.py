@@ -47,7 +47,6 @@ class QuestionAnswering(Task[Question, list[Answer]]):
 
     layouts: ClassVar[tuple[str, ...]] = ("squad", "bioasq-factoid", "bioasq-list")
     has_calibration: ClassVar[bool] = True
-    old_kind: ClassVar[str] = "answers"
     old_keys: ClassVar[Mapping[str, str]] = {"longest": "max_answer_words"}
 
     kind: Literal["question_answering"] = "question_answering"

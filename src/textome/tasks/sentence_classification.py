@@ -34,7 +34,6 @@ class SentenceClassification(LabelTask[LabelledSentences, list[Classified]]):
     """
 
     layouts: ClassVar[tuple[str, ...]] = ("sentences",)
-    old_kind: ClassVar[str] = "sentences"
 
     kind: Literal["sentence_classification"] = "sentence_classification"
     metric: Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1"] = "weighted_f1"

@@ -48,8 +48,7 @@ class Task(BaseModel, Generic[Record, Prediction]):
 
     layouts: ClassVar[tuple[str, ...]] = ()
     has_calibration: ClassVar[bool] = False
-    # Names of kinds and keys in older recipes and bundles, and what they are called now.
-    old_kind: ClassVar[str] = ""
+    # Keys in older recipes, and what they are called now.
     old_keys: ClassVar[Mapping[str, str]] = {}
 
     kind: str

@@ -30,7 +30,8 @@ def load_base(
     Where the base is a bundle with a task of the same name and kind, the model has its head: the layer before the last one,
     and the rows of the last for each output of the same name. Other rows and heads keep their initial weights.
     """
-    scoring = (f"{encoder_of(config).head_layer(config).classifier}.", "heads.")
+    layer = encoder_of(config).head_layer(config)
+    scoring = tuple(f"{name}." for name in (layer.classifier, layer.text_classifier, "heads") if name)
     encoder = {name: tensor for name, tensor in tensors.items() if not name.startswith(scoring)}
     load_tensors(model, encoder, str(base), fresh=("heads.",))
     kept = list[str]()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from textome.errors import InputError
-from textome.tasks import TASKS, Task, kind_named
+from textome.tasks import task_class
 from textome.tasks.mentions import MentionTask
 from textome.training.finetune import finetune
 from textome.training.modality_recipe import load_modality_recipe
@@ -67,7 +67,10 @@ def few_shots(path: Path, shots: int) -> list[str]:
 
 
 def _reads_corpora(table: dict[str, Any]) -> bool:
-    return issubclass(TASKS.get(kind_named(str(table.get("kind"))), Task), MentionTask)
+    try:
+        return issubclass(task_class(str(table.get("kind"))), MentionTask)
+    except ValueError:  # which the reader of the recipe reports
+        return False
 
 
 def _values(path: Path) -> dict[str, Any]:

@@ -104,6 +104,7 @@ def _override(values: Any, override: str) -> None:
 def _explain(section: type[BaseModel], error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
+        place = place.removesuffix(".task")
         return f"{place}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
     for part in error["loc"][:-1]:
         if part in getattr(section, "model_fields", {}):  # and no index, or key of a table with free keys

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from textome.tasks import TASKS, AnyTask, Task, kind_named
+from textome.tasks import AnyTask, kind_named, task_class
 from textome.tasks.mentions import MentionTask
 from textome.training.recipe_files import Section
 
@@ -95,7 +95,7 @@ class TaskTable(Section):
         values = {{"format": "layout"}.get(key, key): value for key, value in values.items()}
         task = {key: values.pop(key) for key in list(values) if key not in cls.model_fields}
         kind = kind_named(str(task.get("kind")))
-        own_name = {"name": kind} if issubclass(TASKS.get(kind, Task), MentionTask) else {}
+        own_name = {"name": kind} if issubclass(task_class(kind), MentionTask) else {}
         return own_name | values | {"task": task | {"kind": kind}}
 
     @model_validator(mode="after")
