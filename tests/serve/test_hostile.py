@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import bz2
-import json
 import logging
 import resource
 import socket
@@ -12,14 +11,18 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from serve.conftest import Running, connected, running
 from serve.test_routes import citations
 from textome.errors import InputError
-from textome.serve.connections import QuietAccept, connection_bound
+from textome.serve.connections import QuietAccept, connection_bound, connection_class
 from textome.serve.limits import Limits
 from textome.serve.problems import without_text
 
@@ -211,27 +214,39 @@ def test_the_rest_of_a_refused_body_has_a_time(small: Running) -> None:
                 time.sleep(0.1)
 
 
-def test_a_client_that_reads_nothing_is_let_go(small: Running) -> None:
-    with socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.connect(("127.0.0.1", small.port))
-        text = "gout " * 30_000
-        body = json.dumps({"documents": [{"text": text}], "format": "jsonl"}).encode()
-        head = f"POST /v1/convert HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
-        for _ in range(20):  # as much as the system keeps for the client
-            try:
-                connection.settimeout(0.5)
-                connection.sendall(head.encode() + body)
-            except TimeoutError:
-                break
-            except OSError:
-                return
-        time.sleep(2.5)
-        connection.settimeout(5)
-        with pytest.raises(GONE):  # noqa: PT012
-            while connection.recv(65_536):
-                pass
-            raise ConnectionError
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError
+
+
+class _Loop:
+    """An event loop's clock: timers that have begun and were not cancelled, with their seconds."""
+
+    def __init__(self) -> None:
+        self.timers: list[float] = []
+
+    def call_later(self, seconds: float, _: Any) -> Any:
+        self.timers.append(seconds)
+        return SimpleNamespace(cancel=lambda: self.timers.remove(seconds))
+
+    def create_task(self, work: Any) -> Any:
+        work.close()
+        return MagicMock()
+
+
+def test_a_client_that_takes_nothing_of_its_answer_has_a_time_whatever_it_sends(server: Running) -> None:
+    kind = connection_class(10, head_seconds=7.0, read_seconds=9.0)
+    config = uvicorn.Config(application, http=kind, log_config=None)
+    loop = _Loop()
+    connection = kind(config=config, server_state=ServerState(), app_state={}, _loop=loop)  # type: ignore[arg-type]
+    connection.connection_made(MagicMock(is_closing=lambda: False, get_extra_info=lambda _: None))
+    assert loop.timers == [7.0]
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert loop.timers == []
+    connection.pause_writing()
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert loop.timers == [9.0]
+    connection.resume_writing()
+    assert loop.timers == []
 
 
 def test_idle_connections_make_room_for_others(small: Running) -> None:

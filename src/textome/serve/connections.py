@@ -47,13 +47,14 @@ class Connection(H11Protocol):
     most: int
     head_seconds = HEAD_SECONDS
     read_seconds = READ_SECONDS
-    _timer: asyncio.TimerHandle | None = None
+    _head: asyncio.TimerHandle | None = None
+    _reader: asyncio.TimerHandle | None = None
     waits_since = 0.0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.waits_since = time.monotonic()
-        self._expect(self.head_seconds)
+        self._expect_head(self.head_seconds)
         if len(self.connections) > self.most:
             self._make_room()
 
@@ -61,29 +62,30 @@ class Connection(H11Protocol):
         super().data_received(data)
         if self.is_answering:
             self.waits_since = time.monotonic()
-            self._expect(None)
-        elif self._timer is None and not self.transport.is_closing():
+            self._expect_head(None)
+        elif self._head is None and not self.transport.is_closing():
             self.waits_since = time.monotonic()
-            self._expect(self.head_seconds)
+            self._expect_head(self.head_seconds)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._expect(self.read_seconds)
+        self._expect_reader(self.read_seconds)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._expect(None)
+        self._expect_reader(None)
 
     def on_response_complete(self) -> None:
         self.waits_since = time.monotonic()
         if self.transport.is_closing():
-            self._expect(self.read_seconds)  # for what is still to be sent
+            self._expect_reader(self.read_seconds)  # for what is still to be sent
         elif self.cycle.more_body:
-            self._expect(self.head_seconds)  # for the rest of a body that was answered before it had come
+            self._expect_head(self.head_seconds)  # for the rest of a body that was answered before it had come
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._expect(None)
+        self._expect_head(None)
+        self._expect_reader(None)
         super().connection_lost(exc)
 
     @property
@@ -107,11 +109,18 @@ class Connection(H11Protocol):
             self.transport.write(_BUSY)
             self.transport.close()
 
-    def _expect(self, seconds: float | None) -> None:
-        """Close the connection after `seconds`; not at all where they are None."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
+    def _expect_head(self, seconds: float | None) -> None:
+        """Close the connection if the head of a request takes longer; None: it has come."""
+        self._head = self._restarted(self._head, seconds)
+
+    def _expect_reader(self, seconds: float | None) -> None:
+        """Close the connection if the client takes none of its answer for so long; None: it has."""
+        self._reader = self._restarted(self._reader, seconds)
+
+    def _restarted(self, timer: asyncio.TimerHandle | None, seconds: float | None) -> asyncio.TimerHandle | None:
+        if timer is not None:
+            timer.cancel()
+        return None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
 
 
 def connection_class(
