@@ -132,7 +132,7 @@ def test_wrong_encoding_and_annotations_without_a_text(tmp_path: Path) -> None:
     assert [document.id for document in documents] == ["c"]
     first, second = (str(record) for record in quarantine.records)
     assert "a.txt is not UTF-8 at byte 2" in first
-    assert "no .txt file beside the .ann file" in second
+    assert "no .txt file beside the annotations" in second
 
 
 def test_a_folder_without_a_text_and_standard_input_are_refused(tmp_path: Path) -> None:

@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from glob import has_magic, iglob
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from textome.bulk.stored import ADDRESS, StoredSource, filesystem_of
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents
+from textome.formats.archives import check_name
 from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.folders import STANDOFF, files_of, hash_of, inputs_in, lies_beside, once
 
-# Lie beside data files on servers and are no input.
-_COMPANIONS = (".md5", ".sha256", ".sha1")
 _BLOCK = 1 << 20
 # A member of an archive is read as a whole; one that is larger could fill the memory.
 MAX_MEMBER = 1 << 30
@@ -55,7 +55,7 @@ def find_files(inputs: Sequence[str], output: Path | None = None) -> list[InputF
     Raises InputError for an input that is not there, or where nothing is found.
     """
     found: dict[str, InputFile] = {}
-    for item in inputs:
+    for item in once(inputs):
         before = len(found)
         for file in _find(item):
             inside = output is not None and Path(file.address).is_relative_to(output.resolve())
@@ -68,13 +68,11 @@ def find_files(inputs: Sequence[str], output: Path | None = None) -> list[InputF
 
 def content_hash(file: InputFile) -> str:
     """The sha256 of what is stored; of a brat folder that of its names and contents."""
+    path = Path(file.address)
+    if path.is_dir() or path.suffix in STANDOFF:
+        return hash_of(path)
     digest = hashlib.sha256()
-    if Path(file.address).is_dir():
-        for member in _members(Path(file.address)):
-            digest.update(f"{member.name}\0{member.stat().st_size}\0".encode())
-            _feed(digest, member.open("rb"))
-    else:
-        _feed(digest, StoredSource.at(file.address, file.name).open_raw())
+    _feed(digest, StoredSource.at(file.address, file.name).open_raw())
     return digest.hexdigest()
 
 
@@ -132,36 +130,26 @@ def _find(item: str) -> Iterator[InputFile]:
             lines = Path(item[1:]).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{item[1:]}: the list of inputs cannot be read ({error})") from error
-        for line in lines:
-            if line.strip() and not line.startswith("#"):
-                yield from _find(line.strip())
+        for line in once(line.strip() for line in lines if line.strip() and not line.startswith("#")):
+            yield from _find(line)
     elif ADDRESS.match(item):
         yield from _find_remote(item)
-    elif Path(item).is_dir() and not any(Path(item).rglob("*.ann")):
-        for path in _members(Path(item)):
+    elif Path(item).is_dir():
+        for path in inputs_in(Path(item)):
             yield _local(path, str(path))
     elif Path(item).exists() or not has_magic(item):
         yield _local(Path(item), item)
     else:
-        for name in sorted(iglob(item, recursive=True)):  # noqa: PTH207 - the pattern may be absolute
-            if Path(name).is_file() and not name.endswith(_COMPANIONS):
+        for name in once(sorted(iglob(item, recursive=True))):  # noqa: PTH207 - the pattern may be absolute
+            if Path(name).is_file() and not lies_beside(Path(name).name):
                 yield _local(Path(name), name)
-
-
-def _members(folder: Path) -> list[Path]:
-    """The files of a folder in a fixed order, without hidden ones and checksums."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".") and path.suffix not in _COMPANIONS
-    )
 
 
 def _local(path: Path, name: str) -> InputFile:
     try:
         status = path.stat()
-        if path.is_dir():
-            several = [member.stat() for member in _members(path)]
+        if path.is_dir() or path.suffix in STANDOFF:
+            several = [member.stat() for member in files_of(path)]
             newest = max((item.st_mtime_ns for item in several), default=0)
             return InputFile(name, str(path.resolve()), sum(item.st_size for item in several), str(newest))
     except OSError as error:
@@ -177,7 +165,7 @@ def _find_remote(item: str) -> Iterator[InputFile]:
         else:
             several = sorted(filesystem.find(path)) if filesystem.isdir(path) else [path]
         for one in several:
-            if not one.endswith(_COMPANIONS) and not one.rsplit("/", 1)[-1].startswith("."):
+            if not lies_beside(one.rsplit("/", 1)[-1]):
                 address = str(filesystem.unstrip_protocol(one))
                 about = filesystem.info(one)
                 yield InputFile(address, address, int(about.get("size") or 0), _remote_stamp(about))
@@ -201,7 +189,8 @@ def _archived(source: StoredSource, wanted: str | None, quarantine: Quarantine) 
     try:
         for name, size, load in _unpacked(source):
             inner = f"{source.name}!{name}"
-            if not size or name.endswith(_COMPANIONS) or PurePosixPath(name).name.startswith("."):
+            check_name(source.name, name)
+            if not size or lies_beside(name):
                 continue
             if size > MAX_MEMBER:
                 quarantine.add(inner, "", f"the file is larger than {MAX_MEMBER} bytes; unpack the archive first")
@@ -212,6 +201,8 @@ def _archived(source: StoredSource, wanted: str | None, quarantine: Quarantine) 
                 quarantine.add(inner, "", str(error).removeprefix(f"{inner}: "))
     except (tarfile.TarError, zipfile.BadZipFile, *DECOMPRESSION_ERRORS) as error:
         quarantine.add(source.name, "", f"the archive is cut short or damaged ({error}); the rest is not read")
+    except InputError as error:
+        quarantine.add(source.name, "", str(error).removeprefix(f"{source.name}: "))
 
 
 def _unpacked(source: StoredSource) -> Iterator[tuple[str, int, Callable[[], bytes]]]:

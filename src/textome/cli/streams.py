@@ -27,18 +27,31 @@ def say(message: str) -> None:
 
 
 def places(inputs: Sequence[str]) -> list[str]:
-    """The inputs with each folder replaced by its files, unless it is one brat corpus (it holds .ann files)."""
+    """The inputs with each folder and archive replaced by what to read of it, each text once.
+
+    Raises InputError for a folder without files, and for an archive that is damaged or leads out of itself.
+    """
+    from textome.formats.archives import SEPARATOR, is_archive, members
+    from textome.formats.folders import inputs_in, lies_beside, once
+    from textome.formats.sources import Source
+
     found: list[str] = []
     for item in inputs:
         path = Path(item)
-        if item != "-" and path.is_dir() and not any(path.rglob("*.ann")):
-            files = sorted(str(file) for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
-            if not files:
+        if item == "-" or not path.exists():
+            found.append(item)
+        elif path.is_dir():
+            if not (inside := inputs_in(path)):
                 raise InputError(f"{item}: the folder holds no files")
-            found += files
+            found += map(str, inside)
+        elif is_archive(path, Source.of(path).head()):
+            names = [member.name for member in members(path) if not lies_beside(member.name)]
+            if not names:
+                raise InputError(f"{item}: the archive holds no files")
+            found += [f"{item}{SEPARATOR}{name}" for name in names]
         else:
             found.append(item)
-    return found
+    return once(found)
 
 
 def read_all(

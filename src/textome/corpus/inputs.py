@@ -7,26 +7,24 @@ gives the same with any number of processes, and one that was stopped goes on.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from textome.corpus.store import is_corpus
 from textome.errors import InputError
 from textome.formats import Quarantine, Source
 from textome.formats.archives import SEPARATOR, is_archive, members
+from textome.formats.folders import STANDOFF, lies_beside, once
 
 PART_FILES = 512
 PART_BYTES = 8 * 1024**2
 # A member of an archive that is larger goes through the disk, so that it is not in memory whole.
 _LARGE_MEMBER = 16 * 1024**2
-# Annotations, and what systems and archivers leave: no texts of their own.
-_PASSED_OVER = re.compile(r"(?:^|/)(?:\.[^/]*|__MACOSX/.*|Thumbs\.db|.*\.ann)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Parts:
 
     def __init__(self, inputs: Sequence[str], problems: Quarantine, spool: Path) -> None:
         self.skipped_files = 0
-        self._inputs = inputs
+        self._inputs = once(inputs)
         self._problems = problems
         self._spool = spool
         self._position = 0
@@ -143,9 +141,9 @@ class Parts:
             return
         for name, is_folder, is_file in found:
             path = folder / name
-            if is_folder and not name.startswith("."):
+            if is_folder and not lies_beside(name):
                 yield from self._walk(path)
-            elif is_file and _PASSED_OVER.search(name):
+            elif is_file and _is_no_text(name):
                 self.skipped_files += 1
             elif is_file:  # no pipe or device, and no link to a folder, which could lead round in circles
                 try:
@@ -166,7 +164,7 @@ class Parts:
         found = 0
         for member in members(archive, inside):
             self._position = before + member.packed_position
-            if _PASSED_OVER.search(member.name):
+            if _is_no_text(member.name):
                 self.skipped_files += 1
                 continue
             found += 1
@@ -189,6 +187,11 @@ class Parts:
             path.unlink(missing_ok=True)
             raise InputError(f"{name}: cannot be copied to {self._spool} ({error.strerror or error})") from error
         return File(name, path, temporary=True), _size(path)
+
+
+def _is_no_text(name: str) -> bool:
+    """Whether a file holds annotations, or lies beside data: it has no text of its own."""
+    return lies_beside(name) or PurePath(name).suffix in STANDOFF
 
 
 def _size(path: Path) -> int:

@@ -21,6 +21,7 @@ from typing import Any
 
 from textome.documents import Document
 from textome.errors import InputError
+from textome.formats.folders import STANDOFF
 from textome.formats.shapes import decode_head, why_no_text
 from textome.formats.sources import HEAD_SIZE, Quarantine, Source, StrictQuarantine, Target, guarded
 
@@ -100,8 +101,8 @@ def guess_format(source: Source) -> str:
     Raises InputError for an empty file, for bytes that are no text, and for what no format reads though it is shaped or
     named as a table, a tagged file or a sequence.
     """
-    if source.is_directory:
-        return "brat"  # of the formats that are folders the only one that is told without its name
+    if source.is_directory or (source.path is not None and source.path.suffix in STANDOFF):
+        return "brat"  # of the formats of several files the only one that is told without its name
     head = source.head(HEAD_SIZE)
     if not head:
         raise InputError(f"{source.name}: the file is empty, or its compression is damaged at the start")

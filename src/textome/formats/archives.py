@@ -66,13 +66,17 @@ def members(archive: Path, inside: str = "") -> Iterator[Member]:
     wanted = PurePosixPath(inside)
     total = 0
     for member in _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive):
-        name = member.name
-        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or ".." in PurePosixPath(name).parts:
-            raise InputError(f"{archive}: the member {name!r} leaves the archive's folder; the archive is not read")
+        check_name(str(archive), member.name)
         total += member.size + _BLOCK
         _check_ratio(archive, total)
-        if PurePosixPath(name).is_relative_to(wanted):
+        if PurePosixPath(member.name).is_relative_to(wanted):
             yield member
+
+
+def check_name(archive: str, name: str) -> None:
+    """Raises InputError where the path of a member leads out of the archive's folder."""
+    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or ".." in PurePosixPath(name).parts:
+        raise InputError(f"{archive}: the member {name!r} leaves the archive's folder; the archive is not read")
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:

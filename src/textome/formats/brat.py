@@ -1,4 +1,5 @@
-"""brat standoff: a folder of `.txt` files, each with its `.ann` file (Stenetorp et al. 2012).
+"""brat standoff: a folder of `.txt` files, each with its `.ann` file (Stenetorp et al. 2012), or, as in the BioNLP shared
+tasks, with given (`.a1`) and wanted (`.a2`) annotations.
 
     T1<TAB>Disease 0 4;10 16<TAB>text       an entity, in one or several pieces
     R1<TAB>CID Arg1:T1 Arg2:T2              a relation
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from textome.documents import Document, Entity, Identifier, Passage, Relation, Span, replace_lone_surrogates
 from textome.errors import InputError
+from textome.formats.folders import STANDOFF, files_in
 from textome.formats.offsets import in_code_points
 from textome.formats.sources import Quarantine, Source, Target, atomic_file
 
@@ -49,8 +51,9 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
         raise InputError("brat is a folder of .txt and .ann files; it cannot be read from standard input")
     if source.path.is_dir():
         root = source.path
-        # Both endings, since an .ann file may stand without its text.
-        files = sorted({file.with_suffix(".txt") for ending in ("txt", "ann") for file in _visible(root, ending)})
+        # All endings, since annotations may stand without their text.
+        endings = (".txt", *STANDOFF)
+        files = sorted({file.with_suffix(".txt") for file in files_in(root) if file.suffix in endings})
     else:
         root = source.path.parent
         files = [source.path.with_suffix(".txt")]
@@ -61,13 +64,6 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
             yield _document(file, file.relative_to(root).with_suffix("").as_posix())
         except InputError as error:
             quarantine.add(str(file.with_suffix(".ann")), "", error)
-
-
-def _visible(root: Path, ending: str) -> Iterator[Path]:
-    for file in root.rglob(f"*.{ending}"):
-        hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(root).parts)
-        if not hidden and file.is_file():
-            yield file
 
 
 def write(documents: Iterable[Document], target: Target) -> int:
@@ -96,15 +92,13 @@ def write(documents: Iterable[Document], target: Target) -> int:
 
 def _document(file: Path, name: str) -> Document:
     if not file.is_file():
-        raise InputError("there is no .txt file beside the .ann file")
+        raise InputError("there is no .txt file beside the annotations")
     text = _decoded(file)
-    annotations = file.with_suffix(".ann")
-    lines = _decoded(annotations).split("\n") if annotations.is_file() else []
     document = Document(name, (Passage(replace_lone_surrogates(text)),))
-    rows = [(number, line.rstrip("\r")) for number, line in enumerate(lines, 1) if line.strip()]
+    rows = _rows(file)
     entities = _entities(document, [(number, line) for number, line in rows if line.startswith("T")])
     relations: dict[str, Relation] = {}
-    notes: list[tuple[int, re.Match[str]]] = []
+    notes: list[tuple[str, re.Match[str]]] = []
     for number, line in rows:
         if line.startswith("T"):
             continue
@@ -122,6 +116,17 @@ def _document(file: Path, name: str) -> Document:
     return replace(document, entities=tuple(entities.values()), relations=tuple(relations.values()), metadata=metadata)
 
 
+def _rows(file: Path) -> list[tuple[str, str]]:
+    """The lines of the annotations of a text that are not blank, each with its number."""
+    rows: list[tuple[str, str]] = []
+    for ending in STANDOFF:
+        if (annotations := file.with_suffix(ending)).is_file():
+            where = "" if ending == ".ann" else f" of {annotations.name}"
+            lines = enumerate(_decoded(annotations).split("\n"), 1)
+            rows += [(f"{number}{where}", line.rstrip("\r")) for number, line in lines if line.strip()]
+    return rows
+
+
 def _decoded(file: Path) -> str:
     try:
         return file.read_bytes().decode("utf-8")
@@ -131,8 +136,8 @@ def _decoded(file: Path) -> str:
         raise InputError(f"{file.name} is not UTF-8 at byte {error.start}; convert it first") from error
 
 
-def _entities(document: Document, rows: list[tuple[int, str]]) -> dict[str, Entity]:
-    matches: list[tuple[int, re.Match[str]]] = []
+def _entities(document: Document, rows: list[tuple[str, str]]) -> dict[str, Entity]:
+    matches: list[tuple[str, re.Match[str]]] = []
     seen: set[str] = set()
     for number, line in rows:
         if not (match := _ENTITY.fullmatch(line)):
@@ -153,7 +158,7 @@ def _entities(document: Document, rows: list[tuple[int, str]]) -> dict[str, Enti
     }
 
 
-def _relation(match: re.Match[str], number: int) -> Relation:
+def _relation(match: re.Match[str], number: str) -> Relation:
     kind, colon, trigger = match[2].partition(":")
     arguments = [("trigger", trigger)] if colon else []
     for part in (match[3] or "").split():
@@ -165,7 +170,7 @@ def _relation(match: re.Match[str], number: int) -> Relation:
 
 
 def _attach(
-    notes: list[tuple[int, re.Match[str]]], entities: dict[str, Entity], relations: dict[str, Relation]
+    notes: list[tuple[str, re.Match[str]]], entities: dict[str, Entity], relations: dict[str, Relation]
 ) -> dict[str, str]:
     """Put normalisations, attributes and notes where they belong; returns those of the document itself."""
     left: dict[str, str] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, read_documents
+from textome.formats.folders import hash_of
 from textome.tasks.mentions import MentionTask, Sentence
 from textome.text.sentences import sentence_spans
 from textome.training.augmentation import names_of, read_lexicon, replace_mentions
@@ -44,9 +44,8 @@ def load_corpora(recipe: Recipe, table: TaskTable) -> list[CorpusData]:
 
 
 def file_hash(path: str | Path) -> str:
-    """sha256 of a file's bytes."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """sha256 of a file's bytes, or of the names and contents of a folder of texts with annotations."""
+    return hash_of(Path(path))
 
 
 def _load(recipe: Recipe, table: TaskTable, corpus: Corpus, forbidden: frozenset[str]) -> CorpusData:

@@ -1,0 +1,86 @@
+"""Which files of a folder, an archive or a list of names hold documents: the same for every entrance.
+
+Texts with stand-off annotations (brat's .ann, BioNLP's .a1 and .a2) are several files and one document each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
+
+_BLOCK = 1 << 20
+STANDOFF = (".ann", ".a1", ".a2")
+# Checksums, what Spark, Hive and Delta write beside a table, brat's settings, and what systems and archivers leave.
+_BESIDE = re.compile(
+    r"(?:^|/)(?:\.[^/]*|__MACOSX(?:/.*)?|Thumbs\.db|desktop\.ini|_SUCCESS|_(?:common_)?metadata|_temporary(?:/.*)?"
+    r"|_(?:committed|started)_[^/]*|_delta_log(?:/.*)?|(?:annotation|visual|tools|kb_shortcuts)\.conf|[^/]*\.(?:md5|sha1|sha256|crc))$",
+    re.IGNORECASE,
+)
+
+
+def lies_beside(name: str) -> bool:
+    """Whether a file, by its path in the folder or archive, lies beside data and is none itself."""
+    parts = PurePath(name).parts
+    return any(_BESIDE.search("/".join(parts[: end + 1])) for end in range(len(parts)))
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files below a folder that may hold documents, in a fixed order."""
+    return sorted(
+        path for path in folder.rglob("*") if path.is_file() and not lies_beside(path.relative_to(folder).as_posix())
+    )
+
+
+def inputs_in(folder: Path) -> list[Path]:
+    """What to read of a folder: its files; of one with stand-off annotations the folder itself, which is read as a whole,
+    and the files that are neither texts nor annotations of it."""
+    files = files_in(folder)
+    if not any(file.suffix in STANDOFF for file in files):
+        return files
+    others = [file for file in files if file.suffix not in (".txt", *STANDOFF)]
+    return [folder, *others]
+
+
+def once(names: Iterable[str]) -> list[str]:
+    """The names with each text that has stand-off annotations among them named once, by its first annotations."""
+    listed = list(dict.fromkeys(names))
+    annotated: dict[str, str] = {}
+    for name in listed:
+        if PurePath(name).suffix in STANDOFF:
+            annotated.setdefault(str(PurePath(name).with_suffix("")), name)
+    return list(_first_of_each(listed, annotated))
+
+
+def _first_of_each(listed: list[str], annotated: dict[str, str]) -> Iterator[str]:
+    for name in listed:
+        path = PurePath(name)
+        first = annotated.get(str(path.with_suffix("")))
+        if first is None or path.suffix not in (".txt", *STANDOFF) or name == first:
+            yield name
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that an input consists of: those of a folder, a text with its annotations, or the one that it is."""
+    if path.is_dir():
+        return files_in(path)
+    if path.suffix in STANDOFF:
+        return [file for ending in (".txt", *STANDOFF) if (file := path.with_suffix(ending)).is_file()]
+    return [path]
+
+
+def hash_of(path: Path) -> str:
+    """The sha256 of a file's bytes; of a folder, or of a text with its annotations, that of names and contents.
+
+    Raises OSError where a file cannot be read.
+    """
+    files = files_of(path)
+    digest = hashlib.sha256()
+    for file in files:
+        if path.is_dir() or len(files) > 1:
+            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
