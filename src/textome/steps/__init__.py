@@ -35,6 +35,9 @@ STEPS: dict[str, Row] = {
         default=True,
         options={"asserted": "asserted", "cues": "cues"},
     ),
+    "variants": Row(
+        "variants", "Variants", "variants of sequences by their notation, normalised: rs1800562, V600E, c.35delG"
+    ),
     "linking": Row(
         "linking",
         "Linking",
