@@ -119,12 +119,12 @@ def test_any_batch_of_any_kind_equals_hugging_face(kind: dict[str, object], leng
 
 @settings(deadline=None)
 @given(st.integers(1, 700), st.sampled_from([0, 2, 16, 256]), st.sampled_from([300, 512]))
-def test_buckets_equal_hugging_face(length: int, buckets: int, furthest: int) -> None:
+def test_buckets_equal_hugging_face(length: int, buckets: int, max_relative_position: int) -> None:
     tokens = torch.zeros(1, length, 1)
-    theirs = build_relative_position(tokens, tokens, buckets or -1, furthest)[0]
-    span = buckets or furthest
+    theirs = build_relative_position(tokens, tokens, buckets or -1, max_relative_position)[0]
+    span = buckets or max_relative_position
     expected = torch.cat([theirs[:, 0].flip(0), theirs[0, 1:]])
-    found = distance_buckets(length, buckets, furthest, torch.device("cpu"))
+    found = distance_buckets(length, buckets, max_relative_position, torch.device("cpu"))
     assert torch.equal(found, (expected + span).clamp(0, 2 * span - 1))
 
 

@@ -118,10 +118,10 @@ def test_tasks_over_deberta_ask_for_token_types_and_places(tmp_path: Path) -> No
     assert session.scores("one", ids, np.ones_like(ids), sizes).shape == (2, 3)
 
 
-@pytest.mark.parametrize(("buckets", "furthest"), [(0, 40), (16, 128), (256, 512)])
-def test_rows_of_distances_are_those_of_training(buckets: int, furthest: int) -> None:
-    expected = distance_buckets(512, buckets, furthest, torch.device("cpu"))
-    assert (distance_rows(512, buckets, furthest) == expected.numpy()).all()
+@pytest.mark.parametrize(("buckets", "max_relative_position"), [(0, 40), (16, 128), (256, 512)])
+def test_rows_of_distances_are_those_of_training(buckets: int, max_relative_position: int) -> None:
+    expected = distance_buckets(512, buckets, max_relative_position, torch.device("cpu"))
+    assert (distance_rows(512, buckets, max_relative_position) == expected.numpy()).all()
 
 
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:

@@ -23,20 +23,20 @@ _ACTIVATIONS = ACTIVATIONS | {"tanh": torch.tanh}
 class Head(nn.Module):
     """Scores labels from the hidden states at chosen tokens.
 
-    Input   hidden (T, hidden_size), places (M,) int64, or (M, states) where `states` are joined
+    Input   hidden (T, hidden_size), positions (M,) int64, or (M, num_pooled) of those that are joined
     Output  logits (M, num_labels)
 
-    With `states` 0 this is a linear layer over single tokens. Otherwise the states are joined and pass another layer first,
-    as `HeadLayer` describes it: over one state, [CLS], it is BERT's pooler (Devlin et al. 2019, section 3); several are the
-    markers at which two entities start (Soares et al. 2019, section 3.2).
+    With `num_pooled` 0 this is a linear layer over single tokens. Otherwise hidden states are joined and pass another layer
+    first, as `HeadLayer` describes it: over that of [CLS] it is BERT's pooler (Devlin et al. 2019, section 3); several are
+    those of the markers at which two entities start (Soares et al. 2019, section 3.2).
     """
 
-    def __init__(self, config: EncoderConfig, num_labels: int, states: int) -> None:
+    def __init__(self, config: EncoderConfig, num_labels: int, num_pooled: int) -> None:
         super().__init__()
-        self.states = states
+        self.num_pooled = num_pooled
         self.layer = layer = architecture(config).head_layer(vars(config))
-        there, size = states > 0 or layer.over_tokens, config.hidden_size
-        self.dense = nn.Linear(max(1, states) * size, size, bias=layer.bias) if there else None
+        there, size = num_pooled > 0 or layer.over_tokens, config.hidden_size
+        self.dense = nn.Linear(max(1, num_pooled) * size, size, bias=layer.bias) if there else None
         self.norm = nn.LayerNorm(size, eps=layer.epsilon, bias=layer.norm_bias) if there and layer.norm else None
         self.activation = _ACTIVATIONS[layer.activation]
         self.dropout = Dropout(config.hidden_dropout_prob)
@@ -45,12 +45,12 @@ class Head(nn.Module):
             if linear is not None:
                 initialise_weights(linear, config.initializer_range)
 
-    def pooled(self, hidden: Tensor, places: Tensor) -> Tensor:
+    def pooled(self, hidden: Tensor, positions: Tensor) -> Tensor:
         """What the last layer scores, (M, hidden_size)."""
-        return self.transformed(hidden[places].flatten(1))
+        return self.transformed(hidden[positions].flatten(1))
 
     def transformed(self, chosen: Tensor) -> Tensor:
-        """The layer before the last, (M, max(1, states) hidden_size) to (M, hidden_size)."""
+        """The layer before the last, (M, max(1, num_pooled) hidden_size) to (M, hidden_size)."""
         if self.dense is None:
             return chosen
         activated = self.activation(self.dense(chosen))
@@ -60,12 +60,12 @@ class Head(nn.Module):
         """(M, num_labels) of what `pooled` gives."""
         return self.classifier(self.dropout(pooled))  # type: ignore[no-any-return]
 
-    def forward(self, hidden: Tensor, places: Tensor) -> Tensor:
-        return self.scored(self.pooled(hidden, places))
+    def forward(self, hidden: Tensor, positions: Tensor) -> Tensor:
+        return self.scored(self.pooled(hidden, positions))
 
     def names(self, task: str, num_heads: int) -> dict[str, tuple[str, ...]]:
         """The names of its tensors in the checkpoint of a model with `num_heads` heads, this one for `task`."""
-        layer = self.layer.of(task, num_heads, self.states)
+        layer = self.layer.of(task, num_heads, self.num_pooled)
         theirs = {"dense": layer.dense, "norm": layer.norm, "classifier": layer.classifier}
         return {name: (f"{theirs[name.split('.')[0]]}.{name.split('.')[1]}",) for name, _ in self.named_parameters()}
 
@@ -97,7 +97,7 @@ class TokenClassifier(CheckpointModel):
 class TaskModel(CheckpointModel):
     """One encoder and a head for each task, by the task's name.
 
-    sizes   for each task (num_labels, states), see `Head`
+    sizes   for each task (num_labels, num_pooled), see `Head`
     """
 
     def __init__(self, config: EncoderConfig, sizes: Mapping[str, tuple[int, int]]) -> None:
@@ -106,17 +106,17 @@ class TaskModel(CheckpointModel):
         self.heads = nn.ModuleDict({name: Head(config, *size) for name, size in sizes.items()})
 
     def forward(
-        self, name: str, input_ids: Tensor, layout: Layout, places: Tensor, token_type_ids: Tensor | None = None
+        self, name: str, input_ids: Tensor, layout: Layout, positions: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """The scores of the head `name` at `places`; shapes as for `EncoderModel` and `Head`."""
-        return self.with_pooled(name, input_ids, layout, places, token_type_ids)[0]
+        """The scores of the head `name` at `positions`; shapes as for `EncoderModel` and `Head`."""
+        return self.with_pooled(name, input_ids, layout, positions, token_type_ids)[0]
 
     def with_pooled(
-        self, name: str, input_ids: Tensor, layout: Layout, places: Tensor, token_type_ids: Tensor | None = None
+        self, name: str, input_ids: Tensor, layout: Layout, positions: Tensor, token_type_ids: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """The scores of the head `name`, and what they are taken from (`Head.pooled`)."""
         head: Any = self.heads[name]
-        pooled = head.pooled(self.encoder(input_ids, layout, token_type_ids), places)
+        pooled = head.pooled(self.encoder(input_ids, layout, token_type_ids), positions)
         return head.scored(pooled), pooled
 
     def tensor_names(self) -> TensorNames:

@@ -26,14 +26,14 @@ def spread(layers: int, kept: int) -> tuple[int, ...]:
 
 def keep_layers(tensors: Mapping[str, Tensor], kept: Sequence[int]) -> dict[str, Tensor]:
     """The tensors of a checkpoint in the Hugging Face layout with only these layers, numbered anew in this order."""
-    places = {old: new for new, old in enumerate(kept)}
+    new_numbers = {old: new for new, old in enumerate(kept)}
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         match = _LAYER.fullmatch(name)
         if match is None:
             found[name] = tensor
-        elif int(match[2]) in places:
-            found[f"{match[1]}encoder.layer.{places[int(match[2])]}.{match[3]}"] = tensor
+        elif int(match[2]) in new_numbers:
+            found[f"{match[1]}encoder.layer.{new_numbers[int(match[2])]}.{match[3]}"] = tensor
     return found
 
 

@@ -56,14 +56,14 @@ def take_over(bert: MaskedLM, deberta: MaskedLM) -> None:
     theirs, ours = bert.state_dict(), deberta.state_dict()
     if wrong := [name for name in theirs.keys() & ours.keys() if theirs[name].shape != ours[name].shape]:
         raise ValueError(f"BERT and DeBERTa are of different sizes: {', '.join(sorted(wrong)[:4])}")
-    taken: dict[str, Tensor] = {name: theirs[name].clone() for name in theirs.keys() & ours.keys()}
+    state: dict[str, Tensor] = {name: theirs[name].clone() for name in theirs.keys() & ours.keys()}
     around = "encoder.embeddings."
-    taken[f"{around}word_embeddings.weight"] += theirs[f"{around}token_type_embeddings.weight"][0]
-    taken[f"{around}word_embeddings.weight"] += theirs[f"{around}position_embeddings.weight"].mean(0)
+    state[f"{around}word_embeddings.weight"] += theirs[f"{around}token_type_embeddings.weight"][0]
+    state[f"{around}word_embeddings.weight"] += theirs[f"{around}position_embeddings.weight"].mean(0)
     size = config.hidden_size
     for number in range(config.num_hidden_layers):
         attention = f"encoder.layers.{number}.attention.project"
-        taken[f"{attention}.weight"][:size] *= math.sqrt(3)
-        taken[f"{attention}.bias"][:size] *= math.sqrt(3) / 2
-    taken["encoder.relative_norm.weight"] = torch.full_like(ours["encoder.relative_norm.weight"], RELATIVE)
-    deberta.load_state_dict(ours | taken)
+        state[f"{attention}.weight"][:size] *= math.sqrt(3)
+        state[f"{attention}.bias"][:size] *= math.sqrt(3) / 2
+    state["encoder.relative_norm.weight"] = torch.full_like(ours["encoder.relative_norm.weight"], RELATIVE)
+    deberta.load_state_dict(ours | state)

@@ -42,16 +42,16 @@ class Tiles:
     rows: Tensor
 
     @classmethod
-    def of(cls, layout: Layout, first: int, count: int, buckets: int, furthest: int) -> Tiles:
+    def of(cls, layout: Layout, first: int, count: int, buckets: int, max_relative_position: int) -> Tiles:
         """For the relative embeddings from row `first` on, `count` of them."""
-        return cls(packed_mask(layout), _rows(first, count, buckets, furthest, layout.position_ids.device))
+        return cls(packed_mask(layout), _rows(first, count, buckets, max_relative_position, layout.position_ids.device))
 
 
 @cache
-def _rows(first: int, count: int, buckets: int, furthest: int, device: torch.device) -> Tensor:
-    # All distances from `furthest` on share a row, so these are enough for sequences of any length. Rows that the batch
-    # lacks belong to distances between tokens of two sequences, whose scores are masked.
-    rows = distance_buckets(furthest + 2, buckets, furthest, torch.device("cpu"))
+def _rows(first: int, count: int, buckets: int, max_relative_position: int, device: torch.device) -> Tensor:
+    # All distances from `max_relative_position` on share a row, so these are enough for sequences of any length. Rows that
+    # the batch lacks belong to distances between tokens of two sequences, whose scores are masked.
+    rows = distance_buckets(max_relative_position + 2, buckets, max_relative_position, torch.device("cpu"))
     return (rows - first).clamp(0, count - 1).to(device, torch.int32)
 
 

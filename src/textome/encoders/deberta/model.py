@@ -84,7 +84,7 @@ class DebertaConfig:
         return self.attention_head_size or self.hidden_size // self.num_attention_heads
 
     @property
-    def furthest(self) -> int:
+    def max_relative_position(self) -> int:
         return self.max_relative_positions if self.max_relative_positions > 0 else self.max_position_embeddings
 
     @property
@@ -130,7 +130,7 @@ class Positions:
     """The relative embeddings that a batch needs, and which of them stands at each distance.
 
     embeddings  (R, hidden_size): the rows from the first to the last that any distance in the batch falls in
-    rows        (2 max_seqlen - 1,) int64: for distances from max_seqlen - 1 down, places in `embeddings`
+    rows        (2 max_seqlen - 1,) int64: for distances from max_seqlen - 1 down, rows of `embeddings`
     tiles       where attention runs in one fused kernel, which reads the rows of `embeddings` by their numbers
     """
 
@@ -276,11 +276,11 @@ class Convolution(nn.Module):
 
     def forward(self, embedded: Tensor, hidden: Tensor, layout: Layout) -> Tensor:
         # Zeros between neighbours keep sequences apart; then one convolution does for the whole batch.
-        places = torch.arange(len(embedded), device=embedded.device)
+        positions = torch.arange(len(embedded), device=embedded.device)
         starts = (layout.position_ids == 0).cumsum(0) - 1
-        places = places + starts * self.reach
-        apart = embedded.new_zeros(len(embedded) + (len(layout.cu_seqlens) - 2) * self.reach, embedded.shape[1])
-        convolved = self.conv(apart.index_copy(0, places, embedded).t().unsqueeze(0)).squeeze(0).t()[places]
+        positions = positions + starts * self.reach
+        spaced = embedded.new_zeros(len(embedded) + (len(layout.cu_seqlens) - 2) * self.reach, embedded.shape[1])
+        convolved = self.conv(spaced.index_copy(0, positions, embedded).t().unsqueeze(0)).squeeze(0).t()[positions]
         return self.norm(hidden + self.activation(self.dropout(convolved)))  # type: ignore[no-any-return]
 
 
@@ -295,7 +295,7 @@ class Deberta(EncoderModel):
         self.embeddings = DebertaEmbeddings(config)
         self.layers = nn.ModuleList(DebertaLayer(config) for _ in range(config.num_hidden_layers))
         relative, size = config.relative_attention, config.hidden_size
-        self.relative = nn.Embedding(2 * (config.buckets or config.furthest), size) if relative else None
+        self.relative = nn.Embedding(2 * (config.buckets or config.max_relative_position), size) if relative else None
         normed = relative and "layer_norm" in config.norm_rel_ebd.lower()
         self.relative_norm = nn.LayerNorm(size, eps=config.layer_norm_eps) if normed else None
         self.convolution = Convolution(config) if config.conv_kernel_size > 0 else None
@@ -328,14 +328,14 @@ class Deberta(EncoderModel):
             return None
         config = self.config
         device = layout.position_ids.device
-        rows = distance_buckets(layout.max_seqlen, config.buckets, config.furthest, torch.device("cpu"))
+        rows = distance_buckets(layout.max_seqlen, config.buckets, config.max_relative_position, torch.device("cpu"))
         first, last = int(rows[-1]), int(rows[0])  # distances fall, and so do their rows
         embeddings = self.relative.weight[first : last + 1]
         if self.relative_norm is not None:
             embeddings = self.relative_norm(embeddings)
         tiles = None
         if config.pos_att_type and runs_fused(layout):
-            tiles = Tiles.of(layout, first, last + 1 - first, config.buckets, config.furthest)
+            tiles = Tiles.of(layout, first, last + 1 - first, config.buckets, config.max_relative_position)
         return Positions(embeddings, (rows - first).to(device), tiles)
 
 

@@ -91,14 +91,14 @@ def restored(name: str, shape: tuple[int, ...], constants: Mapping[str, Array]) 
     raise ModelError(f"weights are not read back from graphs of DeBERTa, which have no {name}")
 
 
-def distance_rows(longest: int, buckets: int, furthest: int) -> Array:
+def distance_rows(longest: int, buckets: int, max_relative_position: int) -> Array:
     """The row of the relative embeddings for each distance from `longest - 1` down; as relative.distance_buckets."""
     distance = np.arange(longest - 1, -longest, -1)
-    span = buckets or furthest
+    span = buckets or max_relative_position
     if buckets:
         middle = buckets // 2
         size = np.maximum(np.abs(distance), max(1, middle - 1)).astype(np.float32)
-        share = np.log(size / np.float32(middle)) / np.log(np.float32((furthest - 1) / middle))
+        share = np.log(size / np.float32(middle)) / np.log(np.float32((max_relative_position - 1) / middle))
         logarithmic = (np.ceil(share * np.float32(middle - 1)) + middle).astype(np.int64)
         distance = np.where(np.abs(distance) <= middle, distance, logarithmic * np.sign(distance))
     return np.clip(distance + span, 0, 2 * span - 1).astype(np.int64)
@@ -116,9 +116,11 @@ def _kinds(config: Mapping[str, Any]) -> list[str]:
 
 def _spans(config: Mapping[str, Any]) -> tuple[int, int]:
     """Half the number of relative embeddings, and the largest distance that is told apart."""
-    furthest = int(config.get("max_relative_positions", -1))
-    furthest = furthest if furthest > 0 else int(config["max_position_embeddings"])
-    return max(0, int(config.get("position_buckets", -1))) or furthest, furthest
+    max_relative_position = int(config.get("max_relative_positions", -1))
+    max_relative_position = (
+        max_relative_position if max_relative_position > 0 else int(config["max_position_embeddings"])
+    )
+    return max(0, int(config.get("position_buckets", -1))) or max_relative_position, max_relative_position
 
 
 def _normed(config: Mapping[str, Any]) -> bool:
@@ -161,9 +163,9 @@ def _relative(builder: Builder, config: Mapping[str, Any], epsilon: float) -> Ar
 def _distances(builder: Builder, config: Mapping[str, Any]) -> None:
     """What all layers need of a batch's length: for each kind the rows of the relative embeddings at its distances,
     (2 S - 1,), and the shapes and places with which `_skewed` picks scores."""
-    span, furthest = _spans(config)
+    span, max_relative_position = _spans(config)
     longest = int(config["max_position_embeddings"])
-    rows = distance_rows(longest, span if int(config.get("position_buckets", -1)) > 0 else 0, furthest)
+    rows = distance_rows(longest, span if int(config.get("position_buckets", -1)) > 0 else 0, max_relative_position)
     length, zero, one = "distances.length", builder.number(0), builder.number(1)
     middle = builder.number(longest)
     builder.node("Sub", [length, one], "distances.first")

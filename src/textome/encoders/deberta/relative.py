@@ -26,21 +26,21 @@ ONE = 192
 SCORES = {4: 180_000, 2: 720_000}
 
 
-def distance_buckets(length: int, buckets: int, furthest: int, device: torch.device) -> Tensor:
+def distance_buckets(length: int, buckets: int, max_relative_position: int, device: torch.device) -> Tensor:
     """The row of the relative embeddings for each distance from `length - 1` down to `-(length - 1)`: (2 length - 1,).
 
-    buckets    0 for a row of its own for each distance up to `furthest`; else half of the rows: distances below
-               buckets / 2 have a row each, longer ones share rows on a logarithmic scale up to `furthest`
-    furthest   the largest distance that is told apart from longer ones
+    buckets    0 for a row of its own for each distance up to `max_relative_position`; else half of the rows: distances
+               below buckets / 2 have a row each, longer ones share rows on a logarithmic scale up to that maximum
+    max_relative_position   distances beyond it share its rows
 
     He et al. 2021 (DeBERTa), eq. 3; the logarithmic scale is that of the v2 code, as in T5 (Raffel et al. 2020, 2.1).
     """
     distance = torch.arange(length - 1, -length, -1, device=device)
-    span = buckets or furthest
+    span = buckets or max_relative_position
     if buckets:
         middle = buckets // 2
         size = distance.abs().clamp(min=max(1, middle - 1)).float()
-        share = torch.log(size / middle) / torch.log(torch.tensor((furthest - 1) / middle))
+        share = torch.log(size / middle) / torch.log(torch.tensor((max_relative_position - 1) / middle))
         logarithmic = (torch.ceil(share * (middle - 1)) + middle).long()
         distance = torch.where(distance.abs() <= middle, distance, logarithmic * distance.sign())
     return (distance + span).clamp(0, 2 * span - 1)

@@ -135,8 +135,8 @@ def _attend_on_gpu(
     rows, columns, values = (layout.padded(tokens).transpose(1, 2) for tokens in (query, key, value))
     mask = None if layout.equal else layout.mask()[:, None, None]
     if window is not None:
-        places = torch.arange(layout.max_seqlen, device=query.device)
-        near = (places[:, None] - places).abs() <= window
+        positions = torch.arange(layout.max_seqlen, device=query.device)
+        near = (positions[:, None] - positions).abs() <= window
         # A query of padding must have a key, or its row is NaN.
         mask = near if mask is None else near & mask | near.diag().diag()
     attended = functional.scaled_dot_product_attention(rows, columns, values, attn_mask=mask, dropout_p=dropout)

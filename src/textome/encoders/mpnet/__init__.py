@@ -19,7 +19,7 @@ ENCODER = Encoder(
     int8_aware=True,
 )
 # Of the biases for distances; `transformers` has these numbers whatever `config.json` says.
-BUCKETS, FURTHEST = 32, 128
+BUCKETS, MAX_DISTANCE = 32, 128
 
 
 def bucket_of_distance(distance: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -30,6 +30,6 @@ def bucket_of_distance(distance: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     half, exact = BUCKETS // 2, BUCKETS // 4
     size = np.abs(distance)
-    share = np.log(np.maximum(size, exact).astype(np.float32) / exact) / np.float32(np.log(FURTHEST / exact))
+    share = np.log(np.maximum(size, exact).astype(np.float32) / exact) / np.float32(np.log(MAX_DISTANCE / exact))
     shared = np.minimum(exact + (share * (half - exact)).astype(np.int64), half - 1)
     return np.where(distance > 0, half, 0) + np.where(size < exact, size, shared)

@@ -83,7 +83,7 @@ def sinusoids(length: int, size: int) -> Tensor:
 
 
 class Positions(nn.Module):
-    """What stands for a token's place: (T,) places to (T, d_model)."""
+    """The vectors of positions, (T,) to (T, d_model)."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -93,8 +93,8 @@ class Positions(nn.Module):
         else:
             self.register_buffer("weight", table, persistent=False)
 
-    def forward(self, places: Tensor) -> Tensor:
-        return self.weight[places]
+    def forward(self, position_ids: Tensor) -> Tensor:
+        return self.weight[position_ids]
 
 
 class Attention(nn.Module):
@@ -129,13 +129,13 @@ class Attention(nn.Module):
         return self.output(attended.reshape(hidden.shape))  # type: ignore[no-any-return]
 
     def keys(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, (..., heads, size) each, of states (..., d_model)."""
+        """Keys and values, (..., heads, size) each, of hidden states (..., d_model)."""
         key, value = self.memory(memory).chunk(2, -1)
         return self.split(key), self.split(value)
 
-    def split(self, states: Tensor) -> Tensor:
+    def split(self, hidden: Tensor) -> Tensor:
         """(..., d_model) by head: (..., heads, size)."""
-        return states.view(*states.shape[:-1], self.heads, self.size)
+        return hidden.view(*hidden.shape[:-1], self.heads, self.size)
 
     def step(self, hidden: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
         """One token of each sequence over keys that are there already.
@@ -186,7 +186,7 @@ class EncoderLayer(_Layer):
         self.feed_forward_norm = nn.LayerNorm(config.d_model)
 
     def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
-        hidden = self.residual(hidden, self.attention_norm, lambda states: self.attention(states, layout))
+        hidden = self.residual(hidden, self.attention_norm, lambda hidden: self.attention(hidden, layout))
         return self.residual(hidden, self.feed_forward_norm, self.feed_forward)
 
 
@@ -203,24 +203,24 @@ class DecoderLayer(_Layer):
         self.feed_forward_norm = nn.LayerNorm(config.d_model)
 
     def forward(self, hidden: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
-        hidden = self.residual(hidden, self.attention_norm, lambda states: self.attention(states, layout, causal=True))
+        hidden = self.residual(hidden, self.attention_norm, lambda hidden: self.attention(hidden, layout, causal=True))
         hidden = self.residual(
-            hidden, self.across_norm, lambda states: self.across(states, layout, memory, memory_layout)
+            hidden, self.across_norm, lambda hidden: self.across(hidden, layout, memory, memory_layout)
         )
         return self.residual(hidden, self.feed_forward_norm, self.feed_forward)
 
     def step(self, hidden: Tensor, cache: LayerCache, mask: Tensor | None) -> Tensor:
         """One more token (B, d_model) of each sequence; its key and value join the cache."""
 
-        def attention(states: Tensor) -> Tensor:
-            cache.append(*self.attention.keys(states))
-            return self.attention.step(states, cache.key, cache.value)
+        def attention(hidden: Tensor) -> Tensor:
+            cache.append(*self.attention.keys(hidden))
+            return self.attention.step(hidden, cache.key, cache.value)
 
         hidden = self.residual(hidden, self.attention_norm, attention)
         hidden = self.residual(
             hidden,
             self.across_norm,
-            lambda states: self.across.step(states, cache.source_key, cache.source_value, mask),
+            lambda hidden: self.across.step(hidden, cache.source_key, cache.source_value, mask),
         )
         return self.residual(hidden, self.feed_forward_norm, self.feed_forward)
 
@@ -321,7 +321,7 @@ class Transformer(CheckpointModel):
         layers = []
         for layer in self.decoder:
             assert isinstance(layer, DecoderLayer)
-            key, value = (states.transpose(1, 2) for states in layer.across.keys(rows))
+            key, value = (item.transpose(1, 2) for item in layer.across.keys(rows))
             empty = key.new_empty(len(rows), layer.attention.heads, 0, layer.attention.size)
             layers.append(LayerCache(empty, empty, key, value))
         return Cache(layers, None if layout.equal else layout.mask()[:, None, None])
@@ -340,8 +340,8 @@ class Transformer(CheckpointModel):
         names = (name for name, _ in self.named_parameters())
         return tensor_names(names, self.encoder if isinstance(self.encoder, EncoderModel) else None)
 
-    def _embed(self, tokens: Tensor, places: Tensor, side: str) -> Tensor:
-        return self.dropout(self.shared(tokens) * self.scale + self.positions[side](places))  # type: ignore[no-any-return]
+    def _embed(self, tokens: Tensor, position_ids: Tensor, side: str) -> Tensor:
+        return self.dropout(self.shared(tokens) * self.scale + self.positions[side](position_ids))  # type: ignore[no-any-return]
 
     def _score(self, hidden: Tensor) -> Tensor:
         if self.decoder_norm is not None:
