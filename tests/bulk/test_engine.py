@@ -180,6 +180,17 @@ def test_two_runs_do_not_write_to_one_folder(bulk: Any, tmp_path: Path) -> None:
     assert bulk(source).documents == 5
 
 
+def test_results_that_were_deleted_are_made_again(bulk: Any, tmp_path: Path) -> None:
+    source = pubmed(tmp_path / "a.xml", map(article, range(1, 6)))
+    bulk(source)
+    before = ids(tmp_path / "out")
+    gone, *_ = sorted((tmp_path / "out" / "entities").glob("*.parquet"))
+    gone.unlink()
+    assert bulk(source).documents == 5
+    assert gone.is_file()
+    assert ids(tmp_path / "out") == before
+
+
 @pytest.mark.parametrize("noticed", [True, False], ids=["before a chunk is given to it", "at any time"])
 def test_a_worker_that_dies_is_replaced(
     bulk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noticed: bool

@@ -117,3 +117,11 @@ def test_what_is_wrong_is_said_in_one_sentence(results: Results, tmp_path: Path)
         Results(tmp_path)
     with pytest.raises(InputError, match=r"\.graphml or \.csv"):
         write_graph(results, tmp_path / "g.png")
+
+
+def test_a_damaged_table_is_one_sentence(tmp_path: Path) -> None:
+    write_chunk(tmp_path, "parquet", 1, 0, [("a.xml", 1, annotated("1", "Gout.", {"Gout": "Disease"}))])
+    (tmp_path / "entities" / "part-000001-0000.parquet").write_bytes(b"bad\n")
+    with pytest.raises(InputError, match="a table is damaged") as caught:
+        Results(tmp_path)
+    assert "\n" not in str(caught.value)

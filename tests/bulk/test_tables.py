@@ -11,11 +11,9 @@ from hypothesis import given, settings
 from bulk.conftest import rows
 from strategies import documents
 from textome.bulk.output import Counts, drop, path_of, write_chunk
-from textome.bulk.stored import StoredSource
-from textome.bulk.tables import DOCUMENTS, ENTITIES, TABLES, document_of, read_parquet
-from textome.documents import Document
-from textome.errors import InputError
-from textome.formats import Quarantine
+from textome.bulk.tables import DOCUMENTS, ENTITIES, TABLES, document_of
+from textome.documents import Document, Passage
+from textome.formats import read_documents
 
 
 @settings(deadline=None)  # files are written, on whatever disk there is
@@ -56,19 +54,9 @@ def test_documents_are_dropped_from_a_chunk_and_others_stay(tmp_path: Path, form
     assert rows(tmp_path / "all") == rows(tmp_path / "kept")
 
 
-def test_parquet_of_others_is_read(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"pmid": [1, None, 3], "title": ["Gout", "x", None], "abstract": ["Why", "y", None]}), path)
-    quarantine = Quarantine()
-    (document,) = read_parquet(StoredSource.at(str(path)), quarantine)
-    assert (document.id, document.text) == ("1", "Gout\nWhy")
-    assert [item.position for item in quarantine.records] == ["row 2", "row 3"]
-    pq.write_table(pa.table({"a": [1]}), path)
-    with pytest.raises(InputError, match="expected columns id"):
-        list(read_parquet(StoredSource.at(str(path)), quarantine))
-    path.write_bytes(b"PAR1 and nothing")
-    with pytest.raises(InputError, match="damaged"):
-        list(read_parquet(StoredSource.at(str(path)), quarantine))
+def test_the_documents_of_a_run_are_read_again_with_their_passages(tmp_path: Path) -> None:
+    document = Document(
+        "1", (Passage("Gout", 0, "title"), Passage("It hurts.", 5, "abstract", {"a": "b"})), metadata={"y": "1"}
+    )
+    write_chunk(tmp_path, "parquet", 1, 0, [("a", 1, document)])
+    assert list(read_documents(path_of(tmp_path, "parquet", 1, 0))) == [document]

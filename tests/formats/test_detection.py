@@ -51,6 +51,7 @@ HEADS = {
         'note id;Text\r\n7;"Gout; hurts"\r\n',
         "\ufeffdoc-id\ttext\tyear\n1\tGout\t2001\n",
     ],
+    "parquet": ["PAR1\x15\x04"],
     "brat": ["T1\tDisease 0 4\tGout\n", "T1\tDisease 0 4;9 12\tleft gout\n"],
     "conll": [
         "Gout\tB-Disease\nhurts\tO\n\n",

@@ -18,7 +18,7 @@ from typing import Any
 from textome.bulk.chunks import CHUNK_DOCUMENTS, Reading
 from textome.bulk.inputs import find_files
 from textome.bulk.ledger import NAME, Done, Ledger, Totals
-from textome.bulk.output import check_format, remove_strays
+from textome.bulk.output import check_format, is_whole, remove_strays
 from textome.bulk.plan import Plan, prepare
 from textome.bulk.pool import LocalResults
 from textome.bulk.work import Options
@@ -84,6 +84,7 @@ def run(
         try:
             settings = _settings(ledger, settings_now, mix)
             remove_strays(output, options.to)
+            _forget_deleted(ledger, output, options.to)
             plan = prepare(
                 ledger,
                 files,
@@ -105,6 +106,14 @@ def run(
             return ledger.totals()
         finally:
             ledger.close()
+
+
+def _forget_deleted(ledger: Ledger, output: Path, format: str) -> None:
+    """Have chunks done again whose results somebody deleted."""
+    for part, number in list(ledger.chunks()):
+        if ledger.counts(part, number)[0] and not is_whole(output, format, part, number):
+            with ledger.changes():
+                ledger.forget_chunk(part, number)
 
 
 def is_running(output: Path) -> bool:

@@ -28,7 +28,7 @@ from textome.formats.folders import STANDOFF, files_of, hash_of, inputs_in, lies
 _BLOCK = 1 << 20
 # A member of an archive is read as a whole; one that is larger could fill the memory.
 MAX_MEMBER = 1 << 30
-ARCHIVE, PARQUET, PUBMED = "archive", "parquet", "pubmed-xml"
+ARCHIVE, PUBMED = "archive", "pubmed-xml"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def stamp_of(address: str) -> str:
 
 
 def format_of(file: InputFile, format: str | None) -> str:
-    """What a file holds: `archive`, `parquet`, or the name of a format; `format` overrides the last.
+    """What a file holds: `archive`, or the name of a format; `format` overrides the last.
 
     Raises InputError where it is not recognised.
     """
@@ -93,8 +93,6 @@ def format_of(file: InputFile, format: str | None) -> str:
     if source.is_directory:
         return "brat"
     head = source.head()
-    if head[:4] == b"PAR1":
-        return PARQUET
     if head[:4] == b"PK\x03\x04" or head[257:262] == b"ustar":
         return ARCHIVE
     return format or guess_format(source)
@@ -114,10 +112,6 @@ def documents_of(
         yield from numbered(source, quarantine)
     elif format == ARCHIVE:
         yield from enumerate(_archived(source, wanted, quarantine), 1)
-    elif format == PARQUET:
-        from textome.bulk.tables import read_parquet  # needs pyarrow
-
-        yield from enumerate(read_parquet(source, quarantine), 1)
     else:
         yield from enumerate(read_documents(source, format or None, quarantine), 1)
 

@@ -89,6 +89,12 @@ def path_of(folder: Path, format: str, part: int, number: int, table: str = "doc
     return folder / table / f"part-{part:06}-{number:04}{ENDINGS[format]}"
 
 
+def is_whole(folder: Path, format: str, part: int, number: int) -> bool:
+    """Whether all files of a chunk with documents are still there."""
+    tables = Counts._fields if format == PARQUET else ("documents",)
+    return all(path_of(folder, format, part, number, table).is_file() for table in tables)
+
+
 def remove_strays(folder: Path, format: str, known: Iterable[tuple[int, int]] | None = None) -> None:
     """Remove the drafts of a run that died and, where `known` chunks are given, files that belong to none of them."""
     names = None if known is None else {path_of(folder, format, *chunk).name for chunk in known}

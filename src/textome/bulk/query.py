@@ -89,7 +89,13 @@ class Results:
             files = ", ".join(_quoted(str(path)) for path in sorted((folder / table).glob("part-*.parquet")))
             if files:
                 query = f"SELECT * FROM read_parquet([{files}], union_by_name = true)"
-                self._connection.execute(f"CREATE VIEW {table} AS {query}")
+                try:
+                    self._connection.execute(f"CREATE VIEW {table} AS {query}")
+                except duckdb.Error as error:
+                    raise InputError(
+                        f"{folder / table}: a table is damaged ({str(error).strip().splitlines()[0][:300]}); delete that "
+                        "file and run the same `textome bulk` again, which makes it anew"
+                    ) from error
             elif table in ("documents", "entities", "relations"):
                 hint = (
                     "results in another format can be read again" if (folder / NAME).exists() else "name the --output"

@@ -13,13 +13,8 @@ from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from textome.bulk.stored import StoredSource
 from textome.documents import Document, Entity, Identifier, Label, Passage, Relation, Span
-from textome.errors import InputError
-from textome.formats import Quarantine
-from textome.formats.jsonl import document_from
 from textome.text.sentences import split_sentences
 
 Row = dict[str, Any]
@@ -182,46 +177,6 @@ def _entity(row: Row, identifiers: tuple[Identifier, ...]) -> Entity:
 def _label(row: Row) -> Label:
     span = None if row["start"] is None else Span(row["start"], row["end"])
     return Label(row["name"], row["task"], row["confidence"], span, dict(row["scores"]), dict(row["metadata"]))
-
-
-def read_parquet(source: StoredSource, quarantine: Quarantine) -> Iterator[Document]:
-    """The documents of a Parquet file: our `documents`, or a table with `id` (or `pmid`, `document_id`) and texts.
-
-    Texts are `text`, or `title` and `abstract`. Rows are read some hundred at a time. Raises InputError where there are
-    no such columns.
-    """
-    with source.open_raw() as stream:
-        try:
-            table = pq.ParquetFile(stream)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{source.name}: the Parquet file is damaged ({error})") from error
-        names = set(table.schema_arrow.names)
-        ours = names >= set(DOCUMENTS.names)
-        key = next((name for name in ("id", "pmid", "document_id") if name in names), None)
-        if key is None or not names & {"text", "title", "abstract"}:
-            raise InputError(
-                f"{source.name}: expected columns id (or pmid) and text, or title and abstract; found "
-                f"{', '.join(sorted(names))}"
-            )
-        wanted = DOCUMENTS.names if ours else sorted(names & {key, "text", "title", "abstract"})
-        number = 0
-        try:
-            for batch in table.iter_batches(_ROWS, columns=wanted):
-                for row in batch.to_pylist():
-                    number += 1
-                    try:
-                        yield document_of(row, {}) if ours else _simple(row, key)
-                    except InputError as error:
-                        quarantine.add(source.name, f"row {number}", error)
-        except (pa.ArrowException, OSError) as error:
-            quarantine.add(source.name, f"after row {number}", f"the Parquet file is damaged ({error})")
-
-
-def _simple(row: Row, key: str) -> Document:
-    texts = {name: value for name, value in row.items() if name != key and value is not None}
-    if row[key] is None:
-        raise InputError(f"there is no {key}")
-    return document_from({"id": str(row[key])} | texts, "")
 
 
 def _document_row(document: Document, sentences: Sequence[Span]) -> Row:

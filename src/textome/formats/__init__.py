@@ -61,9 +61,11 @@ FORMATS: dict[str, Format] = {
     "csv": Format("table", ".csv"),
     "brat": Format("brat", ""),
     "conll": Format("conll", ".tsv"),
+    "parquet": Format("parquet", ".parquet", writable=False),
     "html": Format("html", ".html", readable=False),
     "plain": Format("plain", ".txt"),
 }
+_PARQUET = b"PAR1"
 # Takes what no other format knows, so a file must not be shaped as anything else.
 _ANY_TEXT = "plain"
 
@@ -106,6 +108,8 @@ def guess_format(source: Source) -> str:
     head = source.head(HEAD_SIZE)
     if not head:
         raise InputError(f"{source.name}: the file is empty, or its compression is damaged at the start")
+    if head.startswith(_PARQUET):
+        return "parquet"  # whose beginning is no text
     text = decode_head(head, source.name)
     name = next((name for name, row in FORMATS.items() if row.readable and _sniffs(row, text, source.name)), None)
     if name is not None and name != _ANY_TEXT:

@@ -85,6 +85,8 @@ def why_no_text(head: str, name: str) -> str | None:
 
 
 def _web_page(text: str, lines: list[str], ending: str) -> str | None:
+    if ending in (".parquet", ".xlsx", ".xls", ".docx", ".pdf"):
+        return f"the file is called {ending} and is none: it is damaged, or another kind of file under that name"
     if re.match(r"\s*(<!doctype html|<html)\b", text, re.IGNORECASE):
         return "this is a web page, which is not read; save it as text, or take the article's XML"
     if text.startswith("{\\rtf"):
@@ -146,11 +148,7 @@ def _tagged(text: str, lines: list[str], ending: str) -> str | None:
 
 
 def _table(text: str, lines: list[str], ending: str) -> str | None:
-    if ending in (".csv", ".tsv", ".tab", ".xls", ".xlsx"):
-        shaped = True
-    else:
-        shaped = any(_is_table(lines, delimiter) for delimiter in "\t,;|")
-    if not shaped:
+    if ending not in (".csv", ".tsv", ".tab") and not any(_is_table(lines, delimiter) for delimiter in "\t,;|"):
         return None
     return (
         "this is a table, and no column of it is known to hold the texts; name that column with --from csv "

@@ -364,6 +364,8 @@ def uploaded_documents(
     try:
         chosen = format or guess_format(source)
         check_file(data, chosen, limits)
+        if chosen == "parquet":
+            raise unsupported("Parquet is not read here; send JSON lines or CSV, or use textome bulk")
         if chosen == "brat":
             raise unsupported("brat is two files; send one of the other formats, for instance the .txt file alone")
         documents = bounded(read_documents(source, chosen, quarantine), limits)
