@@ -34,7 +34,7 @@ _SKIPPED_STOP_WORD = 0.3
 _SKIPPED_WORD = 1.2
 _SKIPPED_LAST_WORD = 1.2
 _MISSING_DIGIT = 1.0  # a digit of the short form that no word of the long form has, as in "N2O"
-_MAX_COST = 0.65  # of a long form, for each letter of the short form
+_MAX_COST = 0.75  # of a long form, for each letter of the short form
 _MAX_COST_OF_WORD = 0.2  # where the short form is written in small letters, as an ordinary word is
 _IMPOSSIBLE = 1e9
 
@@ -52,7 +52,10 @@ _CAN_BE_SKIPPED = frozenset(["type", "subtype", "class", "number", *STOP_WORDS])
 # The first letter of each name: "IFN-γ" is "interferon gamma".
 _GREEK = str.maketrans("αβγδεζηθικλμνξοπρσςτυφχψωµ", "abgdezetiklmnxoprsstupcpom")
 _QUOTES = " \"'“”‘’"
-_ORDINARY_WORD = re.compile(r"[a-z]{4}")
+_ORDINARY_WORD = re.compile(r"[a-z]{4}|\w-\w+-\w")
+# In "alpha (A) and beta (B)" the long form of B does not begin before the bracket.
+_LISTED = re.compile(r"[)\]]\s*(?:,|;|and\b|or\b|but\b|than\b)")
+_BRACKETED = re.compile(r"\([^()]*\)[^\w\s]*|\[[^\[\]]*\][^\w\s]*")
 _NO_SHORT_FORM = re.compile(
     r"""[\d.,]+ \s? (?:%|[mkµμn]?[gglLMm]|h|min|s|days?|d|years?|yrs?|weeks?|wks?|months?|Hz|cm)
       | .*[<>=≤≥].*
@@ -201,7 +204,9 @@ def _long_form(text: str, candidate: _Candidate) -> Span | None:
         long, of_words = Span(long.start + 1, long.end), of_words[1:]
     if len(of_words) <= len(short) or short in of_words.split() or not _is_closed(of_words) or of_words[0] in "([":
         return None
-    if " " not in of_words and not _ORDINARY_WORD.search(of_words):
+    if " " not in of_words and (of_words.startswith(f"{short}-") or not _ORDINARY_WORD.search(of_words)):
+        return None
+    if _LISTED.search(of_words):
         return None
     # One letter says too little for a long form of many words.
     if len(short) == 1 and len(of_words.split()) > 2:
@@ -217,6 +222,7 @@ def _cheapest_start(text: str, words: tuple[Span, ...], short: str, max_cost: fl
     """
     letters = "".join(character for character in _plain(short) if character.isalnum())
     size = len(letters)
+    num_digits = sum(letter.isdigit() for letter in letters)
     costs = [_IMPOSSIBLE] * (size + 1)
     costs[size] = 0.0
     if size > 2 and short[-1] == "s" and not short[-2].islower() and text[words[-1].end - 1] == "s":
@@ -226,10 +232,10 @@ def _cheapest_start(text: str, words: tuple[Span, ...], short: str, max_cost: fl
     for number, span in enumerate(reversed(words[-min(2 * size + 1, size + 5, _MAX_WORDS) :])):
         word = text[span.start : span.end]
         skipped = _SKIPPED_WORD if number else _SKIPPED_LAST_WORD
-        if word.lower() in _CAN_BE_SKIPPED:
+        if word.lower() in _CAN_BE_SKIPPED or ((head := _BRACKETED.match(word)) and head.end() == len(word)):
             skipped = _SKIPPED_STOP_WORD
         for j in range(size, 1, -1):
-            if letters[j - 1].isdigit():
+            if letters[j - 1].isdigit() and size - num_digits > 1:
                 costs[j - 1] = min(costs[j - 1], costs[j] + _MISSING_DIGIT)
         after = [cost + skipped for cost in costs]
         for j in range(1, size + 1):
@@ -257,13 +263,14 @@ def _cost_in_word(word: str, letters: str, first: bool) -> tuple[float, int]:
     """
     lowered = _plain(word)
     parts = {match.start() for match in _PART.finditer(word)}
-    opening = next((index for index, character in enumerate(word) if character.isalnum()), 0)
+    # A bracket before a word is not its own: "(GH)-releasing factor", "[3H]dopamine"; nor is what a stroke stands after.
+    head = _BRACKETED.match(word) if first else None
+    opening = head.end() if head else next((index for index, character in enumerate(word) if character.isalnum()), 0)
     costs: dict[int, tuple[float, int]] = {}
-    for position in _positions(lowered, letters[0], 0):
-        # In "A/B (B)" and "(A)/beta (B)" a long form begins after the stroke.
-        start = position if position and word[position - 1] == "/" and "/" not in letters else 0
+    for position in _positions(lowered, letters[0], opening):
+        start = position if word[position - 1 : position] == "/" or (head or word[0] in "\"'“‘") else 0
         if position == opening:
-            costs[position] = (0.0, opening if word[0] in "\"'“‘" else 0)
+            costs[position] = (0.0, start)
         elif position in parts:
             costs[position] = (0.0 if start else _IN_PART, start)
         elif not first:
