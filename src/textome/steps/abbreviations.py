@@ -102,30 +102,30 @@ def _agreeing(document: Document, occurrences: dict[Span, _Definition]) -> Docum
     for entity in document.entities:
         if len(entity.spans) == 1:
             at.setdefault(entity.spans[0], []).append(entity)
-    index = _Index(document.entities)
     referred = {target for relation in document.relations for _, target in relation.arguments}
+    dropped: set[int] = set()
+    added: list[Entity] = []
+    covers = _covers(document.entities)
     by_long_form: dict[Span, list[Span]] = {}
     for span, definition in occurrences.items():
         by_long_form.setdefault(definition.long, []).append(span)
-    dropped: set[int] = set()
-    added: list[Entity] = []
     for long, spans in by_long_form.items():
         long_types = {entity.type: entity for entity in at.get(long, ())}
-        inside = {entity.type for entity in index.overlapping(long)}
         given = [entity for span in spans for entity in at.get(span, ())]
         counts = Counter(entity.type for entity in given)
         for entity in given:
-            if entity.type in inside or entity.confidence is None or entity.id in referred:
+            if entity.confidence is None or entity.id in referred or covers[entity.type].touches(long):
                 continue
-            if long_types or counts[entity.type] < _MIN_SHARE * len(spans):
+            if long_types or counts[entity.type] / len(spans) < _MIN_SHARE:
                 dropped.add(id(entity))
         for source in long_types.values():
-            if source.confidence is not None:
-                added += (
-                    document.entity([span], source.type, confidence=source.confidence)
-                    for span in spans
-                    if all(entity.type != source.type for entity in index.overlapping(span))
-                )
+            if source.confidence is None:
+                continue
+            added += [
+                document.entity([span], source.type, confidence=source.confidence)
+                for span in spans
+                if not covers[source.type].touches(span)
+            ]
     if not dropped and not added:
         return document
     kept = document.with_annotations(
@@ -134,18 +134,29 @@ def _agreeing(document: Document, occurrences: dict[Span, _Definition]) -> Docum
     return kept.with_new_entities(added)
 
 
-class _Index:
-    """Entities by where they stand."""
+class _Cover:
+    """Where the entities of a type stand."""
 
-    def __init__(self, entities: Iterable[Entity]) -> None:
-        self._entities = sorted(entities, key=lambda entity: entity.start)
-        self._starts = [entity.start for entity in self._entities]
-        self._longest = max((entity.end - entity.start for entity in self._entities), default=0)
+    def __init__(self, spans: Iterable[Span]) -> None:
+        self._starts, self._ends = list[int](), list[int]()
+        for start, end in sorted(spans):
+            if self._ends and start < self._ends[-1]:
+                self._ends[-1] = max(end, self._ends[-1])
+            else:
+                self._starts.append(start)
+                self._ends.append(end)
 
-    def overlapping(self, span: Span) -> list[Entity]:
-        first = bisect_left(self._starts, span.start - self._longest)
-        last = bisect_left(self._starts, span.end)
-        return [entity for entity in self._entities[first:last] if entity.end > span.start]
+    def touches(self, span: Span) -> bool:
+        """Whether one of them overlaps `span`."""
+        before = bisect_left(self._starts, span.end)
+        return before > 0 and self._ends[before - 1] > span.start
+
+
+def _covers(entities: Iterable[Entity]) -> dict[str, _Cover]:
+    spans: dict[str, list[Span]] = {}
+    for entity in entities:
+        spans.setdefault(entity.type, []).append(Span(entity.start, entity.end))
+    return {kind: _Cover(found) for kind, found in spans.items()}
 
 
 def _with_long_forms(document: Document, occurrences: dict[Span, _Definition]) -> Document:
