@@ -20,15 +20,16 @@ HELP_TIMES = 2
 HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client", "PIL")
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
-_BELOW_TASKS = {"metrics", "text", "formats", "documents", "errors"}
+_BELOW_TASKS = {"metrics", "text", "formats", "documents", "errors", "escapes"}
 _BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
 _BELOW_TRAINING = {"linking", "vocabularies", "corpus", "modalities", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "escapes": set(),
     "processors": set(),
     "documents": {"errors"},
-    "formats": {"documents", "errors"},
+    "formats": {"documents", "errors", "escapes"},
     "text": {"documents", "errors"},
     "vocabularies": {"formats", "documents", "errors"},
     "metrics": {"formats", "documents", "errors"},  # scores of predictions; the records are those of formats
@@ -59,6 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 WITHOUT_TORCH = {
     "__init__",
     "errors",
+    "escapes",
     "processors",
     "documents",
     "formats",

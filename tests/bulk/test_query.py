@@ -30,7 +30,7 @@ def annotated(id: str, text: str, names: dict[str, str], year: str = "") -> Docu
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Results:
+def folder(tmp_path: Path) -> Path:
     names = {
         "Metformin": "Chemical",
         "gout": "Disease",
@@ -46,6 +46,11 @@ def results(tmp_path: Path) -> Results:
     folder = tmp_path / "it's [odd]"
     for part, several in ((1, documents[:2]), (2, documents[2:])):
         write_chunk(folder, "parquet", part, 0, (("a.xml", part * 10 + n, item) for n, item in enumerate(several)))
+    return folder
+
+
+@pytest.fixture
+def results(folder: Path) -> Results:
     return Results(folder)
 
 
@@ -125,3 +130,30 @@ def test_a_damaged_table_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a table is damaged") as caught:
         Results(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_other_files_are_out_of_reach_unless_that_is_wanted(results: Results, tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    for sql in (
+        f"SELECT * FROM read_csv('{tmp_path}/secret.csv')",
+        f"COPY (SELECT 1) TO '{tmp_path}/out.csv'",
+        f"ATTACH '{tmp_path}/a.db'",
+        "INSTALL httpfs",
+        "SELECT * FROM 'http://127.0.0.1:1/a.csv'",
+        "SET enable_external_access = true",
+    ):
+        with pytest.raises(InputError, match="cannot be run"):
+            list(results.ask(sql).rows)
+    assert not (tmp_path / "out.csv").exists()
+    assert list(results.ask("SELECT count(*) > 0 FROM entities").rows) == [(True,)]
+
+
+def test_other_files_can_be_reached_where_that_is_wanted(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.csv").write_text("a\n1\n")
+    assert list(Results(folder, True).ask(f"SELECT * FROM read_csv('{tmp_path}/more.csv')").rows) == [(1,)]
+
+
+def test_formulas_in_answers_are_escaped_on_request(results: Results, tmp_path: Path) -> None:
+    for formulas, cell in ((True, "=1+1"), (False, "'=1+1")):
+        write_answer(results.ask("SELECT '=1+1' AS a, -1 AS b"), tmp_path / "a.csv", "csv", formulas)
+        assert (tmp_path / "a.csv").read_text().split()[1] == f"{cell},-1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,14 @@ def test_data_paths_are_relative_to_the_recipe_or_the_environment(
     monkeypatch.setenv("TEXTOME_DATA", "/elsewhere")
     assert load_recipe(path).path("a") == "/elsewhere/a"
     assert load_recipe(path, ["data.root=/given"]).path("a") == "/given/a"
+    absolute = write(tmp_path, f'{GOOD}[data]\nroot = "/own"\n')
+    assert load_recipe(absolute).path("a") == "/own/a"
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "/tmp/a", "..", ".", "a\\b", "C:a", "a\nb", " "])
+def test_the_name_of_a_run_leads_to_no_other_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="no name of one folder"):
+        load_recipe(write(tmp_path, GOOD), [f"name={json.dumps(name)}"])
 
 
 def test_data_paths_that_say_so_are_relative_to_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ import duckdb
 from textome.bulk.ledger import NAME
 from textome.bulk.tables import TABLES
 from textome.errors import InputError
+from textome.escapes import no_formula
 from textome.formats.sources import Target
 
 _ROWS = 2000
@@ -79,21 +80,29 @@ class Answer:
 class Results:
     """The results of a bulk run in `folder`, opened for questions. Nothing is written there.
 
-    Raises InputError where the folder holds no Parquet results.
+    external_access   whether statements may read and write other files than the results, and load extensions
+
+    Raises InputError where the folder holds no Parquet results, or damaged ones.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, external_access: bool = False) -> None:
         self._connection = duckdb.connect()
+        if not external_access:
+            # In this order: the first two cannot be set any more after the third.
+            self._connection.execute(f"SET allowed_directories = [{_quoted(str(folder.resolve()))}]")
+            self._connection.execute("SET allow_community_extensions = false")
+            self._connection.execute("SET enable_external_access = false")
+            self._connection.execute("SET lock_configuration = true")
         for table, schema in TABLES.items():
             # A view cannot have parameters, and a folder's name may hold signs that a glob or SQL would understand.
-            files = ", ".join(_quoted(str(path)) for path in sorted((folder / table).glob("part-*.parquet")))
+            files = ", ".join(_quoted(str(path)) for path in sorted((folder.resolve() / table).glob("part-*.parquet")))
             if files:
                 query = f"SELECT * FROM read_parquet([{files}], union_by_name = true)"
                 try:
                     self._connection.execute(f"CREATE VIEW {table} AS {query}")
                 except duckdb.Error as error:
                     raise InputError(
-                        f"{folder / table}: a table is damaged ({str(error).strip().splitlines()[0][:300]}); delete that "
+                        f"{folder / table}: a table is damaged ({_first_line(error)[:300]}); delete that "
                         "file and run the same `textome bulk` again, which makes it anew"
                     ) from error
             elif table in ("documents", "entities", "relations"):
@@ -111,7 +120,7 @@ class Results:
         try:
             cursor = self._connection.cursor().execute(sql)
         except duckdb.Error as error:
-            raise InputError(f"the query cannot be run: {str(error).strip().splitlines()[0]}") from error
+            raise InputError(_cannot_be_run(error)) from error
         columns = tuple(str(item[0]) for item in cursor.description or ())
 
         def rows() -> Iterator[tuple[Any, ...]]:
@@ -119,7 +128,7 @@ class Results:
                 while several := cursor.fetchmany(_ROWS):
                     yield from several
             except duckdb.Error as error:
-                raise InputError(f"the query cannot be run: {str(error).strip().splitlines()[0]}") from error
+                raise InputError(_cannot_be_run(error)) from error
 
         return Answer(columns, rows(), lambda: self._connection.cursor().sql(sql).to_arrow_reader(_ROWS))
 
@@ -128,12 +137,15 @@ class Results:
         return [(row[0], row[1]) for row in self.ask(f"DESCRIBE {name}").rows]
 
 
-def write_answer(answer: Answer, place: str | Path, format: str) -> int:
-    """Write rows as `csv`, `jsonl` or `parquet` to a file or "-", as they come; returns their number."""
+def write_answer(answer: Answer, place: str | Path, format: str, formulas: bool = True) -> int:
+    """Write rows as `csv`, `jsonl` or `parquet` to a file or "-", as they come; returns their number.
+
+    formulas   whether cells of CSV may begin as a formula of a spreadsheet
+    """
     writers = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}
     if format not in writers:
         raise InputError(f"results of a query are written as {', '.join(writers)}, not as {format!r}")
-    return writers[format](answer, Target.of(place))
+    return writers[format](answer, Target.of(place, formulas))
 
 
 def _write_csv(answer: Answer, target: Target) -> int:
@@ -143,7 +155,8 @@ def _write_csv(answer: Answer, target: Target) -> int:
         writer = csv.writer(text)
         writer.writerow(answer.columns)
         for number, row in enumerate(answer.rows, 1):
-            writer.writerow([";".join(map(str, item)) if isinstance(item, list) else item for item in row])
+            cells = [";".join(map(str, item)) if isinstance(item, list) else item for item in row]
+            writer.writerow(cells if target.formulas else map(no_formula, cells))
         text.flush()
         text.detach()
     return number
@@ -168,6 +181,16 @@ def _write_parquet(answer: Answer, target: Target) -> int:
             writer.write_batch(batch)
             number += len(batch)
     return number
+
+
+def _cannot_be_run(error: duckdb.Error) -> str:
+    message = f"the query cannot be run: {_first_line(error)}"
+    refused = isinstance(error, duckdb.PermissionException)
+    return message + ("; --external-access allows other files and extensions" if refused else "")
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def _quoted(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textome.cli.pipelines import with_pipeline
-from textome.cli.streams import finish, read_all, watched
+from textome.cli.streams import EscapeFormulas, finish, read_all, watched
 from textome.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def annotate(
     to: Annotated[str | None, typer.Option("--to", help="Format to write; default: by the output's name.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
+    escape_formulas: EscapeFormulas = False,
     replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
     relations: Annotated[
         str | None, typer.Option("--relations", help="A bundle that finds relations between the entities.", hidden=True)
@@ -59,26 +60,27 @@ def annotate(
     loaded = pipeline.load(threads=threads)
     found = loaded.stream(read_all(inputs, from_, quarantine, text_column=text_column), replace=replace)
     documents = watched(found, "annotated", quarantine)
-    finish(quarantine, _deliver(documents, targets, show))
+    finish(quarantine, _deliver(documents, targets, show, not escape_formulas))
 
 
-def _deliver(documents: Iterator[Document], targets: list[tuple[str, str]], show: bool) -> int:
+def _deliver(documents: Iterator[Document], targets: list[tuple[str, str]], show: bool, formulas: bool) -> int:
     """Write documents to every target and, where wanted, to the terminal; returns their number.
 
     With one target documents stream through. With several they pass through a temporary file, so that memory stays flat
     however many there are.
     """
-    from textome.formats import read_documents, write_documents
+    from textome.formats import Target, read_documents, write_documents
 
+    outputs = [(Target.of(place, formulas), name) for place, name in targets]
     if len(targets) + show == 1:
-        return _show(documents) if show else write_documents(documents, *targets[0])
+        return _show(documents) if show else write_documents(documents, *outputs[0])
     with tempfile.TemporaryDirectory(prefix="textome-") as folder:
         spool = Path(folder) / "documents.jsonl"
         number = write_documents(documents, spool, "jsonl")
         if show and number:
             _show(read_documents(spool, "jsonl"))
-        for place, name in targets if number else []:
-            write_documents(read_documents(spool, "jsonl"), place, name)
+        for target, name in outputs if number else []:
+            write_documents(read_documents(spool, "jsonl"), target, name)
     return number
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from textome.cli.streams import finish, read_all, say
+from textome.cli.streams import echo, finish, read_all, say
 from textome.errors import InputError
 
 
@@ -47,7 +47,7 @@ def ask(
             with atomic_file(output) as stream:
                 stream.write(text.encode())
         else:
-            typer.echo(text)
+            echo(text)
         say(f"{len(items):,} questions answered")
         finish(quarantine, len(items))
         return
@@ -57,9 +57,9 @@ def ask(
     documents = list(read_all(inputs, from_, quarantine))
     found = answerer.ask(question, documents, number)
     if as_json:
-        typer.echo(json.dumps([asdict(answer) for answer in found], indent=2, ensure_ascii=False))
+        echo(json.dumps([asdict(answer) for answer in found], indent=2, ensure_ascii=False))
     else:
         for answer in found:
-            typer.echo(f"{100 * answer.confidence:5.1f} %  {answer.text}")
-            typer.echo(f"         {answer.document} {answer.start}-{answer.end}: {' '.join(answer.sentence.split())}")
+            echo(f"{100 * answer.confidence:5.1f} %  {answer.text}")
+            echo(f"         {answer.document} {answer.start}-{answer.end}: {' '.join(answer.sentence.split())}")
     finish(quarantine, len(documents))

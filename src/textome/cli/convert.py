@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from textome.cli.streams import finish, read_all, watched
+from textome.cli.streams import EscapeFormulas, finish, read_all, watched
 
 
 def convert(
@@ -15,6 +15,7 @@ def convert(
     output: Annotated[str, typer.Option("--output", "-o", help="File or folder to write; - is standard output.")] = "-",
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
+    escape_formulas: EscapeFormulas = False,
     entity_type: Annotated[
         str | None, typer.Option(help="Type of the entities of a CoNLL file with bare tags.")
     ] = None,
@@ -23,8 +24,8 @@ def convert(
 
     Example: textome convert corpus.pubtator --to brat --output corpus/
     """
-    from textome.formats import Quarantine, write_documents
+    from textome.formats import Quarantine, Target, write_documents
 
     quarantine = Quarantine()
     documents = watched(read_all(inputs, from_, quarantine, entity_type, text_column), "converted", quarantine)
-    finish(quarantine, write_documents(documents, output, to))
+    finish(quarantine, write_documents(documents, Target.of(output, not escape_formulas), to))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textome.cli.streams import finish, read_all, say, split_list
+from textome.cli.streams import echo, finish, read_all, say, split_list
 from textome.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,13 +74,13 @@ def explain(
         with atomic_file(output) as stream:
             stream.write(page.encode())
     if as_json:
-        typer.echo(everything)
+        echo(everything)
     elif not output:
         for item in found:
             where = "" if item.sentence is None else f"sentence {item.sentence + 1}: "
-            typer.echo(f"{where}{item.finding} {item.confidence:.3f}{'  ' if item.text else ''}{item.text}")
+            echo(f"{where}{item.finding} {item.confidence:.3f}{'  ' if item.text else ''}{item.text}")
             for word in item.heaviest(number):
-                typer.echo(f"  {word.weight:+6.2f}  {word.text}")
+                echo(f"  {word.weight:+6.2f}  {word.text}")
     say(f"{len(found):,} findings explained" if found else "nothing was found that could be explained")
     finish(quarantine, len(documents))
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textome.cli.streams import finish
+from textome.cli.streams import echo, finish
 from textome.steps import STEPS, Row
 
 
@@ -37,13 +37,13 @@ def info(
     else:
         facts = _file_facts(place, quarantine)
     if as_json:
-        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         width = max(18, *(len(name) + 2 for name in facts))
         for name, value in facts.items():
             shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
             text = ", ".join(shown) if isinstance(shown, list) else str(shown)
-            typer.echo(f"{name:{width}}{text or 'none'}")
+            echo(f"{name:{width}}{text or 'none'}")
     finish(quarantine, facts.get("documents", 1))
 
 

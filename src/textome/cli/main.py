@@ -27,6 +27,7 @@ from textome.cli.pretrain import pretrain
 from textome.cli.query import query
 from textome.cli.report import report
 from textome.cli.serve import serve
+from textome.cli.streams import say
 from textome.cli.train_tokenizer import train_tokenizer
 from textome.cli.translate import translate
 from textome.cli.tune import tune
@@ -103,7 +104,7 @@ def main() -> None:
     except TextomeError as error:
         if debug:
             raise
-        print(f"textome: {error}", file=sys.stderr)
+        say(f"textome: {error}")
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone (`textome ... | head`); there is nobody left to tell.
@@ -112,7 +113,7 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        print(f"textome: {_of_the_system(error)}", file=sys.stderr)
+        say(f"textome: {_of_the_system(error)}")
         sys.exit(2)
     except KeyboardInterrupt:
         print("textome: stopped", file=sys.stderr)

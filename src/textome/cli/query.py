@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textome.cli.streams import say
+from textome.cli.streams import EscapeFormulas, echo, say
 from textome.errors import InputError, MissingExtraError
+from textome.escapes import shown
 
 if TYPE_CHECKING:
     from textome.bulk.query import Answer, Results
@@ -29,6 +30,10 @@ def query(
     to: Annotated[
         str | None, typer.Option("--to", help="csv, jsonl or parquet; default: by the output's name.")
     ] = None,
+    escape_formulas: EscapeFormulas = False,
+    external_access: Annotated[
+        bool, typer.Option("--external-access", help="Let the SQL read and write other files, and load extensions.")
+    ] = False,
     graph: Annotated[
         Path | None, typer.Option(help="Write the chemicals and diseases said together, as .graphml or .csv.")
     ] = None,
@@ -47,7 +52,7 @@ def query(
         from textome.bulk.tables import TABLES
     except ImportError as error:
         raise MissingExtraError("asking bulk results", "bulk") from error
-    results = Results(folder)
+    results = Results(folder, external_access)
     if graph is not None:
         say(f"{graph}: {write_graph(results, graph, min_documents):,} edges")
     if plot is not None:
@@ -64,7 +69,7 @@ def query(
     format = to or ("csv" if output == "-" else Path(output).suffix[1:])
     if not format:
         raise InputError(f"--output {output}: the name says no format; add --to csv, jsonl or parquet")
-    number = write_answer(answer, output, format)
+    number = write_answer(answer, output, format, not escape_formulas)
     if output != "-":
         say(f"{output}: {number:,} rows")
 
@@ -75,16 +80,16 @@ def _list_views(results: Results) -> None:
 
     for name in (*TABLES, *VIEWS):
         columns = ", ".join(column for column, _ in results.columns(name))
-        typer.echo(f"{name}: {columns}")
+        echo(f"{name}: {columns}")
 
 
 def _show(answer: Answer) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*answer.columns)
+    table = Table(*map(shown, answer.columns))
     for row in islice(answer.rows, _SHOWN_ROWS):
-        table.add_row(*("" if item is None else str(item) for item in row))
+        table.add_row(*("" if item is None else shown(str(item)) for item in row))
     Console(highlight=False, markup=False).print(table)
     if next(answer.rows, None) is not None:
         say(f"the first {_SHOWN_ROWS} rows are shown; add --output FILE.csv for all")

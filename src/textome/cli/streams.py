@@ -6,24 +6,35 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from textome.errors import InputError
+from textome.escapes import shown
 
 if TYPE_CHECKING:
     from textome.documents import Document
     from textome.formats import Quarantine
 
 T = TypeVar("T")
+EscapeFormulas = Annotated[
+    bool,
+    typer.Option("--escape-formulas", help="In CSV, an apostrophe before cells that a spreadsheet would compute."),
+]
 SHOWN = 20
 SECONDS_BETWEEN_LINES = 10.0
 
 
 def say(message: str) -> None:
     """A line for the person at the terminal: standard error, since standard output is for results."""
-    print(message, file=sys.stderr, flush=True)
+    print(shown(message), file=sys.stderr, flush=True)
+
+
+def echo(message: object, end: str = "\n") -> None:
+    """A result on standard output; on a terminal its control characters are shown and not sent."""
+    text = f"{message}{end}"
+    typer.echo(shown(text) if sys.stdout.isatty() else text, nl=False)
 
 
 def places(inputs: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from textome.documents import Document, Entity
+from textome.escapes import shown
 
 # Background colours that stay apart for colour-blind readers (after Okabe and Ito 2008), with a readable foreground.
 _PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2", "#999999")
@@ -20,15 +21,15 @@ def print_document(document: Document, console: Console | None = None) -> None:
     An entity is shown as `text[Type 0.98]`; where entities overlap, the longest is coloured and the others follow it.
     """
     console = console or Console(highlight=False, soft_wrap=False)
-    console.print(Text(document.id or "text", style="bold"))
+    console.print(Text(shown(document.id or "text"), style="bold"))
     for passage in document.passages:
         if passage.section:
-            console.print(Text(passage.section, style="dim"))
+            console.print(Text(shown(passage.section), style="dim"))
         inside = [entity for entity in document.entities if passage.offset <= entity.start < passage.end]
         console.print(_highlighted(document, passage.offset, passage.end, inside))
     counts = Counter(entity.type for entity in document.entities)
     summary = Text("  ").join(
-        Text.assemble((f" {name} ", style_of(name)), f" {number}") for name, number in counts.most_common()
+        Text.assemble((f" {shown(name)} ", style_of(name)), f" {number}") for name, number in counts.most_common()
     )
     console.print(summary if counts else Text("no entities", style="dim"))
     console.print()
@@ -49,16 +50,16 @@ def _highlighted(document: Document, start: int, end: int, entities: list[Entity
         first = pending.pop(0)
         overlapping = [entity for entity in pending if entity.start < first.end]
         pending = pending[len(overlapping) :]
-        text.append(document.text[position : first.start])
-        text.append(document.text[first.start : first.end], style_of(first.type))
+        text.append(shown(document.text[position : first.start]))
+        text.append(shown(document.text[first.start : first.end]), style_of(first.type))
         text.append(_label(first), "dim")
         for entity in overlapping:
-            text.append(f"{{{entity.text}}}", style_of(entity.type))
+            text.append(shown(f"{{{entity.text}}}"), style_of(entity.type))
             text.append(_label(entity), "dim")
         position = first.end
-    text.append(document.text[position:end])
+    text.append(shown(document.text[position:end]))
     return text
 
 
 def _label(entity: Entity) -> str:
-    return f"[{entity.type}]" if entity.confidence is None else f"[{entity.type} {entity.confidence:.2f}]"
+    return shown(f"[{entity.type}]" if entity.confidence is None else f"[{entity.type} {entity.confidence:.2f}]")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from textome.cli.streams import say
+from textome.cli.streams import echo, say
 from textome.cli.training import need_training
 from textome.errors import InputError
 
@@ -52,7 +52,7 @@ def translate(
     else:
         found = [translator.translate_layout(text, width) for text in texts]
     if output is None:
-        typer.echo("".join(found), nl=False)
+        echo("".join(found), end="")
         return
     with atomic_file(output) as stream:
         stream.write("".join(found).encode())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textome.cli.streams import finish, places, watched
+from textome.cli.streams import echo, finish, places, watched
 
 if TYPE_CHECKING:
     from textome.formats import Quarantine
@@ -59,22 +59,22 @@ def info(
     opened = open_vocabulary(place)
     if find is not None:
         matches = _matches(opened, find)
-        typer.echo(json.dumps(matches, indent=2, ensure_ascii=False) if as_json else "\n".join(map(_line, matches)))
+        echo(json.dumps(matches, indent=2, ensure_ascii=False) if as_json else "\n".join(map(_line, matches)))
         return
     opened.verify()
     card = opened.card
     if as_json:
-        typer.echo(
+        echo(
             json.dumps(
                 {"title": card.title, "sha256": opened.sha256, "counts": card.counts, "sources": card.sources}, indent=2
             )
         )
         return
-    typer.echo(f"{card.title}\nsha256 {opened.sha256}")
+    echo(f"{card.title}\nsha256 {opened.sha256}")
     for type, counts in card.counts.items():
-        typer.echo(f"{type:12}{counts['concepts']:12,} concepts {counts['names']:12,} names")
+        echo(f"{type:12}{counts['concepts']:12,} concepts {counts['names']:12,} names")
     for source in card.sources:
-        typer.echo("  ".join(value for value in source.values() if value))
+        echo("  ".join(value for value in source.values() if value))
 
 
 def _files(inputs: list[str]) -> list[str]:

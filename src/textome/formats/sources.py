@@ -17,6 +17,7 @@ from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TypeVar, cast
 
 from textome.errors import InputError, TextomeError
+from textome.escapes import shown_bytes
 from textome.formats.archives import SEPARATOR, unpacked
 from textome.formats.compression import DECOMPRESSION_ERRORS, decompressed
 
@@ -223,15 +224,32 @@ def guarded(records: Iterable[Record], source: str, quarantine: Quarantine) -> I
         quarantine.add(source, position, f"{reason}; please report this fault of Textome")
 
 
+class _Terminal(io.RawIOBase):
+    """Standard output on a terminal, which is sent no control characters."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        sys.stdout.buffer.write(shown_bytes(bytes(data)))
+        return len(data)
+
+
 @dataclass(frozen=True)
 class Target:
-    """Where documents are written: a file or directory at `path`, or standard output where `path` is None."""
+    """Where documents are written: a file or directory at `path`, or standard output where `path` is None.
+
+    On a terminal, control characters are shown and not sent.
+
+    formulas   whether cells of a table may begin as a formula of a spreadsheet; else they get an apostrophe
+    """
 
     path: Path | None = None
+    formulas: bool = True
 
     @classmethod
-    def of(cls, place: str | Path) -> Target:
-        return cls(None if str(place) == "-" else Path(place))
+    def of(cls, place: str | Path, formulas: bool = True) -> Target:
+        return cls(None if str(place) == "-" else Path(place), formulas)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -240,7 +258,7 @@ class Target:
         A name that ends in `.gz` is compressed.
         """
         if self.path is None:
-            yield sys.stdout.buffer
+            yield cast(BinaryIO, _Terminal()) if sys.stdout.isatty() else sys.stdout.buffer
             sys.stdout.buffer.flush()
             return
         with atomic_file(self.path) as raw:

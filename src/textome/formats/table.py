@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from textome.documents import Document, Entity, Label
 from textome.errors import InputError
+from textome.escapes import no_formula
 from textome.formats.annotation_tools import entities_in_row
 from textome.formats.members import IDS, TEXTS, TITLES, document_of, plain_names, roles_of
 from textome.formats.rows import check_decoded, check_width, delimiter_of, read_rows
@@ -86,11 +87,12 @@ def write(documents: Iterable[Document], target: Target) -> int:
     number = 0
     with target.open() as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
-        rows = csv.writer(text)
-        rows.writerow(COLUMNS)
+        writer = csv.writer(text)
+        writer.writerow(COLUMNS)
         for number, document in enumerate(documents, 1):
-            rows.writerows(_row(document.id, entity) for entity in document.entities)
-            rows.writerows(_label_row(document, label) for label in document.labels)
+            rows = [_row(document.id, entity) for entity in document.entities]
+            rows += [_label_row(document, label) for label in document.labels]
+            writer.writerows(rows if target.formulas else (map(no_formula, row) for row in rows))
         text.detach()
     return number
 

@@ -52,7 +52,7 @@ def render(documents: Sequence[Document], format: OutputFormat, **members: Any) 
         return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     if format == "brat":
         return _zipped_brat(documents)
-    target = _Memory()
+    target = _Memory(formulas=False)
     write_documents(documents, target, format)
     return target.buffer.getvalue()
 

@@ -1,14 +1,15 @@
 """Recipes: TOML files that describe a whole run, checked strictly.
 
 An unknown key is an error that names the nearest valid one. Paths in a recipe are relative to `data.root`, which is
-relative to the recipe's own folder; the environment variable TEXTOME_DATA takes its place where it is set. A path of
-training data that begins with `./` or `../` is relative to the recipe's folder instead.
+relative to the recipe's own folder; the environment variable TEXTOME_DATA takes its place where it is set, unless it is
+absolute. A path of training data that begins with `./` or `../` is relative to the recipe's folder instead.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from textome.errors import InputError
 
 # What of a recipe is in no bundle: where the data lay, and where the run was watched.
+_NO_FOLDER = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 _PRIVATE: Any = {"data": {"root"}, "training": {"mlflow"}}
 
 
@@ -65,9 +67,15 @@ def read_recipe(kind: type[Kind], path: str | Path, overrides: Sequence[str], va
     data = values.setdefault("data", {})
     if isinstance(data, dict):
         chosen = any(item.startswith("data.root=") for item in overrides)
-        root = data.get("root", ".") if chosen else os.environ.get(variable) or data.get("root", ".")
-        data["root"] = str((Path() if chosen else path.parent) / str(root))
-    return parse(kind, values, str(path))
+        root = str(data.get("root", "."))
+        if not chosen and not Path(root).is_absolute():
+            root = os.environ.get(variable) or root
+        data["root"] = str((Path() if chosen else path.parent) / root)
+    recipe = parse(kind, values, str(path))
+    name = getattr(recipe, "name", "")
+    if name and (_NO_FOLDER.search(name) or not name.strip(". ")):
+        raise InputError(f"{path}, name: the run's folder is called by it, and {name!r} is no name of one folder")
+    return recipe
 
 
 def parse(kind: type[Kind], values: dict[str, Any], source: str) -> Kind:
