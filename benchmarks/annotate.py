@@ -30,8 +30,9 @@ from safetensors.numpy import save_file
 
 from textome.formats import read_documents
 from textome.processors import available_threads
-from textome.runtime.annotator import Annotator, batches
-from textome.runtime.bundle import Bundle, resolve_model
+from textome.runtime.annotator import Annotator
+from textome.runtime.batching import Batch, batches
+from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.export import export_bundle
 from textome.runtime.graph_weights import graph_weights
 from textome.runtime.session import Session
@@ -68,7 +69,7 @@ def compare(bundle: Bundle, texts: list[str], tokens: int, rounds: int, threads:
     )
     int8 = Annotator.load(bundle.directory, precision="int8", threads=threads)
     fp32 = Annotator.load(bundle.directory, precision="fp32", threads=threads)
-    session = Session(bundle.onnx_path("int8"), threads)
+    session = Session.of(bundle, "int8", threads)
     ways: dict[str, Callable[[], object]] = {
         "transformers pipeline, as it comes (batch 1)": lambda: [pipeline(text) for text in texts],
         "transformers pipeline, batch 8": lambda: list(pipeline(list(texts), batch_size=8)),
@@ -139,7 +140,7 @@ def model_alone(session: Session, bundle: Bundle, texts: list[str]) -> None:
     lengths = np.array([len(item.ids) + 2 for item in encoded])
     for group in batches(lengths, 1024):
         ids = np.zeros((len(group), int(lengths[group].max())), np.int64)
-        session.logits(ids, lengths[group])
+        session.run([ENTITIES], Batch(ids, None, lengths[group]))
 
 
 def int8_limit(bundle: Bundle, threads: int) -> float:

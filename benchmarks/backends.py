@@ -15,7 +15,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ import numpy as np
 import onnx
 import openvino
 from annotate import ROOT, prepared, print_machine, sentences
-from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from openvino import opset13
 
@@ -32,24 +31,24 @@ from textome.documents import Document
 from textome.encoders.graph import quantise_rows
 from textome.processors import available_threads
 from textome.runtime.annotator import Annotator
+from textome.runtime.batching import Batch
 from textome.runtime.bundle import Bundle
+from textome.runtime.model import Model
 from textome.runtime.session import Session
-from textome.tasks.iob import LABELS, Floats
+from textome.tasks.examples import Floats
 
 
-class OpenVino:
+class OpenVino(Session):
     """A graph on OpenVINO, asked as a `Session` is."""
 
     def __init__(self, model: openvino.Model, precision: str, threads: int, **settings: Any) -> None:
         settings |= {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
         compiled = openvino.Core().compile_model(model, "CPU", settings)
         self._request = compiled.create_infer_request()
-        self.num_heads = compiled.output(0).partial_shape[2].get_length() // len(LABELS)
 
-    def logits(self, input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> Floats:
-        mask = (np.arange(input_ids.shape[1]) < np.asarray(lengths)[:, None]).astype(np.int32)
-        scores = self._request.infer({"input_ids": input_ids, "attention_mask": mask}, share_inputs=True)[0]
-        return np.array(scores).reshape(*scores.shape[:2], self.num_heads, len(LABELS))
+    def run(self, heads: Sequence[str], batch: Batch) -> list[Floats]:
+        feeds = {"input_ids": batch.input_ids, "attention_mask": batch.mask}
+        return [np.array(self._request.infer(feeds, share_inputs=True)[0])]
 
 
 def main() -> None:
@@ -73,26 +72,25 @@ def compare(bundle: Bundle, plain: Path, texts: list[str], rounds: int, threads:
     core = openvino.Core()
     size = bundle.config["hidden_size"]
     dynamic = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": size}
-    loading: dict[str, Callable[[], Session | OpenVino]] = {
-        "ONNX Runtime fp32": lambda: Session(bundle.onnx_path("fp32"), threads),
-        "ONNX Runtime int8": lambda: Session(bundle.onnx_path("int8"), threads),
+    loading: dict[str, Callable[[], Session]] = {
+        "ONNX Runtime fp32": lambda: Session.of(bundle, "fp32", threads),
+        "ONNX Runtime int8": lambda: Session.of(bundle, "int8", threads),
         "OpenVINO fp32": lambda: OpenVino(core.read_model(plain), "f32", threads),
         "OpenVINO bf16": lambda: OpenVino(core.read_model(plain), "bf16", threads),
         "OpenVINO int8, the rest fp32": lambda: OpenVino(with_int8_weights(plain), "f32", threads, **dynamic),
         "OpenVINO int8, the rest bf16": lambda: OpenVino(with_int8_weights(plain), "bf16", threads, **dynamic),
     }
-    sessions: dict[str, Session | OpenVino] = {}
+    sessions: dict[str, Session] = {}
     starting = {}
     for name, load in loading.items():
         started = time.perf_counter()
         sessions[name] = load()
         starting[name] = time.perf_counter() - started
-    annotators = {name: Annotator(bundle, session) for name, session in sessions.items()}
+    annotators = {name: Annotator(Model(bundle, session)) for name, session in sessions.items()}
     first = annotators["ONNX Runtime fp32"]
-    units = first.units([Document.from_text(text) for text in texts])
-    inputs = [ids for unit in units for ids in first.inputs(unit)]
-    tokens = sum(len(ids) - 2 for ids in inputs)
-    exact = first.run(inputs[:16])
+    _, _, examples = first.model.prepare(first.name, [Document.from_text(text) for text in texts])
+    tokens = sum(len(example.input_ids) - 2 for example in examples)
+    exact = first.model.scores(first.name, examples[:16])
     seconds: dict[str, list[float]] = {name: [] for name in annotators}
     for number in range(rounds + 1):
         for name, annotator in annotators.items():
@@ -102,7 +100,7 @@ def compare(bundle: Bundle, plain: Path, texts: list[str], rounds: int, threads:
                 seconds[name].append(time.perf_counter() - started)
     print(f"\n{len(texts)} sentences, {tokens} tokens\n{'':32}{'tokens/s':>10}{'start, s':>10}{'difference':>12}")
     for name, times in seconds.items():
-        found = annotators[name].run(inputs[:16])
+        found = annotators[name].model.scores(first.name, examples[:16])
         difference = max(np.abs(a - b).max() for a, b in zip(found, exact, strict=True))
         print(f"{name:32}{tokens / statistics.median(times):10,.0f}{starting[name]:10.2f}{difference:12.1e}")
 

@@ -22,9 +22,11 @@ import onnxruntime
 from scores import documents_of, model_parser
 
 from textome.documents import Document
-from textome.explain.occlusion import explain_entities, labels_without, log_odds, lost, words_of
-from textome.runtime.annotator import Annotator
-from textome.tasks.iob import Found
+from textome.explain import Explainer
+from textome.explain.occlusion import Occlusion, log_odds, words_of
+from textome.runtime.bundle import ENTITIES
+from textome.runtime.model import Model
+from textome.tasks.task import Finding
 
 COUNTS = (1, 2, 3, 5)
 DRAWS = 3
@@ -34,23 +36,22 @@ def main() -> None:
     parser = model_parser(__doc__)
     parser.add_argument("--sentences", type=int, default=200)
     options = parser.parse_args()
-    annotator = Annotator.load(options.model, precision=options.precision, sentences=False)
+    model = Model.load(options.model, precision=options.precision, sentences=False)
     documents = documents_of("NCBI-disease", options.data)
     falls: dict[str, dict[int, list[float]]] = {}
     gone: dict[str, dict[int, list[float]]] = {}
     generator = np.random.default_rng(1)
     sentences = entities = 0
-    for unit in annotator.units(documents):
+    for sentence in (record for document in documents for record in model.task(ENTITIES).records(document)):
         if sentences == options.sentences:
             break
-        (labels,) = annotator.read([unit])
-        found = [item for item in annotator.found(labels) if item.confidence >= 0.5]
+        hidden = Occlusion(model, ENTITIES, sentence)
+        findings = hidden.task.findings(sentence, hidden.examples, hidden.scores)
+        found = [item for item in findings if item.confidence >= 0.5]
         sentences += bool(found)
         for item in found:
-            entities += measured(annotator, unit, documents[unit.document].text, item, generator, falls, gone)
-    print(
-        f"{annotator.bundle.name}, onnxruntime {onnxruntime.__version__}; {entities} entities in {sentences} sentences\n"
-    )
+            entities += measured(hidden, sentence, item, generator, falls, gone)
+    print(f"{model.name}, onnxruntime {onnxruntime.__version__}; {entities} entities in {sentences} sentences\n")
     print("| words hidden | " + " | ".join(map(str, COUNTS)) + " |")
     print("|---" * (1 + len(COUNTS)) + "|")
     for order in falls:
@@ -64,38 +65,39 @@ def main() -> None:
 def differences(model: str | None, precision: str | None, documents: Sequence[Document]) -> list[float]:
     """How far the weights of words are apart in runs with batches of other sizes."""
     small, large = (
-        Annotator.load(model, precision=precision, sentences=False, token_budget=budget) for budget in (256, 1024)
+        Explainer(Model.load(model, precision=precision, sentences=False, token_budget=budget))
+        for budget in (256, 1024)
     )
     return [
         abs(word.weight - same.weight)
         for document in documents
-        for one, other in zip(explain_entities(small, document), explain_entities(large, document), strict=False)
+        for one, other in zip(small.explain(document), large.explain(document), strict=False)
         if (one.finding, one.span) == (other.finding, other.span)
         for word, same in zip(one.words, other.words, strict=True)
     ]
 
 
 def measured(
-    annotator: Annotator,
-    unit: Any,
-    text: str,
-    item: Found,
+    hidden: Occlusion,
+    sentence: Any,
+    item: Finding,
     generator: np.random.Generator,
     falls: dict[str, dict[int, list[float]]],
     gone: dict[str, dict[int, list[float]]],
 ) -> bool:
     """Hide words of one entity's sentence in every order; whether there are enough of them outside the mention."""
-    start, end = int(unit.tokens.word_starts[item.first]), int(unit.tokens.word_ends[item.last])
-    text = text[unit.offset : unit.offset + int(unit.tokens.word_ends[-1])]
-    words = [(place, rows) for place, rows in words_of(text, unit.tokens) if place.end <= start or place.start >= end]
+    assert item.span is not None
+    start, end = item.span
+    ((text, tokens, _),) = hidden.read
+    words = [(place, rows) for place, rows in words_of(text, tokens) if place.end <= start or place.start >= end]
     if len(words) <= max(COUNTS):
         return False
-    one_by_one = fall(annotator, unit, item, [rows for _, rows in words])
+    one_by_one = fall(hidden, sentence, item, [rows for _, rows in words])
     distance = [max(start - place.end, place.start - end) for place, _ in words]
     orders = [("heaviest first", np.argsort(-one_by_one)), ("nearest first", np.argsort(distance, kind="stable"))]
     orders += [("any", generator.permutation(len(words))) for _ in range(DRAWS)]
     chosen = [np.concatenate([words[place][1] for place in order[:k]]) for _, order in orders for k in COUNTS]
-    results = iter(fall(annotator, unit, item, chosen))
+    results = iter(fall(hidden, sentence, item, chosen))
     for name, _ in orders:
         for k in COUNTS:
             value = next(results)
@@ -104,9 +106,10 @@ def measured(
     return True
 
 
-def fall(annotator: Annotator, unit: Any, item: Found, sets: Sequence[Any]) -> Any:
+def fall(hidden: Occlusion, sentence: Any, item: Finding, sets: Sequence[Any]) -> Any:
     """How far the log-odds of an entity fall when each of these sets of sub-words is hidden."""
-    return np.array([lost(item, labels) for labels in labels_without(annotator, unit, sets)])
+    without = (hidden.task.confidences(sentence, hidden.examples, scores, [item])[0] for scores in hidden.without(sets))
+    return np.array([log_odds(item.confidence) - log_odds(confidence) for confidence in without])
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from textome.formats.sources import Quarantine, atomic_file
 from textome.metrics.labels import score_labels, value_of
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.runtime.tasks import TaskRunner
+from textome.runtime.model import Model
 from textome.training.kinds import plan_run
 from textome.training.memory import keep_freed_memory
 from textome.training.recipe import load_recipe
@@ -100,7 +100,7 @@ def trained(path: Path, overrides: list[str]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         bundle = plan_run(path, overrides).start(Path(folder) / "run", False, lambda record: None)
         export_bundle(Bundle.load(bundle), bundle, "int8")
-        runner = TaskRunner.load(bundle, threads=torch.get_num_threads())
+        runner = Model.load(bundle, threads=torch.get_num_threads())
         paths = [recipe.path(path) for path in table.test]
         return round(100 * evaluate_task(runner, table.name, paths, table.layout, Quarantine()).score, 2)
 

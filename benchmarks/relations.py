@@ -23,7 +23,7 @@ from textome.formats import read_documents
 from textome.processors import available_threads
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.runtime.relations import RelationFinder, prepared
+from textome.runtime.relations import RelationFinder
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
 
@@ -51,7 +51,8 @@ def main() -> None:
             bundle = plan_run(options.recipe, sets).start(Path(folder) / one_pass, False, lambda record: None)
             export_bundle(Bundle.load(bundle), bundle, "int8")
             finders[way] = RelationFinder.load(bundle, threads=options.threads)
-        pairs = [len(prepared(finder.task, document)[1]) for finder in finders.values() for document in documents]
+        tasks = [finder.model.task(finder.name) for finder in finders.values()]
+        pairs = [len(task.records(task.ready(document))) for task in tasks for document in documents]
         count = sum(pairs) // len(finders)
         print(f"{len(documents)} documents, {count} pairs\n")
         took: dict[str, list[float]] = {way: [] for way in finders}

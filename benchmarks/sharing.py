@@ -22,7 +22,9 @@ import onnxruntime
 
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle, resolve_model
+from textome.runtime.model import Model
 from textome.runtime.session import Session
+from textome.tasks import HeadShape
 
 TEXT = "Metformin lowered glucose in patients with type 2 diabetes. Quinine can cause tinnitus."
 
@@ -36,8 +38,8 @@ class Mapped(Session):
         options.enable_mem_pattern = False
         if not packed:
             options.add_session_config_entry("session.disable_prepacking", "1")
+        super().__init__(Bundle.load(resolve_model(None)).onnx_path(), {"entities": HeadShape(27, 0)}, 1)
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.num_heads = self._session.get_outputs()[0].shape[-1] // 3
 
 
 def main() -> None:
@@ -86,7 +88,7 @@ def work(how: Any, barrier: Barrier, sizes: Any) -> None:
     elif isinstance(how, Annotator):
         annotator = how
     else:
-        annotator = Annotator(Bundle.load(resolve_model(None)), Mapped(*how))
+        annotator = Annotator(Model(Bundle.load(resolve_model(None)), Mapped(*how)))
     annotator.annotate(TEXT)
     barrier.wait(120)
     sizes.put(megabytes())

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from textome.pipeline import Pipeline
     from textome.runtime.annotator import Annotator
     from textome.runtime.answerer import Answerer
+    from textome.runtime.classifier import Classifier
     from textome.runtime.embedder import Embedder
     from textome.runtime.predictor import Predictor
     from textome.runtime.relations import RelationFinder
-    from textome.runtime.tasks import Classifier
 
 __version__ = "0.1.0"
 
@@ -31,7 +31,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Annotator": "textome.runtime.annotator",
     "Answerer": "textome.runtime.answerer",
-    "Classifier": "textome.runtime.tasks",
+    "Classifier": "textome.runtime.classifier",
     "Document": "textome.documents",
     "Embedder": "textome.runtime.embedder",
     "Entity": "textome.documents",

@@ -326,6 +326,18 @@ def as_identifiers(curies: Iterable[str | Identifier]) -> tuple[Identifier, ...]
     return tuple(item if isinstance(item, Identifier) else Identifier(item) for item in curies)
 
 
+def as_document(item: str | Document, number: int = 0) -> Document:
+    """A text as a document with its number as id (none for 0); a document as it is.
+
+    Raises InputError for anything else.
+    """
+    if isinstance(item, str):
+        return Document.from_text(item, id=str(number) if number else "")
+    if isinstance(item, Document):
+        return item
+    raise InputError(f"input {number}: expected a text or a Document, found {type(item).__name__}")
+
+
 def replace_lone_surrogates(text: str) -> str:
     """`text` with each half of a surrogate pair replaced by U+FFFD; the length in code points stays the same."""
     return _LONE_SURROGATE.sub("\ufffd", text)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, overload
 
-from textome.documents import Document
+from textome.documents import Document, as_document
 from textome.errors import InputError
 from textome.runtime.model import Model, ModelSettings
 from textome.steps import STEPS, load_step
@@ -53,8 +53,8 @@ class Pipeline:
         Texts become documents without id where there is one, and otherwise with their number from 1 as id.
         """
         if isinstance(documents, str | Document):
-            return next(self.stream([_document(documents, 0)]))
-        return self.stream(_document(item, number) for number, item in enumerate(documents, 1))
+            return next(self.stream([as_document(documents, 0)]))
+        return self.stream(as_document(item, number) for number, item in enumerate(documents, 1))
 
     @overload
     def annotate(self, documents: str | Document, *, replace: bool = False) -> Document: ...  # type: ignore[overload-overlap]
@@ -65,8 +65,8 @@ class Pipeline:
     ) -> Document | list[Document]:
         """As the pipeline called, but several documents come as a list; `replace` as for `stream`."""
         if isinstance(documents, str | Document):
-            return next(self.stream([_document(documents, 0)], replace=replace))
-        return list(self.stream((_document(item, n) for n, item in enumerate(documents, 1)), replace=replace))
+            return next(self.stream([as_document(documents, 0)], replace=replace))
+        return list(self.stream((as_document(item, n) for n, item in enumerate(documents, 1)), replace=replace))
 
     def stream(self, documents: Iterable[Document], *, replace: bool = False) -> Iterator[Document]:
         """The documents with annotations, in order.
@@ -111,7 +111,12 @@ class StepChoice:
 
     def load(self) -> Step:
         """Raises InputError for settings that are wrong, and ModelError where a model cannot be loaded."""
-        return Model.load(self.model) if self.kind == MODEL else load_step(self.kind, **self.settings)
+        if self.kind == MODEL:
+            settings = dict(self.model)
+            model = Model.load(settings.pop("model"), **settings)
+            model.check()
+            return model
+        return load_step(self.kind, **self.settings)
 
 
 @dataclass(frozen=True)
@@ -244,11 +249,3 @@ def _located(value: object, folder: Path) -> object:
     if isinstance(value, list):
         return [_located(item, folder) for item in value]
     return str(folder / value) if isinstance(value, str) and value.startswith(("./", "../")) else value
-
-
-def _document(item: str | Document, number: int) -> Document:
-    if isinstance(item, str):
-        return Document.from_text(item, id=str(number) if number else "")
-    if isinstance(item, Document):
-        return item
-    raise InputError(f"input {number}: expected a text or a Document, found {type(item).__name__}")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cli.conftest import Run, write
 from textome.runtime.bundle import Bundle
+from textome.runtime.classifier import Classifier
 from textome.runtime.export import export_bundle
-from textome.runtime.tasks import POOL, Classifier
+from textome.runtime.model import POOL_RECORDS
 from textome.training.kinds import plan_run
 from tiny_tasks import make_task_recipe
 
@@ -20,7 +21,7 @@ def rows(text: str) -> list[dict[str, object]]:
 def test_every_document_gets_its_labels_and_bad_ones_are_set_aside(run: Run, tiny_tasks: Path, tmp_path: Path) -> None:
     model = tiny_tasks / "run" / "bundle"
     texts = {"a": "patients took aspirin", "b": "no gout was seen", "c": "\u200b", "d": "no malaria was seen"}
-    texts |= {str(number): "no gout was seen" for number in range(POOL)}  # so that there is a second pool
+    texts |= {str(number): "no gout was seen" for number in range(POOL_RECORDS)}  # so that there is a second pool
     place = tmp_path / "notes.jsonl"
     write(place, "".join(json.dumps({"id": name, "text": text}) + "\n" for name, text in texts.items()))
     found = run("predict", place, "--model", model, "--task", "single")

@@ -10,11 +10,14 @@ import pytest
 import torch
 import transformers
 
+from graphs import logits, lone_session
 from textome.encoders.deberta.onnx import distance_rows
 from textome.encoders.deberta.relative import distance_buckets
 from textome.errors import ModelError
+from textome.runtime.batching import Batch
 from textome.runtime.graph import HeadShape, build_graph
-from textome.runtime.session import Session, TaskSession
+from textome.runtime.session import Session
+from textome.tasks import HeadShape as TaskHead
 
 SIZES = {
     "vocab_size": 120,
@@ -68,8 +71,8 @@ def test_fp32_logits_equal_pytorch(kind: str, lengths: list[int], tmp_path: Path
     mask = torch.arange(ids.shape[1])[None] < torch.from_numpy(sizes)[:, None]
     with torch.no_grad():
         expected = model(torch.from_numpy(ids), attention_mask=mask.long()).logits.numpy()
-    session = Session(written(model, model.config.to_dict(), tmp_path, "fp32"), threads=1)
-    found = session.logits(ids, sizes).reshape(expected.shape)
+    session = lone_session(written(model, model.config.to_dict(), tmp_path, "fp32"))
+    found = logits(session, ids, sizes).reshape(expected.shape)
     assert np.abs(found - expected)[mask.numpy()].max() < 1e-4
 
 
@@ -79,7 +82,7 @@ def test_int8_stays_near_and_is_a_quarter_as_large(tmp_path: Path) -> None:
     paths = [written(model, config, tmp_path, precision) for precision in ("fp32", "int8")]
     assert paths[1].stat().st_size < 0.4 * paths[0].stat().st_size
     ids = np.random.default_rng(1).integers(1, 4000, (3, 60))
-    full, small = (Session(path, threads=1).logits(ids, np.array([60, 9, 33])) for path in paths)
+    full, small = (logits(lone_session(path), ids, [60, 9, 33]) for path in paths)
     for row, length in enumerate((60, 9, 33)):
         one, two = (scores[row, :length].ravel() for scores in (full, small))
         assert np.corrcoef(one, two)[0, 1] > 0.99
@@ -90,7 +93,7 @@ def test_bf16_stays_near_and_is_about_half_as_large(tmp_path: Path) -> None:
     paths = [written(model, model.config.to_dict(), tmp_path, precision) for precision in ("fp32", "bf16")]
     assert paths[1].stat().st_size < 0.6 * paths[0].stat().st_size
     ids = np.random.default_rng(1).integers(1, 4000, (2, 60))
-    full, half = (Session(path, threads=1).logits(ids, np.array([60, 60])) for path in paths)
+    full, half = (logits(lone_session(path), ids, [60, 60]) for path in paths)
     assert 0 < np.abs(full - half).mean() < 0.02 * np.abs(full).std()
 
 
@@ -104,10 +107,10 @@ def test_tasks_over_deberta_ask_for_token_types_and_places(tmp_path: Path) -> No
         layers = {"dense": torch.nn.Linear(64 * head.states, 64), "classifier": torch.nn.Linear(64, head.num_labels)}
         tensors.heads[name] = torch.nn.ModuleDict(layers)
     path = written(tensors, model.config.to_dict(), tmp_path, "fp32", **heads)
-    session = TaskSession(path, {"one": (3, 1), "three": (2, 3)}, threads=1)
+    session = Session(path, {"one": TaskHead(3, 1), "three": TaskHead(2, 3)}, threads=1)
     ids, sizes = np.random.default_rng(1).integers(1, 120, (2, 20)), np.array([20, 12])
     places = np.array([[[0, 4, 9], [0, 0, 0]], [[0, 1, 11], [5, 2, 3]]])
-    found = session.scores("three", ids, np.zeros_like(ids), sizes, places)
+    (found,) = session.run(["three"], Batch(ids, None, sizes, places))
     mask = torch.arange(20)[None] < torch.from_numpy(sizes)[:, None]
     with torch.no_grad():
         hidden = model.deberta(torch.from_numpy(ids), attention_mask=mask.long()).last_hidden_state
@@ -115,7 +118,7 @@ def test_tasks_over_deberta_ask_for_token_types_and_places(tmp_path: Path) -> No
         head = tensors.heads["three"]
         expected = head["classifier"](torch.tanh(head["dense"](joined))).numpy()
     assert np.abs(found - expected).max() < 1e-4
-    assert session.scores("one", ids, np.ones_like(ids), sizes).shape == (2, 3)
+    assert session.run(["one"], Batch(ids, np.ones_like(ids), sizes))[0].shape == (2, 3)
 
 
 @pytest.mark.parametrize(("buckets", "max_relative_position"), [(0, 40), (16, 128), (256, 512)])

@@ -21,8 +21,7 @@ from textome.explain.page import explanation_page
 from textome.formats import read_documents
 from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.runtime.annotator import Annotator
-from textome.runtime.relations import prepared
-from textome.runtime.tasks import TaskRunner
+from textome.runtime.model import Model
 from textome.tasks.classification import Classification
 from textome.tasks.relations import Relations
 from textome.tasks.sentence_classification import SentenceClassification
@@ -141,7 +140,7 @@ def candidates() -> tuple[Relations, list[Any]]:
         for text, kind in (("aspirin", "Chemical"), ("gout", "Disease"), ("malaria", "Disease"))
     ]
     task = Relations(labels=("treats",), pairs=(("Chemical", "Disease"),), scope="document")
-    return task, prepared(task, document.with_annotations(ends))[1]
+    return task, task.records(task.ready(document.with_annotations(ends)))
 
 
 def test_every_sub_word_that_a_model_reads_is_traced(tiny_bundle: Path) -> None:
@@ -204,10 +203,20 @@ def test_labels_sentences_and_relations_of_a_trained_model(tiny_tasks: Path) -> 
     assert explainer.explain(Document.from_text("no entity here")) == []
 
 
+def test_answers_are_explained(tiny_tasks: Path) -> None:
+    explainer = Explainer.load(tiny_tasks / "run" / "bundle", "answers", precision="fp32")
+    document, context = Document.from_text("which drug ?", "q"), "patients took aspirin daily"
+    (found,) = explainer.explain(document, pair=context)
+    assert found.finding in context
+    assert found.parts == ("which drug ?", context)
+    assert {word.part for word in found.words} == {0, 1}
+    assert found.heaviest(1)[0].weight
+    with pytest.raises(InputError, match="reads pairs of texts; give the second one"):
+        explainer.explain(document)
+
+
 def test_what_cannot_be_explained_is_told(tiny_tasks: Path, tiny_bundle: Path) -> None:
     bundle = tiny_tasks / "run" / "bundle"
-    with pytest.raises(InputError, match="gives no labels, so it is not explained"):
-        Explainer.load(bundle, "answers")
     with pytest.raises(ModelError, match="it has no task 'other'"):
         Explainer.load(bundle, "other")
     with pytest.raises(InputError, match="are for entities"):
@@ -264,5 +273,5 @@ def test_a_page_of_sentences_numbers_them() -> None:
 
 
 def test_a_loaded_runner_can_be_given(tiny_tasks: Path) -> None:
-    explainer = Explainer(TaskRunner.load(tiny_tasks / "run" / "bundle"), "single")
+    explainer = Explainer(Model.load(tiny_tasks / "run" / "bundle"), "single")
     assert explainer.explain(Document.from_text("no gout was seen"))[0].finding == "disease"

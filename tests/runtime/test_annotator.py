@@ -16,7 +16,8 @@ from strategies import documents
 from textome.cli.main import app
 from textome.documents import Document, Passage
 from textome.errors import InputError, ModelError
-from textome.runtime.annotator import Annotator, batches
+from textome.runtime.annotator import Annotator
+from textome.runtime.batching import batches
 from tiny import with_twin_heads
 
 TEXT = "Metformin is given for type 2 diabetes. Patients with breast cancer took aspirin daily."

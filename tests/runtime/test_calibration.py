@@ -16,7 +16,7 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.calibration import activation_ranges, sequences
 from textome.runtime.export import export_bundle
 from textome.runtime.graph import build_graph
-from textome.runtime.tasks import TaskRunner
+from textome.runtime.model import Model
 from textome.text.tokenization import Tokenizer
 from tiny import make_texts
 
@@ -47,7 +47,7 @@ def test_a_text_is_scored_alike_alone_and_among_others(tiny_bundle: Path) -> Non
 def test_so_are_the_records_of_tasks(tiny_tasks: Path, task: str) -> None:
     bundle = tiny_tasks / "run" / "bundle"
     assert "DynamicQuantizeLinear" not in kinds(bundle / "model.int8.onnx")
-    runner = TaskRunner.load(bundle, precision="int8")
+    runner = Model.load(bundle, precision="int8")
     items = [
         LabelledText(str(n), text) for n, text in enumerate(["no gout was seen", "patients took aspirin daily", "x"])
     ]

@@ -11,13 +11,15 @@ import torch
 import transformers
 
 import textome
+from graphs import lone_session
 from textome.cli.export import export
 from textome.errors import InputError, ModelError
+from textome.runtime.batching import Batch
 from textome.runtime.bundle import Bundle
 from textome.runtime.embedder import Embedder
 from textome.runtime.export import export_encoder
 from textome.runtime.graph import build_graph
-from textome.runtime.session import Session, names_states
+from textome.runtime.session import names_states
 from textome.runtime.states import states_output, with_output
 from tiny import make_base, without_names
 
@@ -60,7 +62,7 @@ def test_a_sentence_encoder_becomes_a_bundle(tmp_path: Path, capsys: pytest.Capt
     assert np.abs(embedder.embed(TEXTS, normalise=False) - expected(base, TEXTS, "cls")).max() < 1e-5
     mean = embedder.embed(TEXTS, pooling="mean", normalise=False)
     assert np.abs(mean - expected(base, TEXTS, "mean")).max() < 1e-5
-    with pytest.raises(ModelError, match="finds no entities; its tasks are embeddings"):
+    with pytest.raises(InputError, match="this model annotates nothing; its tasks are embeddings"):
         textome.load(tmp_path / "vectors")
 
 
@@ -147,11 +149,11 @@ def test_the_states_of_deberta_are_found(tmp_path: Path) -> None:
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items() if "position_ids" not in name}
     path = tmp_path / "model.fp32.onnx"
     path.write_bytes(build_graph(tensors, config.to_dict(), "fp32").SerializeToString())
-    session = Session(path, 1, states_output(config.to_dict(), False))
+    session = lone_session(path, 1, states_output(config.to_dict(), False))
     ids, lengths = np.random.default_rng(0).integers(3, 50, (2, 9)), np.array([9, 5])
     mask = torch.arange(9)[None] < torch.from_numpy(lengths)[:, None]
     with torch.no_grad():
         reference = model.deberta(torch.from_numpy(ids), attention_mask=mask.long()).last_hidden_state.numpy()
-    found = session.hidden_states(ids, lengths)
+    found = session.hidden_states(Batch(ids, None, lengths))
     for row, length in enumerate(lengths):
         assert np.abs(found[row, :length] - reference[row, :length]).max() < 1e-4

@@ -13,9 +13,10 @@ from textome.documents import Document
 from textome.runtime.annotator import Annotator
 from textome.runtime.answerer import Answerer
 from textome.runtime.bundle import Bundle, Description, described
+from textome.runtime.classifier import Classifier
 from textome.runtime.export import export_bundle
+from textome.runtime.model import Model
 from textome.runtime.relations import RelationFinder
-from textome.runtime.tasks import Classifier, TaskRunner
 from textome.tasks import AnyTask
 from textome.tasks.labels import Classified
 
@@ -67,14 +68,14 @@ def test_what_is_read_is_what_is_written() -> None:
 
 
 @pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> TaskRunner:
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder = tmp_path_factory.mktemp("old") / "bundle"
     shutil.copytree(FOLDER / "bundle", folder)
     export_bundle(Bundle.load(folder), folder, "fp32")
-    return TaskRunner.load(folder)
+    return Model.load(folder)
 
 
-def test_a_bundle_says_what_it_said(runner: TaskRunner) -> None:
+def test_a_bundle_says_what_it_said(runner: Model) -> None:
     """Against the outputs of the version that wrote it."""
     expected: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
 
@@ -100,7 +101,7 @@ def test_a_bundle_says_what_it_said(runner: TaskRunner) -> None:
     )
 
 
-def test_tasks_annotate_documents(runner: TaskRunner) -> None:
+def test_tasks_annotate_documents(runner: Model) -> None:
     """What predictions become in a document."""
     document = Document.from_text("aspirin is given for malaria. Patients took insulin daily with gout", "1")
 

@@ -1,4 +1,4 @@
-"""The engine gives what the Annotator gives, whoever asks at the same time, and frees what nobody waits for."""
+"""The engine gives what the model gives, whoever asks at the same time, and frees what nobody waits for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from strategies import documents
 from textome.documents import Document
-from textome.runtime.annotator import Annotator
+from textome.pipeline import Pipeline
+from textome.runtime.model import Model
 from textome.serve.engine import Engine
 from textome.serve.queueing import ClosedError, QueueFullError, Settings
 
@@ -23,13 +24,13 @@ TEXT = "Metformin is given for type 2 diabetes. Patients with breast cancer took
 
 
 @pytest.fixture(scope="module")
-def annotator(tiny_bundle: Path) -> Annotator:
-    return Annotator.load(tiny_bundle, threads=1, precision="fp32", token_budget=256)
+def model(tiny_bundle: Path) -> Model:
+    return Model.load(tiny_bundle, threads=1, precision="fp32", token_budget=256)
 
 
 @asynccontextmanager
-async def running(annotator: Annotator, **bounds: Any) -> AsyncIterator[Engine]:
-    engine = Engine(annotator, Settings(**{"token_budget": 256} | bounds))
+async def running(model: Model, **bounds: Any) -> AsyncIterator[Engine]:
+    engine = Engine(model, Settings(**{"token_budget": 256} | bounds))
     engine.start()
     try:
         yield engine
@@ -37,23 +38,23 @@ async def running(annotator: Annotator, **bounds: Any) -> AsyncIterator[Engine]:
         await asyncio.to_thread(engine.close)
         assert (engine.requests, engine.characters) == (0, 0)
         assert not engine._waiting
-        assert engine._token_count == engine._cutting == 0
+        assert engine._token_count == engine._preparing == 0
 
 
 class Gate:
     """Holds the model's thread until it is opened, so that a test decides what waits at the same time."""
 
-    def __init__(self, annotator: Annotator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open = threading.Event()
         self.sizes: list[int] = []
-        run = annotator.run
+        scores = model.scores
 
-        def held(inputs: Sequence[Any]) -> Any:
-            self.sizes.append(len(inputs))
+        def held(name: str, examples: Sequence[Any]) -> Any:
+            self.sizes.append(len(examples))
             assert self.open.wait(20)
-            return run(inputs)
+            return scores(name, examples)
 
-        monkeypatch.setattr(annotator, "run", held)
+        monkeypatch.setattr(model, "scores", held)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -75,39 +76,42 @@ def spans(found: Sequence[Document]) -> list[Any]:
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(documents(), max_size=4), min_size=1, max_size=5), st.booleans())
 def test_requests_at_once_give_what_each_gives_alone(
-    annotator: Annotator, requests: list[list[Document]], replace: bool
+    model: Model, requests: list[list[Document]], replace: bool
 ) -> None:
     async def main() -> None:
-        async with running(annotator) as engine:
-            together = await asyncio.gather(*(engine.annotate(request, replace=replace) for request in requests))
+        async with running(model) as engine:
+            drop = Pipeline([model]).without_annotations if replace else None
+            together = await asyncio.gather(*(engine.annotate(request, model, drop) for request in requests))
         for request, result in zip(requests, together, strict=True):
-            alone = annotator.annotate(request, replace=replace)
+            alone = Pipeline([model]).annotate(request, replace=replace)
             assert spans(result) == spans(alone)
             assert [document.passages for document in result] == [document.passages for document in request]
 
     run(main)
 
 
-def test_a_sentence_of_many_windows_stays_whole(annotator: Annotator) -> None:
+def test_a_sentence_of_many_windows_stays_whole(model: Model) -> None:
     document = Document.from_text(" ".join(["patients with malaria took quinine daily"] * 200))
 
     async def main() -> None:
-        async with running(annotator) as engine:
-            (result,) = await engine.annotate([document])
-        assert spans([result]) == spans([annotator.annotate(document)])
+        async with running(model) as engine:
+            (result,) = await engine.annotate([document], model)
+        assert spans([result]) == spans([Pipeline([model])(document)])
 
     run(main)
 
 
 def test_small_requests_share_a_batch(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    annotator = Annotator.load(tiny_bundle, threads=1)
-    gate = Gate(annotator, monkeypatch)
+    model = Model.load(tiny_bundle, threads=1)
+    gate = Gate(model, monkeypatch)
 
     async def main() -> None:
-        async with running(annotator) as engine:
-            first = asyncio.create_task(engine.annotate([Document.from_text("no gout was seen")]))
+        async with running(model) as engine:
+            first = asyncio.create_task(engine.annotate([Document.from_text("no gout was seen")], model))
             await until(lambda: bool(gate.sizes))
-            others = [asyncio.create_task(engine.annotate([Document.from_text("no gout was seen")])) for _ in range(8)]
+            others = [
+                asyncio.create_task(engine.annotate([Document.from_text("no gout was seen")], model)) for _ in range(8)
+            ]
             await until(lambda: len(engine._waiting) == 8)
             gate.open.set()
             await asyncio.gather(first, *others)
@@ -118,13 +122,13 @@ def test_small_requests_share_a_batch(tiny_bundle: Path, monkeypatch: pytest.Mon
 
 
 def test_a_small_request_does_not_wait_for_a_large_one(tiny_bundle: Path) -> None:
-    annotator = Annotator.load(tiny_bundle, threads=1)
+    model = Model.load(tiny_bundle, threads=1)
 
     async def main() -> None:
-        async with running(annotator, token_budget=64) as engine:
-            large = asyncio.create_task(engine.annotate([Document.from_text(TEXT)] * 600))
+        async with running(model, token_budget=64) as engine:
+            large = asyncio.create_task(engine.annotate([Document.from_text(TEXT)] * 600, model))
             await until(lambda: engine.counters.batches > 3)
-            await engine.annotate([Document.from_text(TEXT)])
+            await engine.annotate([Document.from_text(TEXT)], model)
             assert not large.done()
             assert len(await large) == 600
 
@@ -132,40 +136,40 @@ def test_a_small_request_does_not_wait_for_a_large_one(tiny_bundle: Path) -> Non
 
 
 def test_a_full_queue_refuses_at_once_and_recovers(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    annotator = Annotator.load(tiny_bundle, threads=1)
-    gate = Gate(annotator, monkeypatch)
+    model = Model.load(tiny_bundle, threads=1)
+    gate = Gate(model, monkeypatch)
     document = Document.from_text(TEXT)
 
     async def main() -> None:
-        async with running(annotator, max_requests=3, max_characters=10_000) as engine:
-            accepted = [asyncio.create_task(engine.annotate([document])) for _ in range(3)]
+        async with running(model, max_requests=3, max_characters=10_000) as engine:
+            accepted = [asyncio.create_task(engine.annotate([document], model)) for _ in range(3)]
             await until(lambda: engine.requests == 3)
             with pytest.raises(QueueFullError) as refused:
-                await engine.annotate([document])
+                await engine.annotate([document], model)
             assert 1 <= refused.value.retry_after <= 60
             accepted.pop().cancel()
             await until(lambda: engine.requests == 2)
             with pytest.raises(QueueFullError):
-                await engine.annotate([Document.from_text("x" * 10_000)])
+                await engine.annotate([Document.from_text("x" * 10_000)], model)
             gate.open.set()
             await asyncio.gather(*accepted)
-            await engine.annotate([Document.from_text("x " * 10_000)])  # larger than the bound, but alone
+            await engine.annotate([Document.from_text("x " * 10_000)], model)  # larger than the bound, but alone
             assert engine.counters.refused == 2
 
     run(main)
 
 
 def test_a_cancelled_request_frees_its_work(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    annotator = Annotator.load(tiny_bundle, threads=1)
-    gate = Gate(annotator, monkeypatch)
+    model = Model.load(tiny_bundle, threads=1)
+    gate = Gate(model, monkeypatch)
 
     async def main() -> None:
-        async with running(annotator) as engine:
+        async with running(model) as engine:
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(engine.annotate([Document.from_text(TEXT)] * 2000), 0.3)
+                await asyncio.wait_for(engine.annotate([Document.from_text(TEXT)] * 2000, model), 0.3)
             assert (engine.requests, engine.characters, len(engine._waiting)) == (0, 0, 0)
             gate.open.set()
-            (result,) = await engine.annotate([Document.from_text(TEXT)])
+            (result,) = await engine.annotate([Document.from_text(TEXT)], model)
             assert len(result.entities) == 4
             assert engine.counters.cancelled == 1
             assert engine.counters.documents == 1
@@ -174,17 +178,17 @@ def test_a_cancelled_request_frees_its_work(tiny_bundle: Path, monkeypatch: pyte
 
 
 def test_close_finishes_what_was_accepted(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    annotator = Annotator.load(tiny_bundle, threads=1)
-    gate = Gate(annotator, monkeypatch)
+    model = Model.load(tiny_bundle, threads=1)
+    gate = Gate(model, monkeypatch)
 
     async def main() -> None:
-        async with running(annotator) as engine:
-            task = asyncio.create_task(engine.annotate([Document.from_text(TEXT)] * 50))
+        async with running(model) as engine:
+            task = asyncio.create_task(engine.annotate([Document.from_text(TEXT)] * 50, model))
             await until(lambda: bool(gate.sizes))
             closing = asyncio.create_task(asyncio.to_thread(engine.close))
             await until(lambda: not engine.alive)
             with pytest.raises(ClosedError):
-                await engine.annotate([Document.from_text(TEXT)])
+                await engine.annotate([Document.from_text(TEXT)], model)
             gate.open.set()
             assert len(await task) == 50
             await closing
@@ -195,31 +199,31 @@ def test_close_finishes_what_was_accepted(tiny_bundle: Path, monkeypatch: pytest
 def test_an_error_of_the_model_reaches_only_those_in_the_batch(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    annotator = Annotator.load(tiny_bundle, threads=1)
-    right = annotator.run
+    model = Model.load(tiny_bundle, threads=1)
+    right = model.scores
 
-    def wrong(inputs: Sequence[Any]) -> Any:
+    def wrong(name: str, examples: Sequence[Any]) -> Any:
         raise MemoryError
 
     async def main() -> None:
-        async with running(annotator) as engine:
-            monkeypatch.setattr(annotator, "run", wrong)
+        async with running(model) as engine:
+            monkeypatch.setattr(model, "scores", wrong)
             with pytest.raises(MemoryError):
-                await engine.annotate([Document.from_text(TEXT)])
-            monkeypatch.setattr(annotator, "run", right)
-            assert len((await engine.annotate([Document.from_text(TEXT)]))[0].entities) == 4
+                await engine.annotate([Document.from_text(TEXT)], model)
+            monkeypatch.setattr(model, "scores", right)
+            assert len((await engine.annotate([Document.from_text(TEXT)], model))[0].entities) == 4
 
     run(main)
 
 
-def test_types_and_confidence_are_each_requests_own(annotator: Annotator) -> None:
+def test_types_and_confidence_are_each_requests_own(model: Model) -> None:
     async def main() -> None:
-        async with running(annotator, cache_characters=10_000) as engine:
+        async with running(model, cache_characters=10_000) as engine:
             for _ in range(2):  # the second time from the cache
                 all_types, drugs, none = await asyncio.gather(
-                    engine.annotate([Document.from_text(TEXT)]),
-                    engine.annotate([Document.from_text(TEXT)], annotator.choosing(["Chemical"])),
-                    engine.annotate([Document.from_text(TEXT)], annotator.choosing(min_confidence=1.0)),
+                    engine.annotate([Document.from_text(TEXT)], model),
+                    engine.annotate([Document.from_text(TEXT)], model.choosing(types=("Chemical",))),
+                    engine.annotate([Document.from_text(TEXT)], model.choosing(min_confidence=1.0)),
                 )
                 assert [len(found[0].entities) for found in (all_types, drugs, none)] == [4, 2, 0]
             assert engine.counters.cache_hits == 3
@@ -227,14 +231,14 @@ def test_types_and_confidence_are_each_requests_own(annotator: Annotator) -> Non
     run(main)
 
 
-def test_the_cache_stays_within_its_size(annotator: Annotator) -> None:
+def test_the_cache_stays_within_its_size(model: Model) -> None:
     async def main() -> None:
-        async with running(annotator, cache_characters=100) as engine:
+        async with running(model, cache_characters=100) as engine:
             for number in range(20):
-                await engine.annotate([Document.from_text(f"patient {number} with gout took insulin")])
+                await engine.annotate([Document.from_text(f"patient {number} with gout took insulin")], model)
             assert engine._cache._characters <= 100
             assert engine.counters.cache_hits == 0
-            await engine.annotate([Document.from_text("patient 19 with gout took insulin")])
+            await engine.annotate([Document.from_text("patient 19 with gout took insulin")], model)
             assert engine.counters.cache_hits == 1
 
     run(main)

@@ -16,11 +16,12 @@ from textome.errors import InputError
 from textome.formats.labelled import LabelledText
 from textome.runtime.annotator import Annotator
 from textome.runtime.answerer import Answerer
+from textome.runtime.classifier import Classifier
+from textome.runtime.model import Model
 from textome.runtime.relations import RelationFinder
-from textome.runtime.tasks import Classifier, TaskRunner
+from textome.serve.engine import Engine
 from textome.serve.limits import Limits
 from textome.serve.queueing import ClosedError, QueueFullError, Settings
-from textome.serve.task_engine import TaskEngine
 
 TEXT = "aspirin is given for gout"
 
@@ -33,8 +34,8 @@ def tasks(tiny_tasks: Path) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def runner(tiny_tasks: Path) -> TaskRunner:
-    return TaskRunner.load(tiny_tasks / "run" / "bundle", threads=1)
+def runner(tiny_tasks: Path) -> Model:
+    return Model.load(tiny_tasks / "run" / "bundle", threads=1)
 
 
 def test_models_tell_their_tasks(tasks: Running) -> None:
@@ -52,7 +53,7 @@ def test_models_tell_their_tasks(tasks: Running) -> None:
     assert model.types == ("Disease", "Chemical")
 
 
-def test_classify_is_what_the_classifier_says(tasks: Running, runner: TaskRunner) -> None:
+def test_classify_is_what_the_classifier_says(tasks: Running, runner: Model) -> None:
     texts = ["patients took aspirin", "no malaria was seen"]
     with Client(tasks.url) as client:
         found = client.classify(texts, task="single")
@@ -67,7 +68,7 @@ def test_classify_is_what_the_classifier_says(tasks: Running, runner: TaskRunner
     assert [first.scores, second.scores] == [pytest.approx(item.scores, abs=1e-3) for item in labels]
 
 
-def test_relations_are_those_of_the_finder(tasks: Running, runner: TaskRunner, tiny_tasks: Path) -> None:
+def test_relations_are_those_of_the_finder(tasks: Running, runner: Model, tiny_tasks: Path) -> None:
     annotated = Annotator.load(tiny_tasks / "run" / "bundle", threads=1).annotate(TEXT)
     (expected,) = RelationFinder(runner).stream([annotated])
     assert [relation.type for relation in expected.relations] == ["treats"]
@@ -82,7 +83,7 @@ def test_relations_are_those_of_the_finder(tasks: Running, runner: TaskRunner, t
     assert answer.json["documents"][0]["relations"]
 
 
-def test_answers_are_those_of_the_answerer(tasks: Running, runner: TaskRunner) -> None:
+def test_answers_are_those_of_the_answerer(tasks: Running, runner: Model) -> None:
     documents = [Document.from_text("patients took insulin daily with gout", id="a"), Document.from_text("x", id="b")]
     expected = Answerer(runner).ask("for", documents, 2)
     with Client(tasks.url) as client:
@@ -153,14 +154,14 @@ def test_a_service_without_entities_says_so(tiny_tasks: Path, tmp_path: Path, ti
             client.relations(TEXT, model="names")
 
 
-def test_requests_are_computed_together_and_bounded(runner: TaskRunner) -> None:
+def test_requests_are_computed_together_and_bounded(runner: Model) -> None:
     texts = ["patients took aspirin", "no malaria was seen", "no gout was seen daily"]
     items = [LabelledText(str(number), text, None) for number, text in enumerate(texts)]
     expected = runner.predictions("single", items)
     held = threading.Event()
 
     async def scenario() -> None:
-        engine = TaskEngine(runner, Settings(max_requests=4))
+        engine = Engine(runner, Settings(max_requests=4))
         scores, engine.runner = runner.scores, _Held(runner, held)
         engine.start()
         first = asyncio.create_task(engine.predict("single", lambda _: items[:1], 20))
@@ -192,9 +193,9 @@ def test_requests_are_computed_together_and_bounded(runner: TaskRunner) -> None:
     asyncio.run(scenario())
 
 
-def test_a_failure_of_the_model_reaches_those_who_wait(runner: TaskRunner) -> None:
+def test_a_failure_of_the_model_reaches_those_who_wait(runner: Model) -> None:
     async def scenario() -> None:
-        engine = TaskEngine(runner)
+        engine = Engine(runner)
         engine.runner = _Broken(runner)
         engine.start()
         with pytest.raises(RuntimeError, match="broken"):
@@ -205,10 +206,10 @@ def test_a_failure_of_the_model_reaches_those_who_wait(runner: TaskRunner) -> No
     asyncio.run(scenario())
 
 
-class _Held(TaskRunner):
+class _Held(Model):
     """A runner that waits for a signal before it computes."""
 
-    def __init__(self, runner: TaskRunner, held: threading.Event) -> None:
+    def __init__(self, runner: Model, held: threading.Event) -> None:
         self.__dict__ |= runner.__dict__
         self.entered, self.held = threading.Event(), held
 
@@ -218,8 +219,8 @@ class _Held(TaskRunner):
         return super().scores(name, units)
 
 
-class _Broken(TaskRunner):
-    def __init__(self, runner: TaskRunner) -> None:
+class _Broken(Model):
+    def __init__(self, runner: Model) -> None:
         self.__dict__ |= runner.__dict__
 
     def scores(self, name, units):

@@ -80,7 +80,8 @@ def test_concepts_of_a_document_gather_their_mentions(tokenizer):
         ("T3", "T5", ("none",)),
     ]
     assert [item.id for item in found[0].head] == ["T1", "T4"]
-    (made,) = task.relations(found[:1], task.decode(found[:1], task.examples(found[:1]), [np.array([[0.0, 3.0]])]))
+    predictions = task.decode(found[:1], task.examples(found[:1]), [np.array([[0.0, 3.0]])])
+    (made,) = task.annotate("treats", document(), found[:1], predictions).relations
     assert (made.type, made.arguments) == ("treats", (("head", "T1"), ("tail", "T2")))
     assert made.confidence == pytest.approx(1 / (1 + np.exp(-3)), abs=1e-5)
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 from captured import captured_job
+from graphs import logits, lone_session
 from textome.cli.main import app
 from textome.encoders.bert.model import Bert, BertConfig
 from textome.encoders.checkpoint import load_tensors, to_hugging_face
@@ -25,7 +26,6 @@ from textome.errors import InputError
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.runtime.session import Session
 from textome.tasks.iob import IGNORED
 from textome.text.tokenization import Tokenizer
 from textome.training.distillation import Teacher, hidden_state_distance, watched_states
@@ -111,7 +111,7 @@ def test_a_student_with_fewer_heads_is_exported_and_pruned_again(tmp_path: Path,
     model = TokenClassifier(BertConfig.from_dict(Bundle.load(bundle).config), 6).eval()
     load_tensors(model, names, "here")
     ids = np.arange(1, 15)
-    found = Session(bundle / "model.fp32.onnx", threads=1).logits(ids[None], np.array([len(ids)]))
+    found = logits(lone_session(bundle / "model.fp32.onnx"), ids[None], [len(ids)])
     wanted = model(torch.from_numpy(ids), Layout.of([len(ids)])).detach().numpy()
     assert np.abs(found.reshape(wanted.shape) - wanted).max() < 1e-5
     again = [*overrides, f"model.base={bundle}", "model.attention_heads=1", "training.epochs=1"]

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file as load_numpy
 from safetensors.torch import load_file
 
 from captured import captured_job
+from graphs import logits, lone_session
 from textome.encoders.bert.model import BertConfig
 from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
@@ -25,7 +26,6 @@ from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
 from textome.errors import InputError
 from textome.runtime.graph import build_graph, quantise_rows
-from textome.runtime.session import Session
 from textome.training import loop
 from textome.training.fake_int8 import add_fake_int8, rounded, rounded_rows
 from textome.training.finetune import finetune
@@ -93,7 +93,7 @@ def test_the_model_agrees_with_its_int8_graph(tiny_bundle: Path, tmp_path: Path)
     config = read_encoder_config(described)
     model = TokenClassifier(config, 6).eval()
     load_tensors(model, load_file(tiny_bundle / "model.safetensors"), "tiny")
-    session = Session(tmp_path / "model.onnx")
+    session = lone_session(tmp_path / "model.onnx", None)
     generator = np.random.default_rng(0)
     sequences = [generator.integers(5, config.vocab_size, size) for size in (3, 11, 20, 32)]
 
@@ -107,7 +107,7 @@ def test_the_model_agrees_with_its_int8_graph(tiny_bundle: Path, tmp_path: Path)
     remove()
     assert all(np.array_equal(one, other) for one, other in zip(scores(), plain, strict=True))
     for ids, one, other in zip(sequences, plain, fake, strict=True):
-        graph = session.logits(ids[None], np.array([len(ids)]))[0].reshape(len(ids), -1)
+        graph = logits(session, ids[None], [len(ids)])[0].reshape(len(ids), -1)
         # What int8 changes is told almost wholly; what is left are values half-way between two steps.
         assert np.abs(other - graph).max() < 0.01 * np.abs(graph).max()
         assert np.abs(other - graph).mean() < 0.1 * np.abs(one - graph).mean()

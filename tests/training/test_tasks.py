@@ -17,9 +17,10 @@ from textome.errors import InputError, ModelError
 from textome.formats import read_documents, write_documents
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
+from textome.runtime.classifier import Classifier
 from textome.runtime.export import export_bundle
+from textome.runtime.model import Model
 from textome.runtime.relations import RelationFinder
-from textome.runtime.tasks import Classifier, TaskRunner
 from textome.training.kinds import few_shots, plan_run
 from tiny_tasks import ONE_PASS, join_documents, make_task_recipe
 
@@ -59,10 +60,8 @@ def test_entities_and_labels_come_from_one_pass_of_the_encoder(tiny_tasks, monke
 
     reader = Reader.load(tiny_tasks / "run" / "bundle", precision="fp32")
     passes = []
-    together = reader.runner.session.together
-    monkeypatch.setattr(
-        reader.runner.session, "together", lambda *inputs: passes.append(inputs[0]) or together(*inputs)
-    )
+    together = reader.model.session.run
+    monkeypatch.setattr(reader.model.session, "run", lambda *inputs: passes.append(inputs[0]) or together(*inputs))
     texts = [
         "aspirin is given for gout",
         "no insulin was seen with breast cancer",
@@ -71,7 +70,7 @@ def test_entities_and_labels_come_from_one_pass_of_the_encoder(tiny_tasks, monke
     readings = reader.read(texts)
     assert passes == [("single", "topics", "entities")] * len(passes)
     assert len(passes) <= 2
-    single = Classifier(reader.runner, "single").classify(texts)
+    single = Classifier(reader.model, "single").classify(texts)
     annotator = Annotator.load(tiny_tasks / "run" / "bundle", precision="fp32", sentences=False)
     for text, reading, label in zip(texts, readings, single, strict=True):
         assert reading.labels["single"].scores == pytest.approx(label.scores, abs=1e-5)
@@ -105,7 +104,7 @@ def test_a_single_task_is_a_plain_checkpoint_of_transformers(tmp_path):
     bundle = plan_run(recipe).start(tmp_path / "run", False, lambda record: None)
     export_bundle(Bundle.load(bundle), bundle, "fp32")
     model = transformers.AutoModelForSequenceClassification.from_pretrained(bundle).eval()
-    runner = TaskRunner.load(bundle)
+    runner = Model.load(bundle)
     texts = ["patients took aspirin", "no type 2 diabetes was seen daily"]
     for text, found in zip(texts, Classifier(runner).classify(texts), strict=True):
         (tokens,) = runner.tokenizer.encode([text])
@@ -224,7 +223,7 @@ def test_relations_of_pubtator_are_between_concepts(tiny_tasks, tmp_path):
     assert "9\ttreats\tD007328\tD006073" in (tmp_path / "out.pubtator").read_text()
     (again,) = finder.stream(found)
     assert len(again.relations) == 1
-    (none,) = RelationFinder(finder.runner, min_confidence=1.0).stream(read_documents(tmp_path / "in.pubtator"))
+    (none,) = RelationFinder(finder.model, min_confidence=1.0).stream(read_documents(tmp_path / "in.pubtator"))
     assert none.relations == ()
 
 
@@ -327,8 +326,8 @@ def test_relations_in_one_pass_are_those_of_the_text_whatever_stands_beside_it(t
     assert last_scores(tmp_path / "run")["treats"] > 0.75  # all pairs score 0.4
     export_bundle(Bundle.load(bundle), bundle, "fp32")
     finder = RelationFinder.load(bundle)
-    candidates = finder.task.candidates(documents[0])
-    (example,) = finder.runner.examples(finder.name, candidates)
+    candidates = finder.model.task(finder.name).records(documents[0])
+    (example,) = finder.model.examples(finder.name, candidates)
     assert len(example.record_of_position) == len(candidates)
     together = list(finder.stream(documents))
     for document, found in zip(documents, together, strict=True):

@@ -14,7 +14,7 @@ from textome.errors import InputError
 
 if TYPE_CHECKING:
     from textome.formats import Quarantine
-    from textome.runtime.tasks import TaskRunner
+    from textome.runtime.model import Model
 
 
 def evaluate(
@@ -152,13 +152,13 @@ def _task(
     from textome.evaluation.html_report import write_report
     from textome.evaluation.task_evaluation import evaluate_task, evaluation_as_dict, format_evaluation
     from textome.formats import Quarantine
-    from textome.runtime.tasks import TaskRunner
+    from textome.runtime.model import Model
 
-    runner = TaskRunner.load(model, precision=precision, threads=threads)
+    runner = Model.load(model, precision=precision, threads=threads)
     name = runner.bundle.only_task(task)
     quarantine = Quarantine()
     if runner.bundle.tasks[name].kind == "question_answering":
-        second = TaskRunner.load(compare, precision=precision, threads=threads) if compare else None
+        second = Model.load(compare, precision=precision, threads=threads) if compare else None
         _answers(runner, name, data, layout, quarantine, as_json, report, second)
         return
     started = time.monotonic()
@@ -167,7 +167,7 @@ def _task(
     facts = {"model": runner.bundle.name, "data": data, "seconds": seconds} | evaluation_as_dict(result)
     other = None
     if compare:
-        rival = TaskRunner.load(compare, precision=precision, threads=threads)
+        rival = Model.load(compare, precision=precision, threads=threads)
         other = compare_evaluations(
             result, evaluate_task(rival, rival.bundle.only_task(task), data, layout, Quarantine())
         )
@@ -183,14 +183,14 @@ def _task(
 
 
 def _answers(
-    runner: TaskRunner,
+    runner: Model,
     name: str,
     data: list[str],
     layout: str | None,
     quarantine: Quarantine,
     as_json: bool,
     report: Path | None,
-    other: TaskRunner | None,
+    other: Model | None,
 ) -> None:
     from textome.evaluation.answer_report import write_answer_report
     from textome.evaluation.comparison import compare_answers
@@ -224,7 +224,7 @@ def _answers(
     finish(quarantine, len(items))
 
 
-def _threshold(runner: TaskRunner, name: str) -> float:
+def _threshold(runner: Model, name: str) -> float:
     from textome.tasks.question_answering import QuestionAnswering
 
     task = runner.task(name)
@@ -261,7 +261,7 @@ def _entities(
     mapping = map_types((entity.type for item in documents for entity in item.entities), _types(model), given)
     if not mapping:
         raise InputError(f"{', '.join(data)}: the data holds no entity of a type that the model knows")
-    options = {"types": sorted(set(mapping.values())), "sentences": kind != "conll"}
+    options: dict[str, Any] = {"types": sorted(set(mapping.values())), "sentences": kind != "conll"}
     annotator = Annotator.load(model, precision=precision, threads=threads, **options)
     started = time.monotonic()
     comparison = compare(annotator, documents, mapping, words=kind == "conll")

@@ -32,7 +32,10 @@ def explain(
         float | None, typer.Option(help="Leave out entities below this probability; default: what the model says.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="Explain this label instead of the one that is given.")] = None,
-    pair: Annotated[str | None, typer.Option(help="The second text, for a task that reads two.")] = None,
+    pair: Annotated[
+        str | None,
+        typer.Option(help="The second text, for a task that reads two: where the answer of a question may stand."),
+    ] = None,
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many words to show of each finding.")] = 5,
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
     output: Annotated[
@@ -42,7 +45,7 @@ def explain(
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell which words speak for each entity, label or relation that a model finds, and which against it.
+    """Tell which words speak for each entity, label, relation or answer that a model finds, and which against it.
 
     Each word is hidden in turn; its weight is how far the log-odds of the finding fall (0.7: its odds halve).
 

@@ -55,6 +55,13 @@ _OPTIONS: dict[str, tuple[Any, object]] = {
         ],
         None,
     ),
+    "question": (
+        Annotated[
+            str | None,
+            typer.Option("--question", "-q", help="What tasks that read two texts ask of each."),
+        ],
+        None,
+    ),
     "types": (
         Annotated[str | None, typer.Option(help="Entity types to look for, as A,B; default: the model's own.")],
         None,
@@ -116,7 +123,9 @@ def chosen(values: Mapping[str, Any]) -> PipelineChoice:
     from textome.steps import step_class
 
     settings: dict[str, dict[str, object]] = {}
-    own = {"types": split_list(values.get("types"))} | {key: values.get(key) for key in ("min_confidence", "precision")}
+    own = {"types": split_list(values.get("types"))} | {
+        key: values.get(key) for key in ("min_confidence", "precision", "question")
+    }
     own |= {"flat": values.get("flat") or None}
     if given := {key: value for key, value in own.items() if value is not None}:
         settings[MODEL] = given

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
 
 
-@partial(with_pipeline, but=("types", "min_confidence", "flat"))
+@partial(with_pipeline, but=("types", "min_confidence", "flat", "question"))
 def serve(
     *,
     pipeline: PipelineChoice,

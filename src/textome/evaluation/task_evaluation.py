@@ -13,7 +13,7 @@ from textome.errors import InputError
 from textome.evaluation.calibration import expected_calibration_error
 from textome.formats import Quarantine
 from textome.metrics.labels import ClassificationScores, Sets, interval, score_labels, value_of
-from textome.runtime.tasks import TaskRunner
+from textome.runtime.model import Model
 from textome.tasks.labels import Classified, LabelTask
 
 
@@ -51,7 +51,7 @@ class TaskEvaluation:
 
 
 def evaluate_task(
-    runner: TaskRunner, name: str, places: Sequence[str], layout: str | None, quarantine: Quarantine
+    runner: Model, name: str, places: Sequence[str], layout: str | None, quarantine: Quarantine
 ) -> TaskEvaluation:
     """Score a loaded bundle's task on annotated files. Records that cannot be read or scored are quarantined.
 

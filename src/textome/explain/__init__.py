@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from textome.explain.explainer import Explainer
-from textome.explain.occlusion import Explanation, Word, explain_entities, explain_record
+from textome.explain.occlusion import Explanation, Word, explain_record
 
-__all__ = ["Explainer", "Explanation", "Word", "explain_entities", "explain_record"]
+__all__ = ["Explainer", "Explanation", "Word", "explain_record"]

@@ -11,19 +11,15 @@ Nothing but the exported graph is needed. A text of m words costs m further pass
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 
-from textome.documents import Document, Span
-from textome.runtime.annotator import Annotator
-from textome.runtime.annotator import Unit as Sentence
-from textome.runtime.tasks import TaskRunner
+from textome.documents import Span
+from textome.runtime.model import Model
 from textome.tasks.examples import Example, Floats
-from textome.tasks.iob import Found, span_probability
-from textome.tasks.labels import Classified
 from textome.text.tokenization import Integers, Tokenizer, Tokens
 
 # Probabilities nearer to 0 or 1 are as good as these: a float knows little of what lies between.
@@ -74,80 +70,73 @@ class Explanation:
         return [word for word in sorted(self.words, key=lambda word: -abs(word.weight))[:number] if word.weight]
 
 
-def explain_entities(annotator: Annotator, document: Document) -> Iterator[Explanation]:
-    """An explanation for each entity that `annotator` finds in a document, in order of their sentences."""
-    for unit in annotator.units([document]):
-        (labels,) = annotator.read([unit])
-        if not (found := annotator.found(labels)):
-            continue
-        end = int(unit.tokens.word_ends[-1])
-        text = document.text[unit.offset : unit.offset + end]
-        groups = words_of(text, unit.tokens)
-        without = list(labels_without(annotator, unit, [rows for _, rows in groups]))
-        for item in found:
-            entity = annotator.entity(document, unit, item)
-            weights = [lost(item, some) for some in without]
-            words = [_word(0, text, place, weight) for (place, _), weight in zip(groups, weights, strict=True)]
-            span = Span(entity.start - unit.offset, entity.end - unit.offset)
-            part = document.text[unit.offset : unit.offset + max(end, span.end)]
-            yield Explanation(entity.type, item.confidence, (part,), tuple(words), span, document.id, unit.offset)
+def explain_record(
+    model: Model, name: str, record: Any, label: str | None = None, id: str | None = None
+) -> list[Explanation]:
+    """An explanation for each finding of a task in a record, or for `label` instead.
 
-
-def explain_record(runner: TaskRunner, name: str, item: Any, label: str | None = None) -> list[Explanation]:
-    """An explanation for each label that a task gives to a record, or of `label` instead.
-
-    item    what the task reads: a text or pair, the sentences of an abstract, a candidate for a relation
+    record   what the task reads: a sentence, a text or pair, the sentences of an abstract, a candidate for a relation, a
+             question with its texts
+    id       of its document; by default the record's own
 
     Raises KeyError for a label that the task does not have, InputError for a record that it cannot read.
     """
-    task = runner.task(name)
-    tracer = _Tracer(runner.tokenizer)
-    units = runner.examples(name, [item])
-    traced = runner.examples(name, [item], cast(Tokenizer, tracer))
-    scores = runner.scores(name, units)
-    (given,) = task.decode([item], units, scores)
-    mask = runner.tokenizer.mask_id
-    words, variants = [], []
-    for number, (text, tokens, first) in enumerate(tracer.read):
-        for place, rows in words_of(text, tokens):
-            words.append(_word(number, text, place, 0.0))
-            variants.append(
-                [_masked(unit, marks, rows + first, mask) for unit, marks in zip(units, traced, strict=True)]
-            )
-    changed = iter(runner.scores(name, [unit for units in variants for unit in units if unit is not None]))
-    without = []
-    for some in variants:
-        these = [old if unit is None else next(changed) for unit, old in zip(some, scores, strict=True)]
-        without.append(task.decode([item], units, these)[0])
+    occlusion = Occlusion(model, name, record)
+    findings = occlusion.task.findings(record, occlusion.examples, occlusion.scores, label)
+    if not findings:
+        return []
+    words = [
+        (_word(number, text, place, 0.0), rows + first)
+        for number, (text, tokens, first) in enumerate(occlusion.read)
+        for place, rows in words_of(text, tokens)
+    ]
+    without = [
+        occlusion.task.confidences(record, occlusion.examples, scores, findings)
+        for scores in occlusion.without([rows for _, rows in words])
+    ]
+    parts = tuple(text for text, _, _ in occlusion.read)
     found = []
-    parts = tuple(text for text, _, _ in tracer.read)
-    for sentence, finding in _findings(given, label):
-        share = _share(given, sentence, finding)
-        weights = [log_odds(share) - log_odds(_share(other, sentence, finding)) for other in without]
-        weighed = [replace(word, weight=round(weight, 4)) for word, weight in zip(words, weights, strict=True)]
-        found.append(Explanation(finding, share, parts, tuple(weighed), document=item.id, sentence=sentence))
+    for number, item in enumerate(findings):
+        weights = [log_odds(item.confidence) - log_odds(confidences[number]) for confidences in without]
+        weighed = (replace(word, weight=round(weight, 4)) for (word, _), weight in zip(words, weights, strict=True))
+        where = (item.span, record.id if id is None else id, item.offset, item.sentence)
+        found.append(Explanation(item.name, item.confidence, parts, tuple(weighed), *where))
     return found
+
+
+class Occlusion:
+    """A record of a task, scored as it is and with some of its sub-words hidden.
+
+    read   the texts that the task read, with their sub-words and the number of the first of these among all of the record
+    """
+
+    def __init__(self, model: Model, name: str, record: Any) -> None:
+        tracer = _Tracer(model.tokenizer)
+        self.model, self.name, self.task = model, name, model.task(name)
+        self.examples = model.examples(name, [record])
+        self._traced = model.examples(name, [record], cast(Tokenizer, tracer))
+        self.scores = model.scores(name, self.examples)
+        self.read = tracer.read
+
+    def without(self, sets: Iterable[Integers]) -> list[list[Floats]]:
+        """The scores of the examples with the sub-words of each of these sets of numbers hidden; only examples with one of
+        them are computed again."""
+        mask = self.model.tokenizer.mask_id
+        variants = [
+            [_masked(example, marks, rows, mask) for example, marks in zip(self.examples, self._traced, strict=True)]
+            for rows in sets
+        ]
+        changed = iter(self.model.scores(self.name, [item for some in variants for item in some if item is not None]))
+        return [
+            [old if item is None else next(changed) for item, old in zip(some, self.scores, strict=True)]
+            for some in variants
+        ]
 
 
 def log_odds(probability: float) -> float:
     """The natural logarithm of a probability's odds."""
     within = min(max(probability, NEAREST), 1 - NEAREST)
     return float(np.log(within / (1 - within)))
-
-
-def labels_without(annotator: Annotator, unit: Sentence, sets: Iterable[Integers]) -> Iterator[Floats]:
-    """The labels of a sentence with each of these sets of its sub-words hidden."""
-    variants = []
-    for rows in sets:
-        ids = unit.tokens.ids.copy()
-        ids[rows] = annotator.tokenizer.mask_id
-        variants.append(replace(unit, tokens=replace(unit.tokens, ids=ids)))
-    return annotator.read(variants)
-
-
-def lost(item: Found, labels: Floats) -> float:
-    """How far the log-odds of an entity fall where its sentence has other labels."""
-    return log_odds(item.confidence) - log_odds(span_probability(labels, item.first, item.last, item.head))
 
 
 def words_of(text: str, tokens: Tokens) -> list[tuple[Span, Integers]]:
@@ -169,26 +158,16 @@ def words_of(text: str, tokens: Tokens) -> list[tuple[Span, Integers]]:
     return found
 
 
-def _masked(unit: Example, marks: Example, rows: Integers, mask: int) -> Example | None:
-    """A unit without the sub-words of these numbers, which `marks` has in the place of ids; None where it has none."""
+def _masked(example: Example, marks: Example, rows: Integers, mask: int) -> Example | None:
+    """An example without the sub-words of these numbers, which `marks` has in place of ids; None where it has none."""
     where = np.isin(marks.input_ids, rows)
-    return replace(unit, input_ids=np.where(where, mask, unit.input_ids).astype(np.int32)) if where.any() else None
+    return (
+        replace(example, input_ids=np.where(where, mask, example.input_ids).astype(np.int32)) if where.any() else None
+    )
 
 
 def _word(part: int, text: str, place: Span, weight: float) -> Word:
     return Word(part, place.start, place.end, text[place.start : place.end], round(weight, 4))
-
-
-def _findings(given: Any, label: str | None) -> list[tuple[int | None, str]]:
-    """The labels to explain, each with the number of its sentence where there are several."""
-    if isinstance(given, Classified):
-        best = max(given.scores, key=lambda name: given.scores[name])
-        return [(None, name) for name in ([label] if label else given.labels or [best])]
-    return [(number, label or one.labels[0]) for number, one in enumerate(given)]
-
-
-def _share(given: Any, sentence: int | None, label: str) -> float:
-    return float((given if sentence is None else given[sentence]).scores[label])
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any, Self
 from textome.documents import Document, Passage, Span
 from textome.errors import InputError
 from textome.formats.questions import Answer, Question, listed
-from textome.runtime.tasks import TaskRunner
+from textome.runtime.model import Model
 from textome.tasks.question_answering import QuestionAnswering
 from textome.text.sentences import split_sentences
 
@@ -34,7 +34,7 @@ class Answerer:
     name   of the task where the bundle has several
     """
 
-    def __init__(self, runner: TaskRunner, name: str | None = None) -> None:
+    def __init__(self, runner: Model, name: str | None = None) -> None:
         self.runner, self.name = runner, runner.bundle.task_of("question_answering", name)
         task = runner.task(self.name)
         assert isinstance(task, QuestionAnswering)
@@ -42,8 +42,8 @@ class Answerer:
 
     @classmethod
     def load(cls, model: str | Path, name: str | None = None, **options: Any) -> Self:
-        """Load a bundle; `options` are those of `TaskRunner.load`."""
-        return cls(TaskRunner.load(model, **options), name)
+        """Load a bundle; `options` are the fields of `ModelSettings`."""
+        return cls(Model.load(model, **options), name)
 
     def ask(self, question: str, documents: Iterable[Document], number: int = 5) -> list[FoundAnswer]:
         """The `number` most probable answers that the documents hold, the best first.

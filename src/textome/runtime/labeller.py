@@ -12,7 +12,7 @@ from textome.errors import InputError
 from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.formats.sources import Quarantine
 from textome.runtime.bundle import Bundle, resolve_model
-from textome.runtime.tasks import TaskRunner
+from textome.runtime.model import Model
 from textome.tasks.classification import Classification
 from textome.tasks.labels import Classified
 from textome.tasks.sentence_classification import SentenceClassification
@@ -38,7 +38,7 @@ class Labeller:
     sentences came apart, its number, `sentence`.
     """
 
-    def __init__(self, runner: TaskRunner, name: str) -> None:
+    def __init__(self, runner: Model, name: str) -> None:
         self.runner, self.name = runner, name
         task = runner.task(name)
         self.labels = task.label_names
@@ -48,7 +48,7 @@ class Labeller:
 
     @classmethod
     def load(cls, model: str | Path, task: str | None = None, **options: Any) -> Self:
-        """Load a bundle by directory or hub name; `options` are those of `TaskRunner.load`.
+        """Load a bundle by directory or hub name; `options` are the fields of `ModelSettings`.
 
         Raises InputError where it has no such task, or several and none is named.
         """
@@ -66,7 +66,7 @@ class Labeller:
                 )
             wrong = "name one of its tasks" if task is None else f"it has no task {task!r} that gives labels, only"
             raise InputError(f"{model}: {wrong}: {', '.join(able)}")
-        return cls(TaskRunner.load(bundle.directory, **options), task)
+        return cls(Model.load(bundle.directory, **options), task)
 
     def documents(
         self, documents: Iterable[Document], quarantine: Quarantine, place: str, question: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import onnxruntime
@@ -13,159 +13,86 @@ from numpy.typing import NDArray
 
 from textome.errors import ModelError
 from textome.processors import available_threads
-from textome.runtime.states import ONLY_STATES, StatesOutput, with_output
-from textome.tasks.iob import LABELS, Floats
+from textome.runtime.batching import Batch
+from textome.runtime.bundle import Bundle
+from textome.runtime.states import ONLY_STATES, StatesOutput, states_output, with_output
+from textome.tasks import HeadShape
+from textome.tasks.examples import Floats
+
+# The output of a graph with one head, whatever its task is called.
+_LONE = "logits"
 
 
 class Session:
-    """An ONNX graph of a token classifier on the processor.
+    """An exported graph of an encoder with the heads of its tasks, on the processor.
 
-    threads   processor threads; by default as many as the process may use
-    states    where the graph has its last hidden states, for a session that gives them too
+    heads    the shape of each head by the name of its task; none for a graph that gives hidden states only
+    threads  processor threads; by default as many as the process may use
+    states   where the graph has its last hidden states, for a session that gives them too
 
-    `num_heads` is the number of heads (entity types) whose scores the graph gives.
-
-    Raises ModelError where the file is damaged or no such graph.
-    """
-
-    def __init__(self, path: Path, threads: int | None = None, states: StatesOutput | None = None) -> None:
-        self._session = open_graph(path, threads, states)
-        self._states = states
-        inputs = {item.name for item in self._session.get_inputs()}
-        if inputs != {"input_ids", "attention_mask"}:
-            raise ModelError(f"{path}: the graph's inputs are {sorted(inputs)}; export the model with `textome export`")
-        shapes = {item.name: item.shape for item in self._session.get_outputs()}
-        num_labels = shapes.get("logits", [None])[-1]
-        if not isinstance(num_labels, int) or num_labels % len(LABELS):
-            raise ModelError(f"{path}: the graph's outputs are {shapes}; export the model with `textome export`")
-        self.num_heads = num_labels // len(LABELS)
-
-    def logits(self, input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> Floats:
-        """Scores for each token and head.
-
-        Input   input_ids (B, S), rows padded with any id; lengths (B,), the tokens of each row
-        Output  (B, S, num_heads, 3) float32; rows beyond a sequence's length mean nothing
-        """
-        feeds = {"input_ids": input_ids, "attention_mask": _mask(input_ids, lengths)}
-        (scores,) = self._session.run(["logits"], feeds)
-        return scores.reshape(*scores.shape[:2], self.num_heads, len(LABELS))  # type: ignore[no-any-return]
-
-    def hidden_states(self, input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> Floats:
-        """The last hidden states (B, S, hidden_size) of a session that was opened with `states`; inputs as for `logits`."""
-        assert self._states is not None
-        feeds = {"input_ids": input_ids, "attention_mask": _mask(input_ids, lengths)}
-        return _batch_first(self._session.run([self._states.name], feeds)[0], self._states)
-
-
-class EncoderSession:
-    """An ONNX graph of an encoder without heads, on the processor; as `Session`, but it gives hidden states only."""
-
-    def __init__(self, path: Path, threads: int | None = None) -> None:
-        self._session = open_graph(path, threads)
-        outputs = [item.name for item in self._session.get_outputs()]
-        if outputs != [ONLY_STATES.name]:
-            raise ModelError(f"{path}: the graph's outputs are {outputs}; export the model with `textome export`")
-
-    def hidden_states(self, input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> Floats:
-        """The last hidden states (B, S, hidden_size); inputs as for `Session.logits`."""
-        feeds = {"input_ids": input_ids, "attention_mask": _mask(input_ids, lengths)}
-        (states,) = self._session.run([ONLY_STATES.name], feeds)
-        return states  # type: ignore[no-any-return]
-
-
-class TaskSession:
-    """An ONNX graph of an encoder with heads for tasks, on the processor.
-
-    sizes    for each task (num_labels, states) of its head, which the graph must have
-    states   as for `Session`
-
-    Raises ModelError where the file is damaged or no such graph.
+    Raises ModelError where the file is damaged, or the graph is not one of such heads.
     """
 
     def __init__(
         self,
         path: Path,
-        sizes: Mapping[str, tuple[int, int]],
+        heads: Mapping[str, HeadShape],
         threads: int | None = None,
         states: StatesOutput | None = None,
     ) -> None:
         self._session = open_graph(path, threads, states)
-        self._states = states
+        self.states = states if heads else ONLY_STATES
+        own = {self.states.name} if self.states else set()
         inputs = {item.name: len(item.shape) for item in self._session.get_inputs()}
-        expected = dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), 2)
-        expected |= {f"{name}.places": 3 for name, (_, states) in sizes.items() if states > 1}
-        own = {states.name} if states else set()
         outputs = {item.name: item.shape[-1] for item in self._session.get_outputs() if item.name not in own}
-        if inputs != expected or outputs != {name: labels for name, (labels, _) in sizes.items()}:
+        lone = len(heads) == 1 and _LONE in outputs
+        self._outputs = {name: _LONE if lone else name for name in heads}
+        self._pooled = {name: shape[1] for name, shape in heads.items() if shape[1] > 1}
+        expected = dict.fromkeys(("input_ids", "attention_mask"), 2)
+        expected |= {"token_type_ids": 2} if heads and not lone else {}
+        expected |= {f"{name}.places": 3 for name in self._pooled}
+        if inputs != expected or outputs != {self._outputs[name]: shape[0] for name, shape in heads.items()}:
             raise ModelError(
                 f"{path}: the graph has inputs {inputs} (with their dimensions) and outputs {outputs}, which are not those "
                 f"of textome.json; export the model with `textome export`"
             )
-        self._sizes = dict(sizes)
-        self._unasked = {name: states for name, (_, states) in sizes.items() if states > 1}
+        self._reads_types = "token_type_ids" in inputs
 
-    def scores(
-        self,
-        task: str,
-        input_ids: NDArray[np.int64],
-        token_type_ids: NDArray[np.int64],
-        lengths: NDArray[Any],
-        places: NDArray[np.int64] | None = None,
-    ) -> Floats:
-        """The scores of one task's head; see `together`."""
-        return self.together((task,), input_ids, token_type_ids, lengths, places)[task]
+    @classmethod
+    def of(
+        cls, bundle: Bundle, precision: str | None = None, threads: int | None = None, with_states: bool = False
+    ) -> Self:
+        """The graph of a bundle; `with_states` for its hidden states too. Raises ModelError where there is none."""
+        path = bundle.onnx_path(precision)
+        heads = {name: task.head for name, task in bundle.tasks.items() if task.head.num_labels}
+        states = states_output(bundle.config, bool(bundle.heads)) if with_states and heads else None
+        return cls(path, heads, threads, states)
 
-    def together(
-        self,
-        tasks: Sequence[str],
-        input_ids: NDArray[np.int64],
-        token_type_ids: NDArray[np.int64],
-        lengths: NDArray[Any],
-        places: NDArray[np.int64] | None = None,
-    ) -> dict[str, Floats]:
+    def run(self, heads: Sequence[str], batch: Batch) -> list[Floats]:
         """The scores of the heads of these tasks, in one pass of the encoder.
 
-        Input   input_ids, token_type_ids (B, S) padded; lengths (B,); places (B, M, states) of a head over several states,
-                which is asked alone
-        Output  for each task (B, num_labels), or (B, S, num_labels) of a head over each token, or (B, M, num_labels) of one
-                over several states
+        Output  of each (B, num_labels), or (B, S, num_labels) of a head over each token, or (B, M, num_labels) of one over
+                several hidden states, which takes the batch's positions; what lies beyond a row's length means nothing
         """
-        feeds = self._feeds(input_ids, token_type_ids, lengths)
-        if places is not None:
-            feeds |= {f"{name}.places": places for name in self._unasked if name in tasks}
-        return dict(zip(tasks, self._session.run(list(tasks), feeds), strict=True))
+        feeds = self._feeds(batch)
+        if batch.positions is not None:
+            feeds |= {f"{name}.places": batch.positions for name in self._pooled if name in heads}
+        return self._session.run([self._outputs[name] for name in heads], feeds)  # type: ignore[no-any-return]
 
-    def hidden_states(self, input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> Floats:
-        """The last hidden states (B, S, hidden_size) of single texts; as for `Session`."""
-        assert self._states is not None
-        feeds = self._feeds(input_ids, np.zeros_like(input_ids), lengths)
-        return _batch_first(self._session.run([self._states.name], feeds)[0], self._states)
+    def hidden_states(self, batch: Batch) -> Floats:
+        """The last hidden states (B, S, hidden_size), of a session that gives them."""
+        assert self.states is not None
+        (found,) = self._session.run([self.states.name], self._feeds(batch))
+        return found if self.states.batch_first else found.transpose(1, 0, 2)  # type: ignore[no-any-return]
 
-    def _feeds(
-        self, input_ids: NDArray[np.int64], token_type_ids: NDArray[np.int64], lengths: NDArray[Any]
-    ) -> dict[str, NDArray[Any]]:
-        """The graph's inputs; heads over several states look at [CLS] only."""
-        feeds = {
-            f"{name}.places": np.zeros((len(input_ids), 1, states), np.int64) for name, states in self._unasked.items()
-        }
-        mask = _mask(input_ids, lengths)
-        return feeds | {"input_ids": input_ids, "token_type_ids": token_type_ids, "attention_mask": mask}
-
-    def entities(self, task: str) -> EntityHead:
-        """The head of this name as one for entities, three labels for each type."""
-        return EntityHead(self, task, self._sizes[task][0] // len(LABELS))
-
-
-class EntityHead:
-    """The head for entities of a graph with several tasks, asked as a `Session` is."""
-
-    def __init__(self, session: TaskSession, task: str, num_heads: int) -> None:
-        self._session, self._task, self.num_heads = session, task, num_heads
-
-    def logits(self, input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> Floats:
-        """Scores for each token and head; as for `Session`."""
-        scores = self._session.scores(self._task, input_ids, np.zeros_like(input_ids), lengths)
-        return scores.reshape(*scores.shape[:2], self.num_heads, len(LABELS))
+    def _feeds(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        """The graph's inputs; heads over several hidden states look at [CLS] only."""
+        feeds: dict[str, NDArray[Any]] = {"input_ids": batch.input_ids, "attention_mask": batch.mask}
+        if self._reads_types:
+            types = batch.token_type_ids
+            feeds["token_type_ids"] = np.zeros_like(batch.input_ids) if types is None else types
+        rows = len(batch.input_ids)
+        return feeds | {f"{name}.places": np.zeros((rows, 1, width), np.int64) for name, width in self._pooled.items()}
 
 
 def open_graph(path: Path, threads: int | None, states: StatesOutput | None = None) -> onnxruntime.InferenceSession:
@@ -204,11 +131,3 @@ def _with_states(path: Path, states: StatesOutput) -> bytes:
             f"{path}: the graph does not name its hidden states; export the model again with `textome export`"
         )
     return with_output(graph, states.name)
-
-
-def _batch_first(found: Floats, states: StatesOutput) -> Floats:
-    return found if states.batch_first else found.transpose(1, 0, 2)
-
-
-def _mask(input_ids: NDArray[np.int64], lengths: NDArray[Any]) -> NDArray[np.int32]:
-    return (np.arange(input_ids.shape[1]) < np.asarray(lengths)[:, None]).astype(np.int32)

@@ -188,7 +188,13 @@ def _entity_routes(service: Service) -> APIRouter:
 
             wanted, documents = await off_loop(data, read)
             model = service.model(wanted.model, ENTITIES)
-            annotator = service.annotator(model, wanted.types, wanted.min_confidence, wanted.flat)
+            annotator = service.chosen(
+                model,
+                wanted.types,
+                min_confidence=wanted.min_confidence,
+                flat=wanted.flat,
+                question=wanted.question or None,
+            )
             found = await while_connected(request, service.annotate(model, documents, annotator, wanted.replace))
             return await off_loop(data, rendered, found, wanted.format, model.name)
 
@@ -214,7 +220,7 @@ def _entity_routes(service: Service) -> APIRouter:
         replace: Annotated[bool, Query(description="Drop the annotations that the file has already.")] = False,
     ) -> Response:
         chosen = service.model(model, ENTITIES)
-        annotator = service.annotator(chosen, _listed(types), min_confidence, flat)
+        annotator = service.chosen(chosen, _listed(types), min_confidence=min_confidence, flat=flat)
         async with Body(request, service.limits, service.memory) as data:
             documents, bad = await off_loop(data, uploaded_documents, data, from_, service.limits)
             found = await while_connected(request, service.annotate(chosen, documents, annotator, replace))
@@ -240,7 +246,7 @@ def _entity_routes(service: Service) -> APIRouter:
     ) -> Response:
         nonlocal streaming
         chosen = service.model(model, ENTITIES)
-        annotator = service.annotator(chosen, _listed(types), min_confidence, flat)
+        annotator = service.chosen(chosen, _listed(types), min_confidence=min_confidence, flat=flat)
         if service.draining or streaming >= STREAMS:
             raise overloaded(10, f"{streaming} uploads are being streamed already; try again in 10 s")
 
@@ -286,7 +292,7 @@ def _pubmed_routes(service: Service, address: str) -> APIRouter:
         flat: Flat = False,
     ) -> Response:
         chosen = service.model(model, ENTITIES)
-        annotator = service.annotator(chosen, _listed(types), min_confidence, flat)
+        annotator = service.chosen(chosen, _listed(types), min_confidence=min_confidence, flat=flat)
         data = await asyncio.to_thread(fetch, pmid, address, service.limits.body_bytes)
         documents, _ = await asyncio.to_thread(uploaded_documents, data, "pubmed-xml", service.limits, f"PMID {pmid}")
         found = await while_connected(request, service.annotate(chosen, documents, annotator, False))

@@ -1,261 +1,232 @@
-"""Dynamic batching: the windows of all requests that wait are computed together.
+"""Dynamic batching: inputs of all requests that wait for one task are computed together.
 
-A request is cut into windows by worker threads. One thread runs the model: each batch begins with a window of the next
-request in turn, so a small request never waits for a large one to end, and is filled with the windows of nearly the same
-length that any request has, so that little is padding. An idle engine waits at most `max_delay` seconds for requests that
-are being cut before it runs a batch that is not full. What has been computed is turned into entities by the worker threads
-while the next batch runs.
+Worker threads make a request's examples, some of its documents at a time. One thread runs the model: each batch begins with
+an example of the next request in turn, so a small request never waits for a large one to end, and is filled with examples
+of nearly the same length that any request has for the same task, so that little is padding. An idle engine waits at most
+`max_delay` seconds for requests whose examples are being made before it runs a batch that is not full. What the scores
+mean is worked out by the worker threads while the next batch runs.
 
 The queue is bounded in requests and in characters: beyond that `QueueFullError` comes at once. A request that is cancelled
-(its client left, or its time is up) takes its waiting windows with it.
+(its client left, or its time is up) takes its waiting examples with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from textome.documents import Document, Entity
-from textome.runtime.annotator import Annotator, Ids, Unit
+from textome.documents import Document
+from textome.runtime.model import Model, pools
 from textome.serve.cache import Cache, cache_key
 from textome.serve.queueing import LOOK_THROUGH, Queue, Settings
-from textome.tasks.entities import with_entities
-from textome.tasks.iob import Floats
+from textome.tasks.examples import Example, Floats
 
-# Characters of one request that are cut into windows at a time, so that requests take turns there too.
+# Characters of one request whose examples are made at a time, so that requests take turns there too.
 PIECE_CHARACTERS = 20_000
-# Windows of one request that are cut ahead of the model: more would only take memory.
-AHEAD = 512
+# Pieces of one request that are in work at once: more would only take memory.
+AHEAD = 4
 
 
-@dataclass(slots=True, eq=False)
-class _Scored:
-    """One document in work: its sentences, and the scores of their windows as they come."""
+class Runner(Protocol):
+    """What computes examples: a `runtime.model.Model`, or a `runtime.embedder.Embedder` whose tasks are its poolings."""
 
-    index: int
-    units: list[Unit]
-    logits: list[list[Floats | None]]
-    missing: int
+    def task(self, name: str) -> Any: ...
 
+    def examples(self, name: str, records: Sequence[Any], /) -> list[Example]: ...
 
-@dataclass(slots=True, eq=False)
-class _Window:
-    job: _Job
-    part: _Scored
-    unit: int
-    place: int
-    ids: Ids
+    def scores(self, name: str, examples: Sequence[Example], /) -> list[Floats]: ...
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """A request in work. `lock` guards `left` and `results`, the engine's condition the rest."""
+    """Examples of a request that wait (`left`, numbers in `examples`), and the scores of those that are done."""
 
-    annotator: Annotator
-    documents: Sequence[Document]
-    replace: bool
-    done: Callable[[list[Document] | BaseException], object]
-    characters: int
-    results: list[Document | None]
-    left: int
-    next: int = 0
-    paused: bool = False
-    cancelled: bool = False
-    windows: list[_Window] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    request: object
+    task: str
+    examples: Sequence[Example]
+    scores: list[Floats | None]
+    left: list[int]
+    missing: int
+    done: Callable[[BaseException | None], object]
 
 
 class Engine(Queue):
-    """Annotates the documents of many requests at once with one model. Start it with `start`, end it with `close`."""
+    """Answers the tasks of one model for many requests at once. Start it with `start`, end it with `close`."""
 
-    def __init__(self, annotator: Annotator, settings: Settings | None = None) -> None:
+    def __init__(self, runner: Runner, settings: Settings | None = None) -> None:
         super().__init__(settings, "model")
-        self.annotator = annotator
+        self.runner = runner
         self._cache = Cache(self.settings.cache_characters)
-        self._waiting: deque[_Job] = deque()  # requests that have windows, in the order of their turns
+        self._waiting: deque[_Job] = deque()
         self._token_count = 0
-        self._cutting = 0  # requests that a worker is cutting, or will
+        self._preparing = 0
 
     async def annotate(
-        self, documents: Sequence[Document], annotator: Annotator | None = None, *, replace: bool = False
+        self, documents: Sequence[Document], model: Model, replace: Callable[[Document], Document] | None = None
     ) -> list[Document]:
-        """The documents with their entities, in order. Cancelling the call frees its work.
+        """The documents with the annotations of a model's tasks, in order.
 
-        annotator   the engine's annotator, or one that `choosing` made of it
+        model     the engine's, with a request's own choices
+        replace   what drops the annotations that documents have already
 
-        Raises QueueFullError at once where the queue is full, ClosedError after `close`.
+        Cancelling the call frees its work. Raises QueueFullError at once where the queue is full, ClosedError after
+        `close`.
+        """
+        cleared = documents if replace is None else list(map(replace, documents))
+        async with self._admitted(sum(len(document.text) for document in cleared)) as request:
+            results: list[Document] = []
+            pending: deque[asyncio.Task[list[Document]]] = deque()
+            pieces = pools(cleared, PIECE_CHARACTERS)
+            try:
+                for piece in pieces:
+                    pending.append(asyncio.create_task(self._annotated(request, model, piece)))
+                    if len(pending) == AHEAD:
+                        results += await pending.popleft()
+                while pending:
+                    results += await pending.popleft()
+            finally:
+                for task in pending:
+                    task.cancel()
+                await asyncio.gather(*pending, return_exceptions=True)
+            return results
+
+    async def predict(self, name: str, make: Callable[[Any], Sequence[Any]], characters: int) -> tuple[Any, list[Any]]:
+        """The records that `make(task)` gives, made in a thread, and what the task `name` says of each.
+
+        characters   the size of the request, for the bounds of the queue
+
+        Cancelling and errors as for `annotate`, and what `make` and the task raise for records that cannot be read.
         """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[Document]] = loop.create_future()
+        task = self.runner.task(name)
+        async with self._admitted(characters) as request:
+            with self._counted_as_preparing():
+                records = await loop.run_in_executor(self._workers, make, task)
+                examples = await loop.run_in_executor(self._workers, self.runner.examples, name, records)
+                scores = self._scores(request, name, examples)
+            found = await loop.run_in_executor(self._workers, task.decode, records, examples, await scores)
+            self.counters.documents += len(records)
+            self.counters.characters += characters
+            return records, found
 
-        def settle(outcome: list[Document] | BaseException) -> None:
-            if future.done():
-                return
-            if isinstance(outcome, BaseException):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
+    async def _annotated(self, request: object, model: Model, documents: list[Document]) -> list[Document]:
+        """Some documents of a request, annotated; those that were asked for lately come from the cache."""
+        keys = [cache_key(document, model) if self._cache.size else b"" for document in documents]
+        known = [self._cache.get(key) if key else None for key in keys]
+        computed = [document for document, found in zip(documents, known, strict=True) if found is None]
+        for name in model.asked if computed else ():
+            computed = await self._with_task(request, model, name, computed)
+        self.counters.cache_hits += len(documents) - len(computed)
+        self.counters.documents += len(documents)
+        self.counters.characters += sum(len(document.text) for document in documents)
+        rest = iter(computed)
+        results = []
+        for document, key, found in zip(documents, keys, known, strict=True):
+            results.append(next(rest) if found is None else found.restored(document))
+            if key and found is None:
+                self._cache.put(key, results[-1])
+        return results
 
-        job = self._admit(
-            annotator or self.annotator,
-            documents,
-            replace,
-            lambda outcome: loop.call_soon_threadsafe(settle, outcome),
-        )
-        self._workers.submit(self._prepare, job)
+    async def _with_task(
+        self, request: object, model: Model, name: str, documents: Sequence[Document]
+    ) -> list[Document]:
+        loop = asyncio.get_running_loop()
+        with self._counted_as_preparing():
+            prepared = await loop.run_in_executor(self._workers, model.prepare, name, documents)
+            scores = self._scores(request, name, prepared[2])
+        return await loop.run_in_executor(self._workers, model.complete, name, *prepared, await scores)
+
+    @asynccontextmanager
+    async def _admitted(self, characters: int) -> AsyncIterator[object]:
+        """A request of this size in the queue, by an object that stands for it."""
+        with self._condition:
+            self._enter(characters)
         try:
-            return await future
+            yield object()
         except asyncio.CancelledError:
-            self._cancel(job)
+            self.counters.cancelled += 1
             raise
-
-    def _admit(
-        self,
-        annotator: Annotator,
-        documents: Sequence[Document],
-        replace: bool,
-        done: Callable[[list[Document] | BaseException], object],
-    ) -> _Job:
-        size = sum(len(document.text) for document in documents)
-        job = _Job(annotator, documents, replace, done, size, [None] * len(documents), len(documents))
-        with self._condition:
-            self._enter(size)
-            self._cutting += 1
-        return job
-
-    # What the worker threads do.
-
-    def _prepare(self, job: _Job) -> None:
-        """Cut the next documents of a job into windows, then stand in line again for the rest."""
-        again = False
-        try:
-            size = 0
-            while not job.cancelled and job.next < len(job.documents) and size < PIECE_CHARACTERS:
-                index = job.next
-                job.next += 1
-                size += len(job.documents[index].text) + 1
-                self._prepare_document(job, index)
-            if not job.documents:
-                self._finish(job)
-            with self._condition:
-                unfinished = not job.cancelled and job.next < len(job.documents)
-                job.paused = unfinished and len(job.windows) >= AHEAD
-                again = unfinished and not job.paused
-        except Exception as error:
-            self._fail(job, error)
         finally:
-            if again:
-                self._workers.submit(self._prepare, job)
-            else:
-                with self._condition:
-                    self._cutting -= 1
-                    self._condition.notify_all()
-
-    def _prepare_document(self, job: _Job, index: int) -> None:
-        document = job.documents[index]
-        key = cache_key(document, job.annotator) if self._cache.size else b""
-        if key and (known := self._cache.get(key)) is not None:
             with self._condition:
-                self.counters.cache_hits += 1
-            self._complete(job, index, known)
-            return
-        units = job.annotator.units([document])
-        part = _Scored(index, units, [[None] * len(unit.windows) for unit in units], sum(len(u.windows) for u in units))
-        if not units:
-            self._complete(job, index, [])
-            return
-        made = [
-            _Window(job, part, number, place, ids)
-            for number, unit in enumerate(units)
-            for place, ids in enumerate(job.annotator.inputs(unit))
-        ]
-        with self._condition:
-            if job.cancelled:
-                return
-            if not job.windows:
-                self._waiting.append(job)
-            job.windows.extend(made)
-            self._token_count += sum(len(window.ids) for window in made)
-            self._condition.notify()
+                self._leave(characters)
 
-    def _decode(self, job: _Job, part: _Scored) -> None:
-        if job.cancelled:
-            return
+    @contextmanager
+    def _counted_as_preparing(self) -> Iterator[None]:
+        """While examples are being made, a batch that is not full may wait for them."""
+        with self._condition:
+            self._preparing += 1
         try:
-            document = job.documents[part.index]
-            found: list[Entity] = []
-            for unit, logits in zip(part.units, part.logits, strict=True):
-                found += job.annotator.entities(document, unit, [scores for scores in logits if scores is not None])
-            if self._cache.size:
-                self._cache.put(cache_key(document, job.annotator), len(document.text), found)
-            self._complete(job, part.index, found)
-        except Exception as error:
-            self._fail(job, error)
-
-    def _complete(self, job: _Job, index: int, found: Sequence[Entity]) -> None:
-        document = with_entities(job.documents[index], found, job.replace)
-        with job.lock:
-            job.results[index] = document
-            job.left -= 1
-            last = job.left == 0
-        with self._condition:
-            self.counters.documents += 1
-            self.counters.characters += len(document.text)
-        if last:
-            self._finish(job)
-
-    def _finish(self, job: _Job) -> None:
-        if self._release(job):
-            job.done([document for document in job.results if document is not None])
-
-    def _fail(self, job: _Job, error: BaseException) -> None:
-        if self._release(job):
-            job.done(error)
-
-    def _cancel(self, job: _Job) -> None:
-        if self._release(job):
+            yield
+        finally:
             with self._condition:
-                self.counters.cancelled += 1
+                self._preparing -= 1
+                self._condition.notify_all()
 
-    def _release(self, job: _Job) -> bool:
-        """Take a job out of the queue with what it still has there; False where that was done before."""
+    def _scores(self, request: object, name: str, examples: Sequence[Example]) -> Awaitable[list[Floats]]:
+        """The scores of a request's examples, which wait in the queue from now on."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def settle(error: BaseException | None) -> None:
+            if not future.done():
+                future.set_exception(error) if error else future.set_result(None)
+
+        def done(error: BaseException | None) -> None:
+            loop.call_soon_threadsafe(settle, error)
+
+        job = _Job(request, name, examples, [None] * len(examples), list(range(len(examples))), len(examples), done)
+        if examples:
+            with self._condition:
+                self._waiting.append(job)
+                self._token_count += sum(len(example.input_ids) for example in examples)
+                self._condition.notify_all()
+        else:
+            future.set_result(None)
+
+        async def scores() -> list[Floats]:
+            try:
+                await future
+            finally:
+                self._forget(job)
+            return [rows for rows in job.scores if rows is not None]
+
+        return asyncio.ensure_future(scores())
+
+    def _forget(self, job: _Job) -> None:
+        """Take a job out of the queue with what it still has there."""
         with self._condition:
-            if job.cancelled:
-                return False
-            job.cancelled = True  # also for a job that is done: nothing more is to be computed for it
-            if job.windows:
-                self._token_count -= sum(len(window.ids) for window in job.windows)
-                job.windows.clear()
+            if job in self._waiting:
                 self._waiting.remove(job)
-            self._leave(job.characters)
-            return True
+                self._token_count -= sum(len(job.examples[number].input_ids) for number in job.left)
 
     # What the model's thread does.
 
     def _loop(self) -> None:
         while (batch := self._next_batch()) is not None:
+            examples = [job.examples[number] for job, number in batch]
             started = time.perf_counter()
             try:
-                scores = self.annotator.run([window.ids for window in batch])
+                scores = self.runner.scores(batch[0][0].task, examples)
             except Exception as error:
-                for job in {id(window.job): window.job for window in batch}.values():
-                    self._fail(job, error)
+                for job in {id(job): job for job, _ in batch}.values():
+                    self._forget(job)
+                    job.done(error)
                 continue
-            requests = len({id(window.job) for window in batch})
-            self._account([len(window.ids) for window in batch], requests, time.perf_counter() - started)
-            for window, rows in zip(batch, scores, strict=True):
-                part = window.part
-                part.logits[window.unit][window.place] = rows
-                part.missing -= 1
-                if not part.missing:
-                    self._workers.submit(self._decode, window.job, part)
+            requests = len({id(job.request) for job, _ in batch})
+            self._account([len(example.input_ids) for example in examples], requests, time.perf_counter() - started)
+            for (job, number), rows in zip(batch, scores, strict=True):
+                job.scores[number] = rows
+                job.missing -= 1
+                if not job.missing:
+                    job.done(None)
 
-    def _next_batch(self) -> list[_Window] | None:
-        """The windows to compute next; None where the engine is closed and empty."""
+    def _next_batch(self) -> list[tuple[_Job, int]] | None:
+        """The examples to compute next; None where the engine is closed and empty."""
         with self._condition:
             while True:
                 if not self._waiting:
@@ -264,41 +235,37 @@ class Engine(Queue):
                     self._condition.wait()
                     continue
                 deadline = time.monotonic() + self.settings.max_delay
-                while self._cutting and 0 < self._token_count < self.settings.token_budget:
+                while self._preparing and 0 < self._token_count < self.settings.token_budget:
                     if (left := deadline - time.monotonic()) <= 0:
                         break
                     self._condition.wait(left)
                 if self._waiting:
                     return self._take()
 
-    def _take(self) -> list[_Window]:
-        """A batch around the first window of the request whose turn it is."""
+    def _take(self) -> list[tuple[_Job, int]]:
+        """A batch around the first example of the job whose turn it is."""
         first = self._waiting[0]
         self._waiting.rotate(-1)
-        seen = list(first.windows)
+        seen = [(first, number) for number in first.left]
         for job in self._waiting:
             if len(seen) >= LOOK_THROUGH:
                 break
-            if job is not first:
-                seen += job.windows
-        anchor = len(first.windows[0].ids)
+            if job is not first and job.task == first.task:
+                seen += [(job, number) for number in job.left]
+        anchor = len(first.examples[first.left[0]].input_ids)
         # Python's sort is stable: the anchor stays first.
-        seen.sort(key=lambda window: abs(len(window.ids) - anchor))
-        batch: list[_Window] = []
+        seen.sort(key=lambda item: abs(len(item[0].examples[item[1]].input_ids) - anchor))
+        batch: list[tuple[_Job, int]] = []
         width = 0
-        for window in seen:
-            width = max(width, len(window.ids))
+        for job, number in seen:
+            width = max(width, len(job.examples[number].input_ids))
             if batch and (len(batch) + 1) * width > self.settings.token_budget:
                 break
-            batch.append(window)
-        taken = {id(window) for window in batch}
-        for job in {id(window.job): window.job for window in batch}.values():
-            job.windows = [window for window in job.windows if id(window) not in taken]
-            if not job.windows:
+            batch.append((job, number))
+        for job in {id(job): job for job, _ in batch}.values():
+            taken = {number for other, number in batch if other is job}
+            job.left = [number for number in job.left if number not in taken]
+            self._token_count -= sum(len(job.examples[number].input_ids) for number in taken)
+            if not job.left:
                 self._waiting.remove(job)
-            if job.paused and len(job.windows) < AHEAD // 2:
-                job.paused = False
-                self._cutting += 1
-                self._workers.submit(self._prepare, job)
-        self._token_count -= sum(len(window.ids) for window in batch)
         return batch

@@ -187,6 +187,11 @@ class AnnotateRequest(DocumentsRequest):
         None, description="Entities below it are left out; by default what the model says for each type."
     )
     flat: bool = Field(False, description="Of entities that overlap, keep the most probable.")
+    question: str = Field(
+        "",
+        max_length=2000,
+        description="What tasks that read two texts ask of every document; else they are not asked.",
+    )
     format: OutputFormat = Field("json", description="How the answer is written; brat comes as a zip archive.")
     replace: bool = Field(False, description="Drop the annotations that the documents have already.")
 

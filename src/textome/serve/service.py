@@ -13,13 +13,11 @@ from textome.documents import Document
 from textome.errors import InputError, ModelError
 from textome.formats import Quarantine, Source, bioc, guess_format, jsonl, read_documents
 from textome.pipeline import Pipeline, PipelineChoice
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.embedder import Embedder
-from textome.runtime.model import ModelSettings
-from textome.runtime.session import EncoderSession, EntityHead, Session, TaskSession, names_states
+from textome.runtime.model import Model, ModelSettings
+from textome.runtime.session import Session, names_states
 from textome.runtime.states import states_output
-from textome.runtime.tasks import TaskRunner
 from textome.serve.engine import Engine
 from textome.serve.limits import Limits, Memory, check_file, is_packed, strict_json, unpack
 from textome.serve.outputs import MEDIA_TYPES
@@ -43,7 +41,6 @@ from textome.serve.schemas import (
     Quarantined,
     TaskInfo,
 )
-from textome.serve.task_engine import TaskEngine
 from textome.tasks.examples import Floats
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -58,56 +55,39 @@ _MEMBERS = 100
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model under the name that requests use, with the engines that run it: for entities, for its other tasks, and for
-    vectors of texts, where its graph names the hidden states. They share one graph in memory.
+    """A model under the name that requests use, with the engines that run it: for its tasks and, where its graph names the
+    hidden states, for vectors of texts. They share one graph in memory.
     """
 
     name: str
-    bundle: Bundle
-    entities: Engine | None = None
-    others: TaskEngine | None = None
-    vectors: TaskEngine | None = None
+    model: Model
+    engine: Engine
+    vectors: Engine | None = None
 
     @classmethod
-    def load(cls, name: str, model: ModelSettings, settings: Settings, threads: int | None) -> LoadedModel:
+    def load(cls, name: str, settings: ModelSettings, bounds: Settings, threads: int | None) -> LoadedModel:
         """Load a bundle. Raises ModelError where that is not possible."""
-        bundle = Bundle.load(resolve_model(model.model))
-        budget, path = settings.token_budget, bundle.onnx_path(model.precision)
-        if bundle.embeddings:
-            embedder = Embedder(bundle, EncoderSession(path, threads), budget)
-            return cls(name, bundle, vectors=TaskEngine(embedder, settings))
-        place_of_states = states_output(bundle.config, bool(bundle.heads))
-        states = place_of_states if names_states(path, place_of_states) else None
-        session: Session | TaskSession
-        head: Session | EntityHead | None = None
-        others = None
-        if bundle.heads:
-            session = TaskSession(path, bundle.heads, threads, states)
-            others = TaskEngine(TaskRunner(bundle, session, budget), settings)
-            if ENTITIES in bundle.heads:
-                head = session.entities(ENTITIES)
-        else:
-            head = session = Session(path, threads, states)
-        entities = Engine(Annotator(bundle, head, token_budget=budget), settings) if head else None
-        vectors = TaskEngine(Embedder(bundle, session, budget), settings) if states else None
-        return cls(name, bundle, entities, others, vectors)
+        bundle = Bundle.load(resolve_model(settings.model))
+        path = bundle.onnx_path(settings.precision)
+        gives_vectors = bundle.embeddings or names_states(path, states_output(bundle.config, bool(bundle.heads)))
+        chosen = settings.model_copy(update={"threads": threads, "token_budget": bounds.token_budget})
+        model = Model(bundle, Session.of(bundle, chosen.precision, threads, bool(gives_vectors)), chosen)
+        vectors = Engine(Embedder(model), bounds) if gives_vectors else None
+        return cls(name, model, Engine(model, bounds), vectors)
 
     @property
-    def engine(self) -> Engine:
-        """The engine for entities. Raises ModelError where the bundle finds none."""
-        if self.entities is None:
-            raise ModelError(f"the model {self.name} finds no entities")
-        return self.entities
+    def bundle(self) -> Bundle:
+        return self.model.bundle
 
     @property
-    def engines(self) -> list[Engine | TaskEngine]:
-        return [engine for engine in (self.entities, self.others, self.vectors) if engine is not None]
+    def engines(self) -> list[Engine]:
+        return [self.engine, *([self.vectors] if self.vectors else [])]
 
     @property
     def tasks(self) -> list[str]:
         """What the bundle can do; a task's routes exist where a model has it."""
         kinds = [task.kind for task in self.bundle.other_tasks.values()]
-        own = [ENTITIES] * (self.entities is not None) + list(dict.fromkeys(kinds))
+        own = [ENTITIES] * self.bundle.has_entities + list(dict.fromkeys(kinds))
         return own + [EMBEDDINGS] * (self.vectors is not None)
 
     def info(self, default: bool) -> ModelInfo:
@@ -174,7 +154,7 @@ class Service:
         for engine in self._engines():
             engine.close()
 
-    def _engines(self) -> Iterator[Engine | TaskEngine]:
+    def _engines(self) -> Iterator[Engine]:
         for model in self.models.values():
             yield from model.engines
 
@@ -248,11 +228,12 @@ class Service:
         detail = f"no such model has such a task; there are {', '.join(there)}"
         raise Problem(404, "unknown-task", "There is no such task", detail)
 
-    def annotator(
-        self, model: LoadedModel, types: Sequence[str], min_confidence: float | None, flat: bool
-    ) -> Annotator:
-        """The model's annotator with a request's choices. Raises Problem (422) for a type that it does not know."""
-        known = model.bundle.types
+    def chosen(self, model: LoadedModel, types: Sequence[str], **choices: object) -> Model:
+        """The model with a request's choices, see `ModelSettings`.
+
+        Raises Problem (422) for a type that it does not know.
+        """
+        known = model.model.types
         if any(name not in known for name in types):
             raise Problem(
                 422,
@@ -261,16 +242,20 @@ class Service:
                 f"model {model.name} knows {', '.join(known)}; choose among them",
                 known_types=list(known),
             )
-        return model.engine.annotator.choosing(list(dict.fromkeys(types)), min_confidence, flat)
+        return model.model.choosing(types=list(types) or None, **choices)
 
     async def annotate(
-        self, model: LoadedModel, documents: Sequence[Document], annotator: Annotator, replace: bool
+        self, model: LoadedModel, documents: Sequence[Document], chosen: Model, replace: bool, steps: bool = True
     ) -> list[Document]:
-        """Compute, with the engine's errors as problems: 503 where it is full or stops, 504 where time is up."""
+        """The documents with the annotations of the chosen model and, with `steps`, of the steps behind it.
+
+        Problems: 503 where the engine is full or stops, 504 where time is up, 422 for a document that a task cannot read.
+        """
+        drop = Pipeline([chosen]).without_annotations if replace else None
 
         async def annotated() -> list[Document]:
-            found = await model.engine.annotate(documents, annotator, replace=replace)
-            return await asyncio.to_thread(self.steps.annotate, found) if self.steps.steps else found
+            found = await model.engine.annotate(documents, chosen, drop)
+            return await asyncio.to_thread(self.steps.annotate, found) if steps and self.steps.steps else found
 
         return await self._in_time(annotated())
 
@@ -279,26 +264,20 @@ class Service:
     ) -> tuple[Any, list[Any]]:
         """The records that `make` gives and what the task says of them; problems as for `annotate`, and 422 for a record
         that the task cannot read."""
-        return await self._predict(model.others, task, make, characters)
+        return await self._in_time(model.engine.predict(task, make, characters))
 
     async def embed(self, model: LoadedModel, texts: Sequence[str], pooling: str) -> list[Floats]:
         """The vector of each text, pooled as named; problems as for `predict`."""
-        _, vectors = await self._predict(model.vectors, pooling, lambda _: texts, sum(map(len, texts)))
-        return vectors
-
-    async def _predict(
-        self, engine: TaskEngine | None, task: str, make: Callable[[Any], Sequence[Any]], characters: int
-    ) -> tuple[Any, list[Any]]:
-        assert engine is not None
-        try:
-            return await self._in_time(engine.predict(task, make, characters))
-        except InputError as error:
-            raise Problem(422, "unreadable", "The task cannot read this", without_text(error)) from error
+        assert model.vectors is not None
+        work = model.vectors.predict(pooling, lambda _: texts, sum(map(len, texts)))
+        return (await self._in_time(work))[1]
 
     async def _in_time(self, work: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(self.limits.request_seconds):
                 return await work
+        except InputError as error:
+            raise Problem(422, "unreadable", "The task cannot read this", without_text(error)) from error
         except QueueFullError as error:
             raise overloaded(error.retry_after, f"the queue is full; try again in {error.retry_after} s") from error
         except ClosedError as error:

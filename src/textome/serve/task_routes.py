@@ -15,17 +15,15 @@ from textome.documents import Document
 from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.runtime.answerer import asked, located
 from textome.runtime.bundle import ENTITIES
-from textome.runtime.relations import completed, prepared
 from textome.serve import schemas
 from textome.serve.limits import Body, Limits
 from textome.serve.problems import Problem, too_large
 from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, rendered, while_connected
 from textome.serve.service import LoadedModel, Service, requested_documents, validated
+from textome.tasks import Task
 from textome.tasks.embedding import normalised
 from textome.tasks.examples import Floats
 from textome.tasks.labels import Classified
-from textome.tasks.pair_examples import Candidate
-from textome.tasks.relations import Relations
 from textome.text.sentences import split_sentences
 
 # Pairs grow with the square of the entities: a document beyond this, and a request with more pairs, is refused.
@@ -85,24 +83,14 @@ def relation_routes(service: Service) -> APIRouter:
             wanted, documents = await off_loop(data, read)
             model, name = service.part(wanted.model, wanted.task, ("relations",))
 
+            chosen = service.chosen(model, [], tasks=(name,), min_confidence=wanted.min_confidence)
+
             async def find() -> list[Document]:
                 given = documents
                 if wanted.entities or not any(document.entities for document in documents):
                     given = await _with_entities(service, wanted.entities, documents)
-                pairs: list[tuple[Document, list[Candidate]]] = []
-                make = _pairs_of(given, pairs)
-                characters = sum(len(document.text) for document in given)
-                _, found = await service.predict(model, name, make, characters)
-                guesses = iter(found)
-                assert model.others is not None
-                task = model.others.runner.task(name)
-                assert isinstance(task, Relations)
-                return [
-                    completed(
-                        task, document, items, [next(guesses) for _ in items], wanted.min_confidence, wanted.replace
-                    )
-                    for document, items in pairs
-                ]
+                await off_loop(data, _check_number_of_pairs, given, chosen.task(name))
+                return await service.annotate(model, given, chosen, wanted.replace, steps=False)
 
             found = await while_connected(request, find())
             return await off_loop(data, rendered, found, wanted.format, model.name)
@@ -178,25 +166,20 @@ async def _with_entities(service: Service, name: str, documents: Sequence[Docume
             "the documents have no entities, and no model of this service finds them; send documents with entities",
         )
     model = service.model(name, ENTITIES)
-    return await service.annotate(model, documents, service.annotator(model, [], 0.0, False), False)
+    return await service.annotate(
+        model, documents, service.chosen(model, [], tasks=(ENTITIES,), min_confidence=0.0), False
+    )
 
 
-def _pairs_of(documents: Sequence[Document], pairs: list[tuple[Document, list[Candidate]]]) -> Any:
-    """What makes the candidates of documents, which are kept in `pairs` too. Raises Problem (413) beyond the bounds."""
-
-    def make(task: Relations) -> list[Candidate]:
-        total = 0
-        for document in documents:
-            if len(document.entities) > ENTITIES_OF_A_DOCUMENT:
-                raise too_large(f"a document has more than {ENTITIES_OF_A_DOCUMENT} entities; send it in parts")
-            named, candidates = prepared(task, document)
-            pairs.append((named, candidates))
-            total += len(candidates)
-            if total > PAIRS:
-                raise too_large(f"more than {PAIRS:,} pairs of entities; send fewer documents at a time")
-        return [item for _, candidates in pairs for item in candidates]
-
-    return make
+def _check_number_of_pairs(documents: Sequence[Document], task: Task[Any, Any]) -> None:
+    """Raises Problem (413) beyond the bounds."""
+    total = 0
+    for document in documents:
+        if len(document.entities) > ENTITIES_OF_A_DOCUMENT:
+            raise too_large(f"a document has more than {ENTITIES_OF_A_DOCUMENT} entities; send it in parts")
+        total += len(task.records(task.ready(document)))
+        if total > PAIRS:
+            raise too_large(f"more than {PAIRS:,} pairs of entities; send fewer documents at a time")
 
 
 def _check_pairs(model: LoadedModel, name: str, given: bool) -> None:

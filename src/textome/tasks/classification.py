@@ -117,7 +117,7 @@ class Classification(LabelTask[LabelledText, Classified]):
         self, name: str, document: Document, records: Sequence[LabelledText], predictions: Sequence[Classified]
     ) -> Document:
         """The document with the labels that hold of its text."""
-        labels = [label for prediction in predictions for label in prediction.annotations(name)]
+        labels = [label for prediction in predictions for label in self.annotations(prediction, name)]
         return document.with_labels([*document.labels, *labels])
 
     def decisions(self, records: Sequence[LabelledText], predictions: Sequence[Classified]) -> Iterator[Decision]:

@@ -6,23 +6,34 @@ joined before spans are decoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace as changed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from textome.documents import Document, Entity
+from textome.documents import Document, Entity, Span
 from textome.formats import read_documents
 from textome.formats.sources import Quarantine
 from textome.metrics.entities import score_entities
 from textome.tasks.examples import Example, Floats
-from textome.tasks.iob import LABELS, Found, Labels, decode, label_names, log_probabilities, targets
+from textome.tasks.iob import (
+    LABELS,
+    Found,
+    Labels,
+    decode,
+    label_names,
+    log_probabilities,
+    span_probability,
+    targets,
+    without_overlaps,
+)
 from textome.tasks.mentions import MentionTask, Sentence
-from textome.tasks.task import HeadShape
+from textome.tasks.task import Choice, Finding, HeadShape
 from textome.tasks.windows import windows, with_special_tokens
+from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer, Tokens, end_of_character
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -106,8 +117,18 @@ class Entities(MentionTask[Recognised]):
         for number, document in enumerate(read_documents(path, layout, quarantine)):
             yield from self.sentences(document, {name: name for name in self.types}, layout != "conll", number)
 
+    @property
+    def gives(self) -> str:
+        return "entities"
+
     def records(self, document: Document, question: str | None = None) -> list[Sentence]:
-        return list(self.sentences(document, {}))
+        """The sentences of a document, whatever entities it has already."""
+        split = self._choice.sentences
+        return [
+            Sentence(passage.text[start:end], (), (), 0, passage.offset + start)
+            for passage in document.passages
+            for start, end in (split_sentences(passage.text) if split else [Span(0, len(passage.text))])
+        ]
 
     def examples(self, records: Sequence[Sentence], tokenizer: Tokenizer, window: int, overlap: int) -> list[Example]:
         """The inputs of sentences, scored at the first piece of each word; none for a sentence without any word."""
@@ -128,36 +149,87 @@ class Entities(MentionTask[Recognised]):
         labels = targets(example.tokens, record.mentions, len(self.types), record.annotated, exclusive)
         return labels[example.start : example.start + len(example.positions)]
 
+    @property
+    def chosen_types(self) -> tuple[str, ...]:
+        """The types that a user asks for; all of them where no choice was made."""
+        return self.types if self._choice.types is None else self._choice.types
+
+    def with_choice(self, choice: Choice) -> Self:
+        """Of the choice's types those that the task knows, or its default types."""
+        types = self.default_types or self.types
+        if choice.types is not None:
+            types = tuple(name for name in dict.fromkeys(choice.types) if name in self.types)
+        return super().with_choice(replace(choice, types=types))
+
     def decode(
         self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> list[Recognised]:
         """The entities of each sentence, in order of their start; those of different types may overlap."""
-        temperature = np.array([self.temperature.get(name, 1.0) for name in self.types], np.float32)
         pieces: dict[int, list[Floats]] = {}
         tokens: dict[int, Tokens | None] = {}
         for example, logits in zip(examples, scores, strict=True):
             tokens[example.record] = example.tokens
-            pieces.setdefault(example.record, []).append(logits.reshape(len(logits), -1, len(LABELS)))
-        found = {
-            number: decode(log_probabilities(rows[0] if len(rows) == 1 else np.concatenate(rows), temperature))
-            for number, rows in pieces.items()
-        }
+            pieces.setdefault(example.record, []).append(logits)
+        joined = self.log_probabilities(list(pieces.values()))
+        found = {number: decode(rows) for number, rows in zip(pieces, joined, strict=True)}
         return [Recognised(tokens.get(number), found.get(number, [])) for number in range(len(records))]
+
+    def log_probabilities(self, sentences: Sequence[Sequence[Floats]]) -> list[Floats]:
+        """(m, num_chosen_types, 3) of the m words of each sentence, from the scores (n, num_labels) of its windows."""
+        heads = np.array([self.types.index(name) for name in self.chosen_types])
+        temperature = np.array([self.temperature.get(name, 1.0) for name in self.chosen_types], np.float32)
+        joined = (windows[0] if len(windows) == 1 else np.concatenate(windows) for windows in sentences)
+        return [log_probabilities(rows.reshape(len(rows), -1, len(LABELS))[:, heads], temperature) for rows in joined]
+
+    def kept(self, sentences: Iterable[Sequence[Found]]) -> Iterator[list[Found]]:
+        """The entities of each sentence that a user wants: over the thresholds and, where `flat`, without overlaps."""
+        least, flat = self._choice.min_confidence, self._choice.flat
+        thresholds = [self.thresholds.get(name, 0.0) if least is None else least for name in self.chosen_types]
+        for found in sentences:
+            certain = [item for item in found if item.confidence >= thresholds[item.head]]
+            yield without_overlaps(certain) if flat else certain
 
     def annotate(
         self, name: str, document: Document, records: Sequence[Sentence], predictions: Sequence[Recognised]
     ) -> Document:
-        """The document with new entities of the default types over their thresholds."""
-        emitted = self.default_types or self.types
-        entities = []
-        for record, (tokens, found) in zip(records, predictions, strict=True):
-            for first, last, head, confidence in found:
-                kind = self.types[head]
-                if tokens is not None and kind in emitted and confidence >= self.thresholds.get(kind, 0.0):
-                    start = record.offset + int(tokens.word_starts[first])
-                    end = end_of_character(document.text, record.offset + int(tokens.word_ends[last]))
-                    entities.append(document.entity([(start, end)], kind, confidence=round(confidence, 6)))
+        """The document with new entities of the chosen types over their thresholds."""
+        entities = [
+            self.entity(document, record, tokens, item)
+            for record, (tokens, _), kept in zip(
+                records, predictions, self.kept(entities for _, entities in predictions), strict=True
+            )
+            for item in kept
+            if tokens is not None
+        ]
         return with_entities(document, entities)
+
+    def entity(self, document: Document, record: Sentence, tokens: Tokens, found: Found) -> Entity:
+        """What was found in a sentence of `document`, as its entity."""
+        start = record.offset + int(tokens.word_starts[found.first])
+        end = end_of_character(document.text, record.offset + int(tokens.word_ends[found.last]))
+        return document.entity([(start, end)], self.chosen_types[found.head], confidence=round(found.confidence, 6))
+
+    def findings(
+        self, record: Sentence, examples: Sequence[Example], scores: Sequence[Floats], label: str | None = None
+    ) -> list[Finding]:
+        """The entities of a sentence that a user wants."""
+        ((tokens, found),) = self.decode([record], examples, scores)
+        findings: list[Finding] = []
+        if tokens is None:
+            return findings
+        for item in next(self.kept([found])):
+            start = int(tokens.word_starts[item.first])
+            end = end_of_character(record.text, int(tokens.word_ends[item.last]))
+            name = self.chosen_types[item.head]
+            findings.append(Finding(name, item.confidence, Span(start, end), record.offset, key=item))
+        return findings
+
+    def confidences(
+        self, record: Sentence, examples: Sequence[Example], scores: Sequence[Floats], findings: Sequence[Finding]
+    ) -> list[float]:
+        (rows,) = self.log_probabilities([scores])
+        spans = [item.key for item in findings if isinstance(item.key, Found)]
+        return [span_probability(rows, item.first, item.last, item.head) for item in spans]
 
     def score(self, records: Sequence[Sentence], predictions: Sequence[Recognised]) -> dict[str, float]:
         """Micro F1 of entities of the types that each sentence is annotated for; first word, last word and type must be
@@ -176,19 +248,15 @@ class Entities(MentionTask[Recognised]):
         return {(it.first, it.last, it.head) for it in decode(certain)}
 
 
-def with_entities(document: Document, entities: Sequence[Entity], replace: bool = False) -> Document:
-    """The document with new entities in order of their start, each with an id that is not used.
-
-    replace   drop the annotations that the document already has
-    """
-    old = () if replace else document.entities
-    relations = () if replace else document.relations
+def with_entities(document: Document, entities: Sequence[Entity]) -> Document:
+    """The document with new entities in order of their start, each with an id that is not used."""
+    old = document.entities
     known = {(entity.spans, entity.type) for entity in old}
-    used = {entity.id for entity in old} | {relation.id for relation in relations}
+    used = {entity.id for entity in old} | {relation.id for relation in document.relations}
     ids = (name for number in count(1) if (name := f"T{number}") not in used)
     new = [
-        changed(entity, id=next(ids))
+        replace(entity, id=next(ids))
         for entity in sorted(entities, key=lambda entity: (entity.start, -entity.end, entity.type))
         if (entity.spans, entity.type) not in known
     ]
-    return document.with_annotations([*old, *new], relations)
+    return document.with_annotations([*old, *new], document.relations)

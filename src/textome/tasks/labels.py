@@ -16,7 +16,7 @@ from textome.documents import Label, Span
 from textome.errors import InputError
 from textome.metrics.labels import Sets, all_scores, score_labels
 from textome.tasks.examples import Example, Floats
-from textome.tasks.task import Prediction, Record, Task, number_of
+from textome.tasks.task import Finding, Prediction, Record, Task, number_of
 
 _TEMPERATURES = np.geomspace(0.25, 8, 61)
 THRESHOLDS = np.arange(0.1, 0.91, 0.05)
@@ -28,11 +28,6 @@ class Classified:
 
     labels: tuple[str, ...]
     scores: Mapping[str, float]
-
-    def annotations(self, task: str, span: Span | None = None) -> list[Label]:
-        """The labels that hold, as a document has them."""
-        scores = {name: round(share, 6) for name, share in self.scores.items()}
-        return [Label(name, task, scores[name], span, scores) for name in self.labels]
 
 
 class Decision(NamedTuple):
@@ -117,6 +112,43 @@ class LabelTask(Task[Record, Prediction]):
             sets = at.label_sets(records, at.decode(records, examples, scores))
             found.append((score_labels(*sets, task.classes).micro.f1, at.threshold))
         return task.model_copy(update={"threshold": max(found)[1]})
+
+    @property
+    def gives(self) -> str:
+        return "labels"
+
+    def annotations(self, prediction: Classified, task: str, span: Span | None = None) -> list[Label]:
+        """The labels that hold and that a user wants, as a document has them; `task` is the name of the task."""
+        scores = {name: round(share, 6) for name, share in prediction.scores.items()}
+        labels = (Label(name, task, scores[name], span, scores) for name in prediction.labels)
+        return [label for label in labels if not self._choice.leaves_out(label.confidence)]
+
+    def findings(
+        self, record: Record, examples: Sequence[Example], scores: Sequence[Floats], label: str | None = None
+    ) -> list[Finding]:
+        """The labels that hold, or the most probable one where none does."""
+        found = []
+        for number, prediction in self._classified(record, examples, scores):
+            best = max(prediction.scores, key=lambda name: prediction.scores[name])
+            names = [label] if label else prediction.labels or [best]
+            found += [Finding(name, prediction.scores[name], sentence=number) for name in names]
+        return found
+
+    def confidences(
+        self, record: Record, examples: Sequence[Example], scores: Sequence[Floats], findings: Sequence[Finding]
+    ) -> list[float]:
+        predictions = dict(self._classified(record, examples, scores))
+        return [predictions[item.sentence].scores[item.name] for item in findings]
+
+    def _classified(
+        self, record: Record, examples: Sequence[Example], scores: Sequence[Floats]
+    ) -> list[tuple[int | None, Classified]]:
+        """What is said of a record, or of each of its sentences with its number."""
+        (prediction,) = self.decode([record], examples, scores)
+        if isinstance(prediction, Classified):
+            return [(None, prediction)]
+        assert isinstance(prediction, list)
+        return list(enumerate(prediction))
 
     def decide(self, shares: NDArray[np.float64]) -> Classified:
         """The labels that hold at probabilities (num_labels,): the highest, or of several those over the threshold."""

@@ -22,12 +22,14 @@ from textome.formats.sources import Quarantine
 from textome.metrics.answers import METRICS, score_answers
 from textome.tasks.examples import Example, Floats, joined
 from textome.tasks.labels import THRESHOLDS
-from textome.tasks.task import HeadShape, Task
+from textome.tasks.task import Finding, HeadShape, Task
 from textome.tasks.windows import windows
 from textome.text.tokenization import Tokenizer, Tokens, end_of_character
 
 # Spans that are kept of each window before they are merged.
 _KEPT = 20
+# Answers of a document that become its labels.
+MAX_ANSWERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ class QuestionAnswering(Task[Question, list[Answer]]):
     @property
     def label_names(self) -> tuple[str, ...]:
         return ("start", "end")
+
+    @property
+    def gives(self) -> str:
+        return "labels"
 
     @property
     def reads_pairs(self) -> bool:
@@ -140,15 +146,31 @@ class QuestionAnswering(Task[Question, list[Answer]]):
     def annotate(
         self, name: str, document: Document, records: Sequence[Question], predictions: Sequence[list[Answer]]
     ) -> Document:
-        """The document with the answers that stand in it, the most probable first."""
+        """The document with at most MAX_ANSWERS answers that stand in it, the most probable first."""
         labels = [
             Label(answer.text, name, round(answer.probability, 6), Span(offset + answer.start, offset + answer.end))
             for record, answers in zip(records, predictions, strict=True)
             if isinstance(record, AskedQuestion)
-            for answer in answers
+            for answer in answers[:MAX_ANSWERS]
+            if not self._choice.leaves_out(answer.probability)
             for offset in [record.offsets[answer.context]]
         ]
         return document.with_labels([*document.labels, *labels])
+
+    def findings(
+        self, record: Question, examples: Sequence[Example], scores: Sequence[Floats], label: str | None = None
+    ) -> list[Finding]:
+        """The answers that count, see `chosen`."""
+        (answers,) = self.decode([record], examples, scores)
+        return [Finding(answer.text, answer.probability) for answer in self.chosen(record, answers)]
+
+    def confidences(
+        self, record: Question, examples: Sequence[Example], scores: Sequence[Floats], findings: Sequence[Finding]
+    ) -> list[float]:
+        """The probabilities of the same texts; 0 where a text is not among the answers any more."""
+        (answers,) = self.decode([record], examples, scores)
+        found = {_folded(answer.text): answer.probability for answer in answers}
+        return [found.get(_folded(item.name), 0.0) for item in findings]
 
     def score(self, records: Sequence[Question], predictions: Sequence[list[Answer]]) -> dict[str, float]:
         scores = score_answers(records, predictions, self.threshold).as_dict()
@@ -214,13 +236,17 @@ def _merged(
         text = record.contexts[context]
         start = int(encoded[context].word_starts[first])
         end = end_of_character(text, int(encoded[context].word_ends[last]))
-        key = " ".join(text[start:end].casefold().split())
+        key = _folded(text[start:end])
         if key in merged:
             old = merged[key]
             merged[key] = Answer(old.text, old.probability + share, old.context, old.start, old.end)
         else:
             merged[key] = Answer(text[start:end], share, context, start, end)
     return sorted(merged.values(), key=lambda answer: -answer.probability)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _words(tokens: Tokens, start: int, end: int) -> NDArray[np.int64]:

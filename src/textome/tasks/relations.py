@@ -88,7 +88,7 @@ class Relations(LabelTask[Candidate, Classified]):
             yield from self.candidates(document)
 
     def records(self, document: Document, question: str | None = None) -> list[Candidate]:
-        """The pairs that the task asks about; the document must have an id for every entity, see `with_ids`."""
+        """The pairs that the task asks about; the document must be `ready`."""
         return [item for item in self.candidates(document) if item.head]
 
     def candidates(self, document: Document) -> list[Candidate]:
@@ -134,22 +134,26 @@ class Relations(LabelTask[Candidate, Classified]):
                 seen.add(number)
         return [self.decide(shares) for shares in best]
 
-    def relations(
-        self, candidates: Sequence[Candidate], predictions: Sequence[Classified], min_confidence: float = 0.0
-    ) -> Iterator[Relation]:
-        """Relations between the mentions of candidates (between the two nearest, of concepts)."""
-        for item, prediction in zip(candidates, predictions, strict=True):
-            for label in prediction.labels:
-                if label not in self.negative_labels and prediction.scores[label] >= min_confidence:
-                    head, tail = nearest(item.head, item.tail)
-                    ends = (("head", head.id), ("tail", tail.id))
-                    yield Relation(label, ends, confidence=round(prediction.scores[label], 6))
+    @property
+    def gives(self) -> str:
+        return "relations"
+
+    def ready(self, document: Document) -> Document:
+        """The document with an id for every entity: relations refer to entities by id."""
+        return with_ids(document)
 
     def annotate(
         self, name: str, document: Document, records: Sequence[Candidate], predictions: Sequence[Classified]
     ) -> Document:
-        """The document with the relations that it does not have yet."""
-        return with_relations(document, self.relations(records, predictions), document.relations)
+        """The document with the relations that it does not have yet (of concepts, between the two nearest mentions)."""
+        found = []
+        for item, prediction in zip(records, predictions, strict=True):
+            for label in prediction.labels:
+                confidence = round(prediction.scores[label], 6)
+                if label not in self.negative_labels and not self._choice.leaves_out(prediction.scores[label]):
+                    head, tail = nearest(item.head, item.tail)
+                    found.append(Relation(label, (("head", head.id), ("tail", tail.id)), confidence=confidence))
+        return with_relations(document, found)
 
     def decisions(self, records: Sequence[Candidate], predictions: Sequence[Classified]) -> Iterator[Decision]:
         for record, prediction in zip(records, predictions, strict=True):
@@ -224,8 +228,9 @@ def with_ids(document: Document) -> Document:
     return document.with_annotations(entities, document.relations)
 
 
-def with_relations(document: Document, found: Iterable[Relation], old: Sequence[Relation]) -> Document:
-    """The document with `old` relations and those of `found` that are not among them, each with an id of its own."""
+def with_relations(document: Document, found: Iterable[Relation]) -> Document:
+    """The document with those relations of `found` that it does not have yet, each with an id of its own."""
+    old = document.relations
     ids = _free_ids(document, "R")
     known = {(relation.type, tuple(target for _, target in relation.arguments)) for relation in old}
     new = [

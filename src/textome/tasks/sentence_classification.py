@@ -101,7 +101,7 @@ class SentenceClassification(LabelTask[LabelledSentences, list[Classified]]):
             for record, sentences in zip(records, predictions, strict=True)
             if isinstance(record, Abstract)
             for span, prediction in zip(record.spans, sentences, strict=True)
-            for label in prediction.annotations(name, span)
+            for label in self.annotations(prediction, name, span)
         ]
         return document.with_labels([*document.labels, *labels])
 

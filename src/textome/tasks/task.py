@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
-from textome.documents import Document
+from textome.documents import Document, Span
 from textome.errors import InputError
 from textome.formats.sources import Quarantine
 from textome.tasks.examples import Example, Floats
@@ -29,6 +30,46 @@ class HeadShape(NamedTuple):
 
     num_labels: int
     num_pooled_positions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a user asks of a model's tasks; each task heeds what concerns it.
+
+    types           the entity types to look for; empty: none, None: the task's own defaults
+    min_confidence  what is below it is left out; None: the task's own thresholds
+    flat            of entities that overlap only the most probable stays
+    sentences       False takes each passage as one sentence, for corpora that are cut into sentences already
+    """
+
+    types: tuple[str, ...] | None = None
+    min_confidence: float | None = None
+    flat: bool = False
+    sentences: bool = True
+
+    def leaves_out(self, confidence: float | None) -> bool:
+        """Whether something with this confidence is below the least one that the user gave."""
+        return self.min_confidence is not None and confidence is not None and confidence < self.min_confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a task says of a record, to be explained.
+
+    name         an entity type, a label, or the text of an answer
+    confidence   its probability
+    span         of an entity, its place in the record's text
+    offset       where in its document that text begins
+    sentence     the number of the sentence that a label is of, where sentences are labelled
+    key          what else the task needs to know it again
+    """
+
+    name: str
+    confidence: float
+    span: Span | None = None
+    offset: int = 0
+    sentence: int | None = None
+    key: object = None
 
 
 class Task(BaseModel, Generic[Record, Prediction]):
@@ -53,6 +94,7 @@ class Task(BaseModel, Generic[Record, Prediction]):
 
     kind: str
     metric: str
+    _choice: Choice = PrivateAttr(default_factory=Choice)
 
     @model_validator(mode="before")
     @classmethod
@@ -106,6 +148,21 @@ class Task(BaseModel, Generic[Record, Prediction]):
         """Whether a text alone, whole or in windows, is what the task reads, so that one pass serves other tasks too."""
         return False
 
+    @property
+    def gives(self) -> str:
+        """The kind of annotations that it makes of a document: "entities", "relations" or "labels"; empty: none."""
+        return ""
+
+    def with_choice(self, choice: Choice) -> Self:
+        """The task as a user asks for it. Raises InputError for a choice that it cannot heed."""
+        task = self.model_copy()
+        task._choice = choice
+        return task
+
+    def ready(self, document: Document) -> Document:
+        """The document with what `records` and `annotate` need."""
+        return document
+
     def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[Record]:
         """The labelled records of a file. Bad ones are quarantined.
 
@@ -148,6 +205,21 @@ class Task(BaseModel, Generic[Record, Prediction]):
         self, name: str, document: Document, records: Sequence[Record], predictions: Sequence[Prediction]
     ) -> Document:
         """The document with what was predicted for its records; `name` is that of the task in its bundle."""
+        raise NotImplementedError
+
+    def findings(
+        self, record: Record, examples: Sequence[Example], scores: Sequence[Floats], label: str | None = None
+    ) -> list[Finding]:
+        """What the task says of one record, thing by thing.
+
+        label   the label that is asked about in place of those that the task gives
+        """
+        raise NotImplementedError
+
+    def confidences(
+        self, record: Record, examples: Sequence[Example], scores: Sequence[Floats], findings: Sequence[Finding]
+    ) -> list[float]:
+        """How probable findings of a record are by other scores of it, as with words hidden."""
         raise NotImplementedError
 
     def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> dict[str, float]:
