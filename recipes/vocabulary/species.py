@@ -14,7 +14,8 @@ from textome.vocabularies import Concept
 
 # Names that say that nobody knows the species.
 _NO_NAME = re.compile(
-    r"\b(sp|cf|aff|nr|x)\b|uncultured|unclassified|environmental|unidentified|metagenome|vector|\bbacterium\b|\d{3}|[<>\[\]/]"
+    r"\b(sp|cf|aff|nr|x)\b|uncultured|unclassified|environmental|unidentified|metagenome|vector|\bbacterium\b"
+    r"|\d{3}|[<>\[\]/]"
 )
 _SPECIES_WORDS = Path(__file__).with_name("species_words.tsv")
 

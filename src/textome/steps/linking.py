@@ -11,12 +11,13 @@ from pydantic import field_validator
 from textome.documents import Document, Identifier
 from textome.errors import InputError
 from textome.linking.binomials import full_binomial
-from textome.linking.candidates import Candidate, candidates, distinct, exact, near
+from textome.linking.candidates import Candidate, Way, candidates, distinct, exact, near
 from textome.linking.species import HUMAN, GeneSpecies
 from textome.steps.step import StepSettings
 from textome.text.abbreviations import find_abbreviations
 from textome.vocabularies import BUNDLED, NameKind, Section, open_vocabulary
 
+_SURE = 0.5  # a near name with a lower score gives way to a symbol
 _LONG_FORM = "long_form"  # the attribute that the step for abbreviations gives
 # Types of entities, as corpora and models write them, by the type that vocabularies have.
 _TYPES = {
@@ -160,7 +161,8 @@ class _Mention:
             if found := candidates(sections, name):
                 return [_confirmed(group, sections, self.long_form) for group in found]
             if name == self.long_form and (found := near(sections, name)):
-                return found
+                by_hand = [item for item in exact(sections, self.text) if item.way is Way.CURATED]
+                return [by_hand] if by_hand and found[0][0].score < _SURE else found
         return near(sections, expanded)
 
 
