@@ -230,3 +230,28 @@ def test_the_splice_and_promoter_sets(shared_data: Path) -> None:
         assert (len(records), quarantine.count) == (count, 0)
         assert len({record.id for record in records}) == count
         assert {label: sum(record.target == label for record in records) for label in labels} == labels
+
+
+def test_a_bad_first_row_is_reported_and_a_header_is_not(tmp_path: Path) -> None:
+    for text, names, problems in (
+        (
+            "EI\ta\tACGX\nEI\tb\tACGT\n",
+            ["b"],
+            ["line 1, column 3: letter 4 is 'X', which stands for no base; is this DNA?"],
+        ),
+        ("class\tname\tbases read\nEI\tb\tACGT\n", ["b"], []),
+        ("class\tname\tsequence\nEI\tb\tACGT\n", ["b"], []),
+    ):
+        (tmp_path / "a.tsv").write_text(text)
+        quarantine = Quarantine()
+        assert [record.name for record in read_dna(str(tmp_path / "a.tsv"), quarantine)] == names
+        assert [f"{record.position}: {record.reason}" for record in quarantine.records] == problems
+
+
+def test_fastq_is_read_and_its_qualities_are_no_bases(tmp_path: Path) -> None:
+    path = tmp_path / "a.fastq"
+    path.write_text("@r1 own\nACGT\n+\nFFFF\n@r2\nACGX\n+\nAAAA\n@r3\nAC\n+\nA\n@r4\nNNAC\n+r4\n@@@@\n@r5\nAC\n")
+    quarantine = Quarantine()
+    found = list(read_dna(str(path), quarantine))
+    assert [(record.name, record.sequence) for record in found] == [("r1", "ACGT"), ("r4", "NNAC")]
+    assert [record.position for record in quarantine.records] == ["line 5, read r2", "line 9, read r3", "line 18"]

@@ -87,7 +87,7 @@ def test_a_table_with_gaps_and_bad_rows(tmp_path: Path) -> None:
         "line 5: 'C?C': character 2 ('?') is no SMILES",
         "line 6: the SMILES is empty",
         "line 7: a is 'yes', which is no number",
-        "line 8: expected 4 cells as in the header, found 3",
+        "line 8: 3 cells, but the header has 4 columns",
         "line 10: a is 'inf'; leave the cell empty where nothing was measured",
     ]
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from textome.documents import Document
 from textome.errors import ModelError
+from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.export import export_bundle
 
@@ -93,3 +95,48 @@ def test_an_export_stands_alone(bundle: Path, tmp_path: Path) -> None:
     assert names == {"config.json", "textome.json", "tokenizer.json", "tokenizer_config.json", "README.md",
                      "model.int8.onnx"}  # fmt: skip
     assert Bundle.load(tmp_path / "small").onnx_path()
+
+
+FORGED: dict[str, Callable[[Path], object]] = {
+    "a window beyond the graph's positions": lambda folder: (
+        change(folder / "config.json", lambda it: it.update(max_position_embeddings=100_000)),
+        change(folder / "textome.json", lambda it: it["input"].update(window=50_000, overlap=0)),
+    ),
+    "ids beyond the graph's table": lambda folder: change(
+        folder / "tokenizer.json",
+        lambda it: it["model"]["vocab"].update({word: 10**6 for word in it["model"]["vocab"] if word.isalpha()}),
+    ),
+    "deep JSON": lambda folder: (folder / "textome.json").write_text("[" * 100_000 + "]" * 100_000),
+    "deep JSON of the tokenizer": lambda folder: (folder / "tokenizer.json").write_text("[" * 100_000),
+    "a regular expression that is wrong": lambda folder: change(
+        folder / "tokenizer.json",
+        lambda it: it.update(
+            pre_tokenizer={"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": False}
+        ),
+    ),
+    "a regular expression without end": lambda folder: change(
+        folder / "tokenizer.json",
+        lambda it: it.update(
+            pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a+a+)+$b"}, "behavior": "Isolated", "invert": False}
+        ),
+    ),
+    "a temperature of 0": lambda folder: change(
+        folder / "textome.json", lambda it: it["tasks"]["entities"].update(temperature={"Disease": 0})
+    ),
+    "a temperature that is NaN": lambda folder: change(
+        folder / "textome.json", lambda it: it["tasks"]["entities"].update(temperature={"Disease": float("nan")})
+    ),
+    "a temperature without end": lambda folder: change(
+        folder / "textome.json", lambda it: it["tasks"]["entities"].update(temperature={"Disease": "inf"})
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_folder_is_one_sentence(bundle: Path, name: str) -> None:
+    FORGED[name](bundle)
+    text = Document.from_text("gout and asthma " * 500 + "a" * 40)
+    with pytest.raises(ModelError) as caught:
+        Annotator.load(bundle).annotate([text])
+    assert str(bundle) in str(caught.value)
+    assert "\n" not in str(caught.value)

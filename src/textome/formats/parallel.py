@@ -18,6 +18,7 @@ from lxml import etree
 
 from textome.errors import InputError
 from textome.formats.labelled import chosen_part
+from textome.formats.rows import check_decoded
 from textome.formats.sources import Quarantine, Source
 from textome.formats.xml_reading import inner_text, records
 
@@ -42,7 +43,7 @@ def read_pairs(place: str, source: str, target: str, quarantine: Quarantine) -> 
     path, _, rule = place.partition("#")
     chosen: Callable[[str], bool] = chosen_part(rule, Path(path).parent, place)
     if "{}" in path:
-        pairs = _lines(path, source, target)
+        pairs = _lines(path, source, target, quarantine)
     elif ".tmx" in Path(path).name:
         pairs = _memory(path, source, target, quarantine)
     else:
@@ -58,16 +59,24 @@ def read_pairs(place: str, source: str, target: str, quarantine: Quarantine) -> 
             quarantine.add(path, f"pair {pair.id}", f"there is no text in {target if pair.source else source}")
 
 
-def _lines(path: str, source: str, target: str) -> Iterator[Pair]:
+def _lines(path: str, source: str, target: str, quarantine: Quarantine) -> Iterator[Pair]:
     places = [path.replace("{}", language) for language in (source, target)]
-    with Source.of(places[0]).open() as first, Source.of(places[1]).open() as second:
+    with Source.of(places[0]).open_text() as first, Source.of(places[1]).open_text() as second:
         # Bytes are split at line feeds only: other separators of lines stand inside a text.
-        both = (io.TextIOWrapper(raw, encoding="utf-8-sig", newline="\n") for raw in (first, second))
+        both = (
+            io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
+            for raw in (first, second)
+        )
         for number, pair in enumerate(zip_longest(*both), 1):
             if None in pair:
                 raise InputError(
                     f"{places[0]} and {places[1]} differ in their number of lines; one ends after {number - 1}"
                 )
+            try:
+                check_decoded(pair)
+            except InputError as error:
+                quarantine.add(path, f"line {number}", error)
+                continue
             yield Pair(str(number), *(text.strip() for text in pair))
 
 

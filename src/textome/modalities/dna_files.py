@@ -6,19 +6,22 @@ for "one of several bases" as N; any other letter is a bad record.
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from textome.documents import replace_lone_surrogates
 from textome.errors import InputError
 from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.sources import Quarantine, Source
+from textome.formats.rows import check_decoded, read_rows
+from textome.formats.sources import Quarantine, Source, guarded
 
 _AMBIGUOUS = "RYSWKMBDHVN"
 _UPPER = str.maketrans(dict.fromkeys(_AMBIGUOUS, "N") | {"U": "T"})
 _COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
+# What the last column of a header may be called.
+_HEADERS = frozenset(("sequence", "seq", "dna"))
 _FOREIGN = re.compile(r"[^ACGTN]")
 
 
@@ -49,12 +52,15 @@ def reverse_complement(sequence: str) -> str:
 
 
 def read_dna(place: str, quarantine: Quarantine) -> Iterator[DnaRecord]:
-    """The sequences of a FASTA file or of a table, told by the first letter; see `read_fasta` and `read_table`."""
+    """The sequences of a FASTA or FASTQ file or of a table, told by the first letter.
+
+    See `read_fasta`, `read_fastq` and `read_table`.
+    """
     source = Source.of(place)
     if source.is_directory:
         raise InputError(f"{place}: a directory; give a FASTA file or a table of sequences")
-    reader = read_fasta if source.head().lstrip()[:1] in (b">", b";") else read_table
-    return reader(source, quarantine)
+    readers = {b">": read_fasta, b";": read_fasta, b"@": read_fastq}
+    return guarded(readers.get(source.head().lstrip()[:1], read_table)(source, quarantine), source.name, quarantine)
 
 
 def read_fasta(source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
@@ -94,44 +100,77 @@ def _fasta_record(
         quarantine.add(source.name, f"line {start}, record {name}", error)
 
 
+def read_fastq(source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
+    """The reads of a FASTQ file (Cock et al. 2010): four lines each, of which the qualities are passed over.
+
+    A read whose lines are not as they should be, or with a foreign letter, goes to the quarantine.
+    """
+    number, block = 0, list[str]()
+    try:
+        for number, line in _lines(source):
+            if not block and not line.strip():
+                continue
+            block.append(line)
+            if len(block) == 4:
+                yield from _read_of(block, number - 3, source, quarantine)
+                block = []
+    except DECOMPRESSION_ERRORS as error:
+        quarantine.add(source.name, f"after line {number}", f"the file is damaged or cut short ({error})")
+        return
+    if block:
+        quarantine.add(source.name, f"line {number}", "the last read is cut short")
+
+
+def _read_of(block: list[str], line: int, source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
+    header, sequence, plus, qualities = block
+    name = (header[1:].split() or [f"read-{line}"])[0]
+    try:
+        if not header.startswith("@") or not plus.startswith("+") or len(sequence) != len(qualities):
+            raise InputError("expected a line @NAME, a sequence, a line +, and a quality for each base")
+        yield DnaRecord(name, normalised(sequence.strip()), f"line {line}")
+    except InputError as error:
+        quarantine.add(source.name, f"line {line}, read {name}", error)
+
+
 def read_table(source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
     """The rows of a table of label, name and sequence, as the UCI sets have them, split by commas or tabs.
 
-    Blanks and tabs around the values are cut. A first row whose sequence is no DNA is the header. With two columns the
+    Blanks and tabs around the values are cut. A first row that names its columns is the header. With two columns the
     name is left out; with one there is only the sequence.
     """
-    number, first = 0, True
-    try:
-        for number, line in _lines(source):
-            if line.strip():
-                yield from _row(line, number, first, source, quarantine)
-                first = False
-    except DECOMPRESSION_ERRORS as error:
-        quarantine.add(source.name, f"after line {number}", f"the file is damaged or cut short ({error})")
+    first = True
+    for line, cells in read_rows(source, quarantine, "," if b"," in source.head() else "\t"):
+        columns = [cell.strip() for cell in cells]
+        if not (first and _is_header(columns[-1])):
+            yield from _row(columns, f"line {line}", source, quarantine)
+        first = False
 
 
-def _row(line: str, number: int, first: bool, source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
-    place = f"line {number}"
-    columns = next(csv.reader([line], delimiter="," if "," in line else "\t"))
-    columns = [column.strip() for column in columns]
+def _is_header(cell: str) -> bool:
+    """Whether the last cell of the first row names a column: a sequence is mostly bases, also one with a foreign letter."""
+    return cell.casefold() in _HEADERS or sum(letter in "ACGTUN" for letter in cell.upper()) < 0.5 * len(cell)
+
+
+def _row(columns: list[str], place: str, source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
     if len(columns) > 3:
         quarantine.add(source.name, place, f"expected at most 3 columns (label, name, sequence), found {len(columns)}")
         return
     label = columns[0] if len(columns) > 1 else None
     try:
+        check_decoded(columns)
         sequence = normalised(columns[-1])
     except InputError as error:
-        if not first:
-            quarantine.add(source.name, f"{place}, column {len(columns)}", error)
+        quarantine.add(source.name, f"{place}, column {len(columns)}", error)
         return
     if label == "":
         quarantine.add(source.name, place, "the label is empty")
         return
-    yield DnaRecord(columns[1] if len(columns) == 3 else f"row-{number}", sequence, place, label)
+    name = columns[1] if len(columns) == 3 else place.replace("line ", "row-")
+    yield DnaRecord(name, sequence, place, label)
 
 
 def _lines(source: Source) -> Iterator[tuple[int, str]]:
     """Numbered lines without their ends."""
-    with source.open() as raw:
-        for number, line in enumerate(io.TextIOWrapper(raw, encoding="utf-8", errors="replace"), start=1):
-            yield number, line.rstrip("\r\n")
+    with source.open_text() as raw:
+        for number, line in enumerate(io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape"), start=1):
+            yield number, replace_lone_surrogates(line.rstrip("\r\n"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.rows import check_decoded, check_width, read_rows
 from textome.formats.sources import Quarantine, Source
 from textome.modalities.smiles import tokens
 
@@ -74,22 +72,21 @@ def read_molecules(
         raise InputError(f"{source.name}: a directory; give a CSV file with a column of SMILES")
     if is_prepared(source):
         return read_prepared(source, targets)
-    with source.open() as raw:
-        rows = csv.reader(io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline=""))
-        try:
-            header = [cell.strip() for cell in next(rows, [])]
-            there = tuple(targets) if set(targets) & set(header) else ()
-            for column in (smiles, *there, *([name] if name else [])):
+    header: list[str] = []
+    table = MoleculeTable(())
+    for line, cells in read_rows(source, quarantine, ","):
+        if not header:
+            header = [cell.strip() for cell in cells]
+            table = MoleculeTable(tuple(targets) if set(targets) & set(header) else ())
+            for column in (smiles, *table.targets, *([name] if name else [])):
                 if column not in header:
                     raise InputError(
                         f"{source.name}: there is no column {column!r}; the header has {', '.join(header)}"
                     )
-            table = MoleculeTable(there)
-            for cells in rows:
-                if any(cell.strip() for cell in cells):
-                    _read_row(cells, header, smiles, name, table, source, f"line {rows.line_num}", quarantine)
-        except (csv.Error, *DECOMPRESSION_ERRORS) as error:
-            quarantine.add(source.name, f"after line {rows.line_num}", f"the rest cannot be read ({error})")
+        else:
+            _read_row(cells, header, smiles, name, table, source, f"line {line}", quarantine)
+    if not header:
+        raise InputError(f"{source.name}: there is no column {smiles!r}; the file holds no header that can be read")
     return table
 
 
@@ -103,11 +100,10 @@ def _read_row(
     place: str,
     quarantine: Quarantine,
 ) -> None:
-    if len(cells) != len(header):
-        quarantine.add(source.name, place, f"expected {len(header)} cells as in the header, found {len(cells)}")
-        return
-    row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
     try:
+        check_decoded(cells)
+        check_width(cells, header)
+        row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
         tokens(row[smiles])
         values = tuple(_value(row[target], target) for target in table.targets)
     except InputError as error:

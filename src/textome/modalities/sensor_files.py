@@ -10,8 +10,8 @@ A folder is all its files, one after another.
 
 from __future__ import annotations
 
-import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
+from textome.formats.rows import Row, check_decoded, read_rows
+from textome.formats.sources import NOT_UTF8, Quarantine, Source
 from textome.modalities.records import Floats
 
 ROBOT_CHANNELS = ("Fx", "Fy", "Fz", "Tx", "Ty", "Tz")
@@ -77,35 +78,37 @@ def _chosen(series: Series, channels: tuple[str, ...], name: str) -> Series:
 
 
 def _table(source: Source, quarantine: Quarantine) -> Iterator[Series]:
-    with source.open() as raw:
-        text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
-        rows = csv.reader(text, delimiter="\t" if source.name.removesuffix(".gz").endswith(".tsv") else ",")
-        header = [name.strip() for name in next(rows, [])]
-        own = [name.casefold() for name in header]
-        where = {name: own.index(name) for name in _NO_CHANNEL if name in own}
-        columns = [number for number, name in enumerate(own) if name not in _NO_CHANNEL]
-        if not columns or len(set(own)) < len(own):
-            raise InputError(f"{source.name}, line 1: expected a header with a different name for each channel")
-        channels = tuple(header[number] for number in columns)
-        found: dict[str, list[list[float]]] = {}
-        labels: dict[str, str] = {}
-        bad: dict[str, tuple[int, str]] = {}
-        for number, row in enumerate(rows, 2):
-            if not row or all(not cell.strip() for cell in row):
-                continue
-            name = row[where["id"]].strip() if "id" in where and len(row) > where["id"] else Path(source.name).stem
-            if len(row) != len(header):
-                bad.setdefault(name, (number, f"expected {len(header)} columns, found {len(row)}"))
-                continue
-            try:
-                values = [_number(row[column]) for column in columns]
-            except ValueError:
-                cell = next(row[column] for column in columns if not _is_number(row[column]))
-                bad.setdefault(name, (number, f"{cell!r} is no number; leave a gap empty"))
-                continue
-            found.setdefault(name, []).append(values)
-            if "label" in where and (label := row[where["label"]].strip()):
-                labels.setdefault(name, label)
+    comma = not re.sub(r"\.(gz|bz2|xz)$", "", source.name).endswith(".tsv")
+    rows = read_rows(source, quarantine, "," if comma else "\t")
+    header = [name.strip() for name in next(rows, Row(1, [])).cells]
+    own = [name.casefold() for name in header]
+    where = {name: own.index(name) for name in _NO_CHANNEL if name in own}
+    columns = [number for number, name in enumerate(own) if name not in _NO_CHANNEL]
+    if not columns or len(set(own)) < len(own):
+        raise InputError(f"{source.name}, line 1: expected a header with a different name for each channel")
+    channels = tuple(header[number] for number in columns)
+    found: dict[str, list[list[float]]] = {}
+    labels: dict[str, str] = {}
+    bad: dict[str, tuple[int, str]] = {}
+    for number, row in rows:
+        name = row[where["id"]].strip() if "id" in where and len(row) > where["id"] else Path(source.name).stem
+        try:
+            check_decoded(row)
+        except InputError as error:
+            quarantine.add(source.name, f"line {number}", error)
+            continue
+        if len(row) != len(header):
+            bad.setdefault(name, (number, f"expected {len(header)} columns, found {len(row)}"))
+            continue
+        try:
+            values = [_number(row[column]) for column in columns]
+        except ValueError:
+            cell = next(row[column] for column in columns if not _is_number(row[column]))
+            bad.setdefault(name, (number, f"{cell!r} is no number; leave a gap empty"))
+            continue
+        found.setdefault(name, []).append(values)
+        if "label" in where and (label := row[where["label"]].strip()):
+            labels.setdefault(name, label)
     for name, (number, reason) in bad.items():
         quarantine.add(source.name, f"line {number}, series {name}", reason)
     for name, series in found.items():
@@ -130,8 +133,11 @@ def _robot(source: Source, quarantine: Quarantine) -> Iterator[Series]:
     """Blocks of a label and rows of six numbers; a series is named by the file and its number."""
     stem = Path(source.name).name.partition(".")[0]
     attributes = {"channels": ",".join(ROBOT_CHANNELS)}
-    with source.open() as raw:
-        text = io.TextIOWrapper(raw, encoding="utf-8", errors="replace").read()
+    with source.open_text() as raw:
+        try:
+            text = io.TextIOWrapper(raw, encoding="utf-8-sig").read()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{source.name}: {NOT_UTF8}") from error
     rows: list[list[float]] = []
     label, reason, started, number = "", "", 0, 0
 

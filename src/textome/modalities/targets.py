@@ -51,7 +51,7 @@ class Target(BaseModel):
     limits: tuple[tuple[float, ...], ...] = ()
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
 
     def model_post_init(self, context: Any) -> None:
         if self.compress and self.kind != "regression":

@@ -40,7 +40,7 @@ def read_vcf(source: Source, quarantine: Quarantine) -> Iterator[Variant]:
     """
     with source.open() as raw:
         header = False
-        for number, line in enumerate(io.TextIOWrapper(raw, encoding="utf-8", errors="replace"), start=1):
+        for number, line in enumerate(io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape"), start=1):
             text = line.rstrip("\r\n")
             header = header or text.startswith("#CHROM")
             if not text.strip() or text.startswith("#"):

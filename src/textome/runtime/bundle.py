@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from textome.encoders import encoder_of
-from textome.errors import ModelError
+from textome.errors import InputError, ModelError
+from textome.formats.json_values import parse_json
 from textome.tasks import AnyTask, HeadShape, Task, kind_named, task_class
 from textome.tasks.entities import Entities
 
@@ -272,8 +272,8 @@ def _from_hub(name: str, pickled: bool) -> Path:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a bundle. Raises ModelError where there is none."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        values = parse_json(path.read_bytes())
+    except (OSError, InputError) as error:
         raise ModelError(f"{path} cannot be read ({error})") from error
     if not isinstance(values, dict):
         raise ModelError(f"{path}: expected a JSON object")

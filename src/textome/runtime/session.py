@@ -95,6 +95,22 @@ class Session:
         return feeds | {f"{name}.places": np.zeros((rows, 1, width), np.int64) for name, width in self._pooled.items()}
 
 
+class _Graph(onnxruntime.InferenceSession):  # type: ignore[misc]
+    """A session of the runtime that says in one sentence where a graph cannot take what its model's files ask of it."""
+
+    path: Path
+
+    def run(self, *arguments: Any, **options: Any) -> list[Any]:
+        try:
+            return super().run(*arguments, **options)  # type: ignore[no-any-return]
+        except Exception as error:  # as in `open_graph`
+            reason = str(error).splitlines()[0][:300]
+            raise ModelError(
+                f"{self.path}: the graph cannot be run ({reason}); are its window, its tokenizer and its graph of one "
+                "model? Export it again with `textome export`"
+            ) from error
+
+
 def open_graph(path: Path, threads: int | None, states: StatesOutput | None = None) -> onnxruntime.InferenceSession:
     """The runtime's session of a graph, with its hidden states as a further output where they are named.
 
@@ -111,7 +127,9 @@ def open_graph(path: Path, threads: int | None, states: StatesOutput | None = No
     options.enable_mem_pattern = False
     try:
         source = str(path) if states is None else _with_states(path, states)
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        graph = _Graph(source, options, providers=["CPUExecutionProvider"])
+        graph.path = path
+        return graph
     except ModelError:
         raise
     except Exception as error:  # the runtime raises its own classes, which share no base but Exception

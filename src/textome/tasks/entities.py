@@ -62,7 +62,7 @@ class Entities(MentionTask[Recognised]):
     metric: Literal["entity_f1"] = "entity_f1"
     default_types: tuple[str, ...] = ()
     mutually_exclusive: tuple[tuple[str, ...], ...] = ()
-    temperature: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    temperature: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     thresholds: dict[str, Probability] = Field(default_factory=dict)
 
     @classmethod

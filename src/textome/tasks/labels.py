@@ -55,7 +55,7 @@ class LabelTask(Task[Record, Prediction]):
     labels: tuple[str, ...] = ()
     multi_label: bool = False
     threshold: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
     class_weights: Literal["none", "balanced"] = "none"
     focal: float = Field(0.0, ge=0)
 

@@ -55,7 +55,7 @@ class QuestionAnswering(Task[Question, list[Answer]]):
     metric: Literal["exact_match", "f1", "strict", "lenient", "mrr", "list_f1"] = "f1"
     max_answer_words: int = Field(12, ge=1)
     threshold: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
 
     @classmethod
     def from_version_1(cls, entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import hashlib
 import string
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -76,10 +77,14 @@ class Tokenizer:
             raise
         except Exception as error:  # the library raises plain Exception for anything wrong in the file
             raise ModelError(f"{path}: the tokenizer cannot be read ({error})") from error
+        except BaseException as error:
+            _explain_panic(error, str(path))
+            raise
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise texts, in parallel. A text without visible characters gives no tokens."""
-        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        with self._explained():
+            encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return list(map(_tokens_with_spaces, encodings, texts) if self._spaces_in_words else map(_tokens, encodings))
 
     def ids(self, texts: Iterable[str], batch_size: int = 1000) -> Iterator[Integers]:
@@ -89,8 +94,21 @@ class Tokenizer:
         """
         waiting = iter(texts)
         while batch := list(islice(waiting, batch_size)):
-            for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+            with self._explained():
+                encodings = self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+            for encoding in encodings:
                 yield np.asarray(encoding.ids, np.int32)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns what the library raises on a tokenizer.json that it could read, but cannot follow, into a ModelError."""
+        try:
+            yield
+        except Exception as error:
+            raise ModelError(f"{self._source}: the tokenizer cannot cut a text ({error})") from error
+        except BaseException as error:
+            _explain_panic(error, self._source)
+            raise
 
     @property
     def mask_id(self) -> int:
@@ -133,6 +151,12 @@ class Tokenizer:
             if (number := self._tokenizer.token_to_id(name)) is not None:
                 return int(number)
         raise ModelError(f"{source}: the vocabulary has none of the special tokens {', '.join(names)}")
+
+
+def _explain_panic(error: BaseException, source: str) -> None:
+    """Raises ModelError for a panic of the library, which is no Exception: a regular expression without end does it."""
+    if type(error).__name__ == "PanicException":
+        raise ModelError(f"{source}: the tokenizer fails on its own rules ({str(error)[:200]})") from error
 
 
 def _tokens(encoding: Encoding) -> Tokens:
