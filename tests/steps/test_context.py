@@ -72,6 +72,7 @@ SENTENCES = [
     ("Family history of diabetes.", {"diabetes": "f"}),
     ("His father had gout but he has asthma.", {"gout": "f", "asthma": ""}),
     ("Her mother and aunt had melanoma.", {"melanoma": "f"}),
+    ("The patient’s mother had gout.", {"gout": "f"}),
     ("His wife has influenza.", {"influenza": "o"}),
     ("He denies a history of stroke.", {"stroke": "nh"}),
     ("No family history of cancer.", {"cancer": "nf"}),

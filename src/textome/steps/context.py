@@ -139,10 +139,10 @@ class _Sentence:
         barred = set()
         end = number = 0
         for index, word in enumerate(self._words):
-            while number < len(self._entities) and self._starts[number] < word.span.end:
+            while number < len(self._entities) and self._starts[number] < word.end:
                 end = max(end, self._entities[number].end)
                 number += 1
-            if end > word.span.start:
+            if end > word.start:
                 barred.add(index)
         return frozenset(barred)
 
@@ -157,7 +157,7 @@ class _Sentence:
                         reached = self._by_end[bisect_right(self._ends, start) : bisect_right(self._ends, end)]
                         yield from ((context, entity) for entity in reached)
                 elif (last := self._last_word(number, context, reach)) > hit.last:
-                    start, end = self._words[hit.last].span.end, self._words[last].span.end
+                    start, end = self._words[hit.last].end, self._words[last].end
                     reached = list(self._entities[bisect_left(self._starts, start) : bisect_left(self._starts, end)])
                     yield from ((context, entity) for entity in reached)
 
@@ -190,7 +190,7 @@ class _Sentence:
             is_end = index == last or self._words[index].text == ","
             weak = index in self._prepositions and not self._any_between(begin, index)
             if (is_end or weak) and begin < index:
-                yield Span(self._words[begin].span.start, self._words[index - 1].span.end)
+                yield Span(self._words[begin].start, self._words[index - 1].end)
             if weak:
                 begin = next((after for after in range(index, last) if self._words[after].text == ","), last) + 1
             elif is_end:
@@ -216,7 +216,7 @@ class _Sentence:
         """Does an entity begin from word `first` to before word `last`?"""
         if first >= last:
             return False
-        start, end = self._words[first].span.start, self._words[last - 1].span.end
+        start, end = self._words[first].start, self._words[last - 1].end
         return bisect_left(self._starts, start) < bisect_left(self._starts, end)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
-from textome.documents import Span
 from textome.errors import InputError
 from textome.text.stop_words import STOP_WORDS
 
@@ -28,12 +28,12 @@ _MAX_ANY = 3
 _MAX_PHRASES = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A word or mark of a sentence, in small letters, and where it stands."""
 
     text: str
-    span: Span
+    start: int
+    end: int
     capitals: bool
 
 
@@ -122,10 +122,11 @@ def _is_spoken(words: Sequence[Word], first: int, last: int) -> bool:
 
 def words_of(text: str, start: int, end: int) -> list[Word]:
     """The words and marks of `text` from `start` to `end`."""
-    return [
-        Word(match[0].lower().replace("’", "'"), Span(*match.span()), match[0].isupper() and len(match[0]) > 1)
-        for match in _TOKEN.finditer(text, start, end)
-    ]
+    words = []
+    for match in _TOKEN.finditer(text, start, end):
+        word = "'" if match[0] == "’" else match[0]
+        words.append(Word(word.lower(), match.start(), match.end(), len(word) > 1 and word.isupper()))
+    return words
 
 
 @lru_cache(maxsize=8)
