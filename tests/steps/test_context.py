@@ -251,3 +251,12 @@ def test_two_hundred_kilobytes_are_not_slow(unit):
     started = time.process_time()
     run(document)
     assert time.process_time() - started < 30
+
+
+def test_the_command_line_switches_asserted_on():
+    from textome.cli.pipelines import chosen
+
+    values = dict.fromkeys(["file", "model", "add", "leave_out", "set_", "asserted"])
+    steps = {step.kind: step.settings for step in chosen(values | {"asserted": True}).steps}
+    assert steps["context"] == {"asserted": True}
+    assert {step.kind: step.settings for step in chosen(values).steps}["context"] == {}

@@ -83,6 +83,11 @@ def step_options() -> dict[str, tuple[str, str]]:
     return {option: (step, key) for step, row in STEPS.items() for option, key in row.options.items()}
 
 
+def step_flags() -> dict[str, tuple[str, str]]:
+    """The options without a value that steps declare: by name, the step and the setting that they switch on."""
+    return {flag: (step, key) for step, row in STEPS.items() for flag, key in row.flags.items()}
+
+
 def with_pipeline(verb: Callable[..., None], but: Collection[str] = ()) -> Callable[..., None]:
     """The verb with the options of a pipeline in place of its parameter `pipeline`, which takes what they choose.
 
@@ -95,6 +100,12 @@ def with_pipeline(verb: Callable[..., None], but: Collection[str] = ()) -> Calla
         options[option.replace("-", "_")] = (
             Annotated[list[str] | None, typer.Option(f"--{option}", help=text, rich_help_panel="Steps")],
             None,
+        )
+    for flag, (step, key) in step_flags().items():
+        text = f"Switch on {key} of the step {step}."
+        options[flag.replace("-", "_")] = (
+            Annotated[bool, typer.Option(f"--{flag}", help=text, rich_help_panel="Steps")],
+            False,
         )
     parameters = []
     for name, parameter in signature(verb).parameters.items():
@@ -134,6 +145,9 @@ def chosen(values: Mapping[str, Any]) -> PipelineChoice:
             schema = step_class(step).model_json_schema()["properties"].get(key, {})
             is_list = any(item.get("type") == "array" for item in (schema, *schema.get("anyOf", ())))
             settings.setdefault(step, {})[key] = several if is_list else several[-1]
+    for flag, (step, key) in step_flags().items():
+        if values.get(flag.replace("-", "_")):
+            settings.setdefault(step, {})[key] = True
     for text in values["set_"] or ():
         step, key, value = setting(text)
         settings.setdefault(step, {})[key] = value

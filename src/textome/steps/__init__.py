@@ -33,7 +33,8 @@ STEPS: dict[str, Row] = {
         "Context",
         "negated, uncertain, hypothetical, historical, and what somebody else has",
         default=True,
-        options={"asserted": "asserted", "cues": "cues"},
+        options={"cues": "cues"},
+        flags={"asserted": "asserted"},
     ),
     "variants": Row(
         "variants", "Variants", "variants of sequences by their notation, normalised: rs1800562, V600E, c.35delG"

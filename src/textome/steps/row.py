@@ -16,6 +16,7 @@ class Row:
     default   whether the default pipeline has it
     options   settings with an option of their own on the command line, by its name: {"vocabulary": "vocabularies"} gives
               `--vocabulary VALUE`, which may be repeated where the setting is a list
+    flags     the same for settings that an option without a value switches on
     """
 
     module: str
@@ -23,3 +24,4 @@ class Row:
     summary: str
     default: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
