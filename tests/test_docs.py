@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,18 @@ def test_every_page_stands_on_a_shelf_and_in_the_index() -> None:
 def test_a_broken_link_is_seen() -> None:
     assert anchors("# Beyond text\n## What, when: `now`") == {"beyond-text", "what-when-now"}
     assert _LINK.findall("see [a](b.md#c) and ![d](e.svg)") == ["b.md#c", "e.svg"]
+
+
+def test_generated_pages_say_what_the_code_says() -> None:
+    """In a process of its own, as the command that writes them."""
+    command = [sys.executable, str(DOCS / "reference" / "generate.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_key_of_a_recipe_is_explained() -> None:
+    rows = [
+        line for line in (DOCS / "reference" / "recipes.md").read_text(encoding="utf-8").splitlines() if "`" in line
+    ]
+    assert len(rows) > 150
+    assert [row for row in rows if row.endswith("|  |")] == []
