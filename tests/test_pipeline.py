@@ -70,7 +70,7 @@ def test_a_pipeline_file(tmp_path: Path) -> None:
         ("[[steps]]\nkind = 'model'\nspeed = 1", "model: speed: Extra inputs are not permitted"),
         (
             "[[steps]]\nkind = 'abbreviations'\nagree = 'x'",
-            "step Abbreviations: agree: Input should be a valid boolean",
+            "step Abbreviations: agree: expected true or false",
         ),
     ],
 )

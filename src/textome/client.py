@@ -241,10 +241,18 @@ class Client:
         types: Sequence[str] = (),
         min_confidence: float | None = None,
         flat: bool = False,
+        on_bad_record: Callable[[str, str], None] | None = None,
     ) -> list[Document]:
-        """The documents of a file in any format that the service reads. Records that it cannot read are left out."""
+        """The documents of a file in any format that the service reads.
+
+        on_bad_record   called with place and reason of a record that the service could not read
+        """
         query = _query(model, types, min_confidence, flat)
-        return _received(json.loads(self._ask("POST", f"/v1/annotate/file?{query}", Path(path).read_bytes())))
+        answer = json.loads(self._ask("POST", f"/v1/annotate/file?{query}", Path(path).read_bytes()))
+        if on_bad_record is not None:
+            for item in answer.get("quarantined", ()):
+                on_bad_record(item["position"], item["reason"])
+        return _received(answer)
 
     def stream_pubmed_xml(
         self,

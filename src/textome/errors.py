@@ -6,6 +6,23 @@ exits with `exit_code`; a traceback is shown only with `--debug`.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# How pydantic begins what it says of a value of the wrong kind, and the words of the house.
+_WORDS = (
+    (r"Input should be a valid string", "expected a text"),
+    (r"Input should be a valid (?:integer|int)\b", "expected a whole number"),
+    (r"Input should be a valid (?:number|float)\b", "expected a number"),
+    (r"Input should be a valid boolean", "expected true or false"),
+    (r"Input should be a valid (?:list|tuple)\b", "expected a list"),
+    (r"Input should be a valid dictionary(?: or instance of \w+| or object.*)?", "expected an object"),
+    (r"Input should be an object", "expected an object"),
+    (r"Input should be ", "expected "),
+    (r"Field required", "is missing"),
+    (r"Value error, ", ""),
+)
 # Characters of a message: a damaged file may have anything where a message quotes it.
 _LONGEST = 2000
 
@@ -44,3 +61,11 @@ class MissingExtraError(TextomeError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs packages that are not installed; run: pip install 'textome[{extra}]'")
+
+
+def plain_message(error: Mapping[str, Any]) -> str:
+    """What pydantic says of one value (an item of `ValidationError.errors()`), in the words of the house."""
+    message = str(error["msg"])
+    for pattern, words in _WORDS:
+        message = re.sub(f"^{pattern}", words, message)
+    return message

@@ -56,7 +56,7 @@ def test_missing_files_are_named(bundle: Path, name: str) -> None:
         (lambda it: it.update(format_version=3), "format_version"),
         (lambda it: it["input"].update(window=4096), "window of 4096 tokens is larger"),
         (lambda it: it["input"].update(overlap=31), "overlap 31"),
-        (lambda it: it.pop("name"), "name: Field required"),
+        (lambda it: it.pop("name"), "name: is missing"),
     ],
 )
 def test_descriptions_that_contradict_are_refused(bundle: Path, edit: Any, message: str) -> None:

@@ -114,6 +114,14 @@ def test_bad_records_of_a_file_are_told_and_the_others_annotated(server: Running
     assert len(answer.json["documents"]) == 1
     assert [item["position"] for item in answer.json["quarantined"]] == ["line 2", "line 3"]
     assert SECRET not in answer.body.decode()
+    for format in ("jsonl", "csv", "bioc-xml", "pubtator"):
+        answer = server.post(f"/v1/annotate/file?format={format}", data)
+        assert answer.status == 200
+        told = json.loads(answer.headers["textome-quarantined"])
+        assert [item["position"] for item in told] == ["line 2", "line 3"]
+        assert answer.headers["textome-quarantined-count"] == "2"
+    wrong = server.post("/v1/annotate", {"text": 5})
+    assert "expected a text" in wrong.json["detail"]
 
 
 def test_pubmed_xml_streams_in_order(server: Running, annotator: Annotator) -> None:

@@ -98,7 +98,7 @@ def test_data_paths_that_say_so_are_relative_to_the_recipe(tmp_path: Path, monke
         (("epochs", "epochz"), "training.epochz is not a key of a recipe; did you mean 'epochs'"),
         (("train = ", "trian = "), r"did you mean 'train'"),
         (("epochs = 1", "epochs = 0"), "training.epochs"),
-        (("learning_rate = 1e-4", ""), "training.learning_rate: Field required"),
+        (("learning_rate = 1e-4", ""), "training.learning_rate: is missing"),
         (('D = "Disease"', 'D = "Gene"'), "maps 'D' to 'Gene', which is not in entities.types"),
         (('types = ["Disease"]', 'types = ["Disease"]\nexclusive = [["Disease", "Drug"]]'), "exclusive names 'Drug'"),
         (("[training]", "[training"), "not valid TOML"),

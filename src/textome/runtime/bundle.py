@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from textome.encoders import encoder_of
-from textome.errors import InputError, ModelError
+from textome.errors import InputError, ModelError, plain_message
 from textome.formats.json_values import parse_json
 from textome.tasks import AnyTask, HeadShape, Task, kind_named, task_class
 from textome.tasks.entities import Entities
@@ -284,6 +284,6 @@ def _explain(error: ValidationError) -> str:
     item = error.errors()[0]
     place = ".".join(map(str, item["loc"]))
     if item["type"] != "extra_forbidden":
-        return f"{place}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+        return f"{place}: {plain_message(item)}".removeprefix(": ")
     near = difflib.get_close_matches(str(item["loc"][-1]), [*Description.model_fields, *Text.model_fields], n=1)
     return f"{place} is no key of textome.json" + (f"; did you mean {near[0]!r}?" if near else "")

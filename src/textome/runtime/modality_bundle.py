@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textome.errors import ModelError
+from textome.errors import ModelError, plain_message
 from textome.modalities import AnyModality
 from textome.modalities.records import Modality
 from textome.modalities.targets import Target
@@ -50,7 +50,7 @@ class ModalityBundle:
         except ValidationError as error:
             item = error.errors()[0]
             place = ".".join(map(str, item["loc"]))
-            raise ModelError(f"{folder / 'textome.json'}: {place}: {item['msg']}") from error
+            raise ModelError(f"{folder / 'textome.json'}: {place}: {plain_message(item)}") from error
         return cls(folder, found.name, found.modality, found.target, found.pooling, config, found.provenance)
 
     @staticmethod

@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textome.documents import Document
-from textome.errors import InputError, ModelError
+from textome.errors import InputError, ModelError, plain_message
 from textome.formats.sources import Quarantine
 from textome.runtime.batching import Batch, in_batches
 from textome.runtime.bundle import Bundle, resolve_model
@@ -67,7 +67,7 @@ class ModelSettings(BaseModel):
         except ValidationError as error:
             item = error.errors()[0]
             name = ".".join(map(str, item["loc"]))
-            raise InputError(f"model: {name}: {item['msg'].removeprefix('Value error, ')}") from error
+            raise InputError(f"model: {name}: {plain_message(item)}") from error
 
     @property
     def choice(self) -> Choice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -37,6 +38,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         504: "Not done in time",
     }.items()
 }
+# Records that a header names; more are counted.
+_IN_A_HEADER = 10
 _ANSWERS: dict[str, Any] = {
     media: {"schema": {"type": "string"}}
     for media, _ in MEDIA_TYPES.values()
@@ -76,6 +79,10 @@ def rendered(
     media, ending = MEDIA_TYPES[format]
     body = render(documents, format, model=model, **(members or {}))
     headers = {} if format == "json" else {"Content-Disposition": f'attachment; filename="textome{ending}"'}
+    if format != "json" and (bad := (members or {}).get("quarantined")):
+        # A file of this format has no room for them; a header is ASCII, and of a size that proxies let pass.
+        headers["Textome-Quarantined"] = json.dumps(bad[:_IN_A_HEADER])
+        headers["Textome-Quarantined-Count"] = str(len(bad))
     return Response(body, media_type=media, headers=headers)
 
 

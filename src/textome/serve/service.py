@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from textome.documents import Document
-from textome.errors import InputError, ModelError
+from textome.errors import InputError, ModelError, plain_message
 from textome.formats import Quarantine, Source, bioc, guess_format, jsonl, read_documents
 from textome.pipeline import Pipeline, PipelineChoice
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
@@ -307,9 +307,7 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
     """A problem from what pydantic found. Only the places are told, and what was expected there."""
     first = errors[0]
     place = "".join(f"/{part}" for part in first["loc"] if not _is_branch(part))[:200]
-    message = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = "there is no such member"
+    message = "there is no such member" if first["type"] == "extra_forbidden" else plain_message(first)
     return bad_request(f"{place or 'the request'}: {message}; see /v1/openapi.json", pointer=place)
 
 
@@ -354,6 +352,8 @@ def uploaded_documents(
         Quarantined(position=item.position.split(", ")[0], reason=without_text(InputError(item.reason)))
         for item in quarantine.records
     ]
+    if quarantine.count > len(bad):
+        bad.append(Quarantined(position="", reason=f"and {quarantine.count - len(bad):,} more records"))
     if not documents:
         reason = f"{bad[0].position}: {bad[0].reason}".removeprefix(": ") if bad else "it holds no documents"
         raise inconsistent(f"no document could be read ({reason})", quarantined=[item.model_dump() for item in bad])

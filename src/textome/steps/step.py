@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from textome.documents import Document
-from textome.errors import InputError
+from textome.errors import InputError, plain_message
 
 
 class StepSettings(BaseModel):
@@ -25,7 +25,7 @@ class StepSettings(BaseModel):
         except ValidationError as error:
             item = error.errors()[0]
             name = ".".join(map(str, item["loc"]))
-            raise InputError(f"step {cls.__name__}: {name}: {item['msg'].removeprefix('Value error, ')}") from error
+            raise InputError(f"step {cls.__name__}: {name}: {plain_message(item)}") from error
 
     @abstractmethod
     def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:

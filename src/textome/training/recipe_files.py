@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from textome.errors import InputError
+from textome.errors import InputError, plain_message
 
 # What of a recipe is in no bundle: where the data lay, and where the run was watched.
 _NO_FOLDER = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
@@ -113,7 +113,7 @@ def _explain(section: type[BaseModel], error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
         place = place.removesuffix(".task")
-        return f"{place}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+        return f"{place}: {plain_message(error)}".removeprefix(": ")
     for part in error["loc"][:-1]:
         if part in getattr(section, "model_fields", {}):  # and no index, or key of a table with free keys
             kind = section.model_fields[part].annotation
