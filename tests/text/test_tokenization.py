@@ -87,6 +87,16 @@ def test_the_space_in_front_is_part_of_a_token_and_not_of_its_word(kind: str) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=50)
+@given(sentences=st.lists(st.text("ab.)-; ", min_size=1).map(lambda text: " ".join(text.split())).filter(bool)))
+def test_the_ids_of_sentences_end_to_end_are_those_of_their_text(kind: str, sentences: list[str]) -> None:
+    tokenizer = Tokenizer(KINDS[kind](), "test")
+    (whole,) = tokenizer.ids([" ".join(sentences)])
+    pieces = list(tokenizer.ids(tokenizer.in_running_text(sentences)))
+    assert np.concatenate([np.empty(0, np.int32), *pieces]).tolist() == whole.tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_words_end_at_punctuation(kind: str) -> None:
     text = "a-b ab); \u03b1."
     (tokens,) = Tokenizer(KINDS[kind](), "test").encode([text])

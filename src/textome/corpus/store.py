@@ -49,7 +49,7 @@ def write_shard(folder: Path, number: int, documents: Sequence[Sequence[str]], t
     """
     squeezed = [[line for sentence in document if (line := " ".join(sentence.split()))] for document in documents]
     documents = [document for document in squeezed if document]
-    sentences = [sentence for document in documents for sentence in document]
+    sentences = [sentence for document in documents for sentence in tokenizer.in_running_text(document)]
     kind = np.uint16 if tokenizer.vocabulary_size <= 1 << 16 else np.uint32
     pieces = [ids.astype(kind) for ids in tokenizer.ids(sentences)]
     arrays = {

@@ -99,6 +99,12 @@ class Tokenizer:
             for encoding in encodings:
                 yield np.asarray(encoding.ids, np.int32)
 
+    def in_running_text(self, sentences: Sequence[str]) -> list[str]:
+        """The sentences of a document so that their ids, end to end, are those of the document: all but the first with a
+        space in front, in vocabularies that have it in their tokens."""
+        space = " " if self._spaces_in_words else ""
+        return [*sentences[:1], *(space + sentence for sentence in sentences[1:])]
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turns what the library raises on a tokenizer.json that it could read, but cannot follow, into a ModelError."""
