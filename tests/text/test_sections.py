@@ -46,7 +46,7 @@ def test_an_abstract():
         "background",
         "methods",
         "results",
-        "assessment",
+        "conclusions",
     ]
 
 

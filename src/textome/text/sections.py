@@ -47,9 +47,9 @@ NAMES: dict[str, str] = {
     "|description of procedure|procedure in detail|details of procedure|procedures performed"
     "|surgical history of procedure",
     "hospital_course": "hospital course|course|emergency department course|clinical course|hospital course by problem",
-    "assessment": "assessment|impression|assessment and plan|impression and plan|assessment/plan|impression/plan"
-    "|a/p|a&p"
-    "|assessment & plan|clinical impression|conclusion|conclusions|interpretation|discussion|summary",
+    "assessment": "assessment|impression|assessment and plan|impression and plan|assessment/plan|impression/plan|a/p|a&p"
+    "|assessment & plan|clinical impression",
+    "conclusions": "conclusion|conclusions|interpretation|discussion|summary|conclusions and relevance",
     "plan": "plan|recommendations|recommendation|disposition|treatment plan|follow-up|followup|follow up"
     "|plan and recommendations",
     "instructions": "instructions|discharge instructions|patient instructions|return precautions",
