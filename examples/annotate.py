@@ -9,10 +9,10 @@ from pathlib import Path
 
 import textome
 
-annotator = textome.load()  # the bundled model; textome.load("path/to/bundle") for another
+pipeline = textome.load()  # the bundled model; textome.load("path/to/bundle") for another
 
 for path in sys.argv[1:] or [Path(__file__).with_name("abstracts.xml")]:
-    for document in annotator.annotate(textome.read_documents(path)):
+    for document in pipeline(textome.read_documents(path)):
         print(f"\n{document.id}  {document.passages[0].text if document.passages else ''}")
         for entity in document.entities:
             confidence = "" if entity.confidence is None else f"{entity.confidence:.2f}"
