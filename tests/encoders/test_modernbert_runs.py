@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
+from onnxruntime import InferenceSession
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -19,7 +23,7 @@ from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
 from textome.errors import InputError
 from textome.runtime.annotator import Annotator
-from textome.runtime.bundle import Bundle
+from textome.runtime.bundle import PRECISIONS, Bundle
 from textome.runtime.embedder import Embedder
 from textome.runtime.export import export_bundle, export_encoder
 from textome.text.tokenization import Tokenizer as WordTokenizer
@@ -28,6 +32,7 @@ from textome.training.pretrain import pretrain
 from textome.training.pretraining_recipe import load_pretraining_recipe
 from textome.training.record_gradients import Owners, add_clipped, packable, watched
 from tiny import DISEASES, DRUGS, TEMPLATES, make_pretraining_recipe, make_recipe, make_texts
+from tiny_tasks import PARTS, make_task_recipe
 
 CONFIG = {
     "model_type": "modernbert",
@@ -127,6 +132,24 @@ def test_gradients_of_records_in_one_pass_are_those_of_single_ones(bundle: Path,
         loss = job.each([record]).losses[0]
         gradients = torch.autograd.grad(loss, list(job.model.parameters()))
         assert norm == pytest.approx(float(torch.cat([item.flatten() for item in gradients]).norm()), rel=1e-4)
+
+
+def test_every_task_is_learnt_and_exported_in_every_precision(tmp_path: Path) -> None:
+    path = make_task_recipe(tmp_path, *PARTS, epochs=6)
+    make_modern(tmp_path / "base")
+    records: list[Mapping[str, Any]] = []
+    folder = plan_run(path).start(tmp_path / "run", False, records.append)
+    scores = [record["scores"] for record in records if record["event"] == "validation"]
+    assert min(scores[-1].values()) > 0.8
+    ids, found = np.arange(5, 35)[None], {}
+    for precision in PRECISIONS:
+        session = InferenceSession(export_bundle(Bundle.load(folder), folder, precision))
+        feeds = {item.name: np.ones((1, 1, item.shape[-1]), np.int64) for item in session.get_inputs()[3:]}
+        feeds |= {"input_ids": ids, "attention_mask": np.ones((1, 30), np.int32), "token_type_ids": np.zeros_like(ids)}
+        found[precision] = session.run(None, feeds)
+    for precision in ("bf16", "int8"):
+        for rounded, exact in zip(found[precision], found["fp32"], strict=True):
+            assert np.abs(rounded - exact).mean() < 0.1 * np.abs(exact).mean()
 
 
 def test_pretraining_goes_on_and_its_encoder_gives_vectors(tmp_path: Path) -> None:
