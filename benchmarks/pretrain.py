@@ -121,8 +121,8 @@ def textome_steps(options: argparse.Namespace, device: torch.device) -> list[tup
     steps: list[tuple[int, int, float]] = []
     original = module.training_operations
 
-    def noted(config: Any, layout: Layout, scored: int) -> int:
-        operations = original(config, layout, scored)
+    def noted(model: Any, layout: Layout, scored: int) -> int:
+        operations = original(model, layout, scored)
         steps.append((layout.num_tokens, operations, time.perf_counter()))
         return operations
 
@@ -163,7 +163,7 @@ def trainer_steps(options: argparse.Namespace, device: torch.device) -> list[tup
     )
 
     from textome.corpus.store import Corpus
-    from textome.encoders.bert.model import BertConfig as Sizes
+    from textome.encoders.build import build_masked_lm, read_encoder_config
     from textome.text.tokenization import Tokenizer
     from textome.training.pretraining_data import Sequences, held_out
 
@@ -175,7 +175,8 @@ def trainer_steps(options: argparse.Namespace, device: torch.device) -> list[tup
     rows = [{"input_ids": [own.start_id, *sequences.ids(number).tolist(), own.end_id]} for number in order]
     config = BertConfig.from_pretrained(options.base, attn_implementation="sdpa", attention_probs_dropout_prob=0.0)
     model = BertForMaskedLM(config)
-    sizes = Sizes.from_dict(config.to_dict())
+    with torch.device("meta"):  # for its sizes alone
+        same = build_masked_lm(read_encoder_config(config.to_dict()))
     collate = DataCollatorForLanguageModeling(
         AutoTokenizer.from_pretrained(options.base),
         mlm_probability=0.15,
@@ -207,7 +208,7 @@ def trainer_steps(options: argparse.Namespace, device: torch.device) -> list[tup
     useful = [len(row["input_ids"]) for row in rows]
     # Trainer shuffles, so each step counts as the mean one.
     mean = round(sum(useful) / len(ends))
-    operations = training_operations(sizes, Layout.of(useful), round(0.15 * sum(useful))) // len(ends)
+    operations = training_operations(same, Layout.of(useful), round(0.15 * sum(useful))) // len(ends)
     return [(mean, operations, end) for end in ends]
 
 
