@@ -278,7 +278,7 @@ def classical(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str,
     for name, make in _estimators(data.target.kind).items():
         if data.target.kind == "regression" and np.isfinite(gold_train).all():
             found = make().fit(train, gold_train).predict(test).reshape(gold.shape)
-        elif data.target.kind == "classification":
+        elif data.target.kind == "sequence_classification":
             model = make().fit(train, gold_train.argmax(1))
             found = np.full(gold.shape, -1e9)
             said = model.decision_function(test) if hasattr(model, "decision_function") else model.predict_proba(test)
@@ -291,7 +291,7 @@ def classical(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str,
                 values = gold_train[known, number]
                 model = make().fit(train[known], values)
                 columns.append(
-                    model.predict_proba(test)[:, -1] if data.target.kind == "multi_label" else model.predict(test)
+                    model.predict_proba(test)[:, -1] if data.target.kind == "sequence_labels" else model.predict(test)
                 )
             found = np.stack(columns, 1)
         answers[name] = found
@@ -337,7 +337,7 @@ def _estimators(kind: str) -> dict[str, Any]:
             "forest": lambda: RandomForestRegressor(500, random_state=0, max_features=0.3),
         }
     forest = {"forest": lambda: RandomForestClassifier(500, random_state=0)}
-    if kind == "multi_label":
+    if kind == "sequence_labels":
         return forest
     return {"SVM": lambda: make_pipeline(scaled(SVC(C=10))), **forest}
 

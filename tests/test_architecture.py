@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from textome.encoders import ENCODERS, encoder_of_folder
+from textome.tasks import TASKS
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "textome"
 MAX_LINES = 450
@@ -20,7 +21,7 @@ HELP_TIMES = 2
 HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client", "PIL")
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
-_BELOW_TASKS = {"metrics", "text", "formats", "documents", "errors", "escapes"}
+_BELOW_TASKS = {"metrics", "modalities", "text", "formats", "documents", "errors", "escapes"}
 _BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
 _BELOW_TRAINING = {"linking", "vocabularies", "corpus", "modalities", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
@@ -99,6 +100,26 @@ NAMES_AN_ENCODER = {
     "training/modality_job": "trains it",
     "training/modality_data": "packs what it reads",
     "runtime/export": "builds its graph, which has other inputs than those of texts",
+}
+
+
+# Modules outside `tasks` that import a task, and why they must.
+NAMES_A_TASK = {
+    "runtime/bundle": "entities have a graph of their own; vectors have no head",
+    "runtime/embedder": "gives the vectors of any encoder, whatever its bundle's task",
+    "runtime/modality_bundle": "what is not text is answered by one task",
+    "runtime/answerer": "a public name of before, for questions about documents",
+    "runtime/labeller": "a public name of before, for labels",
+    "runtime/relations": "a public name of before, for relations",
+    "evaluation/modality_scores": "scores what is not text",
+    "training/modality_data": "reads what is not text",
+    "training/modality_job": "trains on what is not text",
+    "training/modality_recipe": "describes a run over what is not text",
+    "training/translation": "trains the encoder-decoder",
+    "training/translation_recipe": "describes a run of the encoder-decoder",
+    "training/translator": "runs the encoder-decoder",
+    "serve/task_routes": "the route of relations makes pairs",
+    "cli/evaluate": "the scores of answers have a threshold",
 }
 
 
@@ -288,6 +309,17 @@ def test_nobody_but_the_encoders_names_an_architecture():
     named = {name: found for name, text in sources().items() if (found := named_encoders(text))}
     wrong = {name: found for name, found in named.items() if not name.startswith("encoders/")}
     assert wrong.keys() == NAMES_AN_ENCODER.keys(), wrong
+
+
+def test_nobody_but_tasks_names_a_task():
+    """The table in `tasks/__init__.py` is the only list; the modules of NAMES_A_TASK say why they are not in it."""
+    named = {f"textome.tasks.{module}" for module, _ in TASKS.values()}
+    found = {
+        name
+        for name, text in sources().items()
+        if not name.startswith("tasks/") and any(item.module in named for item in imports_of(text, name))
+    }
+    assert found == NAMES_A_TASK.keys(), found ^ NAMES_A_TASK.keys()
 
 
 @pytest.mark.parametrize(

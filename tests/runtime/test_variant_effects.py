@@ -109,5 +109,5 @@ def test_a_table_of_effects(
 
 def test_other_models_are_told_apart(tmp_path: Path) -> None:
     classifier = train(tmp_path, write_dna(tmp_path), {"kind": "dna", "window": 24}, {}, epochs=1)
-    with pytest.raises(InputError, match="this one reads dna and answers classification"):
+    with pytest.raises(InputError, match="this one reads dna and answers sequence_classification"):
         VariantScorer(Predictor(classifier))

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from textome.documents import Document
+from textome.errors import ModelError
 from textome.runtime.annotator import Annotator
 from textome.runtime.answerer import Answerer
 from textome.runtime.bundle import Bundle, Description, described
 from textome.runtime.classifier import Classifier
 from textome.runtime.export import export_bundle
+from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.model import Model
 from textome.runtime.relations import RelationFinder
 from textome.tasks import AnyTask
@@ -26,7 +28,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "data" / "version_1"
 def read(name: str) -> dict[str, AnyTask]:
     values = json.loads((FOLDER / name).read_text(encoding="utf-8"))
     description = Description.model_validate(described(values))
-    assert (description.input.kind, description.input.window) == ("text", values["window"])
+    window = values.get("window") or values["translation"]["longest"]
+    assert (description.input.kind, description.input.window) == ("text", window)
     return description.tasks
 
 
@@ -59,6 +62,28 @@ def test_tasks_keep_their_labels_under_the_new_names() -> None:
     assert tasks["treats"].negative_labels == ("none",)
     assert tasks["single"].negative_labels == ("drug",)
     assert tasks["answers"].model_dump()["max_answer_words"] == 4
+
+
+def test_models_of_signals_and_dna_keep_what_they_read_and_answer(tmp_path: Path) -> None:
+    for name, kind, labels in (("sensors", "sequence_classification", 2), ("dna", "masked_tokens", 0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        old = json.loads(shutil.copy(FOLDER / f"{name}.json", folder / "textome.json").read_text())
+        (folder / "config.json").write_text("{}")
+        assert ModalityBundle.is_at(folder)
+        bundle = ModalityBundle.load(folder)
+        assert bundle.modality.model_dump(mode="json") == old["modality"]
+        assert (bundle.target.kind, len(bundle.target.labels), bundle.pooling) == (kind, labels, old["pooling"])
+        assert bundle.target.temperature == old["target"]["temperature"]
+        (folder / "tokenizer.json").write_text("{}")
+        with pytest.raises(ModelError, match=f"this model reads {name}, and not text; ask it with: textome predict"):
+            Bundle.load(folder)
+
+
+def test_translations_keep_their_languages(tmp_path: Path) -> None:
+    task = read("translation.json")["translation"]
+    assert (task.kind, task.label_names) == ("translation", ("en to de",))
+    assert task.model_dump()["max_length"] == 32
 
 
 def test_what_is_read_is_what_is_written() -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from textome.training import loop
-from textome.training.finetune import finetune
-from textome.training.recipe import load_recipe
+from textome.training.kinds import plan_run
 
 save = loop.save_checkpoint
 
@@ -21,4 +20,4 @@ def saving(*arguments: Any, **keywords: Any) -> Path:
 
 
 loop.save_checkpoint = saving
-finetune(load_recipe(sys.argv[1], sys.argv[4:]), Path(sys.argv[2]), resume=True)
+plan_run(Path(sys.argv[1]), sys.argv[4:]).start(Path(sys.argv[2]), True, lambda record: None)

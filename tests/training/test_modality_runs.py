@@ -19,9 +19,9 @@ from textome.encoders.sequence.model import SequenceModel
 from textome.errors import InputError, ModelError
 from textome.evaluation.modality_scores import with_temperature
 from textome.formats.sources import Quarantine
-from textome.modalities.targets import Target
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
+from textome.tasks.target import Target
 from textome.training.kinds import plan_run
 from textome.training.modality_data import mixed, pack_sequences
 from textome.training.modality_job import one
@@ -221,9 +221,9 @@ def test_errors_say_what_to_do(tmp_path: Path):
     place = write_signals(tmp_path)
     with pytest.raises(InputError, match="no such file"):
         finetune_modality(recipe_of(tmp_path, "nothing.csv", SENSORS), tmp_path / "a")
-    with pytest.raises(ValueError, match=r"training\.r_drop is for recipes over text"):
+    with pytest.raises(ValueError, match=r"training\.r_drop does not work .*: it is for tasks over text"):
         recipe_of(tmp_path, place, SENSORS, r_drop=1.0)
-    with pytest.raises(ValueError, match="metric 'rmse' is none of classification"):
+    with pytest.raises(ValueError, match="metric 'rmse' is none of sequence_classification"):
         recipe_of(tmp_path, place, SENSORS, target={"metric": "rmse"})
     path = tmp_path / "recipe.toml"
     path.write_text('task = "modality"\nname = "x"\n[data]\ntrain = ["a"]\n[modality]\nkind = "image"\npach = 4\n')

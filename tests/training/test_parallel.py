@@ -15,9 +15,11 @@ from processes import run_together
 from textome.errors import InputError
 from textome.training.finetune import finetune
 from textome.training.gradients import Gradients
+from textome.training.kinds import plan_run
 from textome.training.parallel import Processes, running
 from textome.training.recipe import load_recipe
 from tiny import make_recipe
+from tiny_modalities import write_signals
 
 QUIET = ["model.hidden_dropout=0.0", "model.attention_dropout=0.0"]
 
@@ -49,6 +51,23 @@ def test_two_processes_give_what_one_gives(tmp_path: Path, sharding: str) -> Non
     assert {name: value.shape for name, value in bundles[0].items()} == {
         name: value.shape for name, value in bundles[1].items()
     }
+
+
+def test_two_processes_train_on_what_is_not_text_as_one_does(tmp_path: Path) -> None:
+    place = write_signals(tmp_path)
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        f'task = "modality"\nname = "tiny"\n[data]\nroot = "{tmp_path}"\ntrain = ["{place}"]\nvalidation = ["{place}"]\n'
+        'drop_leaks = false\n[modality]\nkind = "sensors"\nwindow = 8\n[model]\nlayers = 1\nhidden_size = 32\n'
+        "num_attention_heads = 2\nintermediate_size = 64\nhidden_dropout = 0.0\n[training]\nepochs = 8\n"
+        'learning_rate = 1e-2\ntoken_budget = 64\nprecision = "fp32"\ndevice = "cpu"\nseed = 7\n'
+    )
+    plan_run(path).start(tmp_path / "one", False, lambda record: None)
+    run_together([SCRIPT, str(path), str(tmp_path / "two"), "-1"])
+    one, two = told(tmp_path / "one"), told(tmp_path / "two")
+    assert one[0]
+    assert two[0] == pytest.approx(one[0], rel=1e-3)
+    assert two[1] == pytest.approx(one[1], abs=0.05)
 
 
 @pytest.mark.slow

@@ -69,9 +69,9 @@ def test_a_bad_record_is_counted_once_though_its_file_is_read_for_each_part(tmp_
         "training": TRAINING,
     }
     recipe = ModalityRecipe.model_validate(values)
-    count, reasons = load_records(recipe, recipe.modality).quarantined
-    assert (count, len(reasons)) == (1, 1)
-    assert "line 3" in reasons[0]
+    quarantine = load_records(recipe, recipe.modality).quarantine
+    assert (quarantine.count, len(quarantine.records)) == (1, 1)
+    assert "line 3" in str(quarantine.records[0])
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)

@@ -187,7 +187,7 @@ def test_a_finished_translation_goes_on_with_other_texts(bundle: Path, tmp_path:
     first, second = load_file(bundle / "model.safetensors"), load_file(done / "model.safetensors")
     assert first.keys() == second.keys()
     assert max(abs(first[name] - second[name]).max() for name in first) < 1e-6
-    assert json.loads((done / "textome.json").read_text())["translation"]["longest"] == 24
+    assert json.loads((done / "textome.json").read_text())["tasks"]["translation"]["max_length"] == 24
     (tmp_path / "val.yy").write_text("a\n" * 20)
     (tmp_path / "train.yy").write_text("a\n" * 300)
     for change, message in ((("dropout = 0.0", "hidden_size = 64"), "hidden_size"), (('"xx"', '"yy"'), "en to xx")):

@@ -87,8 +87,10 @@ def evaluate(
 
 
 def _translates(model: str) -> bool:
+    from textome.runtime.bundle import described, read_json
+
     path = Path(model) / "textome.json"
-    return path.is_file() and '"translation"' in path.read_text(encoding="utf-8")
+    return path.is_file() and "translation" in described(read_json(path)).get("tasks", {})
 
 
 def _translation(model: str, data: list[str], as_json: bool) -> None:

@@ -10,6 +10,15 @@ import typer
 from textome.cli.training import DeviceOption, Teller, need_training, overrides
 
 
+def _print_techniques(asked: bool) -> None:
+    if asked:
+        need_training("textome finetune")
+        from textome.training.techniques import matrix
+
+        typer.echo(matrix(), nl=False)
+        raise typer.Exit
+
+
 def finetune(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
     output: Annotated[
@@ -24,6 +33,12 @@ def finetune(
     ] = None,
     device: DeviceOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    techniques: Annotated[
+        bool,
+        typer.Option(
+            "--techniques", is_eager=True, callback=_print_techniques, help="Tell which technique works for which task."
+        ),
+    ] = False,
 ) -> None:
     """Fine-tune a model by a recipe; the bundle stands in the run's folder at the end.
 

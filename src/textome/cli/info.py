@@ -62,7 +62,7 @@ def _model_facts(place: str) -> dict[str, Any]:
         }
     bundle = Bundle.load(resolve_model(None if place == "default" else place))
     facts = {"name": bundle.name, "directory": str(bundle.directory)}
-    facts |= {f"task {name}": [f"{task.kind}:", *task.label_names] for name, task in bundle.other_tasks.items()}
+    facts |= {f"task {name}": [f"{task.kind}:", *task.label_names] for name, task in bundle.tasks.items()}
     if bundle.has_entities:
         facts |= {"types": list(bundle.types), "default types": list(bundle.default_types)}
         if bundle.thresholds:

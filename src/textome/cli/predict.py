@@ -87,14 +87,14 @@ class _Files:
 
     @property
     def columns(self) -> list[str]:
-        return ["label", "probability"] if self._target.kind == "classification" else list(self._target.labels)
+        return ["label", "probability"] if self._target.kind == "sequence_classification" else list(self._target.labels)
 
     def answers(self, place: str, quarantine: Quarantine) -> Iterator[tuple[str, list[Row]]]:
         for record, answer in self._predictor.stream(place, quarantine):
             yield record.id, [self._target.described(answer)]
 
     def cells(self, row: Row) -> list[str]:
-        if self._target.kind == "classification":
+        if self._target.kind == "sequence_classification":
             return [row["label"], str(row["probability"])]
         return [
             str(value) for value in row["values" if self._target.kind == "regression" else "probabilities"].values()

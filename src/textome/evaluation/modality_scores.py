@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from textome.errors import InputError
 from textome.formats.sources import Quarantine
 from textome.modalities.records import Floats
-from textome.modalities.targets import Target
+from textome.tasks.target import Target
 
 if TYPE_CHECKING:  # a run scores its own model, which needs no ONNX Runtime
     from textome.runtime.predictor import Predictor
@@ -32,7 +32,7 @@ def score_answers(target: Target, gold: Floats, answers: Floats) -> dict[str, fl
         raise InputError("the data has no targets to score by")
     if target.kind == "regression":
         return _numbers(gold, answers)
-    if target.kind == "multi_label":
+    if target.kind == "sequence_labels":
         known = np.isfinite(gold)
         return {
             "roc_auc": mean_roc_auc(gold, answers),
@@ -83,7 +83,7 @@ def with_temperature(target: Target, gold: Floats, outputs: Floats) -> Target:
     gold, outputs   (B, num_labels) of validation records, as `score_answers` takes them and as the model gives them
     """
     known = np.isfinite(gold).all(1)
-    if target.kind != "classification" or not known.any():
+    if target.kind != "sequence_classification" or not known.any():
         return target
 
     def loss(temperature: float) -> float:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "default"
 ENTITIES = "entities"
+TEXT = "text"
 PRECISIONS = ("int8", "bf16", "fp32")
 # What is taken from a hub: data only, nothing that could run.
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.onnx", "*.txt", "README.md"]
@@ -71,6 +72,13 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("format_version") != 1:
         return found
     found["format_version"] = 2
+    if "modality" in found:
+        target = found.pop("target") | {"pooling": found.pop("pooling", "mean")}
+        entry = task_class("masked_tokens").from_version_1(target)  # one class has all kinds of targets
+        return found | {"input": found.pop("modality"), "tasks": {"target": entry}}
+    if translation := found.pop("translation", None):
+        found["input"] = {"kind": TEXT, "window": translation["longest"]}
+        return found | {"tasks": {"translation": {"kind": "translation"} | translation}}
     found["input"] = {"kind": "text"} | {key: found.pop(key) for key in ("window", "overlap") if key in found}
     old = found.get("tasks", {})
     tasks: dict[str, Any] = {}
@@ -81,6 +89,11 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
         tasks["embeddings"] = {"kind": "embedding"} | embeddings
     found.pop("confidence", None)
     return found | {"tasks": {name: _entry(values) for name, values in tasks.items()}}
+
+
+def input_kind(values: Mapping[str, Any]) -> str:
+    """What a model reads, by its `textome.json` of any version."""
+    return str(described(values).get("input", {}).get("kind", TEXT))
 
 
 def _entry(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,6 +126,10 @@ class Bundle:
                 )
         config = read_json(directory / "config.json")
         path = directory / "textome.json"
+        if (kind := input_kind(read_json(path))) != TEXT:
+            raise ModelError(
+                f"{directory}: this model reads {kind}, and not text; ask it with: textome predict -m {directory}"
+            )
         try:
             description = Description.model_validate(described(read_json(path)))
         except ValidationError as error:

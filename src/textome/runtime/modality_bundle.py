@@ -11,20 +11,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from textome.errors import ModelError, plain_message
 from textome.modalities import AnyModality
 from textome.modalities.records import Modality
-from textome.modalities.targets import Target
-from textome.runtime.bundle import PRECISIONS, read_json
+from textome.runtime.bundle import PRECISIONS, TEXT, described, input_kind, read_json
+from textome.tasks import AnyTask
+from textome.tasks.target import Target
 
 SEQUENCE_MODEL = "textome-sequence"
 
 
 class _Description(BaseModel):
+    """`textome.json`, version 2, of a model of anything but text."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: Literal[1]
+    format_version: Literal[2]
     name: str
-    modality: AnyModality
-    target: Target
-    pooling: Literal["first", "mean"]
+    input: AnyModality
+    tasks: dict[str, AnyTask] = Field(min_length=1, max_length=1)
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -36,7 +38,6 @@ class ModalityBundle:
     name: str
     modality: Modality
     target: Target
-    pooling: str
     config: dict[str, Any]
     provenance: dict[str, Any]
 
@@ -46,18 +47,25 @@ class ModalityBundle:
         folder = Path(directory)
         description, config = (read_json(folder / name) for name in ("textome.json", "config.json"))
         try:
-            found = _Description.model_validate(description)
+            found = _Description.model_validate(described(description))
         except ValidationError as error:
             item = error.errors()[0]
             place = ".".join(map(str, item["loc"]))
             raise ModelError(f"{folder / 'textome.json'}: {place}: {plain_message(item)}") from error
-        return cls(folder, found.name, found.modality, found.target, found.pooling, config, found.provenance)
+        (target,) = found.tasks.values()
+        if not isinstance(target, Target):
+            raise ModelError(f"{folder / 'textome.json'}: a model of {found.input.kind} has no task {target.kind}")
+        return cls(folder, found.name, found.input, target, config, found.provenance)
+
+    @property
+    def pooling(self) -> str:
+        return self.target.pooling
 
     @staticmethod
     def is_at(directory: str | Path) -> bool:
         """Whether a folder is the bundle of a sequence model, and not of a model over text."""
         path = Path(directory) / "textome.json"
-        return path.is_file() and "modality" in read_json(path)
+        return path.is_file() and input_kind(read_json(path)) != TEXT
 
     def graph(self, precision: str | None = None) -> Path:
         """The exported graph, the smallest first. Raises ModelError where it is not there."""

@@ -88,7 +88,7 @@ class Predictor:
 
     def _means(self, views: Sequence[Sequence[Segments]]) -> Floats:
         """The mean answer over each record's views."""
-        if self.bundle.target.kind == "masked":
+        if self.bundle.target.kind == "masked_tokens":
             raise InputError(
                 f"{self.bundle.directory}: this model was pretrained on hidden tokens and answers nothing else"
             )

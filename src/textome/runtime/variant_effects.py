@@ -37,7 +37,7 @@ class VariantScorer:
 
     def __init__(self, predictor: Predictor) -> None:
         bundle = predictor.bundle
-        if not isinstance(bundle.modality, Dna) or bundle.target.kind != "masked":
+        if not isinstance(bundle.modality, Dna) or bundle.target.kind != "masked_tokens":
             raise InputError(
                 f"{bundle.directory}: scoring variants needs a model of DNA that was pretrained with target.kind = "
                 f"'masked'; this one reads {bundle.modality.kind} and answers {bundle.target.kind}"

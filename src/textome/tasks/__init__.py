@@ -26,6 +26,11 @@ TASKS = {
     "relations": ("relations", "Relations"),
     "question_answering": ("question_answering", "QuestionAnswering"),
     "embedding": ("embedding", "Embedding"),
+    "translation": ("translation", "Translation"),
+    "sequence_classification": ("target", "Target"),
+    "sequence_labels": ("target", "Target"),
+    "regression": ("target", "Target"),
+    "masked_tokens": ("target", "Target"),
 }
 # Kinds in older recipes and bundles, and what they are called now.
 _OLD_KINDS = {"sentences": "sentence_classification", "answers": "question_answering"}

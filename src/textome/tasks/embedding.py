@@ -7,7 +7,7 @@ Source: Reimers and Gurevych 2019 (Sentence-BERT), section 3: the mean of all to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ class Embedding(Task[str, Floats]):
 
     pooling   how the last hidden states become one vector
     """
+
+    trained_by: ClassVar[str] = ""
 
     kind: Literal["embedding"] = "embedding"
     metric: Literal["none"] = "none"

@@ -56,6 +56,7 @@ class Entities(MentionTask[Recognised]):
     thresholds          by type, entities below it are left out where a user names no other; 0 where a type is missing
     """
 
+    losses: ClassVar[tuple[str, ...]] = ("iob",)
     old_keys: ClassVar[Mapping[str, str]] = {"exclusive": "mutually_exclusive"}
 
     kind: Literal["entities"] = "entities"

@@ -51,6 +51,7 @@ class LabelTask(Task[Record, Prediction]):
     """
 
     has_calibration: ClassVar[bool] = True
+    losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "binary_cross_entropy")
 
     labels: tuple[str, ...] = ()
     multi_label: bool = False
@@ -58,6 +59,10 @@ class LabelTask(Task[Record, Prediction]):
     temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
     class_weights: Literal["none", "balanced"] = "none"
     focal: float = Field(0.0, ge=0)
+
+    @classmethod
+    def features(cls, kind: str) -> frozenset[str]:
+        return super().features(kind) | {"classes"}
 
     @property
     def classes(self) -> tuple[str, ...]:

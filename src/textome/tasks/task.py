@@ -83,12 +83,18 @@ class Task(BaseModel, Generic[Record, Prediction]):
     labels    the names of what is predicted
     layouts   of the task's data, the default first; empty: any format of documents
     has_calibration   whether `calibrated` does anything
+    has_graph         whether a model of the task can be exported
+    losses            the names that `loss` may be
+    trained_by        the run that trains it: "text", "modality", "translation", or "" for none
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     layouts: ClassVar[tuple[str, ...]] = ()
     has_calibration: ClassVar[bool] = False
+    has_graph: ClassVar[bool] = True
+    trained_by: ClassVar[str] = "text"
+    losses: ClassVar[tuple[str, ...]] = ()
     # Keys in older recipes, and what they are called now.
     old_keys: ClassVar[Mapping[str, str]] = {}
 
@@ -102,6 +108,14 @@ class Task(BaseModel, Generic[Record, Prediction]):
         if not isinstance(values, dict):
             return values
         return {cls.old_keys.get(key, key): value for key, value in values.items()}
+
+    @classmethod
+    def features(cls, kind: str) -> frozenset[str]:
+        """Which techniques of training that depend on the task work for one of its kinds: "calibration", "smoothing" of
+        labels, "mixing" of two records, "classes" from which shots are drawn, and each field that is one."""
+        smooth = {"smoothing"} if {"iob", "cross_entropy", "next_token"} & set(cls.losses) else set()
+        calibration = {"calibration"} if cls.has_calibration else set()
+        return frozenset(smooth | calibration | set(cls.model_fields))
 
     @classmethod
     def from_version_1(cls, entry: Mapping[str, Any]) -> dict[str, Any]:

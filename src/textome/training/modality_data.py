@@ -16,7 +16,7 @@ from textome.encoders.sequence.model import PackedSegment, PackedSequences
 from textome.errors import InputError
 from textome.formats.sources import Quarantine
 from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape, part_of, unique_records
-from textome.modalities.targets import Target
+from textome.tasks.target import Target
 from textome.training.modality_recipe import Mixing, ModalityRecipe
 
 
@@ -56,14 +56,14 @@ def load_records(recipe: ModalityRecipe, modality: Modality) -> ModalityRecords:
     train, validation, test = (read(places) for places in (recipe.data.train, recipe.data.validation, recipe.data.test))
     known = {_key(record.content) for record in test} if recipe.data.drop_leaks else set()
     kept = [record for record in train if _key(record.content) not in known]
-    if recipe.target.kind != "masked":
+    if recipe.target.kind != "masked_tokens":
         kept = [record for record in kept if record.target is not None]
     if not kept:
         raise InputError(f"{', '.join(recipe.data.train)}: no training record; {_reasons(quarantine)}")
     places = {place.partition("#")[0] for place in (*recipe.data.train, *recipe.data.validation, *recipe.data.test)}
     return ModalityRecords(
         modality.fitted(kept),
-        recipe.target.fitted(kept),
+        recipe.target.fitted("target", kept),
         kept,
         validation,
         test,

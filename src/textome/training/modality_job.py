@@ -15,7 +15,7 @@ from textome.encoders.sequence.model import SequenceModel
 from textome.errors import InputError
 from textome.evaluation.modality_scores import between_0_and_1, score_answers, with_temperature
 from textome.modalities.records import Floats, Record, Segment, Segments
-from textome.modalities.targets import Target
+from textome.tasks.target import Target
 from textome.training.batches import cut, plan
 from textome.training.modality_data import ModalityRecords, length_of, mixed, pack_sequences
 from textome.training.modality_recipe import ModalityRecipe
@@ -38,7 +38,7 @@ class ModalityJob:
         self.metric = data.target.main_metric
         self._recipe, self._device = recipe, device
         self._shapes = data.modality.shapes()
-        if data.target.kind == "masked" and any(shape.mask_id is None for shape in self._shapes.values()):
+        if data.target.kind == "masked_tokens" and any(shape.mask_id is None for shape in self._shapes.values()):
             raise InputError(
                 f"recipe {recipe.name}: target.kind = 'masked' needs a modality of tokens that can be hidden and guessed; "
                 f"this one, {data.modality.kind}, has none with these settings"
@@ -59,7 +59,7 @@ class ModalityJob:
         items = [self._drawn(epoch, index) for index in indices]
         targets = self._targets[indices]
         generator = np.random.default_rng([self._seed, epoch, indices[0], 1])
-        if self.data.target.kind == "masked":
+        if self.data.target.kind == "masked_tokens":
             return self._masked_loss(items, generator)[0], sum(map(length_of, items))
         items, targets = mixed(items, targets, self._recipe.mixing, generator)
         order = np.argsort([length_of(item) for item in items], kind="stable")
@@ -71,10 +71,10 @@ class ModalityJob:
         """Tokens before augmentation, and known values (of a masked model: records, over which parts are weighed)."""
         _, indices = batch
         tokens = sum(self._lengths[index] for index in indices)
-        if self.data.target.kind == "masked":
+        if self.data.target.kind == "masked_tokens":
             return tokens, len(indices)
         known = np.isfinite(self._targets[indices])
-        return tokens, int(known.all(1).sum() if self.data.target.kind == "classification" else known.sum())
+        return tokens, int(known.all(1).sum() if self.data.target.kind == "sequence_classification" else known.sum())
 
     def cut(self, batch: Batch, budget: int) -> list[Batch]:
         epoch, indices = batch
@@ -84,20 +84,20 @@ class ModalityJob:
         records = self.data.validation
         if not records:
             return {}
-        if self.data.target.kind == "masked":
+        if self.data.target.kind == "masked_tokens":
             return {"validation": self.guessed(records)}
         scores = score_answers(self.data.target, _rows(self.data, records), self.answers(records))
         return {"validation": between_0_and_1(self.data.target, self.metric, scores[self.metric])}
 
     def scores(self, records: Sequence[Record]) -> dict[str, float]:
         """All scores of the model as it is on records, see evaluation.modality_scores."""
-        if self.data.target.kind == "masked":
+        if self.data.target.kind == "masked_tokens":
             return {"accuracy": self.guessed(records)}
         return score_answers(self.data.target, _rows(self.data, records), self.answers(records))
 
     def calibrate(self) -> None:
         """Fit the temperature of a classification to the validation data, where there is any."""
-        if self.data.validation and self.data.target.kind == "classification":
+        if self.data.validation and self.data.target.kind == "sequence_classification":
             outputs, owners = self._outputs(self.data.validation)
             gold = _rows(self.data, self.data.validation)[owners]
             self.data = replace(self.data, target=with_temperature(self.data.target, gold, outputs))
@@ -170,7 +170,7 @@ class ModalityJob:
 
 
 def _rows(data: ModalityRecords, records: Sequence[Record]) -> Floats:
-    if data.target.kind == "masked":
+    if data.target.kind == "masked_tokens":
         return np.zeros((len(records), 0), np.float32)
     return np.stack([data.target.encode(record) for record in records])
 
@@ -186,10 +186,10 @@ def _loss_of(
     if target.class_weights == "balanced":
         positive, known = np.nansum(rows, 0), np.isfinite(rows).sum(0)
         weights = (known - positive) / np.maximum(positive, 1)
-        if target.kind == "classification":
+        if target.kind == "sequence_classification":
             weights = known / (rows.shape[1] * np.maximum(positive, 1))
         weights = torch.from_numpy(weights.astype(np.float32)).to(device)
-    if target.kind == "multi_label":
+    if target.kind == "sequence_labels":
         return lambda logits, targets: several(logits, targets, weights)
     return lambda logits, targets: one(logits, targets, weights, smoothing)
 
@@ -199,7 +199,7 @@ def number_loss(target: Target, device: torch.device) -> Callable[[Tensor, Tenso
     means, deviations, units = (
         torch.tensor(values, device=device) for values in (target.means, target.deviations, target.units or (1.0,))
     )
-    power = 1 if target.loss == "absolute" else 2
+    power = 1 if target.loss_of_numbers == "absolute" else 2
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         numbers = torch.asinh(targets / units) if target.compress else targets

@@ -9,9 +9,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from textome.modalities import AnyModality
-from textome.modalities.targets import Target
+from textome.tasks.target import Target
 from textome.training.recipe import Training
 from textome.training.recipe_files import Section, read_recipe
+from textome.training.techniques import check_techniques
 
 
 class ModalityData(Section):
@@ -74,10 +75,8 @@ class ModalityRecipe(Section):
 
     @model_validator(mode="after")
     def _is_heeded(self) -> ModalityRecipe:
-        for name in ("adversarial", "r_drop", "token_masking", "word_mixing", "int8_aware"):
-            if getattr(self.training, name):
-                raise ValueError(f"training.{name} is for recipes over text, and is not heeded here")
-        if (self.mixing.mixup or self.mixing.cutmix) and self.target.kind == "masked":
+        check_techniques(self.training, "modality", [type(self.target)])
+        if (self.mixing.mixup or self.mixing.cutmix) and self.target.kind == "masked_tokens":
             raise ValueError("mixing needs targets, and hidden tokens have none to mix")
         return self
 

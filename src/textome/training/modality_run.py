@@ -22,14 +22,16 @@ from textome.errors import InputError
 from textome.modalities.records import Modality, Shape
 from textome.runtime.modality_bundle import SEQUENCE_MODEL, ModalityBundle
 from textome.training.bundles import base_directory, environment, read_config, write_folder
-from textome.training.devices import autocast, choose_device, precision_for
+from textome.training.devices import autocast, precision_for
 from textome.training.loop import Progress, train
 from textome.training.modality_data import ModalityRecords, load_records
 from textome.training.modality_job import ModalityJob
 from textome.training.modality_recipe import ModalityRecipe, SequenceEncoder
+from textome.training.parallel import Processes, running
 from textome.training.preparation import prepare_encoder
 from textome.training.recipe_files import provenance_of
-from textome.training.run import Report, claim, report_quarantine, write_json
+from textome.training.run import Report, report_quarantine, write_json
+from textome.training.sharding import make_whole
 
 
 def finetune_modality(
@@ -39,35 +41,50 @@ def finetune_modality(
 
     Raises InputError where the folder holds another run, data are missing, or the loss is no number.
     """
-    job, progress = trained_model(recipe, folder, resume, report)
-    scores = _test(job, recipe)
-    write_json(folder / "scores.json", scores)
-    bundle = _write(folder / "bundle", recipe, job, vars(progress), scores)
-    report_quarantine([job.data.quarantine], report)
-    return bundle
+    with running(recipe, folder, resume) as processes:
+        report = report if processes.first else lambda event: None
+        job, progress, whole = _trained(recipe, folder, resume, report, processes)
+        scores = _test(job, recipe)
+        if processes.first:
+            write_json(folder / "scores.json", scores)
+            _write(folder / "bundle", recipe, job, whole, vars(progress), scores)
+        processes.wait()
+        report_quarantine([job.data.quarantine], report)
+    return folder / "bundle"
 
 
 def trained_model(
     recipe: ModalityRecipe, folder: Path, resume: bool = False, report: Report = lambda event: None
 ) -> tuple[ModalityJob, Progress]:
     """The job of a finished run, whose model is the trained one, in evaluation mode; no bundle is written."""
-    claim(folder, recipe, resume)
-    torch.manual_seed(recipe.training.seed)
-    device = choose_device(recipe.training.device)
+    with running(recipe, folder, resume) as processes:
+        job, progress, _ = _trained(recipe, folder, resume, report, processes)
+    return job, progress
+
+
+def _trained(
+    recipe: ModalityRecipe, folder: Path, resume: bool, report: Report, processes: Processes
+) -> tuple[ModalityJob, Progress, SequenceModel]:
+    """The same, and the model with all its weights, which are spread over the processes where the recipe asks for it."""
+    device = processes.device
     base = base_directory(recipe.model.base) if recipe.model.base else None
     data = load_records(recipe, _continued(recipe.modality, base))
     model = build_model(recipe.model, base, data.modality.shapes(), len(data.target.labels))
     finish = prepare_encoder(model.encoder, recipe.training)
     model.to(device)
     job = ModalityJob(recipe, model, data, device)
-    write_json(folder / "data.json", _data_report(data, job))
-    write_json(folder / "environment.json", environment(device))
-    progress = train(job, recipe.training, folder, device, resume, report, tokens_per_epoch=job.tokens)
+    if processes.first:
+        write_json(folder / "data.json", _data_report(data, job))
+        write_json(folder / "environment.json", environment(device))
+    twin = processes.sharded(model, model.encoder, recipe.training.sharding)
+    facts: dict[str, Any] = {"processes": processes, "tokens_per_epoch": job.tokens}
+    progress = train(job, recipe.training, folder, device, resume, report, **facts)
     finish()
     model.eval()
     with torch.no_grad(), autocast(device, precision_for(recipe.training.precision, device)):
         job.calibrate()
-    return job, progress
+    make_whole(twin, model)
+    return job, progress, twin
 
 
 def build_model(
@@ -165,18 +182,17 @@ def _write(
     folder: Path,
     recipe: ModalityRecipe,
     job: ModalityJob,
+    model: SequenceModel,
     progress: Mapping[str, Any],
     scores: Mapping[str, Any],
 ) -> Path:
-    model, data = job.model, job.data
-    assert isinstance(model, SequenceModel)
+    data = job.data
     config = {"model_type": SEQUENCE_MODEL, "architectures": ["SequenceModel"]} | asdict(model.config)
     description = {
-        "format_version": 1,
+        "format_version": 2,
         "name": recipe.name,
-        "modality": data.modality.model_dump(mode="json"),
-        "target": data.target.model_dump(mode="json"),
-        "pooling": recipe.model.pooling,
+        "input": data.modality.model_dump(mode="json"),
+        "tasks": {"target": data.target.model_copy(update={"pooling": recipe.model.pooling}).model_dump(mode="json")},
         "provenance": {
             "recipe": provenance_of(recipe),
             "data": data.hashes,

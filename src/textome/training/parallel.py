@@ -134,7 +134,6 @@ def _check(recipe: Any, settings: Any) -> None:
     if settings.sharding == "full":
         check_sharding(settings.sharding, settings.precision)
         alone += [f"training.{name}" for name in ("lora_rank", "int8_aware", "compile") if getattr(settings, name)]
-        alone += ["task = translation"] if getattr(recipe, "task", "") == "translation" else []
     if alone:
         how = ", sharded" if settings.sharding == "full" else ""
         raise InputError(

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from textome.training.recipe_files import Section, parse, read_recipe
 from textome.training.task_table import TaskTable, with_paths
+from textome.training.techniques import check_techniques
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps", "xla"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
@@ -223,12 +224,7 @@ class Recipe(Section):
             for name in ("r_drop", "word_mixing"):
                 if getattr(self.training, name):
                     raise ValueError(f"training.{name} and distillation do not go together; leave one of them out")
-        if self.training.word_mixing:
-            for table in self.tasks:
-                if table.task.loss != "iob":
-                    raise ValueError(
-                        f"training.word_mixing mixes the words of mentions, and task {table.name!r} has none; leave it out"
-                    )
+        check_techniques(self.training, "text", [type(table.task) for table in self.tasks])
         if self.privacy is not None:
             self.privacy.check(self.training)
             if self.distillation is not None:

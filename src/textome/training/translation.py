@@ -20,6 +20,7 @@ from textome.encoders.seq2seq.model import Transformer, TransformerConfig
 from textome.errors import InputError, MissingExtraError
 from textome.formats.parallel import Pair, read_pairs
 from textome.formats.sources import Quarantine
+from textome.tasks.translation import Translation
 from textome.training.batches import cut, plan
 from textome.training.bundles import environment, write_folder
 from textome.training.corpora import SHORTEST_LEAK
@@ -275,10 +276,12 @@ def _write(
         # Marian has no norms in front, nor another encoder: `transformers` must not think that it could load this.
         described |= {"model_type": "textome-transformer", "architectures": ["Transformer"]}
     data = recipe.data
+    task = Translation(source=data.source, target=data.target, max_length=longest)
     description = {
-        "format_version": 1,
+        "format_version": 2,
         "name": recipe.name,
-        "translation": {"source": data.source, "target": data.target, "longest": longest},
+        "input": {"kind": "text", "window": longest},
+        "tasks": {"translation": task.model_dump(mode="json")},
         "provenance": {
             "recipe": provenance_of(recipe),
             "data": facts,

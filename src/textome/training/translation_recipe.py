@@ -8,8 +8,10 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from textome.encoders import from_others
+from textome.tasks.translation import Translation
 from textome.training.recipe import Training
 from textome.training.recipe_files import Section, read_recipe
+from textome.training.techniques import check_techniques
 
 
 class TranslationData(Section):
@@ -73,9 +75,7 @@ class TranslationRecipe(Section):
 
     @model_validator(mode="after")
     def _settings_are_used(self) -> TranslationRecipe:
-        for name in ("gradient_checkpointing", "lora_rank", "r_drop", "token_masking", "word_mixing", "int8_aware"):
-            if getattr(self.training, name):
-                raise ValueError(f"training.{name} is for encoders with heads and not for translation; leave it out")
+        check_techniques(self.training, "translation", [Translation])
         return self
 
     def path(self, place: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
@@ -16,6 +16,8 @@ from textome.encoders.layers.packing import Layout
 from textome.encoders.seq2seq.decoding import Limits, beam, greedy
 from textome.encoders.seq2seq.model import Transformer, TransformerConfig
 from textome.errors import InputError, ModelError
+from textome.runtime.bundle import described, read_json
+from textome.tasks.translation import Translation
 from textome.text.sentences import split_sentences
 
 PAD, START, END = "<pad>", "<s>", "</s>"
@@ -34,15 +36,13 @@ class Translator:
     def load(cls, folder: str | Path) -> Self:
         """Load a bundle that a recipe for translation left. Raises ModelError where it is none, or damaged."""
         folder = Path(folder)
-        description = _read(folder / "textome.json").get("translation")
-        if not isinstance(description, dict):
-            raise ModelError(f'{folder}: this model does not translate; train one with task = "translation"')
-        config = TransformerConfig.from_dict(_read(folder / "config.json"))
+        task = translation_task(folder)
+        config = TransformerConfig.from_dict(read_json(folder / "config.json"))
         model = Transformer(config)
         load_tensors(model, load_file(folder / "model.safetensors"), str(folder))
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         model.eval()
-        return cls(model, tokenizer, description["source"], description["target"], description["longest"])
+        return cls(model, tokenizer, task.source, task.target, task.max_length)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Sub-words of each text, the end token behind them."""
@@ -137,12 +137,13 @@ def _lines(text: str) -> list[tuple[int, str]]:
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
+def translation_task(folder: Path) -> Translation:
+    """The task of a bundle that translates. Raises ModelError for any other."""
+    entries = described(read_json(folder / "textome.json")).get("tasks", {})
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({error})") from error
-    return values
+        return Translation.model_validate(entries.get("translation"))
+    except ValidationError as error:
+        raise ModelError(f'{folder}: this model does not translate; train one with task = "translation"') from error
 
 
 def languages(translator: Translator, source: str | None, target: str | None) -> None:

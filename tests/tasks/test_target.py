@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from textome.modalities.records import Record
-from textome.modalities.targets import Target
+from textome.tasks.target import Target
 from textome.training.modality_job import errors
 
 ROWS = [{"x": value} for value in (-3.0, 0.0, 1.0, 2.0, 4e5)]
@@ -20,7 +20,7 @@ def learnt_numbers(target: Target, rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_numbers_come_back_as_they_were(compress: bool):
-    target = Target(kind="regression", compress=compress).fitted([Record("a", None, row) for row in ROWS])
+    target = Target(kind="regression", compress=compress).fitted("target", [Record("a", None, row) for row in ROWS])
     rows = np.stack([target.encode(Record("a", None, row)) for row in ROWS])
     learnt = learnt_numbers(target, rows)
     assert abs(learnt.mean()) < 1e-5
@@ -35,7 +35,9 @@ def test_numbers_come_back_as_they_were(compress: bool):
 def test_the_loss_of_compressed_numbers_is_that_of_what_is_learnt():
     from textome.training.modality_job import number_loss
 
-    target = Target(kind="regression", compress=True, loss="absolute").fitted([Record("a", None, row) for row in ROWS])
+    target = Target(kind="regression", compress=True, loss="absolute").fitted(
+        "target", [Record("a", None, row) for row in ROWS]
+    )
     rows = np.stack([target.encode(Record("a", None, row)) for row in ROWS])
     outputs = torch.linspace(-2, 2, len(ROWS))[:, None]
     loss = number_loss(target, torch.device("cpu"))(outputs, torch.from_numpy(rows))

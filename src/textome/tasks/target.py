@@ -1,4 +1,4 @@
-"""What a sequence model is asked for: a class, several labels, or numbers; from records to targets, and from outputs back.
+"""What a model of sequences other than text answers: a class, several labels, or numbers; from records and back.
 
 A target is a row of numbers, one for each output, and NaN where it is not known.
 """
@@ -6,30 +6,33 @@ A target is a row of numbers, one for each output, and NaN where it is not known
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 
 from textome.errors import InputError
 from textome.modalities.records import Floats, Record, typical_distances
+from textome.tasks.task import HeadShape, Task
 
 METRICS = {
-    "classification": ("accuracy", "macro_f1", "balanced_accuracy", "roc_auc"),
-    "multi_label": ("roc_auc", "accuracy"),
+    "sequence_classification": ("accuracy", "macro_f1", "balanced_accuracy", "roc_auc"),
+    "sequence_labels": ("roc_auc", "accuracy"),
     "regression": ("rmse", "mae", "r2"),
-    "masked": ("accuracy",),
+    "masked_tokens": ("accuracy",),
 }
+# What recipes and bundles of version 1 call these kinds.
+OLD_KINDS = {"classification": "sequence_classification", "multi_label": "sequence_labels", "masked": "masked_tokens"}
 
 
-class Target(BaseModel):
-    """A recipe's `[target]`, and with what training adds to it, a bundle's.
+class Target(Task[Record, Floats]):
+    """What a model of images, sounds, signals, DNA or molecules answers. Its predictions are rows of numbers.
 
-    kind    classification: one of `labels`; multi_label: any of them; regression: a number for each of them, as in a
-            forecast; masked: the hidden tokens of a sequence, to pretrain an encoder
+    kind    sequence_classification: one of `labels`; sequence_labels: any of them; regression: a number for each of them,
+            as in a forecast; masked_tokens: the hidden tokens of a sequence, to pretrain an encoder
     labels  in the order of the outputs; empty: those of the training data, in alphabetical order
     metric  by which the best epoch is chosen; empty: the first of the kind in METRICS
-    loss    of numbers: "squares", or "absolute" where a few are far larger than the others
+    loss_of_numbers  "squares", or "absolute" where a few are far larger than the others
     compress  numbers are learnt as arsinh(x / unit), which is x near zero and a logarithm far from it: for numbers over
             several powers of ten, with both signs. With the absolute loss the answer is still the median
     units, limits   of the training data: the median distance from the median, and the lowest and highest number, which
@@ -37,14 +40,19 @@ class Target(BaseModel):
     class_weights  "balanced" weighs a class by 1 / its frequency
     means, deviations   of the training data, which numbers are standardised by
     temperature  what the scores of a classification are divided by before probabilities are taken
+    pooling  what is scored: the state of the start token, or the mean of all
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    old_keys: ClassVar[Mapping[str, str]] = {"loss": "loss_of_numbers"}
+    has_calibration: ClassVar[bool] = True
+    trained_by: ClassVar[str] = "modality"
 
-    kind: Literal["classification", "multi_label", "regression", "masked"] = "classification"
+    kind: Literal["sequence_classification", "sequence_labels", "regression", "masked_tokens"] = (
+        "sequence_classification"
+    )
     labels: tuple[str, ...] = ()
     metric: str = ""
-    loss: Literal["squares", "absolute"] = "squares"
+    loss_of_numbers: Literal["squares", "absolute"] = "squares"
     compress: bool = False
     class_weights: Literal["none", "balanced"] = "none"
     units: tuple[float, ...] = ()
@@ -52,6 +60,32 @@ class Target(BaseModel):
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
     temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
+    pooling: Literal["first", "mean"] = "mean"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_kinds(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("kind") in OLD_KINDS:
+            return values | {"kind": OLD_KINDS[values["kind"]]}
+        return values
+
+    @classmethod
+    def features(cls, kind: str) -> frozenset[str]:
+        classes = {"class_weights"} if kind in ("sequence_classification", "sequence_labels") else set()
+        one = {"calibration", "smoothing"} if kind == "sequence_classification" else set()
+        return frozenset(classes | one | ({"mixing"} if kind != "masked_tokens" else set()))
+
+    @classmethod
+    def from_version_1(cls, entry: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(entry) | {"kind": OLD_KINDS.get(entry.get("kind", ""), entry.get("kind"))}
+
+    @property
+    def head(self) -> HeadShape:
+        return HeadShape(len(self.labels), 1)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return self.labels
 
     def model_post_init(self, context: Any) -> None:
         if self.compress and self.kind != "regression":
@@ -63,9 +97,9 @@ class Target(BaseModel):
     def main_metric(self) -> str:
         return self.metric or METRICS[self.kind][0]
 
-    def fitted(self, records: Sequence[Record]) -> Target:
+    def fitted(self, name: str, records: Sequence[Record]) -> Self:
         """With the labels, means and deviations of training records. Raises InputError where they have no target."""
-        if self.kind == "masked":
+        if self.kind == "masked_tokens":
             return self
         found = self.model_copy(update={"labels": self.labels or _labels(records)})
         if not found.labels:
@@ -96,7 +130,7 @@ class Target(BaseModel):
         row = np.full(len(self.labels), np.nan, np.float32)
         if record.target is None:
             return row
-        if self.kind == "classification":
+        if self.kind == "sequence_classification":
             if not isinstance(record.target, str):
                 raise InputError(f"record {record.id}: expected one label, found values; set target.kind")
             if record.target not in self.labels:
@@ -117,7 +151,7 @@ class Target(BaseModel):
             if self.compress:
                 numbers = np.clip(np.sinh(np.clip(numbers, -80, 80)) * np.asarray(self.units), *np.array(self.limits))
             return np.asarray(numbers, np.float32)
-        if self.kind == "multi_label":
+        if self.kind == "sequence_labels":
             return np.asarray(1 / (1 + np.exp(-outputs.astype(np.float64))), np.float32)
         scaled = outputs.astype(np.float64) / self.temperature
         powers = np.exp(scaled - scaled.max(-1, keepdims=True))
@@ -126,10 +160,10 @@ class Target(BaseModel):
     def described(self, answer: Floats) -> dict[str, Any]:
         """One answer (num_labels,) for people and machines: the label with its probability, or values by name."""
         values = {name: round(float(value), 6) for name, value in zip(self.labels, answer, strict=True)}
-        if self.kind == "classification":
+        if self.kind == "sequence_classification":
             best = self.labels[int(answer.argmax())]
             return {"label": best, "probability": values[best], "probabilities": values}
-        if self.kind == "multi_label":
+        if self.kind == "sequence_labels":
             return {"labels": [name for name, value in values.items() if value >= 0.5], "probabilities": values}
         return {"values": values}
 

@@ -1,0 +1,55 @@
+"""Translation of texts from one language to another by an encoder-decoder, see training.translation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from textome.documents import Document
+from textome.formats.parallel import Pair, read_pairs
+from textome.formats.sources import Quarantine
+from textome.tasks.task import HeadShape, Task
+
+
+class Translation(Task[Pair, str]):
+    """Texts in one language to texts in another.
+
+    source, target   codes of the languages, as "en"
+    max_length       sub-words of a source, or of a target, at most
+    """
+
+    has_graph: ClassVar[bool] = False
+    trained_by: ClassVar[str] = "translation"
+    losses: ClassVar[tuple[str, ...]] = ("next_token",)
+    old_keys: ClassVar[Mapping[str, str]] = {"longest": "max_length"}
+
+    kind: Literal["translation"] = "translation"
+    metric: Literal["bleu"] = "bleu"
+    source: str = Field(pattern=r"^[A-Za-z-]+$")
+    target: str = Field(pattern=r"^[A-Za-z-]+$")
+    max_length: int = Field(ge=8)
+
+    @property
+    def head(self) -> HeadShape:
+        """There is none: the decoder scores the vocabulary."""
+        return HeadShape(0, 0)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return (f"{self.source} to {self.target}",)
+
+    def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[Pair]:
+        return read_pairs(path, self.source, self.target, quarantine)
+
+    def records(self, document: Document, question: str | None = None) -> list[Pair]:
+        return [Pair(document.id, document.text, "")]
+
+    def texts_of(self, record: Pair) -> tuple[str, ...]:
+        """The source, by which a pair is recognised in a test file."""
+        return (record.source,)
+
+    def annotate(self, name: str, document: Document, records: Sequence[Pair], predictions: Sequence[str]) -> Document:
+        """The translation as a document of its own, without annotations, whose offsets would be wrong."""
+        return Document.from_text("\n".join(predictions), document.id)
