@@ -110,7 +110,7 @@ NAMES_A_TASK = {
     "runtime/modality_bundle": "what is not text is answered by one task",
     "runtime/answerer": "a public name of before, for questions about documents",
     "runtime/labeller": "a public name of before, for labels",
-    "runtime/relations": "a public name of before, for relations",
+    "serve/schemas": "the ways of pooling hidden states",
     "evaluation/modality_scores": "scores what is not text",
     "training/modality_data": "reads what is not text",
     "training/modality_job": "trains on what is not text",
