@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from textome.bulk.inputs import documents_of, find_files, format_of
 from textome.bulk.stored import StoredSource
+from textome.cli.main import app
 from textome.cli.streams import places, read_all
 from textome.corpus.inputs import Parts
 from textome.errors import InputError
@@ -125,3 +128,40 @@ def test_the_hash_of_a_text_with_annotations_sees_both(tmp_path: Path) -> None:
 
 def test_names_stay_in_their_order() -> None:
     assert once(["b.txt", "a.txt", "a.ann", "b.txt", "c.ann"]) == ["b.txt", "a.ann", "c.ann"]
+
+
+def test_a_column_of_texts_is_named_at_every_entrance(tmp_path: Path) -> None:
+    path = make(tmp_path, {"a.csv": "nr,story\n1,Gout hurts the big toe of many old men.\n"}) / "a.csv"
+    source = StoredSource.at(str(path), "a.csv")
+    assert len(list(documents_of(source, "csv", None, Quarantine(), "story"))) == 1
+    for verb in ("convert", "preprocess"):
+        output = tmp_path / verb
+        further = ["--to", "jsonl"] if verb == "convert" else ["--min-words", "1", "--workers", "1"]
+        arguments = [verb, str(path), "--output", str(output), *further]
+        refused = CliRunner().invoke(app, arguments)
+        assert isinstance(refused.exception, InputError)
+        assert "--text-column NAME" in str(refused.exception)
+        done = CliRunner().invoke(app, [*arguments, "--from", "csv", "--text-column", "story"])
+        assert done.exit_code == 0, done.output
+
+
+def test_preprocess_reports_what_it_quarantined_and_passed_over(tmp_path: Path) -> None:
+    """A file that no format reads ends no run over a folder; a stray control character makes no file binary."""
+    words = "Gout hurts the big toe of many old men."
+    folder = make(
+        tmp_path / "in",
+        {
+            "a.jsonl": f'{{"text": "{words}", "answer": "accept"}}\n{{"text": "x", "answer": "reject"}}\n{{"text": 5}}\n',
+            "b.bib": "@article{a, title={Gout}}\n",
+            "c.txt": "Ague\x00 shakes the bones of many young women.",
+            "d.csv": "\rGout",
+        },
+    )
+    done = CliRunner().invoke(
+        app, ["preprocess", str(folder), "-o", str(tmp_path / "out"), "--min-words", "1", "--workers", "1", "--json"]
+    )
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["kept"] == 2
+    assert "a.jsonl, line 3: text: expected a text, found the number 5" in done.stderr
+    assert "b.bib: this is BibTeX" in done.stderr
+    assert "passed over: 1, rejected by the annotator" in done.stderr

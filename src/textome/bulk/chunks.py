@@ -49,9 +49,10 @@ class Reading:
     part: Part
     superseded: dict[int, frozenset[int]]
     format: str | None = None
+    text_column: str | None = None
 
     def chunks(self) -> Iterator[Chunk]:
-        yield from chunks_of(self.part, self.superseded, self.format)
+        yield from chunks_of(self.part, self.superseded, self.format, self.text_column)
 
 
 @dataclass
@@ -85,7 +86,9 @@ class _Draft:
             self.window, self.characters = [], 0
 
 
-def chunks_of(part: Part, superseded: Mapping[int, frozenset[int]], format: str | None = None) -> Iterator[Chunk]:
+def chunks_of(
+    part: Part, superseded: Mapping[int, frozenset[int]], format: str | None = None, text_column: str | None = None
+) -> Iterator[Chunk]:
     """The chunks of a part that are not done. The files are read up to the last of them.
 
     superseded   for each file, by its id, the records that a newer version replaces: they are left out
@@ -120,7 +123,7 @@ def chunks_of(part: Part, superseded: Mapping[int, frozenset[int]], format: str 
         source = StoredSource.at(file.address, file.name)
         gone = superseded.get(id, frozenset())
         try:
-            for record, document in documents_of(source, kind, format, quarantine):
+            for record, document in documents_of(source, kind, format, quarantine, text_column):
                 full = draft.records >= part.chunk_documents or draft.total >= CHUNK_CHARACTERS
                 if full and (chunk := finished(False, before + source.position)):
                     yield chunk

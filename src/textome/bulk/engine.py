@@ -135,7 +135,8 @@ def is_running(output: Path) -> bool:
 
 def _readings(ledger: Ledger, options: Options) -> Iterator[Reading]:
     for part in ledger.unfinished():
-        yield Reading(part, {id: ledger.superseded(id) for id, _, _ in part.files}, options.format)
+        superseded = {id: ledger.superseded(id) for id, _, _ in part.files}
+        yield Reading(part, superseded, options.format, options.text_column)
 
 
 def _said(value: Any) -> str:

@@ -24,15 +24,17 @@ _BLOCK = 1 << 20
 class Options:
     """What decides the results, beside the input. A run refuses to go on with others than it began with.
 
-    to        the format of the results
-    format    the format of the input, where it is not to be guessed
-    replace   drop the annotations that the input has already, of the kinds that the models give
+    to           the format of the results
+    format       the format of the input, where it is not to be guessed
+    text_column  the column of a table that holds the texts, where its name does not tell
+    replace      drop the annotations that the input has already, of the kinds that the models give
     """
 
     pipeline: PipelineChoice = field(default_factory=choose_pipeline)
     replace: bool = False
     to: str = "parquet"
     format: str | None = None
+    text_column: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """The options as the ledger keeps them: models by their content, not by the place where they lie.
@@ -55,6 +57,7 @@ class Options:
             "replace": self.replace,
             "to": self.to,
             "format": self.format,
+            "text_column": self.text_column,
             "textome": version("textome"),
         }
 

@@ -32,6 +32,7 @@ def bulk(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results and the ledger.")] = None,
     to: Annotated[str, typer.Option("--to", help="parquet, jsonl, bioc-json, bioc-xml or pubtator.")] = "parquet",
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes that annotate; default: one for each core.")] = None,
     ray: Annotated[
@@ -65,7 +66,7 @@ def bulk(
     from textome.bulk.progress import shown
     from textome.bulk.work import Options
 
-    options = Options(pipeline, replace, to, from_)
+    options = Options(pipeline, replace, to, from_, text_column)
     backend = None
     if ray is not None:
         from textome.bulk.cluster import ClusterResults

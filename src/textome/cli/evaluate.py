@@ -275,7 +275,7 @@ def _entities(
     lines = [format_table(scores, intervals)]
     novelty = []
     if train:
-        known = names_of(read_all(train, kind, Quarantine(), entity_type), mapping)
+        known = names_of(read_all(train, kind, quarantine, entity_type), mapping)
         novelty = by_novelty(comparison, documents, known)
         facts["novelty"] = {
             item.name: {"precision": item.precision, "recall": item.recall, "gold": item.gold} for item in novelty

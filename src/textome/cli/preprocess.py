@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textome.cli.streams import SECONDS_BETWEEN_LINES, SHOWN, say, split_list
+from textome.cli.streams import SECONDS_BETWEEN_LINES, say, split_list
+from textome.cli.streams import report as tell_quarantine
 from textome.errors import InputError
 from textome.processors import available_threads
 
@@ -31,6 +32,7 @@ def preprocess(
         typer.Option(help="Model whose vocabulary cuts the texts: folder or hub name; default: the bundled."),
     ] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
     blank_lines: Annotated[
         bool, typer.Option("--blank-lines", help="Blank lines part documents in plain text.")
     ] = False,
@@ -100,7 +102,9 @@ def preprocess(
         quality=QualityLimits(min_words=min_words) if quality else None,
         deidentify=deidentify,
     )
-    settings = Settings(steps, Reading(from_, captions, blank_lines), dedup, bag_of_words is not None, drop_stop_words)
+    settings = Settings(
+        steps, Reading(from_, captions, blank_lines, text_column), dedup, bag_of_words is not None, drop_stop_words
+    )
     started = time.monotonic()
     with _Teller() as tell:
         report = build(
@@ -117,7 +121,7 @@ def preprocess(
     seconds = time.monotonic() - started
     _print_report(report, exclude or [], seconds, output, as_json)
     if report.quarantine.count:
-        raise typer.Exit(1)
+        raise typer.Exit(report.quarantine.exit_code)
 
 
 def _replacement(text: str) -> tuple[str, str]:
@@ -128,10 +132,7 @@ def _replacement(text: str) -> tuple[str, str]:
 
 
 def _print_report(report: Report, exclude: list[str], seconds: float, output: Path, as_json: bool) -> None:
-    for record in report.quarantine.records[:SHOWN]:
-        say(f"quarantined: {record}")
-    if report.quarantine.count > SHOWN:
-        say(f"... and {report.quarantine.count - SHOWN} more")
+    tell_quarantine(report.quarantine)
     facts = report.as_dict()
     rate = report.counts.read / seconds if seconds else 0.0
     if as_json:

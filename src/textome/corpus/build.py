@@ -233,6 +233,7 @@ def _read(
         ledger = read_json(work / f"{part_name(number)}.json") or {}
         report.skipped_files += ledger["skipped"]
         report.quarantine.count += ledger["quarantined"]
+        report.quarantine.passed_over.update(ledger.get("passed_over", {}))
         room = report.quarantine.keep - len(report.quarantine.records)
         report.quarantine.records += [BadRecord(*record) for record in ledger["records"][:room]]
         for chunk in range(chunks[number]):

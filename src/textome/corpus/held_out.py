@@ -13,6 +13,7 @@ from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents
 from textome.formats.compression import DECOMPRESSION_ERRORS
+from textome.formats.folders import inputs_in
 from textome.text.sentences import split_sentences
 
 # Of other formats the ids are numbers of sentences or files, and no PMIDs.
@@ -33,8 +34,8 @@ def read_test_sets(places: list[str]) -> TestSets:
         if name in sets.names:
             name = place
         path = Path(place)
-        if path.is_dir() and not any(path.rglob("*.ann")):
-            files = sorted(str(file) for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        if path.is_dir():
+            files = list(map(str, inputs_in(path)))
             if not files:
                 raise InputError(f"--exclude {place}: the folder holds no files")
         else:

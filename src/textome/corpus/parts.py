@@ -16,6 +16,7 @@ from textome.corpus.pipeline import Pipeline, Steps
 from textome.documents import Document, Passage
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents
+from textome.formats.shapes import has_many_controls
 
 CHUNK_DOCUMENTS = 2000
 CHUNK_CHARACTERS = 8_000_000
@@ -30,11 +31,13 @@ class Reading:
     format        the format of all inputs; by their content where it is None
     captions      whether captions of figures and tables in JATS are text
     blank_lines   whether blank lines part documents in plain text; otherwise a file is one
+    text_column   the column of tables that holds the texts, where its name does not tell
     """
 
     format: str | None = None
     captions: bool = True
     blank_lines: bool = False
+    text_column: str | None = None
 
 
 _state: dict[str, Any] = {}
@@ -89,7 +92,7 @@ def work_on_part(part: Part) -> dict[str, Any]:
     if pipeline.counts.read or not ledger["chunks"]:
         write()
     records = [[record.source, record.position, record.reason] for record in quarantine.records]
-    written = ledger | {"quarantined": quarantine.count, "records": records}
+    written = ledger | {"quarantined": quarantine.count, "records": records, "passed_over": quarantine.passed_over}
     write_json(work / f"{part_name(part.number)}.json", written)
     return written
 
@@ -110,6 +113,8 @@ def _documents(part: Part, quarantine: Quarantine, ledger: dict[str, Any]) -> It
             options: dict[str, dict[str, Any]] = {
                 "jats": {"captions": reading.captions},
                 "plain": {"blank_lines": reading.blank_lines},
+                "csv": {"text_column": reading.text_column},
+                "parquet": {"text_column": reading.text_column},
                 "conll": {"entity_type": "Entity"},  # what bare tags mean does not matter for the text
             }
             yield from (
@@ -131,6 +136,7 @@ def _sentence_lines(file: File, quarantine: Quarantine) -> Iterator[Document]:
 def _holds_no_text(source: Source) -> bool:
     """Images, PDF and the like, which lie in folders and archives beside texts; not archives, which are told of."""
     head = source.head()
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"PK\x03\x04")) or head[257:262] == b"ustar":
+    read = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"PK\x03\x04", b"PAR1")
+    if head.startswith(read) or head[257:262] == b"ustar":
         return False
-    return b"\x00" in head or head.startswith(b"%PDF-")
+    return (b"\x00" in head and has_many_controls(head.decode("ascii", "ignore"))) or head.startswith(b"%PDF-")
