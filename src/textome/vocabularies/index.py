@@ -24,8 +24,8 @@ from textome.vocabularies.near import Near, NearNames
 # An entry is a concept's number with the kind of its name above.
 KIND_SHIFT = 28
 MAX_CONCEPTS = 1 << KIND_SHIFT
-BLOCK = 128  # concepts in one compressed block of text
-_BLOCKS_KEPT = 128
+BLOCK = 256  # concepts in one compressed block of text
+_BLOCKS_KEPT = 64
 _KINDS = tuple(NameKind)
 
 
