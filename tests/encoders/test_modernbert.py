@@ -11,6 +11,7 @@ import transformers
 from onnxruntime import InferenceSession
 from safetensors.torch import save_file
 
+from graphs import logits, lone_session
 from textome.encoders.build import architecture, build_encoder, build_masked_lm, read_encoder_config
 from textome.encoders.checkpoint import load_tensors, to_hugging_face
 from textome.encoders.heads import TaskModel, TokenClassifier
@@ -19,7 +20,6 @@ from textome.encoders.layers.packing import Layout
 from textome.errors import ModelError
 from textome.runtime.graph import HeadShape, Precision, build_graph
 from textome.runtime.graph_weights import graph_weights
-from textome.runtime.session import Session
 
 SIZES = {
     "vocab_size": 97,
@@ -175,15 +175,15 @@ def test_the_graph_computes_what_transformers_does_whatever_stands_beside(
     extra: dict[str, object], tmp_path: Path
 ) -> None:
     theirs = reference(transformers.ModernBertForTokenClassification, num_labels=6, **extra)
-    session = Session(written(theirs, tmp_path / "model.fp32.onnx", "fp32"), 1)
+    session = lone_session(written(theirs, tmp_path / "model.fp32.onnx", "fp32"))
     ids = sequences()
     rows = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=5).numpy()
-    scores = session.logits(rows, np.array(LENGTHS))
+    scores = logits(session, rows, LENGTHS)
     for row, length, found in zip(ids, LENGTHS, scores, strict=True):
         with torch.no_grad():
             expected = theirs(row[None]).logits[0].numpy()
         assert np.abs(found[:length].reshape(length, 6) - expected).max() < 1e-4
-        alone = session.logits(row[None].numpy(), np.array([length]))[0]
+        alone = logits(session, row[None].numpy(), [length])[0]
         assert np.abs(found[:length] - alone).max() < 1e-4
 
 
@@ -191,7 +191,7 @@ def test_int8_is_close(tmp_path: Path) -> None:
     theirs = reference(transformers.ModernBertForTokenClassification, num_labels=6, initializer_range=0.1)
     rows, lengths = sequences()[4][None].numpy(), np.array([90])
     exact, rounded = (
-        Session(written(theirs, tmp_path / f"model.{precision}.onnx", precision), 1).logits(rows, lengths)  # type: ignore[arg-type]
+        logits(lone_session(written(theirs, tmp_path / f"model.{precision}.onnx", precision)), rows, lengths)  # type: ignore[arg-type]
         for precision in ("fp32", "int8")
     )
     assert np.abs(exact - rounded).mean() < 0.1 * np.abs(exact).mean()

@@ -11,17 +11,20 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
+from graphs import logits, lone_session
 from textome.encoders.build import build_encoder, build_masked_lm, read_encoder_config
 from textome.encoders.checkpoint import load_tensors, to_hugging_face
 from textome.encoders.heads import TaskModel, TokenClassifier
 from textome.encoders.interface import CheckpointModel
 from textome.encoders.layers.packing import Layout
 from textome.encoders.mpnet import bucket_of_distance
+from textome.runtime.batching import Batch
 from textome.runtime.embedder import Embedder
 from textome.runtime.export import export_encoder
 from textome.runtime.graph import HeadShape, Precision, build_graph
 from textome.runtime.graph_weights import graph_weights
-from textome.runtime.session import Session, TaskSession
+from textome.runtime.session import Session
+from textome.tasks import HeadShape as TaskHead
 from textome.text.tokenization import Tokenizer
 from textome.training.kinds import plan_run
 from tiny import make_recipe
@@ -136,9 +139,9 @@ def written(theirs: transformers.PreTrainedModel, path: Path, precision: Precisi
 def test_the_graph_computes_what_transformers_does_whatever_stands_beside(tmp_path: Path) -> None:
     theirs = reference(transformers.MPNetForTokenClassification, num_labels=6)
     path = written(theirs, tmp_path / "model.fp32.onnx", "fp32")
-    session, ids = Session(path, 1), sequences()
+    session, ids = lone_session(path), sequences()
     rows = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=5).numpy()
-    for row, length, found in zip(ids, LENGTHS, session.logits(rows, np.array(LENGTHS)), strict=True):
+    for row, length, found in zip(ids, LENGTHS, logits(session, rows, LENGTHS), strict=True):
         with torch.no_grad():
             expected = theirs(row[None]).logits[0].numpy()
         assert np.abs(found[:length].reshape(length, 6) - expected).max() < 1e-4
@@ -146,8 +149,8 @@ def test_the_graph_computes_what_transformers_does_whatever_stands_beside(tmp_pa
     for name, tensor in theirs.state_dict().items():
         skipped = 2 * name.endswith("position_embeddings.weight")
         assert np.array_equal(tensors[name][skipped:], tensor.numpy()[skipped:]), name
-    rounded = Session(written(theirs, tmp_path / "model.int8.onnx", "int8"), 1)
-    exact, close = (item.logits(rows[4:5], np.array([128])) for item in (session, rounded))
+    rounded = lone_session(written(theirs, tmp_path / "model.int8.onnx", "int8"))
+    exact, close = (logits(item, rows[4:5], [128]) for item in (session, rounded))
     assert np.abs(exact - close).mean() < 0.1 * np.abs(exact).mean()
 
 
@@ -155,8 +158,8 @@ def test_the_graph_of_a_classifier_of_texts(tmp_path: Path) -> None:
     theirs = reference(transformers.MPNetForSequenceClassification, num_labels=3)
     path = written(theirs, tmp_path / "model.fp32.onnx", "fp32", {"topic": HeadShape(1, 3)})
     ids = sequences()[3]
-    session = TaskSession(path, {"topic": (3, 1)}, 1)
-    found = session.scores("topic", ids[None].numpy(), np.zeros((1, 40), np.int64), np.array([40]))
+    session = Session(path, {"topic": TaskHead(3, 1)}, 1)
+    (found,) = session.run(["topic"], Batch(ids[None].numpy(), None, np.array([40])))
     with torch.no_grad():
         assert np.abs(found - theirs(ids[None]).logits.numpy()).max() < 1e-4
 
