@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from typing import Any
 
@@ -17,23 +18,32 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 log = logging.getLogger("textome.serve")
 HEAD_SECONDS = 10.0
 READ_SECONDS = 30.0
-# Connections that one turn of the event loop accepts: they exist before the bound is looked at.
-ACCEPT = 64
 # Files that the process has open besides connections: models, logs, temporary files.
 _OTHER_FILES = 48
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n"
 
 
-def connection_bound(wanted: int) -> int:
-    """As many of the `wanted` connections as the files that the process may open leave room for."""
+def open_files() -> float:
+    """How many files the process may have open."""
     try:
         import resource
     except ImportError:  # Windows, where sockets are no files
-        return wanted
+        return math.inf
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY:
-        return wanted
-    return max(1, min(wanted, files - ACCEPT - _OTHER_FILES))
+    return math.inf if files == resource.RLIM_INFINITY else files
+
+
+def accepted_at_once() -> int:
+    """Connections that one turn of the event loop accepts, before it looks at their bound."""
+    return int(max(1, min(64, open_files() // 16)))
+
+
+def connection_bound(wanted: int) -> int:
+    """As many of the `wanted` connections as the files that the process may open leave room for.
+
+    Those of a turn are closed two turns later where they are beyond the bound.
+    """
+    return int(max(1, min(wanted, open_files() - 3 * accepted_at_once() - _OTHER_FILES)))
 
 
 class Connection(H11Protocol):
@@ -47,24 +57,31 @@ class Connection(H11Protocol):
     most: int
     head_seconds = HEAD_SECONDS
     read_seconds = READ_SECONDS
+    # All connections, and of them those that wait for their clients, the one that has waited longest first.
+    alive: set[Connection]
+    waiting: dict[Connection, None]
     _head: asyncio.TimerHandle | None = None
     _reader: asyncio.TimerHandle | None = None
-    waits_since = 0.0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.waits_since = time.monotonic()
+        if len(self.alive) >= self.most and not self._make_room():
+            transport.write(_BUSY)
+            transport.close()
+            return
+        self.alive.add(self)
+        self._wait()
         self._expect_head(self.head_seconds)
-        if len(self.connections) > self.most:
-            self._make_room()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.is_answering:
-            self.waits_since = time.monotonic()
+            self.waiting.pop(self, None)
+            if self.cycle.more_body:
+                self._wait()
             self._expect_head(None)
         elif self._head is None and not self.transport.is_closing():
-            self.waits_since = time.monotonic()
+            self._wait()
             self._expect_head(self.head_seconds)
 
     def pause_writing(self) -> None:
@@ -76,7 +93,7 @@ class Connection(H11Protocol):
         self._expect_reader(None)
 
     def on_response_complete(self) -> None:
-        self.waits_since = time.monotonic()
+        self._wait()
         if self.transport.is_closing():
             self._expect_reader(self.read_seconds)  # for what is still to be sent
         elif self.cycle.more_body:
@@ -84,8 +101,7 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._expect_head(None)
-        self._expect_reader(None)
+        self._leave()
         super().connection_lost(exc)
 
     @property
@@ -93,21 +109,25 @@ class Connection(H11Protocol):
         """Has a whole head come whose answer is not complete?"""
         return self.cycle is not None and not self.cycle.response_complete
 
-    @property
-    def waits_for_client(self) -> bool:
-        return not self.is_answering or bool(self.cycle.more_body)
+    def _wait(self) -> None:
+        """From now on the connection waits for its client."""
+        if self in self.alive:
+            self.waiting.pop(self, None)
+            self.waiting[self] = None
 
-    def _make_room(self) -> None:
-        others = [
-            item
-            for item in self.connections
-            if isinstance(item, Connection) and item is not self and item.waits_for_client
-        ]
-        if others:
-            min(others, key=lambda item: item.waits_since).transport.abort()
-        else:
-            self.transport.write(_BUSY)
-            self.transport.close()
+    def _leave(self) -> None:
+        self.alive.discard(self)
+        self.waiting.pop(self, None)
+        self._expect_head(None)
+        self._expect_reader(None)
+
+    def _make_room(self) -> bool:
+        """Close the connection that has waited longest for its client; False where none waits."""
+        if (longest := next(iter(self.waiting), None)) is None:
+            return False
+        longest._leave()  # it is lost only in the next turn of the event loop
+        longest.transport.abort()
+        return True
 
     def _expect_head(self, seconds: float | None) -> None:
         """Close the connection if the head of a request takes longer; None: it has come."""
@@ -127,7 +147,8 @@ def connection_class(
     most: int, head_seconds: float = HEAD_SECONDS, read_seconds: float = READ_SECONDS
 ) -> type[Connection]:
     """The protocol for Uvicorn's `http`, with the bounds of a `Connection`."""
-    return type("Bounded", (Connection,), {"most": most, "head_seconds": head_seconds, "read_seconds": read_seconds})
+    bounds = {"most": most, "head_seconds": head_seconds, "read_seconds": read_seconds}
+    return type("Bounded", (Connection,), bounds | {"alive": set(), "waiting": {}})
 
 
 class QuietAccept:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import uvicorn
 
 from textome.errors import InputError
-from textome.serve.connections import ACCEPT, QuietAccept, connection_bound, connection_class
+from textome.serve.connections import QuietAccept, accepted_at_once, connection_bound, connection_class
 from textome.serve.guard import Guard
 from textome.serve.metrics import Metrics
 from textome.serve.service import Service
@@ -93,7 +93,7 @@ def configuration(app: Guard, grace: float, connections: int = CONNECTIONS) -> u
         timeout_graceful_shutdown=max(1, round(grace)),
         timeout_keep_alive=30,
         h11_max_incomplete_event_size=32_768,
-        backlog=ACCEPT,
+        backlog=accepted_at_once(),
         ws="none",
         http=connection_class(connection_bound(connections)),
     )

@@ -1,7 +1,11 @@
 // The page: what is shown, what is chosen, and what the controls do.
 
-import { change, corrected, fromService, newEntity, textOf, toService, trimmed, undo, wordEdge } from "./documents.js";
-import { element, hueOf, render, selectedPlace } from "./reading.js";
+import { again, change, corrected, fromService, newEntity, redo, textOf, toService, trimmed, undo, wordEdge } from "./documents.js";
+import { askAll } from "./asking.js";
+import { adviceFor, bodiesOf, dropped, nameOf } from "./files.js";
+import { discard, keep, kept } from "./keeping.js";
+import { attributesOf, element, hueOf, render, selectedPlace, selectPlace } from "./reading.js";
+import { movedWords, wordFrom } from "./words.js";
 import { annotateFile, annotatePmid, annotateText, convert, models, onKeyNeeded } from "./service.js";
 
 const at = (id) => document.getElementById(id);
@@ -12,7 +16,7 @@ const EXAMPLE =
   "In mice that lack Il6, bleomycin-induced pulmonary fibrosis was milder, and TNF-α mRNA in alveolar macrophages " +
   "and in A549 cells fell by half.";
 
-const state = { documents: [], number: 0, current: null, hidden: new Set(), least: 0, types: [], chosen: null, asking: null, model: "" };
+const state = { documents: [], number: 0, current: null, hidden: new Set(), least: 0, types: [], chosen: null, asking: null, model: "", unsaved: false };
 
 // What is shown.
 
@@ -86,13 +90,27 @@ function drawDetails() {
   // As in every export: code points, where the browser counts UTF-16 units.
   const point = (place) => [...now().text.slice(0, place)].length;
   at("details-place").textContent = entity.spans.map(([start, end]) => `${point(start)}–${point(end)}`).join(", ");
-  const identifiers = (entity.identifiers ?? [])
-    .map((item) => (item.label ? `${item.curie} (${item.label})` : item.curie ?? item))
-    .join(", ");
-  at("details-identifiers").textContent = identifiers;
-  at("details-identifiers").hidden = at("details-identifiers-name").hidden = !identifiers;
+  const identifiers = (entity.identifiers ?? []).map(identifierLink);
+  at("details-identifiers").replaceChildren(...identifiers.flatMap((link, index) => (index ? [element("br"), link] : [link])));
+  at("details-identifiers").hidden = at("details-identifiers-name").hidden = !identifiers.length;
+  const attributes = attributesOf(entity).join(", ");
+  at("details-attributes").textContent = attributes;
+  at("details-attributes").hidden = at("details-attributes-name").hidden = !attributes;
   fillTypes(at("details-type"), entity.type);
   at("undo").disabled = !now().history.length;
+  at("redo").disabled = !now().undone.length;
+}
+
+/** An identifier with its name, as a link to the page of Bioregistry that knows where it leads. */
+function identifierLink(item) {
+  const curie = item.curie ?? item;
+  const shown = item.label ? `${item.label} (${curie})` : curie;
+  if (!/^[\w.-]+:\S+$/.test(curie)) return element("span", "", shown);
+  const link = element("a", "", shown);
+  link.href = `https://bioregistry.io/${encodeURI(curie)}`;
+  link.target = "_blank";
+  link.rel = "noopener noreferrer";
+  return link;
 }
 
 function drawSelection() {
@@ -148,7 +166,22 @@ function choose(key, focus = false) {
 function edit(entities, current = state.current) {
   change(now(), entities);
   state.current = current;
+  changed();
+}
+
+/** Draw what a correction changed, and keep it. */
+function changed() {
+  state.unsaved = true;
+  if (!keep(state.documents)) say("There is no room in this browser to keep your corrections: export them before you leave.");
   draw();
+}
+
+/** May what is shown go? Corrections that were not exported are asked about. */
+function mayLeave() {
+  if (!state.unsaved || !confirm("Your corrections were not exported. Discard them?")) return !state.unsaved;
+  state.unsaved = false;
+  discard();
+  return true;
 }
 
 function replaceCurrent(changes) {
@@ -182,46 +215,79 @@ function moveEdge(edge, by) {
   if (span[0] < span[1] && spans.every((item, index) => index === 0 || spans[index - 1][1] <= item[0])) replaceCurrent({ spans });
 }
 
-async function annotate(ask) {
+/** Ask the service in one or several requests, each `{ name, ask }`, and show what they answer. */
+async function annotate(requests) {
+  if (!mayLeave()) return;
   state.asking?.abort();
   const asking = (state.asking = new AbortController());
   document.body.classList.add("busy");
   at("problem").hidden = true;
+  at("progress").hidden = requests.length < 2;
   say("Reading …");
   const started = performance.now();
   try {
-    const answer = await ask(asking.signal);
-    state.documents = answer.documents.map(fromService);
-    Object.assign(state, { number: 0, current: null, chosen: null });
-    const number = everyEntity().length;
-    const bad = answer.quarantined?.length ? `, ${count(answer.quarantined.length, "record")} not readable` : "";
+    const { given, bad, problems } = await askAll(requests, asking.signal, (done) => {
+      at("progress").value = done / requests.length;
+      if (requests.length > 1) say(`${done.toLocaleString("en")} of ${count(requests.length, "request")} done …`);
+    });
+    for (const item of bad.slice(0, 20)) problems.push(`${item.position || "A record"}: ${item.reason}`);
+    tell(problems.map(sentence));
+    if (!given.length) return say("");
+    show(given.map(fromService));
     const seconds = (performance.now() - started) / 1000;
-    say(`${count(number, "mention")} in ${count(state.documents.length, "document")}${bad} · ${seconds.toFixed(seconds < 1 ? 2 : 1)} s`);
-    at("input").hidden = true;
-    at("result").hidden = at("new").hidden = false;
-    draw();
-    at("main").focus({ preventScroll: true });
-    scrollTo(0, 0);
+    const unread = bad.length ? `, ${count(bad.length, "record")} not readable` : "";
+    say(`${count(everyEntity().length, "mention")} in ${count(given.length, "document")}${unread} · ${seconds.toFixed(seconds < 1 ? 2 : 1)} s`);
   } catch (error) {
-    if (error.name === "AbortError") return;
-    say("");
-    at("problem").textContent = sentence(error.message);
-    at("problem").hidden = false;
+    if (error.name !== "AbortError") throw error;
   } finally {
-    if (state.asking === asking) document.body.classList.remove("busy");
+    if (state.asking === asking) {
+      document.body.classList.remove("busy");
+      at("progress").hidden = true;
+    }
   }
+}
+
+function tell(problems) {
+  at("problem").textContent = problems.slice(0, 30).join("\n") + (problems.length > 30 ? `\n… and ${problems.length - 30} more.` : "");
+  at("problem").hidden = !problems.length;
+}
+
+function show(documents) {
+  state.documents = documents;
+  Object.assign(state, { number: 0, current: null, chosen: null });
+  at("input").hidden = true;
+  at("result").hidden = at("new").hidden = false;
+  draw();
+  at("main").focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
+/** Read files: those that no format reads are told with advice, the others are sent, large ones in several requests. */
+async function readFiles(files) {
+  if (!files.length) return;
+  const requests = [];
+  for (const file of files) {
+    const advice = adviceFor(file.name);
+    const bodies = advice ? [null] : await bodiesOf(file);
+    for (const body of bodies) {
+      const ask = (signal) => (body ? annotateFile(body, state.model, signal) : Promise.reject(new Error(advice)));
+      requests.push({ name: nameOf(file), ask });
+    }
+  }
+  await annotate(requests);
 }
 
 async function save(format, button) {
   button.disabled = true;
   try {
     const blob = await convert(state.documents.map((item) => toService(item, isShown)), format);
-    const ending = { "bioc-json": "bioc.json", "bioc-xml": "bioc.xml", brat: "brat.zip", pubtator: "pubtator", csv: "csv" }[format];
+    const ending = { "bioc-json": "bioc.json", "bioc-xml": "bioc.xml", brat: "brat.zip", pubtator: "pubtator", csv: "csv", jsonl: "jsonl", conll: "conll" }[format];
     const link = element("a");
     link.href = URL.createObjectURL(blob);
     link.download = `textome.${ending}`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    state.unsaved = false;
     say(`Saved as ${link.download}`);
   } catch (error) {
     say(sentence(error.message));
@@ -231,7 +297,9 @@ async function save(format, button) {
 }
 
 function restart() {
+  if (!mayLeave()) return;
   state.asking?.abort();
+  at("problem").hidden = true;
   at("result").hidden = at("new").hidden = true;
   at("input").hidden = false;
   say("");
@@ -240,7 +308,6 @@ function restart() {
 
 const say = (text) => (at("status").textContent = text);
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
-const readFile = (file) => file && annotate((signal) => annotateFile(file, state.model, signal));
 
 function askForKey() {
   const dialog = at("key-dialog");
@@ -256,7 +323,7 @@ function listen() {
   at("form").addEventListener("submit", (event) => {
     event.preventDefault();
     const text = at("text").value;
-    if (text.trim()) annotate((signal) => annotateText(text, state.model, signal));
+    if (text.trim()) annotate([{ name: "", ask: (signal) => annotateText(text, state.model, signal) }]);
     else at("text").focus();
   });
   at("text").addEventListener("keydown", (event) => {
@@ -266,13 +333,28 @@ function listen() {
     at("text").value = EXAMPLE;
     at("form").requestSubmit();
   });
-  at("file").addEventListener("change", () => {
-    readFile(at("file").files[0]);
-    at("file").value = "";
+  for (const id of ["file", "folder"]) {
+    at(id).addEventListener("change", () => {
+      const files = [...at(id).files].filter((file) => !file.name.startsWith("."));
+      at(id).value = "";
+      readFiles(files);
+    });
+  }
+  at("go-on").addEventListener("click", () => {
+    const documents = kept()?.documents.map(again) ?? [];
+    at("kept").hidden = true;
+    if (!documents.length) return;
+    state.unsaved = true;
+    show(documents);
+    say("These are your corrections as you left them.");
+  });
+  at("discard").addEventListener("click", () => {
+    discard();
+    at("kept").hidden = true;
   });
   at("pmid-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    annotate((signal) => annotatePmid(at("pmid").value.trim(), state.model, signal));
+    annotate([{ name: "", ask: (signal) => annotatePmid(at("pmid").value.trim(), state.model, signal) }]);
   });
   at("new").addEventListener("click", restart);
   at("model").addEventListener("change", () => (state.model = at("model").value));
@@ -280,7 +362,7 @@ function listen() {
     document.addEventListener(name, (event) => {
       event.preventDefault();
       document.body.classList.toggle("dropping", name === "dragover" && !at("input").hidden);
-      if (name === "drop") readFile(event.dataTransfer.files[0]);
+      if (name === "drop") dropped(event.dataTransfer).then(readFiles);
     });
   }
   at("types").addEventListener("change", (event) => {
@@ -329,7 +411,14 @@ function listen() {
     button.addEventListener("click", () => moveEdge(button.dataset.edge, Number(button.dataset.by)));
   }
   at("remove").addEventListener("click", remove);
-  at("undo").addEventListener("click", () => undo(now()) && draw());
+  at("undo").addEventListener("click", () => undo(now()) && changed());
+  at("redo").addEventListener("click", () => redo(now()) && changed());
+  at("selection-type").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== "Escape") return;
+    event.preventDefault();
+    if (event.key === "Enter") at("mark").click();
+    else at("main").focus({ preventScroll: true });
+  });
   at("export").addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button) save(button.dataset.format, button);
@@ -346,9 +435,15 @@ function listen() {
 
 function keyboard(event) {
   if (at("result").hidden || event.target.closest("input, select, textarea, dialog")) return;
-  if ((event.ctrlKey || event.metaKey) && event.key === "z") {
-    if (undo(now())) draw();
-  } else if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  const control = event.ctrlKey || event.metaKey;
+  if (control && (event.key === "y" || (event.key.toLowerCase() === "z" && event.shiftKey))) {
+    if (redo(now())) changed();
+  } else if (control && event.key === "z") {
+    if (undo(now())) changed();
+  } else if (control || event.altKey) return;
+  else if (state.chosen && !event.target.closest("button, [role=button]:not(.tag)") && chooseWords(event)) return event.preventDefault();
+  else if (event.shiftKey) return;
+  else if (event.key === "a") takeWord();
   else if (event.key === "ArrowRight") step(1);
   else if (event.key === "ArrowLeft") step(-1);
   else if (event.key === "Delete" || event.key === "Backspace") remove();
@@ -356,6 +451,28 @@ function keyboard(event) {
   else if (event.key === "Escape") choose(null);
   else return;
   event.preventDefault();
+}
+
+/** Select a word to be marked: the one behind the chosen mention, or the first. */
+const takeWord = () => takeWords(wordFrom(now().text, currentEntity()?.spans.at(-1)[1] ?? 0));
+
+function takeWords([start, end]) {
+  if (!(start < end && selectPlace(at("document"), start, end))) return;
+  state.chosen = [start, end];
+  drawSelection();
+}
+
+/** What a key does to the selected words: arrows move them, with Shift take more or fewer, Enter goes to the type. */
+function chooseWords(event) {
+  const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (by) takeWords(movedWords(now().text, state.chosen, by, event.shiftKey));
+  else if (event.key === "Enter") at("selection-type").focus();
+  else if (event.key === "Escape") {
+    getSelection().removeAllRanges();
+    state.chosen = null;
+    drawSelection();
+  } else return false;
+  return true;
 }
 
 /** Enter on a mention chooses it; on the chosen one it goes to its type. */
@@ -368,6 +485,9 @@ function enter(button) {
 async function start() {
   onKeyNeeded(askForKey);
   listen();
+  const before = kept();
+  at("kept").hidden = !before;
+  if (before) at("kept-text").textContent = `Corrections of ${new Date(before.at).toLocaleString("en")} (${count(before.documents.length, "document")}) are kept in this browser.`;
   try {
     const service = await models();
     const known = service.models.filter((item) => item.tasks.includes("entities"));

@@ -24,7 +24,7 @@ export function fromService(value) {
     key: nextKey(),
     spans: entity.spans.map(([start, end]) => [toUnits(start), toUnits(end)]),
   }));
-  return { source: value, id: value.id ?? "", text, passages, entities, history: [] };
+  return { source: value, id: value.id ?? "", text, passages, entities, history: [], undone: [] };
 }
 
 /** The document as the service takes it, with the entities that `keep` lets through. */
@@ -50,13 +50,25 @@ export function textOf(document, entity) {
 /** Replace the entities; `undo` brings the old ones back. */
 export function change(document, entities) {
   document.history.push(document.entities);
+  document.undone = [];
   document.entities = entities.sort((a, b) => a.spans[0][0] - b.spans[0][0] || b.spans.at(-1)[1] - a.spans.at(-1)[1]);
 }
 
-export function undo(document) {
-  const before = document.history.pop();
-  if (before) document.entities = before;
-  return Boolean(before);
+export const undo = (document) => swap(document, document.history, document.undone);
+/** What `undo` took back comes again. */
+export const redo = (document) => swap(document, document.undone, document.history);
+
+function swap(document, from, to) {
+  const entities = from.pop();
+  if (!entities) return false;
+  to.push(document.entities);
+  document.entities = entities;
+  return true;
+}
+
+/** Documents that were kept, with keys of this page. */
+export function again(document) {
+  return { ...document, entities: document.entities.map((entity) => ({ ...entity, key: nextKey() })), history: [], undone: [] };
 }
 
 /** A mention by a person: it has no confidence. */

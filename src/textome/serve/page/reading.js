@@ -73,9 +73,22 @@ function stretch(shown, start, end, open, current) {
     span.classList.add("current");
     span.style.setProperty("--hc", hueOf(chosen.entity.type));
   }
+  for (const name of attributeClasses(inner.entity)) span.classList.add(name);
   span.classList.toggle("first", over.every((piece) => piece.start === start));
   span.classList.toggle("last", over.every((piece) => piece.end === end));
   return span;
+}
+
+/** How the text speaks of a mention, as classes: it is struck through, or has dots below. */
+function attributeClasses(entity) {
+  const attributes = entity.attributes ?? {};
+  const doubtful = ["uncertain", "hypothetical", "historical", "certainty", "family", "experiencer"];
+  return [...(attributes.negated ? ["negated"] : []), ...(doubtful.some((name) => name in attributes) ? ["doubtful"] : [])];
+}
+
+/** The attributes of a mention in words. */
+export function attributesOf(entity) {
+  return Object.entries(entity.attributes ?? {}).map(([name, value]) => (value === "true" ? name : `${name}: ${value}`));
 }
 
 function tag(shown, entity, current) {
@@ -88,7 +101,8 @@ function tag(shown, entity, current) {
   button.setAttribute("aria-pressed", String(entity.key === current));
   const words = entity.spans.map(([start, end]) => shown.text.slice(start, end)).join(" … ");
   const sure = entity.confidence == null ? "by a person" : `confidence ${entity.confidence.toFixed(2)}`;
-  button.setAttribute("aria-label", `${entity.type}: ${words}, ${sure}`);
+  button.setAttribute("aria-label", [`${entity.type}: ${words}`, ...attributesOf(entity), sure].join(", "));
+  button.title = entity.type;
   button.style.setProperty("--h", hueOf(entity.type));
   return button;
 }
@@ -102,6 +116,25 @@ export function selectedPlace(place) {
   const start = offsetOf(place, range.startContainer, range.startOffset, false);
   const end = offsetOf(place, range.endContainer, range.endOffset, true);
   return start === null || end === null || start >= end ? null : [start, end];
+}
+
+/** Select a stretch of the document's text, as a person does with the mouse. */
+export function selectPlace(place, start, end) {
+  const from = pointAt(place, start, false);
+  const to = pointAt(place, end, true);
+  if (!from || !to) return false;
+  getSelection().setBaseAndExtent(...from, ...to);
+  from[0].parentElement.scrollIntoView({ block: "nearest" });
+  return true;
+}
+
+function pointAt(place, offset, isEnd) {
+  for (const item of place.querySelectorAll("[data-start]")) {
+    const begin = Number(item.dataset.start);
+    const end = begin + item.textContent.length;
+    if (isEnd ? begin < offset && offset <= end : begin <= offset && offset < end) return [item.firstChild, offset - begin];
+  }
+  return null;
 }
 
 function offsetOf(place, node, offset, isEnd) {
