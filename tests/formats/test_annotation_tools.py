@@ -163,5 +163,10 @@ def test_offsets_of_label_studio_may_count_utf_16_units() -> None:
 
 
 def test_labels_of_a_whole_text_become_labels_of_the_document() -> None:
-    documents, _ = read('{"text": "Gout.", "label": "yes"}\n{"text": "Gout.", "labels": ["a", "b"]}\n')
-    assert [[label.name for label in document.labels] for document in documents] == [["yes"], ["a", "b"]]
+    lines = (
+        '{"text": "Gout.", "label": "yes"}',
+        '{"text": "Gout.", "labels": ["a", "b"]}',
+        '{"data": "Gout.", "label": ["a"]}',
+    )
+    documents, _ = read("\n".join(lines))
+    assert [[label.name for label in document.labels] for document in documents] == [["yes"], ["a", "b"], ["a"]]

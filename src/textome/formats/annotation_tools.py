@@ -53,7 +53,11 @@ def own_members(value: Any) -> Any:
         raise RejectedError
     if isinstance(value.get("data"), dict) and any(key in value for key in ("annotations", "completions")):
         return _label_studio(value)
-    if "text" not in value and isinstance(value.get("data"), str) and _containers(value):
+    if (
+        "text" not in value
+        and isinstance(value.get("data"), str)
+        and {"label", "labels", *_containers(value)} & {*value}
+    ):
         value = {"text" if key == "data" else key: item for key, item in value.items()}
     if isinstance(value.get("tokens"), list) and all(isinstance(word, str) for word in value["tokens"]):
         return _tagged_words(value)

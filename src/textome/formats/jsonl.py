@@ -23,6 +23,7 @@ too. What other annotation tools write is in `annotation_tools`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -59,7 +60,9 @@ def sniff(head: str, name: str) -> bool:
         value = json.loads(line)
     except (ValueError, RecursionError):
         value = None
-    if isinstance(value, dict | str):
+    if isinstance(value, str):  # or the first cell of a table, in quotation marks
+        return re.search(r"\.[ct]sv(\.(gz|bz2|xz))?$", name) is None
+    if isinstance(value, dict):
         return True
     return line.startswith(("{", "[")) and '"documents"' not in head and any(f'"{key}"' in head for key in _KNOWN)
 

@@ -16,7 +16,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 _MAX_CONTROL = 0.05
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"))
 _MARKS_OF_TWO = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_NUMBERS = re.compile(r"(?:\s*(?:PMID:?\s*)?\d{4,8}[,;]?\s*)+|(?:\s*(?:PMCID:?\s*)?PMC\d{4,9}[,;]?\s*)+", re.IGNORECASE)
+_NUMBERS = re.compile(r"(?:\s*(?:PMID:?\s*)?\d{1,8}[,;]?\s*)+|(?:\s*(?:PMCID:?\s*)?PMC\d{4,9}[,;]?\s*)+", re.IGNORECASE)
 # MEDLINE pads a tag to four characters, RIS has two and two spaces; other exports are like one of them.
 _TAGGED = re.compile(r"(?=.{4}- )[A-Z][A-Z0-9]{1,3} *- |%[0-9A-Z@] ")
 _COLUMN = re.compile(r"[\"']?[^\W\d][\w .:/()#-]{0,39}[\"']?")
@@ -26,6 +26,12 @@ _NAMES = frozenset(
 )
 # Bases with the codes for several of them, or at least twenty amino acids.
 _SEQUENCE = re.compile(r"[ACGTUNRYSWKMBDHV*.-]{4,}|[acgtun]{4,}|[A-Z*-]{20,}")
+
+_TAGGED_ADVICE = (
+    "this is a file of tagged references that is not read as it is; export them as RIS (--from ris) or MEDLINE "
+    "(--from medline)"
+)
+_SEQUENCES_ADVICE = "sequences, not texts; a model of DNA reads it (textome predict --model MODEL)"
 
 
 def decode_head(head: bytes, name: str) -> str:
@@ -95,7 +101,8 @@ def _web_page(text: str, lines: list[str], ending: str) -> str | None:
 
 
 def _list_of_numbers(text: str, lines: list[str], ending: str) -> str | None:
-    if lines and all(_NUMBERS.fullmatch(line) for line in lines):
+    # A single small number may be anything.
+    if all(_NUMBERS.fullmatch(line) for line in lines) and (len(lines) > 1 or len(text.strip()) > 3):
         return (
             "this is a list of PMIDs or PMCIDs, not of texts; take the citations from PubMed (Save, format PubMed, or "
             "efetch with db=pubmed and retmode=xml) and give that file"
@@ -104,11 +111,16 @@ def _list_of_numbers(text: str, lines: list[str], ending: str) -> str | None:
 
 
 def _other_markup(text: str, lines: list[str], ending: str) -> str | None:
+    if re.match(r"Record #\d+ of \d+\n|FN (?:Clarivate|Thomson|ISI)|<1>\s*\n", text):
+        return _TAGGED_ADVICE
     known = {
         "#FORMAT=WebAnno TSV": "WebAnno TSV; export brat or BioC, or CoNLL 2002 (--from conll)",
         "##fileformat=VCF": "VCF, a table of variants; textome variants scores it",
         "##gff-version": "GFF, a table of genes",
         "@HD\t": "SAM, aligned sequences",
+        "LOCUS       ": f"GenBank, {_SEQUENCES_ADVICE}",
+        "HEADER    ": "PDB, the structure of a protein",
+        "MSH|^~\\&|": "HL7 version 2; take the texts of its OBX segments out first",
         "# global.columns": "CoNLL-U Plus, words with their syntax; give its texts as plain text (--from plain)",
     }
     for start, kind in known.items():
@@ -123,15 +135,14 @@ def _other_markup(text: str, lines: list[str], ending: str) -> str | None:
 
 
 def _sequences(text: str, lines: list[str], ending: str) -> str | None:
-    advice = "sequences, not texts; a model of DNA reads it (textome predict --model MODEL)"
     if ending in (".fasta", ".fa", ".fna", ".faa", ".ffn") or (
         text.startswith(">") and len(lines) > 1 and _SEQUENCE.fullmatch(lines[1].strip())
     ):
-        return f"this is FASTA, {advice}"
+        return f"this is FASTA, {_SEQUENCES_ADVICE}"
     if ending in (".fastq", ".fq") or (
         text.startswith("@") and len(lines) > 3 and _SEQUENCE.fullmatch(lines[1].strip()) and lines[2].startswith("+")
     ):
-        return f"this is FASTQ, {advice}"
+        return f"this is FASTQ, {_SEQUENCES_ADVICE}"
     return None
 
 
@@ -140,10 +151,7 @@ def _tagged(text: str, lines: list[str], ending: str) -> str | None:
     tags = {line[:2] for line in tagged if _TAGGED.match(line)}
     many = len(tags) > 1 and sum(1 for line in tagged if _TAGGED.match(line)) >= 0.5 * len(tagged)
     if many or ending in (".ris", ".nbib", ".enw", ".ciw"):
-        return (
-            "this is a file of tagged references that is not read as it is; export them as RIS (--from ris) or MEDLINE "
-            "(--from medline)"
-        )
+        return _TAGGED_ADVICE
     return None
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from textome.errors import InputError
 from textome.formats.labelled import chosen_part
-from textome.formats.sources import Quarantine
+from textome.formats.sources import Quarantine, guarded
 
 Floats = NDArray[np.float32]
 
@@ -137,7 +137,7 @@ def read_records(modality: Modality, place: str, quarantine: Quarantine) -> Iter
 def unique_records(modality: Modality, path: str, quarantine: Quarantine) -> Iterator[Record]:
     """The records of a file or folder; a second one of an id is quarantined."""
     seen: set[str] = set()
-    for record in modality.read(path, quarantine):
+    for record in guarded(modality.read(path, quarantine), path, quarantine):
         if record.id in seen:
             quarantine.add(path, f"record {record.id}", "this id stands twice; the second record is left out")
             continue
