@@ -47,7 +47,7 @@ format: .venv/.full
 	$(BIN)/ruff format .
 
 scores: .venv/.full
-	$(BIN)/python benchmarks/scores.py
+	$(BIN)/python benchmarks/model_card.py
 
 bench: .venv/.full
 	$(BIN)/python benchmarks/annotate.py

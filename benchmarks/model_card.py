@@ -37,12 +37,13 @@ from textome.runtime.bundle import Bundle, read_json, resolve_model
 from textome.text.sentences import sentence_spans
 
 AIONER = "link/AIONER"
+CHEMICALS = {"Chemical": "Chemical", "OTHER": "", "NonStandardRef": ""}
 GENES = {"Gene": "Gene", "FamilyName": "Gene", "DomainMotif": ""}
 ALL_TYPES = {name: name for name in ("Disease", "Chemical", "Gene", "Species", "CellLine", "Variant")}
 SETS = CORPORA | {
     "BioRED test": Corpus((f"{AIONER}/BioRED_Test.PubTator.gz",), types=ALL_TYPES),
     "GNormPlus": Corpus((f"{AIONER}/GNormPlus_Test.PubTator.gz",), types=GENES),
-    "NLM-Chem": Corpus((f"{AIONER}/NLMchem_Test.PubTator.gz",), types={"Chemical": "Chemical"}),
+    "NLM-Chem": Corpus((f"{AIONER}/NLMchem_Test.PubTator.gz",), types=CHEMICALS),
 }
 # By what name a training corpus is recorded whose test part a set is.
 TRAINED_AS = {"BioRED test": "BioRED"}
@@ -106,9 +107,11 @@ def rows_of(model: str | None, precision: str | None, data: Path | str, names: S
 
 def corpora_of(provenance: Mapping[str, Any]) -> Iterator[str]:
     """The names of the corpora by which a model was fine-tuned, and those before it that it went on from."""
-    for corpus in provenance.get("recipe", {}).get("corpora", []):
-        if "types" in corpus:  # a corpus of pretraining has none
-            yield corpus["name"]
+    recipe = provenance.get("recipe", {})
+    for table in (recipe, *recipe.get("tasks", {}).values()):
+        yield from (
+            corpus["name"] for corpus in table.get("corpora", []) if "types" in corpus
+        )  # pretraining has no types
     if "base" in provenance:
         yield from corpora_of(provenance["base"])
 

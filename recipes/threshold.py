@@ -21,7 +21,7 @@ from textome.formats import read_documents
 from textome.formats.sources import atomic_file
 from textome.metrics.entities import score_entities
 from textome.runtime.annotator import Annotator
-from textome.runtime.bundle import read_json
+from textome.runtime.bundle import described, read_json
 
 GRID = (0.1, 0.2, 0.3, 0.4, *(round(0.5 + step / 20, 2) for step in range(10)))
 
@@ -39,13 +39,14 @@ def main() -> None:
     annotator = Annotator.load(options.bundle, types=options.types, min_confidence=0.0, sentences=not tables)
     found = compare(annotator, documents, {kind: kind for kind in options.types}, words=tables)
     path = options.bundle / "textome.json"
-    description = read_json(path)
-    thresholds = description["confidence"].setdefault("thresholds", {})
+    description = described(read_json(path))
+    entities = description["tasks"]["entities"]
+    thresholds = entities.setdefault("thresholds", {})
     for kind in options.types:
         thresholds[kind] = max(options.floor, best_of(found, kind))
         print(f"{kind}: {thresholds[kind]}\n")
     if options.rest is not None:
-        for kind in description["tasks"]["entities"]["types"]:
+        for kind in entities["types"]:
             thresholds.setdefault(kind, options.rest)
     with atomic_file(path) as file:
         file.write((json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
