@@ -300,9 +300,9 @@ def test_another_host_name_is_refused_where_names_are_given(tiny_bundle: Path) -
 def test_a_full_queue_is_503_at_once(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(tiny_bundle, settings=Settings(max_requests=1)) as server:
         opened = threading.Event()
-        annotator = server.service.models["tiny"].engine.annotator
-        run = annotator.run
-        monkeypatch.setattr(annotator, "run", lambda inputs: opened.wait(20) and run(inputs))
+        model = server.service.models["tiny"].model
+        scores = model.scores
+        monkeypatch.setattr(model, "scores", lambda *inputs: opened.wait(20) and scores(*inputs))
         first: list[Any] = []
         thread = threading.Thread(target=lambda: first.append(server.post("/v1/annotate", {"text": TEXT})))
         thread.start()
@@ -322,8 +322,9 @@ def test_time_is_up_and_a_client_that_leaves_frees_its_work(tiny_bundle: Path, m
     with running(tiny_bundle, Limits(request_seconds=0.5)) as server:
         opened = threading.Event()
         engine = server.service.models["tiny"].engine
-        run = engine.annotator.run
-        monkeypatch.setattr(engine.annotator, "run", lambda inputs: opened.wait(20) and run(inputs))
+        model = server.service.models["tiny"].model
+        scores = model.scores
+        monkeypatch.setattr(model, "scores", lambda *inputs: opened.wait(20) and scores(*inputs))
         assert server.post("/v1/annotate", {"text": TEXT}).status == 504
         assert engine.requests == 0
         with connected(server) as connection:
@@ -346,13 +347,13 @@ def test_a_mistake_of_ours_is_a_problem_and_the_log_holds_no_text(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "textome.serve"), running(tiny_bundle) as server:
-        annotator = server.service.models["tiny"].engine.annotator
+        model = server.service.models["tiny"].model
 
-        def wrong(_: Any) -> Any:
+        def wrong(*_: Any) -> Any:
             raise RuntimeError(f"mistake at {SECRET}")
 
         server.post("/v1/annotate", {"text": SECRET})
-        monkeypatch.setattr(annotator, "run", wrong)
+        monkeypatch.setattr(model, "scores", wrong)
         answer = server.post("/v1/annotate", {"text": SECRET})
         assert answer.status == 500
         assert answer.json["type"] == "urn:textome:problem:internal"
