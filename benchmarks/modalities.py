@@ -244,8 +244,8 @@ def trained(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str, A
     import torch
 
     from textome.training.devices import autocast, choose_device, device_name, precision_for
-    from textome.training.modality_recipe import load_modality_recipe
-    from textome.training.modality_run import trained_model
+    from textome.training.modality.recipe import load_modality_recipe
+    from textome.training.modality.run import trained_model
 
     recipe = load_modality_recipe(path, overrides)
     device = choose_device(recipe.training.device)
@@ -267,8 +267,8 @@ def classical(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str,
     """
     import sklearn
 
-    from textome.training.modality_data import load_records
-    from textome.training.modality_recipe import load_modality_recipe
+    from textome.training.modality.data import load_records
+    from textome.training.modality.recipe import load_modality_recipe
 
     recipe = load_modality_recipe(path, overrides)
     data = load_records(recipe, recipe.modality)

@@ -15,7 +15,7 @@ from textome.formats.sources import Quarantine, atomic_file
 from textome.modalities.molecule_files import write_prepared
 from textome.modalities.molecules import Molecules
 from textome.training.corpora import file_hash
-from textome.training.modality_recipe import load_modality_recipe
+from textome.training.modality.recipe import load_modality_recipe
 
 
 def main() -> None:

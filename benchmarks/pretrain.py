@@ -37,7 +37,7 @@ from bert_base import write
 
 from textome.encoders.layers.packing import Layout
 from textome.training.devices import choose_device, device_name, wait_for
-from textome.training.throughput import training_operations
+from textome.training.pretraining.throughput import training_operations
 
 WAYS = ("padded", "dynamic", "textome", "compiled")
 SQUARE = {"cuda": 8192, "cpu": 2048}
@@ -115,8 +115,8 @@ def fastest_product(device: torch.device, precision: str) -> float:
 
 def textome_steps(options: argparse.Namespace, device: torch.device) -> list[tuple[int, int, float]]:
     """(useful tokens, operations, time at the end) of each step, of what the command line runs."""
-    from textome.training import pretrain as module
-    from textome.training.pretraining_recipe import PretrainingRecipe
+    from textome.training.pretraining import pretrain as module
+    from textome.training.pretraining.recipe import PretrainingRecipe
 
     steps: list[tuple[int, int, float]] = []
     original = module.training_operations
@@ -165,7 +165,7 @@ def trainer_steps(options: argparse.Namespace, device: torch.device) -> list[tup
     from textome.corpus.store import Corpus
     from textome.encoders.build import build_masked_lm, read_encoder_config
     from textome.text.tokenization import Tokenizer
-    from textome.training.pretraining_data import Sequences, held_out
+    from textome.training.pretraining.data import Sequences, held_out
 
     own = Tokenizer.load(options.base)
     corpus = Corpus.open(options.corpus, own)

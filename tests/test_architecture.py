@@ -94,11 +94,11 @@ IMPORTS_BY_NAME = {
 }
 # Modules outside `encoders` that name an architecture, and why they must.
 NAMES_AN_ENCODER = {
-    "training/translation": "trains the encoder-decoder, and is about nothing else",
-    "training/translator": "runs the encoder-decoder",
-    "training/modality_run": "builds the encoder of sequences that are not texts",
-    "training/modality_job": "trains it",
-    "training/modality_data": "packs what it reads",
+    "training/translation/run": "trains the encoder-decoder, and is about nothing else",
+    "training/translation/translator": "runs the encoder-decoder",
+    "training/modality/run": "builds the encoder of sequences that are not texts",
+    "training/modality/job": "trains it",
+    "training/modality/data": "packs what it reads",
     "runtime/export": "builds its graph, which has other inputs than those of texts",
 }
 
@@ -112,12 +112,12 @@ NAMES_A_TASK = {
     "runtime/labeller": "a public name of before, for labels",
     "serve/schemas": "the ways of pooling hidden states",
     "evaluation/modality_scores": "scores what is not text",
-    "training/modality_data": "reads what is not text",
-    "training/modality_job": "trains on what is not text",
-    "training/modality_recipe": "describes a run over what is not text",
-    "training/translation": "trains the encoder-decoder",
-    "training/translation_recipe": "describes a run of the encoder-decoder",
-    "training/translator": "runs the encoder-decoder",
+    "training/modality/data": "reads what is not text",
+    "training/modality/job": "trains on what is not text",
+    "training/modality/recipe": "describes a run over what is not text",
+    "training/translation/run": "trains the encoder-decoder",
+    "training/translation/recipe": "describes a run of the encoder-decoder",
+    "training/translation/translator": "runs the encoder-decoder",
     "serve/task_routes": "the route of relations makes pairs",
     "cli/evaluate": "the scores of answers have a threshold",
 }

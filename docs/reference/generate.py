@@ -118,10 +118,10 @@ def commands() -> str:
 def recipes() -> str:
     """Every table of every kind of recipe with its keys, from the classes that read recipes."""
     from textome.tasks import TASKS, task_class
-    from textome.training.modality_recipe import ModalityRecipe
-    from textome.training.pretraining_recipe import PretrainingRecipe
+    from textome.training.modality.recipe import ModalityRecipe
+    from textome.training.pretraining.recipe import PretrainingRecipe
     from textome.training.recipe import Recipe
-    from textome.training.translation_recipe import TranslationRecipe
+    from textome.training.translation.recipe import TranslationRecipe
     from textome.training.tuning import Search
 
     roots: dict[str, type[BaseModel]] = {

@@ -28,9 +28,9 @@ from textome.runtime.embedder import Embedder
 from textome.runtime.export import export_bundle, export_encoder
 from textome.text.tokenization import Tokenizer as WordTokenizer
 from textome.training.kinds import plan_run
-from textome.training.pretrain import pretrain
-from textome.training.pretraining_recipe import load_pretraining_recipe
-from textome.training.record_gradients import Owners, add_clipped, packable, watched
+from textome.training.pretraining.pretrain import pretrain
+from textome.training.pretraining.recipe import load_pretraining_recipe
+from textome.training.techniques.record_gradients import Owners, add_clipped, packable, watched
 from tiny import DISEASES, DRUGS, TEMPLATES, make_pretraining_recipe, make_recipe, make_texts
 from tiny_tasks import PARTS, make_task_recipe
 

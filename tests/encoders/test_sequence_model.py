@@ -12,7 +12,7 @@ from textome.encoders.bert.model import Bert, BertConfig
 from textome.encoders.layers.packing import Layout
 from textome.encoders.sequence.model import Halving, SequenceModel
 from textome.modalities.records import Segment, Segments, Shape
-from textome.training.modality_data import pack_sequences
+from textome.training.modality.data import pack_sequences
 
 CONFIG = BertConfig(
     vocab_size=11,

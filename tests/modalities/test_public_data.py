@@ -12,7 +12,7 @@ from textome.modalities.images import Images
 from textome.modalities.records import read_records
 from textome.modalities.sensors import Sensors
 from textome.modalities.speech import Speech
-from textome.training.modality_recipe import load_modality_recipe
+from textome.training.modality.recipe import load_modality_recipe
 
 RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes" / "modalities"
 

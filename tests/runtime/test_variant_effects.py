@@ -44,7 +44,7 @@ def by_torch(bundle: ModalityBundle, sequence: str) -> float:
     from textome.encoders.bert.model import BertConfig
     from textome.encoders.checkpoint import load_tensors
     from textome.encoders.sequence.model import SequenceModel
-    from textome.training.modality_data import pack_sequences
+    from textome.training.modality.data import pack_sequences
 
     shapes = bundle.modality.shapes()
     model = SequenceModel(BertConfig.from_dict(bundle.config), shapes, 0).eval()

@@ -8,7 +8,7 @@ import torch
 
 from textome.modalities.records import Record
 from textome.tasks.target import Target
-from textome.training.modality_job import errors
+from textome.training.modality.job import errors
 
 ROWS = [{"x": value} for value in (-3.0, 0.0, 1.0, 2.0, 4e5)]
 
@@ -33,7 +33,7 @@ def test_numbers_come_back_as_they_were(compress: bool):
 
 
 def test_the_loss_of_compressed_numbers_is_that_of_what_is_learnt():
-    from textome.training.modality_job import number_loss
+    from textome.training.modality.job import number_loss
 
     target = Target(kind="regression", compress=True, loss="absolute").fitted(
         "target", [Record("a", None, row) for row in ROWS]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from textome.errors import InputError
 from textome.tasks.iob import Mention
-from textome.training.augmentation import names_of, read_lexicon, replace_mentions
 from textome.training.recipe import load_recipe
+from textome.training.techniques.augmentation import names_of, read_lexicon, replace_mentions
 from tiny import DISEASES, corpora_of, make_recipe
 
 NAMES = {0: ["zebrafish", "Mus musculus", "𝒳 virus", ""], 1: ["x"]}

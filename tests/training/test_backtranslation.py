@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from textome.errors import InputError, ModelError
 from textome.tasks.iob import Mention
-from textome.training.backtranslation import back_translated, stretches, there_and_back
 from textome.training.finetune import finetune
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
+from textome.training.techniques.backtranslation import back_translated, stretches, there_and_back
 from tiny import corpora_of, make_recipe
 
 WORDS = ["gout", "due", "to\u00a0x", "no", "IL-2", "(a", "b),", "𝒳", "ß"]

@@ -15,7 +15,7 @@ from textome.errors import DeviceError, InputError
 from textome.training import devices as module
 from textome.training.devices import choose_device, devices, gradient_scaler, precision_for
 from textome.training.finetune import finetune
-from textome.training.parallel import Processes
+from textome.training.parallel.processes import Processes
 from textome.training.recipe import load_recipe
 from tiny import make_pretraining_recipe, make_recipe
 

@@ -28,13 +28,13 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.tasks.iob import IGNORED
 from textome.text.tokenization import Tokenizer
-from textome.training.distillation import Teacher, hidden_state_distance, watched_states
 from textome.training.divergence import softened_divergence
 from textome.training.finetune import build_model
 from textome.training.job import TextJob
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
 from textome.training.task_data import load_task
+from textome.training.techniques.distillation import Teacher, hidden_state_distance, watched_states
 from tiny import CONFIG, make_base, make_recipe
 from training.test_gradients import STILL, agree
 

@@ -16,10 +16,10 @@ from captured import captured_job
 from textome.encoders.layers.packing import Layout
 from textome.errors import InputError
 from textome.tasks.iob import Mention
-from textome.training.edits import Synonyms, drop_words, join, read_synonyms, replace_synonyms
 from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
-from textome.training.token_masking import mask_tokens
+from textome.training.techniques.edits import Synonyms, drop_words, join, read_synonyms, replace_synonyms
+from textome.training.techniques.token_masking import mask_tokens
 from tiny import corpora_of, make_recipe
 from tiny_tasks import make_task_recipe
 

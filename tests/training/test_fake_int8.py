@@ -27,10 +27,10 @@ from textome.encoders.layers.packing import Layout
 from textome.errors import InputError
 from textome.runtime.graph import build_graph, quantise_rows
 from textome.training import loop
-from textome.training.fake_int8 import add_fake_int8, rounded, rounded_rows
 from textome.training.finetune import finetune
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
+from textome.training.techniques.fake_int8 import add_fake_int8, rounded, rounded_rows
 from tiny import make_recipe
 from tiny_tasks import make_task_recipe
 

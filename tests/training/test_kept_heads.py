@@ -20,8 +20,8 @@ from textome.tasks.iob import LABELS
 from textome.tasks.relations import Relations
 from textome.training.bundles import read_config, read_weights
 from textome.training.finetune import finetune
-from textome.training.kept_heads import load_base
 from textome.training.recipe import load_recipe
+from textome.training.techniques.kept_heads import load_base
 from tiny import CONFIG as TINY
 from tiny import make_recipe
 

@@ -23,10 +23,10 @@ from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
 from textome.tasks.target import Target
 from textome.training.kinds import plan_run
-from textome.training.modality_data import mixed, pack_sequences
-from textome.training.modality_job import one
-from textome.training.modality_recipe import Mixing
-from textome.training.modality_run import finetune_modality
+from textome.training.modality.data import mixed, pack_sequences
+from textome.training.modality.job import one
+from textome.training.modality.recipe import Mixing
+from textome.training.modality.run import finetune_modality
 from tiny import make_base
 from tiny_modalities import (
     IMAGES,

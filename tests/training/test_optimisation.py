@@ -12,11 +12,11 @@ from textome.encoders.bert.model import BertConfig
 from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
 from textome.errors import InputError
-from textome.training.adversary import worst_step
-from textome.training.averaging import holding, move
 from textome.training.finetune import finetune
 from textome.training.optimisation import build_optimizer
 from textome.training.recipe import Training, load_recipe
+from textome.training.techniques.adversary import worst_step
+from textome.training.techniques.averaging import holding, move
 from tiny import CONFIG, make_recipe
 
 

@@ -16,7 +16,7 @@ from textome.errors import InputError
 from textome.training.finetune import finetune
 from textome.training.gradients import Gradients
 from textome.training.kinds import plan_run
-from textome.training.parallel import Processes, running
+from textome.training.parallel.processes import Processes, running
 from textome.training.recipe import load_recipe
 from tiny import make_recipe
 from tiny_modalities import write_signals

@@ -18,8 +18,8 @@ from textome.errors import InputError
 from textome.runtime.bundle import resolve_model
 from textome.text.tokenization import Tokenizer
 from textome.training.finetune import finetune
-from textome.training.pretrain import pretrain
-from textome.training.pretraining_recipe import load_pretraining_recipe
+from textome.training.pretraining.pretrain import pretrain
+from textome.training.pretraining.recipe import load_pretraining_recipe
 from textome.training.recipe import load_recipe
 from tiny import make_base, make_pretraining_recipe, make_recipe, make_texts
 
@@ -193,8 +193,8 @@ def test_two_processes_give_the_losses_of_one(tmp_path, sharding, encoder):
 STOPPED = """
 import sys
 import torch
-from textome.training import pretrain as module
-from textome.training.pretraining_recipe import load_pretraining_recipe
+from textome.training.pretraining import pretrain as module
+from textome.training.pretraining.recipe import load_pretraining_recipe
 
 module.REPORT_EVERY = 1  # sharded runs save with the reports
 steps = 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from textome.corpus.store import Corpus
 from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
-from textome.training.pretraining_data import (
+from textome.training.pretraining.data import (
     SHORTEST,
     Assembler,
     Making,
@@ -23,7 +23,7 @@ from textome.training.pretraining_data import (
     share_of,
     work_ahead,
 )
-from textome.training.pretraining_recipe import load_pretraining_recipe
+from textome.training.pretraining.recipe import load_pretraining_recipe
 from tiny import make_pretraining_recipe
 
 LENGTH = 14

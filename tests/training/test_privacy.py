@@ -19,12 +19,13 @@ from textome.errors import InputError
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.training import loop, privacy
+from textome.training import loop
 from textome.training.devices import gradient_scaler
 from textome.training.finetune import finetune
 from textome.training.kinds import plan_run
-from textome.training.privacy import PrivateGradients, PrivateJob, epsilon_of, prepare
 from textome.training.recipe import Privacy, Training, load_recipe
+from textome.training.techniques import privacy
+from textome.training.techniques.privacy import PrivateGradients, PrivateJob, epsilon_of, prepare
 from tiny import make_recipe
 from tiny_tasks import make_task_recipe
 

@@ -9,7 +9,7 @@ import pytest
 
 from textome.errors import InputError
 from textome.training.kinds import plan_run
-from textome.training.pretraining_recipe import load_pretraining_recipe
+from textome.training.pretraining.recipe import load_pretraining_recipe
 from textome.training.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from captured import captured_job
 from textome.training.devices import autocast
-from textome.training.record_gradients import Owners, add_clipped, add_clipped_alone, packable, watched
+from textome.training.techniques.record_gradients import Owners, add_clipped, add_clipped_alone, packable, watched
 from tiny import make_recipe
 from tiny_tasks import ONE_PASS, PARTS, join_documents, make_task_recipe
 

@@ -14,9 +14,9 @@ from textome.formats.sources import Quarantine
 from textome.modalities.dna_files import reverse_complement
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
-from textome.training.modality_data import load_records, pack_sequences
-from textome.training.modality_job import several
-from textome.training.modality_recipe import ModalityRecipe, load_modality_recipe
+from textome.training.modality.data import load_records, pack_sequences
+from textome.training.modality.job import several
+from textome.training.modality.recipe import ModalityRecipe, load_modality_recipe
 from tiny import make_base
 from tiny_sequences import TRAINING, train, write_dna, write_molecules, write_pairs
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from textome.cli.main import app
 from textome.errors import InputError
 from textome.training.kinds import plan_run
-from textome.training.techniques import matrix
+from textome.training.techniques.matrix import matrix
 from tiny_tasks import make_task_recipe
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "techniques.md"

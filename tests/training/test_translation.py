@@ -14,8 +14,8 @@ from textome.cli.main import app
 from textome.errors import InputError, ModelError
 from textome.training.kinds import plan_run
 from textome.training.optimisation import rate_at
-from textome.training.translation import bleu
-from textome.training.translator import Translator
+from textome.training.translation.run import bleu
+from textome.training.translation.translator import Translator
 
 WORDS = {
     "the": "ta",

@@ -8,7 +8,7 @@ from textome.encoders.bert.model import BertConfig
 from textome.encoders.build import build_masked_lm
 from textome.encoders.layers.packing import Layout
 from textome.text.tokenization import Tokenizer
-from textome.training.transplant import partitions, transplanted
+from textome.training.pretraining.transplant import partitions, transplanted
 from tiny import CONFIG, make_base
 
 OLD = ["[UNK]", "[CLS]", "met", "##form", "##in", "a", "##a", "##b", "b"]

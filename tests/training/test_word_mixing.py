@@ -15,7 +15,7 @@ from textome.errors import InputError
 from textome.tasks.iob import IGNORED
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
-from textome.training.word_mixing import mixed, partners
+from textome.training.techniques.word_mixing import mixed, partners
 from tiny import make_recipe
 from tiny_tasks import make_task_recipe
 

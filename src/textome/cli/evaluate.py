@@ -99,8 +99,8 @@ def _translation(model: str, data: list[str], as_json: bool) -> None:
     need_training("evaluating a translation")
     from textome.formats import Quarantine
     from textome.formats.parallel import read_pairs
-    from textome.training.translation import scores
-    from textome.training.translator import Translator
+    from textome.training.translation.run import scores
+    from textome.training.translation.translator import Translator
 
     translator, quarantine = Translator.load(model), Quarantine()
     pairs = [pair for place in data for pair in read_pairs(place, translator.source, translator.target, quarantine)]

@@ -13,7 +13,7 @@ from textome.cli.training import DeviceOption, Teller, need_training, overrides
 def _print_techniques(asked: bool) -> None:
     if asked:
         need_training("textome finetune")
-        from textome.training.techniques import matrix
+        from textome.training.techniques.matrix import matrix
 
         typer.echo(matrix(), nl=False)
         raise typer.Exit

@@ -30,8 +30,8 @@ def pretrain(
     """
     need_training("textome pretrain")
     from textome.training.memory import keep_freed_memory
-    from textome.training.pretrain import pretrain as run
-    from textome.training.pretraining_recipe import load_pretraining_recipe
+    from textome.training.pretraining.pretrain import pretrain as run
+    from textome.training.pretraining.recipe import load_pretraining_recipe
 
     keep_freed_memory()
     resolved = load_pretraining_recipe(recipe, overrides(set_, device))

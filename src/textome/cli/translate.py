@@ -33,7 +33,7 @@ def translate(
     """
     need_training("textome translate")
     from textome.formats.sources import Source, atomic_file
-    from textome.training.translator import Translator, languages
+    from textome.training.translation.translator import Translator, languages
 
     translator = Translator.load(model)
     languages(translator, source, target)

@@ -23,7 +23,7 @@ from textome.encoders.interface import CheckpointModel, MaskedLM
 from textome.errors import InputError, MissingExtraError, ModelError
 from textome.runtime.bundle import read_json, resolve_model
 from textome.training.devices import device_name
-from textome.training.pretraining_recipe import PretrainingRecipe
+from textome.training.pretraining.recipe import PretrainingRecipe
 from textome.training.recipe import Recipe
 from textome.training.recipe_files import provenance_of
 from textome.training.run import written

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from textome.encoders.checkpoint import write_tensors
 from textome.errors import InputError
-from textome.training.sharding import like, load_whole_state, sharded, whole, whole_state
+from textome.training.parallel.sharding import like, load_whole_state, sharded, whole, whole_state
 
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 

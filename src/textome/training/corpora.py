@@ -14,12 +14,12 @@ from textome.formats import Quarantine, Source, read_documents
 from textome.formats.folders import hash_of
 from textome.tasks.mentions import MentionTask, Sentence
 from textome.text.sentences import sentence_spans
-from textome.training.augmentation import names_of, read_lexicon, replace_mentions
-from textome.training.backtranslation import back_translated, there_and_back
 from textome.training.devices import choose_device
-from textome.training.edits import drop_words, join, read_synonyms, replace_synonyms
 from textome.training.recipe import Recipe
 from textome.training.task_table import Corpus, TaskTable
+from textome.training.techniques.augmentation import names_of, read_lexicon, replace_mentions
+from textome.training.techniques.backtranslation import back_translated, there_and_back
+from textome.training.techniques.edits import drop_words, join, read_synonyms, replace_synonyms
 
 # Shorter sentences ("Methods", "P = 0.03.") stand in many texts by chance, so they prove no leak.
 SHORTEST_LEAK = 40

@@ -19,18 +19,18 @@ from textome.tasks import Task
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import architecture, base_directory, card, environment, lineage, write_folder
 from textome.training.devices import autocast, precision_for
-from textome.training.distillation import Teacher, compared
 from textome.training.job import TextJob
-from textome.training.kept_heads import load_base
 from textome.training.loop import train
-from textome.training.parallel import Processes, running
+from textome.training.parallel.processes import Processes, running
+from textome.training.parallel.sharding import make_whole
 from textome.training.preparation import prepare_encoder, read_base
-from textome.training.privacy import train_privately
 from textome.training.recipe import Recipe
 from textome.training.recipe_files import provenance_of
 from textome.training.run import Report, report_quarantine, write_json
-from textome.training.sharding import make_whole
 from textome.training.task_data import TaskData, load_task
+from textome.training.techniques.distillation import Teacher, compared
+from textome.training.techniques.kept_heads import load_base
+from textome.training.techniques.privacy import train_privately
 
 
 def finetune(recipe: Recipe, folder: Path, resume: bool = False, report: Report = lambda event: None) -> Path:

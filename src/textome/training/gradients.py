@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from textome.errors import InputError
-from textome.training.adversary import worst_step
 from textome.training.devices import autocast
-from textome.training.parallel import Processes
+from textome.training.parallel.processes import Processes
+from textome.training.parallel.sharding import sum_gradients
 from textome.training.recipe import Training
-from textome.training.sharding import sum_gradients
+from textome.training.techniques.adversary import worst_step
 
 
 class Batches(Protocol):

@@ -17,13 +17,13 @@ from textome.encoders.layers.packing import Layout
 from textome.tasks.examples import Example, Floats
 from textome.text.tokenization import Tokenizer
 from textome.training.batches import cut, plan
-from textome.training.distillation import Teacher, hidden_state_distance, watched_states
 from textome.training.losses import LOSSES, contrastive, options_of
-from textome.training.privacy import Each
 from textome.training.recipe import Recipe
 from textome.training.task_data import TaskData
-from textome.training.token_masking import mask_tokens
-from textome.training.word_mixing import mixed
+from textome.training.techniques.distillation import Teacher, hidden_state_distance, watched_states
+from textome.training.techniques.privacy import Each
+from textome.training.techniques.token_masking import mask_tokens
+from textome.training.techniques.word_mixing import mixed
 
 Batch = tuple[int, list[int]]
 

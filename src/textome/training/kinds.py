@@ -16,12 +16,12 @@ from textome.errors import InputError
 from textome.tasks import task_class
 from textome.tasks.mentions import MentionTask
 from textome.training.finetune import finetune
-from textome.training.modality_recipe import load_modality_recipe
-from textome.training.modality_run import finetune_modality
+from textome.training.modality.recipe import load_modality_recipe
+from textome.training.modality.run import finetune_modality
 from textome.training.recipe import load_recipe
 from textome.training.run import Report
-from textome.training.translation import finetune_translation
-from textome.training.translation_recipe import load_translation_recipe
+from textome.training.translation.recipe import load_translation_recipe
+from textome.training.translation.run import finetune_translation
 
 
 @dataclass(frozen=True, slots=True)

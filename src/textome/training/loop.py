@@ -17,16 +17,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from textome.encoders.checkpoint import write_tensors
-from textome.training.averaging import holding, move
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
 from textome.training.finite import LossWatch
 from textome.training.gradients import Batches, Gradients
 from textome.training.optimisation import build_optimizer, rate_at, set_rate
-from textome.training.parallel import Processes
+from textome.training.parallel.processes import Processes
+from textome.training.parallel.sharding import clip_gradients, load_whole_state, whole_state
 from textome.training.recipe import Training
 from textome.training.run import Log, Report, written
-from textome.training.sharding import clip_gradients, load_whole_state, whole_state
+from textome.training.techniques.averaging import holding, move
 
 REPORT_EVERY = 20
 

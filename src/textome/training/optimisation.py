@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from textome.errors import InputError
-from textome.training.sharding import is_spread
+from textome.training.parallel.sharding import is_spread
 
 
 class Rates(Protocol):

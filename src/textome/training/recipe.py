@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from textome.training.recipe_files import Section, parse, read_recipe
 from textome.training.task_table import TaskTable, with_paths
-from textome.training.techniques import check_techniques
+from textome.training.techniques.matrix import check_techniques
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps", "xla"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]

@@ -25,11 +25,11 @@ from textome.training.batches import cut, plan
 from textome.training.bundles import environment, write_folder
 from textome.training.corpora import SHORTEST_LEAK
 from textome.training.loop import train
-from textome.training.parallel import Processes, running
+from textome.training.parallel.processes import Processes, running
 from textome.training.recipe_files import provenance_of
 from textome.training.run import Report, report_quarantine, write_json
-from textome.training.translation_recipe import TranslationRecipe
-from textome.training.translator import END, PAD, START, Translator
+from textome.training.translation.recipe import TranslationRecipe
+from textome.training.translation.translator import END, PAD, START, Translator
 
 # Validation pairs that are translated after each epoch, greedily.
 VALIDATED = 500

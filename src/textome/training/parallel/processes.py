@@ -20,8 +20,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from textome.errors import InputError
 from textome.training.devices import choose_device
+from textome.training.parallel.sharding import check_sharding, shard, twin_of
 from textome.training.run import claim
-from textome.training.sharding import check_sharding, shard, twin_of
 
 Model = TypeVar("Model", bound=nn.Module)
 

@@ -29,8 +29,8 @@ from textome.training.devices import autocast
 from textome.training.gradients import Gradients
 from textome.training.loop import Progress, train
 from textome.training.recipe import Privacy, Training
-from textome.training.record_gradients import Owners, add_clipped, add_clipped_alone, packable, watched
 from textome.training.run import Report, write_json
+from textome.training.techniques.record_gradients import Owners, add_clipped, add_clipped_alone, packable, watched
 
 _SECRET = "privacy-secret.json"
 _LARGEST_PRV = 20.0

@@ -17,8 +17,8 @@ from textome.evaluation.modality_scores import between_0_and_1, score_answers, w
 from textome.modalities.records import Floats, Record, Segment, Segments
 from textome.tasks.target import Target
 from textome.training.batches import cut, plan
-from textome.training.modality_data import ModalityRecords, length_of, mixed, pack_sequences
-from textome.training.modality_recipe import ModalityRecipe
+from textome.training.modality.data import ModalityRecords, length_of, mixed, pack_sequences
+from textome.training.modality.recipe import ModalityRecipe
 
 # An epoch and the indices of its records in a batch.
 Batch = tuple[int, list[int]]

@@ -17,7 +17,7 @@ from textome.errors import InputError
 from textome.formats.sources import Quarantine
 from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape, part_of, unique_records
 from textome.tasks.target import Target
-from textome.training.modality_recipe import Mixing, ModalityRecipe
+from textome.training.modality.recipe import Mixing, ModalityRecipe
 
 
 @dataclass(frozen=True, slots=True)

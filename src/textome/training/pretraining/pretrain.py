@@ -39,8 +39,9 @@ from textome.training.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for, workers_for
 from textome.training.finite import LossWatch
 from textome.training.optimisation import build_optimizer, set_rate
-from textome.training.parallel import Processes
-from textome.training.pretraining_data import (
+from textome.training.parallel.processes import Processes
+from textome.training.parallel.sharding import check_sharding, clip_gradients, make_whole, twin_of
+from textome.training.pretraining.data import (
     Assembler,
     Making,
     Mixture,
@@ -50,11 +51,10 @@ from textome.training.pretraining_data import (
     held_out,
     work_ahead,
 )
-from textome.training.pretraining_recipe import PretrainingRecipe
+from textome.training.pretraining.recipe import PretrainingRecipe
+from textome.training.pretraining.throughput import matrix_product_speed, training_operations
+from textome.training.pretraining.transplant import transplanted
 from textome.training.run import Log, Report, claim, write_json
-from textome.training.sharding import check_sharding, clip_gradients, make_whole, twin_of
-from textome.training.throughput import matrix_product_speed, training_operations
-from textome.training.transplant import transplanted
 
 REPORT_EVERY = 20
 

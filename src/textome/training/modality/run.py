@@ -24,14 +24,14 @@ from textome.runtime.modality_bundle import SEQUENCE_MODEL, ModalityBundle
 from textome.training.bundles import base_directory, environment, read_config, write_folder
 from textome.training.devices import autocast, precision_for
 from textome.training.loop import Progress, train
-from textome.training.modality_data import ModalityRecords, load_records
-from textome.training.modality_job import ModalityJob
-from textome.training.modality_recipe import ModalityRecipe, SequenceEncoder
-from textome.training.parallel import Processes, running
+from textome.training.modality.data import ModalityRecords, load_records
+from textome.training.modality.job import ModalityJob
+from textome.training.modality.recipe import ModalityRecipe, SequenceEncoder
+from textome.training.parallel.processes import Processes, running
+from textome.training.parallel.sharding import make_whole
 from textome.training.preparation import prepare_encoder
 from textome.training.recipe_files import provenance_of
 from textome.training.run import Report, report_quarantine, write_json
-from textome.training.sharding import make_whole
 
 
 def finetune_modality(

@@ -12,8 +12,8 @@ import torch
 
 from textome.errors import InputError
 from textome.tasks.iob import Mention
-from textome.training.edits import Text, edited
-from textome.training.translator import Translator
+from textome.training.techniques.edits import Text, edited
+from textome.training.translation.translator import Translator
 
 # What is shorter has no sentence in it that could be said in another way.
 FEWEST_WORDS = 3

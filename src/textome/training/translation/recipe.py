@@ -11,7 +11,7 @@ from textome.encoders import from_others
 from textome.tasks.translation import Translation
 from textome.training.recipe import Training
 from textome.training.recipe_files import Section, read_recipe
-from textome.training.techniques import check_techniques
+from textome.training.techniques.matrix import check_techniques
 
 
 class TranslationData(Section):

@@ -12,7 +12,7 @@ from textome.modalities import AnyModality
 from textome.tasks.target import Target
 from textome.training.recipe import Training
 from textome.training.recipe_files import Section, read_recipe
-from textome.training.techniques import check_techniques
+from textome.training.techniques.matrix import check_techniques
 
 
 class ModalityData(Section):

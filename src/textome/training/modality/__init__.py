@@ -1,0 +1,1 @@
+"""Models of images, sounds, signals, DNA and molecules."""

@@ -1,0 +1,1 @@
+"""Several processes that train together, and weights that are spread over them."""

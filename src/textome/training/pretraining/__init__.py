@@ -1,0 +1,1 @@
+"""Encoders that learn to guess hidden tokens of a corpus."""
