@@ -184,7 +184,7 @@ def test_finetune_and_export_from_the_command_line(run: Run, tmp_path: Path) -> 
     result = run("finetune", recipe, "--output", tmp_path / "run", "--set", "training.seed=3")
     assert result.code == 0
     bundle = Path(result.out.strip())
-    assert "validation F1" in result.err
+    assert "validation entity_f1" in result.err
     assert run("finetune", recipe, "--output", tmp_path / "run").code == 2
     assert run("finetune", recipe, "--output", tmp_path / "run", "--set", "training.seed=3", "--resume").code == 0
     result = run("export", bundle, "--output", tmp_path / "small", "--precision", "int8")

@@ -47,7 +47,7 @@ def test_sentences_of_abstracts_stand_at_their_places(run: Run, tiny_tasks: Path
     place = write(tmp_path / "a.jsonl", json.dumps({"id": "1", "text": text}) + '\n{"id": "2", "text": ""}\n')
     found = run("predict", place, "--model", model, "--task", "roles")
     assert found.code == 1
-    assert "document 2: there is no sentence" in found.err
+    assert "line 2: the record has no text" in found.err
     told = rows(found.out)
     assert [row["label"] for row in told] == ["aim", "result"]
     for row in told:
