@@ -43,6 +43,7 @@ STEPS: dict[str, Row] = {
         "linking",
         "Linking",
         "identifiers of the concepts that entities name, from vocabularies",
+        default=True,
         options={"vocabulary": "vocabularies", "xrefs": "xrefs"},
     ),
 }
