@@ -168,3 +168,20 @@ def test_an_option_that_a_step_declares(tiny_bundle: Path, tmp_path: Path, monke
     assert pipelines.step_options()["defined-labels"] == ("abbreviations", "labels")
     values = {**dict.fromkeys(pipelines._OPTIONS), "flat": False, "defined_labels": ["true"]}
     assert StepChoice("abbreviations", {"labels": "true"}) in pipelines.chosen(values).steps
+
+
+def test_all_tasks_of_a_bundle_annotate_in_one_call(tiny_tasks: Path) -> None:
+    bundle = tiny_tasks / "run" / "bundle"
+    text = "aspirin is given for gout."
+    document = textome.load(bundle, leave_out=DEFAULT)(text)
+    assert {entity.text for entity in document.entities} >= {"aspirin", "gout"}
+    assert "treats" in {relation.type for relation in document.relations}
+    assert {label.task for label in document.labels} >= {"single", "roles"}
+    assert all(text[slice(*label.span)] == text for label in document.labels if label.task == "roles" and label.span)
+    asked = textome.load(bundle, leave_out=DEFAULT, question="for")(text)
+    answers = [label for label in asked.labels if label.task == "answers"]
+    assert answers
+    assert all(label.span and text[slice(*label.span)] == label.name for label in answers)
+    only = textome.load(bundle, leave_out=DEFAULT, tasks=["single"])(text)
+    assert (only.entities, only.relations, [label.task for label in only.labels]) == ((), (), ["single"])
+    assert textome.load(bundle)("").labels == ()
