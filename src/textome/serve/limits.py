@@ -50,11 +50,11 @@ class Limits:
     body_bytes: int = 16 * _MEBIBYTE
     memory_bytes: int = 256 * _MEBIBYTE
     stream_bytes: int = 2048 * _MEBIBYTE
-    values: int = 500_000
+    values: int = 300_000
     sentences: int = 100_000
     documents: int = 5000
     characters: int = 1_000_000
-    annotations: int = 50_000
+    annotations: int = 30_000
     nesting: int = 32
     body_seconds: float = 30.0
     request_seconds: float = 60.0
@@ -247,7 +247,7 @@ def check_file(data: bytes, format: str, limits: Limits) -> None:
         if max(record.count(b"<") for record in data.split(end)) > limits.values:
             raise too_large(f"a document has more than {limits.values:,} tags; leave it out")
     else:
-        lines = {"pubtator": limits.annotations + 3 * limits.documents, "conll": limits.values // 2}
+        lines = {"pubtator": limits.annotations + 3 * limits.documents, "conll": limits.values * 2 // 3}
         most = min(limits.values, lines.get(format, limits.values))
         if data.count(b"\n") + data.count(b"\r") > most:
             raise too_large(f"the file has more than {most:,} lines; send fewer documents at a time")
