@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from textome.bulk.chunks import CHUNK_DOCUMENTS, Reading
@@ -22,7 +23,7 @@ from textome.bulk.output import check_format, is_whole, remove_strays
 from textome.bulk.plan import Plan, prepare
 from textome.bulk.pool import LocalResults
 from textome.bulk.work import Options
-from textome.errors import InputError
+from textome.errors import DeviceError, InputError
 from textome.formats.sources import atomic_file
 
 QUARANTINE = "quarantine.jsonl"
@@ -118,7 +119,7 @@ def _forget_deleted(ledger: Ledger, output: Path, format: str) -> None:
 
 def is_running(output: Path) -> bool:
     """Does a run hold the lock of this output now?"""
-    import fcntl
+    fcntl = _locks()
 
     try:
         descriptor = os.open(output / _LOCK, os.O_RDONLY)
@@ -164,7 +165,7 @@ def _settings(ledger: Ledger, now: dict[str, Any], mix: bool) -> int:
 @contextmanager
 def _locked(output: Path) -> Iterator[None]:
     """Only one run writes to an output at a time. The lock goes with the process, however it ends."""
-    import fcntl
+    fcntl = _locks()
 
     output.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(output / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
@@ -211,3 +212,12 @@ def _write_summary(ledger: Ledger, output: Path) -> None:
     content = {"totals": asdict(ledger.totals()), "settings": settings[1] if settings else {}}
     with atomic_file(output / "summary.json") as stream:
         stream.write(json.dumps(content, indent=2).encode() + b"\n")
+
+
+def _locks() -> ModuleType:
+    """The module of file locks. Raises DeviceError where the system has none of this kind."""
+    try:
+        import fcntl
+    except ImportError as error:
+        raise DeviceError("textome bulk needs file locks of a Unix system; on Windows run it in WSL 2") from error
+    return fcntl

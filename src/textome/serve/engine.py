@@ -207,23 +207,31 @@ class Engine(Queue):
     # What the model's thread does.
 
     def _loop(self) -> None:
-        while (batch := self._next_batch()) is not None:
-            examples = [job.examples[number] for job, number in batch]
-            started = time.perf_counter()
-            try:
-                scores = self.runner.scores(batch[0][0].task, examples)
-            except Exception as error:
-                for job in {id(job): job for job, _ in batch}.values():
-                    self._forget(job)
-                    job.done(error)
-                continue
-            requests = len({id(job.request) for job, _ in batch})
-            self._account([len(example.input_ids) for example in examples], requests, time.perf_counter() - started)
-            for (job, number), rows in zip(batch, scores, strict=True):
-                job.scores[number] = rows
-                job.missing -= 1
-                if not job.missing:
-                    job.done(None)
+        # In a call of its own: what it names would hold the last request's documents until the next one comes.
+        while self._compute_next():
+            pass
+
+    def _compute_next(self) -> bool:
+        """Compute a batch; False where there will be none any more."""
+        if (batch := self._next_batch()) is None:
+            return False
+        examples = [job.examples[number] for job, number in batch]
+        started = time.perf_counter()
+        try:
+            scores = self.runner.scores(batch[0][0].task, examples)
+        except Exception as error:
+            for job in {id(job): job for job, _ in batch}.values():
+                self._forget(job)
+                job.done(error)
+            return True
+        requests = len({id(job.request) for job, _ in batch})
+        self._account([len(example.input_ids) for example in examples], requests, time.perf_counter() - started)
+        for (job, number), rows in zip(batch, scores, strict=True):
+            job.scores[number] = rows
+            job.missing -= 1
+            if not job.missing:
+                job.done(None)
+        return True
 
     def _next_batch(self) -> list[tuple[_Job, int]] | None:
         """The examples to compute next; None where the engine is closed and empty."""

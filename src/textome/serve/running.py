@@ -139,7 +139,10 @@ async def _serve(
         stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        try:
+            loop.add_signal_handler(number, stop)
+        except NotImplementedError:  # on Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
     if parent is not None:
         loop.add_reader(parent, orphaned)
     telling = asyncio.create_task(tell())
