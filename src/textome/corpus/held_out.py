@@ -49,8 +49,10 @@ def _add(sets: TestSets, name: str, source: Source) -> None:
     try:
         kind = guess_format(source)
     except InputError:
-        kind = "json"
-        if source.is_directory or not source.head().lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
+        head = source.head().lstrip(b"\xef\xbb\xbf \t\r\n")
+        # A table without a header, as label TAB text, holds its texts all the same.
+        kind = "json" if head.startswith((b"{", b"[")) else "plain"
+        if source.is_directory or (kind == "plain" and (b"\t" not in head or b"\x00" in head)):
             raise
     if kind in ("json", "jsonl"):
         _add_json(sets, name, source)
