@@ -84,6 +84,13 @@ def test_translations_keep_their_languages(tmp_path: Path) -> None:
     task = read("translation.json")["translation"]
     assert (task.kind, task.label_names) == ("translation", ("en to de",))
     assert task.model_dump()["max_length"] == 32
+    shutil.copy(FOLDER / "translation.json", tmp_path / "textome.json")
+    (tmp_path / "config.json").write_text('{"model_type": "textome-transformer"}')
+    (tmp_path / "tokenizer.json").write_text("{}")
+    bundle = Bundle.load(tmp_path)
+    assert list(bundle.tasks) == ["translation"]
+    with pytest.raises(ModelError, match="runs on PyTorch alone, so there is no graph to export"):
+        export_bundle(bundle, tmp_path / "out", "int8")
 
 
 def test_what_is_read_is_what_is_written() -> None:

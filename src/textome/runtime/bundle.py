@@ -143,6 +143,8 @@ class Bundle:
                 f"{directory}: textome.json names {len(bundle.types)} types, which need {bundle.entities.head.num_labels} "
                 f"outputs, but config.json has {outputs} labels"
             )
+        if not all(task.has_graph for task in description.tasks.values()):
+            return bundle  # its architecture is no encoder alone
         try:
             longest = encoder_of(config).max_length(config)
         except ValueError as error:
