@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from textome.formats.sources import Quarantine, atomic_file
+from textome.formats.reading.sources import Quarantine, atomic_file
 from textome.modalities.images import Images
 from textome.modalities.records import Record
 

@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from textome.evaluation.task_evaluation import evaluate_task
-from textome.formats.sources import Quarantine, atomic_file
+from textome.formats.reading.sources import Quarantine, atomic_file
 from textome.metrics.labels import score_labels, value_of
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle

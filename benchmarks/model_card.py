@@ -30,7 +30,7 @@ from textome.evaluation.bootstrap import bootstrap_intervals
 from textome.evaluation.calibration import expected_calibration_error
 from textome.evaluation.entity_task import Comparison, compare, map_types
 from textome.formats import Quarantine, read_documents
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 from textome.metrics.entities import PRF, score_entities
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle, read_json, resolve_model

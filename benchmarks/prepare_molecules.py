@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from textome.formats.sources import Quarantine, atomic_file
+from textome.formats.reading.sources import Quarantine, atomic_file
 from textome.modalities.molecule_files import write_prepared
 from textome.modalities.molecules import Molecules
 from textome.training.corpora import file_hash

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from scores import CORPORA, DATA, documents_of, rows_of
 
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.text.tokenization import Tokenizer

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from textome.documents import Document, Passage
 from textome.formats import read_documents, write_documents
-from textome.formats.archives import unpacked
+from textome.formats.reading.archives import unpacked
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_PMID = 900_000_001

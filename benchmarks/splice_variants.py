@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from textome.evaluation.modality_scores import roc_auc
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.dna import Dna
 from textome.modalities.dna_tokens import BASES, one_hot
 from textome.modalities.records import Record, read_records

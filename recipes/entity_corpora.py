@@ -34,7 +34,7 @@ from pathlib import Path
 from textome.corpus.leakage import TestSets, pmid_of
 from textome.documents import Document
 from textome.formats import Quarantine, Source, read_documents, write_documents
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 from textome.text.sentences import sentence_spans
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,8 +16,8 @@ import os
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from textome.formats.archives import unpacked
-from textome.formats.sources import atomic_file
+from textome.formats.reading.archives import unpacked
+from textome.formats.reading.sources import atomic_file
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSWERS = {"no significant difference": "no"} | dict.fromkeys(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from textome.formats.archives import unpacked
+from textome.formats.reading.archives import unpacked
 from textome.processors import available_threads
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,7 +18,7 @@ from pathlib import Path
 from textome.documents import Document
 from textome.evaluation.entity_task import Comparison, compare
 from textome.formats import read_documents
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 from textome.metrics.entities import score_entities
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import described, read_json

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 import textome
-from textome.cli import doctor as module
+from textome.cli.verbs import doctor as module
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_missing_base_package_comes_with_its_command(run, without):
 
 def test_torch_is_not_imported_where_it_is_not_installed():
     program = (
-        "import sys, textome.cli.doctor as module; true = module._version;"
+        "import sys, textome.cli.verbs.doctor as module; true = module._version;"
         "module._version = lambda name: None if name == 'torch' else true(name);"
         "module.doctor(as_json=True); print('torch' in sys.modules, file=sys.stderr)"
     )

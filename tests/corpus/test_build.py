@@ -33,7 +33,7 @@ from textome.corpus.parts import Reading
 from textome.corpus.pipeline import Steps
 from textome.corpus.store import Corpus
 from textome.errors import InputError
-from textome.formats import compression
+from textome.formats.reading import compression
 from textome.text.tokenization import Tokenizer
 
 

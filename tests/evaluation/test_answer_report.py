@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from textome.cli.main import app
+from textome.datasets.questions import Answer, Place, Question
 from textome.evaluation.answer_report import answer_report
-from textome.formats.questions import Answer, Place, Question
 from textome.metrics.answers import METRICS, interval, paired_p_value, score_answers, score_each
 
 ITEMS = [

@@ -13,13 +13,13 @@ import transformers
 from hypothesis import given, settings
 
 from strategies import documents
+from textome.datasets.labelled import LabelledSentences, LabelledText
 from textome.documents import Document, Passage
 from textome.errors import InputError, ModelError
 from textome.explain import Explainer, Explanation, explain_record
 from textome.explain.occlusion import _Tracer, log_odds, words_of
 from textome.explain.page import explanation_page
 from textome.formats import read_documents
-from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.runtime.annotator import Annotator
 from textome.runtime.model import Model
 from textome.tasks.classification import Classification

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from textome.datasets.labelled import read_labelled
+from textome.datasets.questions import read_questions
 from textome.errors import InputError
 from textome.formats import Quarantine, read_documents
-from textome.formats.labelled import read_labelled
-from textome.formats.questions import read_questions
 
 # The ids of the documents, how many entities they have, and how many records are quarantined.
 READ: dict[str, tuple[list[str], int, int]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from textome.formats import Quarantine, guess_format, read_documents
-from textome.formats.sources import Source
+from textome.formats.reading.sources import Source
 
 TEXT = """<?xml version="1.0" encoding="UTF-8"?>
 <document id="DDI-Own.d1">

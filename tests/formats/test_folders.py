@@ -18,7 +18,7 @@ from textome.cli.streams import places, read_all
 from textome.corpus.inputs import Parts
 from textome.errors import InputError
 from textome.formats import Quarantine, read_documents
-from textome.formats.folders import hash_of, inputs_in, lies_beside, once
+from textome.formats.reading.folders import hash_of, inputs_in, lies_beside, once
 
 ANN = "T1\tDisease 0 4\tGout\nT2\tDisease 9 15\tasthma\nR1\tAssoc Arg1:T1 Arg2:T2\t\n"
 TEXT = "Gout and asthma.\n"

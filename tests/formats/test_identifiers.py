@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textome.formats.identifiers import from_curies, to_curies
+from textome.formats.reading.identifiers import from_curies, to_curies
 
 
 @pytest.mark.parametrize(

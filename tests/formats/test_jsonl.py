@@ -14,7 +14,7 @@ from strategies import documents
 from textome.documents import Document, Identifier, Label, Passage, Span
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents, write_documents
-from textome.formats.json_values import parse_json
+from textome.formats.reading.json_values import parse_json
 
 
 def read(data: str | bytes, format: str | None = "jsonl") -> tuple[list[Document], list[str]]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from textome.datasets.labelled import LabelledSentences, LabelledText, read_labelled
+from textome.datasets.questions import read_questions
 from textome.errors import InputError
 from textome.formats import Quarantine
-from textome.formats.labelled import LabelledSentences, LabelledText, read_labelled
-from textome.formats.questions import read_questions
 
 
 def read(path: Path, text: str, layout: str, rule: str = "") -> tuple[list[Any], list[str]]:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textome.documents import Document
-from textome.formats import Quarantine, Source, medline, read_documents, ris, tagged_lines
+from textome.formats import Quarantine, Source, medline, read_documents, ris
+from textome.formats.reading import tagged_lines
 
 MEDLINE = """
 PMID- 101

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from textome.datasets.parallel import Pair, read_pairs
 from textome.errors import InputError
-from textome.formats.parallel import Pair, read_pairs
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 
 TMX = """<?xml version="1.0" encoding="UTF-8"?>
 <tmx version="1.4"><header/><body>

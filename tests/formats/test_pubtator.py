@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from strategies import documents
 from textome.documents import Document, Passage, Relation
 from textome.formats import Quarantine, Source, Target
-from textome.formats.identifiers import to_curies
 from textome.formats.pubtator import read, sniff, write
+from textome.formats.reading.identifiers import to_curies
 
 GOOD = """101|t|Colchicine in gout
 101|a|The α-subunit was spared. Gout went.

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from textome.errors import InputError
-from textome.formats import Source, archives
-from textome.formats.sources import atomic_file
+from textome.formats import Source
+from textome.formats.reading import archives
+from textome.formats.reading.sources import atomic_file
 
 
 def tar_of(path: Path, **members: bytes) -> Path:

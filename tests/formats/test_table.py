@@ -17,7 +17,7 @@ from strategies import documents
 from textome.cli.main import app
 from textome.documents import Document, Identifier, Label, Passage, Span
 from textome.formats import Quarantine, Source, Target, guess_format
-from textome.formats import rows as rows_module
+from textome.formats.reading import rows as rows_module
 from textome.formats.table import COLUMNS, read, write
 
 

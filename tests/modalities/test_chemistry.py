@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("rdkit", reason="needs the extra molecules")
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.chemistry import canonical, computed, fingerprints, parsed, scaffold, spellings
 from textome.modalities.molecules import Molecules
 from textome.modalities.smiles import tokens

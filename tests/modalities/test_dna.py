@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.dna import Dna
 from textome.modalities.dna_files import DnaRecord, normalised, read_dna, reverse_complement
 from textome.modalities.dna_tokens import MASK, UNKNOWN, DnaTokens, kmer_counts, one_hot

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.image_files import decoded
 from textome.modalities.images import Images
 from textome.modalities.records import Record, read_records

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textome.errors import InputError, MissingExtraError
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.sources import Quarantine, Source
 from textome.modalities.molecule_files import (
     Molecule,
     MoleculeTable,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.navigation import ACTIONS, CHANNELS, World, rule, success_rate, wander, write_demonstrations
 from textome.modalities.sensors import Sensors
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.images import Images
 from textome.modalities.records import read_records
 from textome.modalities.sensors import Sensors

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.records import Record, read_records
 from textome.modalities.sensors import Sensors
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.records import Segment
 from textome.modalities.sound_files import decoded, resampled
 from textome.modalities.speech import Speech, mel_bands

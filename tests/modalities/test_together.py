@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.records import Record
 from textome.modalities.together import Together
 from textome.modalities.words import Words

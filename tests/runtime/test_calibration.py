@@ -9,8 +9,8 @@ import onnx
 import pytest
 from safetensors.numpy import load_file
 
+from textome.datasets.labelled import LabelledText
 from textome.encoders.graph import scale_and_zero
-from textome.formats.labelled import LabelledText
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.calibration import activation_ranges, sequences

@@ -11,9 +11,9 @@ import pytest
 
 from serve.conftest import Running, running
 from textome.client import Client, ServiceError
+from textome.datasets.labelled import LabelledText
 from textome.documents import Document
 from textome.errors import InputError
-from textome.formats.labelled import LabelledText
 from textome.runtime.annotator import Annotator
 from textome.runtime.answerer import Answerer
 from textome.runtime.classifier import Classifier

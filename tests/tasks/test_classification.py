@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bound_task import BoundTask
+from textome.datasets.labelled import LabelledSentences, LabelledText
 from textome.errors import InputError
-from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.tasks.classification import Classification
 from textome.tasks.examples import sentence_examples, softmax
 from textome.tasks.sentence_classification import SentenceClassification

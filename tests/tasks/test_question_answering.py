@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bound_task import BoundTask
+from textome.datasets.questions import Answer, Place, Question, listed, read_questions
 from textome.errors import InputError
 from textome.formats import Quarantine
-from textome.formats.questions import Answer, Place, Question, listed, read_questions
 from textome.metrics.answers import normalised, overlap, score_answers
 from textome.tasks.question_answering import QuestionAnswering
 from textome.text.tokenization import Tokenizer

@@ -18,7 +18,7 @@ from textome.encoders.checkpoint import load_tensors
 from textome.encoders.sequence.model import SequenceModel
 from textome.errors import InputError, ModelError
 from textome.evaluation.modality_scores import with_temperature
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
 from textome.tasks.target import Target

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.dna_files import reverse_complement
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor

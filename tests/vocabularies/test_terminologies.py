@@ -7,7 +7,7 @@ import gzip
 import pytest
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source, StrictQuarantine
+from textome.formats.reading.sources import Quarantine, Source, StrictQuarantine
 from textome.vocabularies import TERMINOLOGIES, Concept, guess_terminology, read_concepts
 
 MESH = """<?xml version="1.0"?>

@@ -17,7 +17,7 @@ from textome.bulk.stored import StoredSource
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine
-from textome.formats.sources import BadRecord
+from textome.formats.reading.sources import BadRecord
 from textome.runtime.model import POOL_CHARACTERS
 
 CHUNK_DOCUMENTS = 1000

@@ -24,7 +24,7 @@ from textome.bulk.plan import Plan, prepare
 from textome.bulk.pool import LocalResults
 from textome.bulk.work import Options
 from textome.errors import DeviceError, InputError
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 
 QUARANTINE = "quarantine.jsonl"
 _LOCK = ".lock"

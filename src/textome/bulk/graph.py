@@ -9,8 +9,8 @@ from lxml import etree
 
 from textome.bulk.query import Results, write_answer
 from textome.errors import InputError, MissingExtraError
-from textome.formats.sources import Target, atomic_file
-from textome.formats.xml_reading import xml_text
+from textome.formats.reading.sources import Target, atomic_file
+from textome.formats.reading.xml_reading import xml_text
 
 _GRAPHML = "http://graphml.graphdrawing.org/xmlns"
 _KEYS = {

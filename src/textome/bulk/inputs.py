@@ -21,9 +21,9 @@ from textome.bulk.stored import ADDRESS, StoredSource, filesystem_of
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents
-from textome.formats.archives import check_name
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.folders import STANDOFF, files_of, hash_of, inputs_in, lies_beside, once
+from textome.formats.reading.archives import check_name
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.folders import STANDOFF, files_of, hash_of, inputs_in, lies_beside, once
 
 _BLOCK = 1 << 20
 # A member of an archive is read as a whole; one that is larger could fill the memory.

@@ -29,7 +29,7 @@ from typing import Any, Self
 from textome.bulk.inputs import InputFile
 from textome.errors import InputError
 from textome.formats.pubmed_xml import Citation
-from textome.formats.sources import BadRecord
+from textome.formats.reading.sources import BadRecord
 
 NAME = "ledger.sqlite"
 VERSION = 1

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import read_documents, write_documents
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 
 PARQUET = "parquet"
 # Text formats are compressed: JSON of a million abstracts is mostly names of members.

@@ -29,7 +29,7 @@ from textome.bulk.ledger import NAME
 from textome.bulk.tables import TABLES
 from textome.errors import InputError
 from textome.escapes import no_formula
-from textome.formats.sources import Target
+from textome.formats.reading.sources import Target
 
 _ROWS = 2000
 _ENTITY = "coalesce({0}.identifiers[1], lower({0}.text))"

@@ -13,7 +13,7 @@ from textome.bulk.chunks import Chunk, Located, unreadable
 from textome.bulk.ledger import Done
 from textome.bulk.output import write_chunk
 from textome.documents import Document
-from textome.formats.sources import BadRecord
+from textome.formats.reading.sources import BadRecord
 from textome.pipeline import PipelineChoice, choose_pipeline
 from textome.runtime.bundle import Bundle, resolve_model
 

@@ -10,29 +10,29 @@ from typing import Annotated
 import typer
 
 import textome
-from textome.cli.annotate import annotate
-from textome.cli.ask import ask
-from textome.cli.bulk import bulk
-from textome.cli.convert import convert
-from textome.cli.convert_checkpoint import convert_checkpoint
-from textome.cli.doctor import doctor
-from textome.cli.evaluate import evaluate
-from textome.cli.explain import explain
-from textome.cli.export import export
-from textome.cli.finetune import finetune
-from textome.cli.info import info
-from textome.cli.predict import predict
-from textome.cli.preprocess import preprocess
-from textome.cli.pretrain import pretrain
-from textome.cli.query import query
-from textome.cli.report import report
-from textome.cli.serve import serve
 from textome.cli.streams import say
-from textome.cli.train_tokenizer import train_tokenizer
-from textome.cli.translate import translate
-from textome.cli.tune import tune
-from textome.cli.variants import variants
-from textome.cli.vocabulary import vocabulary
+from textome.cli.verbs.annotate import annotate
+from textome.cli.verbs.ask import ask
+from textome.cli.verbs.bulk import bulk
+from textome.cli.verbs.convert import convert
+from textome.cli.verbs.convert_checkpoint import convert_checkpoint
+from textome.cli.verbs.doctor import doctor
+from textome.cli.verbs.evaluate import evaluate
+from textome.cli.verbs.explain import explain
+from textome.cli.verbs.export import export
+from textome.cli.verbs.finetune import finetune
+from textome.cli.verbs.info import info
+from textome.cli.verbs.predict import predict
+from textome.cli.verbs.preprocess import preprocess
+from textome.cli.verbs.pretrain import pretrain
+from textome.cli.verbs.query import query
+from textome.cli.verbs.report import report
+from textome.cli.verbs.serve import serve
+from textome.cli.verbs.train_tokenizer import train_tokenizer
+from textome.cli.verbs.translate import translate
+from textome.cli.verbs.tune import tune
+from textome.cli.verbs.variants import variants
+from textome.cli.verbs.vocabulary import vocabulary
 from textome.errors import TextomeError
 
 app = typer.Typer(

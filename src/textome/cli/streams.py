@@ -42,9 +42,9 @@ def places(inputs: Sequence[str]) -> list[str]:
 
     Raises InputError for a folder without files, and for an archive that is damaged or leads out of itself.
     """
-    from textome.formats.archives import SEPARATOR, is_archive, members
-    from textome.formats.folders import inputs_in, lies_beside, once
-    from textome.formats.sources import Source
+    from textome.formats.reading.archives import SEPARATOR, is_archive, members
+    from textome.formats.reading.folders import inputs_in, lies_beside, once
+    from textome.formats.reading.sources import Source
 
     found: list[str] = []
     for item in inputs:

@@ -36,7 +36,7 @@ from textome.corpus.store import DESCRIPTION, shard_name, write_description
 from textome.corpus.workers import map_over_processes
 from textome.errors import InputError
 from textome.formats import Quarantine
-from textome.formats.sources import BadRecord
+from textome.formats.reading.sources import BadRecord
 from textome.text.tokenization import Tokenizer
 
 SHARD_WORDS = 2_000_000

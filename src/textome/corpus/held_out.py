@@ -12,8 +12,8 @@ from textome.corpus.leakage import TestSets, pmid_of
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.folders import inputs_in
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.folders import inputs_in
 from textome.text.sentences import split_sentences
 
 # Of other formats the ids are numbers of sentences or files, and no PMIDs.

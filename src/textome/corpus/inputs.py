@@ -18,8 +18,8 @@ from typing import BinaryIO
 from textome.corpus.store import is_corpus
 from textome.errors import InputError
 from textome.formats import Quarantine, Source
-from textome.formats.archives import SEPARATOR, is_archive, members
-from textome.formats.folders import STANDOFF, lies_beside, once
+from textome.formats.reading.archives import SEPARATOR, is_archive, members
+from textome.formats.reading.folders import STANDOFF, lies_beside, once
 
 PART_FILES = 512
 PART_BYTES = 8 * 1024**2

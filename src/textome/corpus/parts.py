@@ -16,7 +16,7 @@ from textome.corpus.pipeline import Pipeline, Steps
 from textome.documents import Document, Passage
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, guess_format, read_documents
-from textome.formats.shapes import has_many_controls
+from textome.formats.reading.shapes import has_many_controls
 
 CHUNK_DOCUMENTS = 2000
 CHUNK_CHARACTERS = 8_000_000

@@ -17,7 +17,7 @@ from textome.corpus.duplicates import KEPT
 from textome.corpus.ledger import UnfinishedError, no_room, read_documents_of, words_of_chunk, write_json
 from textome.corpus.store import shard_name, write_shard
 from textome.errors import InputError
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 from textome.text.tokenization import Tokenizer
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from textome.datasets.questions import Answer, Question
 from textome.evaluation.html_parts import calibration_plot, page, percent, shortened, table, write_page
-from textome.formats.questions import Answer, Question
 from textome.metrics.answers import METRICS, interval, same
 
 _ERRORS = 30

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 
 _BINS = 10
 _TEXT = 600

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.records import Floats
 from textome.tasks.target import Target
 

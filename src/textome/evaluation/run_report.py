@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from textome.errors import InputError
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 
 Points = list[tuple[float, float]]
 

@@ -21,9 +21,9 @@ from typing import Any
 
 from textome.documents import Document
 from textome.errors import InputError
-from textome.formats.folders import STANDOFF
-from textome.formats.shapes import decode_head, why_no_text
-from textome.formats.sources import HEAD_SIZE, Quarantine, Source, StrictQuarantine, Target, guarded
+from textome.formats.reading.folders import STANDOFF
+from textome.formats.reading.shapes import decode_head, why_no_text
+from textome.formats.reading.sources import HEAD_SIZE, Quarantine, Source, StrictQuarantine, Target, guarded
 
 __all__ = [
     "FORMATS",

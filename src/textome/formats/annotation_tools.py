@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textome.errors import InputError
-from textome.formats.json_values import parse_json
-from textome.formats.members import described
-from textome.formats.offsets import in_code_points
+from textome.formats.reading.json_values import parse_json
+from textome.formats.reading.members import described
+from textome.formats.reading.offsets import in_code_points
 
 _STARTS = ("start", "start_offset", "begin", "start_char", "startOffset")
 _ENDS = ("end", "end_offset", "end_char", "endOffset")

@@ -27,8 +27,8 @@ from textome.formats.bioc_infons import (
     read_relation_infons,
     relation_infons,
 )
-from textome.formats.members import described
-from textome.formats.offsets import Located, Part, parts_in_code_points
+from textome.formats.reading.members import described
+from textome.formats.reading.offsets import Located, Part, parts_in_code_points
 
 Members = Mapping[str, Any]
 # Metadata of a document that keeps annotations without a place in the text, such as a document's index terms.

@@ -14,9 +14,9 @@ from typing import Any
 
 from textome.documents import Document, Entity, Identifier, Label, Passage, Relation
 from textome.errors import InputError
-from textome.formats.identifiers import from_curies, to_curies
-from textome.formats.json_values import parse_json
 from textome.formats.jsonl import identifier_from, identifier_to, label_from, label_to
+from textome.formats.reading.identifiers import from_curies, to_curies
+from textome.formats.reading.json_values import parse_json
 
 Infons = Mapping[str, str]
 _EXACT = "textome"

@@ -10,8 +10,8 @@ from typing import Any
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats.bioc import document_from, document_to
-from textome.formats.json_values import read_values
-from textome.formats.sources import Quarantine, Source, Target
+from textome.formats.reading.json_values import read_values
+from textome.formats.reading.sources import Quarantine, Source, Target
 
 # What the member with the documents is called; PubTator's service has its own name for it.
 _COLLECTIONS = ("documents", "PubTator3")

@@ -11,8 +11,8 @@ from lxml import etree
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats.bioc import document_from, document_to
-from textome.formats.sources import Quarantine, Source, Target
-from textome.formats.xml_reading import inner_text, records, xml_text
+from textome.formats.reading.sources import Quarantine, Source, Target
+from textome.formats.reading.xml_reading import inner_text, records, xml_text
 
 _LISTS = {tag: f"{tag}s" for tag in ("passage", "sentence", "annotation", "relation", "location", "node")}
 _TEXTS = ("id", "offset", "text")

@@ -22,9 +22,9 @@ from pathlib import Path
 
 from textome.documents import Document, Entity, Identifier, Passage, Relation, Span, replace_lone_surrogates
 from textome.errors import InputError
-from textome.formats.folders import STANDOFF, files_in
-from textome.formats.offsets import in_code_points
-from textome.formats.sources import Quarantine, Source, Target, atomic_file
+from textome.formats.reading.folders import STANDOFF, files_in
+from textome.formats.reading.offsets import in_code_points
+from textome.formats.reading.sources import Quarantine, Source, Target, atomic_file
 
 _ENTITY = re.compile(r"(T[^\t]*)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
 _BINARY = re.compile(r"([RE][^\t]*)\t(\S+)(?: (.*?))?\s*(?:\t.*)?")

@@ -20,8 +20,8 @@ from typing import Literal, NamedTuple
 
 from textome.documents import Document, Entity, Passage, Span
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.sources import Quarantine, Source, Target
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.sources import Quarantine, Source, Target
 
 Scheme = Literal["iob1", "iob2", "iobes"]
 _TAG = re.compile(r"O|([BIESLUM])(?:-(\S+))?")

@@ -11,9 +11,9 @@ from typing import Any
 
 from textome.documents import Document, Entity, Passage, Relation, Span
 from textome.errors import InputError
-from textome.formats.offsets import in_code_points
-from textome.formats.sources import Quarantine, Source
-from textome.formats.xml_reading import records
+from textome.formats.reading.offsets import in_code_points
+from textome.formats.reading.sources import Quarantine, Source
+from textome.formats.reading.xml_reading import records
 
 
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:

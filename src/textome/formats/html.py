@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from textome.documents import Document, Entity, Identifier, Label, Passage, Relation, Span
 from textome.errors import InputError
-from textome.formats.sources import Target
+from textome.formats.reading.sources import Target
 
 _COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b8a800", "#8c8c8c")
 # The usual types keep their colour from page to page; others get what is left.

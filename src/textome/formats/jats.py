@@ -14,8 +14,8 @@ from lxml import etree
 
 from textome.documents import Document, Passage, replace_lone_surrogates
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
-from textome.formats.xml_reading import another_key, records
+from textome.formats.reading.sources import Quarantine, Source
+from textome.formats.reading.xml_reading import another_key, records
 
 # With any namespace or none: OAI-PMH wraps articles in that of their JATS version, and files have none.
 _TAGS = ("{*}article",)

@@ -40,9 +40,9 @@ from textome.documents import (
 )
 from textome.errors import InputError
 from textome.formats.annotation_tools import RejectedError, own_members
-from textome.formats.json_values import read_values
-from textome.formats.members import described, document_of, id_of, roles_of
-from textome.formats.sources import Quarantine, Source, Target
+from textome.formats.reading.json_values import read_values
+from textome.formats.reading.members import described, document_of, id_of, roles_of
+from textome.formats.reading.sources import Quarantine, Source, Target
 
 # Members that are written also where they are empty, since reading needs them.
 _ALWAYS = ("text", "type", "passages", "name", "curie")

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 
 from textome.documents import Document, titled
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
-from textome.formats.tagged_lines import TaggedRecord, read_tagged
+from textome.formats.reading.sources import Quarantine, Source
+from textome.formats.reading.tagged_lines import TaggedRecord, read_tagged
 
 _TAGGED = re.compile(r"([A-Z]{2,4}) {0,2}-(?: (.*)|)")
 _FIRST = re.compile(r"\s*PMID- *[0-9]+\s*$", re.MULTILINE)

@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 from textome.documents import Document, Passage
 from textome.errors import InputError, MissingExtraError
-from textome.formats.members import document_of, roles_of
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.members import document_of, roles_of
+from textome.formats.reading.sources import Quarantine, Source
 
 MAGIC = "PAR1"
 _ROWS = 256

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from textome.documents import Document
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.shapes import has_many_controls
-from textome.formats.sources import NOT_UTF8, Quarantine, Source, Target
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.shapes import has_many_controls
+from textome.formats.reading.sources import NOT_UTF8, Quarantine, Source, Target
 
 # The largest text that is read as one document.
 MAX_SIZE = 256 * 1024**2

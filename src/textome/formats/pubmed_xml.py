@@ -14,8 +14,8 @@ from lxml import etree
 
 from textome.documents import Document, Passage, replace_lone_surrogates
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source, Target
-from textome.formats.xml_reading import another_key, child_text, inner_text, records, writable, xml_text
+from textome.formats.reading.sources import Quarantine, Source, Target
+from textome.formats.reading.xml_reading import another_key, child_text, inner_text, records, writable, xml_text
 
 _TAGS = ("PubmedArticle", "PubmedBookArticle", "MedlineCitation", "BookDocument")
 _DELETION = "DeleteCitation"

@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from textome.documents import Document, Entity, Passage, Relation, as_identifiers, replace_lone_surrogates
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.identifiers import from_curies, to_curies
-from textome.formats.json_values import parse_json
-from textome.formats.offsets import in_code_points
-from textome.formats.sources import Quarantine, Source, Target
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.identifiers import from_curies, to_curies
+from textome.formats.reading.json_values import parse_json
+from textome.formats.reading.offsets import in_code_points
+from textome.formats.reading.sources import Quarantine, Source, Target
 
 _TEXT_LINE = re.compile(r"([^|\t]*)\|([ta])\|(.*)", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,15}")

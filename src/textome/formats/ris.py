@@ -17,8 +17,8 @@ from collections.abc import Iterator
 
 from textome.documents import Document, titled
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
-from textome.formats.tagged_lines import TaggedRecord, read_tagged
+from textome.formats.reading.sources import Quarantine, Source
+from textome.formats.reading.tagged_lines import TaggedRecord, read_tagged
 
 _TAGGED = re.compile(r"([A-Z][A-Z0-9]) {1,2}-(?: (.*)|)")
 # What Cochrane and other libraries put before each reference, or before all.

@@ -16,9 +16,9 @@ from textome.documents import Document, Entity, Label
 from textome.errors import InputError
 from textome.escapes import no_formula
 from textome.formats.annotation_tools import entities_in_row
-from textome.formats.members import IDS, TEXTS, TITLES, document_of, plain_names, roles_of
-from textome.formats.rows import check_decoded, check_width, delimiter_of, read_rows
-from textome.formats.sources import Quarantine, Source, Target
+from textome.formats.reading.members import IDS, TEXTS, TITLES, document_of, plain_names, roles_of
+from textome.formats.reading.rows import check_decoded, check_width, delimiter_of, read_rows
+from textome.formats.reading.sources import Quarantine, Source, Target
 
 COLUMNS = (
     *("document", "id", "start", "end", "type", "text", "confidence", "identifiers", "spans"),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from textome.formats.questions import Answer, Question, listed
+from textome.datasets.questions import Answer, Question, listed
 from textome.metrics.labels import DRAWS, SEED
 
 
@@ -47,7 +47,7 @@ def score_answers(
 ) -> AnswerScores:
     """Score predicted answers (the most probable first) against gold ones.
 
-    threshold   of list questions, see formats.questions.listed
+    threshold   of list questions, see datasets.questions.listed
     """
     rows = score_each(items, predicted, threshold, no_answer)
     return AnswerScores(len(rows), *(rows.mean(0).tolist() if len(rows) else [0.0] * len(METRICS)))

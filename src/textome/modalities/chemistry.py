@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError, MissingExtraError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.molecule_files import Molecule, MoleculeTable, split_by_scaffold
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.dna_files import read_dna, reverse_complement
 from textome.modalities.dna_tokens import BASES, MASK, PAD, UNKNOWN, DnaTokens, Scheme
 from textome.modalities.records import Modality, Record, Segment, Segments, Shape

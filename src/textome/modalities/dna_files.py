@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from textome.documents import replace_lone_surrogates
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.rows import check_decoded, read_rows
-from textome.formats.sources import Quarantine, Source, guarded
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.rows import check_decoded, read_rows
+from textome.formats.reading.sources import Quarantine, Source, guarded
 
 _AMBIGUOUS = "RYSWKMBDHVN"
 _UPPER = str.maketrans(dict.fromkeys(_AMBIGUOUS, "N") | {"U": "T"})

@@ -23,9 +23,9 @@ from lxml import etree
 from numpy.typing import NDArray
 
 from textome.errors import InputError, MissingExtraError
-from textome.formats.archives import unpacked
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.archives import unpacked
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.sources import Quarantine, Source
 from textome.modalities.records import Record
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
-from textome.formats.rows import check_decoded, check_width, read_rows
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.rows import check_decoded, check_width, read_rows
+from textome.formats.reading.sources import Quarantine, Source
 from textome.modalities.smiles import tokens
 
 MISSING = frozenset(("", "na", "nan", "null", "none", "-", "?"))

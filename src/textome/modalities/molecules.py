@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.sources import Quarantine, Source
 from textome.modalities.chemistry import prepared
 from textome.modalities.molecule_files import MoleculeTable, is_prepared, read_molecules
 from textome.modalities.records import Modality, Record, Segment, Segments, Shape

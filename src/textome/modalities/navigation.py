@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 from textome.modalities.records import Floats
 
 ACTIONS = ("north", "east", "south", "west")

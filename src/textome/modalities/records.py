@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from textome.datasets.labelled import chosen_part
 from textome.errors import InputError
-from textome.formats.labelled import chosen_part
-from textome.formats.sources import Quarantine, guarded
+from textome.formats.reading.sources import Quarantine, guarded
 
 Floats = NDArray[np.float32]
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from textome.errors import InputError
-from textome.formats.rows import Row, check_decoded, read_rows
-from textome.formats.sources import NOT_UTF8, Quarantine, Source
+from textome.formats.reading.rows import Row, check_decoded, read_rows
+from textome.formats.reading.sources import NOT_UTF8, Quarantine, Source
 from textome.modalities.records import Floats
 
 ROBOT_CHANNELS = ("Fx", "Fy", "Fz", "Tx", "Ty", "Tz")

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape, typical_distances
 from textome.modalities.sensor_files import Series, read_series
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from textome.errors import InputError
-from textome.formats.archives import unpacked
-from textome.formats.sources import Quarantine
+from textome.formats.reading.archives import unpacked
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.records import Floats, Record
 
 SUFFIXES = (".wav", ".flac", ".ogg")

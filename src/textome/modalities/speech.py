@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape
 from textome.modalities.sound_files import read_sounds, resampled
 

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.sources import Quarantine, Source
 from textome.modalities.dna import Dna
 from textome.modalities.images import Images
 from textome.modalities.molecules import Molecules

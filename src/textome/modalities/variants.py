@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.sources import Quarantine, Source
 from textome.modalities.dna_files import normalised, read_fasta
 
 

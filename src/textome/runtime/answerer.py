@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from textome.datasets.questions import Answer, Question, listed
 from textome.documents import Document, Passage, Span
 from textome.errors import InputError
-from textome.formats.questions import Answer, Question, listed
 from textome.runtime.model import Model
 from textome.tasks.question_answering import QuestionAnswering
 from textome.text.sentences import split_sentences

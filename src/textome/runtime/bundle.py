@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from textome.encoders import encoder_of
 from textome.errors import InputError, ModelError, plain_message
-from textome.formats.json_values import parse_json
+from textome.formats.reading.json_values import parse_json
 from textome.tasks import AnyTask, HeadShape, Task, kind_named, task_class
 from textome.tasks.entities import Entities
 

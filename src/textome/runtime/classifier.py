@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from textome.formats.labelled import LabelledSentences, LabelledText
+from textome.datasets.labelled import LabelledSentences, LabelledText
 from textome.runtime.model import Model
 from textome.tasks.labels import Classified
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from textome.encoders import encoder_of
 from textome.errors import MissingExtraError, ModelError
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 from textome.runtime.bundle import PRECISIONS, Bundle
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.text.tokenization import Tokenizer

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from textome.datasets.labelled import LabelledSentences, LabelledText
 from textome.documents import Document
 from textome.errors import InputError
-from textome.formats.labelled import LabelledSentences, LabelledText
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.model import Model
 from textome.tasks.classification import Classification
@@ -100,7 +100,7 @@ class Labeller:
     def records(
         self, records: Iterable[LabelledText | LabelledSentences], quarantine: Quarantine, place: str
     ) -> Iterator[tuple[str, list[Row]]]:
-        """The same of records as `formats.labelled` reads them; their own labels do not matter."""
+        """The same of records as `datasets.labelled` reads them; their own labels do not matter."""
 
         def fitting() -> Iterator[LabelledText | LabelledSentences]:
             for record in records:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textome.documents import Document
 from textome.errors import InputError, ModelError, plain_message
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.runtime.batching import Batch, in_batches
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.session import Session

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from textome.errors import InputError, ModelError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.modalities.records import Floats, Record, Segments, Shape, read_records
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.session import open_graph

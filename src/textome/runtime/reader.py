@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from textome.datasets.labelled import LabelledText
 from textome.documents import Document
 from textome.errors import ModelError
-from textome.formats.labelled import LabelledText
 from textome.runtime.batching import Batch, in_batches
 from textome.runtime.bundle import ENTITIES
 from textome.runtime.model import Model

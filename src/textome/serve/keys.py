@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textome.errors import InputError
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 
 _LINE = re.compile(
     r"(?P<name>[A-Za-z0-9][\w.@-]{0,63})\s+sha256:(?P<hash>[0-9a-f]{64})(?:\s+(?P<rate>\d{1,6}(?:\.\d+)?))?"

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from textome.errors import InputError
-from textome.formats.json_values import parse_json
+from textome.formats.reading.json_values import parse_json
 from textome.serve.memory import LARGE, Trimming
 from textome.serve.problems import Problem, bad_request, overloaded, too_large, too_slow, unsupported, without_text
 

@@ -11,8 +11,8 @@ import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from textome.datasets.labelled import LabelledSentences, LabelledText
 from textome.documents import Document
-from textome.formats.labelled import LabelledSentences, LabelledText
 from textome.runtime.answerer import asked, located
 from textome.runtime.bundle import ENTITIES
 from textome.serve import schemas

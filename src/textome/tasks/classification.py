@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from textome.datasets.labelled import LabelledText, read_labelled
 from textome.documents import Document
 from textome.errors import InputError
-from textome.formats.labelled import LabelledText, read_labelled
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.tasks.examples import Example, Floats, first_tokens, sigmoid, softmax, text_examples
 from textome.tasks.labels import Classified, Decision, LabelTask
 from textome.tasks.task import HeadShape
@@ -25,7 +25,7 @@ from textome.text.tokenization import Tokenizer, Tokens
 
 
 class Classification(LabelTask[LabelledText, Classified]):
-    """One label, or with `multi_label` any number of them, for a text or a pair of texts; see formats.labelled.
+    """One label, or with `multi_label` any number of them, for a text or a pair of texts; see datasets.labelled.
 
     negative     labels that mean "nothing" and do not count in F1
     pairs        each record is a pair of texts; read from the training data

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from textome.documents import Document, Entity, Span
 from textome.formats import read_documents
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.metrics.entities import score_entities
 from textome.tasks.examples import Example, Floats
 from textome.tasks.iob import (

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from textome.datasets.questions import Answer, Question, listed, read_questions
 from textome.documents import Document, Label, Span
 from textome.errors import InputError
-from textome.formats.questions import Answer, Question, listed, read_questions
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.metrics.answers import METRICS, score_answers
 from textome.tasks.examples import Example, Floats, joined
 from textome.tasks.labels import THRESHOLDS

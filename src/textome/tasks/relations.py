@@ -28,8 +28,8 @@ from pydantic import Field
 
 from textome.documents import Document, Entity, Relation, Span
 from textome.formats import read_documents
-from textome.formats.identifiers import from_curies
-from textome.formats.sources import Quarantine
+from textome.formats.reading.identifiers import from_curies
+from textome.formats.reading.sources import Quarantine
 from textome.tasks.examples import Example, Floats, sigmoid, softmax
 from textome.tasks.labels import Classified, Decision, LabelTask
 from textome.tasks.pair_examples import Candidate, PairReader, nearest

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from textome.datasets.labelled import LabelledSentences, read_labelled
 from textome.documents import Document, Span
 from textome.errors import InputError
-from textome.formats.labelled import LabelledSentences, read_labelled
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.tasks.examples import Example, Floats, sentence_examples, softmax
 from textome.tasks.labels import Classified, Decision, LabelTask
 from textome.tasks.task import HeadShape, number_of

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
 from textome.documents import Document, Span
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.tasks.examples import Example, Floats
 from textome.text.tokenization import Tokenizer
 

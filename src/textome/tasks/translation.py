@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from textome.datasets.parallel import Pair, read_pairs
 from textome.documents import Document
-from textome.formats.parallel import Pair, read_pairs
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.tasks.task import HeadShape, Task
 
 

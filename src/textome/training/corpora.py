@@ -11,7 +11,7 @@ import numpy as np
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, read_documents
-from textome.formats.folders import hash_of
+from textome.formats.reading.folders import hash_of
 from textome.tasks.mentions import MentionTask, Sentence
 from textome.text.sentences import sentence_spans
 from textome.training.devices import choose_device

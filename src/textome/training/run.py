@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from textome.errors import InputError
 from textome.evaluation.run_report import read_run, write_run_report
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.training.tracking import Tracker
 
 Report = Callable[[dict[str, Any]], None]

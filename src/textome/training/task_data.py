@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.tasks import Task
 from textome.tasks.examples import Example
 from textome.text.tokenization import Tokenizer

@@ -66,7 +66,7 @@ class TaskTable(Section):
     """A task, and the data that it learns from.
 
     name    of the task and of its head, in letters, digits, - and _
-    train, validation, test   files of the task's layout; `PATH#RULE` takes a part (see formats.labelled). Training texts
+    train, validation, test   files of the task's layout; `PATH#RULE` takes a part (see datasets.labelled). Training texts
                               that stand in a test file are left out
     layout  of the files; by default the first of the task's
     more    further training files by their layout, with the same labels

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.sources import Quarantine, Source
 from textome.vocabularies.build import build_vocabulary
 from textome.vocabularies.concepts import Concept, NameKind
 from textome.vocabularies.index import Card, Hit, Section, Vocabulary

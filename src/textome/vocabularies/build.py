@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from textome.errors import InputError
-from textome.formats.sources import atomic_file
+from textome.formats.reading.sources import atomic_file
 from textome.vocabularies.concepts import Concept, NameKind
 from textome.vocabularies.index import BLOCK, KIND_SHIFT, MAX_CONCEPTS, to_line
 from textome.vocabularies.keys import MAX_NAME, bag_of, hash_of, key_of, profile_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.sources import Quarantine, Source
 from textome.vocabularies.concepts import Concept
 from textome.vocabularies.lines import rows
 

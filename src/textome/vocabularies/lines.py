@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.sources import Quarantine, Source
 
 
 def numbered_lines(source: Source) -> Iterator[tuple[int, str]]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from lxml import etree
 
-from textome.formats.sources import Quarantine, Source, StrictQuarantine
-from textome.formats.xml_reading import child_text, records
+from textome.formats.reading.sources import Quarantine, Source, StrictQuarantine
+from textome.formats.reading.xml_reading import child_text, records
 from textome.vocabularies.concepts import Concept
 
 # Branches of the tree by the type of the entities in it; the first that a descriptor stands in counts.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from textome.formats.sources import Quarantine, Source, StrictQuarantine
-from textome.formats.xml_reading import child_text, records
+from textome.formats.reading.sources import Quarantine, Source, StrictQuarantine
+from textome.formats.reading.xml_reading import child_text, records
 from textome.vocabularies.concepts import Concept
 from textome.vocabularies.mesh import texts
 

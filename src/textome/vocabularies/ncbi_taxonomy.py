@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.sources import Quarantine, Source
 from textome.vocabularies.concepts import Concept
 from textome.vocabularies.lines import numbered_lines
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.sources import Quarantine, Source
 from textome.vocabularies.concepts import Concept
 from textome.vocabularies.curies import curie_from
 from textome.vocabularies.obo import TYPE_OF_PREFIX

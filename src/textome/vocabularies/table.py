@@ -11,7 +11,7 @@ import csv
 from collections.abc import Iterator
 
 from textome.errors import InputError
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.sources import Quarantine, Source
 from textome.vocabularies.concepts import Concept
 from textome.vocabularies.curies import curie_from
 from textome.vocabularies.lines import numbered_lines

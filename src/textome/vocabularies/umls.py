@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 
-from textome.formats.sources import Quarantine, Source
+from textome.formats.reading.sources import Quarantine, Source
 from textome.vocabularies.concepts import Concept
 from textome.vocabularies.curies import curie_of
 from textome.vocabularies.lines import rows

@@ -15,7 +15,7 @@ from textome.training.techniques.matrix import check_techniques
 
 
 class TranslationData(Section):
-    """Parallel texts, see formats.parallel. Training pairs whose source stands in a test file are left out.
+    """Parallel texts, see datasets.parallel. Training pairs whose source stands in a test file are left out.
 
     source, target   codes of the languages, as "en"
     """

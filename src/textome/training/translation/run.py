@@ -13,13 +13,13 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textome.datasets.parallel import Pair, read_pairs
 from textome.encoders import encoder_of
 from textome.encoders.build import conversion_to
 from textome.encoders.layers.packing import Layout
 from textome.encoders.seq2seq.model import Transformer, TransformerConfig
 from textome.errors import InputError, MissingExtraError
-from textome.formats.parallel import Pair, read_pairs
-from textome.formats.sources import Quarantine
+from textome.formats.reading.sources import Quarantine
 from textome.tasks.translation import Translation
 from textome.training.batches import cut, plan
 from textome.training.bundles import environment, write_folder

@@ -41,7 +41,7 @@ def predict(
     Example: textome predict abstracts.xml --model runs/piboso/bundle --to tsv
     """
     from textome.formats import Quarantine
-    from textome.formats.sources import Target
+    from textome.formats.reading.sources import Target
     from textome.runtime.modality_bundle import ModalityBundle
 
     quarantine = Quarantine()
@@ -102,7 +102,7 @@ class _Files:
 
 
 class _Texts:
-    """A model's labels for documents or, with a layout of `formats.labelled`, for the records of files."""
+    """A model's labels for documents or, with a layout of `datasets.labelled`, for the records of files."""
 
     def __init__(
         self,
@@ -131,8 +131,8 @@ class _Texts:
         return (where if self._labeller.by_sentence else []) + labels
 
     def answers(self, place: str, quarantine: Quarantine) -> Iterator[tuple[str, list[Row]]]:
+        from textome.datasets.labelled import read_labelled
         from textome.formats import read_documents
-        from textome.formats.labelled import read_labelled
 
         if self._layout:
             records = read_labelled(place, self._layout, quarantine, unlabelled=True)

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from textome.errors import InputError, TextomeError
 from textome.escapes import shown_bytes
-from textome.formats.archives import SEPARATOR, unpacked
-from textome.formats.compression import DECOMPRESSION_ERRORS, decompressed
+from textome.formats.reading.archives import SEPARATOR, unpacked
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS, decompressed
 
 HEAD_SIZE = 4096
 # UTF-32 first, whose mark begins as that of UTF-16.

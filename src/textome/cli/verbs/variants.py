@@ -31,7 +31,7 @@ def variants(
     Example: textome variants patient.vcf.gz --reference genome.fa --model runs/dna-pretrain/bundle --output effects.tsv
     """
     from textome.formats import Quarantine
-    from textome.formats.sources import Source, Target
+    from textome.formats.reading.sources import Source, Target
     from textome.modalities.variants import contexts, read_vcf
     from textome.runtime.modality_bundle import ModalityBundle
     from textome.runtime.predictor import Predictor

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.json_values import parse_json
-from textome.formats.members import described, id_of, label_of, list_of, object_of, required_text, text_of
-from textome.formats.sources import Quarantine, Source, guarded
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.json_values import parse_json
+from textome.formats.reading.members import described, id_of, label_of, list_of, object_of, required_text, text_of
+from textome.formats.reading.sources import Quarantine, Source, guarded
 
 
 class Place(NamedTuple):

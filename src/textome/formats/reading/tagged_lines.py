@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from textome.documents import Document, replace_lone_surrogates
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.sources import NOT_UTF8, Quarantine, Source
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.sources import NOT_UTF8, Quarantine, Source
 
 # The most characters that one record may have: far more than a citation, and little memory.
 MAX_RECORD = 16 * 1024**2

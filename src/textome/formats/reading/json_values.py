@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from textome.documents import replace_lone_surrogates
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.sources import NOT_UTF8, Quarantine, Source
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.sources import NOT_UTF8, Quarantine, Source
 
 _MOST_DIGITS = 100
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")

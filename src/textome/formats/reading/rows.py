@@ -14,8 +14,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.sources import NOT_UTF8, Quarantine, Source
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.sources import NOT_UTF8, Quarantine, Source
 
 # The longest cell, in characters: more than any abstract or note has, and little of a file is lost to a quote left open.
 MAX_CELL = 1_000_000

@@ -97,8 +97,8 @@ def _translation(model: str, data: list[str], as_json: bool) -> None:
     from textome.cli.training import need_training
 
     need_training("evaluating a translation")
+    from textome.datasets.parallel import read_pairs
     from textome.formats import Quarantine
-    from textome.formats.parallel import read_pairs
     from textome.training.translation.run import scores
     from textome.training.translation.translator import Translator
 
@@ -194,9 +194,9 @@ def _answers(
     report: Path | None,
     other: Model | None,
 ) -> None:
+    from textome.datasets.questions import read_questions
     from textome.evaluation.answer_report import write_answer_report
     from textome.evaluation.comparison import compare_answers
-    from textome.formats.questions import read_questions
     from textome.metrics.answers import METRICS, interval, score_each
 
     items = [item for place in data for item in read_questions(place, layout or "squad", quarantine)]

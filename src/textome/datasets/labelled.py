@@ -25,14 +25,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from textome.datasets.questions import snippet_texts
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS
-from textome.formats.json_values import parse_json, read_values
-from textome.formats.members import IDS, id_of, label_of, list_of, object_of, required_text, text_of
-from textome.formats.questions import snippet_texts
-from textome.formats.rows import check_decoded, check_width, read_rows
-from textome.formats.sources import NOT_UTF8, Quarantine, Source, guarded
-from textome.formats.xml_reading import child_text, records
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.json_values import parse_json, read_values
+from textome.formats.reading.members import IDS, id_of, label_of, list_of, object_of, required_text, text_of
+from textome.formats.reading.rows import check_decoded, check_width, read_rows
+from textome.formats.reading.sources import NOT_UTF8, Quarantine, Source, guarded
+from textome.formats.reading.xml_reading import child_text, records
 
 _TEXT, _LABEL = ("text", "sentence"), ("label", "labels")
 _PERCENT = re.compile(r"(\d+)-(\d+)%")

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, NamedTuple, cast
 
 from textome.errors import InputError
-from textome.formats.compression import DECOMPRESSION_ERRORS, MAX_RATIO, decompressed, is_bomb
+from textome.formats.reading.compression import DECOMPRESSION_ERRORS, MAX_RATIO, decompressed, is_bomb
 
 SEPARATOR = "!"
 MAX_UNPACKED = 8 * 1024**3

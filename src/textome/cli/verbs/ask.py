@@ -31,9 +31,9 @@ def ask(
 
     Example: textome ask abstracts.xml --model runs/bioasq/bundle --question "Which gene is mutated in cystic fibrosis?"
     """
+    from textome.datasets.questions import read_questions
     from textome.formats import Quarantine
-    from textome.formats.questions import read_questions
-    from textome.formats.sources import atomic_file
+    from textome.formats.reading.sources import atomic_file
     from textome.runtime.answerer import Answerer
 
     quarantine = Quarantine()

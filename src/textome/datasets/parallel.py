@@ -16,11 +16,11 @@ from pathlib import Path
 
 from lxml import etree
 
+from textome.datasets.labelled import chosen_part
 from textome.errors import InputError
-from textome.formats.labelled import chosen_part
-from textome.formats.rows import check_decoded
-from textome.formats.sources import Quarantine, Source
-from textome.formats.xml_reading import inner_text, records
+from textome.formats.reading.rows import check_decoded
+from textome.formats.reading.sources import Quarantine, Source
+from textome.formats.reading.xml_reading import inner_text, records
 
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 

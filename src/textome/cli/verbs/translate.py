@@ -32,7 +32,7 @@ def translate(
     Example: textome translate notes.txt --model runs/multi30k/bundle --output notes.de.txt
     """
     need_training("textome translate")
-    from textome.formats.sources import Source, atomic_file
+    from textome.formats.reading.sources import Source, atomic_file
     from textome.training.translation.translator import Translator, languages
 
     translator = Translator.load(model)

@@ -54,7 +54,7 @@ def explain(
     from textome.explain.explainer import Explainer
     from textome.explain.page import explanation_page
     from textome.formats import Quarantine
-    from textome.formats.sources import atomic_file
+    from textome.formats.reading.sources import atomic_file
 
     if output and output.suffix not in (".html", ".json"):
         raise InputError(f"--output {output}: name a .html or .json file")

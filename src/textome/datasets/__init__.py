@@ -1,0 +1,1 @@
+"""Layouts of labelled and parallel data, one file each."""

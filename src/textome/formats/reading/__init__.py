@@ -1,0 +1,1 @@
+"""What readers of formats share: sources, archives, compression, offsets, and checked values."""
