@@ -25,7 +25,7 @@ from typing import Protocol, overload
 
 from textome.documents import Document, as_document
 from textome.errors import InputError
-from textome.runtime.model import Model, ModelSettings
+from textome.runtime.model import Model, ModelSettings, Report
 from textome.steps import STEPS, load_step
 
 MODEL = "model"
@@ -82,6 +82,11 @@ class Pipeline:
     @property
     def models(self) -> list[Model]:
         return [step for step in self.steps if isinstance(step, Model)]
+
+    def report_to(self, report: Report) -> None:
+        """Have `report` called with each document that a task cannot read; it goes on without that task's annotations."""
+        for model in self.models:
+            model.report = report
 
     def without_annotations(self, document: Document) -> Document:
         """The document without annotations of the kinds that the models give; without entities there are no relations."""

@@ -101,3 +101,18 @@ def test_what_cannot_be_predicted_is_named(run: Run, tiny_bundle: Path, tiny_tas
         wrong = run("predict", place, "--model", model, *arguments)
         assert (wrong.code, wrong.out) == (2, ""), arguments
         assert message in wrong.err, arguments
+
+
+def test_annotate_reports_documents_that_a_task_cannot_read(run: Run, tiny_tasks: Path, tmp_path: Path) -> None:
+    """A text of marks that no tokenizer keeps: it comes out without that task's labels, and the others are not harmed."""
+    texts = ["patients took aspirin", "\u200b\u200b", "no gout was seen"]
+    lines = [json.dumps({"id": str(number), "text": text}) for number, text in enumerate(texts)]
+    given = write(tmp_path / "a.jsonl", "\n".join(lines))
+    done = run("annotate", given, "--model", tiny_tasks / "run" / "bundle", "--without", "linking", "--to", "jsonl")
+    documents = rows(done.out)
+    assert [document["id"] for document in documents] == ["0", "1", "2"]
+    tasks = [{label["task"] for label in document["labels"]} for document in documents]
+    assert ["single" in names for names in tasks] == [True, False, True]
+    assert done.code == 1
+    assert "document 1" in done.err
+    assert "without any word" in done.err
