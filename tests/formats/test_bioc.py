@@ -595,3 +595,15 @@ def test_a_node_without_annotation_loses_neither_relation_nor_document() -> None
     nodes = [{"refid": "T1", "role": "a"}, {"refid": "T9", "role": "b"}]
     document = only(collection(FEVER, relations=[{"infons": {"type": "r"}, "nodes": nodes}]))
     assert document.relations == (Relation("r", (("a", "T1"),), metadata={"nodes_without_annotation": "b:T9"}),)
+
+
+def test_documents_without_passages_lose_no_text_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "texts.json"
+    path.write_text(
+        '{"documents": [{"id": "1", "text": "gout"}, {"id": "2", "passages": [{"offset": 0, "text": "gout"}]}]}'
+    )
+    quarantine = Quarantine()
+    documents = list(read_documents(path, "bioc-json", quarantine))
+    assert [document.id for document in documents] == ["2"]
+    assert quarantine.count == 1
+    assert 'no "passages"' in str(quarantine.records[0])

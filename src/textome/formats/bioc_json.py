@@ -40,7 +40,7 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
         for item in documents:
             number += 1
             try:
-                yield document_from(item)
+                yield document_from(_with_passages(item))
             except InputError as error:
                 name = item.get("id", "") if isinstance(item, dict) else ""
                 quarantine.add(source.name, f"record {number}, document {name}" if name else f"record {number}", error)
@@ -59,6 +59,15 @@ def write(documents: Iterable[Document], target: Target) -> int:
             stream.write(json.dumps(document_to(document), ensure_ascii=False).encode("utf-8"))
         stream.write(b"\n]}\n")
     return number
+
+
+def _with_passages(document: Any) -> Any:
+    """The document. Raises InputError for one that has no passages: its text stands elsewhere, and would be lost."""
+    if isinstance(document, dict) and "passages" not in document:
+        raise InputError(
+            'there are no "passages"; BioC has its texts there. For objects with "text", write one a line and take jsonl'
+        )
+    return document
 
 
 def _documents(value: Any) -> list[Any]:
