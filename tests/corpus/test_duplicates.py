@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from corpus_texts import text
 from textome.corpus import duplicates
-from textome.corpus.duplicates import EXACT, KEPT, NEAR, Fingerprinter, find_doubles
+from textome.corpus.duplicates import EXACT, KEPT, NEAR, Fingerprinter, find_duplicates
 from textome.corpus.ledger import write_chunk
 
 
@@ -30,7 +30,7 @@ def verdicts_of(
         places.append(folder / f"chunk-{start}")
         counts.append(len(some))
         write_chunk(places[-1], [("", [each]) for each in some], fingerprinter.fingerprints(), {})
-    return find_doubles(places, counts, group=group).tolist()
+    return find_duplicates(places, counts, group=group).tolist()
 
 
 def with_changes(words: Sequence[str], number: int, generator: random.Random) -> str:
@@ -91,7 +91,7 @@ def test_groups_find_the_same_near_doubles(tmp_path: Path) -> None:
 
 
 def test_no_documents() -> None:
-    assert find_doubles([], []).tolist() == []
+    assert find_duplicates([], []).tolist() == []
 
 
 @pytest.mark.parametrize("length", [0, 1, 4, 5, 6])

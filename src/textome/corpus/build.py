@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from textome.corpus.duplicates import EXACT, NEAR, Fingerprinter, find_doubles
+from textome.corpus.duplicates import EXACT, NEAR, Fingerprinter, find_duplicates
 from textome.corpus.held_out import read_test_sets
 from textome.corpus.inputs import Part, Parts
 from textome.corpus.leakage import TestSets
@@ -248,7 +248,7 @@ def _drop_doubles(work: Path, parts: Sequence[int], settings: Settings, report: 
     counts = [len(words_of_chunk(place)) for place in places]
     tell({"event": "doubles", "documents": sum(counts)})
     wanted = settings.deduplicate != "none"
-    verdicts = find_doubles(places, counts) if wanted else np.zeros(sum(counts), np.uint8)
+    verdicts = find_duplicates(places, counts) if wanted else np.zeros(sum(counts), np.uint8)
     for verdict, reason in ((EXACT, "exact double"), (NEAR, "near double")):
         if number := int(np.count_nonzero(verdicts == verdict)):
             report.counts.dropped[reason] += number

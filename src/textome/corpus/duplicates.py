@@ -115,7 +115,7 @@ def _bands(threshold: float) -> tuple[int, int]:
     return int(best.b), int(best.r)
 
 
-def find_doubles(
+def find_duplicates(
     places: Sequence[Path], counts: Sequence[int], threshold: float = THRESHOLD, group: int = GROUP
 ) -> NDArray[np.uint8]:
     """(documents,) KEPT, EXACT or NEAR for each document of all chunks, in their order.

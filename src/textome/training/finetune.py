@@ -22,7 +22,7 @@ from textome.training.devices import autocast, precision_for
 from textome.training.job import TextJob
 from textome.training.loop import train
 from textome.training.parallel.processes import Processes, running
-from textome.training.parallel.sharding import make_whole
+from textome.training.parallel.sharding import gather_weights
 from textome.training.preparation import prepare_encoder, read_base
 from textome.training.recipe import Recipe
 from textome.training.recipe_files import provenance_of
@@ -60,7 +60,7 @@ def _finetune(recipe: Recipe, folder: Path, resume: bool, report: Report, proces
     if processes.first:
         write_json(folder / "data.json", _data_report(tasks))
         write_json(folder / "environment.json", environment(device))
-    twin = processes.sharded(model, model.encoder, recipe.training.sharding)
+    unsharded = processes.sharded(model, model.encoder, recipe.training.sharding)
     spent, settings = None, recipe.training
     facts: dict[str, Any] = {"processes": processes, "tokens_per_epoch": job.tokens}
     if recipe.privacy is None:
@@ -69,13 +69,13 @@ def _finetune(recipe: Recipe, folder: Path, resume: bool, report: Report, proces
         progress, spent = train_privately(job, recipe.privacy, settings, folder, device, resume, report, **facts)
     finish()
     _calibrate(job, recipe, device)
-    make_whole(twin, model)
+    gather_weights(unsharded, model)
     if teacher is not None:
         measured = compared({"teacher": teacher.model, "student": model}, job.score)
         write_json(folder / "distillation.json", measured)
         report({"event": "distilled", "metric": job.metric} | measured)
     if processes.first:
-        _write(folder / "bundle", twin, config, base, recipe, tasks, vars(progress), spent)
+        _write(folder / "bundle", unsharded, config, base, recipe, tasks, vars(progress), spent)
     processes.wait()
     report_quarantine((data.quarantine for data in tasks), report)
     return folder / "bundle"

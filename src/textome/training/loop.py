@@ -160,7 +160,7 @@ def train(
                 clock, tokens = now, 0
             due = time.monotonic() - saved > 60 * settings.checkpoint_minutes
             if settings.sharding == "full":  # all take part, so they must agree; that makes them wait, so it is rare
-                due = progress.step % REPORT_EVERY == 0 and processes.told(due)
+                due = progress.step % REPORT_EVERY == 0 and processes.agree(due)
             if due:
                 watch.check()
                 _save(folder, job, optimizer, progress, average, processes)

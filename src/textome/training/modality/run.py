@@ -28,7 +28,7 @@ from textome.training.modality.data import ModalityRecords, load_records
 from textome.training.modality.job import ModalityJob
 from textome.training.modality.recipe import ModalityRecipe, SequenceEncoder
 from textome.training.parallel.processes import Processes, running
-from textome.training.parallel.sharding import make_whole
+from textome.training.parallel.sharding import gather_weights
 from textome.training.preparation import prepare_encoder
 from textome.training.recipe_files import provenance_of
 from textome.training.run import Report, report_quarantine, write_json
@@ -76,15 +76,15 @@ def _trained(
     if processes.first:
         write_json(folder / "data.json", _data_report(data, job))
         write_json(folder / "environment.json", environment(device))
-    twin = processes.sharded(model, model.encoder, recipe.training.sharding)
+    unsharded = processes.sharded(model, model.encoder, recipe.training.sharding)
     facts: dict[str, Any] = {"processes": processes, "tokens_per_epoch": job.tokens}
     progress = train(job, recipe.training, folder, device, resume, report, **facts)
     finish()
     model.eval()
     with torch.no_grad(), autocast(device, precision_for(recipe.training.precision, device)):
         job.calibrate()
-    make_whole(twin, model)
-    return job, progress, twin
+    gather_weights(unsharded, model)
+    return job, progress, unsharded
 
 
 def build_model(

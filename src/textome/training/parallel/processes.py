@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from textome.errors import InputError
 from textome.training.devices import choose_device
-from textome.training.parallel.sharding import check_sharding, shard, twin_of
+from textome.training.parallel.sharding import check_sharding, shard, unsharded_copy_of
 from textome.training.run import claim
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -75,18 +75,18 @@ class Processes:
     def sharded(self, model: Model, encoder: nn.Module, sharding: str) -> Model:
         """Spread the weights of a model's encoder where `sharding` is "full"; what else the model has stays whole.
 
-        Returns the model that `sharding.make_whole` gives the weights back to: a copy where they are spread.
+        Returns the model that `sharding.gather_weights` gives the weights back to: a copy where they are spread.
         """
-        twin = twin_of(model, sharding == "full" and self.count > 1)
-        if twin is not model:
+        unsharded = unsharded_copy_of(model, sharding == "full" and self.count > 1)
+        if unsharded is not model:
             self.spread(encoder, encoder)
-        return twin
+        return unsharded
 
     def weight(self, model: nn.Module) -> int:
         """By what a process's share of the loss is multiplied for the gradients of a wrapped model to be those of all."""
         return self.count if isinstance(model, DistributedDataParallel) else 1
 
-    def apart(self, model: nn.Module) -> AbstractContextManager[None]:
+    def no_sync(self, model: nn.Module) -> AbstractContextManager[None]:
         """In which the gradients of a wrapped model stay in each process, to be summed with those of a later pass; those of
         a sharded one are summed at once, since a process has no room for all."""
         return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
@@ -97,7 +97,7 @@ class Processes:
             dist.all_reduce(value)
         return value
 
-    def told(self, value: bool) -> bool:
+    def agree(self, value: bool) -> bool:
         """What the first process says, so that all do the same."""
         if self.count == 1:
             return value

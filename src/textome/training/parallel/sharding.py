@@ -37,15 +37,15 @@ def shard(model: nn.Module, layers: Iterable[nn.Module], device: torch.device) -
             module.set_force_sum_reduction_for_comms(True)  # gloo has no other
 
 
-def twin_of(model: Model, wanted: bool) -> Model:
+def unsharded_copy_of(model: Model, wanted: bool) -> Model:
     """A copy in which a model can be made whole again after it was sharded; the model itself where none is wanted."""
     return copy.deepcopy(model) if wanted else model
 
 
-def make_whole(twin: nn.Module, model: nn.Module) -> None:
-    """Give the twin the weights of its model. Every process must ask for it at the same time."""
-    if twin is not model:
-        twin.load_state_dict(whole_state(model))
+def gather_weights(unsharded: nn.Module, model: nn.Module) -> None:
+    """Give the unsharded the weights of its model. Every process must ask for it at the same time."""
+    if unsharded is not model:
+        unsharded.load_state_dict(whole_state(model))
 
 
 def check_sharding(sharding: str, precision: str) -> None:

@@ -40,7 +40,7 @@ from textome.training.devices import autocast, end_step, gradient_scaler, precis
 from textome.training.finite import LossWatch
 from textome.training.optimisation import build_optimizer, set_rate
 from textome.training.parallel.processes import Processes
-from textome.training.parallel.sharding import check_sharding, clip_gradients, make_whole, twin_of
+from textome.training.parallel.sharding import check_sharding, clip_gradients, gather_weights, unsharded_copy_of
 from textome.training.pretraining.data import (
     Assembler,
     Making,
@@ -100,7 +100,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
         compile_layers(model.encoder)
     precision = precision_for(settings.precision, device)
     check_sharding(settings.sharding, precision)
-    twin = twin_of(model, settings.sharding == "full" and processes.count > 1)
+    unsharded = unsharded_copy_of(model, settings.sharding == "full" and processes.count > 1)
     parallel = processes.wrap(model, model.encoder, settings.sharding)
     optimizer = build_optimizer(model, settings)
     corpora = [Corpus.open(recipe.path(source.path), tokenizer) for source in recipe.corpora]
@@ -141,7 +141,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
             loss = torch.zeros((), device=device)
             for number, part in enumerate(work.parts, 1):
                 # Gradients go to the other processes once, with the last part.
-                with nullcontext() if number == len(work.parts) else processes.apart(parallel):
+                with nullcontext() if number == len(work.parts) else processes.no_sync(parallel):
                     with autocast(device, precision):
                         share = _loss(parallel, part, batch, device) * work.counts
                     # DDP averages over processes, but each loss is already a share of the whole batch's.
@@ -177,7 +177,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
                 clock, counted, operations = time.monotonic(), 0, 0
             due = time.monotonic() - saved > 60 * settings.checkpoint_minutes
             if settings.sharding == "full":  # all take part, so they must agree; that makes them wait, so it is rare
-                due = progress.step % REPORT_EVERY == 0 and processes.told(due)
+                due = progress.step % REPORT_EVERY == 0 and processes.agree(due)
             if due:
                 watch.check()
                 save_checkpoint(folder / "checkpoints", model, optimizer, vars(progress), write=processes.first)
@@ -191,11 +191,11 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
     if not scores or progress.evaluated < progress.tokens:
         scores = _evaluate(model, validation, device, precision, progress, log)
     save_checkpoint(folder / "checkpoints", model, optimizer, vars(progress), write=processes.first)
-    make_whole(twin, model)
+    gather_weights(unsharded, model)
     if processes.first:
         log.write(event="end", step=progress.step, tokens=progress.tokens)
         log.close()
-        write_encoder(folder / "model", twin, config, base, recipe, _data_report(recipe, corpora), scores)
+        write_encoder(folder / "model", unsharded, config, base, recipe, _data_report(recipe, corpora), scores)
     processes.wait()
     return folder / "model"
 
