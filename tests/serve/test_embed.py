@@ -51,7 +51,7 @@ def test_the_answer_tells_its_model_and_size(server: Running) -> None:
         ({"texts": ["gout", " "]}, 422, "record 2: a text without any word"),
         ({"texts": ["gout"], "model": "none"}, 404, "tiny"),
         ({"texts": ["x" * 200_001]}, 413, "characters"),
-        ({"texts": ["x"] * 5001}, 413, "5,000 texts"),
+        ({"texts": ["x"] * 5001}, 413, "5,000 documents"),
     ],
 )
 def test_wrong_requests_are_told_what_to_do(server: Running, body: dict, status: int, message: str) -> None:

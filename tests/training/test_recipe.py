@@ -117,5 +117,5 @@ def test_overrides_that_make_no_sense_are_refused(tmp_path: Path, override: str)
 
 @pytest.mark.parametrize("setting", ["gradient_checkpointing=true", "lora_rank=8", "r_drop=0.5", "token_masking=0.1"])
 def test_settings_that_translation_would_not_heed_are_refused(setting: str) -> None:
-    with pytest.raises(InputError, match=f"training.{setting.partition('=')[0]} is for encoders"):
+    with pytest.raises(InputError, match=f"training.{setting.partition('=')[0]} does not work for this kind of task"):
         plan_run(ROOT / "recipes/translate_multi30k.toml", [f"training.{setting}"])

@@ -65,7 +65,7 @@ def test_a_run_that_is_stopped_and_goes_on_is_one_run_with_the_numbers_of_its_lo
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "a run"
     assert run.data.params["training.learning_rate"] == "0.005"
-    assert run.data.params["entities.types"] == '["Disease", "Chemical"]'
+    assert '"types": ["Disease", "Chemical"]' in run.data.params["tasks"]
     for name, event, key in (
         ("step/loss", "step", "loss"),
         ("step/gradient_norm", "step", "gradient_norm"),

@@ -149,11 +149,11 @@ def clean_document(document: Document, options: CleaningOptions = CleaningOption
         old_end, new_end = passage.end, passages[-1].end
     empty = np.zeros(0, dtype=np.int64)
     alignment = Alignment(np.concatenate([empty, *starts]), np.concatenate([empty, *ends]), old_end)
-    labels = [kept for label in document.labels if (kept := _moved_label(label, alignment))]
-    view = replace(document, passages=tuple(passages), entities=(), relations=(), labels=tuple(labels))
+    view = replace(document, passages=tuple(passages), entities=(), relations=(), labels=())
+    labels = [moved for label in document.labels if (moved := _moved_label(label, alignment, document, view))]
     entities = [moved for entity in document.entities if (moved := _moved(entity, alignment, view))]
     lost = {entity.id for entity in document.entities} - {entity.id for entity in entities} - {""}
-    return view.with_annotations(entities, _without(document.relations, lost))
+    return view.with_labels(labels).with_annotations(entities, _without(document.relations, lost))
 
 
 def _moved(entity: Entity, alignment: Alignment, view: Document) -> Entity | None:
@@ -164,18 +164,26 @@ def _moved(entity: Entity, alignment: Alignment, view: Document) -> Entity | Non
         if spans and place.start < spans[-1].end:  # two pieces of a mention have become one character
             place = Span(spans[-1].start, max(place.end, spans.pop().end))
         spans.append(place)
+    if not spans:
+        return None
     text = view.text_at(spans)
-    # A tag between two spaces goes with them into one space, which is nothing of the mention.
-    if not spans or (text.isspace() and not entity.text.isspace()):
+    if _is_only_space(text, entity.text):
         return None
     return replace(entity, spans=tuple(spans), text=text)
 
 
-def _moved_label(label: Label, alignment: Alignment) -> Label | None:
+def _moved_label(label: Label, alignment: Alignment, document: Document, view: Document) -> Label | None:
     if label.span is None:
         return label
     span = alignment.to_cleaned(*label.span)
-    return replace(label, span=span) if span else None
+    if not span or _is_only_space(view.text[slice(*span)], document.text[slice(*label.span)]):
+        return None
+    return replace(label, span=span)
+
+
+def _is_only_space(text: str, before: str) -> bool:
+    """Whether white space alone is left: a tag between two spaces goes with them into one space, which is nothing of it."""
+    return text.isspace() and not before.isspace()
 
 
 def _without(relations: Iterable[Relation], lost: set[str]) -> list[Relation]:
