@@ -72,7 +72,7 @@ _COMMON = {
     "overlap": "tokens that two windows of a long text share",
     "path": "of the file or folder",
     "patience": "stop after so many epochs, or trials, without a better score",
-    "precision": "of matrix products; auto: bf16 where the device computes it fast",
+    "precision": "of matrix products; auto: bf16 on processors with AMX and on GPUs that have it, else fp32",
     "pretrained": "take the base's weights, and not its sizes alone",
     "probability": "share of tokens that are chosen",
     "root": "the folder that other paths start from; the environment variable `TEXTOME_DATA` takes its place",

@@ -151,7 +151,7 @@ def clean_document(document: Document, options: CleaningOptions = CleaningOption
     alignment = Alignment(np.concatenate([empty, *starts]), np.concatenate([empty, *ends]), old_end)
     view = replace(document, passages=tuple(passages), entities=(), relations=(), labels=())
     labels = [moved for label in document.labels if (moved := _moved_label(label, alignment, document, view))]
-    entities = [moved for entity in document.entities if (moved := _moved(entity, alignment, view))]
+    entities = [kept for entity in document.entities if (kept := _moved(entity, alignment, view))]
     lost = {entity.id for entity in document.entities} - {entity.id for entity in entities} - {""}
     return view.with_labels(labels).with_annotations(entities, _without(document.relations, lost))
 

@@ -55,7 +55,9 @@ def device_name(device: torch.device) -> str:
 
 
 def precision_for(wanted: str, device: torch.device) -> str:
-    """`wanted`, or for "auto" bf16 where the device computes it fast.
+    """`wanted`, or for "auto" bf16 where the device computes it fast: a processor with matrix tiles (AMX), and most GPUs.
+
+    With AVX-512's products of bf16 alone, fp32 trained 1.6 times as fast (Intel Xeon, 2 threads, MiniLM-L6).
 
     Raises InputError for fp16 on a device without the scaling that it needs.
     """
@@ -66,7 +68,7 @@ def precision_for(wanted: str, device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     if device.type == "cpu":
-        return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
+        return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
     return "bf16" if device.type == "xla" else "fp32"
 
 
