@@ -7,6 +7,8 @@ JOBS ?= 2
 # On Linux the default index has PyTorch only with several gigabytes of CUDA libraries. Used only where it answers.
 CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
+# Tests run on as many processes as JOBS says; with several threads in each, they would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -32,10 +34,10 @@ demo: .venv/.base
 install: .venv/.full
 
 test: lint
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: .venv/.full
-	$(BIN)/python -m pytest -n $(JOBS) -m slow
+	$(PYTEST) -m slow
 
 lint: .venv/.full
 	$(BIN)/ruff check .
