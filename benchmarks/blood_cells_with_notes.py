@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from textome.formats.reading.sources import Quarantine, atomic_file
-from textome.modalities.images import Images
-from textome.modalities.records import Record
+from textome.inputs.images import Images
+from textome.inputs.records import Record
 
 SMEAR = (
     "Smear of peripheral blood, seen with the oil lens.",
@@ -61,7 +61,7 @@ def note(label: str, generator: np.random.Generator) -> str:
 
 
 def lines(place: Path, seed: int) -> list[dict[str, Any]]:
-    """The records as modalities.together reads them, all with both parts."""
+    """The records as inputs.together reads them, all with both parts."""
     found = []
     for number, record in enumerate(chosen(place)):
         label = str(record.target)

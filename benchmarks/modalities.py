@@ -349,7 +349,7 @@ def designs(modality: Any, train: Sequence[Any], test: Sequence[Any]) -> tuple[A
             np.stack([modality.views(item.content)[0].reshape(-1) / 255.0 for item in items]) for items in (train, test)
         )
     if modality.kind == "molecules":
-        from textome.modalities.chemistry import fingerprints
+        from textome.inputs.chemistry import fingerprints
 
         return tuple(fingerprints([item.content[0] for item in items]).astype(np.float32) for items in (train, test))
     rows = [[modality.features(item.content) for item in items] for items in (train, test)]

@@ -12,8 +12,8 @@ import argparse
 from pathlib import Path
 
 from textome.formats.reading.sources import Quarantine, atomic_file
-from textome.modalities.molecule_files import write_prepared
-from textome.modalities.molecules import Molecules
+from textome.inputs.molecule_files import write_prepared
+from textome.inputs.molecules import Molecules
 from textome.training.corpora import file_hash
 from textome.training.modality.recipe import load_modality_recipe
 

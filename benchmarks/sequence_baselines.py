@@ -23,11 +23,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from textome.evaluation.modality_scores import score_answers
-from textome.modalities.chemistry import computed, fingerprints
-from textome.modalities.dna import Dna
-from textome.modalities.dna_tokens import kmer_counts, one_hot
-from textome.modalities.molecules import Molecules
-from textome.modalities.records import Record
+from textome.inputs.chemistry import computed, fingerprints
+from textome.inputs.dna import Dna
+from textome.inputs.dna_tokens import kmer_counts, one_hot
+from textome.inputs.molecules import Molecules
+from textome.inputs.records import Record
 from textome.training.modality.data import ModalityRecords, load_records
 from textome.training.modality.recipe import load_modality_recipe
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from textome.evaluation.modality_scores import roc_auc
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.dna import Dna
-from textome.modalities.dna_tokens import BASES, one_hot
-from textome.modalities.records import Record, read_records
+from textome.inputs.dna import Dna
+from textome.inputs.dna_tokens import BASES, one_hot
+from textome.inputs.records import Record, read_records
 from textome.runtime.predictor import Predictor
 from textome.runtime.variant_effects import VariantScorer
 

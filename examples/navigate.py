@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from textome.modalities.navigation import ACTIONS, Policy, rule, success_rate, wander, write_demonstrations
-from textome.modalities.records import Floats
+from textome.inputs.navigation import ACTIONS, Policy, rule, success_rate, wander, write_demonstrations
+from textome.inputs.records import Floats
 from textome.runtime.export import export_bundle
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor

@@ -21,9 +21,9 @@ HELP_TIMES = 2
 HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client", "PIL")
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
-_BELOW_TASKS = {"metrics", "datasets", "modalities", "text", "formats", "documents", "errors", "escapes"}
+_BELOW_TASKS = {"metrics", "datasets", "inputs", "text", "formats", "documents", "errors", "escapes"}
 _BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
-_BELOW_TRAINING = {"linking", "vocabularies", "corpus", "modalities", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
+_BELOW_TRAINING = {"linking", "vocabularies", "corpus", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -43,8 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "linking": {"vocabularies", "documents", "errors"},
     "tasks": _BELOW_TASKS,
     "encoders": {"errors"},  # pure maths: no files of documents, no labels, no command line
-    "modalities": {"datasets", "formats", "documents", "errors"},  # reading and features; the embedders are encoders
-    "runtime": {"modalities", *_BELOW_RUNTIME},
+    "inputs": {"datasets", "formats", "documents", "errors"},  # reading and features; the embedders are encoders
+    "runtime": set(_BELOW_RUNTIME),
     "steps": {
         "linking",
         "vocabularies",
@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": {"steps", "runtime", *_BELOW_RUNTIME},
     "corpus": {"text", "formats", "documents", "errors"},
     # Of the parts below it those without PyTorch.
-    "evaluation": {"steps", "linking", "vocabularies", "pipeline", "runtime", "modalities", *_BELOW_RUNTIME},
+    "evaluation": {"steps", "linking", "vocabularies", "pipeline", "runtime", *_BELOW_RUNTIME},
     "explain": {"evaluation", *_BELOW_TRAINING},
     "training": {"evaluation", *_BELOW_TRAINING},
     "bulk": _BELOW_COMMANDS,
@@ -77,7 +77,7 @@ WITHOUT_TORCH = {
     "linking",
     "tasks",
     "metrics",
-    "modalities",
+    "inputs",
     "runtime",
     "steps",
     "pipeline",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from textome.modalities.records import Floats
+from textome.inputs.records import Floats
 from textome.runtime.export import export_bundle
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.training.modality.recipe import ModalityRecipe

@@ -11,7 +11,7 @@ from torch.nn import functional
 from textome.encoders.bert.model import Bert, BertConfig
 from textome.encoders.layers.packing import Layout
 from textome.encoders.sequence.model import Halving, SequenceModel
-from textome.modalities.records import Segment, Segments, Shape
+from textome.inputs.records import Segment, Segments, Shape
 from textome.training.modality.data import pack_sequences
 
 CONFIG = BertConfig(

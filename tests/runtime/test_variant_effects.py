@@ -12,7 +12,7 @@ import torch
 
 from textome.cli.main import main
 from textome.errors import InputError
-from textome.modalities.dna_files import reverse_complement
+from textome.inputs.dna_files import reverse_complement
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
 from textome.runtime.variant_effects import VariantScorer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from textome.modalities.records import Record
+from textome.inputs.records import Record
 from textome.tasks.target import Target
 from textome.training.modality.job import errors
 

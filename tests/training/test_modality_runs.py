@@ -171,7 +171,7 @@ def test_starting_from_a_text_encoder_takes_its_layers(tmp_path: Path):
 
 def test_mixing_mixes_inputs_and_targets_alike():
     generator = np.random.default_rng(0)
-    from textome.modalities.images import Images
+    from textome.inputs.images import Images
 
     modality = Images(size=8, patch=2, means=(0.0,), deviations=(1.0,))
     images = [np.full((8, 8, 1), 10 * number, np.uint8) for number in range(6)]

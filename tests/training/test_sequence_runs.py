@@ -11,7 +11,7 @@ import torch
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.dna_files import reverse_complement
+from textome.inputs.dna_files import reverse_complement
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
 from textome.training.modality.data import load_records, pack_sequences

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.records import Floats
+from textome.inputs.records import Floats
 from textome.tasks.target import Target
 
 if TYPE_CHECKING:  # a run scores its own model, which needs no ONNX Runtime

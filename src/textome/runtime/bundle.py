@@ -48,7 +48,7 @@ class Text(BaseModel):
 class Description(BaseModel):
     """`textome.json`, version 2: what a model reads, and its tasks by name.
 
-    The entries of tasks and of the input are those of `textome.tasks` and `textome.modalities`.
+    The entries of tasks and of the input are those of `textome.tasks` and `textome.inputs`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

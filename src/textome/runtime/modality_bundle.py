@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textome.errors import ModelError, plain_message
-from textome.modalities import AnyModality
-from textome.modalities.records import Modality
+from textome.inputs import AnyModality
+from textome.inputs.records import Modality
 from textome.runtime.bundle import PRECISIONS, TEXT, described, input_kind, read_json
 from textome.tasks import AnyTask
 from textome.tasks.target import Target

@@ -10,7 +10,7 @@ import numpy as np
 
 from textome.errors import InputError, ModelError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.records import Floats, Record, Segments, Shape, read_records
+from textome.inputs.records import Floats, Record, Segments, Shape, read_records
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.session import open_graph
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from textome.errors import InputError
-from textome.modalities.dna import Dna
-from textome.modalities.dna_files import reverse_complement
-from textome.modalities.records import Floats, Segment, Segments
-from textome.modalities.variants import Context, Variant
+from textome.inputs.dna import Dna
+from textome.inputs.dna_files import reverse_complement
+from textome.inputs.records import Floats, Segment, Segments
+from textome.inputs.variants import Context, Variant
 from textome.runtime.predictor import Predictor
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from textome.errors import InputError
-from textome.modalities.records import Floats, Record, typical_distances
+from textome.inputs.records import Floats, Record, typical_distances
 from textome.tasks.task import HeadShape, Task
 
 METRICS = {

@@ -32,7 +32,7 @@ def variants(
     """
     from textome.formats import Quarantine
     from textome.formats.reading.sources import Source, Target
-    from textome.modalities.variants import contexts, read_vcf
+    from textome.inputs.variants import contexts, read_vcf
     from textome.runtime.modality_bundle import ModalityBundle
     from textome.runtime.predictor import Predictor
     from textome.runtime.variant_effects import VariantScorer

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 
 class Shape(Protocol):
-    """What an embedder needs to know of a segment, see modalities.records.Shape."""
+    """What an embedder needs to know of a segment, see inputs.records.Shape."""
 
     @property
     def kind(self) -> Literal["vectors", "tokens"]: ...

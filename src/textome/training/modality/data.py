@@ -15,7 +15,7 @@ from textome.encoders.layers.packing import Layout
 from textome.encoders.sequence.model import PackedSegment, PackedSequences
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape, part_of, unique_records
+from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape, part_of, unique_records
 from textome.tasks.target import Target
 from textome.training.modality.recipe import Mixing, ModalityRecipe
 

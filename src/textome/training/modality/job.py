@@ -14,7 +14,7 @@ from torch.nn import functional
 from textome.encoders.sequence.model import SequenceModel
 from textome.errors import InputError
 from textome.evaluation.modality_scores import between_0_and_1, score_answers, with_temperature
-from textome.modalities.records import Floats, Record, Segment, Segments
+from textome.inputs.records import Floats, Record, Segment, Segments
 from textome.tasks.target import Target
 from textome.training.batches import cut, plan
 from textome.training.modality.data import ModalityRecords, length_of, mixed, pack_sequences

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from textome.modalities import AnyModality
+from textome.inputs import AnyModality
 from textome.tasks.target import Target
 from textome.training.recipe import Training
 from textome.training.recipe_files import Section, read_recipe
@@ -16,7 +16,7 @@ from textome.training.techniques.matrix import check_techniques
 
 
 class ModalityData(Section):
-    """Where the records lie: places of the modality, or `PLACE#RULE` for a part of them (see modalities.records).
+    """Where the records lie: places of the modality, or `PLACE#RULE` for a part of them (see inputs.records).
 
     Records of `train` whose content stands in `test` too are left out with `drop_leaks`.
     """

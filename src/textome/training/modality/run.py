@@ -19,7 +19,7 @@ from textome.encoders.checkpoint import load_tensors
 from textome.encoders.pruning import keep_layers, spread
 from textome.encoders.sequence.model import SequenceConfig, SequenceModel, load_text_encoder
 from textome.errors import InputError
-from textome.modalities.records import Modality, Shape
+from textome.inputs.records import Modality, Shape
 from textome.runtime.modality_bundle import SEQUENCE_MODEL, ModalityBundle
 from textome.training.bundles import base_directory, environment, read_config, write_folder
 from textome.training.devices import autocast, precision_for

@@ -11,9 +11,9 @@ pytest.importorskip("rdkit", reason="needs the extra molecules")
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.chemistry import canonical, computed, fingerprints, parsed, scaffold, spellings
-from textome.modalities.molecules import Molecules
-from textome.modalities.smiles import tokens
+from textome.inputs.chemistry import canonical, computed, fingerprints, parsed, scaffold, spellings
+from textome.inputs.molecules import Molecules
+from textome.inputs.smiles import tokens
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 ALANINE = "C[C@H](N)C(=O)O"

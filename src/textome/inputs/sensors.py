@@ -11,8 +11,8 @@ from pydantic import Field
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape, typical_distances
-from textome.modalities.sensor_files import Series, read_series
+from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape, typical_distances
+from textome.inputs.sensor_files import Series, read_series
 
 
 class Sensors(Modality):

@@ -21,7 +21,7 @@ import numpy as np
 from textome.errors import InputError
 from textome.formats.reading.rows import Row, check_decoded, read_rows
 from textome.formats.reading.sources import NOT_UTF8, Quarantine, Source
-from textome.modalities.records import Floats
+from textome.inputs.records import Floats
 
 ROBOT_CHANNELS = ("Fx", "Fy", "Fz", "Tx", "Ty", "Tz")
 _GAPS = ("", "na", "nan", "null", "?")

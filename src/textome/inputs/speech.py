@@ -12,8 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape
-from textome.modalities.sound_files import read_sounds, resampled
+from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape
+from textome.inputs.sound_files import read_sounds, resampled
 
 
 class Speech(Modality):

@@ -18,7 +18,7 @@ import numpy as np
 from textome.errors import InputError
 from textome.formats.reading.archives import unpacked
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.records import Floats, Record
+from textome.inputs.records import Floats, Record
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 _WIDTHS = {1: "u1", 2: "<i2", 4: "<i4"}

@@ -13,13 +13,13 @@ from pydantic import Field
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine, Source
-from textome.modalities.dna import Dna
-from textome.modalities.images import Images
-from textome.modalities.molecules import Molecules
-from textome.modalities.records import Modality, Record, Segment, Segments, Shape
-from textome.modalities.sensors import Sensors
-from textome.modalities.speech import Speech
-from textome.modalities.words import Words
+from textome.inputs.dna import Dna
+from textome.inputs.images import Images
+from textome.inputs.molecules import Molecules
+from textome.inputs.records import Modality, Record, Segment, Segments, Shape
+from textome.inputs.sensors import Sensors
+from textome.inputs.speech import Speech
+from textome.inputs.words import Words
 
 Part = Annotated[Images | Sensors | Speech | Dna | Molecules | Words, Field(discriminator="kind")]
 # Between the file that holds a part's content and the id of the record in it.

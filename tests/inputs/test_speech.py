@@ -11,9 +11,9 @@ import pytest
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.records import Segment
-from textome.modalities.sound_files import decoded, resampled
-from textome.modalities.speech import Speech, mel_bands
+from textome.inputs.records import Segment
+from textome.inputs.sound_files import decoded, resampled
+from textome.inputs.speech import Speech, mel_bands
 from tiny_modalities import tone, wav
 
 
@@ -108,7 +108,7 @@ def test_frames_are_one_each_hop_and_a_short_sound_is_one():
 
 def test_louder_is_the_same_and_the_spread_is_one():
     speech = Speech(rate=8000, mels=10)
-    from textome.modalities.records import Record
+    from textome.inputs.records import Record
 
     sounds = [np.random.default_rng(seed).normal(0, 0.1, 4000).astype(np.float32) for seed in range(3)]
     speech = speech.fitted([Record(str(number), sound) for number, sound in enumerate(sounds)])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from textome.errors import InputError, MissingExtraError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.molecule_files import Molecule, MoleculeTable, split_by_scaffold
+from textome.inputs.molecule_files import Molecule, MoleculeTable, split_by_scaffold
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.records import Record
-from textome.modalities.together import Together
-from textome.modalities.words import Words
+from textome.inputs.records import Record
+from textome.inputs.together import Together
+from textome.inputs.words import Words
 
 PARTS = {"dna": {"kind": "dna", "window": 8}, "note": {"kind": "text", "window": 6, "vocabulary": 40}}
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from textome.errors import InputError
 from textome.formats.reading.rows import check_decoded, check_width, read_rows
 from textome.formats.reading.sources import Quarantine, Source
-from textome.modalities.smiles import tokens
+from textome.inputs.smiles import tokens
 
 MISSING = frozenset(("", "na", "nan", "null", "none", "-", "?"))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.navigation import ACTIONS, CHANNELS, World, rule, success_rate, wander, write_demonstrations
-from textome.modalities.sensors import Sensors
+from textome.inputs.navigation import ACTIONS, CHANNELS, World, rule, success_rate, wander, write_demonstrations
+from textome.inputs.sensors import Sensors
 
 
 def test_the_planner_takes_a_shortest_way():

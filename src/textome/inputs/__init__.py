@@ -9,12 +9,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from textome.modalities.dna import Dna
-from textome.modalities.images import Images
-from textome.modalities.molecules import Molecules
-from textome.modalities.sensors import Sensors
-from textome.modalities.speech import Speech
-from textome.modalities.together import Together
+from textome.inputs.dna import Dna
+from textome.inputs.images import Images
+from textome.inputs.molecules import Molecules
+from textome.inputs.sensors import Sensors
+from textome.inputs.speech import Speech
+from textome.inputs.together import Together
 
 AnyModality = Annotated[
     Images | Sensors | Speech | Dna | Molecules | Together,

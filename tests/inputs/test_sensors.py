@@ -9,8 +9,8 @@ import pytest
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.records import Record, read_records
-from textome.modalities.sensors import Sensors
+from textome.inputs.records import Record, read_records
+from textome.inputs.sensors import Sensors
 
 
 def test_tables_with_gaps(tmp_path: Path):

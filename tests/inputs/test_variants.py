@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine, Source
-from textome.modalities.variants import Context, Variant, contexts, read_vcf
+from textome.inputs.variants import Context, Variant, contexts, read_vcf
 
 HEAD = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 REFERENCE = ">chr1 a test\nACGTACGTAC\n>2\nggggTTTT\n"

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.dna import Dna
-from textome.modalities.dna_files import DnaRecord, normalised, read_dna, reverse_complement
-from textome.modalities.dna_tokens import MASK, UNKNOWN, DnaTokens, kmer_counts, one_hot
-from textome.modalities.records import Record
+from textome.inputs.dna import Dna
+from textome.inputs.dna_files import DnaRecord, normalised, read_dna, reverse_complement
+from textome.inputs.dna_tokens import MASK, UNKNOWN, DnaTokens, kmer_counts, one_hot
+from textome.inputs.records import Record
 
 dna = st.text("ACGTN", min_size=1, max_size=80)
 

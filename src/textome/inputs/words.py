@@ -11,7 +11,7 @@ from pydantic import Field
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from textome.errors import InputError
-from textome.modalities.records import Modality, Record, Segment, Segments, Shape
+from textome.inputs.records import Modality, Record, Segment, Segments, Shape
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 

@@ -26,7 +26,7 @@ from textome.errors import InputError, MissingExtraError
 from textome.formats.reading.archives import unpacked
 from textome.formats.reading.compression import DECOMPRESSION_ERRORS
 from textome.formats.reading.sources import Quarantine, Source
-from textome.modalities.records import Record
+from textome.inputs.records import Record
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MAX_PIXELS = 64_000_000

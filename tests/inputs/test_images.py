@@ -13,9 +13,9 @@ from PIL import Image
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.image_files import decoded
-from textome.modalities.images import Images
-from textome.modalities.records import Record, read_records
+from textome.inputs.image_files import decoded
+from textome.inputs.images import Images
+from textome.inputs.records import Record, read_records
 
 
 def png(pixels: np.ndarray, **options: object) -> bytes:

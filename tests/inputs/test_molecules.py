@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from textome.errors import InputError, MissingExtraError
 from textome.formats.reading.sources import Quarantine, Source
-from textome.modalities.molecule_files import (
+from textome.inputs.molecule_files import (
     Molecule,
     MoleculeTable,
     is_prepared,
@@ -21,8 +21,8 @@ from textome.modalities.molecule_files import (
     split_by_scaffold,
     write_prepared,
 )
-from textome.modalities.molecules import Molecules
-from textome.modalities.smiles import UNKNOWN, VOCABULARY, encode, tokens
+from textome.inputs.molecules import Molecules
+from textome.inputs.smiles import UNKNOWN, VOCABULARY, encode, tokens
 
 PARTS = [
     "C",

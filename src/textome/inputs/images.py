@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.image_files import read_images
-from textome.modalities.records import Floats, Modality, Record, Segment, Segments, Shape
+from textome.inputs.image_files import read_images
+from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape
 
 Pixels = NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine, Source
-from textome.modalities.dna_files import normalised, read_fasta
+from textome.inputs.dna_files import normalised, read_fasta
 
 
 @dataclass(frozen=True, slots=True)

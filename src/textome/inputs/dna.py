@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.dna_files import read_dna, reverse_complement
-from textome.modalities.dna_tokens import BASES, MASK, PAD, UNKNOWN, DnaTokens, Scheme
-from textome.modalities.records import Modality, Record, Segment, Segments, Shape
+from textome.inputs.dna_files import read_dna, reverse_complement
+from textome.inputs.dna_tokens import BASES, MASK, PAD, UNKNOWN, DnaTokens, Scheme
+from textome.inputs.records import Modality, Record, Segment, Segments, Shape
 
 
 class Dna(Modality):

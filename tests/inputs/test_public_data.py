@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from textome.formats.reading.sources import Quarantine
-from textome.modalities.images import Images
-from textome.modalities.records import read_records
-from textome.modalities.sensors import Sensors
-from textome.modalities.speech import Speech
+from textome.inputs.images import Images
+from textome.inputs.records import read_records
+from textome.inputs.sensors import Sensors
+from textome.inputs.speech import Speech
 from textome.training.modality.recipe import load_modality_recipe
 
 RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes" / "modalities"

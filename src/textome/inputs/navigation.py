@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.formats.reading.sources import atomic_file
-from textome.modalities.records import Floats
+from textome.inputs.records import Floats
 
 ACTIONS = ("north", "east", "south", "west")
 _MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine, Source
-from textome.modalities.chemistry import prepared
-from textome.modalities.molecule_files import MoleculeTable, is_prepared, read_molecules
-from textome.modalities.records import Modality, Record, Segment, Segments, Shape
-from textome.modalities.smiles import MASK, PAD, UNKNOWN, VOCABULARY, encode
+from textome.inputs.chemistry import prepared
+from textome.inputs.molecule_files import MoleculeTable, is_prepared, read_molecules
+from textome.inputs.records import Modality, Record, Segment, Segments, Shape
+from textome.inputs.smiles import MASK, PAD, UNKNOWN, VOCABULARY, encode
 
 
 class Molecules(Modality):
