@@ -1,5 +1,5 @@
-"""Makes the training and development files of recipes/bundled_entities_4.toml and recipes/bundled_entities_5.toml, with the
-documents of every test part left out.
+"""Makes the training and development files of recipes/bundled_entities_4.toml, _5.toml and _6.toml, with the documents
+of every test part left out.
 
     python recipes/entity_corpora.py [--data FOLDER] [--output runs/entity-corpora]
 
@@ -15,8 +15,9 @@ leaves out what stands in BioRED or GNormPlus: a model trained on that file and 
 from elsewhere. Of the corpora that version 4 of the model has read seven times, `NAME-1` to `NAME-4` are quarters, in
 turns of so many sentences, or of documents.
 
-`genes.txt` has names of human and mouse genes (NCBI Gene, public domain) by which mentions are replaced. `report.json`
-counts what was kept and left out.
+`genes.txt` has names of human and mouse genes (NCBI Gene, public domain) by which mentions are replaced; `diseases.txt`,
+`chemicals.txt` and `species.txt` join the lists beside this script with names drawn from the bundled vocabulary.
+`report.json` counts what was kept and left out.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import csv
 import gzip
 import json
 import os
+import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +38,8 @@ from textome.documents import Document
 from textome.formats import Quarantine, Source, read_documents, write_documents
 from textome.formats.reading.sources import atomic_file
 from textome.text.sentences import sentence_spans
+from textome.training.techniques.augmentation import read_lexicon
+from textome.vocabularies import open_vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
 AIONER = "link/AIONER"
@@ -50,6 +54,17 @@ TEST_PARTS = [
 BIONLP = ("BioNLP13PC", "BioNLP11ID")
 # So many sentences in turn go to one quarter: those of one abstract mostly stay together.
 PARTS, TURN = 4, 10
+# By lexicon, a type of the bundled vocabulary, and which of its preferred names could stand in running text.
+VOCABULARY_NAMES = {
+    "diseases.txt": ("Disease", r"(?:mesh|doid|mondo|omim):\S+\t(?!.*\b(?:type|\d+|[IVX]+)$)[A-Za-z][A-Za-z' -]{3,44}"),
+    "chemicals.txt": (
+        "Chemical",
+        r"(?:mesh:D|chebi:|unii:)\S*\t(?!.*(?:ase|in receptors?|protein|peptide|extract|leaf|oil)\b)(?!(?:[A-Z][a-z]{2}-)+[A-Z][a-z]{2}$)"
+        r"[A-Za-z0-9'+-]{2,22}",
+    ),
+    "species.txt": ("Species", r"ncbitaxon:\d+\t[A-Z][a-z]{3,} [a-z]{4,}"),
+}
+NAMES_DRAWN = 2_000
 
 
 def main() -> None:
@@ -110,6 +125,11 @@ def make(data: Path, output: Path) -> dict[str, dict[str, int]]:
     with atomic_file(output / "genes.txt") as stream:
         stream.write("".join(f"{name}\n" for name in names).encode())
     report["genes.txt"] = {"names": len(names)}
+    for file, (kind, pattern) in VOCABULARY_NAMES.items():
+        names = [*read_lexicon(ROOT / "recipes" / file), *vocabulary_names(kind, re.compile(pattern))]
+        with atomic_file(output / file) as stream:
+            stream.write("".join(f"{name}\n" for name in names).encode())
+        report[file] = {"names": len(names)}
     return report
 
 
@@ -182,6 +202,15 @@ def gene_names(folder: Path) -> list[str]:
                 if row["type_of_gene"] == "protein-coding" and not row["Symbol"].startswith(("LOC", "Gm")):
                     found.update(usable([row["Symbol"], *row["Synonyms"].split("|"), row["description"]]))
     return sorted(found)
+
+
+def vocabulary_names(kind: str, pattern: re.Pattern[str]) -> list[str]:
+    """Preferred names of one type of the bundled vocabulary, drawn from those whose CURIE and name fit the pattern."""
+    section = open_vocabulary("default").section(kind)
+    assert section is not None
+    lines = (f"{section.curie(number)}\t{section.label(number)}" for number in range(section.num_concepts))
+    names = sorted({line.partition("\t")[2] for line in lines if pattern.fullmatch(line)})
+    return random.Random(0).sample(names, min(NAMES_DRAWN, len(names)))
 
 
 def usable(names: Iterable[str]) -> Iterator[str]:
