@@ -59,7 +59,7 @@ VOCABULARY_NAMES = {
     "diseases.txt": ("Disease", r"(?:mesh|doid|mondo|omim):\S+\t(?!.*\b(?:type|\d+|[IVX]+)$)[A-Za-z][A-Za-z' -]{3,44}"),
     "chemicals.txt": (
         "Chemical",
-        r"(?:mesh:D|chebi:|unii:)\S*\t(?!.*(?:ase|in receptors?|protein|peptide|extract|leaf|oil)\b)(?!(?:[A-Z][a-z]{2}-)+[A-Z][a-z]{2}$)"
+        r"(?:mesh:D|chebi:|unii:)\S*\t(?!.*(?:ase|in receptors?|proteins?|interleukin.*|.*kines?|.*globulins?|antibod.*|antigens?|factors?|peptide|extract|leaf|oil)\b)(?!(?:[A-Z][a-z]{2}-)+[A-Z][a-z]{2}$)"
         r"[A-Za-z0-9'+-]{2,22}",
     ),
     "species.txt": ("Species", r"ncbitaxon:\d+\t[A-Z][a-z]{3,} [a-z]{4,}"),
@@ -205,11 +205,15 @@ def gene_names(folder: Path) -> list[str]:
 
 
 def vocabulary_names(kind: str, pattern: re.Pattern[str]) -> list[str]:
-    """Preferred names of one type of the bundled vocabulary, drawn from those whose CURIE and name fit the pattern."""
-    section = open_vocabulary("default").section(kind)
+    """Preferred names of one type of the bundled vocabulary, drawn from those whose CURIE and name fit the pattern and that
+    name no gene."""
+    vocabulary = open_vocabulary("default")
+    section, genes = vocabulary.section(kind), vocabulary.section("Gene")
     assert section is not None
+    assert genes is not None
     lines = (f"{section.curie(number)}\t{section.label(number)}" for number in range(section.num_concepts))
     names = sorted({line.partition("\t")[2] for line in lines if pattern.fullmatch(line)})
+    names = [name for name in names if not genes.look_up(name)]
     return random.Random(0).sample(names, min(NAMES_DRAWN, len(names)))
 
 
