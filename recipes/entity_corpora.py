@@ -59,8 +59,9 @@ VOCABULARY_NAMES = {
     "diseases.txt": ("Disease", r"(?:mesh|doid|mondo|omim):\S+\t(?!.*\b(?:type|\d+|[IVX]+)$)[A-Za-z][A-Za-z' -]{3,44}"),
     "chemicals.txt": (
         "Chemical",
-        r"(?:mesh:D|chebi:|unii:)\S*\t(?!.*(?:ase|in receptors?|proteins?|interleukin.*|.*kines?|.*globulins?|antibod.*|antigens?|factors?|peptide|extract|leaf|oil)\b)(?!(?:[A-Z][a-z]{2}-)+[A-Z][a-z]{2}$)"
-        r"[A-Za-z0-9'+-]{2,22}",
+        r"(?:mesh:D|chebi:|unii:)\S*\t"
+        r"(?!.*(?:ase|in receptors?|proteins?|interleukin.*|.*kines?|.*globulins?|antibod.*|antigens?|factors?)\b)"
+        r"(?!.*(?:peptide|extract|leaf|oil)\b)(?!(?:[A-Z][a-z]{2}-)+[A-Z][a-z]{2}$)[A-Za-z0-9'+-]{2,22}",
     ),
     "species.txt": ("Species", r"ncbitaxon:\d+\t[A-Z][a-z]{3,} [a-z]{4,}"),
 }

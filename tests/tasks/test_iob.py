@@ -8,27 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer as FastTokenizer
-from tokenizers import models, normalizers, pre_tokenizers
 
+from letters import letter_tokenizer
 from textome.tasks import iob
 from textome.tasks.entities import Entities
 from textome.tasks.mentions import Sentence
 from textome.tasks.windows import windows
-from textome.text.tokenization import Tokenizer, Tokens
+from textome.text.tokenization import Tokens
 
-
-def tokenizer() -> Tokenizer:
-    """A character-piece WordPiece vocabulary: every word of ASCII letters becomes one piece a letter."""
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789-.,()"
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{letter}" for letter in letters)]
-    fast = FastTokenizer(models.WordPiece({name: number for number, name in enumerate(names)}, unk_token="[UNK]"))
-    fast.normalizer = normalizers.BertNormalizer(lowercase=True)
-    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return Tokenizer(fast, "test")
-
-
-TOKENIZER = tokenizer()
+TOKENIZER = letter_tokenizer()
 
 
 def tokens_of(lengths: list[int]) -> Tokens:

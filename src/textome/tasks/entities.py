@@ -18,6 +18,7 @@ from textome.documents import Document, Entity, Span
 from textome.formats import read_documents
 from textome.formats.reading.sources import Quarantine
 from textome.metrics.entities import score_entities
+from textome.tasks.confidences import LEAST_CONFIDENCE, TEMPERATURES, Candidates, fitted, joined
 from textome.tasks.examples import Example, Floats
 from textome.tasks.iob import (
     LABELS,
@@ -53,9 +54,10 @@ class Entities(MentionTask[Recognised]):
     mutually_exclusive  groups of types that are never said of the same word: a mention of one type then teaches the others
                         of its groups what they are not, in corpora that do not annotate them too
     temperature         by type, what scores are divided by before probabilities are taken; 1 where a type is missing
-    thresholds          by type, entities below it are left out where a user names no other; 0 where a type is missing
+    thresholds          by type, entities below it are left out where a user names no other; 0.1 where a type is missing
     """
 
+    has_calibration: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("iob",)
     old_keys: ClassVar[Mapping[str, str]] = {"exclusive": "mutually_exclusive"}
 
@@ -185,7 +187,9 @@ class Entities(MentionTask[Recognised]):
     def kept(self, sentences: Iterable[Sequence[Found]]) -> Iterator[list[Found]]:
         """The entities of each sentence that a user wants: over the thresholds and, where `flat`, without overlaps."""
         least, flat = self._choice.min_confidence, self._choice.flat
-        thresholds = [self.thresholds.get(name, 0.0) if least is None else least for name in self.chosen_types]
+        thresholds = [
+            self.thresholds.get(name, LEAST_CONFIDENCE) if least is None else least for name in self.chosen_types
+        ]
         for found in sentences:
             certain = [item for item in found if item.confidence >= thresholds[item.head]]
             yield without_overlaps(certain) if flat else certain
@@ -231,6 +235,60 @@ class Entities(MentionTask[Recognised]):
         (rows,) = self.log_probabilities([scores])
         spans = [item.key for item in findings if isinstance(item.key, Found)]
         return [span_probability(rows, item.first, item.last, item.head) for item in spans]
+
+    def calibrated(self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:
+        """With the temperature and threshold of each type that fit labelled records best, see `confidences.fitted`.
+
+        Types with fewer than `confidences.MIN_MENTIONS` mentions take what fits all types together; with fewer in all
+        nothing changes.
+        """
+        found = self._candidates(records, examples, scores)
+        if not found or not (everything := joined([*found.values()])).suffice:
+            return self
+        common = fitted(everything)
+        fits = {name: fitted(found[name]) if name in found and found[name].suffice else common for name in self.types}
+        return self.model_copy(
+            update={
+                "temperature": {name: fit.temperature for name, fit in fits.items()},
+                "thresholds": {name: fit.threshold for name, fit in fits.items()},
+            }
+        )
+
+    def _candidates(
+        self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
+    ) -> dict[str, Candidates]:
+        """By type, what is found without any threshold in records that are annotated for it."""
+        plain = self.model_copy(update={"temperature": {}}).with_choice(Choice(self.types))
+        pieces: dict[int, list[Floats]] = {}
+        for example, rows in zip(examples, scores, strict=True):
+            pieces.setdefault(example.record, []).append(rows)
+        confidences: dict[int, list[list[float]]] = {head: [] for head in range(len(self.types))}
+        right: dict[int, list[bool]] = {head: [] for head in confidences}
+        gold = dict.fromkeys(confidences, 0)
+        for number, (tokens, entities) in enumerate(plain.decode(records, examples, scores)):
+            record = records[number]
+            if tokens is None:
+                continue
+            mentions = self._gold(record, tokens)
+            for _, _, head in mentions:
+                gold[head] += 1
+            logits = np.concatenate(pieces[number]).reshape(len(tokens.first), -1, len(LABELS))
+            for item in entities:
+                if item.head in record.annotated:
+                    # The words of the entity and the next one, under a copy of the head for each temperature.
+                    near = logits[item.first : item.last + 2, [item.head] * len(TEMPERATURES)]
+                    rows, last = log_probabilities(near, TEMPERATURES), item.last - item.first
+                    confidences[item.head].append(
+                        [span_probability(rows, 0, last, copy) for copy in range(len(TEMPERATURES))]
+                    )
+                    right[item.head].append((item.first, item.last, item.head) in mentions)
+        return {
+            self.types[head]: Candidates(
+                np.array(shares, float).reshape(-1, len(TEMPERATURES)), np.array(right[head], bool), gold[head]
+            )
+            for head, shares in confidences.items()
+            if shares or gold[head]
+        }
 
     def score(self, records: Sequence[Sentence], predictions: Sequence[Recognised]) -> dict[str, float]:
         """Micro F1 of entities of the types that each sentence is annotated for; first word, last word and type must be

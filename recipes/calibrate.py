@@ -1,0 +1,72 @@
+"""Temperatures and thresholds of types of entities, fitted on texts that are in no training: written into the bundle.
+
+    python recipes/calibrate.py BUNDLE --data runs/entity-corpora/BioRED-dev.txt --data Species=DATA/ner/s800/devel.tsv
+
+What is fitted is what `textome finetune` fits on validation data (textome.tasks.confidences), but to the exported graph that
+is shipped. `TYPES=FILE` takes from a file only these types, as A,B; bare tags of a table of tokens, B and I, are of the first.
+A type without data of its own keeps its temperature, and gets the threshold --rest where it is given. --print only prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from textome.formats import read_documents
+from textome.formats.reading.sources import atomic_file
+from textome.runtime.bundle import described, read_json
+from textome.runtime.model import Model
+from textome.tasks.entities import Entities
+from textome.tasks.mentions import Sentence
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path, help="a folder with its exported graph")
+    parser.add_argument("--data", action="append", required=True, metavar="[TYPES=]FILE")
+    parser.add_argument("--precision", choices=["int8", "fp32"])
+    parser.add_argument("--rest", type=float, help="the threshold of types without data")
+    parser.add_argument("--print", action="store_true")
+    options = parser.parse_args()
+    model = Model.load(options.bundle, precision=options.precision)
+    name = model.bundle.task_of("entities")
+    task = model.task(name)
+    assert isinstance(task, Entities)
+    records = [record for data in options.data for record in read(data, task)]
+    examples = model.examples(name, records)
+    fitted = task.calibrated(records, examples, model.scores(name, examples))
+    known = {task.types[head] for record in records for head in record.annotated}
+    path = options.bundle / "textome.json"
+    description = described(read_json(path))
+    entities = description["tasks"][name]
+    for kind in task.types:
+        if kind in known:
+            entities.setdefault("temperature", {})[kind] = fitted.temperature[kind]
+            entities.setdefault("thresholds", {})[kind] = fitted.thresholds[kind]
+        elif options.rest is not None:
+            entities.setdefault("thresholds", {})[kind] = options.rest
+        count = sum(task.types[mention.head] == kind for record in records for mention in record.mentions)
+        print(
+            f"{kind}: {count:,} mentions, temperature {entities['temperature'].get(kind, 1.0):.2f}, "
+            f"threshold {entities['thresholds'].get(kind, 0.0):.2f}"
+        )
+    if not options.print:
+        with atomic_file(path) as file:
+            file.write((json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read(data: str, task: Entities) -> Iterator[Sentence]:
+    """The sentences of a file, annotated for the types that it names or else for all of the task's that stand in it."""
+    names, equals, place = data.rpartition("=")
+    table = place.endswith(".tsv")
+    documents = list(read_documents(place, **({"entity_type": names.split(",")[0]} if table and names else {})))
+    present = {entity.type for document in documents for entity in document.entities}
+    types = names.split(",") if equals else [kind for kind in task.types if kind in present]
+    for number, document in enumerate(documents):
+        yield from task.sentences(document, {kind: kind for kind in types}, not table, number)
+
+
+if __name__ == "__main__":
+    main()

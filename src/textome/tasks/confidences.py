@@ -1,0 +1,61 @@
+"""Honest confidences of entities, and thresholds by which entities are kept, both fitted to annotated texts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+TEMPERATURES = np.round(np.geomspace(0.5, 4, 25), 4).astype(np.float32)
+THRESHOLDS = np.round(np.arange(0.1, 0.951, 0.05), 2)
+# What is kept of a type for which no threshold was fitted: not what the model itself holds for wrong.
+LEAST_CONFIDENCE = 0.1
+# Fewer annotated mentions than these do not tell one temperature or threshold from another.
+MIN_MENTIONS = 50
+
+
+class Candidates(NamedTuple):
+    """The entities that a model finds of a type, with any confidence, in n places of texts that are annotated for it.
+
+    confidences   (n, len(TEMPERATURES)) at each temperature
+    right         (n,) whether the corpus has just this entity
+    num_gold      entities that the corpus has
+    """
+
+    confidences: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    num_gold: int
+
+    @property
+    def suffice(self) -> bool:
+        return self.num_gold >= MIN_MENTIONS and len(self.right) >= MIN_MENTIONS
+
+
+class Fitted(NamedTuple):
+    """What scores are divided by before probabilities are taken, and the least confidence that is kept."""
+
+    temperature: float
+    threshold: float
+
+
+def joined(several: list[Candidates]) -> Candidates:
+    """The candidates of several types as those of one."""
+    return Candidates(
+        np.concatenate([item.confidences for item in several]),
+        np.concatenate([item.right for item in several]),
+        sum(item.num_gold for item in several),
+    )
+
+
+def fitted(candidates: Candidates) -> Fitted:
+    """The temperature at which confidences have the least log loss against what is right (Guo et al. 2017, section 4, with
+    whole entities in place of classes), and the threshold with the best F1 there, the lowest of equal ones."""
+    confidences, right, num_gold = candidates
+    shares = np.clip(confidences, 1e-6, 1 - 1e-6)
+    losses = -np.where(right[:, None], np.log(shares), np.log(1 - shares)).mean(axis=0)
+    best = int(losses.argmin())
+    kept = confidences[:, best, None] >= THRESHOLDS
+    hits = (kept & right[:, None]).sum(axis=0)
+    f1 = 2 * hits / np.maximum(1, kept.sum(axis=0) + num_gold)
+    return Fitted(round(float(TEMPERATURES[best]), 4), float(THRESHOLDS[int(f1.argmax())]))
