@@ -2,9 +2,10 @@
 
     python recipes/calibrate.py BUNDLE --data runs/entity-corpora/BioRED-dev.txt --data Species=DATA/ner/s800/devel.tsv
 
-What is fitted is what `textome finetune` fits on validation data (textome.tasks.confidences), but to the exported graph that
-is shipped. `TYPES=FILE` takes from a file only these types, as A,B; bare tags of a table of tokens, B and I, are of the first.
-A type without data of its own keeps its temperature, and gets the threshold --rest where it is given. --print only prints.
+What is fitted is what `textome finetune` fits on validation data (textome.tasks.confidences), but to the exported graph
+that is shipped. `TYPES=FILE` takes from a file only these types, as A,B; bare tags of a table of tokens, B and I, are of
+the first. A type without data of its own keeps its temperature, and gets the threshold --rest where it is given. --print
+only prints.
 """
 
 from __future__ import annotations
