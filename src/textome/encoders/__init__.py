@@ -6,7 +6,7 @@ All other code asks an `Encoder` for what it must know, and names no architectur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Literal, cast
@@ -96,6 +96,12 @@ class Encoder:
 ENCODERS = {"bert": "bert", "deberta-v2": "deberta", "modernbert": "modernbert", "mpnet": "mpnet"}
 # The first checkpoints named no `model_type`.
 UNNAMED = "bert"
+
+
+def num_joined(num_pooled: int, groups: Sequence[int] = ()) -> int:
+    """How many vectors of hidden_size a head joins: the positions that are in no group, the maximum of each of the `groups`
+    (two or more, or none), and the product of the first two."""
+    return num_pooled - sum(groups) + len(groups) + bool(groups)
 
 
 def encoder_of(config: Mapping[str, Any]) -> Encoder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textome.encoders import num_joined
 from textome.encoders.build import architecture, build_encoder
 from textome.encoders.interface import CheckpointModel, EncoderConfig, EncoderModel, MaskedLM, TensorNames, with_prefix
 from textome.encoders.layers.dropout import Dropout
@@ -29,14 +30,18 @@ class Head(nn.Module):
     With `num_pooled` 0 this is a linear layer over single tokens. Otherwise hidden states are joined and pass another layer
     first, as `HeadLayer` describes it: over that of [CLS] it is BERT's pooler (Devlin et al. 2019, section 3); several are
     those of the markers at which two entities start (Soares et al. 2019, section 3.2).
+
+    The last positions may be `groups` of these sizes, as the mentions of a concept: the elementwise maximum of each group
+    is joined instead, and behind them the product of the first two maxima.
     """
 
-    def __init__(self, config: EncoderConfig, num_labels: int, num_pooled: int) -> None:
+    def __init__(self, config: EncoderConfig, num_labels: int, num_pooled: int, groups: Sequence[int] = ()) -> None:
         super().__init__()
-        self.num_pooled = num_pooled
+        self.num_pooled, self.groups = num_pooled, tuple(groups)
         self.layer = layer = architecture(config).head_layer(vars(config))
         there, size = num_pooled > 0 or layer.over_tokens, config.hidden_size
-        self.dense = nn.Linear(max(1, num_pooled) * size, size, bias=layer.bias) if there else None
+        joined = num_joined(max(1, num_pooled), self.groups)
+        self.dense = nn.Linear(joined * size, size, bias=layer.bias) if there else None
         self.norm = nn.LayerNorm(size, eps=layer.epsilon, bias=layer.norm_bias) if there and layer.norm else None
         self.activation = _ACTIVATIONS[layer.activation]
         self.dropout = Dropout(config.hidden_dropout_prob)
@@ -47,10 +52,16 @@ class Head(nn.Module):
 
     def pooled(self, hidden: Tensor, positions: Tensor) -> Tensor:
         """What the last layer scores, (M, hidden_size)."""
-        return self.transformed(hidden[positions].flatten(1))
+        chosen = hidden[positions]
+        if self.groups:
+            alone = self.num_pooled - sum(self.groups)
+            single, *several = torch.split(chosen, [alone, *self.groups], dim=1)
+            maxima = [group.amax(1) for group in several]
+            chosen = torch.cat([single.flatten(1), *maxima, maxima[0] * maxima[1]], dim=1)
+        return self.transformed(chosen.flatten(1))
 
     def transformed(self, chosen: Tensor) -> Tensor:
-        """The layer before the last, (M, max(1, num_pooled) hidden_size) to (M, hidden_size)."""
+        """The layer before the last, (M, num_joined hidden_size) to (M, hidden_size)."""
         if self.dense is None:
             return chosen
         activated = self.activation(self.dense(chosen))
@@ -97,10 +108,10 @@ class TokenClassifier(CheckpointModel):
 class TaskModel(CheckpointModel):
     """One encoder and a head for each task, by the task's name.
 
-    sizes   for each task (num_labels, num_pooled), see `Head`
+    sizes   for each task (num_labels, num_pooled) or (num_labels, num_pooled, groups), see `Head`
     """
 
-    def __init__(self, config: EncoderConfig, sizes: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, config: EncoderConfig, sizes: Mapping[str, tuple[Any, ...]]) -> None:
         super().__init__()
         self.encoder = build_encoder(config)
         self.heads = nn.ModuleDict({name: Head(config, *size) for name, size in sizes.items()})

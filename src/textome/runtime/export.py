@@ -18,6 +18,7 @@ from textome.text.tokenization import Tokenizer
 
 if TYPE_CHECKING:
     from textome.runtime.graph import Precision
+    from textome.tasks import HeadShape as TaskHead
 
 # A file of ONNX holds 2 GB: a larger model has no fp32 graph to measure ranges with, and those of each batch are taken.
 _LARGEST_GRAPH = 2_000_000_000
@@ -123,13 +124,17 @@ def _text_graph(
     config: Mapping[str, Any],
     tensors: Mapping[str, Any],
     precision: str,
-    sizes: Mapping[str, tuple[int, int]] | None,
+    sizes: Mapping[str, TaskHead] | None,
 ) -> Any:
-    """sizes   (num_labels, states) of each head by name; None of a token classifier, {} of the encoder alone"""
+    """sizes   the shape of each head by name; None of a token classifier, {} of the encoder alone"""
     from textome.runtime.calibration import activation_ranges, sequences
     from textome.runtime.graph import HeadShape, build_graph
 
-    heads = None if sizes is None else {name: HeadShape(states, labels) for name, (labels, states) in sizes.items()}
+    heads = (
+        None
+        if sizes is None
+        else {name: HeadShape(size.num_pooled_positions, size.num_labels, size.groups) for name, size in sizes.items()}
+    )
     ranges = None
     if precision == "int8" and sum(tensor.nbytes for tensor in tensors.values()) < _LARGEST_GRAPH:
         longest = min(512, encoder_of(config).max_length(config))

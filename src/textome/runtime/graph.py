@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from textome.encoders import Encoder, HeadLayer, encoder_of
+from textome.encoders import Encoder, HeadLayer, encoder_of, num_joined
 from textome.encoders.graph import (
     CONTRIB,
     OPSET,
@@ -43,10 +43,12 @@ __all__ = ["HeadShape", "Precision", "build_graph", "check_tensors", "expected_s
 
 @dataclass(frozen=True, slots=True)
 class HeadShape:
-    """A task's head: `states` joined hidden states (0 for a head over each token) and its number of labels."""
+    """A task's head: `states` hidden states that are joined (0 for a head over each token), its number of labels, and the
+    `groups` among the states of which only the maximum is joined; see encoders.heads.Head."""
 
     states: int
     num_labels: int
+    groups: tuple[int, ...] = ()
 
 
 def build_graph(
@@ -105,9 +107,22 @@ def _score_tasks(builder: Builder, hidden: str, heads: Mapping[str, HeadShape], 
             axes = builder.constant(f"{task}.axes", np.array([3], np.int64))
             places = builder.node("Unsqueeze", [f"{task}.places", axes], f"{task}.indices")
             states = builder.node("GatherND", [rows, places], f"{task}.states", batch_dims=1)
+            if head.groups:
+                states = _maxima(builder, states, head, task)
             shape = builder.constant(f"{task}.shape", np.array([0, 0, -1], np.int64))
             joined = builder.node("Reshape", [states, shape], f"{task}.joined")
         builder.score(head_nodes(builder, joined, own, task), own.classifier, task)
+
+
+def _maxima(builder: Builder, states: str, head: HeadShape, task: str) -> str:
+    """(B, M, num_joined, hidden_size) of all positions (B, M, states, hidden_size): see encoders.heads.Head."""
+    sizes = [head.states - sum(head.groups), *head.groups]
+    names = [f"{task}.group.{number}" for number in range(len(sizes))]
+    split = builder.constant(f"{task}.sizes", np.array(sizes, np.int64))
+    builder.nodes.append(helper.make_node("Split", [states, split], names, name=f"{task}.groups", axis=2))
+    maxima = [builder.node("ReduceMax", [name], f"{name}.maximum", axes=[2], keepdims=1) for name in names[1:]]
+    product = builder.node("Mul", maxima[:2], f"{task}.group.product")
+    return builder.node("Concat", [names[0], *maxima, product], f"{task}.pooled_groups", axis=2)
 
 
 def expected_shapes(config: Mapping[str, Any], heads: Mapping[str, HeadShape] | None = None) -> Shapes:
@@ -120,7 +135,7 @@ def expected_shapes(config: Mapping[str, Any], heads: Mapping[str, HeadShape] | 
         own = layer.of(task, len(heads), head.states)
         shapes |= linear_shape(own.classifier, head.num_labels, hidden)
         if head.states or own.over_tokens:
-            shapes |= head_shapes(own, max(1, head.states), hidden)
+            shapes |= head_shapes(own, num_joined(max(1, head.states), head.groups), hidden)
     return shapes
 
 

@@ -24,6 +24,7 @@ TASKS = {
     "classification": ("classification", "Classification"),
     "sentence_classification": ("sentence_classification", "SentenceClassification"),
     "relations": ("relations", "Relations"),
+    "document_relations": ("document_relations", "DocumentRelations"),
     "question_answering": ("question_answering", "QuestionAnswering"),
     "embedding": ("embedding", "Embedding"),
     "translation": ("translation", "Translation"),

@@ -116,7 +116,7 @@ class PairReader:
         inside = (one for one in pair.document.entities if scope.start <= one.start and one.end <= scope.end)
         spots = list(dict.fromkeys(_spot(entity) for entity in inside if not types or entity.type in types))
         marks = [(start, end, _first_word(kind), _ANY) for start, end, kind in spots]
-        text, offsets = _with_markers(pair.document.text, scope, marks)
+        text, offsets = with_markers(pair.document.text, scope, marks)
         return text, dict(zip(spots, offsets, strict=True))
 
     def _far_apart(self, number: int, pair: Candidate) -> Example:
@@ -159,11 +159,11 @@ def _spot(entity: Entity) -> _Spot:
 def _marked(pair: Candidate) -> tuple[str, list[int], list[int]]:
     """A candidate's text with its mentions marked, and where in it the markers of heads and of tails begin."""
     marks = [(*_spot(entity), _HEAD) for entity in pair.head] + [(*_spot(entity), _TAIL) for entity in pair.tail]
-    text, offsets = _with_markers(pair.document.text, pair.scope, marks)
+    text, offsets = with_markers(pair.document.text, pair.scope, marks)
     return text, offsets[: len(pair.head)], offsets[len(pair.head) :]
 
 
-def _with_markers(text: str, scope: Span, marks: Sequence[_Mark]) -> tuple[str, list[int]]:
+def with_markers(text: str, scope: Span, marks: Sequence[_Mark]) -> tuple[str, list[int]]:
     """The text of a scope with markers put around mentions, and where in it each mention's marker begins."""
     # What is put in, by its offset: at one offset ends come before starts, and the outer of two starts first.
     edits = []

@@ -26,10 +26,13 @@ class HeadShape(NamedTuple):
     num_labels            scores of each position
     num_pooled_positions  0 for a linear layer over single tokens; otherwise so many hidden states are joined and pass a
                           tanh layer first: 1 is [CLS], several are markers
+    groups                the sizes of groups of positions, the last ones of `num_pooled_positions`: of each group only the
+                          maximum is joined, and behind them the product of those of the first two groups
     """
 
     num_labels: int
     num_pooled_positions: int
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,11 @@ def cross_entropy(logits: Tensor, targets: Tensor, options: LossOptions) -> Tens
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor, options: LossOptions) -> Tensor:
-    """Binary cross-entropy of (M, num_labels) with targets of 0 and 1, summed over labels, the mean over rows."""
-    losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    """Binary cross-entropy of (M, num_labels) with targets of 0 and 1, summed over labels, the mean over rows. A target
+    that is NaN is not known and teaches nothing."""
+    known = ~targets.isnan()
+    targets = targets.nan_to_num()
+    losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none") * known
     if options.focal:
         losses = losses * (targets - torch.sigmoid(logits)).abs() ** options.focal
     if options.class_weights is not None:

@@ -47,7 +47,7 @@ def load_base(
 
 
 def _alike(task: Task[Any, Any], own: Task[Any, Any]) -> bool:
-    return task.kind == own.kind and task.head.num_pooled_positions == own.head.num_pooled_positions
+    return task.kind == own.kind and task.head[1:] == own.head[1:]
 
 
 def _keep(
