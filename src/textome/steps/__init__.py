@@ -25,6 +25,12 @@ STEPS: dict[str, Row] = {
         "what short forms stand for; mentions of one agree in a document",
         default=True,
     ),
+    "repeated_mentions": Row(
+        "repeated_mentions",
+        "RepeatedMentions",
+        "a name that is surely an entity somewhere in a document is one wherever it stands",
+        default=True,
+    ),
     "sections": Row(
         "sections", "Sections", "the section of a note or an abstract that an entity stands in", default=True
     ),
