@@ -53,9 +53,9 @@ def test_systemd_takes_the_unit_and_finds_it_closed(tmp_path: Path) -> None:
 def test_options_are_those_of_the_program(name: str) -> None:
     from typer.testing import CliRunner
 
-    from textome.cli.main import app
+    from textome.cli.main import application
 
-    known = CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "200"}).output
+    known = CliRunner().invoke(application(), ["serve", "--help"], env={"COLUMNS": "200"}).output
     lines = re.findall(r"^ *(?:ENTRYPOINT|CMD|ExecStart=|args:).*", (DEPLOY / name).read_text(), re.MULTILINE)
     options = {option for line in lines for option in re.findall(r"--[a-z-]+", line)}
     assert "--keys" in options

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import textome
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.documents import Document, Label
 from textome.errors import InputError
 from textome.pipeline import Pipeline, PipelineChoice, StepChoice, choose_pipeline, setting
@@ -149,7 +149,7 @@ def test_the_same_pipeline_at_the_command_line(tiny_bundle: Path, tmp_path: Path
     file.write_text(f"[[steps]]\nkind = 'model'\nmodel = {model}\n[[steps]]\nkind = 'abbreviations'\nlabels = true\n")
 
     def annotate(*options: str) -> dict[str, object]:
-        result = CliRunner().invoke(app, ["annotate", str(tmp_path / "a.jsonl"), "--to", "jsonl", *options])
+        result = CliRunner().invoke(application(), ["annotate", str(tmp_path / "a.jsonl"), "--to", "jsonl", *options])
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)  # type: ignore[no-any-return]
 

@@ -104,12 +104,11 @@ def commands() -> str:
     os.environ |= {"COLUMNS": "110", "TERM": "dumb", "NO_COLOR": "1"}
     from typer.testing import CliRunner
 
-    from textome.cli.main import VERBS, app
+    from textome.cli.main import VERBS, application
 
     pages = [_GENERATED, "# Commands\n", "Every verb with its options, as `textome VERB --help` prints them.\n"]
-    for verb in VERBS:
-        name = verb.__name__.replace("_", "-")
-        result = CliRunner().invoke(app, [name, "--help"], prog_name="textome")
+    for name in VERBS:
+        result = CliRunner().invoke(application([name]), [name, "--help"], prog_name="textome")
         text = "\n".join(line.rstrip() for line in result.output.strip("\n").splitlines())
         pages.append(f"## {name}\n```text\n{text.strip()}\n```\n")
     return "\n".join(pages)

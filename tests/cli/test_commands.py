@@ -213,7 +213,7 @@ def test_preprocess_pretrain_and_info_from_the_command_line(run: Run, tmp_path: 
 
 def test_help_names_every_verb_with_an_example(run: Run) -> None:
     text = run("--help").out
-    for verb in (verb.__name__.replace("_", "-") for verb in VERBS):
+    for verb in VERBS:
         assert verb in text
         assert f"textome {verb}" in run(verb, "--help").out
     assert run("--version").out.startswith("textome 0.")

@@ -7,13 +7,13 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 
 ROWS = "id\tname\tsynonyms\nmy:1\tblue fever\tazure fever\nmy:2\tred fever\t\n"
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["vocabulary", *map(str, arguments)])
+    return CliRunner().invoke(application(), ["vocabulary", *map(str, arguments)])
 
 
 @pytest.fixture

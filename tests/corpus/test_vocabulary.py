@@ -6,7 +6,7 @@ import pytest
 import transformers
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.corpus.vocabulary import SPECIAL, fit, train_vocabulary, write_vocabulary
 from textome.errors import InputError
 from textome.text.tokenization import Tokenizer
@@ -62,10 +62,10 @@ def test_the_command_compares_with_the_bundled_vocabulary(tmp_path):
     terms = tmp_path / "terms.tsv"
     terms.write_text("hozqutrivaxumab\tB-Drug\n\n")  # a name that no vocabulary knows yet
     command = ["train-tokenizer", str(source), "-o", str(tmp_path / "v"), "--size", "200", "--terms", str(terms)]
-    done = CliRunner().invoke(app, command)
+    done = CliRunner().invoke(application(), command)
     assert done.exit_code == 0, done.output
     rows = {line[:15].strip(): line[15:].split() for line in done.stdout.splitlines()[1:]}
     assert float(rows["the new one"][1]) < float(rows["compared with"][1])
     assert rows["the new one"][-2:] == ["0.0", "%"]
     assert rows["compared with"][-2:] == ["100.0", "%"]
-    assert isinstance(CliRunner().invoke(app, command).exception, InputError)
+    assert isinstance(CliRunner().invoke(application(), command).exception, InputError)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.datasets.questions import Answer, Place, Question
 from textome.evaluation.answer_report import answer_report
 from textome.metrics.answers import METRICS, interval, paired_p_value, score_answers, score_each
@@ -54,7 +54,7 @@ def test_intervals_and_comparisons_by_hand() -> None:
 def test_evaluate_reports_and_compares_answers(tiny_tasks: Path, tmp_path: Path) -> None:
     model, page = str(tiny_tasks / "run" / "bundle"), tmp_path / "page.html"
     options = ["--task", "answers", "-d", str(tiny_tasks / "e.json"), "--report", str(page), "--compare", model]
-    done = CliRunner().invoke(app, ["evaluate", "-m", model, *options, "--json"])
+    done = CliRunner().invoke(application(), ["evaluate", "-m", model, *options, "--json"])
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout)
     assert facts["comparison"]["p_value"] == 1.0

@@ -6,7 +6,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.documents import Document
 from textome.evaluation.bootstrap import bootstrap_intervals
 from textome.evaluation.comparison import compare_entities
@@ -77,7 +77,7 @@ def test_evaluate_writes_the_page_and_tells_new_names_apart(tiny_bundle, tmp_pat
     page = tmp_path / "page.html"
     options = ["--train", str(tmp_path / "test.tsv"), "--report", str(page), "--compare", str(tiny_bundle), "--json"]
     done = CliRunner().invoke(
-        app,
+        application(),
         ["evaluate", "-m", str(tiny_bundle), "-d", str(tmp_path / "test.tsv"), "--entity-type", "Disease", *options],
     )
     assert done.exit_code == 0, done.output

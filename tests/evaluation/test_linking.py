@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.documents import Document
 from textome.evaluation.linking import link_gold_mentions, score_linking, score_together
 from textome.vocabularies import Concept, build_vocabulary
@@ -71,7 +71,7 @@ def test_the_command_scores_the_step(tmp_path):
     (tmp_path / "gold.pubtator").write_text(text)
     arguments = ["evaluate", "--task", "linking", "--data", str(tmp_path / "gold.pubtator"), "--json"]
     arguments += ["--set", f'linking.vocabularies=["{tmp_path / "a.vocab"}"]', "--set", "linking.min_score=0.9"]
-    done = CliRunner().invoke(app, [*arguments, "--report", str(tmp_path / "page.html")])
+    done = CliRunner().invoke(application(), [*arguments, "--report", str(tmp_path / "page.html")])
     assert done.exit_code == 0, done.output
     scores = json.loads(done.stdout)["types"]["Disease"]
     assert scores["mentions"] == 2

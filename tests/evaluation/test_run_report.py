@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lxml import html
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.errors import InputError
 from textome.evaluation.run_report import RunRecords, read_run, run_report, ticks
 
@@ -103,10 +103,10 @@ def test_ticks_are_few_even_and_inside(low: float, size: float) -> None:
 
 def test_the_verb_writes_the_page_and_names_what_is_missing(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
-    result = CliRunner().invoke(app, ["report", str(run), "-o", str(tmp_path / "page.html")])
+    result = CliRunner().invoke(application(), ["report", str(run), "-o", str(tmp_path / "page.html")])
     assert result.exit_code == 0
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == run_report(read_run(run))
-    assert CliRunner().invoke(app, ["report", str(run)]).output.strip() == str(run / "report.html")
+    assert CliRunner().invoke(application(), ["report", str(run)]).output.strip() == str(run / "report.html")
     with pytest.raises(InputError, match=r"metrics\.jsonl"):
         read_run(tmp_path)
 

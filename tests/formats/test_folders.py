@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from textome.bulk.inputs import documents_of, find_files, format_of
 from textome.bulk.stored import StoredSource
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.cli.streams import places, read_all
 from textome.corpus.inputs import Parts
 from textome.errors import InputError
@@ -138,10 +138,10 @@ def test_a_column_of_texts_is_named_at_every_entrance(tmp_path: Path) -> None:
         output = tmp_path / verb
         further = ["--to", "jsonl"] if verb == "convert" else ["--min-words", "1", "--workers", "1"]
         arguments = [verb, str(path), "--output", str(output), *further]
-        refused = CliRunner().invoke(app, arguments)
+        refused = CliRunner().invoke(application(), arguments)
         assert isinstance(refused.exception, InputError)
         assert "--text-column NAME" in str(refused.exception)
-        done = CliRunner().invoke(app, [*arguments, "--from", "csv", "--text-column", "story"])
+        done = CliRunner().invoke(application(), [*arguments, "--from", "csv", "--text-column", "story"])
         assert done.exit_code == 0, done.output
 
 
@@ -158,7 +158,8 @@ def test_preprocess_reports_what_it_quarantined_and_passed_over(tmp_path: Path) 
         },
     )
     done = CliRunner().invoke(
-        app, ["preprocess", str(folder), "-o", str(tmp_path / "out"), "--min-words", "1", "--workers", "1", "--json"]
+        application(),
+        ["preprocess", str(folder), "-o", str(tmp_path / "out"), "--min-words", "1", "--workers", "1", "--json"],
     )
     assert done.exit_code == 1
     assert json.loads(done.stdout)["kept"] == 2

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from strategies import documents
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.documents import Document, Identifier, Label, Passage, Span
 from textome.formats import Quarantine, Source, Target, guess_format
 from textome.formats.reading import rows as rows_module
@@ -181,7 +181,7 @@ def test_from_a_spreadsheet_to_a_table_of_entities(tmp_path: Path) -> None:
     source = tmp_path / "notes.csv"
     source.write_text('note_id,note\nA7,"Metformin was given for diabetes, again."\n')
     assert guess_format(Source.of(source)) == "csv"
-    result = CliRunner().invoke(app, ["annotate", str(source), "--output", str(tmp_path / "entities.csv")])
+    result = CliRunner().invoke(application(), ["annotate", str(source), "--output", str(tmp_path / "entities.csv")])
     assert result.exit_code == 0, result.output
     header, *found = rows((tmp_path / "entities.csv").read_text())
     assert header == list(COLUMNS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from strategies import documents
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.documents import Document, Passage
 from textome.errors import InputError, ModelError
 from textome.runtime.annotator import Annotator
@@ -60,7 +60,7 @@ def test_of_overlapping_entities_the_most_probable_is_kept(tiny_bundle: Path, tm
         rivals = [other for other in every if other.start < entity.end and entity.start < other.end]
         assert entity.confidence == max(other.confidence or 0 for other in rivals)
     result = CliRunner().invoke(
-        app,
+        application(),
         ["annotate", "-", "--flat", "-m", str(tmp_path / "twins"), "--precision", "fp32", "--to", "csv"],
         input=TEXT,
     )

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.errors import InputError, ModelError
 from textome.training import bundles, loop, run
 from textome.training.finetune import finetune
@@ -87,7 +87,7 @@ def test_an_empty_split_is_named(tmp_path: Path, split: str) -> None:
 
 
 def test_a_misspelt_key_is_a_sentence_and_exit_code_2(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["finetune", str(make_recipe(tmp_path)), "--set", "training.epoch=3"])
+    result = CliRunner().invoke(application(), ["finetune", str(make_recipe(tmp_path)), "--set", "training.epoch=3"])
     assert isinstance(result.exception, InputError)
     assert result.exception.exit_code == 2
     assert "training.epoch is not a key of a recipe; did you mean 'epochs'?" in str(result.exception)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.errors import DeviceError, InputError
 from textome.training import devices as module
 from textome.training.devices import choose_device, devices, gradient_scaler, precision_for
@@ -129,10 +129,10 @@ def test_a_run_may_go_on_on_another_device(tmp_path: Path) -> None:
 @pytest.mark.parametrize("verb", ["finetune", "pretrain"])
 def test_the_command_line_names_the_device(verb: str, tmp_path: Path, no_accelerator: None) -> None:
     path = make_recipe(tmp_path, epochs=1) if verb == "finetune" else make_pretraining_recipe(tmp_path, tokens=500)
-    result = CliRunner().invoke(app, [verb, str(path), "-o", str(tmp_path / "run"), "--device", "cpu"])
+    result = CliRunner().invoke(application(), [verb, str(path), "-o", str(tmp_path / "run"), "--device", "cpu"])
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "run/recipe.json").read_text())["training"]["device"] == "cpu"
-    result = CliRunner().invoke(app, [verb, str(path), "-o", str(tmp_path / "other"), "--device", "cuda"])
+    result = CliRunner().invoke(application(), [verb, str(path), "-o", str(tmp_path / "other"), "--device", "cuda"])
     assert isinstance(result.exception, DeviceError)
-    result = CliRunner().invoke(app, [verb, str(path), "-o", str(tmp_path / "other"), "--device", "gpu"])
+    result = CliRunner().invoke(application(), [verb, str(path), "-o", str(tmp_path / "other"), "--device", "gpu"])
     assert "training.device" in str(result.exception)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from captured import captured_job
 from graphs import logits, lone_session
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.encoders.bert.model import Bert, BertConfig
 from textome.encoders.checkpoint import load_tensors, to_hugging_face
 from textome.encoders.heads import TokenClassifier
@@ -274,14 +274,14 @@ def test_a_teacher_that_cuts_texts_otherwise_is_refused(tmp_path: Path, tiny_bun
 def test_the_command_line_tells_size_scores_and_speed(tmp_path: Path, tiny_bundle: Path) -> None:
     path, overrides = distilled(tmp_path, tiny_bundle, "training.epochs=1")
     options = [part for item in overrides for part in ("--set", item)]
-    result = CliRunner().invoke(app, ["finetune", str(path), "-o", str(tmp_path / "run"), *options])
+    result = CliRunner().invoke(application(), ["finetune", str(path), "-o", str(tmp_path / "run"), *options])
     assert result.exit_code == 0, result.output
     lines = [line for line in result.stderr.splitlines() if "parameters" in line]
     assert [line.split(":")[0].split()[-1] for line in lines] == ["teacher", "student"]
     assert all("diseases entity_f1" in line and "tokens/s" in line for line in lines)
     for setting in ("corpora.diseases.validation=[]", "corpora.drugs.validation=[]", "training.select=last"):
         options += ["--set", setting]
-    result = CliRunner().invoke(app, ["finetune", str(path), "-o", str(tmp_path / "other"), *options])
+    result = CliRunner().invoke(application(), ["finetune", str(path), "-o", str(tmp_path / "other"), *options])
     assert result.stderr.count("not scored, since no corpus has validation data") == 2, result.stderr
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.encoders.bert.model import BertConfig
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.sequence.model import SequenceModel
@@ -82,14 +82,14 @@ def test_the_graph_answers_as_the_model_does(bundle: tuple[Path, ModalityBundle]
 def test_the_command_line_scores_predicts_and_tells(bundle: tuple[Path, ModalityBundle], tmp_path: Path):
     place, found = bundle
     run = CliRunner()
-    scored = run.invoke(app, ["evaluate", "--model", str(found.directory), "--data", str(place), "--json"])
+    scored = run.invoke(application(), ["evaluate", "--model", str(found.directory), "--data", str(place), "--json"])
     assert json.loads(scored.stdout)["accuracy"] == 1.0
-    told = run.invoke(app, ["predict", f"{place}#0-50%", "--model", str(found.directory), "--to", "tsv"])
+    told = run.invoke(application(), ["predict", f"{place}#0-50%", "--model", str(found.directory), "--to", "tsv"])
     header, *rows = (line.split("\t") for line in told.stdout.splitlines())
     assert header == ["file", "id", "label", "probability"]
     assert 0 < len(rows) < 24
     assert {row[2] for row in rows} <= set(found.target.labels)
-    assert "labels" in run.invoke(app, ["info", str(found.directory)]).stdout
+    assert "labels" in run.invoke(application(), ["info", str(found.directory)]).stdout
 
 
 def test_a_bad_file_is_quarantined_and_the_others_go_on(tmp_path: Path):
@@ -98,7 +98,7 @@ def test_a_bad_file_is_quarantined_and_the_others_go_on(tmp_path: Path):
     (tmp_path / "new" / "a.wav").write_bytes(wav(tone(300, 4000, 0.2), 4000))
     (tmp_path / "new" / "b.wav").write_bytes(b"RIFF")
     run = CliRunner()
-    told = run.invoke(app, ["predict", str(tmp_path / "new"), "--model", str(found.directory)])
+    told = run.invoke(application(), ["predict", str(tmp_path / "new"), "--model", str(found.directory)])
     assert told.exit_code == 1
     (answer,) = map(json.loads, told.stdout.splitlines())
     assert answer["id"] == "a.wav"
@@ -148,7 +148,7 @@ def test_forecasts_are_numbers_in_the_units_of_the_data(tmp_path: Path, compress
     found = train(tmp_path, "waves.csv", modality, target=target, epochs=40)
     assert found.target.labels == ("x+1", "x+2", "y+1", "y+2")
     assert found.provenance["test"]["r2"] > 0.95
-    told = CliRunner().invoke(app, ["predict", str(tmp_path / "waves.csv"), "--model", str(found.directory)])
+    told = CliRunner().invoke(application(), ["predict", str(tmp_path / "waves.csv"), "--model", str(found.directory)])
     answer = json.loads(told.stdout.splitlines()[0])["values"]
     assert answer["y+1"] == pytest.approx(100 * np.cos(8 / 3), abs=15)
 

@@ -13,7 +13,7 @@ import transformers
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.encoders.bert.model import Bert, BertConfig
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.layers.packing import Layout
@@ -101,7 +101,7 @@ def test_a_configuration_that_contradicts_the_vocabulary_is_told(
 ) -> None:
     folder = old_folder(tmp_path / "old", theirs)
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "model_max_length": 512}')
-    result = CliRunner().invoke(app, ["convert-checkpoint", str(folder), "--output", str(tmp_path / "new")])
+    result = CliRunner().invoke(application(), ["convert-checkpoint", str(folder), "--output", str(tmp_path / "new")])
     assert result.exit_code == 0, result.output
     assert "the vocabulary is cased" in result.stderr
     assert "said the opposite" in result.stderr
@@ -229,7 +229,7 @@ def test_a_name_on_the_hub(
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["convert-checkpoint", "some-lab/own-bert", "--output", "new"])
+    result = CliRunner().invoke(application(), ["convert-checkpoint", "some-lab/own-bert", "--output", "new"])
     assert result.exit_code == 0, result.output
     with pytest.raises(InputError, match="textome convert-checkpoint some-lab/own-bert"):
         base_directory("some-lab/own-bert")

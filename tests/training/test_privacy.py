@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from captured import captured_job
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.errors import InputError
 from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
@@ -135,7 +135,8 @@ def test_epsilon_gives_the_noise_for_all_steps(tmp_path: Path) -> None:
 def test_a_private_run_tells_what_it_spent_and_its_bundle_too(tmp_path: Path) -> None:
     recipe = make_recipe(tmp_path, epochs=6)
     result = CliRunner().invoke(
-        app, ["finetune", str(recipe), "--output", str(tmp_path / "run"), *(f"--set={item}" for item in PRIVATE)]
+        application(),
+        ["finetune", str(recipe), "--output", str(tmp_path / "run"), *(f"--set={item}" for item in PRIVATE)],
     )
     assert result.exit_code == 0, result.output
     spent = json.loads((tmp_path / "run" / "privacy.json").read_text())

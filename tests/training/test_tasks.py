@@ -12,7 +12,7 @@ import transformers
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.errors import InputError, ModelError
 from textome.formats import read_documents, write_documents
 from textome.runtime.annotator import Annotator
@@ -121,7 +121,7 @@ def test_ask_answers_from_files_with_sentence_place_and_confidence(tiny_tasks, t
     (tmp_path / "in.txt").write_text("patients took insulin daily with breast cancer")
     model = str(tiny_tasks / "run" / "bundle")
     options = ["--model", model, "--question", "for", "--json"]
-    done = CliRunner().invoke(app, ["ask", str(tmp_path / "in.txt"), *options])
+    done = CliRunner().invoke(application(), ["ask", str(tmp_path / "in.txt"), *options])
     assert done.exit_code == 0, done.output
     best = json.loads(done.stdout)[0]
     text = (tmp_path / "in.txt").read_text()
@@ -130,11 +130,11 @@ def test_ask_answers_from_files_with_sentence_place_and_confidence(tiny_tasks, t
     assert text[best["sentence_start"] :].startswith(best["sentence"])
     assert 0.5 < best["confidence"] <= 1
     done = CliRunner().invoke(
-        app, ["evaluate", "-m", model, "--task", "answers", "-d", str(tiny_tasks / "e.json"), "--json"]
+        application(), ["evaluate", "-m", model, "--task", "answers", "-d", str(tiny_tasks / "e.json"), "--json"]
     )
     assert json.loads(done.stdout)["exact_match"] > 0.9
     with pytest.raises(InputError, match="there is no question"):
-        CliRunner().invoke(app, ["ask", "x", "--model", model], catch_exceptions=False)
+        CliRunner().invoke(application(), ["ask", "x", "--model", model], catch_exceptions=False)
 
 
 def test_answers_go_out_as_bioasq_takes_them(tiny_tasks, tmp_path):
@@ -149,7 +149,7 @@ def test_answers_go_out_as_bioasq_takes_them(tiny_tasks, tmp_path):
         "--output",
         str(tmp_path / "out.json"),
     ]
-    done = CliRunner().invoke(app, ["ask", str(tmp_path / "in.json"), *options])
+    done = CliRunner().invoke(application(), ["ask", str(tmp_path / "in.json"), *options])
     assert done.exit_code == 0, done.output
     (answered,) = json.loads((tmp_path / "out.json").read_text())["questions"]
     assert (answered["id"], answered["exact_answer"][0]) == ("q", ["gout"])
@@ -160,7 +160,7 @@ def test_evaluate_scores_each_task_and_writes_a_page(tiny_tasks, tmp_path):
     model = str(tiny_tasks / "run" / "bundle")
     runner = CliRunner()
     done = runner.invoke(
-        app,
+        application(),
         ["evaluate", "-m", model, "--task", "treats", "-d", str(tiny_tasks / "c.jsonl"), "--format", "jsonl", "--json"],
     )
     assert done.exit_code == 0, done.output
@@ -168,7 +168,7 @@ def test_evaluate_scores_each_task_and_writes_a_page(tiny_tasks, tmp_path):
     assert (facts["metric"], facts["decisions"]) == ("micro_f1", 60)
     assert facts["score"] > 0.9
     done = runner.invoke(
-        app,
+        application(),
         [
             "evaluate",
             "-m",
@@ -186,17 +186,19 @@ def test_evaluate_scores_each_task_and_writes_a_page(tiny_tasks, tmp_path):
     assert json.loads(done.stdout)["micro"]["f1"] > 0.9
     page = tmp_path / "page.html"
     options = ["--report", str(page), "--compare", model]
-    done = runner.invoke(app, ["evaluate", "-m", model, "--task", "single", "-d", str(tiny_tasks / "a.tsv"), *options])
+    done = runner.invoke(
+        application(), ["evaluate", "-m", model, "--task", "single", "-d", str(tiny_tasks / "a.tsv"), *options]
+    )
     assert done.exit_code == 0, done.output
     assert "difference +0.00, p = 1.000" in done.stdout
     text = page.read_text()
     assert "Confusion matrix" in text
     assert "http" not in text.replace("http-equiv", "")
     (tmp_path / "odd.tsv").write_text("patients took aspirin\tdrug\nno gout was seen\tperhaps\n")
-    done = runner.invoke(app, ["evaluate", "-m", model, "--task", "single", "-d", str(tmp_path / "odd.tsv")])
+    done = runner.invoke(application(), ["evaluate", "-m", model, "--task", "single", "-d", str(tmp_path / "odd.tsv")])
     assert done.exit_code == 1
     assert "the label 'perhaps' is none of the model's" in done.stderr
-    done = runner.invoke(app, ["evaluate", "-m", model, "-d", str(tmp_path / "odd.tsv")])
+    done = runner.invoke(application(), ["evaluate", "-m", model, "-d", str(tmp_path / "odd.tsv")])
     assert isinstance(done.exception, ModelError)
 
 
@@ -206,7 +208,9 @@ def test_annotate_adds_relations_to_the_entities_it_finds(tiny_tasks, tiny_bundl
     for name in ("out.bioc.json", "out.bioc.xml", "brat"):
         place = str(tmp_path / name)
         options = ["--relations", model, "--output", place]
-        done = CliRunner().invoke(app, ["annotate", str(tmp_path / "in.txt"), "-m", str(tiny_bundle), *options])
+        done = CliRunner().invoke(
+            application(), ["annotate", str(tmp_path / "in.txt"), "-m", str(tiny_bundle), *options]
+        )
         assert done.exit_code == 0, done.output
         (document,) = read_documents(place)
         (relation,) = document.relations
@@ -296,7 +300,7 @@ def test_few_examples_are_read_until_the_least_number_of_steps(tmp_path):
     plan_run(recipe, overrides).start(tmp_path / "run", False, lambda record: None)
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in records if record["event"] == "validation"] == [*range(1, 8)]
-    done = CliRunner().invoke(app, ["finetune", str(recipe), "-o", str(tmp_path / "two"), "--shots", "2"])
+    done = CliRunner().invoke(application(), ["finetune", str(recipe), "-o", str(tmp_path / "two"), "--shots", "2"])
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "two" / "data.json").read_text())["single"]["train_records"] == 4
     with pytest.raises(InputError, match="no \\[\\[tasks\\]\\] with classes"):
@@ -336,6 +340,6 @@ def test_relations_in_one_pass_are_those_of_the_text_whatever_stands_beside_it(t
         shares = [relation.confidence for relation in found.relations]
         assert [relation.confidence for relation in alone.relations] == pytest.approx(shares, abs=1e-5)
     score = CliRunner().invoke(
-        app, ["evaluate", "-m", str(bundle), "-d", str(tmp_path / "c.jsonl"), "--format", "jsonl", "--json"]
+        application(), ["evaluate", "-m", str(bundle), "-d", str(tmp_path / "c.jsonl"), "--format", "jsonl", "--json"]
     )
     assert json.loads(score.stdout)["score"] > 0.75

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.errors import InputError
 from textome.training.kinds import plan_run
 from textome.training.techniques.matrix import matrix
@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "techniques.
 
 
 def test_the_docs_hold_what_the_command_prints() -> None:
-    result = CliRunner().invoke(app, ["finetune", "--techniques"])
+    result = CliRunner().invoke(application(), ["finetune", "--techniques"])
     assert result.exit_code == 0, result.output
     assert result.stdout == matrix()
     assert PAGE.read_text(encoding="utf-8").endswith(result.stdout)

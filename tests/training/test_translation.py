@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.errors import InputError, ModelError
 from textome.training.kinds import plan_run
 from textome.training.optimisation import rate_at
@@ -112,14 +112,14 @@ def test_the_commands(bundle: Path, tmp_path: Path) -> None:
     source.write_text("the child helps the doctor.\nthe nurse sees the nurse.\n")
     options = ["translate", str(source), "-m", str(bundle)]
     for more in ([], ["--lines", "--beam", "1"]):
-        done = CliRunner().invoke(app, [*options, *more, "-o", str(output)])
+        done = CliRunner().invoke(application(), [*options, *more, "-o", str(output)])
         assert done.exit_code == 0, done.output
         assert output.read_text() == "ta kido ta doko helu.\nta niro ta niro vi.\n"
-    done = CliRunner().invoke(app, [*options, "--to", "de"])
+    done = CliRunner().invoke(application(), [*options, "--to", "de"])
     assert isinstance(done.exception, InputError)
     assert "the model translates to 'xx', not 'de'" in str(done.exception)
     done = CliRunner().invoke(
-        app, ["evaluate", "-m", str(bundle), "-d", str(bundle.parent.parent / "val.{}"), "--json"]
+        application(), ["evaluate", "-m", str(bundle), "-d", str(bundle.parent.parent / "val.{}"), "--json"]
     )
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.errors import InputError
 from textome.training import tuning
 from textome.training.kinds import plan_run
@@ -153,7 +153,7 @@ def test_a_recipe_without_validation_cannot_be_searched(tmp_path: Path) -> None:
 def test_the_verb_prints_the_best_and_how_to_get_it(tmp_path: Path) -> None:
     make_search(tmp_path, epochs=1)
     command = ["tune", str(tmp_path / "search.toml"), "-o", str(tmp_path / "out"), "--trials", "2", "--device", "cpu"]
-    result = CliRunner().invoke(app, command)
+    result = CliRunner().invoke(application(), command)
     assert result.exit_code == 0, result.output
     assert (Path(result.stdout.strip()) / "model.safetensors").exists()
     assert "--set training.device=cpu --set training.learning_rate=" in result.stderr

@@ -5,70 +5,41 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 import textome
 from textome.cli.streams import say
-from textome.cli.verbs.annotate import annotate
-from textome.cli.verbs.ask import ask
-from textome.cli.verbs.bulk import bulk
-from textome.cli.verbs.convert import convert
-from textome.cli.verbs.convert_checkpoint import convert_checkpoint
-from textome.cli.verbs.doctor import doctor
-from textome.cli.verbs.evaluate import evaluate
-from textome.cli.verbs.explain import explain
-from textome.cli.verbs.export import export
-from textome.cli.verbs.finetune import finetune
-from textome.cli.verbs.info import info
-from textome.cli.verbs.predict import predict
-from textome.cli.verbs.preprocess import preprocess
-from textome.cli.verbs.pretrain import pretrain
-from textome.cli.verbs.query import query
-from textome.cli.verbs.report import report
-from textome.cli.verbs.serve import serve
-from textome.cli.verbs.train_tokenizer import train_tokenizer
-from textome.cli.verbs.translate import translate
-from textome.cli.verbs.tune import tune
-from textome.cli.verbs.variants import variants
-from textome.cli.verbs.vocabulary import vocabulary
 from textome.errors import TextomeError
 
-app = typer.Typer(
-    name="textome",
-    help="Biomedical text mining on BioBERT-style Transformers: from raw text to a running service.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+# In the order of `textome --help`. Each is a function, or a Typer application of its own, of that name in cli/verbs/.
 VERBS = (
-    annotate,
-    ask,
-    explain,
-    bulk,
-    query,
-    preprocess,
-    train_tokenizer,
-    pretrain,
-    finetune,
-    tune,
-    report,
-    evaluate,
-    export,
-    convert,
-    convert_checkpoint,
-    translate,
-    predict,
-    variants,
-    serve,
-    info,
-    doctor,
+    "annotate",
+    "ask",
+    "explain",
+    "bulk",
+    "query",
+    "preprocess",
+    "train-tokenizer",
+    "pretrain",
+    "finetune",
+    "tune",
+    "report",
+    "evaluate",
+    "export",
+    "convert",
+    "convert-checkpoint",
+    "translate",
+    "predict",
+    "variants",
+    "serve",
+    "info",
+    "doctor",
+    "vocabulary",
 )
-for verb in VERBS:
-    app.command()(verb)
-app.add_typer(vocabulary, name="vocabulary")
 
 
 def _print_version(wanted: bool) -> None:
@@ -77,14 +48,34 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def options(
+def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
 ) -> None:
     """Options that stand before the verb."""
+
+
+def application(verbs: Iterable[str] = VERBS) -> typer.Typer:
+    """The command line with these verbs; only their modules are imported."""
+    built = typer.Typer(
+        name="textome",
+        help="Biomedical text mining on BioBERT-style Transformers: from raw text to a running service.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    built.callback()(_options)
+    for name in verbs:
+        attribute = name.replace("-", "_")
+        verb = getattr(import_module(f"textome.cli.verbs.{attribute}"), attribute)
+        if isinstance(verb, typer.Typer):
+            built.add_typer(verb, name=name)
+        else:
+            built.command(name)(verb)
+    return built
 
 
 def _of_the_system(error: OSError) -> str:
@@ -100,7 +91,8 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(arguments, prog_name="textome")
+        # A verb in front needs no other verb's module: the start is quicker so.
+        application(arguments[:1] if arguments and arguments[0] in VERBS else VERBS)(arguments, prog_name="textome")
     except TextomeError as error:
         if debug:
             raise
