@@ -58,8 +58,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "explain": {"evaluation", *_BELOW_TRAINING},
     "training": {"evaluation", *_BELOW_TRAINING},
     "bulk": _BELOW_COMMANDS,
+    "evidence": {"bulk", "evaluation", "vocabularies", "formats", "documents", "errors"},
     "serve": _BELOW_COMMANDS,
-    "cli": {"serve", "bulk", "__init__", *_BELOW_COMMANDS},
+    "cli": {"serve", "bulk", "evidence", "__init__", *_BELOW_COMMANDS},
     "client": {"formats", "documents", "errors"},
     "__init__": {"pipeline", "runtime", "formats", "documents", "errors"},
     "bundled": set(),
@@ -86,6 +87,7 @@ WITHOUT_TORCH = {
     "explain",
     "serve",
     "bulk",
+    "evidence",
     "client",
 }
 # Modules that look others up by name, which the rules here cannot see: each has an explicit table.

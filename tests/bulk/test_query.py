@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stated_documents import results_of, stated
 from textome.bulk.graph import write_graph, write_plot
 from textome.bulk.output import write_chunk
 from textome.bulk.query import Results, write_answer
@@ -97,12 +98,36 @@ def test_a_graph_is_read_by_others(results: Results, tmp_path: Path) -> None:
     networkx = pytest.importorskip("networkx")
     assert write_graph(results, tmp_path / "g.graphml") == 3
     graph = networkx.read_graphml(tmp_path / "g.graphml")
-    assert graph.edges["Chemical:metformin", "Disease:gout"] == {"sentences": 2, "weight": 2, "document_ids": "1 2"}
+    together = {"relation": "co_mention", "sentences": 2, "weight": 2, "document_ids": "1 2"}
+    assert graph.edges["Chemical:metformin", "Disease:gout"] == together
     assert {data["type"] for _, data in graph.nodes(data=True)} == {"Chemical", "Disease"}
     assert write_graph(results, tmp_path / "g.csv", min_documents=2) == 1
     assert (tmp_path / "g.csv").read_text().split() == [
-        "source,target,sentences,weight,document_ids", "metformin,gout,2,2,1;2"
+        "source_type,source,relation,target_type,target,sentences,weight,document_ids",
+        "Chemical,metformin,co_mention,Disease,gout,2,2,1;2",
     ]  # fmt: skip
+
+
+def test_relations_are_edges_of_the_graph_and_rows_of_views(tmp_path: Path) -> None:
+    networkx = pytest.importorskip("networkx")
+    documents = [
+        stated(
+            str(number),
+            "We gave lisinopril for hypertension.",
+            ("lisinopril", "Negative_Correlation", "hypertension", 0.9),
+        )
+        for number in (1, 2)
+    ]
+    results = Results(results_of(tmp_path / "out", *documents))
+    row = dict(zip((answer := results.ask("SELECT * FROM related_pairs")).columns, next(answer.rows), strict=True))
+    assert row == {
+        "relation": "Negative_Correlation", "head_type": "Chemical", "head": "mesh:D017706", "tail_type": "Disease",
+        "tail": "mesh:D006973", "relations": 2, "documents": 2, "document_ids": ["1", "2"],
+    }  # fmt: skip
+    assert write_graph(results, tmp_path / "g.graphml") == 2
+    graph = networkx.read_graphml(tmp_path / "g.graphml", force_multigraph=True)
+    edges = graph.get_edge_data("Chemical:mesh:D017706", "Disease:mesh:D006973")
+    assert sorted(edge["relation"] for edge in edges.values()) == ["Negative_Correlation", "co_mention"]
 
 
 @pytest.mark.parametrize(("name", "start"), [("p.png", b"\x89PNG"), ("p.svg", b"<?xml")])

@@ -1,4 +1,4 @@
-"""What is said together, as a graph and as a picture."""
+"""What is said together and what is related, as a graph and as a picture."""
 
 from __future__ import annotations
 
@@ -16,17 +16,24 @@ _GRAPHML = "http://graphml.graphdrawing.org/xmlns"
 _KEYS = {
     "name": ("node", "string"),
     "type": ("node", "string"),
+    "relation": ("edge", "string"),
     "sentences": ("edge", "int"),
     "weight": ("edge", "int"),
     "document_ids": ("edge", "string"),
 }
-_EDGES = """
-    SELECT chemical AS source, disease AS target, sentences, documents AS weight, document_ids
-    FROM chemical_disease_pairs WHERE documents >= {}"""
+_CO_MENTION = "co_mention"
+# `sentences` of a relation are its statements: each has one, or two where its mentions stand apart.
+_EDGES = f"""
+    SELECT head_type AS source_type, head AS source, relation, tail_type AS target_type, tail AS target,
+        relations AS sentences, documents AS weight, document_ids FROM related_pairs WHERE documents >= {{0}}
+    UNION ALL
+    SELECT 'Chemical', chemical, '{_CO_MENTION}', 'Disease', disease, sentences, documents, document_ids
+    FROM chemical_disease_pairs WHERE documents >= {{0}}"""
 
 
 def write_graph(results: Results, path: Path, min_documents: int = 1) -> int:
-    """Write the graph of chemicals and diseases that one sentence mentions; returns the number of edges.
+    """Write the graph of the relations between concepts, and of the chemicals and diseases that one sentence mentions (the
+    relation `co_mention`); returns the number of edges. What a text denies counts too: textome.evidence tells it apart.
 
     path           ends in .graphml (for Gephi, Cytoscape, networkx) or .csv (a row for each edge)
     min_documents  leave out edges that fewer documents have; the weight of an edge is that number
@@ -44,15 +51,17 @@ def write_graph(results: Results, path: Path, min_documents: int = 1) -> int:
                 file.write(etree.Element("key", {"id": name, "for": of, "attr.name": name, "attr.type": type}))
             with file.element("graph", edgedefault="undirected"):
                 seen: set[str] = set()
-                for number, (chemical, disease, sentences, documents, ids) in enumerate(answer.rows, 1):
+                for number, row in enumerate(answer.rows, 1):
+                    source_type, source, relation, target_type, target, sentences, documents, ids = row
                     ends = {}
-                    for end, type, name in (("source", "Chemical", chemical), ("target", "Disease", disease)):
+                    for end, type, name in (("source", source_type, source), ("target", target_type, target)):
                         ends[end] = xml_text(f"{type}:{name}")
                         if ends[end] not in seen:
                             seen.add(ends[end])
                             file.write(_with_data(etree.Element("node", id=ends[end]), name=name, type=type))
                     edge = etree.Element("edge", ends)
-                    file.write(_with_data(edge, sentences=sentences, weight=documents, document_ids=" ".join(ids)))
+                    about = {"relation": relation, "sentences": sentences, "weight": documents}
+                    file.write(_with_data(edge, **about, document_ids=" ".join(ids)))
     return number
 
 

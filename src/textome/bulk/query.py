@@ -9,6 +9,9 @@
     co_mentions                        any two entities of different types in one sentence, with that sentence
     chemical_disease                   of these the chemicals with diseases
     chemical_disease_pairs             chemical, disease, sentences, documents, and the ids of up to 20 documents
+    stated_relations                   each relation between two mentions: type, both concepts, their sentences, the section
+    related_pairs                      relation, both concepts, relations, documents, ids of up to 20 documents; what
+                                       the texts deny counts too: `textome evidence` tells it apart
 
 An entity is named by its first identifier where it has one, else by its text in lower case.
 """
@@ -33,6 +36,18 @@ from textome.formats.reading.sources import Target
 
 _ROWS = 2000
 _ENTITY = "coalesce({0}.identifiers[1], lower({0}.text))"
+# One end of a relation: an entity of the table {0} with its identifiers {0}_name, in columns that begin with {1}.
+_END = (
+    "{0}.type AS {1}_type, "
+    + _ENTITY
+    + """ AS {1}, coalesce(nullif({0}_name.label, ''), {0}.text) AS {1}_label, {0}.start AS {1}_start,
+            {0}."end" AS {1}_end, d.sentences[{0}.sentence + 1].start AS {1}_sentence_start,
+            substring(d.text, d.sentences[{0}.sentence + 1].start + 1, d.sentences[{0}.sentence + 1]."end"
+                - d.sentences[{0}.sentence + 1].start) AS {1}_sentence, {0}.attributes AS {1}_attributes"""
+)
+_NAME = """
+        LEFT JOIN identifiers {0}_name ON {0}_name.source = {0}.source AND {0}_name.record = {0}.record
+            AND {0}_name.entity = {0}.number AND {0}_name.rank = 0"""
 VIEWS = {
     "counts_by_type_and_year": """
         SELECT e.type, d.year, count(*) AS mentions, count(DISTINCT (e.source, e.record)) AS documents
@@ -65,6 +80,22 @@ VIEWS = {
             count(DISTINCT (source, record)) AS documents,
             list_slice(list_sort(list(DISTINCT document_id)), 1, 20) AS document_ids
         FROM chemical_disease GROUP BY chemical, disease ORDER BY documents DESC, sentences DESC, chemical, disease""",
+    "stated_relations": f"""
+        SELECT d.document_id, d.year, r.type AS relation, r.confidence, r.metadata['novel'] AS novel,
+            {_END.format("a", "head")}, {_END.format("b", "tail")},
+            list_filter(d.passages, lambda p: p.start <= a.start AND a.start < p."end")[1].section AS section,
+            d.metadata['publication_types'] AS publication_types, d.source, d.record
+        FROM relations r
+        JOIN entities a ON a.source = r.source AND a.record = r.record AND a.entity_id = r.arguments[1].target
+        JOIN entities b ON b.source = r.source AND b.record = r.record AND b.entity_id = r.arguments[2].target
+        JOIN documents d ON d.source = r.source AND d.record = r.record
+        {_NAME.format("a")} {_NAME.format("b")}
+        WHERE len(r.arguments) >= 2""",
+    "related_pairs": """
+        SELECT relation, head_type, head, tail_type, tail, count(*) AS relations,
+            count(DISTINCT document_id) AS documents,
+            list_slice(list_sort(list(DISTINCT document_id)), 1, 20) AS document_ids
+        FROM stated_relations GROUP BY ALL ORDER BY documents DESC, relations DESC, relation, head, tail""",
 }
 
 

@@ -22,6 +22,7 @@ VERBS = (
     "explain",
     "bulk",
     "query",
+    "evidence",
     "preprocess",
     "train-tokenizer",
     "pretrain",

@@ -35,14 +35,15 @@ def query(
         bool, typer.Option("--external-access", help="Let the SQL read and write other files, and load extensions.")
     ] = False,
     graph: Annotated[
-        Path | None, typer.Option(help="Write the chemicals and diseases said together, as .graphml or .csv.")
+        Path | None,
+        typer.Option(help="Write the relations, and chemicals and diseases said together, as .graphml or .csv."),
     ] = None,
     min_documents: Annotated[int, typer.Option(help="Edges of the graph that fewer documents have are left out.")] = 1,
     plot: Annotated[Path | None, typer.Option(help="Draw documents by type and year, as .png, .svg or .pdf.")] = None,
 ) -> None:
     """Ask the Parquet results of a bulk run with SQL.
 
-    Ready views: counts_by_type_and_year, frequent_entities, co_mentions, chemical_disease, chemical_disease_pairs.
+    Ready views: counts_by_type_and_year, frequent_entities, co_mentions, chemical_disease_pairs, related_pairs, ...
 
     Example: textome query annotated/ "SELECT * FROM frequent_entities WHERE type = 'Disease' LIMIT 20"
     """

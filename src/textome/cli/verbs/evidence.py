@@ -1,0 +1,226 @@
+"""`textome evidence`: what many documents say together, ranked, with the sentences that say it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textome.cli.streams import echo, report, say, split_list
+from textome.errors import InputError, MissingExtraError
+from textome.escapes import shown
+
+if TYPE_CHECKING:
+    from textome.evidence.concepts import Concepts
+    from textome.evidence.pairs import Bridge, Pair
+    from textome.evidence.statements import Concept, Reading
+
+_SHOWN_ROWS = 50
+
+
+def evidence(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --output of `textome bulk`.")],
+    concept: Annotated[
+        str | None, typer.Argument(metavar="CONCEPT", help="A name or CURIE; default: all pairs.")
+    ] = None,
+    partner: Annotated[str | None, typer.Option("--with", help="Types of the other concept, as Chemical,Gene.")] = None,
+    relation: Annotated[
+        str | None, typer.Option(help="Relations, as treats, causes, inhibits, binds; default: all.")
+    ] = None,
+    in_common: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="LIST LIST", help="Two files of concepts, one a line: what is related to both."),
+    ] = None,
+    known: Annotated[
+        str | None, typer.Option(help="A table of known pairs of drug and disease, as DrugCentral's indications.")
+    ] = None,
+    only_new: Annotated[bool, typer.Option("--new", help="Leave out what --known has.")] = False,
+    hierarchy: Annotated[
+        bool, typer.Option("--hierarchy", help="What is said of a concept counts for broader ones too.")
+    ] = False,
+    min_probability: Annotated[float, typer.Option(min=0, max=1, help="Less probable pairs are left out.")] = 0.0,
+    min_documents: Annotated[int, typer.Option(min=0, help="Pairs that fewer documents support are left out.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many, the most probable first.")] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="File to write, as .csv or .jsonl; - is standard output.")
+    ] = "-",
+    html: Annotated[Path | None, typer.Option("--report", help="Write a page with the sentences, as .html.")] = None,
+    graph: Annotated[
+        Path | None, typer.Option(help="Write a graph: .graphml, .ttl (RDF), or a folder for Neo4j's import.")
+    ] = None,
+    vocabulary: Annotated[str, typer.Option(help="An index of concepts; the bundled one by default.")] = "default",
+) -> None:
+    """Rank what documents say: drugs for a disease, diseases of a drug, what two lists have in common.
+
+    Relations that a sentence denies or only supposes are no support. Retracted articles are left out.
+
+    Example: textome evidence annotated/ hypertension --with Chemical --relation treats --report hypertension.html
+    """
+    try:
+        from textome.bulk.query import Results
+        from textome.evidence.concepts import Concepts
+        from textome.evidence.graphs import write_pairs_graph
+        from textome.evidence.known import read_known
+        from textome.evidence.pairs import gather
+        from textome.evidence.report import write_bridges, write_report
+        from textome.evidence.statements import Reading, read_statements
+    except ImportError as error:
+        raise MissingExtraError("asking bulk results", "bulk") from error
+    from textome.formats import Quarantine
+    from textome.vocabularies import open_vocabulary
+
+    if only_new and known is None:
+        raise InputError("--new needs --known: a table of what is known")
+    concepts = Concepts(open_vocabulary(vocabulary))
+    reading, quarantine = Reading(), Quarantine()
+    statements = read_statements(Results(folder), reading)
+    keys = set() if concept is None else concepts.keys(concept)
+
+    def broader(item: Concept) -> list[Concept]:
+        """Of the broader concepts only the one that is asked about."""
+        return [above for above in concepts.broader(item) if concept is None or above.key in keys]
+
+    pairs = gather(statements, broader if hierarchy else None)
+    notes = _notes(reading)
+    if not pairs:
+        notes.append("the results have no relation between two mentions; annotate with a model for relations")
+    for note in notes:
+        say(note)
+    if in_common is not None:
+        bridges = _bridges(_kept(pairs, None, relation, min_documents, min_probability), in_common, concepts)[:limit]
+        if html is not None:
+            write_bridges(bridges, html, f"In common: {in_common[0]} and {in_common[1]}")
+        _write(map(_bridge_row, bridges), output)
+        return
+    if concept is not None:
+        pairs = _of(pairs, keys, concept)
+    pairs = _kept(pairs, split_list(partner) if concept is not None else None, relation, min_documents, min_probability)
+    if known is not None:
+        found = read_known(known, concepts, quarantine)
+        if found.unnamed:
+            say(f"{known}: {len(found.unnamed):,} names are not in the vocabulary, as {found.unnamed[0]!r}")
+        found.mark(pairs, concepts)
+        pairs = [pair for pair in pairs if not (only_new and pair.known)]
+    pairs = pairs[:limit]
+    if html is not None:
+        write_report(pairs, html, f"Evidence: {concept or folder}", notes)
+        say(f"{html}: written")
+    if graph is not None:
+        say(f"{graph}: {write_pairs_graph(pairs, graph):,} edges")
+    _write(map(_pair_row, pairs), output)
+    report(quarantine)
+
+
+def _notes(reading: Reading) -> list[str]:
+    notes = []
+    if reading.retracted:
+        names = ", ".join(sorted(reading.retracted)[:5])
+        notes.append(f"{len(reading.retracted):,} retracted articles are left out: {names}")
+    for type, vocabularies in reading.several_vocabularies().items():
+        notes.append(
+            f"{type}: identifiers of several vocabularies ({', '.join(vocabularies)}) are not joined; link with one of them"
+        )
+    return notes
+
+
+def _of(pairs: Sequence[Pair], keys: set[str], name: str) -> list[Pair]:
+    """The pairs of a concept. Raises InputError where the results do not have it."""
+    found = [pair for pair in pairs if pair.head.key in keys or pair.tail.key in keys]
+    if pairs and not found:
+        raise InputError(f"{name!r}: no relation of the results is one of this concept; give another name, or a CURIE")
+    return found
+
+
+def _kept(
+    pairs: Iterable[Pair], types: Sequence[str] | None, relation: str | None, documents: int, probability: float
+) -> list[Pair]:
+    verbs = split_list(relation)
+    return [
+        pair
+        for pair in pairs
+        if (types is None or pair.head.type in types or pair.tail.type in types)
+        and (verbs is None or pair.verb in verbs)
+        and len(pair.supporting) >= documents
+        and pair.probability >= probability
+    ]
+
+
+def _bridges(pairs: Sequence[Pair], lists: tuple[str, str], concepts: Concepts) -> list[Bridge]:
+    from textome.evidence.concepts import read_list
+    from textome.evidence.pairs import in_common
+
+    first, second = ({key for name in read_list(path) for key in concepts.keys(name)} for path in lists)
+    return in_common(pairs, first, second)
+
+
+def _pair_row(pair: Pair) -> dict[str, Any]:
+    best = next(pair.statements)
+    return {
+        "head": pair.head.name,
+        "head_id": pair.head.key,
+        "relation": pair.verb,
+        "tail": pair.tail.name,
+        "tail_id": pair.tail.key,
+        "probability": round(pair.probability, 4),
+        "documents": len(pair.supporting),
+        "contradicting": len(pair.contradicting),
+        "speculated": len(pair.speculated),
+        "first_year": pair.first_year,
+        "known": pair.known,
+        "document_ids": " ".join(pair.document_ids[:20]),
+        "sentence": " … ".join(sentence.text for sentence in best.sentences),
+    }
+
+
+def _bridge_row(bridge: Bridge) -> dict[str, Any]:
+    sides = (
+        "; ".join(f"{pair.head.name} {pair.verb} {pair.tail.name}" for pair in side)
+        for side in (bridge.first, bridge.second)
+    )
+    names = ("concept", "concept_id", "score", "first", "second")
+    return dict(zip(names, (bridge.concept.name, bridge.concept.key, round(bridge.score, 4), *sides), strict=True))
+
+
+def _write(rows: Iterable[dict[str, Any]], output: str) -> None:
+    if output == "-" and sys.stdout.isatty():
+        _show(rows)
+        return
+    if output != "-" and Path(output).suffix not in (".csv", ".jsonl"):
+        raise InputError(f"--output {output}: pairs are written as .csv or .jsonl")
+    text = io.StringIO(newline="")
+    if output.endswith(".jsonl"):
+        text.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    else:
+        writer = csv.writer(text)
+        for number, row in enumerate(rows):
+            if not number:
+                writer.writerow(row)
+            writer.writerow(row.values())
+    if output == "-":
+        echo(text.getvalue(), end="")
+        return
+    from textome.formats.reading.sources import atomic_file
+
+    with atomic_file(Path(output)) as stream:
+        stream.write(text.getvalue().encode())
+
+
+def _show(rows: Iterable[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    some = list(islice(rows, _SHOWN_ROWS))
+    names = [name for name in (some[0] if some else {}) if not name.endswith("_id") and name != "document_ids"]
+    table = Table(*names)
+    for row in some:
+        table.add_row(*("" if row[name] is None else shown(str(row[name])) for name in names))
+    Console(highlight=False, markup=False).print(table)
+    if next(iter(rows), None) is not None:
+        say(f"the first {_SHOWN_ROWS} rows are shown; add --output FILE.csv for all")

@@ -1,0 +1,1 @@
+"""From relations of many documents to who treats, causes, binds or inhibits what, and the sentences that say so."""

@@ -1,0 +1,150 @@
+"""Statements: what one document says of two concepts, and the sentences that say it, from the tables of a bulk run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from textome.bulk.query import Results
+from textome.documents import Span
+from textome.evidence.assertion import Assertion, assertion_of
+from textome.evidence.predicates import is_reversed, predicate_of, type_named
+
+# Attributes of a mention, of the step `context`, that the relation of it has too.
+_NEGATED, _SPECULATED = ("negated",), ("uncertain", "hypothetical")
+_RETRACTED = ("retracted publication", "retraction of publication", "retraction")
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """key   a CURIE, or what a text calls a thing without identifier, in small letters
+    name  its preferred name, or the mention's text
+    """
+
+    type: str
+    key: str
+    name: str
+
+    @property
+    def has_identifier(self) -> bool:
+        return ":" in self.key and " " not in self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a document; `start` is its first code point in the document's text."""
+
+    text: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A relation that a document has.
+
+    relation    the type that the model or the input gave; `verb` says it for the types of head and tail
+    sentences   those of the two mentions: one where both stand in the same
+    head_span, tail_span   the mentions, in code points of the document's text
+    confidence  a probability in [0, 1]; 1 for what the input brought
+    novel       the probability that the text reports it as new, if it is known
+    """
+
+    head: Concept
+    tail: Concept
+    relation: str
+    document_id: str
+    year: int | None
+    section: str
+    confidence: float
+    assertion: Assertion
+    sentences: tuple[Sentence, ...]
+    head_span: Span
+    tail_span: Span
+    novel: float | None = None
+
+    @property
+    def verb(self) -> str:
+        return predicate_of(self.relation, self.head.type, self.tail.type).verb
+
+
+@dataclass
+class Reading:
+    """What was noticed while statements were read.
+
+    retracted      how many statements of each retracted document were left out
+    vocabularies   of each type, how often identifiers have each prefix
+    """
+
+    retracted: Counter[str] = field(default_factory=Counter)
+    vocabularies: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def several_vocabularies(self) -> dict[str, list[str]]:
+        """Types whose concepts have identifiers of several vocabularies, the most frequent first."""
+        found = {type: [name for name, _ in counts.most_common()] for type, counts in self.vocabularies.items()}
+        return {type: names for type, names in found.items() if len(names) > 1}
+
+
+def read_statements(results: Results, reading: Reading | None = None) -> Iterator[Statement]:
+    """All relations between two mentions, and none of a retracted article, which `reading` counts.
+
+    Raises InputError where the tables are damaged.
+    """
+    reading = Reading() if reading is None else reading
+    answer = results.ask("SELECT * FROM stated_relations ORDER BY source, record, head_start, tail_start, relation")
+    for values in answer.rows:
+        row = dict(zip(answer.columns, values, strict=True))
+        kinds = (row["publication_types"] or "").lower().split("; ")
+        if any(kind in _RETRACTED for kind in kinds):
+            reading.retracted[row["document_id"]] += 1
+            continue
+        statement = _statement(row)
+        for concept in (statement.head, statement.tail):
+            if concept.has_identifier:
+                reading.vocabularies.setdefault(concept.type, Counter())[concept.key.partition(":")[0]] += 1
+        yield statement
+
+
+def _statement(row: Mapping[str, Any]) -> Statement:
+    ends = [(Concept(type_named(row[f"{end}_type"]), row[end], row[f"{end}_label"]), end) for end in ("head", "tail")]
+    if is_reversed(ends[0][0].type, ends[1][0].type):
+        ends.reverse()
+    head, tail = (concept for concept, _ in ends)
+    head_span, tail_span = (Span(row[f"{end}_start"], row[f"{end}_end"]) for _, end in ends)
+    sentences = dict.fromkeys(
+        Sentence(row[f"{end}_sentence"], row[f"{end}_sentence_start"])
+        for end in ("head", "tail")
+        if row[f"{end}_sentence"]
+    )
+    return Statement(
+        head,
+        tail,
+        row["relation"],
+        row["document_id"],
+        row["year"],
+        row["section"] or "",
+        1.0 if row["confidence"] is None else float(row["confidence"]),
+        _assertion(row, tuple(sentences), head_span, tail_span),
+        tuple(sorted(sentences, key=lambda sentence: sentence.start)),
+        head_span,
+        tail_span,
+        None if row["novel"] is None or not _is_number(row["novel"]) else float(row["novel"]),
+    )
+
+
+def _assertion(row: Mapping[str, Any], sentences: tuple[Sentence, ...], head: Span, tail: Span) -> Assertion:
+    """By what the sentence of both says, and by what the step `context` says of the mentions."""
+    attributes = {name for end in ("head", "tail") for name in dict(row[f"{end}_attributes"] or {})}
+    found: Assertion = "asserted"
+    if len(sentences) == 1:
+        start = sentences[0].start
+        inside = (Span(span.start - start, span.end - start) for span in (head, tail))
+        found = assertion_of(sentences[0].text, *inside)
+    if found == "negated" or attributes.intersection(_NEGATED):
+        return "negated"
+    return "speculated" if found == "speculated" or attributes.intersection(_SPECULATED) else "asserted"
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()

@@ -1,0 +1,149 @@
+"""From statements to ranked pairs: support, contradiction, supposition, years, probabilities, the hierarchy, bridges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stated_documents import NAMES, results_of, stated
+from textome.bulk.query import Results
+from textome.errors import InputError
+from textome.evidence.concepts import Concepts
+from textome.evidence.known import read_known
+from textome.evidence.pairs import Pair, gather, in_common
+from textome.evidence.statements import Reading, read_statements
+from textome.formats import Quarantine
+
+
+def pairs_of(folder: Path, reading: Reading | None = None, **options: object) -> dict[tuple[str, str, str], Pair]:
+    pairs = gather(read_statements(Results(folder), reading), **options)  # type: ignore[arg-type]
+    return {(pair.head.name, pair.verb, pair.tail.name): pair for pair in pairs}
+
+
+def test_statements_keep_sentence_offsets_section_and_year(folder: Path) -> None:
+    found = {item.document_id: item for item in read_statements(Results(folder))}
+    one = found["12"]
+    assert one.sentences[0].text == "In 𝔘 trials lisinopril lowered hypertension."
+    assert one.sentences[0].start == 6
+    assert (one.section, one.year, one.confidence, one.assertion) == ("RESULTS", 1999, 0.8, "asserted")
+    start, end = one.head_span
+    assert one.sentences[0].text[start - 6 : end - 6] == "lisinopril"
+    assert {name: item.assertion for name, item in found.items() if name in ("13", "14", "15")} == {
+        "13": "negated", "14": "speculated", "15": "asserted"
+    }  # fmt: skip
+    assert found["17"].confidence == 1.0
+
+
+def test_support_contradiction_and_supposition_are_counted_by_document(folder: Path) -> None:
+    reading = Reading()
+    pairs = pairs_of(folder, reading)
+    assert reading.retracted == {"19": 1}
+    best = pairs["Lisinopril", "treats", "Hypertension"]
+    assert best.document_ids == ["11", "12"]
+    assert best.first_year == 1999
+    assert best.probability == pytest.approx(1 - (1 - 0.81) * (1 - 0.72))
+    other = pairs["Metformin", "treats", "Hypertension"]
+    assert [list(item) for item in (other.supporting, other.contradicting, other.speculated)] == [
+        ["15"],
+        ["13"],
+        ["14"],
+    ]
+    assert other.probability == pytest.approx(0.54 * (1 - 0.63))
+    assert ("Naloxone", "treats", "Hypertension") not in pairs  # of a retracted article alone
+    assert pairs["Naloxone", "causes", "Hypertension"].probability == pytest.approx(0.855)
+    assert pairs["Lisinopril", "inhibits", "ACE"].tail.type == "Gene"
+    assert not pairs["zorbium", "causes", "Nausea"].head.has_identifier
+    probabilities = [pair.probability for pair in gather(read_statements(Results(folder)))]
+    assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_an_opposite_statement_contradicts(tmp_path: Path) -> None:
+    folder = results_of(
+        tmp_path / "out",
+        stated("1", "We saw metformin treat nausea.", ("metformin", "Negative_Correlation", "nausea", 0.5)),
+        stated("2", "We saw metformin cause nausea.", ("metformin", "CID", "nausea", 0.8)),
+    )
+    pairs = pairs_of(folder)
+    assert list(pairs["Metformin", "treats", "Nausea"].contradicting) == ["2"]
+    assert pairs["Metformin", "treats", "Nausea"].probability == pytest.approx(0.45 * (1 - 0.72))
+    assert pairs["Metformin", "causes", "Nausea"].probability == pytest.approx(0.72 * (1 - 0.45))
+
+
+def test_a_document_counts_once_whatever_file_it_came_from(tmp_path: Path) -> None:
+    """Two files have one article, with another identifier for the drug in the second."""
+    text = "We saw metformin treat nausea."
+    relation = ("metformin", "Negative_Correlation", "nausea", 0.5)
+    other = NAMES | {"metformin": ("Chemical", "chebi:6801", "metformin")}
+    folder = results_of(
+        tmp_path / "out",
+        stated("1", text, relation),
+        stated("1", text, relation),
+        stated("1", text, relation, names=other),
+    )
+    reading = Reading()
+    pairs = pairs_of(folder, reading)
+    assert {key: len(pair.supporting) for key, pair in pairs.items()} == {
+        ("Metformin", "treats", "Nausea"): 1, ("metformin", "treats", "Nausea"): 1
+    }  # fmt: skip
+    assert pairs["Metformin", "treats", "Nausea"].probability == pytest.approx(0.45)
+    assert reading.several_vocabularies() == {"Chemical": ["mesh", "chebi"]}
+
+
+def test_what_is_said_of_a_concept_counts_for_broader_ones(folder: Path, concepts: Concepts) -> None:
+    pairs = pairs_of(folder, broader=concepts.broader)
+    vascular = pairs["Lisinopril", "treats", "Vascular Diseases"]
+    assert vascular.document_ids == ["11", "12"]
+    assert vascular.probability == pairs["Lisinopril", "treats", "Hypertension"].probability
+
+
+def test_relations_of_reversed_ends_and_corpus_types_are_turned(tmp_path: Path) -> None:
+    names = {
+        "metformin": ("ChemicalEntity", "mesh:D008687", "Metformin"),
+        "nausea": ("DiseaseOrPhenotypicFeature", "mesh:D009325", "Nausea"),
+    }
+    item = stated("1", "Of nausea by metformin.", ("nausea", "Positive_Correlation", "metformin", 0.5), names=names)
+    assert list(pairs_of(results_of(tmp_path / "out", item))) == [("Metformin", "causes", "Nausea")]
+
+
+def test_bridges_join_two_lists(folder: Path) -> None:
+    pairs = gather(read_statements(Results(folder)))
+    (bridge,) = in_common(pairs, {"mesh:D017706"}, {"mesh:D008687", "mesh:D009270"})
+    assert bridge.concept.name == "Hypertension"
+    assert {pair.head.name for pair in bridge.second} == {"Metformin", "Naloxone"}
+    one, *others = (pair.probability for pair in (*bridge.first, *bridge.second))
+    assert bridge.score == pytest.approx(one * (1 - (1 - others[0]) * (1 - others[1])))
+
+
+def test_known_pairs_are_found_by_name_and_below_a_known_disease(
+    folder: Path, concepts: Concepts, tmp_path: Path
+) -> None:
+    table = tmp_path / "known.tsv"
+    table.write_text(
+        "drug\tdisease\tcategory\nlisinopril\tvascular disease\tDM\nmetformin\ttype 2 diabetes mellitus\tSYM\n"
+        "grumpol\tgout\tDM\nbroken\n"
+    )
+    quarantine = Quarantine()
+    known = read_known(str(table), concepts, quarantine)
+    assert quarantine.count == 1
+    assert known.unnamed == ("grumpol",)
+    pairs = gather(read_statements(Results(folder)))
+    known.mark(pairs, concepts)
+    marks = {(pair.head.name, pair.tail.name): pair.known for pair in pairs if pair.verb == "treats"}
+    assert marks == {
+        ("Lisinopril", "Hypertension"): True,
+        ("Metformin", "Diabetes Mellitus, Type 2"): True,
+        ("Metformin", "Hypertension"): False,
+    }
+    assert {pair.known for pair in pairs if pair.verb == "inhibits"} == {None}
+    only = read_known(str(table), concepts, Quarantine(), categories=["DM"])
+    assert not any(only.holds(pair, concepts) for pair in pairs if pair.tail.name.startswith("Diabetes"))
+    table.write_text("drug\tvirus\na\tb\n")
+    with pytest.raises(InputError, match="names a disease"):
+        read_known(str(table), concepts, Quarantine())
+
+
+def test_names_curies_and_unknown_words_become_keys(concepts: Concepts) -> None:
+    assert concepts.keys("mesh:D006973") == {"mesh:D006973"}
+    assert "mesh:D006973" in concepts.keys("high  blood pressure")
+    assert concepts.keys("zorbium") == {"zorbium"}
