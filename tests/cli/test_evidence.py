@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stated_documents import DOCUMENTS, results_of, stated
-from textome.cli.main import app
+from textome.cli.main import application
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["evidence", *map(str, arguments)])
+    return CliRunner().invoke(application(), ["evidence", *map(str, arguments)])
 
 
 def rows(result: Result) -> list[dict[str, str]]:
