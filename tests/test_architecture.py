@@ -95,6 +95,7 @@ IMPORTS_BY_NAME = {
     "tasks/__init__",
     "__init__",
     "formats/__init__",
+    "runtime/step",
     "steps/__init__",
     "vocabularies/__init__",
     "encoders/__init__",
@@ -115,9 +116,8 @@ NAMES_AN_ENCODER = {
 
 # Modules outside `tasks` that import a task, and why they must.
 NAMES_A_TASK = {
-    "runtime/bundle": "entities have a graph of their own; vectors have no head",
+    "runtime/bundle": "entities have a graph of their own; vectors have no head; what is not text has one task",
     "runtime/embedder": "gives the vectors of any encoder, whatever its bundle's task",
-    "runtime/modality_bundle": "what is not text is answered by one task",
     "runtime/answerer": "a public name of before, for questions about documents",
     "runtime/labeller": "a public name of before, for labels",
     "serve/schemas": "the ways of pooling hidden states",

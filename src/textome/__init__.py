@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from textome.documents import Document, Entity, Identifier, Label, Passage, Relation, Span
+    from textome.documents import Document, Entity, Identifier, Label, Passage, Record, Relation, Span
     from textome.errors import InputError, ModelError, TextomeError
     from textome.formats import Quarantine, read_documents, write_documents
     from textome.pipeline import Pipeline
@@ -43,6 +43,7 @@ _LAZY = {
     "Pipeline": "textome.pipeline",
     "Predictor": "textome.runtime.predictor",
     "Quarantine": "textome.formats",
+    "Record": "textome.documents",
     "Relation": "textome.documents",
     "RelationFinder": "textome.runtime.relations",
     "Span": "textome.documents",
@@ -65,6 +66,7 @@ __all__ = [
     "Pipeline",
     "Predictor",
     "Quarantine",
+    "Record",
     "Relation",
     "RelationFinder",
     "Span",

@@ -8,11 +8,11 @@ that exists is right.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from textome.errors import InputError
 
@@ -80,6 +80,16 @@ class Label:
     span: Span | None = None
     scores: dict[str, float] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_number(cls, name: str, task: str, value: float) -> Label:
+        """A number that a task predicts, as a measurement of a molecule: `name` says which, `value` how large it is."""
+        return cls(name, task, metadata={"value": repr(value)})
+
+    @property
+    def value(self) -> float | None:
+        """The number, of a label that is one."""
+        return float(self.metadata["value"]) if "value" in self.metadata else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +296,21 @@ class Document:
         if id in seen:
             raise InputError(f"document {self.id!r}: the annotation id {id!r} is used twice")
         seen.add(id)
+
+
+@dataclass(frozen=True)
+class Record(Document):
+    """A document whose content is no text: an image, a sound, a signal, a sequence, a molecule, or several together.
+
+    content  what the reader of an input makes of the raw data, as pixels or samples (see `textome.inputs`)
+    target   a label, or values by name (missing ones left out), or None where the data has none
+
+    `metadata` holds what a part of the data can be chosen by, as the speaker or the file's own split.
+    """
+
+    passages: tuple[Passage, ...] = ()
+    content: Any = None
+    target: str | Mapping[str, float] | None = None
 
 
 def spans_problem(spans: Sequence[Span], length: int) -> str:

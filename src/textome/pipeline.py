@@ -25,7 +25,10 @@ from typing import Protocol, overload
 
 from textome.documents import Document, as_document
 from textome.errors import InputError
-from textome.runtime.model import Model, ModelSettings, Report
+from textome.formats import Quarantine, Source, read_documents
+from textome.formats.reading.sources import StrictQuarantine
+from textome.runtime.bundle import TEXT
+from textome.runtime.step import ModelSettings, ModelStep, Report, load_model
 from textome.steps import STEPS, load_step
 
 MODEL = "model"
@@ -80,8 +83,8 @@ class Pipeline:
         yield from documents
 
     @property
-    def models(self) -> list[Model]:
-        return [step for step in self.steps if isinstance(step, Model)]
+    def models(self) -> list[ModelStep]:
+        return [step for step in self.steps if isinstance(step, ModelStep)]
 
     def report_to(self, report: Report) -> None:
         """Have `report` called with each document that a task cannot read; it goes on without that task's annotations."""
@@ -96,6 +99,29 @@ class Pipeline:
         elif "relations" in given:
             document = document.with_annotations(document.entities)
         return document.with_labels(()) if "labels" in given else document
+
+    @property
+    def reads(self) -> str:
+        """What its first model reads: "text", or "image", "dna" ..."""
+        return self.models[0].bundle.reads if self.models else TEXT
+
+    def read(
+        self,
+        path: str | Path | Source,
+        quarantine: Quarantine | None = None,
+        format: str | None = None,
+        **options: str,
+    ) -> Iterator[Document]:
+        """The documents of a file, or the images, sounds and the like that the pipeline's first model reads.
+
+        format, options   as for `textome.read_documents`
+
+        Raises InputError where the file cannot be read, and for a bad record where there is no quarantine.
+        """
+        problems = StrictQuarantine() if quarantine is None else quarantine
+        if self.models:
+            return self.models[0].documents(path, problems, format, **options)
+        return read_documents(path, format, problems, **options)
 
 
 @dataclass(frozen=True)
@@ -117,8 +143,7 @@ class StepChoice:
     def load(self) -> Step:
         """Raises InputError for settings that are wrong, and ModelError where a model cannot be loaded."""
         if self.kind == MODEL:
-            settings = dict(self.model)
-            model = Model.load(settings.pop("model"), **settings)
+            model = load_model(self.model)
             model.check()
             return model
         return load_step(self.kind, **self.settings)

@@ -9,7 +9,7 @@ from cli.conftest import Run, write
 from textome.runtime.bundle import Bundle
 from textome.runtime.classifier import Classifier
 from textome.runtime.export import export_bundle
-from textome.runtime.model import POOL_RECORDS
+from textome.runtime.step import POOL_RECORDS
 from textome.training.kinds import plan_run
 from tiny_tasks import make_task_recipe
 
@@ -91,7 +91,11 @@ def test_pairs_are_read_from_records_or_asked_of_documents(run: Run, tmp_path: P
 def test_what_cannot_be_predicted_is_named(run: Run, tiny_bundle: Path, tiny_tasks: Path, tmp_path: Path) -> None:
     place, tasks = write(tmp_path / "a.txt", "gout"), tiny_tasks / "run" / "bundle"
     for model, arguments, message in (
-        (tiny_bundle, [], "the model gives no labels to texts; textome annotate finds entities"),
+        (
+            tiny_bundle,
+            [],
+            "none of the model's tasks (entities) is a classification of texts; ask it with",
+        ),
         (tasks, [], "name one of its tasks: single, roles, topics"),
         (tasks, ["--task", "treats"], "it has no task 'treats' that gives labels, only: single, roles, topics"),
         (tasks, ["--task", "single", "--question", "why"], "does not read pairs of texts"),

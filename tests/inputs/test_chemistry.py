@@ -72,7 +72,7 @@ def test_invalid_molecules_are_quarantined_and_the_others_keep_their_rows(tmp_pa
     records = list(Molecules(name="id", targets=("y",), spellings=3).read(str(tmp_path / "m.csv"), quarantine))
     assert [(record.id, record.target) for record in records] == [("a", {"y": 1.0}), ("c", {})]
     assert [bad.position for bad in quarantine.records] == ["line 3", "line 5"]
-    assert records[1].attributes["scaffold"] == "c1ccccc1"
+    assert records[1].metadata["scaffold"] == "c1ccccc1"
 
 
 def test_bbbp_has_the_counts_of_moleculenet(shared_data: Path) -> None:
@@ -81,10 +81,10 @@ def test_bbbp_has_the_counts_of_moleculenet(shared_data: Path) -> None:
     place = str(shared_data / "mol" / "MoleculeNet-AttentiveFP" / "BBBP.csv")
     records = list(Molecules(targets=("BBBP",), spellings=0).read(place, quarantine))
     assert (len(records), quarantine.count) == (2039, 11)
-    parts = [record.attributes["split"] for record in records]
+    parts = [record.metadata["split"] for record in records]
     assert [parts.count(name) for name in ("train", "validation", "test")] == [1631, 204, 204]
     scaffolds = {
-        part: {record.attributes["scaffold"] for record in records if record.attributes["split"] == part}
+        part: {record.metadata["scaffold"] for record in records if record.metadata["split"] == part}
         for part in ("train", "validation", "test")
     }
     assert not scaffolds["train"] & scaffolds["test"]

@@ -149,7 +149,7 @@ def test_long_sequences_become_windows_that_hold_every_base(tmp_path: Path) -> N
     place = write(tmp_path, f">a\n{sequence}\n>a\nACGT\n")
     records = list(Dna(window=20, overlap=5).read(place, Quarantine()))
     assert all(len(record.content) <= 20 for record in records)
-    assert records[-1] == Record("a, line 3", "ACGT")  # the name stands twice
+    assert records[-1] == Record("a, line 3", content="ACGT")  # the name stands twice
     covered = bytearray(len(sequence))
     for record in records[:-1]:
         start = int(record.id.partition("@")[2])
@@ -190,7 +190,7 @@ def test_the_segment_fits_the_shape() -> None:
 
 def test_learnt_words_are_part_of_the_settings() -> None:
     plain = Dna(scheme="bpe", vocabulary=24, window=64)
-    fitted = plain.fitted([Record("a", "ACGACGACGACG"), Record("b", "TTTTTTTT")])
+    fitted = plain.fitted([Record("a", content="ACGACGACGACG"), Record("b", content="TTTTTTTT")])
     again = Dna.model_validate_json(fitted.model_dump_json())
     assert again.shapes()["dna"].size == fitted.shapes()["dna"].size > 8
     ids = again.features("ACGACGTTTT")["dna"].values

@@ -54,7 +54,9 @@ def test_overlapping_patches_reach_the_edge_and_beyond_it_is_the_mean():
 def test_colours_are_standardised_by_channel():
     generator = np.random.default_rng(0)
     images = [generator.integers(0, 200, (4, 4, 3)).astype(np.uint8) for _ in range(9)]
-    modality = Images(size=4, patch=2, channels=3).fitted([Record(str(n), item) for n, item in enumerate(images)])
+    modality = Images(size=4, patch=2, channels=3).fitted(
+        [Record(str(n), content=item) for n, item in enumerate(images)]
+    )
     rows = np.concatenate([modality.features(item)["image"].values.reshape(-1, 3) for item in images])
     np.testing.assert_allclose(rows.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(rows.std(0), 1, atol=1e-4)
@@ -136,7 +138,7 @@ def test_boxes_are_cut_out_of_annotated_images(tmp_path: Path):
             archive.add(folder / part, part)
     quarantine = Quarantine()
     (record,) = Images(channels=3, margin=0.5).read(str(tmp_path / "cells.tar"), quarantine)
-    assert (record.id, record.target, record.attributes["split"]) == ("one/0", "WBC", "test")
+    assert (record.id, record.target, record.metadata["split"]) == ("one/0", "WBC", "test")
     assert record.content.shape == (8, 8, 3)
     assert record.content[2:6, 2:6].mean() > 150 > 60 > record.content[0].mean()
     assert [item.position for item in quarantine.records] == ["image one, box 1", "image two"]

@@ -42,13 +42,13 @@ def test_spoken_digits(shared_data: Path):
     records = list(speech.read(str(place), quarantine))
     assert quarantine.count == 0
     assert Counter(record.target for record in records) == {str(digit): 300 for digit in range(10)}
-    assert set(Counter(record.attributes["speaker"] for record in records).values()) == {500}
+    assert set(Counter(record.metadata["speaker"] for record in records).values()) == {500}
 
 
 def test_pneumonia_and_digits(shared_data: Path):
     place = shared_data / "vision" / "PneumoniaMNIST" / "pneumoniamnist.npz"
     records = list(read_records(Images(), str(place), Quarantine()))
-    assert Counter(record.attributes["split"] for record in records) == {"train": 3882, "validation": 524, "test": 624}
+    assert Counter(record.metadata["split"] for record in records) == {"train": 3882, "validation": 524, "test": 624}
     digits = list(read_records(Images(), f"{shared_data / 'vision' / 'MNIST-json10k'}#80-100%", Quarantine()))
     assert {record.target for record in digits} == set("0123456789")
     assert 1800 < len(digits) < 2200

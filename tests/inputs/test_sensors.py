@@ -19,7 +19,7 @@ def test_tables_with_gaps(tmp_path: Path):
     )
     quarantine = Quarantine()
     (record,) = Sensors().read(str(tmp_path / "a.csv"), quarantine)
-    assert (record.id, record.target, record.attributes["channels"]) == ("one", "up", "x,y")
+    assert (record.id, record.target, record.metadata["channels"]) == ("one", "up", "x,y")
     np.testing.assert_array_equal(record.content, [[1, np.nan], [np.nan, 4]])
     assert [(item.position, item.reason) for item in quarantine.records] == [
         ("line 6, series two", "'oops' is no number; leave a gap empty"),
@@ -56,7 +56,7 @@ def test_blocks_of_a_robot(tmp_path: Path):
 def test_gaps_are_told_from_values_and_shape_is_as_said():
     content = np.array([[1, np.nan], [3, 4], [5, 8]], np.float32)
     modality = Sensors(channels=("x", "y"), window=4, step=2, differences=True)
-    modality = modality.fitted([Record("a", content)])
+    modality = modality.fitted([Record("a", content=content)])
     assert modality.means == (3, 6)
     segment = modality.features(content)["sensors"]
     shape = modality.shapes()["sensors"]
@@ -66,7 +66,7 @@ def test_gaps_are_told_from_values_and_shape_is_as_said():
     np.testing.assert_allclose(first, [-2 / np.std([1, 3, 5]), 0, 1, 0, 0, 0], atol=1e-6)
     np.testing.assert_array_equal(segment.values[1][6:], 0)
     with pytest.raises(InputError, match="no training record has a value in channel y"):
-        Sensors(channels=("x", "y")).fitted([Record("a", content[:1])])
+        Sensors(channels=("x", "y")).fitted([Record("a", content=content[:1])])
 
 
 def test_long_series_become_windows_and_no_moment_is_lost(tmp_path: Path):
@@ -112,7 +112,7 @@ def test_augmentation_takes_channels_away_but_never_all():
 
 def test_compressed_values_keep_order_and_sign_and_shrink_what_is_large():
     content = np.array([[0, 5], [1, 5], [2, np.nan], [3, 5], [-1000, 5]], np.float32)
-    modality = Sensors(channels=("x", "y"), compress=True).fitted([Record("a", content)])
+    modality = Sensors(channels=("x", "y"), compress=True).fitted([Record("a", content=content)])
     assert modality.units == (1.0, 1.0)  # the distances from the median, 1, are 1, 0, 1, 2, 1001; y never changes
     values = modality.features(content)["sensors"].values
     expected = np.arcsinh(content[:, 0])

@@ -72,7 +72,7 @@ def test_other_rates_are_resampled_or_refused_and_long_sounds_quarantined(tmp_pa
     settings = {"rate": 4000, "longest": 1.0, "names": names}
     quarantine = Quarantine()
     records = list(Speech.model_validate(settings).read(str(tmp_path), quarantine))
-    assert [(record.target, record.attributes, len(record.content)) for record in records] == [
+    assert [(record.target, record.metadata, len(record.content)) for record in records] == [
         ("one", {"speaker": "ann"}, 800),
         ("two", {"speaker": "bo"}, 800),
     ]
@@ -111,7 +111,7 @@ def test_louder_is_the_same_and_the_spread_is_one():
     from textome.inputs.records import Record
 
     sounds = [np.random.default_rng(seed).normal(0, 0.1, 4000).astype(np.float32) for seed in range(3)]
-    speech = speech.fitted([Record(str(number), sound) for number, sound in enumerate(sounds)])
+    speech = speech.fitted([Record(str(number), content=sound) for number, sound in enumerate(sounds)])
     soft, loud = (speech.features(factor * sounds[0])["speech"].values for factor in (1.0, 4.0))
     np.testing.assert_allclose(soft, loud, atol=1e-3)
     np.testing.assert_allclose(

@@ -38,9 +38,9 @@ def test_parts_are_looked_up_in_their_files_and_may_be_missing(tmp_path: Path) -
     )
     assert bad == []
     assert records == [
-        Record("a", {"dna": "GG", "note": "small"}, "x", {"split": "test"}),
-        Record("line-3", {"dna": "TTT"}, {"y": 1.0}, {}),
-        Record("c", {"note": "large"}, None, {}),
+        Record("a", content={"dna": "GG", "note": "small"}, target="x", metadata={"split": "test"}),
+        Record("line-3", content={"dna": "TTT"}, target={"y": 1.0}),
+        Record("c", content={"note": "large"}),
     ]
 
 
@@ -109,7 +109,7 @@ def test_views_are_those_of_every_part() -> None:
 
 def test_a_part_that_no_training_record_has_is_an_error() -> None:
     with pytest.raises(InputError, match="no training record has the part 'note'"):
-        Together(parts=PARTS).fitted([Record("a", {"dna": "A"})])
+        Together(parts=PARTS).fitted([Record("a", content={"dna": "A"})])
     with pytest.raises(ValidationError):
         Together(parts={"a.b": PARTS["dna"]})
     with pytest.raises(ValidationError):
@@ -117,7 +117,9 @@ def test_a_part_that_no_training_record_has_is_an_error() -> None:
 
 
 def test_words_are_learnt_without_case_and_a_long_text_is_an_error() -> None:
-    words = Words(window=4, vocabulary=60).fitted([Record(str(n), "Red cells and white cells") for n in range(3)])
+    words = Words(window=4, vocabulary=60).fitted(
+        [Record(str(n), content="Red cells and white cells") for n in range(3)]
+    )
     assert words.features("RED cells")["text"].values.tolist() == words.features("red Cells")["text"].values.tolist()
     assert words.features("  ") == {}
     with pytest.raises(InputError, match="more than the 4 of the model's window"):

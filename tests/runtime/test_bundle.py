@@ -48,7 +48,7 @@ def test_missing_files_are_named(bundle: Path, name: str) -> None:
     ("edit", "message"),
     [
         (lambda it: it["tasks"]["entities"]["types"].append("Gene"), "3 types, which need 9 outputs, but .* 6 labels"),
-        (lambda it: it["input"].update(windw=1), r"input\.windw is no key .* 'window'"),
+        (lambda it: it["input"].update(windw=1), r"input: windw is no key .* 'window'"),
         (lambda it: it["tasks"]["entities"].update(typs=[]), r"tasks\.entities: typs is no key .* 'types'"),
         (lambda it: it["tasks"]["entities"].update(kind="entites"), "entites"),
         (lambda it: it["tasks"]["entities"].update(labels=["B", "I", "O"]), r"tasks\.entities: labels is no key"),

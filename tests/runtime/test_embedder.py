@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,9 @@ def test_a_sentence_encoder_becomes_a_bundle(tmp_path: Path, capsys: pytest.Capt
     assert np.abs(embedder.embed(TEXTS, normalise=False) - expected(base, TEXTS, "cls")).max() < 1e-5
     mean = embedder.embed(TEXTS, pooling="mean", normalise=False)
     assert np.abs(mean - expected(base, TEXTS, "mean")).max() < 1e-5
-    with pytest.raises(InputError, match="this model annotates nothing; its tasks are embeddings"):
-        textome.load(tmp_path / "vectors")
+    documents = textome.load(tmp_path / "vectors", precision="fp32", threads=1)(TEXTS)
+    vectors = [json.loads(document.metadata["embeddings"]) for document in documents]
+    assert np.abs(np.array(vectors) - embedder.embed(TEXTS)).max() < 1e-6
 
 
 @pytest.mark.parametrize(

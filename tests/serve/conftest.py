@@ -22,7 +22,7 @@ pytest.importorskip("uvicorn")
 
 
 from textome.pipeline import PipelineChoice
-from textome.runtime.model import ModelSettings
+from textome.runtime.step import ModelSettings
 from textome.serve.app import create_app
 from textome.serve.connections import HEAD_SECONDS, READ_SECONDS, connection_class
 from textome.serve.limits import Limits

@@ -20,8 +20,8 @@ def learnt_numbers(target: Target, rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_numbers_come_back_as_they_were(compress: bool):
-    target = Target(kind="regression", compress=compress).fitted("target", [Record("a", None, row) for row in ROWS])
-    rows = np.stack([target.encode(Record("a", None, row)) for row in ROWS])
+    target = Target(kind="regression", compress=compress).fitted("target", [Record("a", target=row) for row in ROWS])
+    rows = np.stack([target.encode(Record("a", target=row)) for row in ROWS])
     learnt = learnt_numbers(target, rows)
     assert abs(learnt.mean()) < 1e-5
     assert learnt.std() == pytest.approx(1, rel=1e-5)
@@ -36,9 +36,9 @@ def test_the_loss_of_compressed_numbers_is_that_of_what_is_learnt():
     from textome.training.modality.job import number_loss
 
     target = Target(kind="regression", compress=True, loss="absolute").fitted(
-        "target", [Record("a", None, row) for row in ROWS]
+        "target", [Record("a", target=row) for row in ROWS]
     )
-    rows = np.stack([target.encode(Record("a", None, row)) for row in ROWS])
+    rows = np.stack([target.encode(Record("a", target=row)) for row in ROWS])
     outputs = torch.linspace(-2, 2, len(ROWS))[:, None]
     loss = number_loss(target, torch.device("cpu"))(outputs, torch.from_numpy(rows))
     expected = np.abs(outputs.numpy() - learnt_numbers(target, rows)).mean()

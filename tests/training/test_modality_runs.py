@@ -12,6 +12,7 @@ import torch
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
+import textome
 from textome.cli.main import application
 from textome.encoders.bert.model import BertConfig
 from textome.encoders.checkpoint import load_tensors
@@ -89,7 +90,24 @@ def test_the_command_line_scores_predicts_and_tells(bundle: tuple[Path, Modality
     assert header == ["file", "id", "label", "probability"]
     assert 0 < len(rows) < 24
     assert {row[2] for row in rows} <= set(found.target.labels)
-    assert "labels" in run.invoke(application(), ["info", str(found.directory)]).stdout
+    facts = json.loads(run.invoke(application(), ["info", str(found.directory), "--json"]).stdout)
+    assert (facts["reads"], facts["task target"]["labels"]) == (found.reads, list(found.target.labels))
+
+
+def test_a_pipeline_labels_records(bundle: tuple[Path, ModalityBundle], tmp_path: Path):
+    place, found = bundle
+    pipeline = textome.load(found.directory, min_confidence=0)
+    records = list(pipeline(pipeline.read(place)))
+    assert [record.target for record in records] == [record.labels[0].name for record in records]
+    label = records[0].labels[0]
+    assert (label.task, label.confidence) == ("target", label.scores[label.name])
+    annotated = CliRunner().invoke(application(), ["annotate", f"{place}#0-50%", "--model", str(found.directory)])
+    rows = [json.loads(line) for line in annotated.stdout.splitlines()]
+    assert {row["id"]: row["labels"][0]["name"] for row in rows}.items() <= {
+        record.id: record.labels[0].name for record in records
+    }.items()
+    with pytest.raises(InputError, match=f"document '1': the model reads {found.reads}, which a text cannot write"):
+        list(pipeline(["a text"]))
 
 
 def test_a_bad_file_is_quarantined_and_the_others_go_on(tmp_path: Path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import textome
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
 from textome.inputs.dna_files import reverse_complement
@@ -35,6 +36,10 @@ def test_dna_is_learnt_and_both_strands_have_exactly_one_prediction(tmp_path: Pa
     np.testing.assert_array_equal(predictor.answer(sequences), predictor.answer(others))
     one_by_one = [predictor.answer([sequence])[0] for sequence in others]
     np.testing.assert_allclose(one_by_one, predictor.answer(sequences), atol=1e-6)
+    pipeline = textome.load(bundle.directory)
+    assert pipeline("gtaag" * 4).labels[0].name == "site"  # a text is a sequence here
+    with pytest.raises(InputError, match="letter 2 is '!', which stands for no base"):
+        pipeline("A!")
 
 
 def test_without_both_strands_a_prediction_depends_on_the_strand(tmp_path: Path) -> None:
@@ -55,6 +60,8 @@ def test_numbers_and_labels_of_molecules_some_of_which_are_missing(tmp_path: Pat
     ((record, answer),) = Predictor(numbers).stream(str(tmp_path / "new.csv"), quarantine)
     assert record.content == ("CCCO",)
     assert answer[0] == pytest.approx(3, abs=1)
+    (label,) = textome.load(numbers.directory)("CCCO").labels
+    assert (label.name, label.value) == ("carbons", pytest.approx(float(answer[0]), abs=1e-4))
     assert quarantine.count == 1
 
 

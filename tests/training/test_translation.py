@@ -10,7 +10,9 @@ import pytest
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
+import textome
 from textome.cli.main import application
+from textome.documents import Document, Passage, titled
 from textome.errors import InputError, ModelError
 from textome.training.kinds import plan_run
 from textome.training.optimisation import rate_at
@@ -97,6 +99,23 @@ def test_layout_and_long_texts_are_kept(bundle: Path) -> None:
     assert [token for piece in pieces for token in piece[:-1]] == ids[:-1]
     (whole,) = translator.translate([long])
     assert whole.count("ta ") >= len(pieces)
+
+
+def test_a_pipeline_gives_each_passage_its_translation(bundle: Path) -> None:
+    pipeline = textome.load(bundle, leave_out=["linking"])
+    text = "the child sees the nurse.\n\nthe nurse helps the child."
+    document = Document("1", (*titled("the nurse sees the nurse.", text), Passage(" ", 90)))
+    found = pipeline(document)
+    assert [(label.name, label.task) for label in found.labels] == [
+        ("ta niro ta niro vi.", "translation"),
+        ("ta kido ta niro vi.\n\nta niro ta kido helu.", "translation"),
+    ]
+    assert [document.text[slice(*label.span)] for label in found.labels if label.span] == [
+        "the nurse sees the nurse.",
+        text,
+    ]
+    assert found.labels[0].metadata == {"language": "xx"}
+    assert [item.labels[0].name for item in pipeline(["the nurse sees the nurse."])] == ["ta niro ta niro vi."]
 
 
 def test_characters_outside_the_vocabulary_are_read(bundle: Path) -> None:

@@ -18,7 +18,7 @@ from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine
 from textome.formats.reading.sources import BadRecord
-from textome.runtime.model import POOL_CHARACTERS
+from textome.runtime.step import POOL_CHARACTERS
 
 CHUNK_DOCUMENTS = 1000
 # A chunk of full texts ends by this, a chunk of abstracts by the number of its documents.

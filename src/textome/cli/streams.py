@@ -16,6 +16,7 @@ from textome.escapes import shown
 if TYPE_CHECKING:
     from textome.documents import Document
     from textome.formats import Quarantine
+    from textome.pipeline import Pipeline
 
 T = TypeVar("T")
 EscapeFormulas = Annotated[
@@ -71,21 +72,25 @@ def read_all(
     quarantine: Quarantine,
     entity_type: str | None = None,
     text_column: str | None = None,
+    pipeline: Pipeline | None = None,
 ) -> Iterator[Document]:
     """The documents of all inputs. An input that cannot be read at all is quarantined, and the others go on.
 
     entity_type, text_column   what CoNLL files and tables do not tell themselves
+    pipeline                   what the documents are for: it reads images, sounds and the like itself
 
     Raises InputError where there is only one input and it cannot be read.
     """
     from textome.formats import read_documents
 
-    several = places(inputs)
-    options = {"entity_type": entity_type, "text_column": text_column}
-    options = {name: value for name, value in options.items() if value}
+    whole = pipeline is not None and pipeline.reads != "text"
+    several = list(inputs) if whole else places(inputs)
+    read = read_documents if pipeline is None else pipeline.read
+    given = {"entity_type": entity_type, "text_column": text_column}
+    options = {name: value for name, value in given.items() if value}
     for place in several:
         try:
-            yield from read_documents(place, format, quarantine, **options)
+            yield from read(place, format=format, quarantine=quarantine, **options)
         except InputError as error:
             if len(several) == 1:
                 raise

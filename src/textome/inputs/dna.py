@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.inputs.dna_files import read_dna, reverse_complement
+from textome.inputs.dna_files import normalised, read_dna, reverse_complement
 from textome.inputs.dna_tokens import BASES, MASK, PAD, UNKNOWN, DnaTokens, Scheme
 from textome.inputs.records import Modality, Record, Segment, Segments, Shape
 
@@ -54,7 +54,10 @@ class Dna(Modality):
             seen.add(found.name)
             for start, window in self._windows(found.sequence):
                 whole = len(window) == len(found.sequence)
-                yield Record(name if whole else f"{name}@{start}", window, found.label)
+                yield Record(name if whole else f"{name}@{start}", content=window, target=found.label)
+
+    def from_text(self, text: str) -> str:
+        return normalised(text)
 
     def fitted(self, records: Sequence[Record]) -> Self:
         if self.scheme != "bpe" or self.tokenizer:

@@ -109,7 +109,7 @@ def _files(files: list[Path], folder: Path, quarantine: Quarantine, channels: in
         except (InputError, OSError) as error:
             quarantine.add(str(file), "", error)
             continue
-        yield Record(file.relative_to(folder).as_posix(), pixels, label)
+        yield Record(file.relative_to(folder).as_posix(), content=pixels, target=label)
 
 
 def _medmnist(path: Path, channels: int) -> Iterator[Record]:
@@ -120,7 +120,10 @@ def _medmnist(path: Path, channels: int) -> Iterator[Record]:
         raise InputError(f"{path}: this is no MedMNIST archive with {', '.join(_SPLITS)} ({error})") from error
     for split, (images, labels) in parts.items():
         for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-            yield Record(f"{split}/{number}", _channels(image, channels), str(int(label[0])), {"split": _SPLITS[split]})
+            pixels = _channels(image, channels)
+            yield Record(
+                f"{split}/{number}", metadata={"split": _SPLITS[split]}, content=pixels, target=str(int(label[0]))
+            )
 
 
 def _pixel_lists(path: Path, quarantine: Quarantine, channels: int) -> Iterator[Record]:
@@ -139,7 +142,7 @@ def _pixel_lists(path: Path, quarantine: Quarantine, channels: int) -> Iterator[
             quarantine.add(str(path), f"image {number}", "a grey value is not between 0 and 1")
             continue
         pixels = np.rint(255 * image).astype(np.uint8).reshape(_JSON_SIDE, _JSON_SIDE)
-        yield Record(f"{label}/{number}", _channels(pixels, channels), label)
+        yield Record(f"{label}/{number}", content=_channels(pixels, channels), target=label)
 
 
 def _channels(image: Pixels, channels: int) -> Pixels:
@@ -177,7 +180,7 @@ def _boxes(folder: Path, place: str, quarantine: Quarantine, channels: int, marg
             except (ValueError, InputError) as error:
                 quarantine.add(place, f"image {name}, box {number}", error)
                 continue
-            yield Record(f"{name}/{number}", crop, label or None, attributes)
+            yield Record(f"{name}/{number}", metadata=attributes, content=crop, target=label or None)
 
 
 def _cut(image: Pixels, left: int, upper: int, right: int, lower: int, margin: float) -> Pixels:

@@ -57,7 +57,11 @@ class Molecules(Modality):
                 name: value for name, value in zip(table.targets, molecule.values, strict=True) if not math.isnan(value)
             }
             attributes = {"scaffold": molecule.scaffold or ""} | ({"split": molecule.split} if molecule.split else {})
-            yield Record(molecule.name, spellings, values if table.targets else None, attributes)
+            target = values if table.targets else None
+            yield Record(molecule.name, metadata=attributes, content=spellings, target=target)
+
+    def from_text(self, text: str) -> Sequence[str]:
+        return (text,)
 
     def table(self, place: str, quarantine: Quarantine) -> MoleculeTable:
         """The molecules of a file with all that RDKit adds. Raises InputError as `read_molecules` does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,26 +12,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from textome.datasets.labelled import chosen_part
+from textome.documents import Document
+from textome.documents import Record as Record
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine, guarded
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One example of a modality.
-
-    id          unique in its place; also what splits by percent are drawn by
-    content     what the modality's reader makes of the raw data, as pixels or samples
-    target      a label, or values by name (missing ones left out), or None where the data has none
-    attributes  what `PLACE#NAME=VALUE` chooses by, as the speaker or the file's own split
-    """
-
-    id: str
-    content: Any
-    target: str | Mapping[str, float] | None = None
-    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +72,16 @@ class Modality(BaseModel):
         Raises InputError where the place cannot be read at all.
         """
         raise NotImplementedError
+
+    def content_of(self, document: Document) -> Any:
+        """The content of a record, or of a document whose text is one. Raises InputError for any other."""
+        if isinstance(document, Record):
+            return document.content
+        return self.from_text(document.text.strip())
+
+    def from_text(self, text: str) -> Any:
+        """The content that a text writes down, as a sequence's letters. Raises InputError where no text can."""
+        raise InputError(f"the model reads {self.kind}, which a text cannot write down; give it files")
 
     def shapes(self) -> dict[str, Shape]:
         """The segments that a sequence may have, by name and in their order. Called after `fitted`."""
@@ -161,10 +157,10 @@ def _rule(rule: str, path: str, place: str) -> Callable[[Record], bool]:
         wanted = set(values.split(","))
 
         def has(record: Record) -> bool:
-            if name not in record.attributes:
-                known = ", ".join(record.attributes) or "none"
+            if name not in record.metadata:
+                known = ", ".join(record.metadata) or "none"
                 raise InputError(f"{place}: record {record.id} has no attribute {name!r}; it has: {known}")
-            return record.attributes[name] in wanted
+            return record.metadata[name] in wanted
 
         return has
     by_id = chosen_part(rule, Path(path).parent, place)

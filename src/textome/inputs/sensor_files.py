@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Series:
     channels: tuple[str, ...]
     values: Floats
     label: str | None
-    attributes: Mapping[str, str]
+    attributes: dict[str, str]
 
 
 def read_series(place: str, channels: tuple[str, ...], quarantine: Quarantine) -> Iterator[Series]:

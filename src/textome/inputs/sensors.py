@@ -111,7 +111,7 @@ class Sensors(Modality):
 
     def _windows(self, series: Series) -> Iterator[Record]:
         whole = self.window + self.horizon
-        record = Record(series.id, series.values, series.label, series.attributes)
+        record = Record(series.id, metadata=series.attributes, content=series.values, target=series.label)
         if len(series.values) < whole or len(series.values) == self.window:
             # Too short to know what follows, as where the future is asked for.
             yield replace(record, content=series.values[-self.window :], target=None if self.horizon else record.target)
@@ -135,7 +135,7 @@ class Sensors(Modality):
 
 
 def _names(records: Sequence[Record]) -> tuple[str, ...]:
-    names = {record.attributes["channels"] for record in records}
+    names = {record.metadata["channels"] for record in records}
     if len(names) != 1:
         raise InputError("the training records have not the same channels; name those to use in modality.channels")
     return tuple(names.pop().split(","))

@@ -59,11 +59,11 @@ def read_sounds(
         matched = re.fullmatch(names, file.stem) if names else None
         if names and matched is None:
             # A sound that someone wants to know about need not be named as the training data.
-            yield Record(name, samples)
+            yield Record(name, content=samples)
             continue
         attributes = dict(matched.groupdict()) if matched else {}
         label = attributes.pop("label", None) if matched else file.parent.name if file.parent != folder else None
-        yield Record(name, samples, label, attributes)
+        yield Record(name, metadata=attributes, content=samples, target=label)
 
 
 def decoded(data: bytes) -> tuple[Floats, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -61,11 +62,7 @@ class Together(Modality):
 
     def fitted(self, records: Sequence[Record]) -> Self:
         def learn(name: str, part: Modality) -> Modality:
-            having = [
-                Record(record.id, record.content[name], record.target, record.attributes)
-                for record in records
-                if name in record.content
-            ]
+            having = [replace(record, content=record.content[name]) for record in records if name in record.content]
             if not having:
                 raise InputError(f"no training record has the part {name!r}; leave it out of modality.parts")
             return part.fitted(having)
@@ -138,7 +135,7 @@ class Together(Modality):
             raise InputError(f"the record has none of the parts that are read here: {', '.join(self.parts)}")
         attributes = {name: value for name, value in values.items() if isinstance(value, str)}
         target = attributes.pop("label", None) or _numbers(values.get("values"))
-        return Record(attributes.pop("id", f"line-{number}"), content, target, attributes)
+        return Record(attributes.pop("id", f"line-{number}"), metadata=attributes, content=content, target=target)
 
     def _content(
         self,

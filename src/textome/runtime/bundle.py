@@ -7,9 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from textome.encoders import encoder_of
 from textome.errors import InputError, ModelError, plain_message
@@ -18,7 +28,9 @@ from textome.tasks import AnyTask, HeadShape, Task, kind_named, task_class
 from textome.tasks.entities import Entities
 
 if TYPE_CHECKING:
+    from textome.inputs.records import Modality
     from textome.tasks.embedding import Embedding
+    from textome.tasks.target import Target
 
 DEFAULT_MODEL = "default"
 ENTITIES = "entities"
@@ -45,6 +57,20 @@ class Text(BaseModel):
         return self
 
 
+def _read_input(entry: Any) -> Any:
+    """What a model reads, of an entry {"kind": ..., ...}. Raises ValueError that names the key that is wrong."""
+    if not isinstance(entry, Mapping):
+        return entry
+    try:
+        if entry.get("kind", TEXT) == TEXT:
+            return Text.model_validate(entry)
+        from textome.inputs import AnyModality  # only models of other things than text need it
+
+        return TypeAdapter[Any](AnyModality).validate_python(entry)
+    except ValidationError as error:
+        raise ValueError(_explain(error)) from error
+
+
 class Description(BaseModel):
     """`textome.json`, version 2: what a model reads, and its tasks by name.
 
@@ -55,7 +81,7 @@ class Description(BaseModel):
 
     format_version: Literal[2] = 2
     name: str
-    input: Text
+    input: Annotated[SerializeAsAny[InstanceOf[BaseModel]], BeforeValidator(_read_input)]
     tasks: dict[str, AnyTask] = Field(min_length=1)
     provenance: dict[str, Any] = {}
 
@@ -91,11 +117,6 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"tasks": {name: _entry(values) for name, values in tasks.items()}}
 
 
-def input_kind(values: Mapping[str, Any]) -> str:
-    """What a model reads, by its `textome.json` of any version."""
-    return str(described(values).get("input", {}).get("kind", TEXT))
-
-
 def _entry(values: Mapping[str, Any]) -> dict[str, Any]:
     """A task's entry of version 1 as one of version 2."""
     return task_class(str(values.get("kind"))).from_version_1(values)
@@ -110,7 +131,7 @@ class Bundle:
     description: Description
 
     @classmethod
-    def load(cls, directory: str | Path) -> Bundle:
+    def load(cls, directory: str | Path) -> Self:
         """Read and check a bundle's `config.json` and `textome.json`.
 
         Raises ModelError that names the file: one that is missing or damaged, an unknown key, or labels that do not
@@ -119,45 +140,89 @@ class Bundle:
         directory = Path(directory)
         if not directory.is_dir():
             raise ModelError(f"{directory}: there is no such model directory")
-        for name in ("config.json", "textome.json", "tokenizer.json"):
-            if not (directory / name).is_file():
-                raise ModelError(
-                    f"{directory}: there is no {name}, so this is no complete Textome bundle; {_HINTS[name]}"
-                )
-        config = read_json(directory / "config.json")
+        for name in ("config.json", "textome.json"):
+            _check_there(directory, name)
         path = directory / "textome.json"
-        if (kind := input_kind(read_json(path))) != TEXT:
-            raise ModelError(
-                f"{directory}: this model reads {kind}, and not text; ask it with: textome predict -m {directory}"
-            )
+        config, values = read_json(directory / "config.json"), described(read_json(path))
         try:
-            description = Description.model_validate(described(read_json(path)))
+            description = Description.model_validate(values)
         except ValidationError as error:
             raise ModelError(f"{path}: {_explain(error)}") from error
         except ValueError as error:
             raise ModelError(f"{path}: {error}") from error
         bundle = cls(directory, config, description)
-        outputs = len(config.get("id2label", {}))
-        if len(description.tasks) == 1 and bundle.has_entities and outputs != bundle.entities.head.num_labels:
+        if isinstance(description.input, Text):
+            _check_there(directory, "tokenizer.json")
+            bundle._check_sizes()
+        else:
+            _ = bundle.target
+        return bundle
+
+    def _check_sizes(self) -> None:
+        """Raises ModelError where the labels, or the window, are not those of `config.json`."""
+        outputs = len(self.config.get("id2label", {}))
+        if len(self.tasks) == 1 and self.has_entities and outputs != self.entities.head.num_labels:
             raise ModelError(
-                f"{directory}: textome.json names {len(bundle.types)} types, which need {bundle.entities.head.num_labels} "
+                f"{self.directory}: textome.json names {len(self.types)} types, which need {self.entities.head.num_labels} "
                 f"outputs, but config.json has {outputs} labels"
             )
-        if not all(task.has_graph for task in description.tasks.values()):
-            return bundle  # its architecture is no encoder alone
+        if not all(task.has_graph for task in self.tasks.values()):
+            return  # its architecture is no encoder alone
         try:
-            longest = encoder_of(config).max_length(config)
+            longest = encoder_of(self.config).max_length(self.config)
         except ValueError as error:
-            raise ModelError(f"{directory / 'config.json'}: {error}") from error
-        if bundle.window > longest:
+            raise ModelError(f"{self.directory / 'config.json'}: {error}") from error
+        if self.window > longest:
             raise ModelError(
-                f"{path}: the window of {bundle.window} tokens is larger than the model's {longest} positions"
+                f"{self.directory / 'textome.json'}: the window of {self.window} tokens is larger than the model's "
+                f"{longest} positions"
             )
-        return bundle
+
+    @property
+    def reads(self) -> str:
+        """The kind of its input: "text", "image", "dna" ..."""
+        return str(getattr(self.description.input, "kind", TEXT))
+
+    @property
+    def text(self) -> Text:
+        """How texts are read. Raises ModelError where something else is."""
+        if not isinstance(self.description.input, Text):
+            raise ModelError(
+                f"{self.directory}: this model reads {self.reads}, and not text; ask it with: textome predict -m "
+                f"{self.directory}"
+            )
+        return self.description.input
+
+    @property
+    def modality(self) -> Modality:
+        """How images, sounds and the like are read. Raises ModelError of a model of texts."""
+        from textome.inputs.records import Modality
+
+        if not isinstance(self.description.input, Modality):
+            raise ModelError(
+                f"{self.directory}: this model reads text; ask it with: textome annotate -m {self.directory}"
+            )
+        return self.description.input
+
+    @property
+    def target(self) -> Target:
+        """The task of a model of other things than text. Raises ModelError where it has another."""
+        from textome.tasks.target import Target
+
+        task, *more = self.tasks.values()
+        if more or not isinstance(task, Target):
+            names = ", ".join(task.kind for task in self.tasks.values())
+            raise ModelError(f"{self.directory / 'textome.json'}: a model of {self.reads} has no tasks {names}")
+        return task
 
     @property
     def name(self) -> str:
         return self.description.name
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """The recipe, data and scores that the model came from."""
+        return self.description.provenance
 
     @property
     def tasks(self) -> dict[str, Task[Any, Any]]:
@@ -222,11 +287,11 @@ class Bundle:
 
     @property
     def window(self) -> int:
-        return self.description.input.window
+        return self.text.window
 
     @property
     def overlap(self) -> int:
-        return self.description.input.overlap
+        return self.text.overlap
 
     @property
     def temperature(self) -> dict[str, float]:
@@ -246,6 +311,11 @@ class Bundle:
             f"{self.directory}: there is no model.{wanted[0]}.onnx; make it with: "
             f"textome export {self.directory} --output {self.directory} --precision {wanted[0]}"
         )
+
+
+def _check_there(directory: Path, name: str) -> None:
+    if not (directory / name).is_file():
+        raise ModelError(f"{directory}: there is no {name}, so this is no complete Textome bundle; {_HINTS[name]}")
 
 
 _HINTS = {

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from textome.encoders import encoder_of
 from textome.errors import MissingExtraError, ModelError
 from textome.formats.reading.sources import atomic_file
-from textome.runtime.bundle import PRECISIONS, Bundle
-from textome.runtime.modality_bundle import ModalityBundle
+from textome.runtime.bundle import PRECISIONS, TEXT, Bundle
 from textome.text.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _LARGEST_GRAPH = 2_000_000_000
 _COPIED = ("config.json", "textome.json", "tokenizer.json", "tokenizer_config.json", "README.md")
 
 
-def export_bundle(bundle: Bundle | ModalityBundle, output: Path, precision: str) -> Path:
+def export_bundle(bundle: Bundle, output: Path, precision: str) -> Path:
     """Write `model.<precision>.onnx` and the files that annotation needs to `output`; returns the graph's path.
 
     The precision is "int8", "bf16" or "fp32". Raises ModelError where the bundle has no weights or they do not fit.
@@ -96,8 +95,8 @@ def _written(graph: bytes, source: Path, output: Path, precision: str) -> Path:
     return path
 
 
-def _graph(bundle: Bundle | ModalityBundle, precision: str) -> bytes:
-    if isinstance(bundle, ModalityBundle):
+def _graph(bundle: Bundle, precision: str) -> bytes:
+    if bundle.reads != TEXT:
         return _serialised(bundle.directory, precision, lambda tensors: _sequence_graph(bundle, tensors, precision))
     for name, task in bundle.tasks.items():
         if not task.has_graph:
@@ -112,11 +111,11 @@ def _graph(bundle: Bundle | ModalityBundle, precision: str) -> bytes:
     )
 
 
-def _sequence_graph(bundle: ModalityBundle, tensors: Mapping[str, Any], precision: str) -> Any:
+def _sequence_graph(bundle: Bundle, tensors: Mapping[str, Any], precision: str) -> Any:
     from textome.encoders.sequence.onnx import build_sequence_graph
 
     shapes, outputs, kind = bundle.modality.shapes(), len(bundle.target.labels), cast("Precision", precision)
-    return build_sequence_graph(tensors, bundle.config, shapes, outputs, bundle.pooling, kind)
+    return build_sequence_graph(tensors, bundle.config, shapes, outputs, bundle.target.pooling, kind)
 
 
 def _text_graph(

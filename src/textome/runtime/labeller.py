@@ -61,8 +61,8 @@ class Labeller:
         if task not in able:
             if not able:
                 raise InputError(
-                    f"{model}: the model gives no labels to texts; textome annotate finds entities and, with --relations, "
-                    "relations, and textome ask answers questions"
+                    f"{model}: none of the model's tasks ({', '.join(bundle.tasks)}) is a classification of texts; ask it "
+                    "with textome annotate, or questions with textome ask"
                 )
             wrong = "name one of its tasks" if task is None else f"it has no task {task!r} that gives labels, only"
             raise InputError(f"{model}: {wrong}: {', '.join(able)}")
@@ -127,7 +127,7 @@ class Labeller:
     def _answered(
         self, items: Iterable[LabelledText | LabelledSentences], quarantine: Quarantine, place: str
     ) -> Iterator[tuple[str, list[Row]]]:
-        for item, found in self.runner.stream(self.name, items, quarantine, place):
+        for item, found in self.runner.stream_predictions(self.name, items, quarantine, place):
             if isinstance(item, LabelledText):
                 yield item.id, [self._row(found)]
                 continue

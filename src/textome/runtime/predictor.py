@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from textome.documents import Document, Record
 from textome.errors import InputError, ModelError
-from textome.formats.reading.sources import Quarantine
-from textome.inputs.records import Floats, Record, Segments, Shape, read_records
-from textome.runtime.modality_bundle import ModalityBundle
+from textome.formats import Quarantine, Source, read_documents
+from textome.inputs.records import Floats, Segments, Shape, read_records
+from textome.runtime.bundle import Bundle
 from textome.runtime.session import open_graph
+from textome.runtime.step import POOL_RECORDS, ModelSettings, ModelStep
 
 TOKEN_BUDGET = 8192
-# How many records are read before they are sorted by length and answered.
-POOL = 256
 
 
-class Predictor:
-    """A bundle of a sequence model, ready to answer.
+class Predictor(ModelStep):
+    """A bundle of a sequence model: as a step it labels records.
 
-    `bundle` tells the modality and the labels. Raises ModelError where the bundle or its graph is damaged or missing.
+    Raises ModelError where the bundle or its graph is damaged or missing.
     """
 
-    def __init__(self, bundle: ModalityBundle, precision: str | None = None, threads: int | None = None) -> None:
-        self.bundle = bundle
-        self._shapes = bundle.modality.shapes()
-        path = bundle.graph(precision)
+    def __init__(
+        self,
+        bundle: Bundle,
+        precision: str | None = None,
+        threads: int | None = None,
+        settings: ModelSettings | None = None,
+    ) -> None:
+        super().__init__(bundle, settings)
+        self.input, self.target = bundle.modality, bundle.target
+        self._shapes = self.input.shapes()
+        path = bundle.onnx_path(precision)
         self._session = open_graph(path, threads)
         expected = {f"{name}.{kind}" for name in self._shapes for kind in ("values", "mask", "positions")}
         if (found := {item.name for item in self._session.get_inputs()}) != expected:
@@ -37,32 +45,49 @@ class Predictor:
     @classmethod
     def load(cls, directory: str | Path, precision: str | None = None, threads: int | None = None) -> Predictor:
         """From a bundle's folder; precision "int8" or "fp32", by default the first that is there."""
-        return cls(ModalityBundle.load(directory), precision, threads)
+        return cls(Bundle.load(directory), precision, threads)
 
-    def stream(self, place: str, quarantine: Quarantine) -> Iterator[tuple[Record, Floats]]:
-        """Each record of a file or folder (`PLACE#RULE` for some of them) with its answer (num_labels,), in order.
+    @classmethod
+    def of(cls, bundle: Bundle, settings: ModelSettings) -> Predictor:
+        return cls(bundle, settings.precision, settings.threads, settings)
 
-        Records that cannot be read, or of which nothing can be made, are quarantined. Raises InputError where the place
+    def documents(
+        self, path: str | Path | Source, quarantine: Quarantine, format: str | None = None, **options: str
+    ) -> Iterator[Document]:
+        """The records of a file or folder, or with a format documents, whose texts are sequences, say."""
+        if format:
+            return read_documents(path, format, quarantine, **options)
+        return read_records(self.input, str(path), quarantine)
+
+    def read(self, name: str, path: str, quarantine: Quarantine, layout: str | None = None) -> Iterator[Record]:
+        """The records of a file or folder, or of `PATH#RULE` for some of them, see `inputs.records.read_records`."""
+        return read_records(self.input, path, quarantine)
+
+    def predictions(self, name: str, records: Sequence[Record]) -> list[Floats]:
+        return list(self.answer([record.content for record in records]))
+
+    def check_record(self, name: str, record: Record) -> None:
+        self._views(record.content)
+
+    def apply(self, name: str, documents: Sequence[Document]) -> list[Document]:
+        views = [self._views_of(document) for document in documents]
+        answers = iter(self._means([own for own in views if own]))
+        return [
+            self.tasks[name].annotate(name, document, [document], [next(answers)]) if own else document
+            for document, own in zip(documents, views, strict=True)
+        ]
+
+    def stream(self, path: str, quarantine: Quarantine) -> Iterator[tuple[Record, Floats]]:
+        """Each record of a file or folder (`PATH#RULE` for some of them) with its answer (num_labels,), in order.
+
+        Records that cannot be read, or of which nothing can be made, are quarantined. Raises InputError where the path
         cannot be read at all.
         """
-        pool: list[tuple[Record, list[Segments]]] = []
-        for record in read_records(self.bundle.modality, place, quarantine):
-            try:
-                views = [self.bundle.modality.features(view) for view in self.bundle.modality.views(record.content)]
-            except InputError as error:
-                quarantine.add(place, f"record {record.id}", error)
-                continue
-            pool.append((record, views))
-            if len(pool) == POOL:
-                yield from self._answered(pool)
-                pool = []
-        yield from self._answered(pool)
+        return self.stream_predictions("", self.read("", path, quarantine), quarantine, path)
 
     def answer(self, contents: Sequence[Any]) -> Floats:
-        """(B, num_labels) probabilities or numbers of contents as the modality's reader makes them, e.g. pixels."""
-        modality = self.bundle.modality
-        views = [[modality.features(view) for view in modality.views(content)] for content in contents]
-        return self._means(views)
+        """(B, num_labels) probabilities or numbers of contents as the input's reader makes them, e.g. pixels."""
+        return self._means([self._views(content) for content in contents])
 
     def outputs(self, items: Sequence[Segments]) -> list[Floats]:
         """The scores of each sequence: (num_labels,), or of a model that guesses tokens (1 + tokens, vocabulary)."""
@@ -81,19 +106,34 @@ class Predictor:
             start = end
         return found
 
-    def _answered(self, pool: Sequence[tuple[Record, list[Segments]]]) -> Iterator[tuple[Record, Floats]]:
-        if pool:
-            answers = self._means([views for _, views in pool])
-            yield from zip((record for record, _ in pool), answers, strict=True)
+    def _pools(self, documents: Iterable[Document]) -> Iterator[list[Document]]:
+        waiting = iter(documents)
+        while pool := list(islice(waiting, POOL_RECORDS)):
+            yield pool
+
+    def _views(self, content: Any) -> list[Segments]:
+        return [self.input.features(view) for view in self.input.views(content)]
+
+    def _views_of(self, document: Document) -> list[Segments]:
+        """None where the document cannot be read, which is reported. Raises InputError where there is no `report`."""
+        try:
+            return self._views(self.input.content_of(document))
+        except InputError as error:
+            if self.report is None:
+                raise InputError(f"document {document.id!r}: {error}") from error
+            self.report(document, error)
+            return []
 
     def _means(self, views: Sequence[Sequence[Segments]]) -> Floats:
-        """The mean answer over each record's views."""
-        if self.bundle.target.kind == "masked_tokens":
+        """(B, num_labels) the mean answer over each record's views."""
+        if not self.target.gives:
             raise InputError(
                 f"{self.bundle.directory}: this model was pretrained on hidden tokens and answers nothing else"
             )
+        if not views:
+            return np.empty((0, len(self.target.labels)), np.float32)
         outputs = np.stack(self.outputs([item for items in views for item in items]))
-        answers = iter(self.bundle.target.answers(outputs))
+        answers = iter(self.target.answers(outputs))
         return np.stack([np.mean([next(answers) for _ in items], 0) for items in views])
 
 

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from textome.documents import Document
-from textome.runtime.model import Model, pools
+from textome.runtime.model import Model
+from textome.runtime.step import pools
 from textome.serve.cache import Cache, cache_key
 from textome.serve.queueing import LOOK_THROUGH, Queue, Settings
 from textome.tasks.examples import Example, Floats

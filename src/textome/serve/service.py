@@ -15,9 +15,10 @@ from textome.formats import Quarantine, Source, bioc, guess_format, jsonl, read_
 from textome.pipeline import Pipeline, PipelineChoice
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.embedder import Embedder
-from textome.runtime.model import Model, ModelSettings
+from textome.runtime.model import Model
 from textome.runtime.session import Session, names_states
 from textome.runtime.states import states_output
+from textome.runtime.step import ModelSettings
 from textome.serve.engine import Engine
 from textome.serve.limits import Limits, Memory, check_file, is_packed, strict_json, unpack
 from textome.serve.outputs import MEDIA_TYPES

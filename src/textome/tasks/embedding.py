@@ -6,7 +6,9 @@ Source: Reimers and Gurevych 2019 (Sentence-BERT), section 3: the mean of all to
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -29,6 +31,7 @@ class Embedding(Task[str, Floats]):
     """
 
     trained_by: ClassVar[str] = ""
+    reads_hidden_states: ClassVar[bool] = True
 
     kind: Literal["embedding"] = "embedding"
     metric: Literal["none"] = "none"
@@ -38,6 +41,10 @@ class Embedding(Task[str, Floats]):
     def head(self) -> HeadShape:
         """There is none: the graph gives hidden states."""
         return HeadShape(0, 0)
+
+    @property
+    def gives(self) -> str:
+        return "vectors"
 
     def records(self, document: Document, question: str | None = None) -> list[str]:
         return [document.text]
@@ -58,6 +65,16 @@ class Embedding(Task[str, Floats]):
             totals[example.record] += example.weight * vector.reshape(-1)
             weights[example.record] += example.weight
         return list(totals / np.maximum(weights, 1))
+
+    def scores_of(self, hidden_states: Floats, lengths: NDArray[Any]) -> Floats:
+        return pooled(hidden_states, lengths, self.pooling)
+
+    def annotate(
+        self, name: str, document: Document, records: Sequence[str], predictions: Sequence[Floats]
+    ) -> Document:
+        """With the vector, of length 1 and as a JSON array, in the metadata `name`."""
+        vector = [round(float(value), 6) for value in normalised(predictions[0])]
+        return replace(document, metadata=document.metadata | {name: json.dumps(vector)})
 
 
 def pooled(states: Floats, lengths: NDArray[Any], pooling: str) -> Floats:

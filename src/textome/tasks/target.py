@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from textome.documents import Document, Label, Record
 from textome.errors import InputError
-from textome.inputs.records import Floats, Record, typical_distances
+from textome.inputs.records import Floats, typical_distances
 from textome.tasks.task import HeadShape, Task
 
 METRICS = {
@@ -46,6 +47,7 @@ class Target(Task[Record, Floats]):
     old_keys: ClassVar[Mapping[str, str]] = {"loss": "loss_of_numbers"}
     has_calibration: ClassVar[bool] = True
     trained_by: ClassVar[str] = "modality"
+    run_by: ClassVar[str] = "sequence_encoder"
 
     kind: Literal["sequence_classification", "sequence_labels", "regression", "masked_tokens"] = (
         "sequence_classification"
@@ -156,6 +158,27 @@ class Target(Task[Record, Floats]):
         scaled = outputs.astype(np.float64) / self.temperature
         powers = np.exp(scaled - scaled.max(-1, keepdims=True))
         return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
+
+    @property
+    def gives(self) -> str:
+        return "" if self.kind == "masked_tokens" else "labels"
+
+    def annotate(
+        self, name: str, document: Document, records: Sequence[Document], predictions: Sequence[Floats]
+    ) -> Document:
+        """The document with the label that is most probable, all that hold, or a label for each number."""
+        values = {key: round(float(value), 6) for key, value in zip(self.labels, predictions[0], strict=True)}
+        if self.kind == "regression":
+            labels = [Label.of_number(key, name, value) for key, value in values.items()]
+        else:
+            holds = (
+                [max(values, key=lambda key: values[key])]
+                if self.kind == "sequence_classification"
+                else [key for key, value in values.items() if value >= 0.5]
+            )
+            labels = [Label(key, name, values[key], None, values) for key in holds]
+            labels = [label for label in labels if not self._choice.leaves_out(label.confidence)]
+        return document.with_labels([*document.labels, *labels])
 
     def described(self, answer: Floats) -> dict[str, Any]:
         """One answer (num_labels,) for people and machines: the label with its probability, or values by name."""

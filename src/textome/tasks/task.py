@@ -89,6 +89,8 @@ class Task(BaseModel, Generic[Record, Prediction]):
     has_graph         whether a model of the task can be exported
     losses            the names that `loss` may be
     trained_by        the run that trains it: "text", "modality", "translation", or "" for none
+    run_by            the kind of model that runs it, see runtime.step.MODELS
+    reads_hidden_states   whether its scores are made of the last hidden states by `scores_of`, and not by a head
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -97,6 +99,8 @@ class Task(BaseModel, Generic[Record, Prediction]):
     has_calibration: ClassVar[bool] = False
     has_graph: ClassVar[bool] = True
     trained_by: ClassVar[str] = "text"
+    run_by: ClassVar[str] = "encoder"
+    reads_hidden_states: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ()
     # Keys in older recipes, and what they are called now.
     old_keys: ClassVar[Mapping[str, str]] = {}
@@ -167,7 +171,7 @@ class Task(BaseModel, Generic[Record, Prediction]):
 
     @property
     def gives(self) -> str:
-        """The kind of annotations that it makes of a document: "entities", "relations" or "labels"; empty: none."""
+        """What it makes of a document: "entities", "relations", "labels" or "vectors"; empty: nothing."""
         return ""
 
     def with_choice(self, choice: Choice) -> Self:
@@ -210,6 +214,10 @@ class Task(BaseModel, Generic[Record, Prediction]):
 
         Raises InputError for labels that the task does not have.
         """
+        raise NotImplementedError
+
+    def scores_of(self, hidden_states: Floats, lengths: NDArray[Any]) -> Floats:
+        """The scores of each example from hidden states (B, S, hidden_size); `lengths` (B,) are the tokens of each row."""
         raise NotImplementedError
 
     def decode(

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from textome.datasets.parallel import Pair, read_pairs
-from textome.documents import Document
+from textome.documents import Document, Label, Passage, Span
 from textome.formats.reading.sources import Quarantine
 from textome.tasks.task import HeadShape, Task
 
@@ -22,6 +22,7 @@ class Translation(Task[Pair, str]):
 
     has_graph: ClassVar[bool] = False
     trained_by: ClassVar[str] = "translation"
+    run_by: ClassVar[str] = "decoder"
     losses: ClassVar[tuple[str, ...]] = ("next_token",)
     old_keys: ClassVar[Mapping[str, str]] = {"longest": "max_length"}
 
@@ -43,13 +44,26 @@ class Translation(Task[Pair, str]):
     def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[Pair]:
         return read_pairs(path, self.source, self.target, quarantine)
 
+    @property
+    def gives(self) -> str:
+        return "labels"
+
     def records(self, document: Document, question: str | None = None) -> list[Pair]:
-        return [Pair(document.id, document.text, "")]
+        """The passages that have words."""
+        return [Pair(document.id, passage.text, "") for passage in _with_words(document)]
 
     def texts_of(self, record: Pair) -> tuple[str, ...]:
         """The source, by which a pair is recognised in a test file."""
         return (record.source,)
 
     def annotate(self, name: str, document: Document, records: Sequence[Pair], predictions: Sequence[str]) -> Document:
-        """The translation as a document of its own, without annotations, whose offsets would be wrong."""
-        return Document.from_text("\n".join(predictions), document.id)
+        """The document with a label for each passage that has words: its translation, at the passage's span."""
+        labels = [
+            Label(text, name, span=Span(passage.offset, passage.end), metadata={"language": self.target})
+            for passage, text in zip(_with_words(document), predictions, strict=True)
+        ]
+        return document.with_labels([*document.labels, *labels])
+
+
+def _with_words(document: Document) -> list[Passage]:
+    return [passage for passage in document.passages if passage.text.strip()]

@@ -60,7 +60,9 @@ def annotate(
     loaded = pipeline.load(threads=threads)
     files = ", ".join(inputs[:3]) + ", ..." * (len(inputs) > 3)
     loaded.report_to(lambda document, error: quarantine.add(files, f"document {document.id}", error))
-    found = loaded.stream(read_all(inputs, from_, quarantine, text_column=text_column), replace=replace)
+    found = loaded.stream(
+        read_all(inputs, from_, quarantine, text_column=text_column, pipeline=loaded), replace=replace
+    )
     documents = watched(found, "annotated", quarantine)
     finish(quarantine, _deliver(documents, targets, show, not escape_formulas))
 

@@ -24,12 +24,9 @@ def export(
     """
     from textome.runtime.bundle import Bundle, resolve_model
     from textome.runtime.export import export_bundle, export_encoder
-    from textome.runtime.modality_bundle import ModalityBundle
 
     place = resolve_model(model)
-    bundle = None
-    if not embeddings:
-        bundle = ModalityBundle.load(place) if ModalityBundle.is_at(place) else Bundle.load(place)
+    bundle = None if embeddings else Bundle.load(place)
     for name in precision or ["int8"]:
         path = export_bundle(bundle, output, name) if bundle else export_encoder(place, output, name)
         say(f"{name}: {path.stat().st_size / 1e6:.1f} MB")

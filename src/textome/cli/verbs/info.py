@@ -41,35 +41,37 @@ def info(
     else:
         width = max(18, *(len(name) + 2 for name in facts))
         for name, value in facts.items():
-            shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
-            text = ", ".join(shown) if isinstance(shown, list) else str(shown)
-            echo(f"{name:{width}}{text or 'none'}")
+            echo(f"{name:{width}}{_shown(value) or 'none'}")
     finish(quarantine, facts.get("documents", 1))
+
+
+def _shown(value: Any) -> str:
+    """A fact for people."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if not isinstance(value, dict):
+        return str(value)
+    if "kind" in value:
+        return ": ".join([value["kind"], *([", ".join(value["labels"])] if value["labels"] else [])])
+    return ", ".join(f"{key} {item}" for key, item in value.items())
 
 
 def _model_facts(place: str) -> dict[str, Any]:
     from textome.runtime.bundle import Bundle, resolve_model
-    from textome.runtime.modality_bundle import ModalityBundle
 
-    facts: dict[str, Any]
-    if ModalityBundle.is_at(place):
-        found = ModalityBundle.load(place)
-        facts = {"name": found.name, "directory": str(found.directory), "reads": found.modality.kind}
-        return facts | {
-            "answers": found.target.kind,
-            "labels": list(found.target.labels),
-            "files": _sizes(found.directory),
-        }
     bundle = Bundle.load(resolve_model(None if place == "default" else place))
-    facts = {"name": bundle.name, "directory": str(bundle.directory)}
-    facts |= {f"task {name}": [f"{task.kind}:", *task.label_names] for name, task in bundle.tasks.items()}
+    facts: dict[str, Any] = {"name": bundle.name, "directory": str(bundle.directory), "reads": bundle.reads}
+    for name, task in bundle.tasks.items():
+        facts[f"task {name}"] = {"kind": task.kind, "labels": list(task.label_names)}
     if bundle.has_entities:
         facts |= {"types": list(bundle.types), "default types": list(bundle.default_types)}
         if bundle.thresholds:
             facts["thresholds"] = dict(bundle.thresholds)
     if bundle.embeddings:
         facts["embeddings"] = f"{bundle.embeddings.pooling} of {bundle.config['hidden_size']} numbers"
-    facts |= {"window": bundle.window, "files": _sizes(bundle.directory)}
+    if bundle.reads == "text":
+        facts["window"] = bundle.window
+    facts["files"] = _sizes(bundle.directory)
     return facts | {f"step {name}": _step(row) for name, row in STEPS.items()}
 
 

@@ -15,6 +15,7 @@ from textome.errors import InputError
 
 if TYPE_CHECKING:
     from textome.formats import Quarantine
+    from textome.runtime.bundle import Bundle
 
 Row = dict[str, Any]
 
@@ -42,15 +43,16 @@ def predict(
     """
     from textome.formats import Quarantine
     from textome.formats.reading.sources import Target
-    from textome.runtime.modality_bundle import ModalityBundle
+    from textome.runtime.bundle import TEXT, Bundle, resolve_model
 
     quarantine = Quarantine()
     made: _Files | _Texts
-    if ModalityBundle.is_at(model):
+    bundle = Bundle.load(resolve_model(model))
+    if bundle.reads != TEXT:
         for value, name in ((task, "task"), (question, "question"), (layout, "layout"), (from_, "from")):
             if value is not None:
                 raise InputError(f"--{name} is for models of text; {model} is none")
-        made = _Files(model, precision, threads)
+        made = _Files(bundle, precision, threads)
     else:
         made = _Texts(model, task, question, layout, from_, precision, threads)
     started, count = time.monotonic(), 0
@@ -79,10 +81,10 @@ def predict(
 class _Files:
     """A sequence model's answers about images, sounds, signals and the like."""
 
-    def __init__(self, model: str, precision: str | None, threads: int | None) -> None:
+    def __init__(self, bundle: Bundle, precision: str | None, threads: int | None) -> None:
         from textome.runtime.predictor import Predictor
 
-        self._predictor = Predictor.load(model, precision, threads)
+        self._predictor = Predictor(bundle, precision, threads)
         self.name, self._target = self._predictor.bundle.name, self._predictor.bundle.target
 
     @property

@@ -16,7 +16,7 @@ from textome.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from textome.pipeline import PipelineChoice
-    from textome.runtime.model import ModelSettings
+    from textome.runtime.step import ModelSettings
 
 _PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
 

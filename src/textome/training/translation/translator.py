@@ -76,18 +76,21 @@ class Translator:
 
     def translate_layout(self, text: str, width: int = 4) -> str:
         """A longer text sentence by sentence; line breaks and the white space between sentences stay as they are."""
-        sentences = [
-            (offset + start, offset + end)
-            for offset, line in _lines(text)
-            for start, end in split_sentences(line)
-            if line[start:end].strip()
-        ]
-        translated = self.translate([text[start:end] for start, end in sentences], width)
-        parts, position = [], 0
-        for (start, end), sentence in zip(sentences, translated, strict=True):
-            parts += [text[position:start], sentence]
-            position = end
-        return "".join([*parts, text[position:]])
+        return self.translate_layouts([text], width)[0]
+
+    def translate_layouts(self, texts: Sequence[str], width: int = 4) -> list[str]:
+        """The same of several texts, whose sentences are translated together."""
+        spans = [_sentences(text) for text in texts]
+        sentences = [text[start:end] for text, own in zip(texts, spans, strict=True) for start, end in own]
+        translated = iter(self.translate(sentences, width))
+        whole = []
+        for text, own in zip(texts, spans, strict=True):
+            pieces, position = [], 0
+            for start, end in own:
+                pieces += [text[position:start], next(translated)]
+                position = end
+            whole.append("".join([*pieces, text[position:]]))
+        return whole
 
     def _run(self, sources: list[list[int]], width: int, penalty: float) -> list[str]:
         config = self.model.config
@@ -126,6 +129,16 @@ class Translator:
 
     def _begins_word(self, token: int) -> bool:
         return str(self.tokenizer.id_to_token(token)).startswith("Ġ")  # byte-level encoding writes a space so
+
+
+def _sentences(text: str) -> list[tuple[int, int]]:
+    """The spans of a text's sentences that have words."""
+    return [
+        (offset + start, offset + end)
+        for offset, line in _lines(text)
+        for start, end in split_sentences(line)
+        if line[start:end].strip()
+    ]
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
