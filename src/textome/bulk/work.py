@@ -43,6 +43,8 @@ class Options:
         model that is missing.
         """
         models = [(model, Bundle.load(resolve_model(model.model))) for model in self.pipeline.models]
+        for _, bundle in models:
+            _ = bundle.text  # a model of something else says so
         known = [name for _, bundle in models for name in _types(bundle)]
         self.pipeline.check_types(known)
         chosen: dict[str, list[Any]] = {

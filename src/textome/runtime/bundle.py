@@ -301,8 +301,17 @@ class Bundle:
     def thresholds(self) -> dict[str, float]:
         return self.entities.thresholds
 
+    def check_graph(self) -> None:
+        """Raises ModelError where a task of the model has no graph, exported or not."""
+        for name, task in self.tasks.items():
+            if not task.has_graph:
+                raise ModelError(
+                    f"{self.directory}: the task {name} ({task.kind}) runs on PyTorch alone, so there is no graph to export"
+                )
+
     def onnx_path(self, precision: str | None = None) -> Path:
         """The exported graph: of the given precision, or the smallest there is. Raises ModelError if there is none."""
+        self.check_graph()
         wanted = (precision,) if precision else PRECISIONS
         for name in wanted:
             if (path := self.directory / f"model.{name}.onnx").is_file():

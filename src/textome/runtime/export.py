@@ -98,11 +98,7 @@ def _written(graph: bytes, source: Path, output: Path, precision: str) -> Path:
 def _graph(bundle: Bundle, precision: str) -> bytes:
     if bundle.reads != TEXT:
         return _serialised(bundle.directory, precision, lambda tensors: _sequence_graph(bundle, tensors, precision))
-    for name, task in bundle.tasks.items():
-        if not task.has_graph:
-            raise ModelError(
-                f"{bundle.directory}: the task {name} ({task.kind}) runs on PyTorch alone, so there is no graph to export"
-            )
+    bundle.check_graph()
     heads = None if bundle.has_entities and not bundle.other_tasks else bundle.heads
     return _serialised(
         bundle.directory,
