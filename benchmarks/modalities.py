@@ -244,17 +244,18 @@ def trained(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str, A
     import torch
 
     from textome.training.devices import autocast, choose_device, device_name, precision_for
-    from textome.training.modality.recipe import load_modality_recipe
-    from textome.training.modality.run import trained_model
+    from textome.training.finetune import trained_job
+    from textome.training.recipe import load_recipe
 
-    recipe = load_modality_recipe(path, overrides)
+    recipe = load_recipe(path, overrides)
     device = choose_device(recipe.training.device)
     with tempfile.TemporaryDirectory() as folder:
-        job, _ = trained_model(recipe, Path(folder) / "run")
+        job, _ = trained_job(recipe, Path(folder) / "run")
     with torch.no_grad(), autocast(device, precision_for(recipe.training.precision, device)):
-        answers = job.answers(job.data.test)
-    gold = np.stack([job.data.target.encode(record) for record in job.data.test])
-    return job.data.target, gold, {"": answers}, device_name(device)
+        (task,) = job.tasks
+        answers = task.answers(job.bare, task.data.test)
+    gold = np.stack([task.task.encode(record) for record in task.data.test])
+    return task.task, gold, {"": answers}, device_name(device)
 
 
 def classical(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str, Any], str]:
@@ -268,10 +269,10 @@ def classical(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str,
     import sklearn
 
     from textome.training.modality.data import load_records
-    from textome.training.modality.recipe import load_modality_recipe
+    from textome.training.recipe import load_recipe
 
-    recipe = load_modality_recipe(path, overrides)
-    data = load_records(recipe, recipe.modality)
+    recipe = load_recipe(path, overrides)
+    data = load_records(recipe, recipe.input)
     train, test = designs(data.modality, data.train, data.test)
     gold_train, gold = (np.stack([data.target.encode(item) for item in items]) for items in (data.train, data.test))
     answers = {}

@@ -15,7 +15,7 @@ from textome.formats.reading.sources import Quarantine, atomic_file
 from textome.inputs.molecule_files import write_prepared
 from textome.inputs.molecules import Molecules
 from textome.training.corpora import file_hash
-from textome.training.modality.recipe import load_modality_recipe
+from textome.training.recipe import load_recipe
 
 
 def main() -> None:
@@ -26,12 +26,12 @@ def main() -> None:
     settings: dict[str, Molecules] = {}
     roots: dict[str, Path] = {}
     for path in arguments.recipes:
-        recipe = load_modality_recipe(path)
-        if not isinstance(recipe.modality, Molecules):
-            parser.error(f"{path}: reads {recipe.modality.kind}, not molecules")
-        for place in (*recipe.data.train, *recipe.data.validation, *recipe.data.test):
+        recipe = load_recipe(path)
+        if not isinstance(recipe.input, Molecules):
+            parser.error(f"{path}: reads {recipe.input.kind}, not molecules")
+        for place in (place for table in recipe.tasks for place in (*table.train, *table.validation, *table.test)):
             name = place.partition("#")[0]
-            settings[name] = both(settings.get(name), recipe.modality)
+            settings[name] = both(settings.get(name), recipe.input)
             roots[name] = Path(recipe.path(name))
     for name, modality in settings.items():
         quarantine = Quarantine()

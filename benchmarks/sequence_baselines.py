@@ -29,7 +29,7 @@ from textome.inputs.dna_tokens import kmer_counts, one_hot
 from textome.inputs.molecules import Molecules
 from textome.inputs.records import Record
 from textome.training.modality.data import ModalityRecords, load_records
-from textome.training.modality.recipe import load_modality_recipe
+from textome.training.recipe import load_recipe
 
 PRETRAINED_ON = Path(__file__).resolve().parent.parent / "recipes" / "modalities" / "molecules_pretrain.toml"
 Matrix = NDArray[np.floating[Any]]
@@ -50,7 +50,7 @@ def _models(data: ModalityRecords) -> Iterator[tuple[str, Callable[[list[Record]
         yield "bases by place + logistic regression", lambda part: one_hot(_contents(part)), _classes(_linear)
         yield "bases by place + random forest", lambda part: one_hot(_contents(part)), _classes(_forest)
     elif isinstance(data.modality, Molecules):
-        descriptors = load_modality_recipe(PRETRAINED_ON).modality.descriptors  # type: ignore[union-attr]
+        descriptors = load_recipe(PRETRAINED_ON).modality.descriptors  # type: ignore[union-attr]
         fit = _numbers if data.target.kind == "regression" else _labels
 
         def structure(part: list[Record]) -> Matrix:
@@ -112,8 +112,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     arguments = parser.parse_args()
     for path in arguments.recipes:
-        recipe = load_modality_recipe(path)
-        data = load_records(recipe, recipe.modality)
+        recipe = load_recipe(path)
+        data = load_records(recipe, recipe.input)
         print(f"{recipe.name}: {len(data.train):,} training and {len(data.test):,} test records")
         found: dict[str, list[float]] = {}
         metric = data.target.main_metric

@@ -212,13 +212,12 @@ def textome_steps(
     from textome.encoders.layers.packing import Layout
     from textome.text.tokenization import Tokenizer
     from textome.training.bundles import base_directory
-    from textome.training.finetune import build_model
-    from textome.training.job import TextJob
     from textome.training.loop import train
     from textome.training.memory import keep_freed_memory
     from textome.training.preparation import prepare_encoder
     from textome.training.recipe import parse_recipe
     from textome.training.task_data import load_task
+    from textome.training.text_job import TextJob, build_model
 
     keep_freed_memory()
     lines, _ = corpus(options.data, options.sentences)

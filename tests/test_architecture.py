@@ -105,10 +105,9 @@ IMPORTS_BY_NAME = {
 }
 # Modules outside `encoders` that name an architecture, and why they must.
 NAMES_AN_ENCODER = {
-    "training/translation/run": "trains the encoder-decoder, and is about nothing else",
+    "training/translation/job": "trains the encoder-decoder, and is about nothing else",
     "training/translation/translator": "runs the encoder-decoder",
-    "training/modality/run": "builds the encoder of sequences that are not texts",
-    "training/modality/job": "trains it",
+    "training/modality/job": "trains the encoder of sequences that are not texts",
     "training/modality/data": "packs what it reads",
     "runtime/export": "builds its graph, which has other inputs than those of texts",
 }
@@ -124,9 +123,7 @@ NAMES_A_TASK = {
     "evaluation/modality_scores": "scores what is not text",
     "training/modality/data": "reads what is not text",
     "training/modality/job": "trains on what is not text",
-    "training/modality/recipe": "describes a run over what is not text",
-    "training/translation/run": "trains the encoder-decoder",
-    "training/translation/recipe": "describes a run of the encoder-decoder",
+    "training/translation/job": "trains the encoder-decoder",
     "training/translation/translator": "runs the encoder-decoder",
     "serve/task_routes": "the route of relations makes pairs",
     "cli/verbs/evaluate": "the scores of answers have a threshold",

@@ -13,8 +13,9 @@ from PIL import Image
 from textome.inputs.records import Floats
 from textome.runtime.export import export_bundle
 from textome.runtime.modality_bundle import ModalityBundle
-from textome.training.modality.recipe import ModalityRecipe
-from textome.training.modality.run import finetune_modality
+from textome.training.finetune import finetune
+from textome.training.models import SequenceEncoder
+from textome.training.recipe import Recipe
 
 MODEL = {"layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "hidden_dropout": 0.0}
 TRAINING = {"epochs": 30, "learning_rate": 1e-2, "token_budget": 512, "precision": "fp32", "device": "cpu", "seed": 7}
@@ -23,7 +24,7 @@ SPEECH = {"kind": "speech", "rate": 2000, "longest": 0.5, "mels": 12, "names": r
 SENSORS = {"kind": "sensors", "window": 8}
 
 
-def recipe_of(folder: Path, place: str, modality: dict[str, Any], **changes: Any) -> ModalityRecipe:
+def recipe_of(folder: Path, place: str, modality: dict[str, Any], **changes: Any) -> Recipe[SequenceEncoder]:
     """A recipe in which all of `place` is training, validation and test data."""
     values = {
         "name": "tiny",
@@ -34,13 +35,13 @@ def recipe_of(folder: Path, place: str, modality: dict[str, Any], **changes: Any
         "model": MODEL | changes.pop("model", {}),
         "training": TRAINING | changes,
     }
-    return ModalityRecipe.model_validate(values)
+    return Recipe[SequenceEncoder].model_validate(values)
 
 
 def train(folder: Path, place: str, modality: dict[str, Any], **changes: Any) -> ModalityBundle:
     """Train by `recipe_of` and export in both precisions."""
     run = folder / f"run-{len(list(folder.glob('run-*')))}"
-    bundle = ModalityBundle.load(finetune_modality(recipe_of(folder, place, modality, **changes), run))
+    bundle = ModalityBundle.load(finetune(recipe_of(folder, place, modality, **changes), run))
     for precision in ("fp32", "bf16", "int8"):
         export_bundle(bundle, bundle.directory, precision)
     return bundle

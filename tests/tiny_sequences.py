@@ -9,8 +9,8 @@ from typing import Any
 
 from textome.runtime.export import export_bundle
 from textome.runtime.modality_bundle import ModalityBundle
-from textome.training.modality.recipe import ModalityRecipe
-from textome.training.modality.run import finetune_modality
+from textome.training.finetune import finetune
+from textome.training.recipe import parse_recipe
 
 MODEL = {"layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "hidden_dropout": 0.0}
 TRAINING = {"epochs": 12, "learning_rate": 1e-2, "token_budget": 512, "precision": "fp32", "device": "cpu", "seed": 7}
@@ -27,7 +27,7 @@ def train(folder: Path, train: str, modality: dict[str, Any], target: dict[str, 
         "training": TRAINING | changes,
     }
     run = folder / f"run-{len(list(folder.glob('run-*')))}"
-    bundle = ModalityBundle.load(finetune_modality(ModalityRecipe.model_validate(values), run))
+    bundle = ModalityBundle.load(finetune(parse_recipe(values, "tiny"), run))
     export_bundle(bundle, bundle.directory, "fp32")
     return bundle
 

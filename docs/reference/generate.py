@@ -17,6 +17,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from typing_extensions import TypeVar
 
 HERE = Path(__file__).resolve().parent
 _GENERATED = "<!-- Written by docs/reference/generate.py; do not edit. -->\n"
@@ -24,6 +25,12 @@ _INTRODUCTION = """
 A recipe is a TOML file. These are its tables and keys; any other key is an error that names the nearest. Every value can be
 given on the command line: `--set training.epochs=3`. A table that was explained above is not explained again.
 """
+# The kinds of runs, see `Task.trained_by`.
+_RUNS = {
+    "text": "Tasks over text",
+    "modality": "Images, speech, sensors, DNA and molecules",
+    "translation": "Translation",
+}
 # Keys that mean the same in every table; a class explains those that are its own.
 _COMMON = {
     "attention_dropout": "share of attention weights that are dropped in training",
@@ -116,27 +123,27 @@ def commands() -> str:
 
 def recipes() -> str:
     """Every table of every kind of recipe with its keys, from the classes that read recipes."""
+    from textome.inputs import AnyModality
     from textome.tasks import TASKS, task_class
-    from textome.training.modality.recipe import ModalityRecipe
     from textome.training.pretraining.recipe import PretrainingRecipe
-    from textome.training.recipe import Recipe
-    from textome.training.translation.recipe import TranslationRecipe
+    from textome.training.recipe import RECIPES, Recipe
     from textome.training.tuning import Search
 
-    roots: dict[str, type[BaseModel]] = {
-        "Fine-tuning over text": Recipe,
-        "Images, speech, sensors, DNA and molecules": ModalityRecipe,
-        "Translation": TranslationRecipe,
-        "Pretraining": PretrainingRecipe,
-        "Search for settings": Search,
-    }
     pages = [_GENERATED, "# Recipe keys\n", _INTRODUCTION]
     seen: set[type[BaseModel]] = set()
-    for title, root in roots.items():
+
+    def add(title: str, *tables: tuple[str, type[BaseModel]]) -> None:
         pages.append(f"## {title}\n")
-        pages += [f"### {heading}\n\n{_table(table)}" for heading, table in _tables(root, "top level", seen)]
-        if root is Recipe:
-            pages += [f"### Task `{kind}`\n\n{_table(task_class(kind))}" for kind in TASKS]
+        pages.extend(f"### {heading}\n\n{_table(table)}" for heading, table in tables)
+
+    add("Every run", *_tables(Recipe, "top level", seen))
+    for kind, recipe in RECIPES.items():
+        add(_RUNS[kind], *_tables(recipe.model_fields["model"].annotation, "`[model]`", seen))
+    add("Tasks", *((f"Task `{kind}`", task_class(kind)) for kind in TASKS))
+    inputs = ((model.model_fields["kind"].default, model) for model in _models(AnyModality))
+    add("What is not text", *((f"`[modality]` of kind `{kind}`", model) for kind, model in inputs))
+    add("Pretraining", *_tables(PretrainingRecipe, "top level", seen))
+    add("Search for settings", *_tables(Search, "top level", seen))
     return "\n".join(pages)
 
 
@@ -223,6 +230,8 @@ def type_name(annotation: Any) -> str:
         return f"list of {type_name(arguments[0])}" if arguments else "list"
     if origin is dict:
         return f"table of {type_name(arguments[1])}"
+    if isinstance(annotation, TypeVar):
+        return "table, of the kind of run"
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", Any: "any"}
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"table {annotation.__name__}"

@@ -12,14 +12,14 @@ from textome.inputs.images import Images
 from textome.inputs.records import read_records
 from textome.inputs.sensors import Sensors
 from textome.inputs.speech import Speech
-from textome.training.modality.recipe import load_modality_recipe
+from textome.training.recipe import load_recipe
 
 RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes" / "modalities"
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_is_valid(path: Path):
-    recipe = load_modality_recipe(path)
+    recipe = load_recipe(path)
     assert recipe.description
 
 

@@ -8,7 +8,7 @@ import torch
 
 from textome.inputs.records import Record
 from textome.tasks.target import Target
-from textome.training.modality.job import errors
+from textome.training.losses import LOSSES, numbers, target_options
 
 ROWS = [{"x": value} for value in (-3.0, 0.0, 1.0, 2.0, 4e5)]
 
@@ -33,17 +33,16 @@ def test_numbers_come_back_as_they_were(compress: bool):
 
 
 def test_the_loss_of_compressed_numbers_is_that_of_what_is_learnt():
-    from textome.training.modality.job import number_loss
-
     target = Target(kind="regression", compress=True, loss="absolute").fitted(
         "target", [Record("a", target=row) for row in ROWS]
     )
     rows = np.stack([target.encode(Record("a", target=row)) for row in ROWS])
     outputs = torch.linspace(-2, 2, len(ROWS))[:, None]
-    loss = number_loss(target, torch.device("cpu"))(outputs, torch.from_numpy(rows))
+    options = target_options(target, rows, 0.0, torch.device("cpu"))
+    loss = LOSSES[target.loss].value(outputs, torch.from_numpy(rows), [1] * len(rows), options)
     expected = np.abs(outputs.numpy() - learnt_numbers(target, rows)).mean()
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
-    assert float(errors(outputs, outputs, 1)) == 0
+    assert float(numbers(outputs, outputs, 1)) == 0
 
 
 def test_only_numbers_are_compressed():

@@ -29,12 +29,12 @@ from textome.runtime.export import export_bundle
 from textome.tasks.iob import IGNORED
 from textome.text.tokenization import Tokenizer
 from textome.training.divergence import softened_divergence
-from textome.training.finetune import build_model
-from textome.training.job import TextJob
+from textome.training.job import Batch
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
 from textome.training.task_data import load_task
 from textome.training.techniques.distillation import Teacher, hidden_state_distance, watched_states
+from textome.training.text_job import TextJob, build_model
 from tiny import CONFIG, make_base, make_recipe
 from training.test_gradients import STILL, agree
 
@@ -305,14 +305,14 @@ def test_several_teachers_and_a_corpus_without_labels(tmp_path: Path, tiny_bundl
     for model in pair.others:
         model.heads.entities.classifier.bias.data += 2.0
     ids, layout, positions = torch.tensor([2, 7, 8, 3]), Layout.of([4]), torch.tensor([1, 2])
-    both, states = pair.read("entities", ids, layout, positions, None)
-    one, same = alone.read("entities", ids, layout, positions, None)
+    both, states = pair.read(lambda model: model("entities", ids, layout, positions), positions)
+    one, same = alone.read(lambda model: model("entities", ids, layout, positions), positions)
     assert torch.allclose(both, one + 1.0, atol=1e-6)
     assert all(first.equal(second) for first, second in zip(states, same, strict=True))
     data = load_task(recipe, recipe.tasks[0], tokenizer)
     job = TextJob(recipe, build_model(recipe, tiny_bundle, tasks)[0], [data], tokenizer, device, pair)
     unlabelled = [number for number, targets in enumerate(data.targets) if (targets == IGNORED).all()]
     assert len(unlabelled) == 2
-    value, _ = job.loss((0, unlabelled))
+    value, _ = job.loss(Batch(0, unlabelled))
     value.backward()
     assert job.model.heads.entities.classifier.weight.grad.abs().sum() > 0

@@ -20,9 +20,10 @@ from textome.training.divergence import (
     kl_divergence,
     span_divergence,
 )
-from textome.training.job import TextJob
+from textome.training.job import Batch
 from textome.training.optimisation import build_optimizer
 from textome.training.recipe import Training, load_recipe
+from textome.training.text_job import TextJob
 from tiny import make_recipe
 from tiny_tasks import PARTS, make_task_recipe
 
@@ -116,12 +117,13 @@ def test_training_with_it_brings_two_passes_together(tmp_path: Path) -> None:
     assert distances[1] < 0.7 * distances[0]
 
 
-def captured_distance(job: TextJob, batches: list[tuple[int, list[int]]]) -> float:
+def captured_distance(job: TextJob, batches: list[Batch]) -> float:
     """How far two passes of the model are apart, over some batches."""
     total = 0.0
-    for number, indices in batches:
-        packed = job._packed(number, indices)
-        (one, _), (other, _) = (job._pass(number, packed) for _ in range(2))
+    for batch in batches:
+        task = job.tasks[batch.task]
+        packed = task.packed(batch)
+        (one, _), (other, _) = (task.logits(job.bare, packed) for _ in range(2))
         total += entity_divergence(one, other, packed.targets).item()
     return total / len(batches)
 

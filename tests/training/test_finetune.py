@@ -19,6 +19,7 @@ from textome.tasks.iob import IGNORED, OUTSIDE
 from textome.text.tokenization import Tokenizer
 from textome.training.batches import plan
 from textome.training.finetune import finetune
+from textome.training.job import Batch
 from textome.training.recipe import load_recipe
 from tiny import corpora_of, make_recipe
 
@@ -155,9 +156,10 @@ def test_an_example_longer_than_the_budget_has_a_batch_of_its_own() -> None:
 
 def test_packing_keeps_words_with_their_targets(tmp_path: Path) -> None:
     job = captured_job(make_recipe(tmp_path), tmp_path / "run")
-    data = job.tasks[0]
+    (task,) = job.tasks
+    data = task.data
     chosen = sorted((5, 1, 3, 9), key=lambda index: len(data.examples[index].input_ids))
-    packed = job._packed(0, [5, 1, 3, 9])
+    packed = task.packed(Batch(0, [5, 1, 3, 9]))
     examples = [data.examples[index] for index in chosen]
     assert packed.ids.tolist() == np.concatenate([example.input_ids for example in examples]).tolist()
     words = np.concatenate([example.input_ids[example.positions] for example in examples])

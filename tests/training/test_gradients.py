@@ -21,10 +21,10 @@ from textome.errors import InputError
 from textome.training.devices import gradient_scaler
 from textome.training.finetune import finetune
 from textome.training.gradients import Gradients
-from textome.training.job import TextJob
 from textome.training.pretraining.pretrain import pretrain
 from textome.training.pretraining.recipe import load_pretraining_recipe
 from textome.training.recipe import Training, load_recipe
+from textome.training.text_job import TextJob
 from tiny import CONFIG, make_pretraining_recipe, make_recipe
 from tiny_tasks import PARTS, make_task_recipe
 

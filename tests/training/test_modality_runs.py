@@ -23,11 +23,11 @@ from textome.formats.reading.sources import Quarantine
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
 from textome.tasks.target import Target
+from textome.training.finetune import finetune
 from textome.training.kinds import plan_run
+from textome.training.losses import shares
 from textome.training.modality.data import mixed, pack_sequences
-from textome.training.modality.job import one
-from textome.training.modality.recipe import Mixing
-from textome.training.modality.run import finetune_modality
+from textome.training.recipe import Mixing
 from tiny import make_base
 from tiny_modalities import (
     IMAGES,
@@ -128,7 +128,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path):
     place = write_images(tmp_path)
     modality = IMAGES | {"shift": 0.2, "rotate": 10}
     changes = {"epochs": 3, "model": {"hidden_dropout": 0.1}, "mixing": {"mixup": 0.5}}
-    whole = finetune_modality(recipe_of(tmp_path, place, modality, **changes), tmp_path / "whole")
+    whole = finetune(recipe_of(tmp_path, place, modality, **changes), tmp_path / "whole")
 
     class StoppedError(Exception):
         pass
@@ -139,8 +139,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path):
 
     recipe = recipe_of(tmp_path, place, modality, **changes)
     with pytest.raises(StoppedError):
-        finetune_modality(recipe, tmp_path / "parts", report=stop)
-    parts = finetune_modality(recipe, tmp_path / "parts", resume=True)
+        finetune(recipe, tmp_path / "parts", report=stop)
+    parts = finetune(recipe, tmp_path / "parts", resume=True)
     first, second = (load_file(folder / "model.safetensors") for folder in (whole, parts))
     for name, tensor in first.items():
         np.testing.assert_array_equal(tensor, second[name], err_msg=name)
@@ -149,7 +149,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path):
 def test_batches_in_parts_have_the_gradient_of_the_whole(tmp_path: Path):
     place = write_signals(tmp_path)
     runs = [
-        finetune_modality(recipe_of(tmp_path, place, SENSORS, epochs=2, micro_budget=budget), tmp_path / str(budget))
+        finetune(recipe_of(tmp_path, place, SENSORS, epochs=2, micro_budget=budget), tmp_path / str(budget))
         for budget in (None, 40)
     ]
     first, second = (load_file(folder / "model.safetensors") for folder in runs)
@@ -215,11 +215,11 @@ def test_the_loss_is_that_of_torch_and_unknown_rows_count_for_nothing():
     weights = torch.tensor([0.5, 2.0, 1.0])
     for smoothing, given in ((0.0, None), (0.1, None), (0.0, weights)):
         expected = torch.nn.functional.cross_entropy(logits, classes, given, label_smoothing=smoothing)
-        torch.testing.assert_close(one(logits, targets, given, smoothing), expected)
+        torch.testing.assert_close(shares(logits, targets, given, smoothing), expected)
     targets[3] = torch.nan
     kept = [0, 1, 2, 4]
     torch.testing.assert_close(
-        one(logits, targets, None, 0.0), torch.nn.functional.cross_entropy(logits[kept], classes[kept])
+        shares(logits, targets, None, 0.0), torch.nn.functional.cross_entropy(logits[kept], classes[kept])
     )
 
 
@@ -238,7 +238,7 @@ def test_the_temperature_is_the_one_under_which_the_labels_are_most_probable():
 def test_errors_say_what_to_do(tmp_path: Path):
     place = write_signals(tmp_path)
     with pytest.raises(InputError, match="no such file"):
-        finetune_modality(recipe_of(tmp_path, "nothing.csv", SENSORS), tmp_path / "a")
+        finetune(recipe_of(tmp_path, "nothing.csv", SENSORS), tmp_path / "a")
     with pytest.raises(ValueError, match=r"training\.r_drop does not work .*: it is for tasks over text"):
         recipe_of(tmp_path, place, SENSORS, r_drop=1.0)
     with pytest.raises(ValueError, match="metric 'rmse' is none of sequence_classification"):
@@ -247,7 +247,7 @@ def test_errors_say_what_to_do(tmp_path: Path):
     path.write_text('task = "modality"\nname = "x"\n[data]\ntrain = ["a"]\n[modality]\nkind = "image"\npach = 4\n')
     with pytest.raises(InputError, match=r"did you mean 'patch'"):
         plan_run(path)
-    found = ModalityBundle.load(finetune_modality(recipe_of(tmp_path, place, SENSORS, epochs=1), tmp_path / "b"))
+    found = ModalityBundle.load(finetune(recipe_of(tmp_path, place, SENSORS, epochs=1), tmp_path / "b"))
     with pytest.raises(ModelError, match="textome export"):
         Predictor(found)
     described = json.loads((found.directory / "textome.json").read_text())

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from captured import captured_job
 from textome.training.devices import autocast
+from textome.training.job import Batch
 from textome.training.techniques.record_gradients import Owners, add_clipped, add_clipped_alone, packable, watched
 from tiny import make_recipe
 from tiny_tasks import ONE_PASS, PARTS, join_documents, make_task_recipe
@@ -88,7 +89,9 @@ def test_records_with_several_pairs_in_one_pass_are_as_single_examples(tmp_path:
     job = captured_job(path, tmp_path / "run", *STILL, *ONE_PASS)
     assert len(job.records) == len(documents)
     job.records = job.records[:9]
-    assert any(len(job.tasks[0].examples[index].record_of_position) > 2 for record in job.records for index in record)
+    assert any(
+        len(job.tasks[0].data.examples[index].record_of_position) > 2 for record in job.records for index in record
+    )
     for limit in limits(job):
         agree(packed(job, job.records, limit), alone(job, job.records, limit))
 
@@ -99,12 +102,12 @@ def test_the_loss_of_a_record_is_that_of_the_job(tmp_path: Path) -> None:
         alone = [record for record in job.records if len(record) == 1][:5]
         assert len(alone) == 5
         losses = job.each(alone).losses
-        assert torch.allclose(losses, torch.stack([job.loss((0, record))[0] for record in alone]), rtol=1e-5)
+        assert torch.allclose(losses, torch.stack([job.loss(Batch(0, record))[0] for record in alone]), rtol=1e-5)
 
 
 def test_sentences_of_a_document_and_windows_of_a_sentence_are_one_record(tmp_path: Path) -> None:
     job = captured_job(make_recipe(tmp_path / "conll"), tmp_path / "run", *SMALL)
-    assert sorted(number for record in job.records for number in record) == list(range(len(job.tasks[0].examples)))
+    assert sorted(number for record in job.records for number in record) == list(range(len(job.tasks[0].data.examples)))
     assert any(len(record) > 1 for record in job.records), "a sentence of several windows"
     assert len(job.records) == 120, "in CoNLL without -DOCSTART- each sentence is a document"
     path = make_task_recipe(tmp_path, "treats")

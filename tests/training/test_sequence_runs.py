@@ -15,9 +15,9 @@ from textome.formats.reading.sources import Quarantine
 from textome.inputs.dna_files import reverse_complement
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
+from textome.training.losses import known_labels
 from textome.training.modality.data import load_records, pack_sequences
-from textome.training.modality.job import several
-from textome.training.modality.recipe import ModalityRecipe, load_modality_recipe
+from textome.training.recipe import load_recipe, parse_recipe
 from tiny import make_base
 from tiny_sequences import TRAINING, train, write_dna, write_molecules, write_pairs
 
@@ -75,24 +75,24 @@ def test_a_bad_record_is_counted_once_though_its_file_is_read_for_each_part(tmp_
         "target": {"kind": "regression"},
         "training": TRAINING,
     }
-    recipe = ModalityRecipe.model_validate(values)
-    quarantine = load_records(recipe, recipe.modality).quarantine
+    recipe = parse_recipe(values, "tiny")
+    quarantine = load_records(recipe, recipe.input).quarantine
     assert (quarantine.count, len(quarantine.records)) == (1, 1)
     assert "line 3" in str(quarantine.records[0])
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_is_valid_and_its_modality_has_a_shape(path: Path) -> None:
-    recipe = load_modality_recipe(path)
+    recipe = load_recipe(path)
     assert recipe.name.replace("-", "_") == path.stem
-    if recipe.modality.kind in ("dna", "molecules"):
-        assert len(recipe.modality.shapes()) == 1
+    if recipe.input.kind in ("dna", "molecules"):
+        assert len(recipe.input.shapes()) == 1
 
 
 def test_missing_labels_count_for_nothing_in_the_loss() -> None:
     logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
     targets = torch.tensor([[1.0, torch.nan, 0.0], [torch.nan, torch.nan, 1.0], [0.0, 1.0, torch.nan], [1.0, 1.0, 0.0]])
-    loss = several(logits, targets, None)
+    loss = known_labels(logits, targets, None)
     (gradient,) = torch.autograd.grad(loss, logits)
     known = ~targets.isnan()
     expected = torch.zeros(())

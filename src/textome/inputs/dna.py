@@ -20,6 +20,7 @@ class Dna(Modality):
     """Sequences of FASTA files and tables. A record's content is a text of A, C, G, T and N.
 
     scheme         what is a token: "base", "kmer" (overlapping words of `k` bases) or "bpe" (learnt words)
+    k              bases of a word of "kmer"
     vocabulary     how many words "bpe" learns
     window         the most bases of a record; longer sequences are cut into windows that share `overlap` bases
     strands        "both": training reads either strand, and a prediction is the mean over both, so that a sequence and its

@@ -25,9 +25,10 @@ class Images(Modality):
     patch, stride    patches of patch x patch pixels, one every `stride` pixels (0: side by side)
     margin           pixels of BCCD-like data around a box, as a share of its longer side
     flipped_views    whether a prediction is averaged over the flips that `flip` names
-
-    While training, drawn anew for each reading: `shift` and `zoom` (up to such a share of the size), `rotate` (up to so
-    many degrees), `flip`, `brightness`, `contrast` and `saturation` (factors up to 1 + so much, or its inverse).
+    shift, zoom      while training, drawn anew for each reading: up to such a share of the size
+    rotate           while training: up to so many degrees
+    flip             while training: which flips are drawn
+    brightness, contrast, saturation  while training: factors up to 1 + so much, or its inverse
     means, deviations   of each channel of the training data, which pixels are standardised by
     """
 

@@ -28,10 +28,11 @@ class Sensors(Modality):
     compress   values become arsinh(x / unit), which is x near zero and a logarithm far from it: for signals over several
                powers of ten, with both signs; `units` are those of the training data, median distances from the median
     differences  the change since the moment before stands beside each value
-    While training, drawn anew for each reading: `noise` (in standard deviations), `scale` (each channel by a factor up to
-    1 + so much or its inverse), `shift` (up to so many moments; the first or last one goes on), `drop_channels` (the share
-    of channels that are taken away).
-    means, deviations   of each channel of the training data
+    noise        while training, drawn anew for each reading: in standard deviations
+    scale        while training: each channel by a factor up to 1 + so much or its inverse
+    shift        while training: up to so many moments; the first or last one goes on
+    drop_channels  while training: the share of channels that are taken away
+    means, deviations, units   of each channel of the training data
 
     Each token holds, for every channel, the standardised value (0 where it is missing) and whether it is there.
     """

@@ -19,17 +19,21 @@ from textome.inputs.sound_files import read_sounds, resampled
 class Speech(Modality):
     """Sounds and their log-mel frames. A record's content is (time,) float32 from -1 to 1.
 
-    rate          samples per second; sounds of other rates are brought to it, or with other_rates = "refuse" quarantined
+    rate          samples per second
+    other_rates   sounds of other rates are brought to it, or with "refuse" quarantined
     longest       seconds; longer sounds are quarantined
     names         a regular expression for file names without their ending; its group `label` is the label, other groups
                   are attributes, as (?P<label>[0-9])_(?P<speaker>[a-z]+)_[0-9]+. Empty: the folder's name is the label
     mels          bands, from 20 Hz to half the rate, evenly spaced on the mel scale
     frame, hop    milliseconds of a frame, and from one to the next
     halvings      convolutions that each halve the number of frames
-    While training, drawn anew for each reading: `speed` (up to 1 + so much faster or slower, which moves the pitch too),
-    `shift` (up to so many seconds of silence before or after), `gain` (decibels louder or softer), `noise` (the share of
-    sounds that get white noise, 5 to 30 dB below them); `time_masks` stretches of up to `time_mask` frames and
-    `frequency_masks` of up to `frequency_mask` bands are hidden (SpecAugment, Park et al. 2019, section 2).
+    speed         while training, drawn anew for each reading: up to 1 + so much faster or slower, which moves the pitch too
+    shift         while training: up to so many seconds of silence before or after
+    gain          while training: decibels louder or softer
+    noise         while training: the share of sounds that get white noise, 5 to 30 dB below them
+    time_masks, frequency_masks  while training: so many stretches of frames, or bands, are hidden (SpecAugment, Park et al.
+                  2019, section 2)
+    time_mask, frequency_mask  frames, or bands, of such a stretch at most
     averaged      so many speeds, evenly spaced over those that `speed` allows, whose answers are averaged
     deviation     of the log energies of the training data; the mean of each band is taken away in each sound
     """

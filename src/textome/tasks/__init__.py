@@ -35,11 +35,17 @@ TASKS = {
 }
 # Kinds in older recipes and bundles, and what they are called now.
 _OLD_KINDS = {"sentences": "sentence_classification", "answers": "question_answering"}
+# The same of what is not text.
+_OLD_SEQUENCE_KINDS = {
+    "classification": "sequence_classification",
+    "multi_label": "sequence_labels",
+    "masked": "masked_tokens",
+}
 
 
-def kind_named(name: str) -> str:
+def kind_named(name: str, of_text: bool = True) -> str:
     """The kind that a name in a recipe or bundle of any version stands for."""
-    return _OLD_KINDS.get(name, name)
+    return (_OLD_KINDS if of_text else _OLD_SEQUENCE_KINDS).get(name, name)
 
 
 def task_class(kind: str) -> type[Task[Any, Any]]:

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from textome.documents import Document, Label, Record
 from textome.errors import InputError
 from textome.inputs.records import Floats, typical_distances
+from textome.tasks import kind_named
 from textome.tasks.task import HeadShape, Task
 
 METRICS = {
@@ -22,8 +23,6 @@ METRICS = {
     "regression": ("rmse", "mae", "r2"),
     "masked_tokens": ("accuracy",),
 }
-# What recipes and bundles of version 1 call these kinds.
-OLD_KINDS = {"classification": "sequence_classification", "multi_label": "sequence_labels", "masked": "masked_tokens"}
 
 
 class Target(Task[Record, Floats]):
@@ -67,8 +66,8 @@ class Target(Task[Record, Floats]):
     @model_validator(mode="before")
     @classmethod
     def _read_old_kinds(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("kind") in OLD_KINDS:
-            return values | {"kind": OLD_KINDS[values["kind"]]}
+        if isinstance(values, dict) and isinstance(values.get("kind"), str):
+            return values | {"kind": kind_named(values["kind"], of_text=False)}
         return values
 
     @classmethod
@@ -79,11 +78,21 @@ class Target(Task[Record, Floats]):
 
     @classmethod
     def from_version_1(cls, entry: Mapping[str, Any]) -> dict[str, Any]:
-        return dict(entry) | {"kind": OLD_KINDS.get(entry.get("kind", ""), entry.get("kind"))}
+        return dict(entry) | {"kind": kind_named(entry.get("kind", ""), of_text=False)}
 
     @property
     def head(self) -> HeadShape:
         return HeadShape(len(self.labels), 1)
+
+    @property
+    def loss(self) -> str:
+        """The name of the training loss; unknown values count for nothing."""
+        return {
+            "sequence_classification": "shares",
+            "sequence_labels": "known_labels",
+            "regression": "numbers",
+            "masked_tokens": "tokens",
+        }[self.kind]
 
     @property
     def label_names(self) -> tuple[str, ...]:

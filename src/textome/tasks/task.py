@@ -130,6 +130,11 @@ class Task(BaseModel, Generic[Record, Prediction]):
         return dict(entry)
 
     @property
+    def main_metric(self) -> str:
+        """The name of `metric` for people."""
+        return self.metric
+
+    @property
     def head(self) -> HeadShape:
         """The shape of the head that scores examples."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Translation of texts from one language to another by an encoder-decoder, see training.translation."""
+"""Translation of texts from one language to another by an encoder-decoder, see encoders.seq2seq."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ class Translation(Task[Pair, str]):
     metric: Literal["bleu"] = "bleu"
     source: str = Field(pattern=r"^[A-Za-z-]+$")
     target: str = Field(pattern=r"^[A-Za-z-]+$")
-    max_length: int = Field(ge=8)
+    max_length: int = Field(256, ge=8)
+
+    @property
+    def main_metric(self) -> str:
+        return "BLEU"
 
     @property
     def head(self) -> HeadShape:

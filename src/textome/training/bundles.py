@@ -204,27 +204,31 @@ def environment(device: torch.device) -> dict[str, str]:
 
 
 def card(
-    recipe: Recipe,
+    recipe: Recipe[Any],
     lines: Sequence[str],
-    metric: str,
+    metrics: Mapping[str, str],
     progress: Mapping[str, Any],
-    spent: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any],
+    pipeline_tag: str = "",
 ) -> str:
     """The README.md of a bundle.
 
     lines    what the model does and what it was trained on
-    metric   of the validation scores
-    spent    what a private run has spent, see privacy.py
+    metrics  of the validation scores, by the names of the tasks
+    more     "test", its scores on test data; "privacy", what a private run has spent, see privacy.py
     """
-    text = ["---", "library_name: textome", "---", f"# {recipe.name}", ""]
-    text += [recipe.description.strip(), ""] * bool(recipe.description)
-    text += [*lines]
+    text = ["---", "library_name: textome", *([f"pipeline_tag: {pipeline_tag}"] if pipeline_tag else []), "---"]
+    text += [f"# {recipe.name}", "", *([recipe.description.strip(), ""] if recipe.description else []), *lines]
     text += [f"Licence: {recipe.licence}", ""] * bool(recipe.licence)
     if progress["best_epoch"] > 0:
         chosen = progress["scores"][(progress["best_epoch"] if recipe.training.select == "best" else 0) - 1]
+        metric = ", ".join(f"{name}: {item}" if len(metrics) > 1 else item for name, item in metrics.items())
         text += [f"| validation set | score ({metric}) |", "|---|---|"]
-        text += [f"| {name} | {100 * value:.2f} |" for name, value in chosen.items()]
-    return "\n".join(text).rstrip() + "\n" + privacy_lines(spent)
+        text += [f"| {name} | {100 * value:.2f} |" for name, value in chosen.items()] + [""]
+    if test := dict(more.get("test", {})):
+        text += [f"| score on {test.pop('records'):,} test records | |", "|---|---|"]
+        text += [f"| {name} | {value:.4f} |" for name, value in test.items()]
+    return "\n".join(text).rstrip() + "\n" + privacy_lines(more.get("privacy"))
 
 
 def privacy_lines(spent: Mapping[str, Any] | None) -> str:

@@ -49,6 +49,26 @@ def span_divergence(first: Tensor, second: Tensor, sizes: Sequence[int]) -> Tens
     return torch.stack(found).mean()
 
 
+def known_divergence(first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
+    """Of (B, num_labels) logits with one label each: the mean over rows whose targets (B, num_labels) are known."""
+    known = torch.isfinite(targets).all(1)
+    rows = kl_divergence(functional.log_softmax(first, -1), functional.log_softmax(second, -1))
+    return (rows * known).sum() / known.sum().clamp_min(1)
+
+
+def known_label_divergence(first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
+    """Of (B, num_labels) logits of labels that hold or do not: the mean over those that are known in the targets."""
+    known = torch.isfinite(targets)
+    both = (functional.logsigmoid(torch.stack([item, -item], -1)) for item in (first, second))
+    return (kl_divergence(*both) * known).sum() / known.sum().clamp_min(1)
+
+
+def number_divergence(first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
+    """Of (B, num_labels) standardised numbers: the mean squared distance of those that are known in the targets."""
+    known = torch.isfinite(targets)
+    return ((first - second) ** 2 * known).sum() / known.sum().clamp_min(1)
+
+
 def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, size: int | None = None) -> Tensor:
     """The Kullback-Leibler divergence of a student's distributions from a teacher's, of logits (M, distributions * size)
     softened by a temperature: summed over distributions, the mean over rows, times temperature ** 2 (Hinton et al. 2015,

@@ -1,264 +1,310 @@
-"""The job of a run over text: one encoder, a head for each task, batches of one task each; see `loop.Job`."""
+"""The job of a run: tasks that a model learns, in batches of one task each; see `loop.Job`.
+
+A `TrainingTask` knows the data of one task: how examples are packed, and how a model reads them. What is done with the
+scores, whatever they are of, is here: losses, their weights, and the techniques that add to them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from textome.encoders.heads import TaskModel
-from textome.encoders.layers.packing import Layout
-from textome.tasks.examples import Example, Floats
-from textome.text.tokenization import Tokenizer
+from textome.formats.reading.sources import Quarantine
+from textome.tasks import Task
 from textome.training.batches import cut, plan
-from textome.training.losses import LOSSES, contrastive, options_of
+from textome.training.bundles import card, environment, write_folder
+from textome.training.losses import Loss, LossOptions, contrastive
 from textome.training.recipe import Recipe
-from textome.training.task_data import TaskData
+from textome.training.recipe_files import provenance_of
 from textome.training.techniques.distillation import Teacher, hidden_state_distance, watched_states
-from textome.training.techniques.privacy import Each
-from textome.training.techniques.token_masking import mask_tokens
-from textome.training.techniques.word_mixing import mixed
 
-Batch = tuple[int, list[int]]
+
+class Batch(NamedTuple):
+    """Examples of one task, both by their numbers, as they are read in an epoch."""
+
+    task: int
+    indices: list[int]
+    epoch: int = 0
+
+
+class Packed(Protocol):
+    """Examples of one task end to end.
+
+    targets   (M, ...)
+    sizes     how many of the M rows each example has
+    """
+
+    @property
+    def num_tokens(self) -> int: ...
+    @property
+    def targets(self) -> Tensor: ...
+    @property
+    def sizes(self) -> Sequence[int]: ...
+
+
+PackedKind = TypeVar("PackedKind", bound=Packed)
+
+
+class TrainingTask(ABC, Generic[PackedKind]):
+    """A task with what it trains on.
+
+    task      with what it has learnt from the training records
+    lengths   tokens of each example
+    hashes    sha256 of each file that was read
+    leaks     how many training records were left out, since a test file holds them
+    weight    of its loss beside those of other tasks
+    """
+
+    name: str
+    task: Task[Any, Any]
+    lengths: Sequence[int]
+    loss: Loss
+    options: LossOptions
+    quarantine: Quarantine
+    hashes: Mapping[str, str]
+    leaks: int = 0
+    weight: float = 1.0
+
+    @abstractmethod
+    def packed(self, batch: Batch) -> PackedKind:
+        """Examples as they are read, the same whenever they are asked for."""
+
+    def hidden(self, packed: PackedKind) -> PackedKind:
+        """The same with some of its tokens hidden, where the recipe asks for it."""
+        return packed
+
+    @abstractmethod
+    def logits(self, model: Any, packed: PackedKind) -> tuple[Tensor, Tensor]:
+        """The scores (M, num_labels) of a model, and what they are taken from, in fp32."""
+
+    @abstractmethod
+    def positions(self, packed: PackedKind) -> Tensor:
+        """The positions of the hidden states that a teacher's are compared with."""
+
+    @abstractmethod
+    def count(self, indices: Sequence[int]) -> int:
+        """Over how many things the loss of examples is a mean."""
+
+    @abstractmethod
+    def score(self, model: Any) -> tuple[dict[str, float], int]:
+        """The metric on each validation set by its name, between 0 and 1, more is better; and how many tokens were read."""
+
+    def calibrate(self, model: Any) -> None:
+        """Fit what the task says of its confidence to the validation data."""
+
+    @abstractmethod
+    def report(self) -> dict[str, Any]:
+        """What was read, for data.json."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a bundle says of a model.
+
+    config    its `config.json`
+    base      the folder whose tokenizer files it takes
+    input     how it reads, as `textome.json` has it
+    lines     what the model does and what it was trained on, for its card
+    lineage   what is recorded of the making of what it started from
+    """
+
+    config: Mapping[str, Any]
+    base: Path
+    input: Mapping[str, Any]
+    lines: Sequence[str]
+    lineage: dict[str, Any] = field(default_factory=dict)
+    pipeline_tag: str = ""
 
 
 class TrainedModel(nn.Module):
-    """A task model with what is only of use while training, and no part of the checkpoint.
+    """A model with what is only of use while training, and no part of the bundle.
 
     log_variances  one learnt for each task's loss (Kendall et al. 2018, equation 10)
     widen          makes its hidden states as wide as a teacher's, where they are not
     """
 
-    def __init__(self, model: TaskModel, uncertainty: bool, teacher: Teacher | None) -> None:
+    def __init__(self, model: nn.Module, uncertain: int, teacher: Teacher | None) -> None:
         super().__init__()
-        self.encoder, self.heads = model.encoder, model.heads
-        self.log_variances = nn.Parameter(torch.zeros(len(model.heads))) if uncertainty else None
+        for name, parameter in model.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
+        for name, child in model.named_children():
+            self.add_module(name, child)
+        self.log_variances = nn.Parameter(torch.zeros(uncertain)) if uncertain else None
         self.widen: nn.Module = nn.Identity()
         if teacher is not None:
-            narrow, wide = (int(item.encoder.config.hidden_size) for item in (model, teacher.model))
+            narrow, wide = (_width(item) for item in (model, teacher.model))
             self.widen = nn.Identity() if narrow == wide else nn.Linear(narrow, wide)
 
 
-@dataclass(frozen=True)
-class PackedExamples:
-    """Examples of one task end to end, sorted by length.
+def _width(model: Any) -> int:
+    return int(model.encoder.config.hidden_size)
 
-    ids, types  (T,) int64; no types of a task that reads single texts
-    positions   (M,) or (M, num_pooled_positions) int64 in the packed batch
-    targets     (M, ...)
-    sizes       how many of the M rows each example has
+
+class Job(ABC):
+    """Trains tasks together; each validates by its metric.
+
+    bare      the model that a bundle holds; `model` is the one that is trained, with what is of use for that alone
+    finish    makes the bare model a plain one again, after training
+    output    the folder of what a run leaves
     """
 
-    ids: Tensor
-    types: Tensor | None
-    layout: Layout
-    positions: Tensor
-    targets: Tensor
-    sizes: list[int]
-
-
-class TextJob:
-    """Trains the heads of tasks together; each validates by its metric."""
+    output: ClassVar[str] = "bundle"
 
     def __init__(
         self,
-        recipe: Recipe,
-        model: TaskModel,
-        tasks: Sequence[TaskData],
-        tokenizer: Tokenizer,
+        recipe: Recipe[Any],
+        model: nn.Module,
+        tasks: Sequence[TrainingTask[Any]],
         device: torch.device,
         teacher: Teacher | None = None,
+        finish: Callable[[], None] = lambda: None,
     ) -> None:
-        uncertainty = recipe.mixing.loss == "uncertainty"
-        self.model: nn.Module = model
-        if uncertainty or teacher is not None:
-            self.model = TrainedModel(model, uncertainty, teacher).to(device)
-        self.tasks, self.teacher, self.tokenizer = tasks, teacher, tokenizer
-        self.metric = tasks[0].task.metric if len(tasks) == 1 else "score"
-        self._model, self._recipe, self._device = model, recipe, device
-        self._lengths = [[len(example.input_ids) for example in data.examples] for data in tasks]
-        self._losses = [LOSSES[data.task.loss] for data in tasks]
-        smoothing = recipe.training.label_smoothing
-        self._options = [options_of(data.task, data.targets, smoothing, device) for data in tasks]
-        self.tokens = sum(map(sum, self._lengths))
-        owned: dict[int, list[int]] = {}
-        for index, owner in enumerate(tasks[0].owners):
-            owned.setdefault(owner, []).append(index)
-        self.records = list(owned.values())
+        self.recipe, self.bare, self.tasks, self.device = recipe, model, tasks, device
+        self.teacher, self.finish = teacher, finish
+        uncertain = len(tasks) if recipe.mixing.loss == "uncertainty" else 0
+        self.model = model
+        if uncertain or teacher is not None:
+            self.model = TrainedModel(model, uncertain, teacher).to(device)
+        self.metric = tasks[0].task.main_metric if len(tasks) == 1 else "score"
+        self.tokens = sum(sum(task.lengths) for task in tasks)
+
+    @property
+    def root(self) -> nn.Module:
+        """What is called by itself, and whose layers may be spread over processes."""
+        return self.bare.get_submodule("encoder")
 
     def plan(self, epoch: int) -> list[Batch]:
         """Batches of all tasks, shuffled. The number of batches is that of all examples once; with a temperature above 1
         the small tasks have more of them, read again, and the large ones fewer."""
-        settings = self._recipe.training
+        settings = self.recipe.training
         generator = np.random.default_rng([settings.seed, epoch])
-        batches = [plan(lengths, settings.token_budget, generator) for lengths in self._lengths]
+        batches = [plan(task.lengths, settings.token_budget, generator) for task in self.tasks]
         if len(batches) == 1:
-            return [(0, batch) for batch in batches[0]]
+            return [Batch(0, batch, epoch) for batch in batches[0]]
         total = sum(map(len, batches))
-        shares = np.array([sum(lengths) for lengths in self._lengths], float) ** (1 / self._recipe.mixing.temperature)
+        shares = np.array([sum(task.lengths) for task in self.tasks], float) ** (1 / self.recipe.mixing.temperature)
         counts = np.maximum(1, np.rint(total * shares / shares.sum()).astype(int))
         chosen: list[Batch] = []
         for number, count in enumerate(counts.tolist()):
             while len(batches[number]) < count:
-                batches[number] += plan(self._lengths[number], settings.token_budget, generator)
-            chosen += [(number, batch) for batch in batches[number][:count]]
+                batches[number] += plan(self.tasks[number].lengths, settings.token_budget, generator)
+            chosen += [Batch(number, batch, epoch) for batch in batches[number][:count]]
         return [chosen[index] for index in generator.permutation(len(chosen))]
 
     def loss(self, batch: Batch) -> tuple[Tensor, int]:
-        number, indices = batch
-        packed = self._packed(number, indices)
-        value = self._labelled_loss(number, packed) if self.teacher is None else self._distilled_loss(number, packed)
-        value = self.tasks[number].table.weight * value
+        task = self.tasks[batch.task]
+        packed = task.packed(batch)
+        value = self._labelled_loss(task, packed) if self.teacher is None else self._distilled_loss(task, packed)
+        value = task.weight * value
         if isinstance(self.model, TrainedModel) and self.model.log_variances is not None:
-            spread = self.model.log_variances[number]
+            spread = self.model.log_variances[batch.task]
             value = torch.exp(-spread) * value + spread / 2
-        return value, packed.layout.num_tokens
+        return value, packed.num_tokens
 
-    def _labelled_loss(self, number: int, packed: PackedExamples) -> Tensor:
-        settings, loss, options = self._recipe.training, self._losses[number], self._options[number]
-        packed = self._masked(packed)
-        logits, pooled = self._pass(number, packed)
-        value = loss.value(logits, packed.targets, packed.sizes, options)
-        if settings.r_drop:
-            other, _ = self._pass(number, packed)
-            again = loss.value(other, packed.targets, packed.sizes, options)
+    def _labelled_loss(self, task: TrainingTask[Any], packed: Any) -> Tensor:
+        weight, loss = self.recipe.training.r_drop, task.loss
+        packed = task.hidden(packed)
+        logits, pooled = task.logits(self.bare, packed)
+        value = loss.value(logits, packed.targets, packed.sizes, task.options)
+        if weight:
+            other, _ = task.logits(self.bare, packed)
+            again = loss.value(other, packed.targets, packed.sizes, task.options)
             divergence = loss.divergence(logits, other, packed.targets, packed.sizes)
-            value = (value + again + settings.r_drop * divergence) / 2
-        if share := getattr(self.tasks[number].task, "contrastive", 0.0):
+            value = (value + again + weight * divergence) / 2
+        if share := getattr(task.task, "contrastive", 0.0):
             value = (1 - share) * value + share * contrastive(pooled, packed.targets.view(-1))
         return value
 
-    def _distilled_loss(self, number: int, packed: PackedExamples) -> Tensor:
-        """Of labels, and of what the teacher says of the same texts; see distillation.py."""
+    def _distilled_loss(self, task: TrainingTask[Any], packed: Any) -> Tensor:
+        """Of labels, and of what the teacher says of the same examples; see distillation.py."""
         assert self.teacher is not None
-        assert self._recipe.distillation is not None
+        assert self.recipe.distillation is not None
         assert isinstance(self.model, TrainedModel)
-        settings, loss = self._recipe.distillation, self._losses[number]
-        name = self.tasks[number].table.name
-        teacher_logits, teacher_states = self.teacher.read(
-            name, packed.ids, packed.layout, packed.positions, packed.types
-        )
-        with watched_states(self._model.encoder, packed.positions) as student_states:
-            logits, _ = self._pass(number, self._masked(packed))
-        value = (1 - settings.scores) * loss.value(logits, packed.targets, packed.sizes, self._options[number])
-        distillation_loss = loss.distillation(logits, teacher_logits.float(), packed.sizes, settings.temperature)
+        settings, loss, positions = self.recipe.distillation, task.loss, task.positions(packed)
+        teacher_logits, teacher_states = self.teacher.read(lambda model: task.logits(model, packed)[0], positions)
+        with watched_states(self.bare.get_submodule("encoder"), positions) as student_states:
+            logits, _ = task.logits(self.bare, task.hidden(packed))
+        value = (1 - settings.scores) * loss.value(logits, packed.targets, packed.sizes, task.options)
+        distillation_loss = loss.distillation(logits, teacher_logits, packed.sizes, settings.temperature)
         value = value + settings.scores * distillation_loss
         distance = hidden_state_distance(student_states.values, teacher_states, self.model.widen)
         return value + settings.states * distance
 
-    def each(self, records: Sequence[Sequence[int]]) -> Each:
-        """The losses of records of the first task, see privacy.py."""
-        lengths = self._lengths[0]
-        members = [(lengths[index], at, index) for at, some in enumerate(records) for index in some]
-        members.sort(key=lambda member: member[0])  # stable, as `_packed` sorts
-        packed = self._masked(self._packed(0, [index for _, _, index in members]))
-        if packed.types is None:  # so that their table is read as a layer, whose gradients are known for each record
-            packed = replace(packed, types=torch.zeros_like(packed.ids))
-        logits, _ = self._pass(0, packed)
-        owner = torch.tensor([at for _, at, _ in members], device=self._device)
-        tokens, rows = (
-            owner.repeat_interleave(torch.tensor(counts, device=self._device))
-            for counts in ([length for length, _, _ in members], packed.sizes)
-        )
-        losses = self._losses[0].each(logits, packed.targets, packed.sizes, self._options[0], owner, rows, len(records))
-        return Each(losses, tokens, rows)
-
-    def length(self, record: Sequence[int]) -> int:
-        return sum(self._lengths[0][index] for index in record)
-
     def size(self, batch: Batch) -> tuple[int, int]:
-        number, indices = batch
-        targets = [self.tasks[number].targets[index] for index in indices]
-        return sum(self._lengths[number][index] for index in indices), self._losses[number].count(targets)
+        task = self.tasks[batch.task]
+        return sum(task.lengths[index] for index in batch.indices), task.count(batch.indices)
 
     def cut(self, batch: Batch, budget: int) -> list[Batch]:
-        number, indices = batch
-        return [(number, some) for some in cut(indices, self._lengths[number], budget)]
+        parts = cut(batch.indices, self.tasks[batch.task].lengths, budget)
+        return [batch._replace(indices=indices) for indices in parts]
 
     def validate(self) -> dict[str, float]:
-        """The metric of each task with validation data, between 0 and 1: of several corpora their mean, or, where there is
+        """The metric of each task with validation data, between 0 and 1: of several sets their mean, or, where there is
         only one task, that on each of them."""
-        return self.score(self._model)[0]
+        return self.score(self.bare)[0]
 
-    def score(self, model: TaskModel) -> tuple[dict[str, float], int]:
+    def score(self, model: nn.Module) -> tuple[dict[str, float], int]:
         """What `validate` returns, of any model of these tasks, and how many tokens it read."""
         scores: dict[str, float] = {}
         tokens = 0
-        for data in self.tasks:
-            found = {}
-            for name, records in data.validation.items():
-                examples = self.examples(data, records)
-                tokens += sum(len(example.input_ids) for example in examples)
-                predicted = data.task.decode(records, examples, self.scores(data, examples, model))
-                found[name] = data.task.score(records, predicted)[data.task.metric]
+        for task in self.tasks:
+            found, used = task.score(model)
+            tokens += used
             if len(self.tasks) > 1 and found:
-                found = {data.table.name: sum(found.values()) / len(found)}
+                found = {task.name: sum(found.values()) / len(found)}
             scores |= found
         return scores, tokens
 
-    def examples(self, data: TaskData, records: Sequence[Any]) -> list[Example]:
-        """The model's inputs for records of a task."""
-        return data.task.examples(records, self.tokenizer, self._recipe.model.window, self._recipe.model.overlap)
+    def calibrate(self) -> None:
+        """Fit what the tasks say of their confidence to the validation data."""
+        for task in self.tasks:
+            task.calibrate(self.bare)
 
-    def scores(self, data: TaskData, examples: Sequence[Example], model: TaskModel | None = None) -> list[Floats]:
-        """The scores (m, num_labels) of each example, by the model as it is, or another one."""
-        found: list[Floats] = [np.empty(0, np.float32)] * len(examples)
-        for indices in plan([len(example.input_ids) for example in examples], 8192, None):
-            indices = sorted(indices, key=lambda index: len(examples[index].input_ids))
-            some = [examples[index] for index in indices]
-            ids, types, layout, positions = self._inputs(some)
-            with torch.no_grad():
-                logits, _ = (model or self._model).with_pooled(data.table.name, ids, layout, positions, types)
-            ends = np.cumsum([len(example.positions) for example in some])[:-1]
-            for index, rows in zip(indices, np.split(logits.float().cpu().numpy(), ends), strict=True):
-                found[index] = rows
-        return found
+    def test(self) -> dict[str, Any]:
+        """The scores of the finished model on test data; empty where there is none."""
+        return {}
 
-    def _packed(self, number: int, indices: Sequence[int]) -> PackedExamples:
-        """Examples of a task, sorted by length so that equally long ones are neighbours."""
-        data = self.tasks[number]
-        indices = sorted(indices, key=lambda index: self._lengths[number][index])
-        ids, types, layout, positions = self._inputs([data.examples[index] for index in indices])
-        rows = [data.targets[index] for index in indices]
-        targets = torch.from_numpy(np.concatenate(rows))
-        targets = targets if targets.is_floating_point() else targets.long()
-        return PackedExamples(ids, types, layout, positions, targets.to(self._device), [len(item) for item in rows])
+    def report(self) -> dict[str, Any]:
+        """What was read, for data.json."""
+        return {task.name: task.report() for task in self.tasks}
 
-    def _inputs(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor | None, Layout, Tensor]:
-        """Ids, token types, layout and positions of examples in the packed batch that they make."""
-        lengths = [len(example.input_ids) for example in examples]
-        starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-        types = [example.token_type_ids for example in examples if example.token_type_ids is not None]
-        return (
-            self._tensor([example.input_ids for example in examples]),
-            self._tensor(types) if types else None,
-            Layout.of(lengths, self._device),
-            self._tensor([example.positions + at for example, at in zip(examples, starts, strict=True)]),
-        )
+    @property
+    def quarantines(self) -> Iterable[Quarantine]:
+        return (task.quarantine for task in self.tasks)
 
-    def _tensor(self, arrays: Sequence[NDArray[Any]]) -> Tensor:
-        return torch.from_numpy(np.concatenate(arrays).astype(np.int64)).to(self._device)
+    @abstractmethod
+    def described(self) -> Described:
+        """What a bundle says of the model, beside its tasks and their making."""
 
-    def _masked(self, packed: PackedExamples) -> PackedExamples:
-        share = self._recipe.training.token_masking
-        if not share:
-            return packed
-        return replace(packed, ids=mask_tokens(packed.ids, packed.layout, share, self.tokenizer.mask_id))
+    def write(self, folder: Path, model: Any, progress: Mapping[str, Any], more: dict[str, Any]) -> Path:
+        """Write the bundle, which appears whole or not at all.
 
-    def _pass(self, number: int, packed: PackedExamples) -> tuple[Tensor, Tensor]:
-        """The scores (M, num_labels), and what they are taken from (M, hidden_size), in fp32."""
-        alpha = self._recipe.training.word_mixing
-        mixing: AbstractContextManager[None] = nullcontext()
-        if alpha:
-            mixing = mixed(self._model.encoder, packed.positions, packed.targets.cpu(), alpha)
-        with mixing:
-            logits, pooled = self._model.with_pooled(
-                self.tasks[number].table.name, packed.ids, packed.layout, packed.positions, packed.types
-            )
-        return logits.float(), pooled.float()
+        model   `bare` with all its weights
+        more    what else the bundle tells of its making: "test", "privacy"
+        """
+        recipe, own = self.recipe, self.described()
+        provenance = {
+            "recipe": provenance_of(recipe),
+            "data": {task.name: task.hashes for task in self.tasks},
+            "left_out_as_leaks": {task.name: task.leaks for task in self.tasks},
+            "validation": progress["scores"],
+            "best_epoch": progress["best_epoch"],
+            "environment": environment(self.device),
+        }
+        description = {
+            "format_version": 2,
+            "name": recipe.name,
+            "input": own.input,
+            "tasks": {task.name: task.task.model_dump(mode="json") for task in self.tasks},
+            "provenance": provenance | own.lineage | more,
+        }
+        metrics = {task.name: task.task.main_metric for task in self.tasks}
+        text = card(recipe, own.lines, metrics, progress, more, own.pipeline_tag)
+        return write_folder(folder, model, own.config, own.base, description, text)

@@ -1,7 +1,4 @@
-"""What a recipe can train: a table from its `task` to the function that reads it and the one that runs it.
-
-A recipe without `task` trains the tasks of its `[[tasks]]`, or the entities of its `[entities]`.
-"""
+"""A recipe that is ready to run."""
 
 from __future__ import annotations
 
@@ -16,27 +13,8 @@ from textome.errors import InputError
 from textome.tasks import task_class
 from textome.tasks.mentions import MentionTask
 from textome.training.finetune import finetune
-from textome.training.modality.recipe import load_modality_recipe
-from textome.training.modality.run import finetune_modality
 from textome.training.recipe import load_recipe
 from textome.training.run import Report
-from textome.training.translation.recipe import load_translation_recipe
-from textome.training.translation.run import finetune_translation
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """`load(path, overrides)` gives a checked recipe, `run(recipe, folder, resume, report)` the folder of the bundle."""
-
-    load: Callable[[Path, Sequence[str]], Any]
-    run: Callable[[Any, Path, bool, Report], Path]
-
-
-KINDS: dict[str, Kind] = {
-    "tasks": Kind(load_recipe, finetune),
-    "modality": Kind(load_modality_recipe, finetune_modality),
-    "translation": Kind(load_translation_recipe, finetune_translation),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +26,9 @@ class Run:
 
 
 def plan_run(path: Path, overrides: Sequence[str] = ()) -> Run:
-    """Read a recipe of any kind. Raises InputError for a `task` that is not in the table, and as `read_recipe` does."""
-    kind = KINDS[_kind(path)]
-    recipe = kind.load(path, overrides)
-    return Run(recipe.name, partial(kind.run, recipe))
+    """Read a recipe of any kind; raises InputError as `load_recipe` does."""
+    recipe = load_recipe(path, overrides)
+    return Run(recipe.name, partial(finetune, recipe))
 
 
 def few_shots(path: Path, shots: int) -> list[str]:
@@ -79,11 +56,3 @@ def _values(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return {}
-
-
-def _kind(path: Path) -> str:
-    """The row that a recipe asks for."""
-    values = _values(path)
-    if (name := {"entities": "tasks"}.get(named := str(values.get("task", "tasks")), named)) not in KINDS:
-        raise InputError(f"{path}: task is {name!r}; a recipe can train {', '.join(KINDS)}")
-    return str(name)

@@ -18,6 +18,9 @@ from textome.training.divergence import (
     binary_divergence,
     cross_entropy_divergence,
     entity_divergence,
+    known_divergence,
+    known_label_divergence,
+    number_divergence,
     softened_divergence,
     span_divergence,
 )
@@ -32,11 +35,15 @@ class LossOptions:
     smoothing      of labels
     class_weights  (num_labels,) or None
     focal          gamma of the focal loss (Lin et al. 2017, equation 4), 0 for none
+    standardised   of numbers: makes targets (B, num_labels) what the model's outputs are to be
+    power          of the errors of numbers
     """
 
     smoothing: float = 0.0
     class_weights: Tensor | None = None
     focal: float = 0.0
+    standardised: Callable[[Tensor], Tensor] = lambda targets: targets
+    power: int = 2
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,54 @@ def _entity_losses(logits: Tensor, targets: Tensor, smoothing: float, reduction:
     )
 
 
+def shares(logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
+    """Cross-entropy with target shares (B, num_labels), weighted by class; rows that are not known are left out."""
+    known = torch.isfinite(targets).all(1)
+    wanted = torch.nan_to_num(targets)
+    wanted = (1 - smoothing) * wanted + smoothing / wanted.shape[1]
+    if weights is not None:
+        wanted = wanted * weights
+    losses = -(wanted * functional.log_softmax(logits, 1)).sum(1) * known
+    scale = (wanted.sum(1) * known).sum() if weights is not None else known.sum()
+    return losses.sum() / scale.clamp(min=1e-6)
+
+
+def known_labels(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+    """Binary cross-entropy of each label, the mean over known ones; `weights` (num_labels,) of the positive ones."""
+    known = torch.isfinite(targets)
+    losses = functional.binary_cross_entropy_with_logits(
+        logits, torch.nan_to_num(targets), reduction="none", pos_weight=weights
+    )
+    return (losses * known).sum() / known.sum().clamp(min=1)
+
+
+def numbers(outputs: Tensor, targets: Tensor, power: int) -> Tensor:
+    """The mean of the errors of standardised numbers, or with `power` 2 of their squares, over known ones."""
+    known = torch.isfinite(targets)
+    return ((outputs - torch.nan_to_num(targets)).abs() ** power * known).sum() / known.sum().clamp(min=1)
+
+
+def target_options(target: Any, rows: NDArray[np.float32], smoothing: float, device: torch.device) -> LossOptions:
+    """The options that a task over something else than text asks for; `rows` (N, num_labels) are its training targets."""
+    if target.kind == "regression":
+        means, deviations, units = (
+            torch.tensor(values, device=device) for values in (target.means, target.deviations, target.units or (1.0,))
+        )
+
+        def standardised(targets: Tensor) -> Tensor:
+            return ((torch.asinh(targets / units) if target.compress else targets) - means) / deviations
+
+        return LossOptions(standardised=standardised, power=1 if target.loss_of_numbers == "absolute" else 2)
+    weights = None
+    if target.class_weights == "balanced":
+        positive, known = np.nansum(rows, 0), np.isfinite(rows).sum(0)
+        counted = (known - positive) / np.maximum(positive, 1)
+        if target.kind == "sequence_classification":
+            counted = known / (rows.shape[1] * np.maximum(positive, 1))
+        weights = torch.from_numpy(counted.astype(np.float32)).to(device)
+    return LossOptions(smoothing, weights)
+
+
 def spans(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
     """Of (M, 2) start and end scores of examples with these numbers of rows: minus the log of the probability, by a softmax
     over the example's rows, that the start (the end) is one of those marked in `targets`; the mean over examples."""
@@ -222,5 +277,33 @@ LOSSES: dict[str, Loss] = {
         _rows,
         lambda student, teacher, sizes, temperature: softened_divergence(student, teacher, temperature, len(LABELS)),
         lambda logits, targets, options, rows, count: entities_each(logits, targets, options.smoothing, rows, count),
+    ),
+    "shares": Loss(
+        lambda logits, targets, sizes, options: shares(logits, targets, options.class_weights, options.smoothing),
+        lambda first, second, targets, sizes: known_divergence(first, second, targets),
+        _rows,
+        lambda student, teacher, sizes, temperature: softened_divergence(student, teacher, temperature),
+    ),
+    "known_labels": Loss(
+        lambda logits, targets, sizes, options: known_labels(logits, targets, options.class_weights),
+        lambda first, second, targets, sizes: known_label_divergence(first, second, targets),
+        _rows,
+        lambda student, teacher, sizes, temperature: softened_divergence(
+            _with_opposite(student), _with_opposite(teacher), temperature, 2
+        ),
+    ),
+    "numbers": Loss(
+        lambda logits, targets, sizes, options: numbers(logits, options.standardised(targets), options.power),
+        lambda first, second, targets, sizes: number_divergence(first, second, targets),
+        _rows,
+        lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
+    ),
+    "tokens": Loss(
+        lambda logits, targets, sizes, options: functional.cross_entropy(
+            logits, targets, label_smoothing=options.smoothing
+        ),
+        lambda first, second, targets, sizes: cross_entropy_divergence(first, second, targets),
+        _rows,
+        lambda student, teacher, sizes, temperature: softened_divergence(student, teacher, temperature),
     ),
 }

@@ -16,7 +16,8 @@ from textome.encoders.pruning import keep_heads, keep_layers, keep_neurons, spre
 from textome.encoders.recompute import recompute
 from textome.errors import InputError
 from textome.training.bundles import read_config, read_weights
-from textome.training.recipe import Model, Training
+from textome.training.models import Model
+from textome.training.recipe import Training
 from textome.training.techniques.fake_int8 import add_fake_int8
 
 

@@ -1,38 +1,25 @@
-"""The recipe of a fine-tuning run over text: one encoder, and a head for each of one or several tasks."""
+"""The recipe of a run: a model, the tasks that it learns with their data, and how it is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AliasChoices, Field, PrivateAttr, model_validator
+from typing_extensions import TypeVar
 
+from textome.errors import InputError
+from textome.inputs import AnyModality
+from textome.tasks import task_class
+from textome.training.models import Model, SequenceEncoder, TranslationModel
 from textome.training.recipe_files import Section, parse, read_recipe
+from textome.training.short_forms import NAMES, in_full
 from textome.training.task_table import TaskTable, with_paths
 from textome.training.techniques.matrix import check_techniques
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps", "xla"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
-
-
-class Model(Section):
-    """`base` is a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package; of its layers
-    so many as `layers` says are kept, the last one and the others evenly below it, and of each layer the `attention_heads`,
-    and the `intermediate_size` neurons of the feed-forward part, with the largest weights.
-
-    heads   of a base that has tasks of the recipe: "kept", the labels of both go on, or "fresh", all begin anew
-    """
-
-    base: str
-    heads: Literal["kept", "fresh"] = "kept"
-    layers: int | None = Field(None, ge=1)
-    attention_heads: int | None = Field(None, ge=1)
-    intermediate_size: int | None = Field(None, ge=1)
-    hidden_dropout: float = Field(0.1, ge=0, lt=1)
-    attention_dropout: float = Field(0.0, ge=0, lt=1)
-    window: int = Field(512, ge=8)
-    overlap: int = Field(128, ge=0)
 
 
 class Data(Section):
@@ -173,58 +160,72 @@ class Training(Section):
 
 
 class Mixing(Section):
-    """How several tasks share a run.
+    """How several tasks share a run; and how two records become one, with the mean of their targets.
 
     temperature  a task with n tokens is drawn in proportion to n ** (1 / temperature): 1 as often as it is large, more
                  raises the small ones (Devlin 2018; Raffel et al. 2020, section 3.5.2)
     loss         "fixed" weighs losses by each task's `weight`; "uncertainty" learns a weight (Kendall et al. 2018)
+    mixup        alpha of the beta distribution of the shares (Zhang et al. 2018, equation 1), 0 for none; single labels or
+                 numbers, and vectors of one length
+    cutmix       the same for a box of patches, or a stretch of time, of the other record (Yun et al. 2019, equation 1)
     """
 
     temperature: float = Field(1.0, ge=1)
     loss: Literal["fixed", "uncertainty"] = "fixed"
+    mixup: float = Field(0.0, ge=0)
+    cutmix: float = Field(0.0, ge=0)
 
 
-class Recipe(Section):
-    """A fine-tuning run for one or several tasks over one encoder.
+ModelSection = TypeVar("ModelSection", bound=Section, default=Model)
 
-    A recipe with `[entities]` and `[[corpora]]` in place of `[[tasks]]` has the one task of the kind entities.
+
+class Recipe(Section, Generic[ModelSection]):
+    """A run: a model learns one or several tasks. What `[model]` may say depends on the kind of the tasks.
+
+    A recipe with one task may write its table outside `[[tasks]]`: entities as `[entities]` and `[[corpora]]`, what is not
+    text as `[target]`, with its files in `[data]`; translation, with `task = "translation"`, in `[data]` alone.
+
+    model   where the model starts from, and its sizes
+    input   how the records of a task over something else than text become sequences; `[modality]` is the same
     """
 
-    task: Literal["tasks"] = "tasks"
     name: str
     description: str = ""
     licence: str = ""
-    model: Model
+    input: AnyModality | None = Field(None, validation_alias=AliasChoices("modality", "input"))
+    model: ModelSection
     data: Data = Data()
     tasks: list[TaskTable] = Field(min_length=1)
-    mixing: Mixing = Mixing(temperature=1.0)
+    mixing: Mixing = Field(default_factory=lambda: Mixing.model_validate({}))
     distillation: Distillation | None = None
     privacy: Privacy | None = None
     training: Training
 
     @model_validator(mode="before")
     @classmethod
-    def _read_entities_alone(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or not {"entities", "corpora"} & set(values):
-            return values
-        table = values.get("entities", {}) | {"kind": "entities", "corpora": values.get("corpora", [])}
-        rest = {key: value for key, value in values.items() if key not in ("entities", "corpora", "task")}
-        return rest | {"tasks": [table, *values.get("tasks", [])]}
+    def _read_short_forms(cls, values: Any) -> Any:
+        return in_full(values)
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Recipe:
+    def _tasks_go_together(self) -> Recipe[ModelSection]:
         names = [table.name for table in self.tasks]
         if len(set(names)) < len(names):
             raise ValueError("two tasks have the same name")
+        if self.kind != "text" and len(names) > 1:
+            raise ValueError("several tasks share a run only where all of them read text")
+        if any(table.task.trained_by != self.kind for table in self.tasks):
+            raise ValueError("tasks over text and others do not share a run")
+        if (self.input is None) == (self.kind == "modality"):
+            raise ValueError("tasks over something else than text need [modality], and no other task has it")
         return self
 
     @model_validator(mode="after")
-    def _techniques_fit(self) -> Recipe:
+    def _techniques_fit(self) -> Recipe[ModelSection]:
         if self.distillation is not None:
             for name in ("r_drop", "word_mixing"):
                 if getattr(self.training, name):
                     raise ValueError(f"training.{name} and distillation do not go together; leave one of them out")
-        check_techniques(self.training, "text", [type(table.task) for table in self.tasks])
+        check_techniques(self, self.kind, [table.task for table in self.tasks])
         if self.privacy is not None:
             self.privacy.check(self.training)
             if self.distillation is not None:
@@ -234,20 +235,46 @@ class Recipe(Section):
             self.tasks[0].check_private()
         return self
 
+    @property
+    def kind(self) -> str:
+        """The kind of run that trains its tasks, see `Task.trained_by`."""
+        return self.tasks[0].task.trained_by
+
     def path(self, path: str) -> str:
         """Where a file of the recipe's data lies."""
         return self.data.path(path)
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe; see `read_recipe`."""
-    recipe = read_recipe(Recipe, path, overrides, "TEXTOME_DATA")
+# By the kind of run.
+RECIPES: dict[str, type[Recipe[Any]]] = {
+    "text": Recipe[Model],
+    "modality": Recipe[SequenceEncoder],
+    "translation": Recipe[TranslationModel],
+}
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe[Any]:
+    """Read a recipe of any kind; see `read_recipe`."""
+    recipe = read_recipe(_class_of, path, overrides, "TEXTOME_DATA")
     folder = Path(path).parent
     recipe.data._recipe_folder = folder
     tasks = [table.model_copy(update={"corpora": with_paths(table.corpora, folder)}) for table in recipe.tasks]
     return recipe.model_copy(update={"tasks": tasks})
 
 
-def parse_recipe(values: dict[str, Any], source: str) -> Recipe:
+def parse_recipe(values: dict[str, Any], source: str) -> Recipe[Any]:
     """A recipe from parsed values; see `parse`."""
-    return parse(Recipe, values, source)
+    return parse(_class_of(values, source), values, source)
+
+
+def _class_of(values: Mapping[str, Any], source: str) -> type[Recipe[Any]]:
+    """The class of a recipe with these values. Raises InputError for a `task` that there is not."""
+    if (named := values.get("task", NAMES[0])) not in NAMES:
+        raise InputError(f"{source}: task is {named!r}; a recipe can train {', '.join(NAMES)}")
+    tables = in_full(values).get("tasks")
+    table = tables[0] if isinstance(tables, list) and tables and isinstance(tables[0], Mapping) else {}
+    try:
+        run = task_class(str(table.get("kind"))).trained_by
+    except ValueError:  # which the recipe itself reports
+        run = "modality" if {"input", "modality"} & set(values) else "text"
+    return RECIPES.get(run, Recipe[Model])

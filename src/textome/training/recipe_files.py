@@ -11,13 +11,14 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from textome.errors import InputError, plain_message
+from textome.training.short_forms import as_written, keys_as_written
 
 # What of a recipe is in no bundle: where the data lay, and where the run was watched.
 _NO_FOLDER = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
@@ -47,10 +48,13 @@ def provenance_of(recipe: Section) -> dict[str, Any]:
     return values
 
 
-def read_recipe(kind: type[Kind], path: str | Path, overrides: Sequence[str], variable: str) -> Kind:
+def read_recipe(
+    class_of: Callable[[Mapping[str, Any], str], type[Kind]], path: str | Path, overrides: Sequence[str], variable: str
+) -> Kind:
     """Read a recipe and apply overrides such as `training.learning_rate=3e-5` or, of a table with a
     name, `tasks.NAME.weight=2` (values in TOML; bare words are strings).
 
+    class_of   gives the class of the recipe, of its values and its path
     variable   the environment variable that takes the place of `data.root` where it is set
 
     Raises InputError that says which key is wrong and, for an unknown one, which it is likely to be.
@@ -71,19 +75,21 @@ def read_recipe(kind: type[Kind], path: str | Path, overrides: Sequence[str], va
         if not chosen and not Path(root).is_absolute():
             root = os.environ.get(variable) or root
         data["root"] = str((Path() if chosen else path.parent) / root)
-    recipe = parse(kind, values, str(path))
+    recipe = parse(class_of(values, str(path)), values, str(path))
     name = getattr(recipe, "name", "")
     if name and (_NO_FOLDER.search(name) or not name.strip(". ")):
         raise InputError(f"{path}, name: the run's folder is called by it, and {name!r} is no name of one folder")
     return recipe
 
 
-def parse(kind: type[Kind], values: dict[str, Any], source: str) -> Kind:
+def parse(kind: type[Kind], values: Mapping[str, Any], source: str) -> Kind:
     """A recipe from parsed values; raises InputError as `read_recipe` does."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{source}: {'; '.join(_explain(kind, item) for item in error.errors()[:5])}") from error
+        raise InputError(
+            f"{source}: {'; '.join(_explain(kind, item, values) for item in error.errors()[:5])}"
+        ) from error
 
 
 def _named(tables: list[Any], name: str) -> Any:
@@ -109,18 +115,33 @@ def _override(values: Any, override: str) -> None:
         values[last] = value
 
 
-def _explain(section: type[BaseModel], error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"])
+def _explain(section: type[BaseModel], error: Any, values: Mapping[str, Any]) -> str:
+    place = ".".join(map(str, as_written(error["loc"], values)))
     if error["type"] != "extra_forbidden":
         place = place.removesuffix(".task")
         return f"{place}: {plain_message(error)}".removeprefix(": ")
     for part in error["loc"][:-1]:
-        if part in getattr(section, "model_fields", {}):  # and no index, or key of a table with free keys
-            kind = section.model_fields[part].annotation
-            choices = [item for item in getattr(kind, "__args__", ()) if hasattr(item, "model_fields")]
-            section = choices[0] if choices else kind  # type: ignore[assignment]
+        section = _inside(section, part)
     if not hasattr(section, "model_fields"):
         return f"{place} is not a key of a recipe"
-    near = difflib.get_close_matches(str(error["loc"][-1]), list(section.model_fields), n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; valid keys: {', '.join(section.model_fields)}"
+    keys = keys_as_written(error["loc"][:-1], list(section.model_fields), values)
+    near = difflib.get_close_matches(str(error["loc"][-1]), keys, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; valid keys: {', '.join(keys)}"
     return f"{place} is not a key of a recipe{hint}"
+
+
+def _inside(section: Any, part: int | str) -> Any:
+    """The table under a key of a table; the same for an index, a key of a table with free keys, and the kind of a union."""
+    if get_origin(section) is not None:  # one of several tables, each of a kind
+        kinds = {model.model_fields["kind"].default: model for model in get_args(section)}
+        return kinds.get(part, section)
+    for name, field in getattr(section, "model_fields", {}).items():
+        if part == name or part in getattr(field.validation_alias, "choices", ()):
+            models = [item for item in _members(field.annotation) if hasattr(item, "model_fields")]
+            return Union[tuple(models)] if models else field.annotation  # noqa: UP007 - of as many as there are
+    return section
+
+
+def _members(annotation: Any) -> list[Any]:
+    inner = [item for argument in get_args(annotation) for item in _members(argument)]
+    return inner or [annotation]

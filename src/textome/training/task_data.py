@@ -16,7 +16,8 @@ from textome.tasks import Task
 from textome.tasks.examples import Example
 from textome.text.tokenization import Tokenizer
 from textome.training.corpora import SHORTEST_LEAK, file_hash, load_corpora
-from textome.training.recipe import Model, Recipe
+from textome.training.models import Model
+from textome.training.recipe import Recipe
 from textome.training.task_table import TaskTable
 
 

@@ -99,7 +99,7 @@ def _translation(model: str, data: list[str], as_json: bool) -> None:
     need_training("evaluating a translation")
     from textome.datasets.parallel import read_pairs
     from textome.formats import Quarantine
-    from textome.training.translation.run import scores
+    from textome.training.translation.job import scores
     from textome.training.translation.translator import Translator
 
     translator, quarantine = Translator.load(model), Quarantine()

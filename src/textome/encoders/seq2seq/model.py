@@ -294,6 +294,12 @@ class Transformer(CheckpointModel):
                 nn.init.zeros_(module.bias)
         nn.init.normal_(self.shared.weight, std=config.d_model**-0.5 if config.scale_embedding else 0.02)
 
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The layers of both sides, the encoder's first."""
+        encoder = self.encoder if isinstance(self.encoder, nn.ModuleList) else self.encoder.get_submodule("layers")
+        return nn.ModuleList([*encoder.children(), *self.decoder])
+
     def forward(self, source: Tensor, source_layout: Layout, target: Tensor, target_layout: Layout) -> Tensor:
         return self.decode(target, target_layout, self.encode(source, source_layout), source_layout)
 

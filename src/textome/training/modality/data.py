@@ -17,7 +17,8 @@ from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
 from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape, part_of, unique_records
 from textome.tasks.target import Target
-from textome.training.modality.recipe import Mixing, ModalityRecipe
+from textome.training.models import SequenceEncoder
+from textome.training.recipe import Mixing, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,11 @@ class ModalityRecords:
     leaks: int
 
 
-def load_records(recipe: ModalityRecipe, modality: Modality) -> ModalityRecords:
+def load_records(recipe: Recipe[SequenceEncoder], modality: Modality) -> ModalityRecords:
     """Read the data of a recipe. Raises InputError where there is no training record with a target."""
-    quarantine = Quarantine()
+    (table,), quarantine = recipe.tasks, Quarantine()
+    target = table.task
+    assert isinstance(target, Target)
     known_places: dict[str, list[Record]] = {}
 
     def read(places: Sequence[str]) -> list[Record]:
@@ -53,17 +56,17 @@ def load_records(recipe: ModalityRecipe, modality: Modality) -> ModalityRecords:
             found += filter(wanted, known_places[path])
         return found
 
-    train, validation, test = (read(places) for places in (recipe.data.train, recipe.data.validation, recipe.data.test))
+    train, validation, test = (read(places) for places in (table.train, table.validation, table.test))
     known = {_key(record.content) for record in test} if recipe.data.drop_leaks else set()
     kept = [record for record in train if _key(record.content) not in known]
-    if recipe.target.kind != "masked_tokens":
+    if target.kind != "masked_tokens":
         kept = [record for record in kept if record.target is not None]
     if not kept:
-        raise InputError(f"{', '.join(recipe.data.train)}: no training record; {_reasons(quarantine)}")
-    places = {place.partition("#")[0] for place in (*recipe.data.train, *recipe.data.validation, *recipe.data.test)}
+        raise InputError(f"{', '.join(table.train)}: no training record; {_reasons(quarantine)}")
+    places = {place.partition("#")[0] for place in (*table.train, *table.validation, *table.test)}
     return ModalityRecords(
         modality.fitted(kept),
-        recipe.target.fitted("target", kept),
+        target.fitted(table.name, kept).model_copy(update={"pooling": recipe.model.pooling}),
         kept,
         validation,
         test,

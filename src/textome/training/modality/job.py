@@ -1,137 +1,172 @@
-"""The job of a run that trains a sequence model; see `loop.Job`."""
+"""The job of a run over something else than text: a sequence model, and the target that it answers with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
+from safetensors.torch import load_file
+from torch import Tensor
 
-from textome.encoders.sequence.model import SequenceModel
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.pruning import keep_layers, spread
+from textome.encoders.sequence.model import PackedSequences, SequenceConfig, SequenceModel, load_text_encoder
 from textome.errors import InputError
 from textome.evaluation.modality_scores import between_0_and_1, score_answers, with_temperature
-from textome.inputs.records import Floats, Record, Segment, Segments
+from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape
+from textome.runtime.modality_bundle import SEQUENCE_MODEL, ModalityBundle
 from textome.tasks.target import Target
-from textome.training.batches import cut, plan
-from textome.training.modality.data import ModalityRecords, length_of, mixed, pack_sequences
-from textome.training.modality.recipe import ModalityRecipe
-
-# An epoch and the indices of its records in a batch.
-Batch = tuple[int, list[int]]
+from textome.training.batches import plan
+from textome.training.bundles import base_directory, read_config
+from textome.training.job import Batch, Described, Job, TrainingTask
+from textome.training.losses import LOSSES, target_options
+from textome.training.modality.data import ModalityRecords, length_of, load_records, mixed, pack_sequences
+from textome.training.models import SequenceEncoder
+from textome.training.parallel.processes import Processes
+from textome.training.preparation import prepare_encoder
+from textome.training.recipe import Recipe
+from textome.training.run import Report
 
 HIDDEN_SHARE = 0.15
-NOT_HIDDEN = -100
 
 
-class ModalityJob:
-    """Trains `model` on the records of a recipe, each augmented anew in every epoch; validates by the target's metric."""
+@dataclass(frozen=True)
+class PackedRecords:
+    """Sequences end to end, sorted by length.
 
-    def __init__(
-        self, recipe: ModalityRecipe, model: SequenceModel, data: ModalityRecords, device: torch.device
-    ) -> None:
-        self.model: nn.Module = model
-        self.data = data
-        self.metric = data.target.main_metric
-        self._recipe, self._device = recipe, device
+    positions   (M,) int64 of the hidden tokens in the packed batch; None where each sequence has one answer
+    targets     (M,) int64 of hidden tokens, else (B, num_labels) float32 of sequences
+    """
+
+    sequences: PackedSequences
+    positions: Tensor | None
+    targets: Tensor
+    sizes: list[int]
+
+    @property
+    def num_tokens(self) -> int:
+        return self.sequences.layout.num_tokens
+
+
+class SequenceTask(TrainingTask[PackedRecords]):
+    """A target with records that are augmented anew in every epoch."""
+
+    task: Target
+
+    def __init__(self, recipe: Recipe[SequenceEncoder], data: ModalityRecords, device: torch.device) -> None:
+        self.data, self.task, self.name = data, data.target, recipe.tasks[0].name
+        self.quarantine, self.hashes, self.leaks = data.quarantine, data.hashes, data.leaks
+        self._recipe, self._device, self._seed = recipe, device, recipe.training.seed
         self._shapes = data.modality.shapes()
-        if data.target.kind == "masked_tokens" and any(shape.mask_id is None for shape in self._shapes.values()):
+        self._guesses = data.target.kind == "masked_tokens"
+        if self._guesses and any(shape.mask_id is None for shape in self._shapes.values()):
             raise InputError(
                 f"recipe {recipe.name}: target.kind = 'masked' needs a modality of tokens that can be hidden and guessed; "
                 f"this one, {data.modality.kind}, has none with these settings"
             )
-        self._seed = recipe.training.seed
-        self._lengths = [length_of(data.modality.features(record.content)) for record in data.train]
-        self._targets = _rows(data, data.train)
-        self._loss = _loss_of(data, recipe.training.label_smoothing, self._targets, device)
-        self.tokens = sum(self._lengths)
+        self.lengths = [length_of(data.modality.features(record.content)) for record in data.train]
+        self._targets = self._rows(data.train)
+        self.loss = LOSSES[data.target.loss]
+        self.options = target_options(data.target, self._targets, recipe.training.label_smoothing, device)
 
-    def plan(self, epoch: int) -> list[Batch]:
-        settings = self._recipe.training
-        generator = np.random.default_rng([settings.seed, epoch])
-        return [(epoch, indices) for indices in plan(self._lengths, settings.token_budget, generator)]
-
-    def loss(self, batch: Batch) -> tuple[Tensor, int]:
-        epoch, indices = batch
-        items = [self._drawn(epoch, index) for index in indices]
-        targets = self._targets[indices]
-        generator = np.random.default_rng([self._seed, epoch, indices[0], 1])
-        if self.data.target.kind == "masked_tokens":
-            return self._masked_loss(items, generator)[0], sum(map(length_of, items))
-        items, targets = mixed(items, targets, self._recipe.mixing, generator)
+    def packed(self, batch: Batch) -> PackedRecords:
+        items = [self._drawn(batch.epoch, index) for index in batch.indices]
+        generator = np.random.default_rng([self._seed, batch.epoch, batch.indices[0], 1])
+        if self._guesses:
+            return self._masked(items, generator)
+        items, targets = mixed(items, self._targets[batch.indices], self._recipe.mixing, generator)
         order = np.argsort([length_of(item) for item in items], kind="stable")
         packed = pack_sequences([items[number] for number in order], self._shapes, self._device)
-        rows = torch.from_numpy(targets[order]).to(self._device)
-        return self._loss(self.model(packed).float(), rows), packed.layout.num_tokens
+        return PackedRecords(packed, None, torch.from_numpy(targets[order]).to(self._device), [1] * len(items))
 
-    def size(self, batch: Batch) -> tuple[int, int]:
-        """Tokens before augmentation, and known values (of a masked model: records, over which parts are weighed)."""
-        _, indices = batch
-        tokens = sum(self._lengths[index] for index in indices)
-        if self.data.target.kind == "masked_tokens":
-            return tokens, len(indices)
+    def logits(self, model: SequenceModel, packed: PackedRecords) -> tuple[Tensor, Tensor]:
+        logits = model(packed.sequences, packed.positions).float()
+        return logits, logits
+
+    def positions(self, packed: PackedRecords) -> Tensor:
+        return torch.arange(packed.num_tokens, device=self._device)
+
+    def count(self, indices: Sequence[int]) -> int:
+        """Known values (of a masked model: records, over which parts are weighed)."""
+        if self._guesses:
+            return len(indices)
         known = np.isfinite(self._targets[indices])
-        return tokens, int(known.all(1).sum() if self.data.target.kind == "sequence_classification" else known.sum())
+        return int(known.all(1).sum() if self.task.kind == "sequence_classification" else known.sum())
 
-    def cut(self, batch: Batch, budget: int) -> list[Batch]:
-        epoch, indices = batch
-        return [(epoch, some) for some in cut(indices, self._lengths, budget)]
-
-    def validate(self) -> dict[str, float]:
-        records = self.data.validation
+    def score(self, model: SequenceModel) -> tuple[dict[str, float], int]:
+        records, metric = self.data.validation, self.task.main_metric
         if not records:
-            return {}
-        if self.data.target.kind == "masked_tokens":
-            return {"validation": self.guessed(records)}
-        scores = score_answers(self.data.target, _rows(self.data, records), self.answers(records))
-        return {"validation": between_0_and_1(self.data.target, self.metric, scores[self.metric])}
+            return {}, 0
+        value = self.scores(model, records)[metric]
+        return {"validation": value if self._guesses else between_0_and_1(self.task, metric, value)}, 0
 
-    def scores(self, records: Sequence[Record]) -> dict[str, float]:
-        """All scores of the model as it is on records, see evaluation.modality_scores."""
-        if self.data.target.kind == "masked_tokens":
-            return {"accuracy": self.guessed(records)}
-        return score_answers(self.data.target, _rows(self.data, records), self.answers(records))
+    def scores(self, model: SequenceModel, records: Sequence[Record]) -> dict[str, float]:
+        """All scores of a model on records, see evaluation.modality_scores."""
+        if self._guesses:
+            return {"accuracy": self._guessed(model, records)}
+        return score_answers(self.task, self._rows(records), self.answers(model, records))
 
-    def calibrate(self) -> None:
-        """Fit the temperature of a classification to the validation data, where there is any."""
-        if self.data.validation and self.data.target.kind == "sequence_classification":
-            outputs, owners = self._outputs(self.data.validation)
-            gold = _rows(self.data, self.data.validation)[owners]
-            self.data = replace(self.data, target=with_temperature(self.data.target, gold, outputs))
+    def calibrate(self, model: SequenceModel) -> None:
+        """Fit the temperature of a classification."""
+        if self.data.validation and self.task.kind == "sequence_classification":
+            outputs, owners = self._outputs(model, self.data.validation)
+            self.task = with_temperature(self.task, self._rows(self.data.validation)[owners], outputs)
 
-    def answers(self, records: Sequence[Record]) -> Floats:
-        """(B, num_labels) of the model as it is: means over each record's views."""
-        outputs, owners = self._outputs(records)
-        found = self.data.target.answers(outputs)
+    def answers(self, model: SequenceModel, records: Sequence[Record]) -> Floats:
+        """(B, num_labels): means over each record's views."""
+        outputs, owners = self._outputs(model, records)
+        found = self.task.answers(outputs)
         total = np.zeros((len(records), found.shape[1]), np.float64)
         np.add.at(total, owners, found)
         return (total / np.bincount(owners, minlength=len(records))[:, None]).astype(np.float32)
 
-    def _outputs(self, records: Sequence[Record], token_budget: int = 16384) -> tuple[Floats, NDArray[np.int64]]:
+    def report(self) -> dict[str, Any]:
+        data = self.data
+        return {
+            "train_records": len(data.train),
+            "train_tokens": sum(self.lengths),
+            "validation_records": len(data.validation),
+            "test_records": len(data.test),
+            "left_out_as_leaks": data.leaks,
+            "quarantined": data.quarantine.count,
+            "first_problems": [str(record) for record in data.quarantine.records[:20]],
+            "sha256": data.hashes,
+        }
+
+    def _rows(self, records: Sequence[Record]) -> Floats:
+        if self._guesses:
+            return np.zeros((len(records), 0), np.float32)
+        return np.stack([self.task.encode(record) for record in records])
+
+    def _outputs(
+        self, model: SequenceModel, records: Sequence[Record], token_budget: int = 16384
+    ) -> tuple[Floats, NDArray[np.int64]]:
         """(V, num_labels) of each view of each record, and the number of its record (V,)."""
-        views = [
-            (number, view) for number, item in enumerate(records) for view in self.data.modality.views(item.content)
-        ]
-        items = [self.data.modality.features(view) for _, view in views]
-        outputs = np.empty((len(items), len(self.data.target.labels)), np.float32)
+        modality = self.data.modality
+        views = [(number, view) for number, item in enumerate(records) for view in modality.views(item.content)]
+        items = [modality.features(view) for _, view in views]
+        outputs = np.empty((len(items), len(self.task.labels)), np.float32)
         for indices in plan([length_of(item) for item in items], token_budget, None):
             with torch.no_grad():
                 packed = pack_sequences([items[index] for index in indices], self._shapes, self._device)
-                outputs[indices] = self.model(packed).float().cpu().numpy()
+                outputs[indices] = model(packed).float().cpu().numpy()
         return outputs, np.array([number for number, _ in views])
 
-    def guessed(self, records: Sequence[Record], token_budget: int = 16384) -> float:
-        """The share of hidden tokens that the model guesses; the same ones are hidden each time."""
+    def _guessed(self, model: SequenceModel, records: Sequence[Record], token_budget: int = 16384) -> float:
+        """The share of hidden tokens that a model guesses; the same ones are hidden each time."""
         items = [self.data.modality.features(record.content) for record in records]
         right = hidden = 0
         for indices in plan([length_of(item) for item in items], token_budget, None):
-            generator = np.random.default_rng([0, indices[0]])
+            packed = self._masked([items[index] for index in indices], np.random.default_rng([0, indices[0]]))
             with torch.no_grad():
-                _, correct, count = self._masked_loss([items[index] for index in indices], generator)
-            right, hidden = right + correct, hidden + count
+                logits, _ = self.logits(model, packed)
+            right, hidden = right + int((logits.argmax(1) == packed.targets).sum()), hidden + len(packed.targets)
         return right / hidden
 
     def _drawn(self, epoch: int, index: int) -> Segments:
@@ -140,13 +175,13 @@ class ModalityJob:
         content = self.data.modality.augmented(self.data.train[index].content, generator)
         return self.data.modality.varied(self.data.modality.features(content), generator)
 
-    def _masked_loss(self, items: Sequence[Segments], generator: np.random.Generator) -> tuple[Tensor, int, int]:
-        """The loss at hidden tokens, how many of them are guessed, and how many there are (Devlin et al. 2019, 3.1)."""
+    def _masked(self, items: Sequence[Segments], generator: np.random.Generator) -> PackedRecords:
+        """Sequences with some of their tokens hidden, which are to be guessed (Devlin et al. 2019, section 3.1)."""
         ((name, shape),) = self._shapes.items()
         assert shape.mask_id is not None
-        changed, wanted = [], []
-        ordered = sorted(items, key=length_of)
-        for item in ordered:
+        changed, targets, positions, sizes = [], [], [], []
+        start = 1  # behind the start token
+        for item in sorted(items, key=length_of):
             values = item[name].values
             free = np.flatnonzero(~np.isin(values, shape.special))
             count = min(len(free), max(1, round(HIDDEN_SHARE * len(free))))
@@ -157,79 +192,112 @@ class ModalityJob:
             swapped = chosen[kinds >= 0.9]
             shown[swapped] = generator.integers(0, shape.size, len(swapped))
             changed.append({name: Segment(shown, item[name].positions)})
-            row = np.full(1 + len(values), NOT_HIDDEN)
-            row[1 + chosen] = values[chosen]
-            wanted.append(row)
-        rows = np.concatenate(wanted)
-        places = np.flatnonzero(rows != NOT_HIDDEN)
+            chosen = np.sort(chosen)
+            positions.append(chosen + start)
+            targets.append(values[chosen])
+            sizes.append(count)
+            start += 1 + len(values)
         packed = pack_sequences(changed, self._shapes, self._device)
-        logits = self.model(packed, torch.from_numpy(places).to(self._device)).float()
-        targets = torch.from_numpy(rows[places]).to(self._device)
-        value = functional.cross_entropy(logits, targets)
-        return value, int((logits.argmax(1) == targets).sum()), len(places)
+        where, what = (torch.from_numpy(np.concatenate(rows)).to(self._device) for rows in (positions, targets))
+        return PackedRecords(packed, where, what, sizes)
 
 
-def _rows(data: ModalityRecords, records: Sequence[Record]) -> Floats:
-    if data.target.kind == "masked_tokens":
-        return np.zeros((len(records), 0), np.float32)
-    return np.stack([data.target.encode(record) for record in records])
+class SequenceJob(Job):
+    """Trains a sequence model."""
+
+    bare: SequenceModel
+    tasks: Sequence[SequenceTask]
+
+    @classmethod
+    def of(cls, recipe: Recipe[SequenceEncoder], folder: Path, processes: Processes, report: Report) -> SequenceJob:
+        """The job of a recipe, its data read and its model built."""
+        base, device = base_directory(recipe.model.base) if recipe.model.base else None, processes.device
+        assert recipe.input is not None
+        data = load_records(recipe, _continued(recipe.input, base))
+        model = build_model(recipe.model, base, data.modality.shapes(), len(data.target.labels))
+        finish = prepare_encoder(model.encoder, recipe.training)
+        model.to(device)
+        return cls(recipe, model, [SequenceTask(recipe, data, device)], device, finish=finish)
+
+    def test(self) -> dict[str, Any]:
+        (task,) = self.tasks
+        records = task.data.test
+        return {"records": len(records)} | task.scores(self.bare, records) if records else {}
+
+    def described(self) -> Described:
+        (task,) = self.tasks
+        modality, settings = task.data.modality, self.recipe.model
+        config = {"model_type": SEQUENCE_MODEL, "architectures": ["SequenceModel"]} | asdict(self.bare.config)
+        lines = [f"Reads: {modality.kind}. Answers: {task.task.kind}", ""]
+        lines += [f"Labels: {', '.join(task.task.labels)}", ""] * bool(task.task.labels)
+        lines += [f"Started from `{settings.base}`.", ""] * bool(settings.base and settings.pretrained)
+        return Described(config, Path(), modality.model_dump(mode="json"), lines)
 
 
-def _loss_of(
-    data: ModalityRecords, smoothing: float, rows: Floats, device: torch.device
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """The mean loss of logits (B, num_labels) over the known values of targets (B, num_labels)."""
-    target = data.target
-    if target.kind == "regression":
-        return number_loss(target, device)
-    weights = None
-    if target.class_weights == "balanced":
-        positive, known = np.nansum(rows, 0), np.isfinite(rows).sum(0)
-        weights = (known - positive) / np.maximum(positive, 1)
-        if target.kind == "sequence_classification":
-            weights = known / (rows.shape[1] * np.maximum(positive, 1))
-        weights = torch.from_numpy(weights.astype(np.float32)).to(device)
-    if target.kind == "sequence_labels":
-        return lambda logits, targets: several(logits, targets, weights)
-    return lambda logits, targets: one(logits, targets, weights, smoothing)
+def build_model(
+    settings: SequenceEncoder, base: Path | None, shapes: Mapping[str, Shape], outputs: int
+) -> SequenceModel:
+    """The model of a recipe, with fresh weights or those of `base`: a text encoder, or another sequence model's bundle.
+
+    outputs   0 for a model that guesses hidden tokens
+
+    Raises InputError and ModelError where the base does not fit.
+    """
+    dropouts: dict[str, Any] = {
+        "hidden_dropout_prob": settings.hidden_dropout,
+        "attention_probs_dropout_prob": settings.attention_dropout,
+    }
+    if base is None:
+        config = SequenceConfig(
+            vocab_size=1,
+            hidden_size=settings.hidden_size,
+            num_hidden_layers=settings.layers or 4,
+            num_attention_heads=settings.num_attention_heads,
+            intermediate_size=settings.intermediate_size,
+            max_position_embeddings=1,
+            type_vocab_size=1,
+            initializer_range=_spread(settings.hidden_size),
+            **dropouts,
+        )
+        return SequenceModel(config, shapes, outputs, settings.pooling)
+    values = read_config(base, (SequenceConfig.model_type, SEQUENCE_MODEL)) | dropouts
+    tensors = load_file(base / "model.safetensors") if settings.pretrained else {}
+    if settings.layers is not None:
+        if settings.layers > (there := values["num_hidden_layers"]):
+            raise InputError(f"model.layers is {settings.layers}, but {base} has only {there} layers")
+        tensors = keep_layers(tensors, spread(there, settings.layers))
+        values["num_hidden_layers"] = settings.layers
+    if not settings.pretrained:
+        values["initializer_range"] = _spread(values["hidden_size"])
+    config = SequenceConfig.from_dict(values)
+    model = SequenceModel(config, shapes, outputs, settings.pooling)
+    if not settings.pretrained:
+        return model
+    if values["model_type"] == SEQUENCE_MODEL:
+        known = {
+            name: tensor for name, tensor in tensors.items() if not name.startswith("token_scores.") or not outputs
+        }
+        load_tensors(model, known, str(base), fresh=("classifier.", "token_scores."))
+    else:
+        vocabulary = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+        segments = tuple(name for name, shape in shapes.items() if shape.text)
+        load_text_encoder(model, tensors, str(base), vocabulary["[CLS]"], segments)
+    return model
 
 
-def number_loss(target: Target, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of outputs (B, num_labels) against numbers (B, num_labels) in the units of the data, as `target` says."""
-    means, deviations, units = (
-        torch.tensor(values, device=device) for values in (target.means, target.deviations, target.units or (1.0,))
-    )
-    power = 1 if target.loss_of_numbers == "absolute" else 2
+def _spread(hidden_size: int) -> float:
+    """The standard deviation of fresh weights with which a layer's output is as large as its input (LeCun et al. 1998).
 
-    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        numbers = torch.asinh(targets / units) if target.compress else targets
-        return errors(outputs, (numbers - means) / deviations, power)
-
-    return loss
+    BERT's own 0.02 suits a hidden size of 768 and many steps; small models on small data learn several times faster so.
+    """
+    return float(hidden_size**-0.5)
 
 
-def one(logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
-    """Cross-entropy with target shares (B, num_labels), weighted by class; rows that are not known are left out."""
-    known = torch.isfinite(targets).all(1)
-    shares = torch.nan_to_num(targets)
-    shares = (1 - smoothing) * shares + smoothing / shares.shape[1]
-    if weights is not None:
-        shares = shares * weights
-    losses = -(shares * functional.log_softmax(logits, 1)).sum(1) * known
-    scale = (shares.sum(1) * known).sum() if weights is not None else known.sum()
-    return losses.sum() / scale.clamp(min=1e-6)
-
-
-def several(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Binary cross-entropy of each label, the mean over known ones; `weights` (num_labels,) of the positive ones."""
-    known = torch.isfinite(targets)
-    losses = functional.binary_cross_entropy_with_logits(
-        logits, torch.nan_to_num(targets), reduction="none", pos_weight=weights
-    )
-    return (losses * known).sum() / known.sum().clamp(min=1)
-
-
-def errors(outputs: Tensor, targets: Tensor, power: int) -> Tensor:
-    """The mean of the errors of standardised numbers, or with `power` 2 of their squares, over known ones."""
-    known = torch.isfinite(targets)
-    return ((outputs - torch.nan_to_num(targets)).abs() ** power * known).sum() / known.sum().clamp(min=1)
+def _continued(modality: Modality, base: Path | None) -> Modality:
+    """The modality with what that of the base knows: its vocabulary, be it of the same kind or of text."""
+    if base is None:
+        return modality
+    if ModalityBundle.is_at(base):
+        return modality.continuing(ModalityBundle.load(base).modality)
+    words = base / "tokenizer.json"
+    return modality.with_tokenizer(words.read_text(encoding="utf-8")) if words.is_file() else modality

@@ -132,4 +132,4 @@ class PretrainingRecipe(Section):
 
 def load_pretraining_recipe(path: str | Path, overrides: Sequence[str] = ()) -> PretrainingRecipe:
     """Read a pretraining recipe; see `recipe.read_recipe`. TEXTOME_CORPORA takes the place of `data.root`."""
-    return read_recipe(PretrainingRecipe, path, overrides, "TEXTOME_CORPORA")
+    return read_recipe(lambda values, source: PretrainingRecipe, path, overrides, "TEXTOME_CORPORA")

@@ -15,7 +15,6 @@ from textome.encoders import encoder_of
 from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TaskModel
-from textome.encoders.layers.packing import Layout
 from textome.encoders.pruning import spread
 from textome.errors import InputError
 from textome.runtime.bundle import Bundle
@@ -49,16 +48,14 @@ class Teacher:
         names = [recipe.teacher] if isinstance(recipe.teacher, str) else recipe.teacher
         self.model, *self.others = (_read_teacher(name, tasks, tokenizer, window).to(device) for name in names)
 
-    def read(
-        self, task: str, ids: Tensor, layout: Layout, positions: Tensor, types: Tensor | None
-    ) -> tuple[Tensor, list[Tensor]]:
-        """The scores of a task's head, the mean over teachers, and the first one's hidden states; see `watched_states`."""
+    def read(self, logits: Callable[[nn.Module], Tensor], positions: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The mean over teachers of what `logits` gives for each; and the first one's states, see `watched_states`."""
         with torch.no_grad(), watched_states(self.model.encoder, positions) as found:
-            logits: Tensor = self.model(task, ids, layout, positions, types)
+            total = logits(self.model)
         with torch.no_grad():
             for other in self.others:
-                logits = logits + other(task, ids, layout, positions, types)
-        return logits / (1 + len(self.others)), found.values
+                total = total + logits(other)
+        return total / (1 + len(self.others)), found.values
 
 
 def _read_teacher(name: str, tasks: Mapping[str, Task[Any, Any]], tokenizer: Tokenizer, window: int) -> TaskModel:
@@ -141,7 +138,7 @@ class Measured:
 
 
 def compared(
-    models: dict[str, TaskModel], score: Callable[[TaskModel], tuple[dict[str, float], int]]
+    models: dict[str, nn.Module], score: Callable[[nn.Module], tuple[dict[str, float], int]]
 ) -> dict[str, dict[str, Any]]:
     """Size, scores and speed of models side by side, as dictionaries of `Measured`.
 
@@ -158,7 +155,7 @@ def compared(
     return {
         name: asdict(
             Measured(
-                int(model.encoder.config.num_hidden_layers),
+                sum(1 for _ in model.get_submodule("encoder.layers").children()),
                 (size := sum(item.numel() for item in model.parameters())),
                 round(size * 4 / 1e6, 1),
                 *results[name],

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from textome.tasks import TASKS, Task, task_class
 
 # What pretraining learns, beside the kinds of tasks.
@@ -98,16 +100,23 @@ def runs() -> dict[str, tuple[str, type[Task[Any, Any]] | None]]:
     return found | {MASKED_LM: (MASKED_LM, None)}
 
 
-def check_techniques(settings: Any, run: str, tasks: Iterable[type[Task[Any, Any]]]) -> None:
-    """Raises ValueError for a technique in a recipe's [training] that does not work for one of its tasks."""
-    for task in tasks:
-        for technique in TECHNIQUES:
-            section, _, name = technique.key.partition(".")
-            default = type(settings).model_fields.get(name)
-            if section != "training" or default is None or getattr(settings, name) == default.default:
-                continue
-            if reason := technique.reason(run, task.model_fields["kind"].default, task):
+def check_techniques(recipe: BaseModel, run: str, tasks: Iterable[Task[Any, Any]]) -> None:
+    """Raises ValueError for a technique that a recipe asks for and that does not work for one of its tasks."""
+    for technique in TECHNIQUES:
+        if not _asked(recipe, technique.key):
+            continue
+        for task in tasks:
+            if reason := technique.reason(run, task.kind, type(task)):
                 raise ValueError(f"{technique.key} does not work for this kind of task: {reason}; leave it out")
+
+
+def _asked(recipe: Any, key: str) -> bool:
+    """Whether a recipe has another value than the default one under a key of its tables; those of tasks are their own."""
+    *tables, name = key.split(".")
+    for table in tables:
+        recipe = getattr(recipe, table, None)
+    field = getattr(type(recipe), "model_fields", {}).get(name)
+    return field is not None and getattr(recipe, name) != field.default
 
 
 def matrix() -> str:

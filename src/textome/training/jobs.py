@@ -1,0 +1,21 @@
+"""The job of each kind of run, see `Task.trained_by`: each reads the data of a recipe and builds its model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textome.training.job import Job
+from textome.training.modality.job import SequenceJob
+from textome.training.parallel.processes import Processes
+from textome.training.recipe import Recipe
+from textome.training.run import Report
+from textome.training.text_job import TextJob
+from textome.training.translation.job import TranslationJob
+
+JOBS: dict[str, Callable[[Recipe[Any], Path, Processes, Report], Job]] = {
+    "text": TextJob.of,
+    "modality": SequenceJob.of,
+    "translation": TranslationJob.of,
+}

@@ -1,0 +1,84 @@
+"""The `[model]` of a recipe: one class for each kind of run, since each starts from something else."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from textome.encoders import from_others
+from textome.training.recipe_files import Section
+
+
+class Model(Section):
+    """`base` is a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package; of its layers
+    so many as `layers` says are kept, the last one and the others evenly below it, and of each layer the `attention_heads`,
+    and the `intermediate_size` neurons of the feed-forward part, with the largest weights.
+
+    heads   of a base that has tasks of the recipe: "kept", the labels of both go on, or "fresh", all begin anew
+    """
+
+    base: str
+    heads: Literal["kept", "fresh"] = "kept"
+    layers: int | None = Field(None, ge=1)
+    attention_heads: int | None = Field(None, ge=1)
+    intermediate_size: int | None = Field(None, ge=1)
+    hidden_dropout: float = Field(0.1, ge=0, lt=1)
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    window: int = Field(512, ge=8)
+    overlap: int = Field(128, ge=0)
+
+
+class SequenceEncoder(Section):
+    """The encoder's sizes, or where it comes from.
+
+    base        a text encoder in the Hugging Face layout, or the bundle of another sequence model; `package:NAME/FOLDER`
+                for one inside a package. Its sizes are taken, and with `pretrained` its weights
+    layers      of the base so many are kept, the last one and the others evenly below it
+    pooling     what the head sees: the start token's state, or the mean of all
+    """
+
+    base: str = ""
+    pretrained: bool = True
+    layers: int | None = Field(None, ge=1)
+    hidden_size: int = Field(128, ge=8)
+    num_attention_heads: int = Field(4, ge=1)
+    intermediate_size: int = Field(512, ge=8)
+    hidden_dropout: float = Field(0.1, ge=0, lt=1)
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    pooling: Literal["first", "mean"] = "mean"
+
+
+class TranslationModel(Section):
+    """Sizes of the encoder-decoder (encoders.seq2seq.model), and of the vocabulary that both languages share.
+
+    base         the bundle of a finished translation, from whose weights the run goes on, as for texts of another field;
+                 sizes, vocabulary and `longest` are its own then, and are not given
+    encoder      the paper's own, or another of the same sizes, as "deberta" with disentangled attention
+    vocabulary   sub-words, by byte-pair encoding over bytes (Sennrich et al. 2016), so that no character is unknown
+    longest      sub-words of a text at most; training pairs beyond it are left out and counted
+    """
+
+    base: str | None = None
+    encoder: str = "transformer"
+    vocabulary: int = Field(8000, ge=300)
+    hidden_size: int = Field(256, ge=8)
+    encoder_layers: int = Field(3, ge=1)
+    decoder_layers: int = Field(3, ge=1)
+    num_attention_heads: int = Field(4, ge=1)
+    intermediate_size: int = Field(1024, ge=8)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    normalize_before: bool = True
+    longest: int = Field(256, ge=8)
+
+    @model_validator(mode="after")
+    def _sizes(self) -> TranslationModel:
+        if self.encoder not in (known := ("transformer", *from_others())):
+            raise ValueError(f"model.encoder {self.encoder!r} is not one of {', '.join(known)}")
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        own = {"base", "dropout", *(name for name, value in defaults.items() if getattr(self, name) == value)}
+        if self.base is not None and (given := sorted(self.model_fields_set - own)):
+            raise ValueError(f"model.base brings {', '.join(given)} with it; leave out what base brings")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError("hidden_size must be a multiple of num_attention_heads")
+        return self

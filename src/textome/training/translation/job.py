@@ -1,0 +1,287 @@
+"""The job of a run that trains an encoder-decoder to translate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor
+
+from textome.datasets.parallel import Pair
+from textome.encoders import encoder_of
+from textome.encoders.build import conversion_to
+from textome.encoders.layers.packing import Layout
+from textome.encoders.seq2seq.model import Transformer, TransformerConfig
+from textome.errors import InputError, MissingExtraError
+from textome.formats.reading.sources import Quarantine
+from textome.tasks.translation import Translation
+from textome.training.corpora import SHORTEST_LEAK
+from textome.training.job import Batch, Described, Job, TrainingTask
+from textome.training.losses import LOSSES, LossOptions
+from textome.training.models import TranslationModel
+from textome.training.parallel.processes import Processes
+from textome.training.preparation import prepare_encoder
+from textome.training.recipe import Recipe
+from textome.training.run import Report
+from textome.training.translation.translator import END, PAD, START, Translator
+
+# Validation pairs that are translated after each epoch, greedily.
+VALIDATED = 500
+
+
+@dataclass(frozen=True)
+class PackedPairs:
+    """Sources (T,) and targets (U,) end to end, sorted by length: of the targets what is shown, and what follows it."""
+
+    source: Tensor
+    source_layout: Layout
+    shown: Tensor
+    layout: Layout
+    targets: Tensor
+    sizes: list[int]
+
+    @property
+    def num_tokens(self) -> int:
+        return self.source_layout.num_tokens + self.layout.num_tokens
+
+
+class TranslationTask(TrainingTask[PackedPairs]):
+    """The next sub-word of each target, given the source and the target before it.
+
+    Pairs with too long a side are left out and counted.
+    """
+
+    task: Translation
+
+    def __init__(
+        self,
+        recipe: Recipe[TranslationModel],
+        task: Translation,
+        translator: Translator,
+        pairs: Sequence[Pair],
+        validation: Sequence[Pair],
+        device: torch.device,
+    ) -> None:
+        longest = translator.longest
+        self.name, self.task = recipe.tasks[0].name, task.model_copy(update={"max_length": longest})
+        self.quarantine, self.hashes = Quarantine(), {}
+        self.loss, self.options = LOSSES["tokens"], LossOptions(recipe.training.label_smoothing)
+        self._translator, self._validation, self._device = translator, list(validation)[:VALIDATED], device
+        sources, targets = (translator.encode([getattr(pair, side) for pair in pairs]) for side in ("source", "target"))
+        self.pairs = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= longest]
+        if not self.pairs:
+            raise InputError(f"no training pair has at most model.longest = {longest} sub-words")
+        self.too_long = len(pairs) - len(self.pairs)
+        self.lengths = [len(source) + len(target) for source, target in self.pairs]
+
+    def packed(self, batch: Batch) -> PackedPairs:
+        chosen = sorted((self.pairs[index] for index in batch.indices), key=lambda pair: (len(pair[0]), len(pair[1])))
+        start = self._translator.model.config.decoder_start_token_id
+        source, shown, targets = (
+            torch.tensor([token for ids in rows for token in ids], device=self._device)
+            for rows in (
+                [ids for ids, _ in chosen],
+                [(start, *ids[:-1]) for _, ids in chosen],
+                [ids for _, ids in chosen],
+            )
+        )
+        sizes = [[len(pair[side]) for pair in chosen] for side in (0, 1)]
+        layouts = [Layout.of(lengths, self._device) for lengths in sizes]
+        return PackedPairs(source, layouts[0], shown, layouts[1], targets, sizes[1])
+
+    def positions(self, packed: PackedPairs) -> Tensor:
+        return torch.arange(packed.source_layout.num_tokens, device=self._device)
+
+    def logits(self, model: Transformer, packed: PackedPairs) -> tuple[Tensor, Tensor]:
+        logits = model(packed.source, packed.source_layout, packed.shown, packed.layout).float()
+        return logits, logits
+
+    def count(self, indices: Sequence[int]) -> int:
+        return sum(len(self.pairs[index][1]) for index in indices)
+
+    def score(self, model: Transformer) -> tuple[dict[str, float], int]:
+        """BLEU of greedy translations of the first validation pairs."""
+        if not self._validation:
+            return {}, 0
+        found = self._translator.translate([pair.source for pair in self._validation], width=1)
+        return {"validation": bleu(found, [pair.target for pair in self._validation]) / 100}, 0
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "pairs": len(self.pairs),
+            "too_long": self.too_long,
+            "tokens": sum(self.lengths),
+            "left_out_as_leaks": self.leaks,
+            "quarantined": self.quarantine.count,
+            "first_problems": [str(record) for record in self.quarantine.records[:20]],
+        }
+
+
+class TranslationJob(Job):
+    """Trains an encoder-decoder; its vocabulary is learnt from the pairs, or that of its base."""
+
+    bare: Transformer
+    tasks: Sequence[TranslationTask]
+
+    @classmethod
+    def of(cls, recipe: Recipe[TranslationModel], folder: Path, processes: Processes, report: Report) -> TranslationJob:
+        """The job of a recipe, its data read and its model built."""
+        bleu([""], [""])  # a missing package is told before the work and not after it
+        (table,), quarantine = recipe.tasks, Quarantine()
+        task, device = table.task, processes.device
+        assert isinstance(task, Translation)
+
+        def read(paths: Sequence[str], problems: Quarantine) -> list[Pair]:
+            return [pair for path in paths for pair in task.read(recipe.path(path), None, problems)]
+
+        found = read(table.train, quarantine)
+        pairs = _without_tests(found, read(table.test, Quarantine()) if recipe.data.drop_leaks else [])
+        if not pairs:
+            raise InputError(f"no training pair was read from {', '.join(table.train)}")
+        if not processes.first:
+            processes.wait()  # for the vocabulary that the first one learns
+        translator = _based(recipe, task, folder) if recipe.model.base else _fresh(recipe, task, folder, pairs)
+        if processes.first:
+            processes.wait()
+        model = translator.model
+        finish = prepare_encoder(model, recipe.training)
+        model.to(device)
+        trained = TranslationTask(recipe, task, translator, pairs, read(table.validation, quarantine), device)
+        trained.quarantine, trained.leaks = quarantine, len(found) - len(pairs)
+        job = cls(recipe, model, [trained], device, finish=finish)
+        job._folder = folder
+        return job
+
+    _folder: Path
+
+    def described(self) -> Described:
+        (task,), config = self.tasks, self.bare.config
+        described = {"model_type": "marian", "architectures": ["MarianMTModel"]}
+        if config.normalize_before or config.encoder is not None:
+            # Marian has no norms in front, nor another encoder: `transformers` must not think that it could load this.
+            described = {"model_type": "textome-transformer", "architectures": ["Transformer"]}
+        described |= {name: getattr(config, name) for name in config.__dataclass_fields__}
+        languages = task.task.label_names[0]
+        lines = [f"Translates {languages}; trained on {len(task.pairs):,} pairs.", ""]
+        own = {"kind": "text", "window": task.task.max_length}
+        return Described(described, self._folder, own, lines, pipeline_tag="translation")
+
+
+def _fresh(recipe: Recipe[TranslationModel], task: Translation, folder: Path, pairs: Sequence[Pair]) -> Translator:
+    """A model of the recipe's sizes, and a vocabulary learnt from its pairs."""
+    tokenizer = _tokenizer(folder / "tokenizer.json", recipe, pairs)
+    sizes = recipe.model
+    padding, start, end = special_tokens(tokenizer)
+    config = TransformerConfig(
+        encoder=_encoder(recipe, tokenizer.get_vocab_size()),
+        vocab_size=tokenizer.get_vocab_size(),
+        d_model=sizes.hidden_size,
+        encoder_layers=sizes.encoder_layers,
+        decoder_layers=sizes.decoder_layers,
+        encoder_attention_heads=sizes.num_attention_heads,
+        decoder_attention_heads=sizes.num_attention_heads,
+        encoder_ffn_dim=sizes.intermediate_size,
+        decoder_ffn_dim=sizes.intermediate_size,
+        max_position_embeddings=sizes.longest + 1,
+        dropout=sizes.dropout,
+        normalize_before=sizes.normalize_before,
+        pad_token_id=padding,
+        decoder_start_token_id=start,
+        eos_token_id=end,
+    )
+    return Translator(Transformer(config), tokenizer, task.source, task.target, sizes.longest)
+
+
+def _based(recipe: Recipe[TranslationModel], task: Translation, folder: Path) -> Translator:
+    """The model of `model.base`, with the recipe's dropout, and its vocabulary."""
+    base = Translator.load(str(recipe.model.base))
+    if (base.source, base.target) != (task.source, task.target):
+        raise InputError(
+            f"model.base {recipe.model.base} translates {base.source} to {base.target}, and the data are "
+            f"{task.source} to {task.target}"
+        )
+    base.tokenizer.save(str(folder / "tokenizer.json"))
+    model = Transformer(replace(base.model.config, dropout=recipe.model.dropout))
+    model.load_state_dict(base.model.state_dict())
+    return Translator(model, base.tokenizer, base.source, base.target, base.longest)
+
+
+def bleu(found: Sequence[str], expected: Sequence[str]) -> float:
+    """Corpus BLEU by sacrebleu (Post 2018), between 0 and 100. Raises MissingExtraError where it is not installed."""
+    return float(scores(found, expected)["BLEU"][0])
+
+
+def scores(found: Sequence[str], expected: Sequence[str]) -> dict[str, tuple[float, str]]:
+    """BLEU and chrF by sacrebleu, each with its signature. Raises MissingExtraError where it is not installed."""
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("translation", "translate") from error
+    metrics: dict[str, Any] = {"BLEU": BLEU(), "chrF": CHRF()}
+    result = {}
+    for name, metric in metrics.items():
+        score = metric.corpus_score(list(found), [list(expected)])
+        result[name] = (float(score.score), str(metric.get_signature()))
+    return result
+
+
+def _without_tests(pairs: Sequence[Pair], tests: Sequence[Pair]) -> list[Pair]:
+    """The pairs whose source stands in no test file."""
+    forbidden = {_plain(pair.source) for pair in tests}
+    return [pair for pair in pairs if len(_plain(pair.source)) < SHORTEST_LEAK or _plain(pair.source) not in forbidden]
+
+
+def special_tokens(tokenizer: Tokenizer) -> list[int]:
+    """The ids of padding, start and end. Raises InputError where the tokenizer lacks one."""
+    found = [tokenizer.token_to_id(name) for name in (PAD, START, END)]
+    if None in found:
+        raise InputError(f"the tokenizer has not all of {PAD}, {START} and {END}")
+    return [number for number in found if number is not None]
+
+
+def _plain(text: str) -> str:
+    return "".join(text.split()).casefold()
+
+
+def _tokenizer(path: Path, recipe: Recipe[TranslationModel], pairs: Sequence[Pair]) -> Tokenizer:
+    """The joint vocabulary of both languages, trained on the training pairs; that of a run that goes on is read."""
+    if path.exists():
+        return Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=recipe.model.vocabulary,
+        special_tokens=[PAD, START, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((text for pair in pairs for text in (pair.source, pair.target)), trainer)
+    draft = path.with_name(".tokenizer.json.partial")
+    tokenizer.save(str(draft))
+    draft.replace(path)
+    return tokenizer
+
+
+def _encoder(recipe: Recipe[TranslationModel], vocabulary: int) -> dict[str, Any] | None:
+    """The `config.json` of another encoder of the recipe's sizes; None for the paper's own."""
+    sizes = recipe.model
+    like = {
+        "vocab_size": vocabulary,
+        "hidden_size": sizes.hidden_size,
+        "num_hidden_layers": sizes.encoder_layers,
+        "num_attention_heads": sizes.num_attention_heads,
+        "intermediate_size": sizes.intermediate_size,
+        "max_position_embeddings": sizes.longest + 1,
+    }
+    conversion = None if sizes.encoder == "transformer" else conversion_to(sizes.encoder, like)
+    if conversion is None:
+        return None
+    values = conversion.config_like(like, position_buckets=64)
+    return encoder_of(values).with_dropout(values, sizes.dropout, 0.0)
