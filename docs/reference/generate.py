@@ -1,4 +1,4 @@
-"""Writes the reference pages that are generated from the code: commands.md and recipes.md.
+"""Writes the reference pages that are generated from the code: commands.md, recipes.md and techniques.md.
 
     python docs/reference/generate.py [--check]
 
@@ -24,6 +24,11 @@ _GENERATED = "<!-- Written by docs/reference/generate.py; do not edit. -->\n"
 _INTRODUCTION = """
 A recipe is a TOML file. These are its tables and keys; any other key is an error that names the nearest. Every value can be
 given on the command line: `--set training.epochs=3`. A table that was explained above is not explained again.
+"""
+_TECHNIQUES = """# Techniques of training and tasks
+
+Printed by `textome finetune --techniques`. A technique that does not work for a task is an error of the recipe, with
+the reason.
 """
 # The kinds of runs, see `Task.trained_by`.
 _RUNS = {
@@ -246,7 +251,14 @@ def _plain(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-PAGES = {"commands.md": commands, "recipes.md": recipes}
+def techniques() -> str:
+    """Which technique of training works for which task."""
+    from textome.training.techniques.matrix import matrix
+
+    return f"{_TECHNIQUES}\n{matrix()}"
+
+
+PAGES = {"commands.md": commands, "recipes.md": recipes, "techniques.md": techniques}
 
 
 def main() -> None:
