@@ -35,6 +35,35 @@ def test_the_default_pipeline_is_the_model_and_the_default_steps_in_the_order_of
     assert kinds(models=["a", "b"], leave_out=DEFAULT) == ["model", "model"]
 
 
+def test_steps_that_add_entities_are_chosen_by_type_and_a_default_of_the_bundled_model_alone(tmp_path: Path) -> None:
+    def with_types(*types: str, **options: object) -> list[str]:
+        return kinds(settings={"model": {"types": types}}, **options)
+
+    assert "variants" in kinds()
+    assert "variants" in kinds(models=["a", "default"])
+    assert "variants" not in kinds(models=["a"])
+    assert "variants" in kinds(models=["a"], add=["variants"])
+    assert "variants" not in with_types("Disease")
+    assert "variants" in with_types("Disease", "Variant")
+    assert "variants" in with_types("Variant", models=["a"])
+    assert "variants" in with_types("Disease", add=["variants"])
+    assert "variants" not in with_types("Variant", leave_out=["variants"])
+    file = tmp_path / "pipeline.toml"
+    file.write_text("[[steps]]\nkind = 'model'\n[[steps]]\nkind = 'variants'\n")
+    assert with_types("Disease", file=file) == ["model", "variants"]
+    assert with_types("Disease", file=file, leave_out=["variants"]) == ["model"]
+
+
+def test_a_type_that_only_a_step_adds_may_be_asked_for() -> None:
+    text = "HFE mutations such as C282Y cause haemochromatosis."
+    pipeline = textome.load(types=["Variant"])
+    assert [(item.text, item.type) for item in pipeline(text).entities] == [("C282Y", "Variant")]
+    old = pipeline(text)
+    assert [item.id for item in pipeline.annotate(old, replace=True).entities] == ["T1"]
+    with pytest.raises(InputError, match="does not know the type 'Variant'"):
+        textome.load(types=["Variant"], leave_out=["variants"])
+
+
 def test_settings_of_a_step_switch_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STEPS, "other", Row("abbreviations", "Abbreviations", "for this test"))
     assert "other" not in kinds()

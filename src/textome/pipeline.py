@@ -27,9 +27,10 @@ from textome.documents import Document, as_document
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, read_documents
 from textome.formats.reading.sources import StrictQuarantine
-from textome.runtime.bundle import TEXT
+from textome.runtime.bundle import DEFAULT_MODEL, TEXT
 from textome.runtime.step import ModelSettings, ModelStep, Report, load_model
-from textome.steps import STEPS, load_step
+from textome.steps import STEPS, load_step, step_class
+from textome.steps.step import StepSettings
 
 MODEL = "model"
 
@@ -82,6 +83,15 @@ class Pipeline:
             documents = step(documents)
         yield from documents
 
+    def for_types(self, types: Collection[str]) -> Pipeline:
+        """Without the steps that add only entities of other types; with all steps where no type is named."""
+        return Pipeline([step for step in self.steps if not types or not _adds_only_others(step, types)])
+
+    @property
+    def added_types(self) -> list[str]:
+        """The types of the entities that steps other than models add."""
+        return [name for step in self.steps if isinstance(step, StepSettings) for name in step.adds_types]
+
     @property
     def models(self) -> list[ModelStep]:
         return [step for step in self.steps if isinstance(step, ModelStep)]
@@ -92,8 +102,8 @@ class Pipeline:
             model.report = report
 
     def without_annotations(self, document: Document) -> Document:
-        """The document without annotations of the kinds that the models give; without entities there are no relations."""
-        given = {kind for model in self.models for kind in model.gives}
+        """The document without annotations of the kinds that the steps give; without entities there are no relations."""
+        given = {kind for model in self.models for kind in model.gives} | ({"entities"} if self.added_types else set())
         if "entities" in given:
             document = document.with_annotations(())
         elif "relations" in given:
@@ -168,7 +178,9 @@ class PipelineChoice:
         return pipeline
 
     def check_types(self, known: Sequence[str]) -> None:
-        """Raises InputError for an entity type that is asked for and that is not among those the models know."""
+        """Raises InputError for an entity type that is asked for and that neither the models know, by `known`, nor a step
+        adds."""
+        known = [*known, *(name for step in self.rules.steps for name in step_class(step.kind).adds_types)]
         if unknown := [name for model in self.models for name in model.types or () if name not in known]:
             able = f"knows {', '.join(dict.fromkeys(known))}" if known else "finds no entities"
             raise InputError(f"the model does not know the type {unknown[0]!r}; it {able}")
@@ -206,10 +218,13 @@ def choose_pipeline(
 ) -> PipelineChoice:
     """A pipeline by a file, or of models (the bundled one where none is named) with the default steps behind them.
 
+    Steps that add entities of types of their own are a default only behind the bundled model, since others have purposes of
+    their own.
+
     add         names of steps that the pipeline has besides
     leave_out   names of steps that it has not
     settings    by the name of a step, or "model" for all models, settings that take the place of others; a step that has
-                some is added
+                some is added. Of the steps that add entities of their own, the `types` of the model choose
 
     Raises InputError for a file that cannot be read, an unknown step, and settings of a step that is left out.
     """
@@ -225,9 +240,19 @@ def choose_pipeline(
         steps = _read(Path(file))
     else:
         steps = [StepChoice(MODEL, {"model": None if model is None else str(model)}) for model in models or (None,)]
-        steps += [StepChoice(name) for name, row in STEPS.items() if row.default]
+        bundled = not models or not {None, DEFAULT_MODEL}.isdisjoint(models)
+        defaults = [name for name, row in STEPS.items() if row.default]
+        steps += [StepChoice(name) for name in defaults if bundled or not step_class(name).adds_types]
     have = {step.kind for step in steps}
-    wanted = {*add, *settings} - have - {MODEL}
+    chosen_steps = {*add, *settings} - {MODEL}
+    asked = settings.get(MODEL, {}).get("types")
+    if isinstance(asked, list | tuple):
+        adding = {name: step_class(name).adds_types for name in STEPS}
+        chosen_steps |= {name for name, types in adding.items() if {*types} & {*asked}} - {*leave_out}
+        if file is None:
+            others = {name for name, types in adding.items() if types} - chosen_steps
+            steps = [step for step in steps if step.kind not in others]
+    wanted = chosen_steps - have
     steps += [StepChoice(name) for name in STEPS if name in wanted]
     if file is None:
         order = {name: number for number, name in enumerate(STEPS)}
@@ -236,6 +261,10 @@ def choose_pipeline(
     for name, values in settings.items():
         chosen = chosen.with_settings(name, values)
     return chosen
+
+
+def _adds_only_others(step: Step, types: Collection[str]) -> bool:
+    return isinstance(step, StepSettings) and bool(step.adds_types) and not {*step.adds_types} & {*types}
 
 
 def setting(text: str) -> tuple[str, str, object]:

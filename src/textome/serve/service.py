@@ -232,16 +232,16 @@ class Service:
     def chosen(self, model: LoadedModel, types: Sequence[str], **choices: object) -> Model:
         """The model with a request's choices, see `ModelSettings`.
 
-        Raises Problem (422) for a type that it does not know.
+        Raises Problem (422) for a type that neither it knows nor a step adds.
         """
-        known = model.model.types
+        known = [*model.model.types, *self.steps.added_types]
         if any(name not in known for name in types):
             raise Problem(
                 422,
                 "unknown-type",
                 "There is no such type",
                 f"model {model.name} knows {', '.join(known)}; choose among them",
-                known_types=list(known),
+                known_types=known,
             )
         return model.model.choosing(types=list(types) or None, **choices)
 
@@ -252,11 +252,12 @@ class Service:
 
         Problems: 503 where the engine is full or stops, 504 where time is up, 422 for a document that a task cannot read.
         """
-        drop = Pipeline([chosen]).without_annotations if replace else None
+        behind = self.steps.for_types(chosen.settings.types or ()) if steps else Pipeline(())
+        drop = Pipeline([chosen, *behind.steps]).without_annotations if replace else None
 
         async def annotated() -> list[Document]:
             found = await model.engine.annotate(documents, chosen, drop)
-            return await asyncio.to_thread(self.steps.annotate, found) if steps and self.steps.steps else found
+            return await asyncio.to_thread(behind.annotate, found) if behind.steps else found
 
         return await self._in_time(annotated())
 

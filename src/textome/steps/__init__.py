@@ -43,7 +43,10 @@ STEPS: dict[str, Row] = {
         flags={"asserted": "asserted"},
     ),
     "variants": Row(
-        "variants", "Variants", "variants of sequences by their notation, normalised: rs1800562, V600E, c.35delG"
+        "variants",
+        "Variants",
+        "variants of sequences by their notation, normalised: rs1800562, V600E, c.35delG",
+        default=True,
     ),
     "linking": Row(
         "linking",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,7 +13,12 @@ from textome.errors import InputError, plain_message
 
 
 class StepSettings(BaseModel):
-    """A step: its fields are its settings; called with documents, it gives each back, in order, with more annotations."""
+    """A step: its fields are its settings; called with documents, it gives each back, in order, with more annotations.
+
+    adds_types   the types of the entities that it adds of its own accord; not those of a model whose entities it copies
+    """
+
+    adds_types: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

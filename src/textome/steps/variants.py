@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from typing import ClassVar
 
 from textome.documents import Document, Identifier, Span
 from textome.steps.step import StepSettings
@@ -23,6 +24,8 @@ class Variants(StepSettings):
     Their metadata `tmvar` has the components that tmVar and PubTator write (`p|SUB|V|600|E`). Where a variant is annotated
     already nothing is added; what a model takes for another entity inside a notation is left out.
     """
+
+    adds_types: ClassVar[tuple[str, ...]] = (VARIANT,)
 
     def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:
         for document in documents:
