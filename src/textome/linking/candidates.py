@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from textome.linking.binomials import species_of_strain
 from textome.linking.composites import parts_of
+from textome.linking.gene_names import series_of, spellings
 from textome.vocabularies import Hit, NameKind, Section
 
 
@@ -25,6 +26,7 @@ class Way(StrEnum):
     SHORTENED = "shortened"
     COMPOSITE = "composite"
     NEAR = "near"
+    CONTEXT = "context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,12 @@ def candidates(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
     for shorter in shortened(name, sections[0].profile):
         if found := exact(sections, shorter) or reordered(sections, shorter):
             return [[_as(Way.SHORTENED, item) for item in found]]
-    for parts in parts_of(name) if sections[0].profile == "words" else ():
+    if sections[0].type == "Gene":
+        for form in spellings(name):
+            if found := exact(sections, form):
+                return [[_as(Way.SHORTENED, item) for item in found]]
+    is_words = sections[0].profile == "words"
+    for parts in parts_of(name) if is_words else filter(None, [series_of(name)]):
         each = [exact(sections, part) or reordered(sections, part) for part in parts]
         if all(each):
             return [[_as(Way.COMPOSITE, item) for item in found] for found in each]

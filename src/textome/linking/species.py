@@ -1,8 +1,9 @@
 """The species of a gene: which organism a text speaks of where it names the gene.
 
 A log-linear model scores each species for a name in a document: by the organisms that the text names before, after and far
-from it, by its capitals (`Brca1` is how mouse genes are written) and by how often texts speak of the species at all. Its
-weights were learnt by recipes/vocabulary/gene_species.py.
+from it, by the capitals of this and of all names (`Brca1` is how mouse genes are written), by how often texts speak of the
+species at all, and by all words of the text (`subjects` are human, `littermates` are mice), which a softmax over bags of
+words weighs. All weights were learnt by recipes/vocabulary/gene_species.py.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import math
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from textome.documents import Document
 
@@ -51,11 +54,18 @@ _SENTENCE_END = re.compile(r"[.!?]\s+(?=[A-Z])")
 FEATURES = (
     "right before", "before in the sentence", "after in the sentence", "last one before", "share", "count", "in the title",
     "most frequent", "in capitals, human", "in capitals, rodent", "one capital, rodent", "one capital, human", "human",
-    "mouse", "rat", "no organism, human", "prefix", "fly, small letters",
+    "mouse", "rat", "no organism, human", "prefix", "fly, small letters", "names that are symbols of the species",
+    "names in capitals, human", "names with one capital, rodent", "names with one capital, human", "words of the text",
 )  # fmt: skip
 WEIGHTS: tuple[float, ...] = (
-    1.18, 1.38, 0.61, 0.98, 0.62, 1.59, 1.02, -0.36, 1.28, 0.65, 0.11, -0.73, 2.31, 1.4, 0.93, 0.55, 1.63, 1.56,
+    2.04, 1.33, 0.88, 0.97, 0.67, 0.67, 1.42, -0.42, 0.47, 0.13, -0.56, -0.66, -0.63, -0.84, -0.65, 0.52, 1.36, 0.92,
+    2.26, -0.08, 0.68, -0.41, 0.59,
 )  # fmt: skip
+# The species that the words of a text are weighed for, in the order of the columns of the table; 0 is any other.
+WORD_TAXA = (HUMAN, MOUSE, RAT, 7227, 0)
+_WORDS_PATH = Path(__file__).parent.parent / "bundled" / "gene_species.tsv"
+_WORD = re.compile(r"[a-z][a-z0-9-]{2,}")
+_WORD_SCALE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +78,10 @@ class SpeciesMention:
 class GeneSpecies:
     """The organisms of a document, and how much speaks for each where a gene is named."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, symbols: Mapping[str, Collection[int]] | None = None) -> None:
+        """symbols   the names of genes in the document, each with the species that have a gene of exactly this symbol"""
         text = document.text
+        names = symbols or {}
         self._text = text
         self._mentions = _species_mentions(document)
         self._starts = [mention.start for mention in self._mentions]
@@ -78,6 +90,13 @@ class GeneSpecies:
         self._counts = Counter(mention.taxon for mention in self._mentions)
         self._in_title = {mention.taxon for mention in self._mentions if mention.end <= title_end}
         self._most = max(self._counts.values(), default=0)
+        self._by_words = by_words(text)
+        forms = [_Form.of(name) for name in names]
+        num_symbols = max(sum(form.is_symbol for form in forms), 1)
+        self._in_capitals = sum(form.in_capitals for form in forms) / num_symbols
+        self._one_capital = sum(form.one_capital for form in forms) / num_symbols
+        counts = Counter(taxon for taxa in names.values() for taxon in set(taxa))
+        self._of_symbols = {taxon: count / len(names) for taxon, count in counts.items()}
 
     @property
     def taxa(self) -> set[int]:
@@ -107,10 +126,7 @@ class GeneSpecies:
 
     def _features(self, name: str, positions: list[_Position], taxon: int, default: int) -> list[float]:
         share = self._counts[taxon] / max(len(self._mentions), 1)
-        letters = [character for character in name if character.isalpha()]
-        is_symbol = len(letters) > 1 and " " not in name and len(name) < 12
-        in_capitals = is_symbol and all(character.isupper() for character in letters)
-        one_capital = is_symbol and name[0].isupper() and all(character.islower() for character in letters[1:])
+        form = _Form.of(name)
         prefix = _PREFIX.match(name)
         count = len(positions) or 1
         is_rodent = taxon in (MOUSE, RAT)
@@ -123,16 +139,21 @@ class GeneSpecies:
             math.log1p(self._counts[taxon]),
             float(taxon in self._in_title),
             float(self._counts[taxon] == self._most > 0),
-            float(in_capitals and taxon == HUMAN),
-            float(in_capitals and is_rodent),
-            float(one_capital and is_rodent),
-            float(one_capital and taxon == HUMAN),
+            float(form.in_capitals and taxon == HUMAN),
+            float(form.in_capitals and is_rodent),
+            float(form.one_capital and is_rodent),
+            float(form.one_capital and taxon == HUMAN),
             float(taxon == HUMAN),
             float(taxon == MOUSE),
             float(taxon == RAT),
             float(not self._mentions and taxon == default),
             float(prefix is not None and _PREFIXES[prefix[1]] == taxon),
             float(taxon == 7227 and name[:1].islower()),
+            self._of_symbols.get(taxon, 0.0),
+            self._in_capitals * (taxon == HUMAN),
+            self._one_capital * is_rodent,
+            self._one_capital * (taxon == HUMAN),
+            self._by_words.get(taxon, self._by_words[0] - 1),
         ]
 
     def _positions(self, spans: Sequence[tuple[int, int]]) -> list[_Position]:
@@ -163,6 +184,50 @@ class _Position:
     before: int
     after: int
     last: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a name is written: as a symbol, and if so, in capitals or with a capital at its beginning alone."""
+
+    is_symbol: bool
+    in_capitals: bool
+    one_capital: bool
+
+    @classmethod
+    def of(cls, name: str) -> _Form:
+        letters = [character for character in name if character.isalpha()]
+        is_symbol = len(letters) > 1 and " " not in name and len(name) < 12
+        in_capitals = is_symbol and all(character.isupper() for character in letters)
+        one_capital = is_symbol and name[0].isupper() and all(character.islower() for character in letters[1:])
+        return cls(is_symbol, in_capitals, one_capital)
+
+
+def word_values(words: Collection[str], weights: Mapping[str, Sequence[float]]) -> list[float]:
+    """The sums of the weights of a text's words, each word once, for `WORD_TAXA`; long texts do not weigh more."""
+    known = [weights[word] for word in words if word in weights]
+    scale = _WORD_SCALE / math.sqrt(max(len(known), 1))
+    return [bias + scale * sum(column) for bias, *column in zip(weights[""], *known, strict=True)]
+
+
+def words_of_text(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower()))
+
+
+def by_words(text: str) -> dict[int, float]:
+    """The logarithm of the probability that the genes of a text are of each of `WORD_TAXA`, by its words."""
+    values = word_values(words_of_text(text), _weights_of_words())
+    highest = max(values)
+    total = highest + math.log(sum(math.exp(value - highest) for value in values))
+    return {taxon: value - total for taxon, value in zip(WORD_TAXA, values, strict=True)}
+
+
+@lru_cache(maxsize=1)
+def _weights_of_words() -> dict[str, tuple[float, ...]]:
+    """The table of weights in hundredths: a word and a column for each of `WORD_TAXA`; the empty word has the biases."""
+    lines = _WORDS_PATH.read_text(encoding="utf-8").splitlines()
+    rows = (line.split("\t") for line in lines)
+    return {word: tuple(int(value) / 100 for value in values) for word, *values in rows}
 
 
 def _species_mentions(document: Document) -> list[SpeciesMention]:

@@ -8,10 +8,11 @@ from functools import lru_cache
 
 from pydantic import field_validator
 
-from textome.documents import Document, Identifier
+from textome.documents import Document, Identifier, Span
 from textome.errors import InputError
-from textome.linking.binomials import full_binomial
+from textome.linking.binomials import any_genus, full_binomials
 from textome.linking.candidates import Candidate, Way, candidates, distinct, exact, near
+from textome.linking.organisms import Organism, resolve
 from textome.linking.species import HUMAN, GeneSpecies
 from textome.steps.step import StepSettings
 from textome.text.abbreviations import find_abbreviations
@@ -63,16 +64,31 @@ class Linking(StepSettings):
         if not mentions:
             return document
         found: dict[int, tuple[Identifier, ...]] = {}
+        organisms = self._organisms(mentions.values(), document.text)
         for mention in mentions.values():
             if mention.type != "Gene":
-                found |= dict.fromkeys(mention.indices, self._identifiers(mention))
+                groups = organisms.get(mention.text) if mention.type == "Species" else None
+                if groups is None:
+                    groups = mention.candidates(self._sections[mention.type])
+                found |= dict.fromkeys(mention.indices, self._chosen(groups))
         genes = [mention for mention in mentions.values() if mention.type == "Gene"]
         if genes:
             linked = self._with(document, found)
-            organisms = GeneSpecies(linked)
+            sections = self._sections["Gene"]
+            symbols = {
+                mention.text: _species_of_symbol(mention.text, exact(sections, mention.text)) for mention in genes
+            }
+            species = GeneSpecies(linked, symbols)
             for mention in genes:
-                found |= dict.fromkeys(mention.indices, self._identifiers(mention, organisms))
+                groups = [_of_species(each, mention, species, self.species) for each in mention.candidates(sections)]
+                found |= dict.fromkeys(mention.indices, self._chosen(groups))
         return self._with(document, found)
+
+    def species_of_symbols(self, document: Document) -> dict[str, set[int]]:
+        """The names of genes in a document, each with the species that have a gene of exactly this symbol."""
+        bare = document.with_annotations([replace(entity, identifiers=()) for entity in document.entities])
+        genes = [mention.text for mention in self._mentions(bare).values() if mention.type == "Gene"]
+        return {name: _species_of_symbol(name, exact(self._sections["Gene"], name)) for name in genes}
 
     @field_validator("xrefs", "types", mode="before")
     @classmethod
@@ -103,18 +119,31 @@ class Linking(StepSettings):
             if not self.patients and type == "Species" and entity.text.lower() in _PATIENTS:
                 continue
             name = entity.attributes.get(_LONG_FORM) or long_forms.get(entity.text) or ""
-            if type == "Species" and not name:
-                name = full_binomial(entity.text, document.text) or ""
             mention = mentions.setdefault((type, entity.text), _Mention(type, entity.text, name or None, long_forms))
             mention.indices.append(index)
-            mention.spans.append((entity.start, entity.end))
+            mention.spans.append(Span(entity.start, entity.end))
         return mentions
 
-    def _identifiers(self, mention: _Mention, organisms: GeneSpecies | None = None) -> tuple[Identifier, ...]:
-        sections = self._sections[mention.type]
-        groups = mention.candidates(sections)
-        if organisms is not None:
-            groups = [_of_species(group, mention, organisms, self.species) for group in groups]
+    def _organisms(self, mentions: Iterable[_Mention], text: str) -> dict[str, list[list[Candidate]]]:
+        """What the names of organisms stand for in this document, by name."""
+        names = [mention for mention in mentions if mention.type == "Species"]
+        if not names:
+            return {}
+        sections = self._sections["Species"]
+        groups = {
+            mention.text: _of_organism(mention, [item.text for item in names], text, sections) for mention in names
+        }
+        organisms = [
+            Organism(mention.text, mention.spans, groups[mention.text][0][0] if groups[mention.text] else None)
+            for mention in names
+        ]
+        resolve(organisms, text, sections)
+        for item in organisms:
+            if item.candidate and item.candidate.way is Way.CONTEXT:
+                groups[item.text] = [[item.candidate]]
+        return groups
+
+    def _chosen(self, groups: Sequence[Sequence[Candidate]]) -> tuple[Identifier, ...]:
         chosen = [item for group in groups for item in distinct(group)[: self.candidates if len(groups) == 1 else 1]]
         return tuple(
             identifier
@@ -149,7 +178,7 @@ class _Mention:
     long_form: str | None
     long_forms: dict[str, str]
     indices: list[int] = field(default_factory=list)
-    spans: list[tuple[int, int]] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
 
     def candidates(self, sections: Sequence[Section]) -> list[list[Candidate]]:
         """By its long form where the document defines one, else by the name itself; for a gene the symbol comes first."""
@@ -203,6 +232,21 @@ def _confirmed(group: list[Candidate], sections: Sequence[Section], long_form: s
     return sorted(group, key=lambda item: item.curie not in named)
 
 
+def _of_organism(
+    mention: _Mention, names: Sequence[str], text: str, sections: Sequence[Section]
+) -> list[list[Candidate]]:
+    """The taxa of a name: written out, where it is abbreviated; under another genus, where it is not known."""
+    full = [] if mention.long_form else full_binomials(mention.text, text, names)
+    for name in full:
+        if found := exact(sections, name):
+            return [found]
+    if groups := mention.candidates(sections):
+        return groups
+    former = any_genus(full[0] if full else mention.long_form or mention.text)
+    found = exact(sections, former) if former else []
+    return [found] if found else []
+
+
 def _of_species(group: list[Candidate], mention: _Mention, organisms: GeneSpecies, default: int) -> list[Candidate]:
     """The candidates of a gene by how probable their species is, the most probable first; their scores include that."""
     taxa = sorted({item.taxon for item in group} | organisms.taxa | {default})
@@ -212,6 +256,11 @@ def _of_species(group: list[Candidate], mention: _Mention, organisms: GeneSpecie
         group = [*group, *_with_same_symbol(group, wanted)]
     scored = [replace(item, score=item.score * probabilities[item.taxon]) for item in group]
     return sorted(scored, key=lambda item: -probabilities[item.taxon])
+
+
+def _species_of_symbol(name: str, found: Iterable[Candidate]) -> set[int]:
+    """The species that have a gene of exactly this symbol, capitals and all."""
+    return {item.taxon for item in found if item.section.label(item.number) == name}
 
 
 def _with_same_symbol(group: list[Candidate], taxon: int) -> list[Candidate]:

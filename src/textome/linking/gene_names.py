@@ -1,0 +1,83 @@
+"""Other ways to write the name of a gene or protein: "alpha-synuclein" is "synuclein alpha" in the terminologies.
+
+Names are looked up in these forms only where they are not found as they stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_GREEK = {"a": "alpha", "b": "beta", "g": "gamma", "d": "delta", "k": "kappa"}
+_ROMAN = {
+    "i": "1",
+    "ii": "2",
+    "iii": "3",
+    "iv": "4",
+    "v": "5",
+    "vi": "6",
+    "vii": "7",
+    "viii": "8",
+    "ix": "9",
+    "x": "10",
+}
+_ARABIC = {number: roman for roman, number in _ROMAN.items()}
+_LETTER = re.compile(r"(.*\w)[ -]?([abgdk])")
+# What stands after a symbol: the letter of an isoform, as in `OCT4A`, and knock-outs and transgenes.
+_ISOFORM = re.compile(r"(?:[Hh]um?)?([A-Za-z][A-Za-z-]*\d+)(?:[A-Z]|KO|[Tt]g)|[Hh]um?([A-Z]\w{2,})")
+_WORD = re.compile(r"[^\s_-]+")
+_OF = re.compile(r"(.+?)\s+(?:of|for)\s+(?:the\s+)?(.+)")
+_BETWEEN = re.compile(r"\s*\([^()]*\)\s*")
+# Words that come and go: "PI3K p110 subunit", "pro-IL-1 beta".
+_FRINGE = frozenset(
+    {"type", "subtype", "subunit", "isoform", "isoenzyme", "isozyme", "chain", "precursor", "antigen", "homolog",
+     "homologue", "gene", "genes", "protein", "proteins", "polypeptide", "enzyme", "family", "member", "allele", "pro",
+     "pre", "human", "mouse", "murine", "rat", "hum", "hu", "cytosolic", "soluble", "phospho", "total", "mutant"}
+)  # fmt: skip
+_SERIES = re.compile(r"(.*?[A-Za-z)][ -]?)(\d+|[IVX]+)((?:\s*(?:/|,|and|or|&)\s*-?(?:\d+|[IVX]+))+)")
+_MAX_FORMS = 24
+
+
+def spellings(name: str) -> Iterator[str]:
+    """Other forms of a name, the likeliest first, at most `_MAX_FORMS`."""
+    forms = {name: None}
+    for form in forms_of(name):
+        forms.setdefault(form)
+        if len(forms) > _MAX_FORMS:
+            break
+    yield from list(forms)[1:]
+
+
+def forms_of(name: str) -> Iterator[str]:
+    bare = _BETWEEN.sub(" ", name).strip()
+    if bare != name:
+        yield bare
+    if match := _LETTER.fullmatch(bare):
+        yield f"{match[1]} {_GREEK[match[2]]}"
+    if match := _ISOFORM.fullmatch(bare):
+        yield match[1] or match[2]
+    words = _WORD.findall(bare)
+    if len(words) < 2:
+        return
+    folded = [_folded(word) for word in words]
+    if match := _OF.fullmatch(" ".join(folded)):
+        yield f"{match[2]} {match[1]}"
+    kept = [word for word in folded if word.lower() not in _FRINGE]
+    for each in (folded, kept):
+        for turned in (each, [*each[1:], *each[:1]], [*each[-1:], *each[:-1]]):
+            yield " ".join(turned)
+            yield " ".join(_ROMAN.get(word.lower(), word) for word in turned)
+            yield " ".join(_ARABIC.get(word, word) for word in turned)
+
+
+def series_of(name: str) -> list[str]:
+    """The names that a series stands for: "ERK1/2" is ERK1 and ERK2; nothing where it is no series."""
+    match = _SERIES.fullmatch(name)
+    if match is None:
+        return []
+    return [f"{match[1]}{number}" for number in (match[2], *re.findall(r"\d+|[IVX]+", match[3]))]
+
+
+def _folded(word: str) -> str:
+    """A word without the s of a plural, where it is a word and no symbol."""
+    return word[:-1] if len(word) > 4 and word.islower() and word[-1] == "s" and word[-2] not in "sui" else word
