@@ -14,6 +14,7 @@ from textome.cli.main import application
 from textome.documents import Document, Label
 from textome.errors import InputError
 from textome.pipeline import Pipeline, PipelineChoice, StepChoice, choose_pipeline, setting
+from textome.runtime.model import Model
 from textome.steps import STEPS, Row
 from tiny import DISEASES, DRUGS
 
@@ -214,3 +215,16 @@ def test_all_tasks_of_a_bundle_annotate_in_one_call(tiny_tasks: Path) -> None:
     only = textome.load(bundle, leave_out=DEFAULT, tasks=["single"])(text)
     assert (only.entities, only.relations, [label.task for label in only.labels]) == ((), (), ["single"])
     assert textome.load(bundle)("").labels == ()
+
+
+def test_a_model_that_only_relates_runs_after_the_steps_that_identify(tiny_tasks: Path, tmp_path: Path) -> None:
+    bundle = tiny_tasks / "run" / "bundle"
+    (name,) = [name for name, task in textome.load(bundle).models[0].tasks.items() if task.gives == "relations"]
+    steps = textome.load(bundle, tasks=[name]).steps
+    assert isinstance(steps[-1], Model)
+    assert len(steps) > 1
+    assert isinstance(textome.load(bundle).steps[0], Model)
+    file = tmp_path / "pipeline.toml"
+    model = f"kind = 'model'\nmodel = {json.dumps(str(bundle))}\ntasks = ['{name}']\n"
+    file.write_text(f"[[steps]]\n{model}[[steps]]\nkind = 'abbreviations'\n")
+    assert isinstance(choose_pipeline(file).load().steps[0], Model)

@@ -161,9 +161,14 @@ class StepChoice:
 
 @dataclass(frozen=True)
 class PipelineChoice:
-    """The steps of a pipeline before they are loaded: small, and the same in every process."""
+    """The steps of a pipeline before they are loaded: small, and the same in every process.
+
+    in_order   the steps run as they stand; otherwise models that only relate entities run after all other steps, since
+               concepts are told by what those find, as identifiers
+    """
 
     steps: tuple[StepChoice, ...]
+    in_order: bool = True
 
     def load(self, **model_settings: object) -> Pipeline:
         """The pipeline; `model_settings` are added to those of every model, as `threads`.
@@ -171,7 +176,10 @@ class PipelineChoice:
         Raises InputError for settings that are wrong, and ModelError where a model cannot be loaded.
         """
         chosen = self.with_settings(MODEL, model_settings)
-        pipeline = Pipeline([step.load() for step in chosen.steps])
+        steps = [step.load() for step in chosen.steps]
+        if not self.in_order:
+            steps.sort(key=_only_relates)
+        pipeline = Pipeline(steps)
         if not pipeline.steps:
             raise InputError("the pipeline has no step; name a model or a step")
         self.check_types([name for model in pipeline.models for name in model.types])
@@ -198,14 +206,14 @@ class PipelineChoice:
         """With another model at the end, which has the settings of the first one but for types."""
         first = next((step.settings for step in self.steps if step.kind == MODEL), {})
         settings = {key: value for key, value in first.items() if key != "types"} | {"model": str(model)}
-        return PipelineChoice((*self.steps, StepChoice(MODEL, settings)))
+        return replace(self, steps=(*self.steps, StepChoice(MODEL, settings)))
 
     def with_settings(self, kind: str, settings: Mapping[str, object]) -> PipelineChoice:
         """With these settings in place of those of all steps of a kind."""
         steps = (
             replace(step, settings={**step.settings, **settings}) if step.kind == kind else step for step in self.steps
         )
-        return PipelineChoice(tuple(steps))
+        return replace(self, steps=tuple(steps))
 
 
 def choose_pipeline(
@@ -257,7 +265,7 @@ def choose_pipeline(
     if file is None:
         order = {name: number for number, name in enumerate(STEPS)}
         steps.sort(key=lambda step: order.get(step.kind, -1))
-    chosen = PipelineChoice(tuple(step for step in steps if step.kind not in leave_out))
+    chosen = PipelineChoice(tuple(step for step in steps if step.kind not in leave_out), in_order=file is not None)
     for name, values in settings.items():
         chosen = chosen.with_settings(name, values)
     return chosen
@@ -265,6 +273,10 @@ def choose_pipeline(
 
 def _adds_only_others(step: Step, types: Collection[str]) -> bool:
     return isinstance(step, StepSettings) and bool(step.adds_types) and not {*step.adds_types} & {*types}
+
+
+def _only_relates(step: Step) -> bool:
+    return isinstance(step, ModelStep) and step.gives == {"relations"}
 
 
 def setting(text: str) -> tuple[str, str, object]:

@@ -218,7 +218,19 @@ def test_thresholds_are_those_with_the_best_scores(tokenizer):
     scores = np.full((4, 5), -2.0, np.float32)
     scores[:, 2] = 2
     scores[0, 0] = -0.8
-    assert task.calibrated(pairs, [example], [scores]).threshold == pytest.approx(0.3)
+    fitted = task.calibrated(pairs, [example], [scores])
+    assert [guess.labels for guess in fitted.decode(pairs, [example], [scores])] == [("Negative",), (), (), ()]
+
+
+def test_the_temperature_makes_the_gold_pairs_most_probable(tokenizer):
+    """Of equal scores for pairs of which one in four is related, that temperature is best by which they say one in four."""
+    task = make()
+    gold = Relation("Negative", (), metadata={"entity1": "D001241", "entity2": "D006073"})
+    pairs = task.candidates(document(gold), frozenset({"types"}))
+    (example,) = task.examples(pairs, tokenizer, 64, 16)
+    scores = np.full((4, 5), -2.0, np.float32)
+    fitted = task.calibrated(pairs, [example], [scores])
+    assert fitted.temperature == pytest.approx(2 / np.log(3), rel=0.04)
 
 
 @pytest.mark.parametrize(

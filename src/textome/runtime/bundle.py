@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from textome.tasks.target import Target
 
 DEFAULT_MODEL = "default"
+# What comes with the package, by name: the default model, and one for relations between its entities.
+BUNDLED_MODELS = (DEFAULT_MODEL, "relations")
 ENTITIES = "entities"
 TEXT = "text"
 PRECISIONS = ("int8", "bf16", "fp32")
@@ -335,16 +337,18 @@ _HINTS = {
 
 
 def resolve_model(model: str | Path | None, pickled: bool = False) -> Path:
-    """The directory of a model: None is the bundled default, then a directory, then a name on the hub.
+    """The directory of a model: None is the bundled default, then a bundled name, a directory, or a name on the hub.
 
     pickled   have the hub send old weights too, for `textome convert-checkpoint`
 
     Raises ModelError that says what to do where there is none.
     """
-    if model is None or str(model) == DEFAULT_MODEL:
-        directory = Path(str(files("textome") / "bundled" / DEFAULT_MODEL))
+    if model is None or str(model) in BUNDLED_MODELS:
+        directory = Path(str(files("textome") / "bundled" / str(model or DEFAULT_MODEL)))
         if not directory.is_dir():
-            raise ModelError("this installation has no bundled model; name one with --model")
+            raise ModelError(
+                f"this installation has no bundled model {model or DEFAULT_MODEL!r}; name one with --model"
+            )
         return directory
     if (path := Path(model)).is_dir():
         return path

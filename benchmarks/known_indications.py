@@ -1,0 +1,151 @@
+"""Does it find what is known? Drug-disease pairs of many texts, ranked, against lists of indications.
+
+    python benchmarks/known_indications.py --data ../shared/data [--output runs/known-indications] [--trials 4470]
+
+All abstracts of BC5CDR, BioRED, NCBI-disease and NLM-Gene, and titles and abstracts of randomised trials (Evidence
+Inference), each once and without their annotations, pass `textome bulk` with the bundled models; a second call goes on
+where the first was. The pairs are ranked by
+
+    relation    the relation `treats` of `textome evidence`, by probability
+    co-mention  the number of documents with a sentence that has both
+    PMI         pointwise mutual information of the two in documents (Church and Hanks 1990), of pairs in two documents
+
+and compared with the indications of PharmacotherapyDB (categories DM and SYM) and of DrugCentral by identifiers: a pair is
+right where the list has it, or the drug with a broader disease. Of each ranking only pairs count whose drug and disease
+the list names somewhere; of others it says nothing. Recall is of the known pairs that any sentence mentions together.
+Neither list says since when a pair is known, so evidence cannot be compared with later indications.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from math import log
+from pathlib import Path
+
+from textome.bulk.query import Results
+from textome.documents import Document, Passage
+from textome.evidence.concepts import Concepts
+from textome.evidence.known import Known, read_known
+from textome.evidence.pairs import Pair, gather
+from textome.evidence.statements import Concept, read_statements
+from textome.formats import Quarantine, read_documents, write_documents
+from textome.vocabularies import open_vocabulary
+
+ROOT = Path(__file__).resolve().parent.parent
+TRIALS = "pretrain/Evidence-Inference-fulltext/evidence-inference-txt.tar.xz!txt_files"
+ABSTRACTS = [
+    *(f"re/BC5CDR-relations/CDR_{part}Set.PubTator.txt.gz" for part in ("Training", "Development", "Test")),
+    *(f"re/BioRED/BioRED.zip!BioRED/{part}.PubTator.txt" for part in ("Train", "Dev", "Test")),
+    *(f"link/AIONER/{name}.PubTator.gz" for name in ("NCBIdisease_TrainDev", "NCBIdisease_Test", "NLMgene_Train")),
+]
+LISTS = {
+    "PharmacotherapyDB": ("drug/PharmacotherapyDB-catalog/catalog/indications.tsv", ("DM", "SYM")),
+    "DrugCentral": ("drug/DrugCentral/indications.tsv", ("DM", "SYM")),
+}
+RANKS = (50, 100, 500)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--output", type=Path, default=ROOT / "runs" / "known-indications")
+    parser.add_argument("--trials", type=int, help="only so many trials")
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    texts, results = options.output / "texts.jsonl", options.output / "annotated"
+    if not texts.exists():
+        write_documents(documents(options.data, options.trials), texts, "jsonl")
+    command = [sys.executable, "-m", "textome.cli.main", "bulk", str(texts), "--output", str(results)]
+    command += ["--workers", str(options.workers), "--model", "default", "--model", "relations"]
+    if subprocess.run(command, check=False).returncode not in (0, 1):
+        sys.exit(2)
+    report(Results(results), options.data)
+
+
+def report(results: Results, data: Path) -> None:
+    concepts = Concepts(open_vocabulary("default"))
+    rankings = {"relation": treats(results), **co_mentions(results)}
+    (count,) = next(results.ask("SELECT count(*) FROM documents").rows)
+    print(f"{count:,} documents\n")
+    head = "".join(f" {rank} |" for rank in RANKS)
+    for name, (path, categories) in LISTS.items():
+        known = read_known(str(data / path), concepts, Quarantine(), categories)
+        together = [pair for pair in rankings["co-mention"] if known.holds(pair, concepts)]
+        print(f"{name}: {len(together):,} of its pairs stand in one sentence somewhere\n")
+        print(f"| ranked by | pairs in the list's terms | precision of the first |{head} recall of the first |{head}")
+        print("|---" * (4 + 2 * len(RANKS)) + "|")
+        for way, pairs in rankings.items():
+            print(_row(way, pairs, known, concepts, len(together)))
+        print()
+
+
+def _row(way: str, pairs: Sequence[Pair], known: Known, concepts: Concepts, total: int) -> str:
+    marks = [known.holds(pair, concepts) for pair in pairs if known.covers(pair, concepts)]
+    precisions = [f"{100 * sum(marks[:rank]) / rank:.1f}" if len(marks) >= rank else "-" for rank in RANKS]
+    recalls = [f"{100 * sum(marks[:rank]) / max(1, total):.1f}" for rank in RANKS]
+    return "| " + " | ".join([way, f"{len(marks):,}", "", *precisions, "", *recalls]) + " |"
+
+
+def treats(results: Results) -> list[Pair]:
+    """The pairs of `treats` that any document supports, the most probable first."""
+    return [pair for pair in gather(read_statements(results)) if pair.verb == "treats" and pair.supporting]
+
+
+def co_mentions(results: Results) -> dict[str, list[Pair]]:
+    """The pairs of chemical and disease in one sentence, by number of documents, and by mutual information."""
+    (total,) = next(results.ask("SELECT count(*) FROM documents").rows)
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    query = """SELECT type, coalesce(identifiers[1], lower(text)), count(DISTINCT (source, record)) FROM entities
+        WHERE type IN ('Chemical', 'Disease') GROUP BY ALL"""
+    for type, key, number in results.ask(query).rows:
+        counts[type, key] = number
+    rows = list(results.ask("SELECT chemical, disease, documents FROM chemical_disease_pairs").rows)
+    pairs = [
+        (Pair(Concept("Chemical", drug, drug), "mentioned_with", Concept("Disease", disease, disease)), number)
+        for drug, disease, number in rows
+    ]
+
+    def information(item: tuple[Pair, int]) -> float:
+        pair, number = item
+        return log(number * total / (counts["Chemical", pair.head.key] * counts["Disease", pair.tail.key]))
+
+    often = sorted((item for item in pairs if item[1] >= 2), key=lambda item: (-information(item), item[0].head.key))
+    by_count = sorted(pairs, key=lambda item: (-item[1], item[0].head.key, item[0].tail.key))
+    return {"co-mention": [pair for pair, _ in by_count], "PMI": [pair for pair, _ in often]}
+
+
+def documents(data: Path, trials: int | None) -> Iterator[Document]:
+    """All texts, each id once, without annotations."""
+    seen: set[str] = set()
+    for path in ABSTRACTS:
+        for document in read_documents(f"{data}/{path}", "pubtator", Quarantine()):
+            if document.id not in seen:
+                seen.add(document.id)
+                yield Document(document.id, document.passages)
+    for document in islice(read_documents(f"{data}/{TRIALS}"), trials):
+        if passages := tuple(_abstract(document.text)):
+            yield Document(document.id, passages)
+
+
+def _abstract(text: str) -> Iterator[Passage]:
+    """Title and abstract of an article whose passages have headings such as `ABSTRACT.METHODS:`."""
+    offset = 0
+    for block in text.split("\n\n"):
+        heading, _, content = block.strip().partition(":")
+        content = content.strip()
+        if heading == "TITLE" or heading.startswith("ABSTRACT"):
+            if content:
+                yield Passage(content, offset, heading.lower().replace("abstract.", ""))
+                offset += len(content) + 1
+        elif heading.startswith("BODY"):
+            return
+
+
+if __name__ == "__main__":
+    main()
