@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-slow lint format scores bench constraints clean
+.PHONY: help demo docs install test test-slow lint format scores bench constraints clean
 
 help:
 	@echo "make demo        annotate examples/abstracts.xml with the bundled model (no PyTorch)"
@@ -22,6 +22,7 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make format      put the code in order with ruff"
 	@echo "make scores      test F1 of the bundled model on the public corpora"
+	@echo "make docs        build the documentation site in build/site"
 	@echo "make bench       speed of annotation beside the transformers pipeline"
 	@echo "make constraints write constraints.txt anew from what .venv holds"
 	@echo "make clean       remove .venv, results and caches"
@@ -30,6 +31,10 @@ demo: .venv/.base
 	@mkdir -p out
 	$(BIN)/textome annotate examples/abstracts.xml --show --output out/abstracts.bioc.json --output out/abstracts.html
 	@echo "Written: out/abstracts.bioc.json, and out/abstracts.html to open in a browser."
+
+docs: .venv/.full
+	$(BIN)/python -m sphinx -q -W --keep-going docs build/site
+	@echo "Written: build/site/index.html"
 
 install: .venv/.full
 
