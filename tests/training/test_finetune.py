@@ -58,6 +58,31 @@ class KilledError(Exception):
     pass
 
 
+def test_a_stopped_run_can_be_finished_with_the_mean_of_the_weights_that_it_had(tmp_path: Path) -> None:
+    recipe = load_recipe(make_recipe(tmp_path, epochs=2, checkpoint_minutes=1e-9), ["training.average=0.5"])
+    with pytest.raises(InputError, match="no checkpoint to finish the run with"):
+        finetune(recipe, tmp_path / "run", finish=True)
+    stepped, original = [], torch.optim.AdamW.step
+
+    def stopping(self: torch.optim.AdamW, *arguments: Any, **keywords: Any) -> Any:
+        if len(stepped) == 4:
+            raise KilledError
+        stepped.append(True)
+        return original(self, *arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", stopping)
+        with pytest.raises(KilledError):
+            finetune(recipe, tmp_path / "run", resume=True)
+    last = max((tmp_path / "run" / "checkpoints").glob("step-*"))
+    means = load_file(last / "optimizer.safetensors")
+    bundle = finetune(recipe, tmp_path / "run", resume=True, finish=True)
+    assert last.name == "step-0000004"
+    saved = load_file(bundle / "model.safetensors")["bert.embeddings.word_embeddings.weight"]
+    assert any(torch.equal(saved, tensor) for name, tensor in means.items() if name.startswith("average."))
+    assert len(json.loads((bundle / "textome.json").read_text())["provenance"]["validation"]) == 1
+
+
 @pytest.mark.parametrize("step", [2, 7, 12])
 def test_a_run_stopped_anywhere_and_resumed_gives_the_same_weights(tmp_path: Path, step: int) -> None:
     path = make_recipe(tmp_path, epochs=2, checkpoint_minutes=1e-9)

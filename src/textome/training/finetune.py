@@ -25,16 +25,23 @@ from textome.training.techniques.distillation import compared
 from textome.training.techniques.privacy import Recorded, train_privately
 
 
-def finetune(recipe: Recipe[Any], folder: Path, resume: bool = False, report: Report = lambda event: None) -> Path:
+def finetune(
+    recipe: Recipe[Any],
+    folder: Path,
+    resume: bool = False,
+    report: Report = lambda event: None,
+    finish: bool = False,
+) -> Path:
     """Train by a recipe and return the folder of the finished bundle.
 
     report   is called with each metrics record as it is written, for a progress bar or plain lines
+    finish   a run that was stopped ends with the weights that it has, see `loop.train`
 
     Raises InputError where the folder holds another run, data are missing, or the loss is NaN.
     """
     with running(recipe, folder, resume) as processes:
         report = report if processes.first else lambda event: None
-        job, unsharded, progress, more = _trained(recipe, folder, resume, report, processes)
+        job, unsharded, progress, more = _trained(recipe, folder, resume, report, processes, finish)
         if processes.first:
             if "test" in more:
                 write_json(folder / "scores.json", more["test"])
@@ -54,7 +61,7 @@ def trained_job(
 
 
 def _trained(
-    recipe: Recipe[Any], folder: Path, resume: bool, report: Report, processes: Processes
+    recipe: Recipe[Any], folder: Path, resume: bool, report: Report, processes: Processes, finish: bool = False
 ) -> tuple[Job, nn.Module, Progress, dict[str, Any]]:
     """A finished job, its model with all its weights, and what its bundle tells beside them."""
     device, settings = processes.device, recipe.training
@@ -64,7 +71,7 @@ def _trained(
         write_json(folder / "environment.json", environment(device))
     unsharded = processes.sharded(job.bare, job.root, settings.sharding)
     more: dict[str, Any] = {}
-    facts: dict[str, Any] = {"processes": processes, "tokens_per_epoch": job.tokens}
+    facts: dict[str, Any] = {"processes": processes, "tokens_per_epoch": job.tokens, "finish": finish}
     if recipe.privacy is None:
         progress = train(job, settings, folder, device, resume, report, **facts)
     else:

@@ -25,10 +25,10 @@ class Run:
     start: Callable[[Path, bool, Report], Path]
 
 
-def plan_run(path: Path, overrides: Sequence[str] = ()) -> Run:
-    """Read a recipe of any kind; raises InputError as `load_recipe` does."""
+def plan_run(path: Path, overrides: Sequence[str] = (), finish: bool = False) -> Run:
+    """Read a recipe of any kind; `finish` as for `finetune`. Raises InputError as `load_recipe` does."""
     recipe = load_recipe(path, overrides)
-    return Run(recipe.name, partial(finetune, recipe))
+    return Run(recipe.name, partial(finetune, recipe, finish=finish))
 
 
 def few_shots(path: Path, shots: int) -> list[str]:

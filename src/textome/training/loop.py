@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from textome.encoders.checkpoint import write_tensors
+from textome.errors import InputError
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
 from textome.training.finite import LossWatch
@@ -77,6 +78,7 @@ def train(
     report: Report,
     gradients_of: Callable[..., Gradients] = Gradients,
     processes: Processes | None = None,
+    finish: bool = False,
     **facts: Any,
 ) -> Progress:
     """Train `job.model` by the settings of a recipe; at the end it holds the weights that `settings.select` names.
@@ -84,9 +86,11 @@ def train(
     report   is called with each metrics record as it is written, for a progress bar or plain lines
     gradients_of   what computes the gradients of a batch
     processes      that train together, each called with the same; the first alone writes
+    finish   no batch more: the run ends with the weights of its last checkpoint, or their running mean
     facts    are added to the record of the start
 
-    Raises DivergedError where the loss is no number; the last checkpoint stays as it is.
+    Raises DivergedError where the loss is no number; the last checkpoint stays as it is. Raises InputError where a run is
+    to be finished that has no checkpoint.
     """
     processes = processes or Processes.alone(device)
     optimizer = build_optimizer(job.model, settings)
@@ -95,6 +99,8 @@ def train(
     damaged: list[str] = []
     if resume and (state := load_checkpoint(folder / "checkpoints", job.model, optimizer, average, damaged.append)):
         progress = Progress(**state)
+    if finish and not progress.step:
+        raise InputError(f"{folder}: there is no checkpoint to finish the run with; let it train for longer")
     if settings.average and not average:
         average = {name: tensor.clone() for name, tensor in job.model.state_dict().items()}
     log = Log(folder, progress.step, report, write=processes.first, mlflow=settings.mlflow)
@@ -121,7 +127,11 @@ def train(
     clock = saved = time.monotonic()
     tokens = 0
     watch = LossWatch(folder)
-    while progress.epoch < epochs and not _no_better(progress, settings.patience):
+    if finish and progress.batch:  # the epoch counts, though it is not whole
+        progress.epoch += 1
+        with holding(job.model, average):
+            _validate(job, processes, precision, progress, folder, log)
+    while not finish and progress.epoch < epochs and not _no_better(progress, settings.patience):
         batches = job.plan(progress.epoch)
         steps = max(steps, progress.step + len(batches) - progress.batch)
         job.model.train()

@@ -33,6 +33,13 @@ def finetune(
     ] = None,
     device: DeviceOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    finish: Annotated[
+        bool,
+        typer.Option(
+            "--finish",
+            help="End a run that was stopped with the weights that it has, or their running mean (training.average).",
+        ),
+    ] = False,
     techniques: Annotated[
         bool,
         typer.Option(
@@ -52,10 +59,10 @@ def finetune(
 
     keep_freed_memory()
     changes = [*overrides(set_, device), *(few_shots(recipe, shots) if shots else [])]
-    run = plan_run(recipe, changes)
+    run = plan_run(recipe, changes, finish)
     folder = output or Path("runs") / run.name
     with Teller("reading the data", _line, _news) as tell:
-        bundle = run.start(folder, resume, tell)
+        bundle = run.start(folder, resume or finish, tell)
     typer.echo(bundle)
     raise typer.Exit(tell.exit_code)
 
