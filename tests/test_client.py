@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the service needs pip install 'textome[serve]'")
 
+import textome.client as client_module
 from serve.conftest import Running, running
 from serve.test_routes import TEXT, citations
 from textome.client import Client, ServiceError
@@ -45,6 +46,21 @@ def test_documents_come_back_with_entities(server: Running, tmp_path: Path) -> N
         with pytest.raises(ServiceError, match="knows Disease, Chemical") as refused:
             client.annotate(TEXT, types=["Gene"])
         assert (refused.value.status, refused.value.kind) == (422, "unknown-type")
+
+
+def test_many_documents_go_in_several_requests_and_come_back_in_order(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_REQUEST_CHARACTERS", 2 * len(TEXT))
+    with Client(server.url) as client:
+        answers = client.annotate(
+            [TEXT, Document.from_text(TEXT, "x"), TEXT, Document.from_text(" ".join([TEXT] * 3), "y"), TEXT]
+        )
+        assert [(document.id, len(document.entities)) for document in answers] == [
+            *(("1", 4), ("x", 4), ("3", 4)),
+            *(("y", 12), ("5", 4)),
+        ]
+        assert client.annotate([]) == []
 
 
 def test_of_overlapping_entities_the_most_probable_comes_back(tiny_bundle: Path, tmp_path: Path) -> None:

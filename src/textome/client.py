@@ -29,6 +29,8 @@ from textome.formats.jsonl import document_from, document_to
 
 _AGAIN = (429, 502, 503, 504)
 _PIECE = 1 << 16
+# Characters of documents in one request, unless one alone has more.
+_REQUEST_CHARACTERS = 60_000
 
 
 class ServiceError(TextomeError):
@@ -152,17 +154,20 @@ class Client:
     ) -> list[Document]:
         """The documents with their entities, in order; with `flat`, of those that overlap only the most probable.
 
-        Raises ServiceError with what the service says.
+        Many documents are sent in several requests, since what one may have is bounded. Raises ServiceError with what the
+        service says.
         """
-        body = {
-            "documents": _sent(documents),
+        choices = {
             "model": model,
             "types": list(types),
             "min_confidence": min_confidence,
             "flat": flat,
             "replace": replace,
         }
-        return _received(self._post("/v1/annotate", body))
+        answers = (
+            self._post("/v1/annotate", {"documents": group} | choices) for group in _groups(_sent(documents)) or [[]]
+        )
+        return [document for answer in answers for document in _received(answer)]
 
     def classify(
         self, texts: Sequence[str] | Sequence[tuple[str, str]], *, model: str = "", task: str = ""
@@ -406,9 +411,26 @@ def _labels(item: Mapping[str, Any]) -> Labels:
     return Labels(tuple(item["labels"]), item["scores"], item.get("start", 0), item.get("end", 0))
 
 
-def _sent(documents: str | Document | Sequence[str | Document]) -> list[Any]:
+def _sent(documents: str | Document | Sequence[str | Document]) -> list[dict[str, Any]]:
     given = [documents] if isinstance(documents, str | Document) else documents
-    return [item if isinstance(item, str) else document_to(item) for item in given]
+    return [
+        {"id": str(number), "text": item} if isinstance(item, str) else document_to(item)
+        for number, item in enumerate(given, 1)
+    ]
+
+
+def _groups(documents: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Documents in groups for one request each."""
+    groups: list[list[dict[str, Any]]] = []
+    size = 0
+    for document in documents:
+        length = sum(len(item.get("text", "")) for item in document.get("passages", [document]))
+        if not groups or size + length > _REQUEST_CHARACTERS:
+            groups.append([])
+            size = 0
+        groups[-1].append(document)
+        size += length
+    return groups
 
 
 def _received(answer: Mapping[str, Any]) -> list[Document]:

@@ -18,7 +18,7 @@ from textome.documents import Document
 from textome.pipeline import Pipeline
 from textome.runtime.model import Model
 from textome.serve.engine import Engine
-from textome.serve.queueing import ClosedError, QueueFullError, Settings
+from textome.serve.queueing import ClosedError, QueueFullError, Settings, TooManyTokensError
 
 TEXT = "Metformin is given for type 2 diabetes. Patients with breast cancer took aspirin daily."
 
@@ -155,6 +155,22 @@ def test_a_full_queue_refuses_at_once_and_recovers(tiny_bundle: Path, monkeypatc
             await asyncio.gather(*accepted)
             await engine.annotate([Document.from_text("x " * 10_000)], model)  # larger than the bound, but alone
             assert engine.counters.refused == 2
+
+    run(main)
+
+
+def test_what_the_model_reads_for_a_request_is_bounded_whatever_its_text(model: Model) -> None:
+    async def main() -> None:
+        async with running(model, max_tokens=2000) as engine:
+            for documents in (
+                [Document.from_text("(" * 3000)],  # a token each
+                [Document.from_text(TEXT)] * 200,  # in many documents
+                [Document.from_text("x" * 20_001)],  # refused before anything is cut
+            ):
+                with pytest.raises(TooManyTokensError, match="2,000 tokens"):
+                    await engine.annotate(documents, model)
+            (result,) = await engine.annotate([Document.from_text(TEXT)], model)
+            assert len(result.entities) == 4
 
     run(main)
 

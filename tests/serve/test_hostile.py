@@ -8,7 +8,7 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,9 @@ from uvicorn.server import ServerState
 
 from serve.conftest import Running, connected, running
 from serve.test_routes import citations
+from textome.documents import Document
 from textome.errors import InputError
+from textome.pipeline import Pipeline
 from textome.serve.connections import QuietAccept, connection_bound, connection_class
 from textome.serve.limits import Limits
 from textome.serve.problems import without_text
@@ -105,6 +107,24 @@ def test_a_stream_without_an_end_of_a_citation_is_refused(tiny_bundle: Path) -> 
             answer = server.post("/v1/annotate/pubmed-xml", b"<PubmedArticleSet><PubmedArticle>" + filling)
             assert answer.status == 413
             assert "a citation is larger" in answer.json["detail"]
+
+
+def test_after_the_deadline_no_step_begins_a_further_document(tiny_bundle: Path) -> None:
+    begun: list[str] = []
+
+    def slow(documents: Iterable[Document]) -> Iterator[Document]:
+        for document in documents:
+            begun.append(document.id)
+            time.sleep(0.1)
+            yield document
+
+    with running(tiny_bundle, Limits(request_seconds=0.5)) as server:
+        server.service.steps = Pipeline([slow])
+        assert server.post("/v1/annotate", {"documents": ["gout"] * 50}).status == 504
+        time.sleep(0.2)
+        number = len(begun)
+        time.sleep(0.3)
+        assert len(begun) == number < 10
 
 
 def test_the_deadline_holds_for_reading_and_writing_too(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

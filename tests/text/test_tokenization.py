@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
 
 from textome.errors import ModelError
+from textome.text import tokenization
 from textome.text.tokenization import Tokenizer, end_of_character
 
 
@@ -103,6 +105,24 @@ def test_words_end_at_punctuation(kind: str) -> None:
     words = [text[start:end] for start, end in zip(tokens.word_starts, tokens.word_ends, strict=True)]
     marks = [");"] if kind == "sentencepiece" else [")", ";"]  # there one token has both
     assert words == ["a", "-", "b", "ab", *marks, "\u03b1", "."]
+
+
+@given(st.text(alphabet='ab α,("一鿿é\u0301\n[', max_size=60))
+def test_a_long_text_is_cut_into_pieces_and_has_the_same_tokens(text: str) -> None:
+    whole = Tokenizer(fast_tokenizer(), "test")
+    with pytest.MonkeyPatch.context() as patch:
+        expected = whole.encode([text, "a", text])
+        patch.setattr(tokenization, "CHARACTERS_AT_ONCE", 5)
+        runs = [run for run in re.split(r"[ \n,(\"一鿿]", text) if len(run) > 5]
+        assume(not runs)  # a word longer than what is cut at once is cut as well
+        for tokens, other in zip(whole.encode([text, "a", text]), expected, strict=True):
+            for field in ("ids", "first", "word_starts", "word_ends"):
+                assert getattr(tokens, field).tolist() == getattr(other, field).tolist()
+
+
+def test_a_word_without_end_takes_little_memory_and_keeps_its_offsets() -> None:
+    (tokens,) = Tokenizer(fast_tokenizer(), "test").encode(["é" * 250_000 + " a"])
+    assert (tokens.word_starts[-1], tokens.word_ends[-1]) == (250_001, 250_002)
 
 
 def test_texts_without_visible_characters_have_no_tokens() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -88,14 +88,15 @@ def write(documents: Iterable[Document], target: Target) -> int:
 
     The page is held in memory until the last document, since the legend stands above them.
     """
-    bodies: list[str] = []
+    bodies: list[bytes] = []
     counts: Counter[str] = Counter()
     numbers: dict[str, int] = {}
     for document in documents:
         for entity in document.entities:
             numbers.setdefault(entity.type, len(numbers))
         counts.update(entity.type for entity in document.entities)
-        bodies.append(_article(document, numbers))
+        # As bytes piece by piece: one character beyond the basic plane makes a whole text four times as large.
+        bodies.append(b"".join(piece.encode("utf-8") for piece in _article(document, numbers)))
     colours = _colours(name for name, _ in counts.most_common())
     variables = " ".join(f"--t{number}: {colours[name]};" for name, number in numbers.items())
     legend = "".join(
@@ -104,18 +105,19 @@ def write(documents: Iterable[Document], target: Target) -> int:
     )
     texts = f"{len(bodies):,} text{'s' * (len(bodies) != 1)}"
     entities = f"{counts.total():,} {'entity' if counts.total() == 1 else 'entities'}"
-    page = (
+    head = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>{entities} in {texts}</title><style>{_STYLE}:root {{ {variables} }}</style></head>\n<body><main>"
         f"<h1>{entities} in {texts}</h1>"
         f'<ul class="legend" aria-label="Entity types and how many there are">{legend}</ul>\n'
-        + "\n".join(bodies)
-        + "\n</main></body></html>\n"
     )
     with target.open() as stream:
-        stream.write(page.encode("utf-8"))
+        stream.write(head.encode("utf-8"))
+        for body in bodies:
+            stream.write(body + b"\n")
+        stream.write(b"</main></body></html>\n")
     return len(bodies)
 
 
@@ -133,37 +135,40 @@ def _colours(types: Iterable[str]) -> dict[str, str]:
     return colours | {name: free[index % len(free)] for index, name in enumerate(others)}
 
 
-def _article(document: Document, numbers: Mapping[str, int]) -> str:
-    parts = [f"<article><h2>{escape(document.id or 'Text')}</h2>"]
+def _article(document: Document, numbers: Mapping[str, int]) -> Iterator[str]:
+    yield f"<article><h2>{escape(document.id or 'Text')}</h2>"
     for passage, pieces in zip(document.passages, _pieces(document), strict=True):
         title = passage.section == "title"
         if passage.section and not title:
-            parts.append(f"<h3>{escape(passage.section)}</h3>")
+            yield f"<h3>{escape(passage.section)}</h3>"
         kind = ' class="title"' if title else ""
-        parts.append(f'<p{kind} dir="auto">{_marked(document.text, passage, pieces, numbers)}</p>')
+        yield f'<p{kind} dir="auto">'
+        yield from _marked(document.text, passage, pieces, numbers)
+        yield "</p>"
     if document.entities:
-        rows = [
+        rows = (
             (
                 *(entity.text, entity.type, _place(entity.spans), _confidence(entity)),
                 *(", ".join(map(_identifier, entity.identifiers)), _attributes(entity)),
             )
             for entity in document.entities
-        ]
-        what = "1 entity" if len(rows) == 1 else f"{len(rows):,} entities"
+        )
+        number = len(document.entities)
+        what = "1 entity" if number == 1 else f"{number:,} entities"
         heads = ("Text", "Type", "Place", "Confidence", "Identifiers", "Attributes")
-        parts.append(_table(f"{what} as a table", heads, rows))
+        yield from _table(f"{what} as a table", heads, rows)
     if document.relations:
         texts = {entity.id: _shown(entity.text) for entity in document.entities if entity.id}
         relations = [
             (relation.type, _arguments(relation, texts), _confidence(relation)) for relation in document.relations
         ]
         what = "1 relation" if len(relations) == 1 else f"{len(relations):,} relations"
-        parts.append(_table(what, ("Type", "Between", "Confidence"), relations))
+        yield from _table(what, ("Type", "Between", "Confidence"), relations)
     if document.labels:
         labels = [_label(label, document) for label in document.labels]
         what = "1 label" if len(labels) == 1 else f"{len(labels):,} labels"
-        parts.append(_table(what, ("Of", "Label", "Task", "Confidence"), labels))
-    return "".join([*parts, "</article>"])
+        yield from _table(what, ("Of", "Label", "Task", "Confidence"), labels)
+    yield "</article>"
 
 
 def _pieces(document: Document) -> list[list[_Piece]]:
@@ -184,7 +189,7 @@ def _pieces(document: Document) -> list[list[_Piece]]:
     return passages
 
 
-def _marked(text: str, passage: Passage, pieces: Sequence[_Piece], numbers: Mapping[str, int]) -> str:
+def _marked(text: str, passage: Passage, pieces: Sequence[_Piece], numbers: Mapping[str, int]) -> list[str]:
     """The passage's text with nested marks. Where a mark ends inside another that began later, the inner one
     is closed with it and opened again behind it."""
     starting: dict[int, list[_Piece]] = {}
@@ -210,7 +215,7 @@ def _marked(text: str, passage: Passage, pieces: Sequence[_Piece], numbers: Mapp
             stack.append(_Open(piece, len(result), goes_on))
             result.append("")  # the tag, once it is known how the mark ends
     result.append(escape(text[position : passage.end]))
-    return "".join(result)
+    return result
 
 
 def _close(result: list[str], mark: _Open, finished: bool, numbers: Mapping[str, int]) -> None:
@@ -235,13 +240,12 @@ def _close(result: list[str], mark: _Open, finished: bool, numbers: Mapping[str,
     result.append("</mark>")
 
 
-def _table(summary: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _table(summary: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f"<details><summary>{escape(summary)}</summary><div><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div></details>"
-    )
+    yield f"<details><summary>{escape(summary)}</summary><div><table><thead><tr>{head}</tr></thead><tbody>"
+    for row in rows:
+        yield "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+    yield "</tbody></table></div></details>"
 
 
 def _arguments(relation: Relation, texts: Mapping[str, str]) -> str:

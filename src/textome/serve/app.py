@@ -29,6 +29,13 @@ from textome.serve.metrics import Metrics
 from textome.serve.outputs import MEDIA_TYPES, OutputFormat, render
 from textome.serve.problems import Problem, bad_request, overloaded, without_text
 from textome.serve.pubmed import fetch
+from textome.serve.requested import (
+    corrected_documents,
+    invalid,
+    requested_documents,
+    uploaded_documents,
+    validated,
+)
 from textome.serve.routing import (
     PROBLEMS,
     binary_body,
@@ -40,14 +47,7 @@ from textome.serve.routing import (
     text_answer,
     while_connected,
 )
-from textome.serve.service import (
-    Service,
-    corrected_documents,
-    invalid,
-    requested_documents,
-    uploaded_documents,
-    validated,
-)
+from textome.serve.service import Service
 from textome.serve.streaming import LinesResponse
 
 PAGE = Path(textome.serve.__file__).parent / "page"

@@ -7,7 +7,8 @@ of nearly the same length that any request has for the same task, so that little
 mean is worked out by the worker threads while the next batch runs.
 
 The queue is bounded in requests and in characters: beyond that `QueueFullError` comes at once. A request that is cancelled
-(its client left, or its time is up) takes its waiting examples with it.
+(its client left, or its time is up) takes its waiting examples with it. What the model reads for one request is bounded in
+tokens (`TooManyTokensError`), since characters tell little of it: prose has four to a token, formulae one.
 """
 
 from __future__ import annotations
@@ -24,13 +25,20 @@ from textome.documents import Document
 from textome.runtime.model import Model
 from textome.runtime.step import pools
 from textome.serve.cache import Cache, cache_key
-from textome.serve.queueing import LOOK_THROUGH, Queue, Settings
+from textome.serve.queueing import LOOK_THROUGH, Queue, Settings, TooManyTokensError
 from textome.tasks.examples import Example, Floats
 
 # Characters of one request whose examples are made at a time, so that requests take turns there too.
 PIECE_CHARACTERS = 20_000
 # Pieces of one request that are in work at once: more would only take memory.
 AHEAD = 4
+# Text with more characters to a token is refused before it is cut; prose has four to five.
+MOST_CHARACTERS_OF_A_TOKEN = 10
+
+
+def _counted(example: Example) -> int:
+    """The tokens of an example as a request's are counted: those of long ones several times, as attention takes longer."""
+    return (number := len(example.input_ids)) * (1 + number // 128)
 
 
 class Runner(Protocol):
@@ -44,10 +52,17 @@ class Runner(Protocol):
 
 
 @dataclass(slots=True, eq=False)
+class _Request:
+    """A request in work, and the tokens that the model has read or is to read for it, as `_counted`."""
+
+    tokens: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class _Job:
     """Examples of a request that wait (`left`, numbers in `examples`), and the scores of those that are done."""
 
-    request: object
+    request: _Request
     task: str
     examples: Sequence[Example]
     scores: list[Floats | None]
@@ -75,8 +90,8 @@ class Engine(Queue):
         model     the engine's, with a request's own choices
         replace   what drops the annotations that documents have already
 
-        Cancelling the call frees its work. Raises QueueFullError at once where the queue is full, ClosedError after
-        `close`.
+        Cancelling the call frees its work. Raises QueueFullError at once where the queue is full, TooManyTokensError where
+        the model would read too much, ClosedError after `close`.
         """
         cleared = documents if replace is None else list(map(replace, documents))
         async with self._admitted(sum(len(document.text) for document in cleared)) as request:
@@ -115,7 +130,7 @@ class Engine(Queue):
             self.counters.characters += characters
             return records, found
 
-    async def _annotated(self, request: object, model: Model, documents: list[Document]) -> list[Document]:
+    async def _annotated(self, request: _Request, model: Model, documents: list[Document]) -> list[Document]:
         """Some documents of a request, annotated; those that were asked for lately come from the cache."""
         keys = [cache_key(document, model) if self._cache.size else b"" for document in documents]
         known = [self._cache.get(key) if key else None for key in keys]
@@ -134,7 +149,7 @@ class Engine(Queue):
         return results
 
     async def _with_task(
-        self, request: object, model: Model, name: str, documents: Sequence[Document]
+        self, request: _Request, model: Model, name: str, documents: Sequence[Document]
     ) -> list[Document]:
         loop = asyncio.get_running_loop()
         with self._counted_as_preparing():
@@ -143,12 +158,14 @@ class Engine(Queue):
         return await loop.run_in_executor(self._workers, model.complete, name, *prepared, await scores)
 
     @asynccontextmanager
-    async def _admitted(self, characters: int) -> AsyncIterator[object]:
+    async def _admitted(self, characters: int) -> AsyncIterator[_Request]:
         """A request of this size in the queue, by an object that stands for it."""
+        if characters > MOST_CHARACTERS_OF_A_TOKEN * self.settings.max_tokens:
+            raise self._too_many_tokens()
         with self._condition:
             self._enter(characters)
         try:
-            yield object()
+            yield _Request()
         except asyncio.CancelledError:
             self.counters.cancelled += 1
             raise
@@ -168,8 +185,14 @@ class Engine(Queue):
                 self._preparing -= 1
                 self._condition.notify_all()
 
-    def _scores(self, request: object, name: str, examples: Sequence[Example]) -> Awaitable[list[Floats]]:
-        """The scores of a request's examples, which wait in the queue from now on."""
+    def _scores(self, request: _Request, name: str, examples: Sequence[Example]) -> Awaitable[list[Floats]]:
+        """The scores of a request's examples, which wait in the queue from now on.
+
+        Raises TooManyTokensError where the request has more of them than one may have.
+        """
+        request.tokens += sum(map(_counted, examples))
+        if request.tokens > self.settings.max_tokens:
+            raise self._too_many_tokens()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
 
@@ -197,6 +220,13 @@ class Engine(Queue):
             return [rows for rows in job.scores if rows is not None]
 
         return asyncio.ensure_future(scores())
+
+    def _too_many_tokens(self) -> TooManyTokensError:
+        most = self.settings.max_tokens
+        return TooManyTokensError(
+            f"the model would read more than {most:,} tokens for this request, about {4 * most:,} characters of prose; "
+            "send fewer documents at a time"
+        )
 
     def _forget(self, job: _Job) -> None:
         """Take a job out of the queue with what it still has there."""

@@ -18,8 +18,9 @@ from textome.runtime.bundle import ENTITIES
 from textome.serve import schemas
 from textome.serve.limits import Body, Limits
 from textome.serve.problems import Problem, too_large
+from textome.serve.requested import requested_documents, validated
 from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, rendered, while_connected
-from textome.serve.service import LoadedModel, Service, requested_documents, validated
+from textome.serve.service import LoadedModel, Service
 from textome.tasks import Task
 from textome.tasks.embedding import normalised
 from textome.tasks.examples import Floats

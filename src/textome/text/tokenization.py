@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,11 @@ from tokenizers import Tokenizer as _FastTokenizer
 from textome.errors import ModelError
 
 Integers = NDArray[np.int32]
+# Characters that the library cuts at once: meanwhile it takes some 400 bytes for each.
+CHARACTERS_AT_ONCE = 50_000
+# Where a long text may be cut: before white space, and where each mark and each ideograph is a word by itself.
+_SPACE = re.compile(r"\s")
+_SPACE_OR_MARK = re.compile(r"""\s|(?<=[{}()"',;:.!?/])(?=[{}()"',;:.!?/])|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Tokenizer:
         self._spaces_in_words = any(
             start == 1 for start, _ in tokenizer.encode("a a", add_special_tokens=False).offsets
         )
+        marks = tokenizer.encode("a,,\u4e00\u4e00", add_special_tokens=False).word_ids
+        self._cuts = _SPACE_OR_MARK if len({*marks}) == 5 else _SPACE
         self.start_id, self.end_id = (self._special(names, source) for names in (("[CLS]", "<s>"), ("[SEP]", "</s>")))
 
     @cached_property
@@ -83,9 +91,18 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise texts, in parallel. A text without visible characters gives no tokens."""
-        with self._explained():
-            encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return list(map(_tokens_with_spaces, encodings, texts) if self._spaces_in_words else map(_tokens, encodings))
+        if self._spaces_in_words:
+            return list(self._encoded(texts))
+        pieces = [_pieces(text, self._cuts) for text in texts]
+        encoded = self._encoded([piece for own in pieces for piece in own])
+        return [_joined(own, list(islice(encoded, len(own)))) for own in pieces]
+
+    def _encoded(self, texts: Sequence[str]) -> Iterator[Tokens]:
+        """The tokens of each text; of so many at once as keeps what the library holds for them small."""
+        for group in _groups(texts):
+            with self._explained():
+                encodings = self._tokenizer.encode_batch(group, add_special_tokens=False)
+            yield from map(_tokens_with_spaces, encodings, group) if self._spaces_in_words else map(_tokens, encodings)
 
     def ids(self, texts: Iterable[str], batch_size: int = 1000) -> Iterator[Integers]:
         """The ids of each text, as `encode` gives them but without places: quicker, in little memory however many.
@@ -157,6 +174,44 @@ class Tokenizer:
             if (number := self._tokenizer.token_to_id(name)) is not None:
                 return int(number)
         raise ModelError(f"{source}: the vocabulary has none of the special tokens {', '.join(names)}")
+
+
+def _groups(texts: Sequence[str]) -> Iterator[list[str]]:
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        if group and size + len(text) > CHARACTERS_AT_ONCE:
+            yield group
+            group, size = [], 0
+        group.append(text)
+        size += len(text)
+    if group:
+        yield group
+
+
+def _pieces(text: str, between_words: re.Pattern[str]) -> list[str]:
+    """A long text, cut where no word of a vocabulary without spaces reaches over, or in a word that is too long to be one;
+    others whole."""
+    cuts = [0]
+    while len(text) - cuts[-1] > 2 * CHARACTERS_AT_ONCE:
+        start, end = cuts[-1] + CHARACTERS_AT_ONCE, cuts[-1] + 2 * CHARACTERS_AT_ONCE
+        match = between_words.search(text, start, end)
+        cuts.append(match.start() if match else end)
+    return [text[start:end] for start, end in pairwise([*cuts, len(text)])]
+
+
+def _joined(pieces: Sequence[str], tokens: Sequence[Tokens]) -> Tokens:
+    """The tokens of a text from those of its pieces."""
+    if len(tokens) == 1:
+        return tokens[0]
+    starts = np.cumsum([0, *map(len, pieces[:-1])], dtype=np.int32)
+    counts = np.cumsum([0, *(len(item.ids) for item in tokens[:-1])], dtype=np.int32)
+    return Tokens(
+        np.concatenate([item.ids for item in tokens]),
+        np.concatenate([item.first + count for item, count in zip(tokens, counts, strict=True)]),
+        np.concatenate([item.word_starts + start for item, start in zip(tokens, starts, strict=True)]),
+        np.concatenate([item.word_ends + start for item, start in zip(tokens, starts, strict=True)]),
+    )
 
 
 def _explain_panic(error: BaseException, source: str) -> None:

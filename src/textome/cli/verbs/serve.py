@@ -42,6 +42,7 @@ def serve(
     max_requests: Annotated[int, typer.Option(help="Requests that may wait or be in work.", min=1)] = 256,
     max_connections: Annotated[int, typer.Option(help="Connections at once, of each worker.", min=1)] = 1000,
     max_characters: Annotated[int, typer.Option(help="Characters of one request.", min=1)] = 1_000_000,
+    max_tokens: Annotated[int, typer.Option(help="Tokens that the model reads for one request.", min=1)] = 50_000,
     max_body: Annotated[int, typer.Option(help="Bytes of one request's body, unpacked.", min=1)] = 16 << 20,
     deadline: Annotated[float, typer.Option(help="Seconds for one request.", min=0.1)] = 60.0,
     max_delay: Annotated[float, typer.Option(help="Seconds a batch waits to be filled.", min=0, max=1)] = 0.005,
@@ -94,7 +95,11 @@ def serve(
     key_file = KeyFile(keys) if keys else None
     limits = Limits(body_bytes=max_body, characters=max_characters, request_seconds=deadline)
     settings = Settings(
-        max_requests=max_requests, max_characters=2 * max_characters, max_delay=max_delay, cache_characters=cache
+        max_requests=max_requests,
+        max_characters=2 * max_characters,
+        max_tokens=max_tokens,
+        max_delay=max_delay,
+        cache_characters=cache,
     )
     service = Service.load(_named(pipeline), pipeline.rules, limits=limits, settings=settings, threads=threads)
     service.pubmed = E_UTILITIES if pubmed else None

@@ -1,7 +1,7 @@
 // Files that a person opens: those of folders too, cut into requests that each are done soon, and advice for what cannot be read.
 
 const DOCUMENTS = 20; // of a request
-const CHARACTERS = 200_000;
+const CHARACTERS = 60_000;
 const ADVICE = {
   docx: "a Word file; save it as plain text (.txt, UTF-8) and open that",
   doc: "a Word file; save it as plain text (.txt, UTF-8) and open that",
