@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import bz2
+import json
 import logging
+import re
 import resource
 import socket
 import time
@@ -17,8 +19,11 @@ from unittest.mock import MagicMock
 
 import pytest
 import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
+import textome.serve.limits as limits_module
 from serve.conftest import Running, connected, running
 from serve.test_routes import citations
 from textome.documents import Document
@@ -107,6 +112,21 @@ def test_a_stream_without_an_end_of_a_citation_is_refused(tiny_bundle: Path) -> 
             answer = server.post("/v1/annotate/pubmed-xml", b"<PubmedArticleSet><PubmedArticle>" + filling)
             assert answer.status == 413
             assert "a citation is larger" in answer.json["detail"]
+
+
+@given(
+    st.recursive(
+        st.text('a"\\[{,é', max_size=8) | st.integers() | st.none(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('a"\\]}', max_size=4), inner, max_size=4),
+        max_leaves=12,
+    )
+)
+def test_strings_are_left_out_slice_by_slice(value: object) -> None:
+    data = json.dumps(value, ensure_ascii=False).encode()
+    whole = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits_module, "_SLICE", 3)
+        assert b"".join(limits_module._without_strings(data)) == whole
 
 
 def test_after_the_deadline_no_step_begins_a_further_document(tiny_bundle: Path) -> None:

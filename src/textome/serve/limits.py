@@ -7,7 +7,7 @@ import bz2
 import lzma
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
@@ -17,7 +17,9 @@ from textome.formats.reading.json_values import parse_json
 from textome.serve.memory import LARGE, Trimming
 from textome.serve.problems import Problem, bad_request, overloaded, too_large, too_slow, unsupported, without_text
 
-_STRING = re.compile(rb'"(?:[^"\\]+|\\.)*"?', re.DOTALL)
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_STRING = re.compile(rb'"[^"]*"?')
+_SLICE = 1 << 20
 _BRACKET = re.compile(rb"[\[\]{}]")
 # What each document of an XML file ends with: readers free one before they read the next.
 _RECORD_ENDS = {
@@ -221,22 +223,36 @@ def strict_json(data: bytes, limits: Limits) -> Any:
 
 
 def check_json(data: bytes, limits: Limits) -> None:
-    """Raises Problem where JSON is nested too deeply or has too many values; in time linear to the data."""
+    """Raises Problem where JSON is nested too deeply or has too many values; in time linear to the data, and in little
+    memory."""
     brackets, objects = data.count(b"[") + data.count(b"{"), limits.values // 4
     if brackets <= limits.nesting and data.count(b",") + brackets <= limits.values:
         return
-    # At most a key and a text are to one value, and each has two quotes; taking strings out takes memory for each.
-    too_many = data.count(b'"') - data.count(b'\\"') > 4 * limits.values + 4
-    bare = b"" if too_many else _STRING.sub(b"", data)
-    if too_many or bare.count(b",") + bare.count(b"[") > limits.values or bare.count(b"{") > objects:
-        raise too_large(
-            f"the JSON has more than {limits.values:,} values or {objects:,} objects; send fewer documents at a time"
-        )
-    depth = 0
-    for match in _BRACKET.finditer(bare):
-        depth += 1 if match[0] in b"[{" else -1
-        if depth > limits.nesting:
-            raise bad_request(f"the JSON is nested deeper than {limits.nesting} levels; no request needs that")
+    values = found = depth = 0
+    for bare in _without_strings(data):
+        values += bare.count(b",") + bare.count(b"[")
+        found += bare.count(b"{")
+        if values > limits.values or found > objects:
+            raise too_large(
+                f"the JSON has more than {limits.values:,} values or {objects:,} objects; send fewer documents at a time"
+            )
+        for match in _BRACKET.finditer(bare):
+            depth += 1 if match[0] in b"[{" else -1
+            if depth > limits.nesting:
+                raise bad_request(f"the JSON is nested deeper than {limits.nesting} levels; no request needs that")
+
+
+def _without_strings(data: bytes) -> Iterator[bytes]:
+    """JSON without its strings, a slice after another: the strings of all at once would take memory for each."""
+    start, quote = 0, b""
+    while start < len(data):
+        end = start + _SLICE
+        while data[end - 1 : end] == b"\\":  # never between a backslash and what it escapes
+            end += 1
+        piece = quote + _ESCAPE.sub(b"", data[start:end])
+        quote = b'"' if piece.count(b'"') % 2 else b""  # it ends in a string
+        yield _STRING.sub(b"", piece)
+        start = end
 
 
 def check_file(data: bytes, format: str, limits: Limits) -> None:

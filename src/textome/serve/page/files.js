@@ -52,17 +52,67 @@ async function filesOf(entry) {
 
 export const nameOf = (file) => file.path || file.webkitRelativePath || file.name;
 
-/** A file as the bodies of requests: of formats with a document a line or a block, some documents each. */
+/** A file as the bodies of requests: of formats that keep documents apart, some documents each. */
 export async function bodiesOf(file) {
-  if (file.size < CHARACTERS / 4 || /\.(gz|bz2|xz)$/i.test(file.name)) return [file];
+  if (file.size < CHARACTERS / 4 || /\.(gz|bz2|xz|parquet)$/i.test(file.name)) return [file];
   const text = await file.text();
-  if (text.startsWith('{"') && /^\s*\{.*\}\s*\n\s*\{/.test(text)) return groups(text.split(/\r?\n/).filter((line) => line.trim()), "\n");
-  if (/^[^|\t\n]{1,200}\|[ta]\|/.test(text)) return groups(text.split(/\r?\n(?:\s*\r?\n)+/).filter((block) => block.trim()), "\n\n");
-  if (text.includes("<PubmedArticleSet") && !text.includes("<!ENTITY")) {
-    const records = text.match(/<PubmedArticle[ >][^]*?<\/PubmedArticle>/g) ?? [];
-    if (records.length) return groups(records, "\n", "<PubmedArticleSet>", "</PubmedArticleSet>");
+  for (const cut of [lines, blocks, citations, bioc, biocJson, rows]) {
+    const bodies = cut(text, file.name);
+    if (bodies?.length) return bodies;
   }
   return [file];
+}
+
+const isJsonLines = (text) => text.startsWith('{"') && /^\s*\{.*\}\s*\n\s*\{/.test(text);
+const lines = (text) => isJsonLines(text) && groups(text.split(/\r?\n/).filter((line) => line.trim()), "\n");
+
+/** PubTator, MEDLINE and RIS. */
+function blocks(text) {
+  const between = /^[^|\t\n]{1,200}\|[ta]\|/.test(text)
+    ? /\r?\n(?:\s*\r?\n)+/
+    : /^\s*PMID- /.test(text)
+      ? /(?<=\n)(?=PMID- )/
+      : /^\s*TY {2}- /.test(text)
+        ? /(?<=\n)(?=TY {2}- )/
+        : null;
+  return between && groups(text.split(between).filter((block) => block.trim()), "\n\n");
+}
+
+function citations(text) {
+  const records = text.includes("<PubmedArticleSet") && !text.includes("<!ENTITY") && text.match(/<PubmedArticle[ >][^]*?<\/PubmedArticle>/g);
+  return records && groups(records, "\n", "<PubmedArticleSet>", "</PubmedArticleSet>");
+}
+
+function bioc(text) {
+  const first = text.search(/<document[ >]/);
+  if (first < 0 || !text.slice(0, first).includes("<collection") || text.includes("<!ENTITY")) return null;
+  return groups(text.match(/<document[ >][^]*?<\/document>/g) ?? [], "\n", text.slice(0, first), "</collection>");
+}
+
+function biocJson(text) {
+  if (!text.startsWith("{") || !text.includes('"passages"')) return null;
+  try {
+    const { documents, ...rest } = JSON.parse(text);
+    const before = `${JSON.stringify(rest).slice(0, -1)}${Object.keys(rest).length ? "," : ""}"documents":[`;
+    return Array.isArray(documents) && groups(documents.map((item) => JSON.stringify(item)), ",", before, "]}");
+  } catch {
+    return null; // the service says what is wrong with it
+  }
+}
+
+/** The rows of a table, each with the lines of its quoted cells, below its header. */
+function rows(text, name) {
+  if (!/\.(csv|tsv)$/i.test(name)) return null;
+  const records = [];
+  let record = "";
+  for (const line of text.split(/\r?\n/)) {
+    record = record ? `${record}\n${line}` : line;
+    if ((record.match(/"/g)?.length ?? 0) % 2) continue;
+    if (record.trim()) records.push(record);
+    record = "";
+  }
+  if (record) return null; // a quotation mark that none closes
+  return groups(records.slice(1), "\n", `${records[0]}\n`);
 }
 
 function groups(items, between, before = "", after = "") {
