@@ -142,10 +142,11 @@ class Bundle:
         directory = Path(directory)
         if not directory.is_dir():
             raise ModelError(f"{directory}: there is no such model directory")
-        for name in ("config.json", "textome.json"):
-            _check_there(directory, name)
         path = directory / "textome.json"
-        config, values = read_json(directory / "config.json"), described(read_json(path))
+        made = _of_other_library(directory)
+        for name in ("config.json", "textome.json")[: 1 if made else 2]:
+            _check_there(directory, name)
+        config, values = read_json(directory / "config.json"), made or described(read_json(path))
         try:
             description = Description.model_validate(values)
         except ValidationError as error:
@@ -327,6 +328,21 @@ class Bundle:
 def _check_there(directory: Path, name: str) -> None:
     if not (directory / name).is_file():
         raise ModelError(f"{directory}: there is no {name}, so this is no complete Textome bundle; {_HINTS[name]}")
+
+
+def _of_other_library(directory: Path) -> dict[str, Any] | None:
+    """The `textome.json` of a token classifier of transformers; None where there is one, or the folder is something else.
+
+    Raises ModelError for an adapter, and for labels that are not those of entities.
+    """
+    from textome.runtime.hugging_face import refuse_adapter, token_classifier  # which needs bundles
+
+    if (directory / "textome.json").is_file():
+        return None
+    refuse_adapter(directory)
+    if not (directory / "config.json").is_file():
+        return None
+    return token_classifier(directory, read_json(directory / "config.json"))
 
 
 _HINTS = {

@@ -13,6 +13,7 @@ from textome.encoders import encoder_of
 from textome.errors import MissingExtraError, ModelError
 from textome.formats.reading.sources import atomic_file
 from textome.runtime.bundle import PRECISIONS, TEXT, Bundle
+from textome.runtime.hugging_face import refuse_adapter, weight_files
 from textome.text.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ def export_bundle(bundle: Bundle, output: Path, precision: str) -> Path:
     The precision is "int8", "bf16" or "fp32". Raises ModelError where the bundle has no weights or they do not fit.
     """
     graph = _graph(bundle, precision)
-    return _written(graph, bundle.directory, output, precision)
+    path = _written(graph, bundle.directory, output, precision)
+    if not (output / "textome.json").is_file():  # of another library
+        with atomic_file(output / "textome.json") as stream:
+            stream.write(json.dumps(bundle.description.model_dump(mode="json"), indent=2).encode())
+    return path
 
 
 def export_encoder(checkpoint: Path, output: Path, precision: str) -> Path:
@@ -39,6 +44,7 @@ def export_encoder(checkpoint: Path, output: Path, precision: str) -> Path:
     How states are pooled is read from `1_Pooling/config.json` where it is there; the mean otherwise. Raises ModelError for
     a checkpoint that lacks a file, or is an encoder of another architecture.
     """
+    refuse_adapter(checkpoint)
     config = _json(checkpoint / "config.json")
     pooling = checkpoint / "1_Pooling" / "config.json"
     chosen = "cls" if pooling.is_file() and _json(pooling).get("pooling_mode_cls_token") else "mean"
@@ -148,13 +154,13 @@ def _serialised(directory: Path, precision: str, build: Callable[[Mapping[str, A
         raise MissingExtraError("textome export", "train") from error
     if precision not in PRECISIONS:
         raise ModelError(f"precision {precision!r} cannot be exported; choose one of: {', '.join(PRECISIONS)}")
-    path = directory / "model.safetensors"
-    if not path.is_file():
+    if not (files := weight_files(directory)):
         raise ModelError(f"{directory}: there is no model.safetensors to export; only the exported graph is here")
+    path = files[0]
     try:
-        tensors: dict[str, Any] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: the weights cannot be read ({error})") from error
+        tensors: dict[str, Any] = {name: tensor for path in files for name, tensor in load_file(path).items()}
+    except (SafetensorError, OSError, KeyError, TypeError) as error:  # the last two: numbers that numpy does not have
+        raise ModelError(f"{path}: the weights cannot be read ({error}); save them in float32") from error
     try:
         return cast(bytes, build(tensors).SerializeToString())
     except ModelError as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 # Bytes of a body from which on it is worth while, and the seconds after which it is done, for all bodies of that time.
 LARGE = 1 << 18
 DELAY = 0.5
+_M_ARENA_MAX = -8  # of malloc.h
 
 
 class Trimming:
@@ -30,6 +32,12 @@ class Trimming:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         self._planned = None
         loop.run_in_executor(None, trim)
+
+
+def use_few_arenas() -> None:
+    """Have glibc keep freed memory in two arenas instead of one for each thread. To be called before threads are made."""
+    with suppress(OSError, AttributeError, TypeError):  # another C library, or another system
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def trim() -> None:

@@ -15,6 +15,7 @@ import uvicorn
 from textome.errors import InputError
 from textome.serve.connections import QuietAccept, accepted_at_once, connection_bound, connection_class
 from textome.serve.guard import Guard
+from textome.serve.memory import use_few_arenas
 from textome.serve.metrics import Metrics
 from textome.serve.service import Service
 
@@ -79,6 +80,7 @@ def run(
     ready    called when requests are taken
     parent   of a worker: a file descriptor that can be read when the parent has ended, which is like SIGTERM
     """
+    use_few_arenas()
     asyncio.run(_serve(_Server(configuration(app, grace, connections)), service, listening, app.metrics, ready, parent))
 
 

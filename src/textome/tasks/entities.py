@@ -15,13 +15,17 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from textome.documents import Document, Entity, Span
+from textome.errors import InputError
 from textome.formats import read_documents
 from textome.formats.reading.sources import Quarantine
 from textome.metrics.entities import score_entities
 from textome.tasks.confidences import LEAST_CONFIDENCE, TEMPERATURES, Candidates, fitted, joined
 from textome.tasks.examples import Example, Floats
 from textome.tasks.iob import (
+    BEGIN,
+    INSIDE,
     LABELS,
+    OUTSIDE,
     Found,
     Labels,
     decode,
@@ -53,6 +57,8 @@ class Entities(MentionTask[Recognised]):
     default_types       those that are emitted where a user names none; empty: all
     mutually_exclusive  groups of types that are never said of the same word: a mention of one type then teaches the others
                         of its groups what they are not, in corpora that do not annotate them too
+    labels              of a model of another library, with one softmax over all types: O and the B-X and I-X, in the order
+                        of its outputs; empty: a softmax over O, B, I for each type
     temperature         by type, what scores are divided by before probabilities are taken; 1 where a type is missing
     thresholds          by type, entities below it are left out where a user names no other; 0.1 where a type is missing
     """
@@ -65,6 +71,7 @@ class Entities(MentionTask[Recognised]):
     metric: Literal["entity_f1"] = "entity_f1"
     default_types: tuple[str, ...] = ()
     mutually_exclusive: tuple[tuple[str, ...], ...] = ()
+    labels: tuple[str, ...] = ()
     temperature: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     thresholds: dict[str, Probability] = Field(default_factory=dict)
 
@@ -86,14 +93,21 @@ class Entities(MentionTask[Recognised]):
         ):
             if unknown := [name for name in names if name not in self.types]:
                 raise ValueError(f"{key} names {unknown[0]!r}, which is not in types")
+        known = {LABELS[OUTSIDE], *(f"{mark}-{name}" for name in self.types for mark in "BI")}
+        if self.labels and (unknown := [label for label in self.labels if label not in known]):
+            raise ValueError(f"labels names {unknown[0]!r}, which is neither O nor B-X or I-X of one of the types")
+        if self.labels and (LABELS[OUTSIDE] not in self.labels or len({*self.labels}) < len(self.labels)):
+            raise ValueError("labels must name O, and each label once")
         return self
 
     @property
     def head(self) -> HeadShape:
-        return HeadShape(len(LABELS) * len(self.types), 0)
+        return HeadShape(len(self.labels) or len(LABELS) * len(self.types), 0)
 
     @property
     def loss(self) -> str:
+        if self.labels:
+            raise InputError("entities.labels are those of models of other libraries; leave them out to train a model")
         return "iob"
 
     @property
@@ -102,11 +116,21 @@ class Entities(MentionTask[Recognised]):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        return tuple(f"{name}:{label}" for name in self.types for label in LABELS)
+        return self.labels or tuple(f"{name}:{label}" for name in self.types for label in LABELS)
 
     @property
     def checkpoint_labels(self) -> tuple[str, ...]:
-        return label_names(self.types)
+        return self.labels or label_names(self.types)
+
+    @property
+    def checkpoint_caveat(self) -> str:
+        if self.labels or len(self.types) == 1:
+            return ""
+        return (
+            "The labels O, B and I of each type have a softmax of their own, since types may overlap: a pipeline of other "
+            "libraries that takes the most probable of all labels gives nonsense. `textome export --transformers` writes a "
+            "model for those where the types exclude each other."
+        )
 
     def negative_types(self) -> dict[int, list[int]]:
         """By the number of a type, the numbers of those that exclude it."""
@@ -179,10 +203,28 @@ class Entities(MentionTask[Recognised]):
 
     def log_probabilities(self, sentences: Sequence[Sequence[Floats]]) -> list[Floats]:
         """(m, num_chosen_types, 3) of the m words of each sentence, from the scores (n, num_labels) of its windows."""
+        if self.labels:
+            return [self._of_one_softmax(np.concatenate(windows)) for windows in sentences]
         heads = np.array([self.types.index(name) for name in self.chosen_types])
         temperature = np.array([self.temperature.get(name, 1.0) for name in self.chosen_types], np.float32)
         joined = (windows[0] if len(windows) == 1 else np.concatenate(windows) for windows in sentences)
         return [log_probabilities(rows.reshape(len(rows), -1, len(LABELS))[:, heads], temperature) for rows in joined]
+
+    def _of_one_softmax(self, scores: Floats) -> Floats:
+        """(m, num_labels) as (m, num_chosen_types, 3): for a type, O is the most probable of all labels that are not its
+        own, so that a type is never preferred where another label is more probable."""
+        rows = scores - scores.max(axis=-1, keepdims=True)
+        rows = rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True))
+        found = np.full((len(rows), len(self.chosen_types), len(LABELS)), -np.inf, np.float32)
+        for head, name in enumerate(self.chosen_types):
+            own = [self.labels.index(label) for label in (f"B-{name}", f"I-{name}") if label in self.labels]
+            found[:, head, OUTSIDE] = np.delete(rows, own, axis=-1).max(axis=-1)
+            for mark, label in ((BEGIN, f"B-{name}"), (INSIDE, f"I-{name}")):
+                if label in self.labels:
+                    found[:, head, mark] = rows[:, self.labels.index(label)]
+                elif mark == BEGIN:  # a scheme of I-X alone: the first word of a run begins
+                    found[:, head, mark] = rows[:, self.labels.index(f"I-{name}")] - 1e-3
+        return found
 
     def kept(self, sentences: Iterable[Sequence[Found]]) -> Iterator[list[Found]]:
         """The entities of each sentence that a user wants: over the thresholds and, where `flat`, without overlaps."""

@@ -165,6 +165,11 @@ class Task(BaseModel, Generic[Record, Prediction]):
         return self.label_names
 
     @property
+    def checkpoint_caveat(self) -> str:
+        """What those who load the weights with other libraries must know; empty: nothing."""
+        return ""
+
+    @property
     def reads_pairs(self) -> bool:
         """Whether a record has two texts, a question and a document."""
         return False

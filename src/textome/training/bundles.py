@@ -21,7 +21,8 @@ from textome.encoders import ENCODERS, encoder_of
 from textome.encoders.checkpoint import to_hugging_face, write_tensors
 from textome.encoders.interface import CheckpointModel, MaskedLM
 from textome.errors import InputError, MissingExtraError, ModelError
-from textome.runtime.bundle import read_json, resolve_model
+from textome.runtime.bundle import PRECISIONS, read_json, resolve_model
+from textome.runtime.hugging_face import refuse_adapter, weight_files
 from textome.training.devices import device_name
 from textome.training.pretraining.recipe import PretrainingRecipe
 from textome.training.recipe import Recipe
@@ -46,7 +47,8 @@ def base_directory(base: str, key: str = "model.base") -> Path:
         directory = Path(spec.origin).parent / folder
     else:
         directory = resolve_model(base)
-    if _weights_of(directory) is None:
+    refuse_adapter(directory)
+    if not _weights_of(directory):
         # Of the hub's files old weights are not fetched here, so a name there may have some.
         old = any(directory.glob("pytorch_model*.bin*")) or not Path(base).is_dir()
         hint = f"; of old weights make one: textome convert-checkpoint {base} --output FOLDER" if old else ""
@@ -61,20 +63,20 @@ def read_weights(directory: Path, config: Mapping[str, Any]) -> dict[str, Tensor
 
     Raises ModelError for a graph that is not one of a BERT entity model.
     """
-    path = _weights_of(directory)
-    if path is None:
+    files = _weights_of(directory)
+    if not files:
         raise InputError(f"{directory}: there is no model.safetensors")
-    if path.suffix == ".safetensors":
-        return load_file(path)
+    if files[0].suffix == ".safetensors":
+        return {name: tensor for path in files for name, tensor in load_file(path).items()}
     from textome.runtime.graph_weights import graph_weights
 
-    return {name: torch.from_numpy(values) for name, values in graph_weights(path, config).items()}
+    return {name: torch.from_numpy(values) for name, values in graph_weights(files[0], config).items()}
 
 
-def _weights_of(directory: Path) -> Path | None:
-    """The file that has the weights with the least lost."""
-    names = ("model.safetensors", "model.fp32.onnx", "model.bf16.onnx", "model.int8.onnx")
-    return next((directory / name for name in names if (directory / name).is_file()), None)
+def _weights_of(directory: Path) -> list[Path]:
+    """The files that have the weights with the least lost: safetensors, or a graph."""
+    graphs = (directory / f"model.{precision}.onnx" for precision in reversed(PRECISIONS))
+    return weight_files(directory) or [path for path in graphs if path.is_file()][:1]
 
 
 def read_config(directory: Path, kinds: Sequence[str] = tuple(ENCODERS)) -> dict[str, Any]:

@@ -248,6 +248,9 @@ class TextJob(Job):
             described["id2label"] = {str(number): name for number, name in enumerate(labels)}
             described["label2id"] = {name: number for number, name in enumerate(labels)}
         lines = [f"- `{task.name}` ({task.task.kind}): {', '.join(task.task.label_names)}" for task in tasks]
+        if caveats := [task.task.checkpoint_caveat for task in tasks if task.task.checkpoint_caveat]:
+            described["textome"] = " ".join(caveats)
+            lines += ["", *caveats]
         sources = ", ".join(corpus.name for task in tasks for corpus in task.data.table.corpora)
         lines += ["", f"Trained from `{recipe.model.base}`" + (f" on {sources}." if sources else "."), ""]
         own = {"kind": "text", "window": recipe.model.window, "overlap": recipe.model.overlap}

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from textome.cli.streams import say
+from textome.errors import InputError
 
 
 def export(
@@ -17,16 +18,25 @@ def export(
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="MODEL is a sentence encoder; make a bundle of it that gives vectors.")
     ] = False,
+    transformers: Annotated[
+        bool, typer.Option("--transformers", help="Write the entity model for the pipelines of transformers instead.")
+    ] = False,
 ) -> None:
     """Export a model to ONNX, so that it annotates without PyTorch.
 
     Example: textome export runs/ncbi/bundle --output runs/ncbi/bundle --precision int8
     """
-    from textome.runtime.bundle import Bundle, resolve_model
+    from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
     from textome.runtime.export import export_bundle, export_encoder
+    from textome.runtime.hugging_face import write_token_classifier
 
     place = resolve_model(model)
     bundle = None if embeddings else Bundle.load(place)
+    if transformers:
+        if bundle is None or [*bundle.tasks] != [ENTITIES]:
+            raise InputError(f"{place}: --transformers is for models that find entities and do nothing else")
+        typer.echo(write_token_classifier(bundle, output))
+        return
     for name in precision or ["int8"]:
         path = export_bundle(bundle, output, name) if bundle else export_encoder(place, output, name)
         say(f"{name}: {path.stat().st_size / 1e6:.1f} MB")

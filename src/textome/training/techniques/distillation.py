@@ -87,6 +87,8 @@ def _rows(teacher: str, bundle: Bundle, name: str, task: Task[Any, Any]) -> list
     known = {output: number for number, output in enumerate(own.output_names)}
     if missing := [label for label in task.label_names if label not in own.label_names]:
         raise InputError(f"distillation.teacher {teacher}: it does not know {', '.join(missing)}")
+    if not {*task.output_names} <= known.keys():
+        raise InputError(f"distillation.teacher {teacher}: its labels are those of one softmax over all types")
     if own.head[1:] != task.head[1:]:
         raise InputError(f"distillation.teacher {teacher}: its task {name!r} joins other hidden states")
     return [known[output] for output in task.output_names]
