@@ -116,6 +116,7 @@ NAMES_AN_ENCODER = {
 # Modules outside `tasks` that import a task, and why they must.
 NAMES_A_TASK = {
     "runtime/bundle": "entities have a graph of their own; vectors have no head; what is not text has one task",
+    "runtime/hugging_face": "token classifiers of transformers are entity models",
     "runtime/embedder": "gives the vectors of any encoder, whatever its bundle's task",
     "runtime/answerer": "a public name of before, for questions about documents",
     "runtime/labeller": "a public name of before, for labels",

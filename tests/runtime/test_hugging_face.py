@@ -12,13 +12,14 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from textome.cli.main import app
+from textome.cli.main import application
 from textome.documents import Document
 from textome.errors import InputError, ModelError
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.runtime.hugging_face import one_softmax, weight_files, write_token_classifier
+from textome.runtime.hugging_face import one_softmax, write_token_classifier
 from textome.runtime.model import Model
+from textome.runtime.model_files import weight_files
 from textome.tasks.entities import Entities
 from textome.tasks.iob import decode, log_probabilities
 
@@ -45,7 +46,9 @@ def exclusive(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def written(exclusive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """It as transformers has it, without anything of Textome's."""
     folder = tmp_path_factory.mktemp("written") / "model"
-    write_token_classifier(Bundle.load(exclusive), folder)
+    bundle = Bundle.load(exclusive)
+    description = bundle.description.model_dump(mode="json")
+    write_token_classifier(exclusive, bundle.config, description, bundle.entities, folder)
     (folder / "textome.json").unlink()
     return folder
 
@@ -57,7 +60,7 @@ def found(folder: Path) -> list[list[tuple[str, str]]]:
 
 
 def invoke(*arguments: str) -> None:
-    result = CliRunner().invoke(app, arguments, input="gout\n")
+    result = CliRunner().invoke(application(), arguments, input="gout\n")
     if result.exception is not None:
         raise result.exception
 

@@ -22,8 +22,9 @@ from pydantic import (
 )
 
 from textome.encoders import encoder_of
-from textome.errors import InputError, ModelError, plain_message
-from textome.formats.reading.json_values import parse_json
+from textome.errors import ModelError, plain_message
+from textome.runtime.hugging_face import token_classifier
+from textome.runtime.model_files import read_json, refuse_adapter
 from textome.tasks import AnyTask, HeadShape, Task, kind_named, task_class
 from textome.tasks.entities import Entities
 
@@ -335,8 +336,6 @@ def _of_other_library(directory: Path) -> dict[str, Any] | None:
 
     Raises ModelError for an adapter, and for labels that are not those of entities.
     """
-    from textome.runtime.hugging_face import refuse_adapter, token_classifier  # which needs bundles
-
     if (directory / "textome.json").is_file():
         return None
     refuse_adapter(directory)
@@ -385,17 +384,6 @@ def _from_hub(name: str, pickled: bool) -> Path:
         raise ModelError(
             f"{name}: no such directory, and the hub did not give it ({reason}); check the name"
         ) from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file of a bundle. Raises ModelError where there is none."""
-    try:
-        values = parse_json(path.read_bytes())
-    except (OSError, InputError) as error:
-        raise ModelError(f"{path} cannot be read ({error})") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: expected a JSON object")
-    return values
 
 
 def _explain(error: ValidationError) -> str:

@@ -13,7 +13,7 @@ from textome.encoders import encoder_of
 from textome.errors import MissingExtraError, ModelError
 from textome.formats.reading.sources import atomic_file
 from textome.runtime.bundle import PRECISIONS, TEXT, Bundle
-from textome.runtime.hugging_face import refuse_adapter, weight_files
+from textome.runtime.model_files import refuse_adapter, weight_files
 from textome.text.tokenization import Tokenizer
 
 if TYPE_CHECKING:

@@ -18,48 +18,13 @@ import numpy as np
 from textome.encoders import encoder_of
 from textome.errors import ModelError
 from textome.formats.reading.sources import atomic_file
-from textome.runtime.bundle import Bundle, read_json
+from textome.runtime.model_files import WEIGHTS, weight_files
 from textome.tasks.entities import Entities
 from textome.tasks.iob import LABELS
 
-WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
-_ADAPTER = "adapter_config.json"
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 # Tokens of a window, and of the overlap of two, where a folder does not say.
 _WINDOW, _OVERLAP = 512, 64
-
-
-def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files of a folder: one, or the shards that its index names; none where there are none.
-
-    Raises ModelError for an index that is damaged, or names a file that is not in the folder.
-    """
-    if (directory / WEIGHTS).is_file():
-        return [directory / WEIGHTS]
-    index = directory / _INDEX
-    if not index.is_file():
-        return []
-    values = read_json(index)
-    names = values.get("weight_map")
-    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise ModelError(f"{index}: expected an object weight_map of files by the names of their tensors")
-    shards = sorted(set(names.values()))
-    if wrong := [name for name in shards if Path(name).name != name or not (directory / name).is_file()]:
-        raise ModelError(f"{index}: there is no file {wrong[0]!r} in this folder; fetch all shards of the model")
-    return [directory / name for name in shards]
-
-
-def refuse_adapter(directory: Path) -> None:
-    """Raises ModelError where a folder holds an adapter, as those of PEFT, which is no model by itself."""
-    if not (directory / _ADAPTER).is_file() or (directory / "textome.json").is_file():
-        return
-    values = read_json(directory / _ADAPTER)
-    kind, base = str(values.get("peft_type", "unknown kind")), str(values.get("base_model_name_or_path", "its base"))
-    raise ModelError(
-        f"{directory}: this is an adapter ({kind}) for {base}, and no model by itself; load both with peft, merge them "
-        "(`merge_and_unload`), save the result with `save_pretrained`, and give that folder"
-    )
 
 
 def token_classifier(directory: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -121,14 +86,17 @@ def one_softmax(task: Entities, weight: Any, bias: Any) -> tuple[Any, Any, tuple
     return np.ascontiguousarray(joined[:, :-1]), np.ascontiguousarray(joined[:, -1]), labels
 
 
-def write_token_classifier(bundle: Bundle, output: Path) -> Path:
-    """Write a bundle that finds entities to the folder `output` as `transformers` loads it for token classification.
+def write_token_classifier(
+    directory: Path, config: Mapping[str, Any], description: Mapping[str, Any], task: Entities, output: Path
+) -> Path:
+    """Write the entity model in `directory` to the folder `output` as `transformers` loads it for token classification.
+
+    config, description   its `config.json` and `textome.json`
 
     Raises ModelError where its types may overlap, and where it has no weights.
     """
     from safetensors.numpy import load_file, save_file
 
-    directory, config, task = bundle.directory, bundle.config, bundle.entities
     if why := why_not_one_softmax(task):
         raise ModelError(f"{directory}: {why}")
     if not (files := weight_files(directory)):
@@ -149,9 +117,9 @@ def write_token_classifier(bundle: Bundle, output: Path) -> Path:
     }
     described.pop("textome", None)
     entry = {key: value for key, value in task.model_dump(mode="json").items() if key != "temperature"}
-    written = bundle.description.model_dump(mode="json") | {"tasks": {"entities": entry | {"labels": labels}}}
+    written = dict(description) | {"tasks": {"entities": entry | {"labels": labels}}}
     card = (
-        f"---\nlibrary_name: transformers\npipeline_tag: token-classification\n---\n# {bundle.name}\n\n"
+        f"---\nlibrary_name: transformers\npipeline_tag: token-classification\n---\n# {description['name']}\n\n"
         f"Entities: {', '.join(task.types)}. Labels: {', '.join(labels)}.\n\n```python\nfrom transformers import pipeline\n"
         'pipeline("token-classification", model="FOLDER", aggregation_strategy="first")("...")\n```\n'
         "It reads one sentence at a time, as it was trained.\n"

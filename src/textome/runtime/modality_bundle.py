@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from textome.runtime.bundle import TEXT, Bundle, described, read_json
+from textome.runtime.bundle import TEXT, Bundle, described
+from textome.runtime.model_files import read_json
 
 SEQUENCE_MODEL = "textome-sequence"
 

@@ -21,8 +21,8 @@ from textome.encoders import ENCODERS, encoder_of
 from textome.encoders.checkpoint import to_hugging_face, write_tensors
 from textome.encoders.interface import CheckpointModel, MaskedLM
 from textome.errors import InputError, MissingExtraError, ModelError
-from textome.runtime.bundle import PRECISIONS, read_json, resolve_model
-from textome.runtime.hugging_face import refuse_adapter, weight_files
+from textome.runtime.bundle import PRECISIONS, resolve_model
+from textome.runtime.model_files import read_json, refuse_adapter, weight_files
 from textome.training.devices import device_name
 from textome.training.pretraining.recipe import PretrainingRecipe
 from textome.training.recipe import Recipe

@@ -23,7 +23,7 @@ from textome.encoders import UNNAMED
 from textome.encoders.build import build_encoder, read_encoder_config
 from textome.encoders.checkpoint import load_tensors, modern_names, write_tensors
 from textome.errors import InputError, ModelError
-from textome.runtime.bundle import read_json
+from textome.runtime.model_files import read_json, refuse_adapter, weight_files
 from textome.text.wordpiece import add_marks, bert_tokenizer, is_cased, read_vocabulary
 from textome.training.bundles import TOKENIZER_FILES, whole_folder
 from textome.training.run import written
@@ -75,8 +75,9 @@ def convert_checkpoint(source: Path, output: Path, lowercase: bool | None = None
 
 def _tensors(source: Path) -> dict[str, Tensor]:
     index = source / f"{_PICKLED}.index.json"
-    if (source / _SAFE).is_file():
-        found: Mapping[str, Any] = load_file(source / _SAFE)
+    refuse_adapter(source)
+    if safe := weight_files(source):
+        found: Mapping[str, Any] = {name: tensor for path in safe for name, tensor in load_file(path).items()}
     elif (source / _PICKLED).is_file():
         found = _unpickled(source / _PICKLED)
     elif index.is_file():

@@ -87,7 +87,8 @@ def evaluate(
 
 
 def _translates(model: str) -> bool:
-    from textome.runtime.bundle import described, read_json
+    from textome.runtime.bundle import described
+    from textome.runtime.model_files import read_json
 
     path = Path(model) / "textome.json"
     return path.is_file() and "translation" in described(read_json(path)).get("tasks", {})

@@ -35,7 +35,11 @@ def export(
     if transformers:
         if bundle is None or [*bundle.tasks] != [ENTITIES]:
             raise InputError(f"{place}: --transformers is for models that find entities and do nothing else")
-        typer.echo(write_token_classifier(bundle, output))
+        typer.echo(
+            write_token_classifier(
+                place, bundle.config, bundle.description.model_dump(mode="json"), bundle.entities, output
+            )
+        )
         return
     for name in precision or ["int8"]:
         path = export_bundle(bundle, output, name) if bundle else export_encoder(place, output, name)

@@ -16,7 +16,8 @@ from textome.encoders.layers.packing import Layout
 from textome.encoders.seq2seq.decoding import Limits, beam, greedy
 from textome.encoders.seq2seq.model import Transformer, TransformerConfig
 from textome.errors import InputError, ModelError
-from textome.runtime.bundle import described, read_json
+from textome.runtime.bundle import described
+from textome.runtime.model_files import read_json
 from textome.tasks.translation import Translation
 from textome.text.sentences import split_sentences
 
