@@ -32,6 +32,7 @@ VERBS = (
     "evaluate",
     "export",
     "convert",
+    "deidentify",
     "convert-checkpoint",
     "translate",
     "predict",

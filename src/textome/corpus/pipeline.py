@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from textome.corpus.deidentification import deidentify
 from textome.corpus.filters import LanguageFilter, QualityLimits, fault_of
 from textome.corpus.leakage import TestSets, pmid_of
 from textome.documents import Document
 from textome.errors import MissingExtraError
 from textome.text.cleaning import CleaningOptions, clean
+from textome.text.deidentification.finding import mask
 from textome.text.sentences import split_sentences
 
 _LONGEST = 1_000_000
@@ -171,7 +171,7 @@ class Pipeline:
     def _deidentified(self, sentences: Sequence[str], changed: set[str]) -> list[str]:
         found = []
         for sentence in sentences:
-            text, counts = deidentify(sentence)
+            text, counts = mask(sentence)
             found.append(text)
             self.counts.identifiers.update(counts)
             if counts:

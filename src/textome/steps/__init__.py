@@ -55,6 +55,9 @@ STEPS: dict[str, Row] = {
         default=True,
         options={"vocabulary": "vocabularies", "xrefs": "xrefs"},
     ),
+    "deidentification": Row(
+        "deidentification", "Deidentification", "names, dates, numbers and places of people masked, replaced or marked"
+    ),
 }
 
 

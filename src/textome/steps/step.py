@@ -30,7 +30,8 @@ class StepSettings(BaseModel):
         except ValidationError as error:
             item = error.errors()[0]
             name = ".".join(map(str, item["loc"]))
-            raise InputError(f"step {cls.__name__}: {name}: {plain_message(item)}") from error
+            where = f"step {cls.__name__}: {name}" if name else f"step {cls.__name__}"
+            raise InputError(f"{where}: {plain_message(item)}") from error
 
     @abstractmethod
     def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:

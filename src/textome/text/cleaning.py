@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html.entities import html5
 from typing import Literal
@@ -136,24 +136,46 @@ def clean_document(document: Document, options: CleaningOptions = CleaningOption
     An entity or a label's span of which nothing is left (it was all markup or white space) is dropped, with the relations
     that need the entity.
     """
+    return moved_to(document, [clean(passage.text, options) for passage in document.passages])[0]
+
+
+def replace_pieces(document: Document, pieces: Sequence[Piece]) -> tuple[Document, Alignment]:
+    """A new document with pieces of its text (start, end, new text) replaced and the annotations moved along, and the way
+    back to the original.
+
+    pieces   in order, none empty, apart from each other, each within one passage
+    """
+    views = []
+    waiting = list(reversed(pieces))
+    for passage in document.passages:
+        positions = np.arange(len(passage.text), dtype=np.int64)
+        own: list[Piece] = []
+        while waiting and waiting[-1][1] <= passage.end:
+            start, end, new = waiting.pop()
+            own.append((start - passage.offset, end - passage.offset, new))
+        views.append(_rewrite(Cleaned(passage.text, Alignment(positions, positions + 1, len(passage.text))), own))
+    return moved_to(document, views)
+
+
+def moved_to(document: Document, views: Sequence[Cleaned]) -> tuple[Document, Alignment]:
+    """The document with the texts of its passages replaced by these and the annotations moved along, and the way back."""
     passages: list[Passage] = []
     starts: list[Offsets] = []
     ends: list[Offsets] = []
     old_end = new_end = 0
-    for passage in document.passages:
+    for passage, view in zip(document.passages, views, strict=True):
         gap = np.arange(old_end, passage.offset, dtype=np.int64)
-        cleaned = clean(passage.text, options)
-        starts += (gap, cleaned.alignment.starts + passage.offset)
-        ends += (gap + 1, cleaned.alignment.ends + passage.offset)
-        passages.append(replace(passage, text=cleaned.text, offset=new_end + len(gap)))
+        starts += (gap, view.alignment.starts + passage.offset)
+        ends += (gap + 1, view.alignment.ends + passage.offset)
+        passages.append(replace(passage, text=view.text, offset=new_end + len(gap)))
         old_end, new_end = passage.end, passages[-1].end
     empty = np.zeros(0, dtype=np.int64)
     alignment = Alignment(np.concatenate([empty, *starts]), np.concatenate([empty, *ends]), old_end)
-    view = replace(document, passages=tuple(passages), entities=(), relations=(), labels=())
-    labels = [moved for label in document.labels if (moved := _moved_label(label, alignment, document, view))]
-    entities = [kept for entity in document.entities if (kept := _moved(entity, alignment, view))]
+    bare = replace(document, passages=tuple(passages), entities=(), relations=(), labels=())
+    labels = [moved for label in document.labels if (moved := _moved_label(label, alignment, document, bare))]
+    entities = [kept for entity in document.entities if (kept := _moved(entity, alignment, bare))]
     lost = {entity.id for entity in document.entities} - {entity.id for entity in entities} - {""}
-    return view.with_labels(labels).with_annotations(entities, _without(document.relations, lost))
+    return bare.with_labels(labels).with_annotations(entities, without_lost(document.relations, lost)), alignment
 
 
 def _moved(entity: Entity, alignment: Alignment, view: Document) -> Entity | None:
@@ -186,7 +208,7 @@ def _is_only_space(text: str, before: str) -> bool:
     return text.isspace() and not before.isspace()
 
 
-def _without(relations: Iterable[Relation], lost: set[str]) -> list[Relation]:
+def without_lost(relations: Iterable[Relation], lost: set[str]) -> list[Relation]:
     """The relations that do not refer to a lost annotation, nor to a relation that so is lost itself."""
     kept = list(relations)
     while gone := [item for item in kept if any(target in lost for _, target in item.arguments)]:

@@ -48,7 +48,7 @@ def annotate(
     """
     from textome.formats import Quarantine
 
-    targets = [(place, to or _format_of(place)) for place in output or []]
+    targets = [(place, to or format_of(place)) for place in output or []]
     if not targets and to:
         targets = [("-", to)]
     show = show or (not targets and sys.stdout.isatty())
@@ -98,13 +98,13 @@ def _show(documents: Iterable[Document]) -> int:
     return number
 
 
-def _format_of(place: str) -> str:
+def format_of(path: str) -> str:
     """The format that a file's name asks for."""
     from textome.formats import FORMATS
 
-    if place == "-":
+    if path == "-":
         return "jsonl"
-    name = Path(place).name.removesuffix(".gz")
+    name = Path(path).name.removesuffix(".gz")
     endings = {".bioc.json": "bioc-json", ".bioc.xml": "bioc-xml", ".xml": "bioc-xml"} | {
         row.extension: key for key, row in FORMATS.items() if row.extension not in ("", ".xml") and row.writable
     }
@@ -113,4 +113,4 @@ def _format_of(place: str) -> str:
             return format
     if "." not in name:
         return "brat"
-    raise InputError(f"--output {place}: no format is known for this name; add --to ({', '.join(FORMATS)})")
+    raise InputError(f"--output {path}: no format is known for this name; add --to ({', '.join(FORMATS)})")

@@ -1,0 +1,1 @@
+"""Personal data in texts: where they stand, and what may stand there instead."""
