@@ -10,9 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
+from textome.corpus.ledger import read_json
 from textome.documents import Document
 from textome.errors import ModelError
-from textome.runtime.bundle import read_json
 from textome.runtime.model import Model
 from textome.runtime.session import open_graph
 from textome.tasks.examples import Floats
