@@ -10,10 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
-from textome.corpus.ledger import read_json
 from textome.documents import Document
 from textome.errors import ModelError
 from textome.runtime.model import Model
+from textome.runtime.model_files import read_json
 from textome.runtime.session import open_graph
 from textome.tasks.examples import Floats
 from textome.text.deidentification.rules import Finding, Rules
