@@ -24,7 +24,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from textome.evaluation.task_evaluation import evaluate_task
+from textome.evaluation.evaluation import Data, evaluate
 from textome.formats.reading.sources import Quarantine, atomic_file
 from textome.metrics.labels import score_labels, value_of
 from textome.runtime.bundle import Bundle
@@ -102,7 +102,7 @@ def trained(path: Path, overrides: list[str]) -> float:
         export_bundle(Bundle.load(bundle), bundle, "int8")
         runner = Model.load(bundle, threads=torch.get_num_threads())
         paths = [recipe.path(path) for path in table.test]
-        return round(100 * evaluate_task(runner, table.name, paths, table.layout, Quarantine()).score, 2)
+        return round(100 * evaluate(runner, table.name, Data(paths, table.layout), Quarantine()).score, 2)
 
 
 def linear(path: Path, overrides: list[str], size: int | None, seed: int) -> float:

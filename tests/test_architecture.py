@@ -94,6 +94,7 @@ WITHOUT_TORCH = {
 IMPORTS_BY_NAME = {
     "tasks/__init__",
     "__init__",
+    "evaluation/evaluation",
     "formats/__init__",
     "runtime/step",
     "steps/__init__",
@@ -127,7 +128,7 @@ NAMES_A_TASK = {
     "training/translation/job": "trains the encoder-decoder",
     "training/translation/translator": "runs the encoder-decoder",
     "serve/task_routes": "the route of relations makes pairs",
-    "cli/verbs/evaluate": "the scores of answers have a threshold",
+    "evaluation/answer_evaluation": "the scores of answers have a threshold",
 }
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from textome.cli.main import application
 from textome.documents import Document
 from textome.evaluation.bootstrap import bootstrap_intervals
-from textome.evaluation.comparison import compare_entities
+from textome.evaluation.entity_evaluation import compare_entities
 from textome.evaluation.entity_report import by_novelty, entity_report, format_novelty, names_of
 from textome.evaluation.entity_task import Comparison
 from textome.metrics.entities import score_entities

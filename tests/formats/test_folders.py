@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from textome.bulk.inputs import documents_of, find_files, format_of
 from textome.bulk.stored import StoredSource
 from textome.cli.main import application
-from textome.cli.streams import places, read_all
+from textome.cli.streams import read_all
 from textome.corpus.inputs import Parts
 from textome.errors import InputError
-from textome.formats import Quarantine, read_documents
+from textome.formats import Quarantine, expand_inputs, read_documents
 from textome.formats.reading.folders import hash_of, inputs_in, lies_beside, once
 
 ANN = "T1\tDisease 0 4\tGout\nT2\tDisease 9 15\tasthma\nR1\tAssoc Arg1:T1 Arg2:T2\t\n"
@@ -84,7 +84,7 @@ def test_other_files_of_a_folder_with_annotations_are_not_lost(tmp_path: Path) -
 
 def test_what_lies_beside_data_is_no_input(tmp_path: Path) -> None:
     make(tmp_path, dict.fromkeys(BESIDE, "x") | {"year=2019/part-0.jsonl": '"Gout."\n', "_delta_log/0.json": "{}"})
-    assert [Path(place).name for place in places([str(tmp_path)])] == ["part-0.jsonl"]
+    assert [Path(place).name for place in expand_inputs([str(tmp_path)])] == ["part-0.jsonl"]
     ids, quarantine = bulk_ids(str(tmp_path))
     assert (ids, quarantine.count) == (["1"], 0)
     assert corpus_names(tmp_path / "none", str(tmp_path)) == ["part-0.jsonl"]

@@ -200,6 +200,9 @@ def test_evaluate_scores_each_task_and_writes_a_page(tiny_tasks, tmp_path):
     assert "the label 'perhaps' is none of the model's" in done.stderr
     done = runner.invoke(application(), ["evaluate", "-m", model, "-d", str(tmp_path / "odd.tsv")])
     assert isinstance(done.exception, ModelError)
+    (tmp_path / "lines.jsonl").write_text('{"text": "patients took aspirin", "label": "drug"}\n')
+    options = ["--task", "single", "-d", str(tmp_path / "lines.jsonl"), "--json"]
+    assert json.loads(runner.invoke(application(), ["evaluate", "-m", model, *options]).stdout)["decisions"] == 1
 
 
 def test_annotate_adds_relations_to_the_entities_it_finds(tiny_tasks, tiny_bundle, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -38,34 +37,6 @@ def echo(message: object, end: str = "\n") -> None:
     typer.echo(shown(text) if sys.stdout.isatty() else text, nl=False)
 
 
-def places(inputs: Sequence[str]) -> list[str]:
-    """The inputs with each folder and archive replaced by what to read of it, each text once.
-
-    Raises InputError for a folder without files, and for an archive that is damaged or leads out of itself.
-    """
-    from textome.formats.reading.archives import SEPARATOR, is_archive, members
-    from textome.formats.reading.folders import inputs_in, lies_beside, once
-    from textome.formats.reading.sources import Source
-
-    found: list[str] = []
-    for item in inputs:
-        path = Path(item)
-        if item == "-" or not path.exists():
-            found.append(item)
-        elif path.is_dir():
-            if not (inside := inputs_in(path)):
-                raise InputError(f"{item}: the folder holds no files")
-            found += map(str, inside)
-        elif is_archive(path, Source.of(path).head()):
-            names = [member.name for member in members(path) if not lies_beside(member.name)]
-            if not names:
-                raise InputError(f"{item}: the archive holds no files")
-            found += [f"{item}{SEPARATOR}{name}" for name in names]
-        else:
-            found.append(item)
-    return once(found)
-
-
 def read_all(
     inputs: Sequence[str],
     format: str | None,
@@ -81,20 +52,13 @@ def read_all(
 
     Raises InputError where there is only one input and it cannot be read.
     """
-    from textome.formats import read_documents
+    from textome.formats import expand_inputs, read_documents, read_inputs
 
     whole = pipeline is not None and pipeline.reads != "text"
-    several = list(inputs) if whole else places(inputs)
     read = read_documents if pipeline is None else pipeline.read
     given = {"entity_type": entity_type, "text_column": text_column}
     options = {name: value for name, value in given.items() if value}
-    for place in several:
-        try:
-            yield from read(place, format=format, quarantine=quarantine, **options)
-        except InputError as error:
-            if len(several) == 1:
-                raise
-            quarantine.add(place, "", str(error).removeprefix(f"{place}: "))
+    return read_inputs(list(inputs) if whole else expand_inputs(inputs), format, quarantine, read, **options)
 
 
 def watched(items: Iterable[T], what: str, quarantine: Quarantine, noun: str = "document") -> Iterator[T]:

@@ -87,6 +87,14 @@ def read_labelled(
             yield item
 
 
+def guess_layout(place: str) -> str:
+    """ "jsonl" of a file whose first line is an object with a text, and "tsv" of any other."""
+    source = Source.of(place.partition("#")[0])
+    head = b"" if source.is_directory or (source.path is not None and not source.path.exists()) else source.head()
+    first = head.lstrip().partition(b"\n")[0]
+    return "jsonl" if first.startswith(b"{") and b'"text"' in first else "tsv"
+
+
 def _tsv(source: Source, quarantine: Quarantine, unlabelled: bool = False) -> Iterator[LabelledText]:
     comma = re.sub(r"\.(gz|bz2|xz)$", "", source.name).endswith(".csv")
     header: dict[str, int] | None = None

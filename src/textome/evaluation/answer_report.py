@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textome.datasets.questions import Answer, Question
-from textome.evaluation.html_parts import calibration_plot, page, percent, shortened, table, write_page
+from textome.evaluation.html_parts import calibration_plot, page, percent, shortened, table
 from textome.metrics.answers import METRICS, interval, same
 
 _ERRORS = 30
-
-
-def write_answer_report(
-    path: Path,
-    title: str,
-    metric: str,
-    items: Sequence[Question],
-    predicted: Sequence[Sequence[Answer]],
-    rows: NDArray[np.float64],
-) -> None:
-    """Write the page. It holds questions and texts of the data: keep it where the data may be."""
-    write_page(path, answer_report(title, metric, items, predicted, rows))
 
 
 def answer_report(
@@ -35,7 +22,7 @@ def answer_report(
     predicted: Sequence[Sequence[Answer]],
     rows: NDArray[np.float64],
 ) -> str:
-    """The page as HTML.
+    """The page as HTML. It holds questions and texts of the data: keep it where the data may be.
 
     rows   the scores of each question, see `answers.score_each`
     """

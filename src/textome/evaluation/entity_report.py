@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from textome.documents import Document
 from textome.evaluation.bootstrap import Interval
 from textome.evaluation.entity_task import Comparison, Spans
-from textome.evaluation.html_parts import calibration_plot, counts_by_row, page, percent, table, write_page
+from textome.evaluation.html_parts import calibration_plot, counts_by_row, page, percent, table
 from textome.metrics.entities import PRF, EntityScores, score_entities
 
 _ERRORS = 40
@@ -76,19 +75,6 @@ def format_novelty(groups: Sequence[Novelty]) -> str:
     return "\n".join(lines)
 
 
-def write_entity_report(
-    path: Path,
-    title: str,
-    comparison: Comparison,
-    documents: Sequence[Document],
-    scores: EntityScores,
-    intervals: Mapping[str, Interval],
-    novelty: Sequence[Novelty] = (),
-) -> None:
-    """Write the page. It holds texts of the data around errors: keep it where the data may be."""
-    write_page(path, entity_report(title, comparison, documents, scores, intervals, novelty))
-
-
 def entity_report(
     title: str,
     comparison: Comparison,
@@ -97,7 +83,7 @@ def entity_report(
     intervals: Mapping[str, Interval],
     novelty: Sequence[Novelty] = (),
 ) -> str:
-    """The page as HTML."""
+    """The page as HTML. It holds texts of the data around errors: keep it where the data may be."""
     low, high = intervals["micro"]
     sure = np.array([value for found in comparison.confidences for value in found.values()])
     right = np.array(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 import numpy as np
 
@@ -15,72 +15,88 @@ from textome.evaluation.html_parts import (
     percent,
     shortened,
     table,
-    write_page,
 )
-from textome.evaluation.task_evaluation import Decision, TaskEvaluation
-from textome.metrics.labels import score_labels, value_of
+from textome.metrics.labels import ClassificationScores, score_labels, value_of
 
 _ERRORS = 30
 
 
-def write_report(path: Path, result: TaskEvaluation, title: str) -> None:
-    """Write the page. It holds texts of the data, the wrongly decided ones: keep it where the data may be."""
-    write_page(path, report(result, title))
+@dataclass(frozen=True)
+class Decision:
+    """One decision of a task: a text, a sentence or a pair of mentions, what is right, and what the model says.
+
+    confidence   the probability of the label that it chose (of several: of the least sure one)
+    """
+
+    id: str
+    text: str
+    gold: frozenset[str]
+    predicted: frozenset[str]
+    confidence: float
 
 
-def report(result: TaskEvaluation, title: str) -> str:
-    """The page as HTML."""
-    low, high = result.interval
+def report(
+    title: str,
+    metric: str,
+    interval: tuple[float, float],
+    majority: float,
+    calibration_error: float,
+    details: ClassificationScores,
+    decisions: Sequence[Decision],
+) -> str:
+    """The page as HTML. It holds texts of the data, the wrongly decided ones: keep it where the data may be."""
+    low, high = interval
     parts = [
-        f"<p>{escape(result.metric)} <b>{percent(result.score)}</b> (95 % interval {percent(low)} to {percent(high)}) "
-        f"over {len(result.decisions):,} decisions; the most frequent answer alone has {percent(result.majority)}. "
-        f"Accuracy {percent(result.scores.accuracy)}, "
-        f"expected calibration error {percent(result.calibration_error)}.</p>",
+        f"<p>{escape(metric)} <b>{percent(value_of(details, metric))}</b> "
+        f"(95 % interval {percent(low)} to {percent(high)}) over {len(decisions):,} decisions; "
+        f"the most frequent answer alone has {percent(majority)}. "
+        f"Accuracy {percent(details.accuracy)}, "
+        f"expected calibration error {percent(calibration_error)}.</p>",
         "<h2>Classes</h2>",
-        _classes(result),
-        _confusion(result),
+        _classes(details),
+        _confusion(details),
         "<h2>Calibration</h2><p>How often an answer of some confidence is right; the diagonal is perfect.</p>",
         calibration_plot(
-            np.array([item.confidence for item in result.decisions]),
-            np.array([item.gold == item.predicted for item in result.decisions]),
+            np.array([item.confidence for item in decisions]),
+            np.array([item.gold == item.predicted for item in decisions]),
         ),
         "<h2>By length of the text</h2>",
-        _by_length(result),
+        _by_length(decisions, metric, details),
         "<h2>Worst errors</h2><p>Wrong, and surest of it.</p>",
-        _errors(result.decisions),
+        _errors(decisions),
     ]
     return page(title, parts)
 
 
-def _classes(result: TaskEvaluation) -> str:
+def _classes(details: ClassificationScores) -> str:
     rows = [
         [escape(name), *(percent(value) for value in (item.precision, item.recall, item.f1)), f"{item.support:,}"]
-        for name, item in (*result.scores.classes.items(), ("all (micro)", result.scores.micro))
+        for name, item in (*details.classes.items(), ("all (micro)", details.micro))
     ]
-    rows.append(["macro", "", "", percent(result.scores.macro_f1), ""])
-    rows.append(["weighted", "", "", percent(result.scores.weighted_f1), ""])
+    rows.append(["macro", "", "", percent(details.macro_f1), ""])
+    rows.append(["weighted", "", "", percent(details.weighted_f1), ""])
     return table(["", "precision", "recall", "F1", "support"], rows)
 
 
-def _confusion(result: TaskEvaluation) -> str:
-    matrix, labels = result.scores.confusion, result.scores.labels
+def _confusion(details: ClassificationScores) -> str:
+    matrix, labels = details.confusion, details.labels
     if matrix is None:
         return "<p>Several labels may hold at once, so there is no confusion matrix.</p>"
     return "<h2>Confusion matrix</h2><p>Rows are right, columns predicted.</p>" + counts_by_row(labels, labels, matrix)
 
 
-def _by_length(result: TaskEvaluation) -> str:
+def _by_length(decisions: Sequence[Decision], metric: str, details: ClassificationScores) -> str:
     """The metric in four groups of equal size, from the shortest texts to the longest."""
-    decisions = sorted(result.decisions, key=lambda item: len(item.text))
-    labels = result.scores.labels
-    negative = [name for name in labels if name not in result.scores.classes]
+    decisions = sorted(decisions, key=lambda item: len(item.text))
+    labels = details.labels
+    negative = [name for name in labels if name not in details.classes]
     rows = []
     for group in np.array_split(np.arange(len(decisions)), min(4, len(decisions))):
         chosen = [decisions[index] for index in group]
         scores = score_labels([item.gold for item in chosen], [item.predicted for item in chosen], labels, negative)
         span = f"{len(chosen[0].text):,} to {len(chosen[-1].text):,}"
-        rows.append([span, f"{len(chosen):,}", percent(value_of(scores, result.metric))])
-    return table(["characters", "decisions", result.metric], rows)
+        rows.append([span, f"{len(chosen):,}", percent(value_of(scores, metric))])
+    return table(["characters", "decisions", metric], rows)
 
 
 def _errors(decisions: Sequence[Decision]) -> str:

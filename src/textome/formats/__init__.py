@@ -11,7 +11,7 @@ Adding one is a new file and a line in `FORMATS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
@@ -21,7 +21,7 @@ from typing import Any
 
 from textome.documents import Document
 from textome.errors import InputError
-from textome.formats.reading.folders import STANDOFF
+from textome.formats.reading.folders import STANDOFF, expand_inputs
 from textome.formats.reading.shapes import decode_head, why_no_text
 from textome.formats.reading.sources import HEAD_SIZE, Quarantine, Source, StrictQuarantine, Target, guarded
 
@@ -31,8 +31,10 @@ __all__ = [
     "Source",
     "StrictQuarantine",
     "Target",
+    "expand_inputs",
     "guess_format",
     "read_documents",
+    "read_inputs",
     "write_documents",
 ]
 
@@ -88,6 +90,28 @@ def read_documents(
             raise InputError(f"{source.name}: the format {name} has no option {option!r}; leave it out")
     problems = StrictQuarantine() if quarantine is None else quarantine
     return guarded(reader(source, problems, **options), source.name, problems)
+
+
+def read_inputs(
+    inputs: Sequence[str],
+    format: str | None,
+    quarantine: Quarantine,
+    read: Callable[..., Iterator[Document]] = read_documents,
+    **options: Any,
+) -> Iterator[Document]:
+    """The documents of all inputs. An input that cannot be read at all is quarantined, and the others go on.
+
+    read   what reads each of them, as `read_documents`, which also takes `options`
+
+    Raises InputError where there is only one input and it cannot be read.
+    """
+    for item in inputs:
+        try:
+            yield from read(item, format=format, quarantine=quarantine, **options)
+        except InputError as error:
+            if len(inputs) == 1:
+                raise
+            quarantine.add(item, "", str(error).removeprefix(f"{item}: "))
 
 
 def write_documents(documents: Iterable[Document], place: str | Path | Target, format: str) -> int:

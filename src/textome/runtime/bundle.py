@@ -272,12 +272,12 @@ class Bundle:
 
     def only_task(self, name: str | None) -> str:
         """The name of the task that is named, or of the only one there is. Raises ModelError otherwise."""
-        if name is None and len(self.heads) == 1:
-            return next(iter(self.heads))
-        if name not in self.other_tasks:
+        if name is None and len(self.tasks) == 1:
+            return next(iter(self.tasks))
+        if name is None or name not in self.tasks:
             wrong = "name one of its tasks" if name is None else f"it has no task {name!r}, only"
             raise ModelError(f"{self.directory}: {wrong}: {', '.join(self.tasks)}")
-        return str(name)
+        return name
 
     def task_of(self, kind: str, name: str | None = None) -> str:
         """The name of the task of a kind: the one named, or the only one there is. Raises ModelError otherwise."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from textome.datasets.labelled import LabelledText, read_labelled
+from textome.datasets.labelled import LabelledText, guess_layout, read_labelled
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
@@ -68,7 +68,7 @@ class Classification(LabelTask[LabelledText, Classified]):
         return not self.pairs and not self.markers
 
     def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[LabelledText]:
-        for item in read_labelled(path, layout or self.layouts[0], quarantine):
+        for item in read_labelled(path, layout or guess_layout(path), quarantine):
             if not isinstance(item, LabelledText):
                 raise InputError(f"{path}: the layout {layout!r} has sentences of abstracts, and not texts or pairs")
             yield item

@@ -76,6 +76,7 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
     """
 
     has_calibration: ClassVar[bool] = True
+    evaluated_by: ClassVar[str] = "scores"
     losses: ClassVar[tuple[str, ...]] = ("binary_cross_entropy",)
 
     kind: Literal["document_relations"] = "document_relations"

@@ -64,6 +64,7 @@ class Entities(MentionTask[Recognised]):
     """
 
     has_calibration: ClassVar[bool] = True
+    evaluated_by: ClassVar[str] = "entities"
     losses: ClassVar[tuple[str, ...]] = ("iob",)
     old_keys: ClassVar[Mapping[str, str]] = {"exclusive": "mutually_exclusive"}
 

@@ -51,6 +51,7 @@ class LabelTask(Task[Record, Prediction]):
     """
 
     has_calibration: ClassVar[bool] = True
+    evaluated_by: ClassVar[str] = "labels"
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "binary_cross_entropy")
 
     labels: tuple[str, ...] = ()

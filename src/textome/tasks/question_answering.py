@@ -49,6 +49,7 @@ class QuestionAnswering(Task[Question, list[Answer]]):
 
     layouts: ClassVar[tuple[str, ...]] = ("squad", "bioasq-factoid", "bioasq-list")
     has_calibration: ClassVar[bool] = True
+    evaluated_by: ClassVar[str] = "answers"
     losses: ClassVar[tuple[str, ...]] = ("spans",)
     old_keys: ClassVar[Mapping[str, str]] = {"longest": "max_answer_words"}
 

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from textome.documents import Document, Label, Record
 from textome.errors import InputError
 from textome.inputs.records import Floats, typical_distances
+from textome.metrics.outputs import score_outputs
 from textome.tasks import kind_named
 from textome.tasks.task import HeadShape, Task
 
@@ -188,6 +189,12 @@ class Target(Task[Record, Floats]):
             labels = [Label(key, name, values[key], None, values) for key in holds]
             labels = [label for label in labels if not self._choice.leaves_out(label.confidence)]
         return document.with_labels([*document.labels, *labels])
+
+    def check_labels(self, record: Record) -> None:
+        self.encode(record)
+
+    def score(self, records: Sequence[Record], predictions: Sequence[Floats]) -> dict[str, float]:
+        return score_outputs(self.kind, np.stack([self.encode(record) for record in records]), np.stack(predictions))
 
     def described(self, answer: Floats) -> dict[str, Any]:
         """One answer (num_labels,) for people and machines: the label with its probability, or values by name."""

@@ -89,6 +89,7 @@ class Task(BaseModel, Generic[Record, Prediction]):
     has_graph         whether a model of the task can be exported
     losses            the names that `loss` may be
     trained_by        the run that trains it: "text", "modality", "translation", or "" for none
+    evaluated_by      the kind of its evaluation, see evaluation.evaluation.EVALUATIONS
     run_by            the kind of model that runs it, see runtime.step.MODELS
     reads_hidden_states   whether its scores are made of the last hidden states by `scores_of`, and not by a head
     """
@@ -99,6 +100,7 @@ class Task(BaseModel, Generic[Record, Prediction]):
     has_calibration: ClassVar[bool] = False
     has_graph: ClassVar[bool] = True
     trained_by: ClassVar[str] = "text"
+    evaluated_by: ClassVar[str] = "scores"
     run_by: ClassVar[str] = "encoder"
     reads_hidden_states: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ()
@@ -131,7 +133,7 @@ class Task(BaseModel, Generic[Record, Prediction]):
 
     @property
     def main_metric(self) -> str:
-        """The name of `metric` for people."""
+        """The name in `score` of `metric`, also for people."""
         return self.metric
 
     @property
@@ -258,8 +260,18 @@ class Task(BaseModel, Generic[Record, Prediction]):
         raise NotImplementedError
 
     def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> dict[str, float]:
-        """All scores, between 0 and 1, more is better; `metric` is one of them."""
+        """All scores by name; `main_metric` is one of them. Shares are between 0 and 1."""
         raise NotImplementedError
+
+    def score_notes(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> dict[str, str]:
+        """How scores were computed, by name, where programs differ."""
+        return {}
+
+    def check_labels(self, record: Record) -> None:
+        """Raises InputError for a label that the task does not have."""
+        if unknown := [label for label in self.labels_of(record) if label and label not in self.label_names]:
+            name, known = getattr(record, "id", ""), ", ".join(self.label_names)
+            raise InputError(f"record {name}: the label {unknown[0]!r} is none of the model's: {known}")
 
     def is_nothing(self, prediction: Prediction) -> bool:
         """Whether a prediction says that there is nothing, as no relation between two mentions."""

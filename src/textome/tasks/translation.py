@@ -10,6 +10,7 @@ from pydantic import Field
 from textome.datasets.parallel import Pair, read_pairs
 from textome.documents import Document, Label, Passage, Span
 from textome.formats.reading.sources import Quarantine
+from textome.metrics.translation import score_translations
 from textome.tasks.task import HeadShape, Task
 
 
@@ -60,6 +61,13 @@ class Translation(Task[Pair, str]):
         """The source, by which a pair is recognised in a test file."""
         return (record.source,)
 
+    def score(self, records: Sequence[Pair], predictions: Sequence[str]) -> dict[str, float]:
+        return {name: score for name, (score, _) in _scores(records, predictions).items()}
+
+    def score_notes(self, records: Sequence[Pair], predictions: Sequence[str]) -> dict[str, str]:
+        """sacrebleu's signatures."""
+        return {name: signature for name, (_, signature) in _scores(records, predictions).items()}
+
     def annotate(self, name: str, document: Document, records: Sequence[Pair], predictions: Sequence[str]) -> Document:
         """The document with a label for each passage that has words: its translation, at the passage's span."""
         labels = [
@@ -67,6 +75,10 @@ class Translation(Task[Pair, str]):
             for passage, text in zip(_with_words(document), predictions, strict=True)
         ]
         return document.with_labels([*document.labels, *labels])
+
+
+def _scores(records: Sequence[Pair], predictions: Sequence[str]) -> dict[str, tuple[float, str]]:
+    return score_translations(predictions, [record.target for record in records])
 
 
 def _with_words(document: Document) -> list[Passage]:

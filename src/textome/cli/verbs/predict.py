@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from textome.cli.streams import finish, places, say
+from textome.cli.streams import finish, say
 from textome.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def predict(
 
     Example: textome predict abstracts.xml --model runs/piboso/bundle --to tsv
     """
-    from textome.formats import Quarantine
+    from textome.formats import Quarantine, expand_inputs
     from textome.formats.reading.sources import Target
     from textome.runtime.bundle import TEXT, Bundle, resolve_model
 
@@ -56,7 +56,7 @@ def predict(
     else:
         made = _Texts(model, task, question, layout, from_, precision, threads)
     started, count = time.monotonic(), 0
-    several = inputs if isinstance(made, _Files) or layout else places(inputs)
+    several = inputs if isinstance(made, _Files) or layout else expand_inputs(inputs)
     with Target.of(output).open() as stream:
         if to == "tsv":
             stream.write(_line(["file", "id", *made.columns]))

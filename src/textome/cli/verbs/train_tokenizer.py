@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from textome.cli.streams import places, say
+from textome.cli.streams import say
 
 # The vocabularies are compared on the first sentences of the text: enough for two sure digits, and quick.
 COMPARED = 50_000
@@ -64,7 +64,7 @@ def train_tokenizer(
 
 def _sentences(inputs: list[str]) -> Iterator[str]:
     from textome.corpus.store import Corpus, is_corpus
-    from textome.formats import read_documents
+    from textome.formats import expand_inputs, read_documents
     from textome.text.sentences import split_sentences
 
     for place in inputs:
@@ -72,7 +72,7 @@ def _sentences(inputs: list[str]) -> Iterator[str]:
             for document in Corpus.open(place).texts():
                 yield from document
             continue
-        for item in places([place]):
+        for item in expand_inputs([place]):
             for found in read_documents(item):
                 for passage in found.passages:
                     yield from (passage.text[span.start : span.end] for span in split_sentences(passage.text))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textome.cli.streams import echo, finish, places, watched
+from textome.cli.streams import echo, finish, watched
 
 if TYPE_CHECKING:
     from textome.formats import Quarantine
@@ -79,7 +79,11 @@ def info(
 
 def _files(inputs: list[str]) -> list[str]:
     """The inputs; a folder stands for its files, unless it is that of the NCBI Taxonomy."""
-    return [file for item in inputs for file in ([item] if (Path(item) / "names.dmp").is_file() else places([item]))]
+    from textome.formats import expand_inputs
+
+    return [
+        file for item in inputs for file in ([item] if (Path(item) / "names.dmp").is_file() else expand_inputs([item]))
+    ]
 
 
 def _concepts(

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
+
+from textome.errors import InputError
 
 _BLOCK = 1 << 20
 STANDOFF = (".ann", ".a1", ".a2")
@@ -84,3 +86,30 @@ def hash_of(path: Path) -> str:
             while block := stream.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def expand_inputs(inputs: Sequence[str]) -> list[str]:
+    """The inputs with each folder and archive replaced by what to read of it, each text once.
+
+    Raises InputError for a folder without files, and for an archive that is damaged or leads out of itself.
+    """
+    from textome.formats.reading.archives import SEPARATOR, is_archive, members
+    from textome.formats.reading.sources import Source
+
+    paths: list[str] = []
+    for item in inputs:
+        path = Path(item)
+        if item == "-" or not path.exists():
+            paths.append(item)
+        elif path.is_dir():
+            if not (inside := inputs_in(path)):
+                raise InputError(f"{item}: the folder holds no files")
+            paths += map(str, inside)
+        elif is_archive(path, Source.of(path).head()):
+            names = [member.name for member in members(path) if not lies_beside(member.name)]
+            if not names:
+                raise InputError(f"{item}: the archive holds no files")
+            paths += [f"{item}{SEPARATOR}{name}" for name in names]
+        else:
+            paths.append(item)
+    return once(paths)

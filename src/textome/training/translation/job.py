@@ -16,8 +16,9 @@ from textome.encoders import encoder_of
 from textome.encoders.build import conversion_to
 from textome.encoders.layers.packing import Layout
 from textome.encoders.seq2seq.model import Transformer, TransformerConfig
-from textome.errors import InputError, MissingExtraError
+from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
+from textome.metrics.translation import score_translations
 from textome.tasks.translation import Translation
 from textome.training.corpora import SHORTEST_LEAK
 from textome.training.job import Batch, Described, Job, TrainingTask
@@ -108,7 +109,7 @@ class TranslationTask(TrainingTask[PackedPairs]):
         if not self._validation:
             return {}, 0
         found = self._translator.translate([pair.source for pair in self._validation], width=1)
-        return {"validation": bleu(found, [pair.target for pair in self._validation]) / 100}, 0
+        return {"validation": score_translations(found, [pair.target for pair in self._validation])["BLEU"][0]}, 0
 
     def report(self) -> dict[str, Any]:
         return {
@@ -130,7 +131,7 @@ class TranslationJob(Job):
     @classmethod
     def of(cls, recipe: Recipe[TranslationModel], folder: Path, processes: Processes, report: Report) -> TranslationJob:
         """The job of a recipe, its data read and its model built."""
-        bleu([""], [""])  # a missing package is told before the work and not after it
+        score_translations([""], [""])  # a missing package is told before the work and not after it
         (table,), quarantine = recipe.tasks, Quarantine()
         task, device = table.task, processes.device
         assert isinstance(task, Translation)
@@ -208,26 +209,6 @@ def _based(recipe: Recipe[TranslationModel], task: Translation, folder: Path) ->
     model = Transformer(replace(base.model.config, dropout=recipe.model.dropout))
     model.load_state_dict(base.model.state_dict())
     return Translator(model, base.tokenizer, base.source, base.target, base.longest)
-
-
-def bleu(found: Sequence[str], expected: Sequence[str]) -> float:
-    """Corpus BLEU by sacrebleu (Post 2018), between 0 and 100. Raises MissingExtraError where it is not installed."""
-    return float(scores(found, expected)["BLEU"][0])
-
-
-def scores(found: Sequence[str], expected: Sequence[str]) -> dict[str, tuple[float, str]]:
-    """BLEU and chrF by sacrebleu, each with its signature. Raises MissingExtraError where it is not installed."""
-    try:
-        from sacrebleu.metrics.bleu import BLEU
-        from sacrebleu.metrics.chrf import CHRF
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("translation", "translate") from error
-    metrics: dict[str, Any] = {"BLEU": BLEU(), "chrF": CHRF()}
-    result = {}
-    for name, metric in metrics.items():
-        score = metric.corpus_score(list(found), [list(expected)])
-        result[name] = (float(score.score), str(metric.get_signature()))
-    return result
 
 
 def _without_tests(pairs: Sequence[Pair], tests: Sequence[Pair]) -> list[Pair]:
