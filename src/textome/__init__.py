@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from textome.documents import Document, Entity, Identifier, Label, Passage, Record, Relation, Span
     from textome.errors import InputError, ModelError, TextomeError
     from textome.formats import Quarantine, read_documents, write_documents
+    from textome.formats.dataframes import documents_to_dataframe
     from textome.pipeline import Pipeline
     from textome.runtime.annotator import Annotator
     from textome.runtime.answerer import Answerer
@@ -48,6 +49,7 @@ _LAZY = {
     "RelationFinder": "textome.runtime.relations",
     "Span": "textome.documents",
     "TextomeError": "textome.errors",
+    "documents_to_dataframe": "textome.formats.dataframes",
     "read_documents": "textome.formats",
     "write_documents": "textome.formats",
 }
@@ -71,6 +73,7 @@ __all__ = [
     "RelationFinder",
     "Span",
     "TextomeError",
+    "documents_to_dataframe",
     "load",
     "read_documents",
     "write_documents",
@@ -109,3 +112,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'textome' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -183,6 +184,11 @@ class Document:
     def length(self) -> int:
         """Code points of the text."""
         return self.passages[-1].end if self.passages else 0
+
+    def _repr_html_(self) -> str:
+        """The document in a notebook: its text with the entities marked, and tables of the annotations."""
+        page: str = import_module("textome.formats.html").notebook(self)
+        return page
 
     def text_at(self, spans: Sequence[Span]) -> str:
         """The text of an annotation at `spans`: the slices, joined by one space.

@@ -6,6 +6,8 @@ import errno
 import gzip
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -217,6 +219,9 @@ def test_help_names_every_verb_with_an_example(run: Run) -> None:
         assert verb in text
         assert f"textome {verb}" in run(verb, "--help").out
     assert run("--version").out.startswith("textome 0.")
+    assert "--install-completion" in text
+    module = [sys.executable, "-m", "textome", "--version"]
+    assert subprocess.run(module, capture_output=True, text=True, check=True).stdout == run("--version").out
 
 
 def test_findings_are_explained(run: Run, tmp_path: Path, tiny_bundle: Path, tiny_tasks: Path) -> None:

@@ -170,3 +170,17 @@ def test_every_document_gives_a_well_formed_page_with_its_text(document: Documen
     shown = {index for passage in document.passages for index in range(passage.offset, passage.end)}
     visible = [item for item in document.entities if any(shown.intersection(range(*span)) for span in item.spans)]
     assert len(found.names) == len(visible)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=30)
+@given(documents())
+def test_a_notebook_shows_the_same_article(document: Document) -> None:
+    page = Page(document._repr_html_())
+    assert page.passages == [passage.text for passage in document.passages]
+    style = document._repr_html_().partition("</style>")[0]
+    assert style.startswith("<style>\n.textome {")  # every rule stands inside, so that none reaches the notebook
+    depths = 0
+    for number, sign in enumerate(character for character in style if character in "{}"):
+        depths += 1 if sign == "{" else -1
+        assert depths > 0 or number == sum(style.count(brace) for brace in "{}") - 1
+    assert depths == 0

@@ -65,7 +65,6 @@ def application(verbs: Iterable[str] = VERBS) -> typer.Typer:
         name="textome",
         help="Biomedical text mining on BioBERT-style Transformers: from raw text to a running service.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

@@ -32,6 +32,7 @@ __all__ = [
     "StrictQuarantine",
     "Target",
     "expand_inputs",
+    "format_of_name",
     "guess_format",
     "read_documents",
     "read_inputs",
@@ -114,11 +115,35 @@ def read_inputs(
             quarantine.add(item, "", str(error).removeprefix(f"{item}: "))
 
 
-def write_documents(documents: Iterable[Document], place: str | Path | Target, format: str) -> int:
-    """Write documents in `format` to a file, a directory (brat), or standard output ("-"); returns their number."""
+def write_documents(documents: Iterable[Document], place: str | Path | Target, format: str | None = None) -> int:
+    """Write documents to a file, a directory (brat), or standard output ("-"); returns their number.
+
+    format   one of `FORMATS`; default: the one that the name asks for, see `format_of_name`
+    """
     target = place if isinstance(place, Target) else Target.of(place)
-    written: int = _module(format, "writable").write(documents, target)
+    written: int = _module(
+        format or format_of_name("-" if target.path is None else str(target.path)), "writable"
+    ).write(documents, target)
     return written
+
+
+def format_of_name(name: str) -> str:
+    """The format that the name of an output asks for: JSON lines for "-", brat for a name without an ending.
+
+    Raises InputError for an ending that no format has.
+    """
+    if name == "-":
+        return "jsonl"
+    file_name = Path(name).name.removesuffix(".gz")
+    endings = {".bioc.json": "bioc-json", ".bioc.xml": "bioc-xml", ".xml": "bioc-xml"} | {
+        row.extension: key for key, row in FORMATS.items() if row.extension not in ("", ".xml") and row.writable
+    }
+    for ending, format in endings.items():
+        if file_name.endswith(ending):
+            return format
+    if "." not in file_name:
+        return "brat"
+    raise InputError(f"{name}: no format is known for this name; name the format ({', '.join(FORMATS)})")
 
 
 def guess_format(source: Source) -> str:

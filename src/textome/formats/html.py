@@ -21,13 +21,15 @@ _COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#
 # The usual types keep their colour from page to page; others get what is left.
 _ORDER = ("disease", "chemical", "gene", "species", "celltype", "cellline", "dna", "rna")
 
-_STYLE = """
+_PAGE_STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --page: #fff; --soft: #59636e; --line: #d1d9e0; --tint: 22%; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6edf3; --page: #0d1117; --soft: #9198a1; --line: #3d444d; --tint: 36%; } }
 body { margin: 0 auto; max-width: 46rem; padding: 1.5rem 1rem 4rem; background: var(--page); color: var(--ink);
   font: 1.0625rem/2 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.35rem; line-height: 1.4; margin: 0 0 .25rem; }
+"""
+_STYLE = """
 article { border-top: 1px solid var(--line); padding: 1.25rem 0; }
 h2 { font-size: .875rem; font-weight: 600; color: var(--soft); margin: 0; }
 h3 { font-size: .75rem; letter-spacing: .05em; text-transform: uppercase; color: var(--soft); margin: 1rem 0 0; }
@@ -52,6 +54,11 @@ table { border-collapse: collapse; width: 100%; margin-top: .5rem; }
 td, th { text-align: left; padding: .2rem .75rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td:nth-child(3), td:nth-child(4) { white-space: nowrap; }
 td:first-child { min-width: 7rem; overflow-wrap: anywhere; color: var(--ink); }
+"""
+# In a notebook the colours are those around the cell, and no rule reaches beyond it.
+_NOTEBOOK_STYLE = """
+.textome { --ink: currentColor; --page: transparent; --soft: color-mix(in srgb, currentColor 65%, transparent);
+  --line: color-mix(in srgb, currentColor 25%, transparent); --tint: 30%; line-height: 2; overflow-wrap: anywhere;
 """
 
 
@@ -97,8 +104,7 @@ def write(documents: Iterable[Document], target: Target) -> int:
         counts.update(entity.type for entity in document.entities)
         # As bytes piece by piece: one character beyond the basic plane makes a whole text four times as large.
         bodies.append(b"".join(piece.encode("utf-8") for piece in _article(document, numbers)))
-    colours = _colours(name for name, _ in counts.most_common())
-    variables = " ".join(f"--t{number}: {colours[name]};" for name, number in numbers.items())
+    variables = _variables(counts, numbers)
     legend = "".join(
         f'<li><mark style="--c:var(--t{numbers[name]})">{escape(name)}</mark> <small>{number:,}</small></li>'
         for name, number in counts.most_common()
@@ -109,7 +115,8 @@ def write(documents: Iterable[Document], target: Target) -> int:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{entities} in {texts}</title><style>{_STYLE}:root {{ {variables} }}</style></head>\n<body><main>"
+        f"<title>{entities} in {texts}</title>"
+        f"<style>{_PAGE_STYLE}{_STYLE}:root {{ {variables} }}</style></head>\n<body><main>"
         f"<h1>{entities} in {texts}</h1>"
         f'<ul class="legend" aria-label="Entity types and how many there are">{legend}</ul>\n'
     )
@@ -119,6 +126,20 @@ def write(documents: Iterable[Document], target: Target) -> int:
             stream.write(body + b"\n")
         stream.write(b"</main></body></html>\n")
     return len(bodies)
+
+
+def notebook(document: Document) -> str:
+    """A document as a piece of HTML for a cell of a notebook, in the colours of the page, with rules for itself alone."""
+    counts = Counter(entity.type for entity in document.entities)
+    numbers = {name: number for number, name in enumerate(counts)}
+    style = f"{_NOTEBOOK_STYLE}{_variables(counts, numbers)}{_STYLE}}}"
+    return f'<style>{style}</style><div class="textome">{"".join(_article(document, numbers))}</div>'
+
+
+def _variables(counts: Counter[str], numbers: Mapping[str, int]) -> str:
+    """The colour of each type as a variable of the style sheet."""
+    colours = _colours(name for name, _ in counts.most_common())
+    return " ".join(f"--t{number}: {colours[name]};" for name, number in numbers.items())
 
 
 def _colours(types: Iterable[str]) -> dict[str, str]:

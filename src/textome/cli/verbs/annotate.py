@@ -12,7 +12,6 @@ import typer
 
 from textome.cli.pipelines import with_pipeline
 from textome.cli.streams import EscapeFormulas, finish, read_all, watched
-from textome.errors import InputError
 
 if TYPE_CHECKING:
     from textome.documents import Document
@@ -46,9 +45,9 @@ def annotate(
 
     Example: textome annotate abstracts.xml --output entities.bioc.json --output page.html
     """
-    from textome.formats import Quarantine
+    from textome.formats import Quarantine, format_of_name
 
-    targets = [(place, to or format_of(place)) for place in output or []]
+    targets = [(place, to or format_of_name(place)) for place in output or []]
     if not targets and to:
         targets = [("-", to)]
     show = show or (not targets and sys.stdout.isatty())
@@ -96,21 +95,3 @@ def _show(documents: Iterable[Document]) -> int:
         print_document(document)
         number += 1
     return number
-
-
-def format_of(path: str) -> str:
-    """The format that a file's name asks for."""
-    from textome.formats import FORMATS
-
-    if path == "-":
-        return "jsonl"
-    name = Path(path).name.removesuffix(".gz")
-    endings = {".bioc.json": "bioc-json", ".bioc.xml": "bioc-xml", ".xml": "bioc-xml"} | {
-        row.extension: key for key, row in FORMATS.items() if row.extension not in ("", ".xml") and row.writable
-    }
-    for ending, format in endings.items():
-        if name.endswith(ending):
-            return format
-    if "." not in name:
-        return "brat"
-    raise InputError(f"--output {path}: no format is known for this name; add --to ({', '.join(FORMATS)})")

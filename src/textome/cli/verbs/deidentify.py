@@ -66,7 +66,6 @@ def deidentify(
 
     Example: textome deidentify notes/ --mode surrogate --secret key.bin --output clean/
     """
-    from textome.cli.verbs.annotate import format_of
     from textome.formats import Quarantine, Target, write_documents
     from textome.steps.deidentification import Deidentification
 
@@ -88,7 +87,7 @@ def deidentify(
     with ExitStack() as stack:
         documents = _written(results, counts, stack, map_)
         shown = watched(documents, "de-identified", quarantine)
-        number = write_documents(shown, Target.of(output, not escape_formulas), to or format_of(output))
+        number = write_documents(shown, Target.of(output, not escape_formulas), to)
     hidden = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
     say(f"{'marked' if mode == 'tag' else 'replaced'}: {hidden or 'nothing'}")
     finish(quarantine, number)
