@@ -60,8 +60,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bulk": _BELOW_COMMANDS,
     "evidence": {"bulk", "evaluation", "vocabularies", "formats", "documents", "errors"},
     "serve": _BELOW_COMMANDS,
-    "cli": {"serve", "bulk", "evidence", "__init__", *_BELOW_COMMANDS},
+    "cli": {"citations", "serve", "bulk", "evidence", "__init__", *_BELOW_COMMANDS},
     "client": {"formats", "documents", "errors"},
+    "citations": {"__init__", "formats", "errors"},
     "__init__": {"pipeline", "runtime", "formats", "documents", "errors"},
     "__main__": {"cli"},
     "bundled": set(),
@@ -90,6 +91,7 @@ WITHOUT_TORCH = {
     "bulk",
     "evidence",
     "client",
+    "citations",
 }
 # Modules that look others up by name, which the rules here cannot see: each has an explicit table.
 IMPORTS_BY_NAME = {

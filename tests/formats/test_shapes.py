@@ -43,7 +43,7 @@ def read(text: str | bytes, name: str = "file.txt", **options: str) -> list[Docu
         ("a.vcf", "##fileformat=VCFv4.3\n#CHROM\tPOS\n", "a table of variants"),
         ("a.txt", "31452104\n31452105\n", "a list of PMIDs"),
         ("a.txt", "1\n22\n333\n", "a list of PMIDs"),
-        ("a.txt", "PMID: 31452104\n", "efetch"),
+        ("a.txt", "PMID: 31452104\n", "textome fetch"),
         ("a.txt", "PMC31452\nPMC31453\n", "PMCIDs"),
         ("a.parquet", "bad\n", "called .parquet and is none"),
         ("a.rtf", "{\\rtf1\\ansi Gout}", "Rich Text Format"),

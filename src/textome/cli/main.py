@@ -32,6 +32,7 @@ VERBS = (
     "evaluate",
     "export",
     "convert",
+    "fetch",
     "deidentify",
     "convert-checkpoint",
     "translate",

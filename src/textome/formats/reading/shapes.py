@@ -104,8 +104,8 @@ def _list_of_numbers(text: str, lines: list[str], ending: str) -> str | None:
     # A single small number may be anything.
     if all(_NUMBERS.fullmatch(line) for line in lines) and (len(lines) > 1 or len(text.strip()) > 3):
         return (
-            "this is a list of PMIDs or PMCIDs, not of texts; take the citations from PubMed (Save, format PubMed, or "
-            "efetch with db=pubmed and retmode=xml) and give that file"
+            "this is a list of PMIDs or PMCIDs, not of texts; textome fetch gets their citations, or take them from PubMed "
+            "(Save, format PubMed) and give that file"
         )
     return None
 
