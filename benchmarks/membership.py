@@ -81,7 +81,7 @@ def main() -> None:
             print(
                 f"| {way} | {spent} | {test_f1(bundle, options.data):.2f} | "
                 f"{attack.auc:.3f} ({attack.low:.3f}-{attack.high:.3f}) | {attack.advantage:.3f} | "
-                f"{100 * attack.found:.1f} % |",
+                f"{100 * attack.recognised:.1f} % |",
                 flush=True,
             )
 

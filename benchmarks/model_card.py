@@ -144,7 +144,7 @@ def texts_of(name: str, data: Path | str) -> tuple[Document, ...]:
     for place in (place for corpus in CORPORA.values() for place in corpus.train):
         for item in read_documents(f"{data}/{place}"):
             trained.add("trained", _sentences(item), [pmid] if (pmid := pmid_of(item)) else [])
-    kept = tuple(item for item in documents if not trained.found_in(_sentences(item), pmid_of(item)))
+    kept = tuple(item for item in documents if not trained.sets_with(_sentences(item), pmid_of(item)))
     print(f"{name}: {len(kept)} of {len(documents)} abstracts share nothing with a training corpus")
     return kept
 

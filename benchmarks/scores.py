@@ -111,7 +111,7 @@ def documents_of(name: str, data: Path | str, fresh: bool = True) -> tuple[Docum
     for place in (place for other in CORPORA.values() for place in other.train):
         for item in read_documents(f"{data}/{place}"):
             trained.add("trained", _sentences(item), [pmid] if (pmid := pmid_of(item)) else [])
-    return tuple(item for item in documents if not trained.found_in(_sentences(item), pmid_of(item)))
+    return tuple(item for item in documents if not trained.sets_with(_sentences(item), pmid_of(item)))
 
 
 def compared(

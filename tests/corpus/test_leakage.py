@@ -26,10 +26,10 @@ OTHER = "Nothing in this sentence was ever part of any test set that somebody ma
 def test_a_sentence_is_found_in_every_spelling(text: str) -> None:
     sets = TestSets()
     sets.add("first", [TEST])
-    assert sets.found_in([OTHER]) == ()
-    assert sets.found_in([OTHER, text]) == ("first",)
+    assert sets.sets_with([OTHER]) == ()
+    assert sets.sets_with([OTHER, text]) == ("first",)
     words = text.split()
-    assert sets.found_in([" ".join(words[:9]), " ".join(words[9:])]) == ("first",), "also where it is split otherwise"
+    assert sets.sets_with([" ".join(words[:9]), " ".join(words[9:])]) == ("first",), "also where it is split otherwise"
 
 
 def test_every_set_that_shares_something_is_named() -> None:
@@ -37,19 +37,19 @@ def test_every_set_that_shares_something_is_named() -> None:
     sets.add("first", [TEST])
     sets.add("second", [OTHER])
     sets.add("third", [TEST], ["123"])
-    assert sets.found_in([TEST]) == ("first", "third")
-    assert sets.found_in([TEST, OTHER]) == ("first", "second", "third")
-    assert sets.found_in(["No words in common."], "123") == ("third",)
-    assert sets.found_in(["No words in common."], "124") == ()
+    assert sets.sets_with([TEST]) == ("first", "third")
+    assert sets.sets_with([TEST, OTHER]) == ("first", "second", "third")
+    assert sets.sets_with(["No words in common."], "123") == ("third",)
+    assert sets.sets_with(["No words in common."], "124") == ()
 
 
 def test_short_sentences_count_only_as_a_whole() -> None:
     short = "The rare syndrome was seen in three young sisters."
     sets = TestSets()
     sets.add("set", [short, "Gout was seen."])
-    assert sets.found_in([short]) == ("set",)
-    assert sets.found_in([f"We know that {short}"]) == ()
-    assert sets.found_in(["Gout was seen."]) == (), "too short to be told from chance"
+    assert sets.sets_with([short]) == ("set",)
+    assert sets.sets_with([f"We know that {short}"]) == ()
+    assert sets.sets_with(["Gout was seen."]) == (), "too short to be told from chance"
 
 
 def test_long_formulas_are_no_leak_either() -> None:
@@ -59,8 +59,8 @@ def test_long_formulas_are_no_leak_either() -> None:
     )
     sets = TestSets()
     sets.add("set", [formula, f"{TEST} {formula}"])
-    assert sets.found_in([OTHER, formula]) == ()
-    assert sets.found_in([OTHER, TEST, formula]) == ("set",)
+    assert sets.sets_with([OTHER, formula]) == ()
+    assert sets.sets_with([OTHER, TEST, formula]) == ("set",)
 
 
 def test_pmids() -> None:
@@ -91,9 +91,9 @@ def test_test_sets_of_every_kind_are_read(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(FILES[name])
     sets = read_test_sets([str(tmp_path / name)])
     assert sets.names == [f"{tmp_path.name}/{name}"]
-    assert len(sets.found_in([SAME])) == 1
-    assert sets.found_in(["Something else."]) == ()
-    assert bool(sets.found_in(["Something else."], "7654321")) is (name in WITH_PMID)
+    assert len(sets.sets_with([SAME])) == 1
+    assert sets.sets_with(["Something else."]) == ()
+    assert bool(sets.sets_with(["Something else."], "7654321")) is (name in WITH_PMID)
 
 
 def test_brat_and_folders_are_read(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_brat_and_folders_are_read(tmp_path: Path) -> None:
     (tmp_path / "set" / "b.json").write_text(FILES["qa.json"])
     for folder in ("brat", "set"):
         sets = read_test_sets([str(tmp_path / folder)])
-        assert sets.found_in([SAME], "7654321") == (f"{tmp_path.name}/{folder}",)
+        assert sets.sets_with([SAME], "7654321") == (f"{tmp_path.name}/{folder}",)
 
 
 def test_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
         (tmp_path / folder / "ner").mkdir(parents=True)
         places.append(str(tmp_path / folder / "ner" / "test.txt"))
         Path(places[-1]).write_text(TEST)
-    assert read_test_sets(places).found_in([SAME]) == ("ner/test.txt", places[1])
+    assert read_test_sets(places).sets_with([SAME]) == ("ner/test.txt", places[1])
 
 
 @pytest.mark.parametrize(
@@ -138,5 +138,5 @@ def test_a_test_set_that_cannot_be_read_whole_is_an_error(content: str, message:
 def test_what_every_article_says_proves_nothing() -> None:
     sets = TestSets()
     sets.add("full texts", ["The authors declare that they have no competing interests.", TEST])
-    assert sets.found_in(["The authors declare that they have no competing interests."]) == ()
-    assert sets.found_in([TEST]) == ("full texts",)
+    assert sets.sets_with(["The authors declare that they have no competing interests."]) == ()
+    assert sets.sets_with([TEST]) == ("full texts",)

@@ -23,7 +23,7 @@ CONFIG = BertConfig(
     max_position_embeddings=12,
     initializer_range=0.3,
 )
-SHAPES = {"sound": Shape("vectors", 5, (9,), halvings=2), "words": Shape("tokens", 11, (6,), mask_id=4)}
+SHAPES = {"sound": Shape("vectors", 5, (9,), downsamplings=2), "words": Shape("tokens", 11, (6,), mask_id=4)}
 
 
 def items() -> list[Segments]:

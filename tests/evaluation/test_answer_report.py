@@ -8,12 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from textome.cli.main import application
-from textome.datasets.questions import Answer, Place, Question
+from textome.datasets.questions import Answer, AnswerPosition, Question
 from textome.evaluation.answer_report import answer_report
 from textome.metrics.answers import METRICS, interval, paired_p_value, score_answers, score_each
 
 ITEMS = [
-    Question("1", "what <helps>?", ("colchicine helps", "rest"), (("Colchicine",),), (Place(0, 0, 10),), "factoid"),
+    Question(
+        "1", "what <helps>?", ("colchicine helps", "rest"), (("Colchicine",),), (AnswerPosition(0, 0, 10),), "factoid"
+    ),
     Question("2", "what for?", ("it is for gout",), (("asthma", "wheezing"),), (), "factoid"),
 ]
 PREDICTED = [

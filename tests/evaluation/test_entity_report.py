@@ -50,8 +50,8 @@ def test_seen_names_are_those_of_the_training_data_whatever_their_case():
     )
     given = comparison({GOUT: 0.9, (17, 22, "Disease"): 0.8})
     seen, new = by_novelty(given, [Document.from_text(TEXT)], names_of([training], mapping))
-    assert (seen.gold, seen.found, seen.recall, seen.precision) == (1, 1, 1.0, 1.0)
-    assert (new.gold, new.found, new.predicted, new.precision) == (2, 0, 1, 0.0)
+    assert (seen.gold, seen.recalled, seen.recall, seen.precision) == (1, 1, 1.0, 1.0)
+    assert (new.gold, new.recalled, new.predicted, new.precision) == (2, 0, 1, 0.0)
     assert format_novelty([seen, new]).splitlines()[1].split() == [
         "seen",
         "in",

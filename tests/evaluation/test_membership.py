@@ -22,7 +22,7 @@ def test_it_counts_pairs_and_thresholds(members: list[float], others: list[float
         for at in [-1.0, *members, *others]
     ]
     assert found.advantage == pytest.approx(max(true - false for true, false in rates))
-    assert found.found == pytest.approx(max(true for true, false in rates if false <= 0.01))
+    assert found.recognised == pytest.approx(max(true for true, false in rates if false <= 0.01))
 
 
 def test_the_interval_covers_the_auc_of_normal_losses() -> None:

@@ -195,8 +195,8 @@ def test_labels_sentences_and_relations_of_a_trained_model(tiny_tasks: Path) -> 
 
     documents = list(read_documents(tiny_tasks / "c.jsonl"))
     explainer = Explainer.load(bundle, "treats")
-    found_in = {len(explainer.explain(document)) for document in documents[:12]}
-    assert found_in == {0, 1}
+    sets_with = {len(explainer.explain(document)) for document in documents[:12]}
+    assert sets_with == {0, 1}
     (none,) = explainer.explain(documents[0], label="none")
     assert "given" in weights(none) or "seen" in weights(none)
     assert Explainer.load(bundle).name == "entities"

@@ -15,10 +15,10 @@ from textome.inputs.sensors import Sensors
 def test_the_planner_takes_a_shortest_way():
     for seed in range(10):
         world = World.drawn(np.random.default_rng(seed))
-        steps = int(world.steps[world.place])
+        steps = int(world.steps[world.position])
         assert steps >= 6
         for left in range(steps, 0, -1):
-            assert world.steps[world.place] == left
+            assert world.steps[world.position] == left
             world.move(world.best())
             assert not world.bumped
         assert world.arrived
@@ -33,10 +33,10 @@ def test_the_robot_senses_walls_bumps_and_its_goal():
     np.testing.assert_allclose([north, east, south], [0, 0, 4], atol=0.5)
     assert world.sensed(generator)[8:11].tolist() == [3, 2, 0]
     world.move(ACTIONS.index("east"))
-    assert world.place == (1, 2)
+    assert world.position == (1, 2)
     assert world.sensed(generator)[10:].tolist() == [1, 0, 1, 0, 0]
     world.move(ACTIONS.index("south"))
-    assert (world.place, world.bumped) == ((2, 2), False)
+    assert (world.position, world.bumped) == ((2, 2), False)
 
 
 def test_the_rule_is_better_than_wandering_and_rates_repeat():
@@ -64,7 +64,7 @@ def test_demonstrations_are_signals_with_the_planners_next_action(tmp_path: Path
     path = tmp_path / "ways.csv"
     count = write_demonstrations(path, 3, seed=2, window=4, errors=0.0)
     records = list(Sensors(window=4).read(str(path), Quarantine()))
-    assert len(records) == count == sum(int(world.steps[world.place]) for world in _worlds(3, 2))
+    assert len(records) == count == sum(int(world.steps[world.position]) for world in _worlds(3, 2))
     assert records[0].content.shape == (1, len(CHANNELS))
     assert {record.target for record in records} <= set(ACTIONS)
     # The planner's action at a moment is what the robot did before the next one.

@@ -137,12 +137,14 @@ def test_confidence_is_the_probability_of_the_span() -> None:
 
 @given(
     st.lists(
-        st.builds(iob.Found, st.integers(0, 9), st.integers(0, 9), st.integers(0, 2), st.sampled_from([0.2, 0.5, 0.9])),
+        st.builds(
+            iob.ScoredSpan, st.integers(0, 9), st.integers(0, 9), st.integers(0, 2), st.sampled_from([0.2, 0.5, 0.9])
+        ),
         max_size=8,
         unique=True,
     )
 )
-def test_entities_without_overlaps(items: list[iob.Found]) -> None:
+def test_entities_without_overlaps(items: list[iob.ScoredSpan]) -> None:
     found = [item for item in items if item.first <= item.last]
     kept = iob.without_overlaps(found)
     assert kept == [item for item in found if item in kept]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bound_task import BoundTask
-from textome.datasets.questions import Answer, Place, Question, listed, read_questions
+from textome.datasets.questions import Answer, AnswerPosition, Question, listed, read_questions
 from textome.errors import InputError
 from textome.formats import Quarantine
 from textome.metrics.answers import normalised, overlap, score_answers
@@ -38,7 +38,7 @@ def test_an_answer_anywhere_in_a_long_text_is_found_at_its_place(tokenizer, befo
     context = " ".join(["took"] * before + ["breast cancer"] + ["daily"] * after)
     start = context.index("breast")
     item = Question(
-        "1", "patients with", ("no malaria", context), (("breast cancer",),), (Place(1, start, start + 13),)
+        "1", "patients with", ("no malaria", context), (("breast cancer",),), (AnswerPosition(1, start, start + 13),)
     )
     task = BoundTask(QuestionAnswering(max_answer_words=3), tokenizer, window, 4)
     units = task.examples([item])
@@ -63,7 +63,7 @@ def test_mentions_of_one_answer_add_up(tokenizer):
 
 def test_a_window_without_the_answer_says_so(tokenizer):
     task = BoundTask(QuestionAnswering(), tokenizer, 32, 4)
-    item = Question("1", "with", ("aspirin", "gout"), places=(Place(0, 0, 7),))
+    item = Question("1", "with", ("aspirin", "gout"), positions=(AnswerPosition(0, 0, 7),))
     first, second = task.examples([item])
     assert task.targets(first, item).tolist() == [[0, 0], [1, 1]]
     assert task.targets(second, item).tolist() == [[1, 1], [0, 0]]
@@ -137,9 +137,9 @@ def test_squad_answers_with_leading_blanks_are_found_and_wrong_offsets_reported(
     path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
     quarantine = Quarantine()
     found = list(read_questions(str(path), "squad", quarantine))
-    assert [(item.id, item.places) for item in found] == [
-        ("1", (Place(0, 0, 7),)),
-        ("2", (Place(0, 8, 14),)),
+    assert [(item.id, item.positions) for item in found] == [
+        ("1", (AnswerPosition(0, 0, 7),)),
+        ("2", (AnswerPosition(0, 8, 14),)),
         ("4", ()),
     ]
     assert [record.position for record in quarantine.records] == [
@@ -165,11 +165,11 @@ def test_bioasq_questions_find_their_answers_in_snippets(tmp_path: Path):
     path.write_text(json.dumps({"questions": [question, several, question | {"id": "c", "snippets": []}]}))
     quarantine = Quarantine()
     (item,) = read_questions(str(path), "bioasq-factoid", quarantine)
-    assert (item.contexts, item.places) == (("Gout, not gouty.", "Nothing."), (Place(0, 0, 4),))
+    assert (item.contexts, item.positions) == (("Gout, not gouty.", "Nothing."), (AnswerPosition(0, 0, 4),))
     assert quarantine.records[0].position == "question c"
     (item,) = read_questions(str(path), "bioasq-list", quarantine)
     assert item.answers == (("x",), ("y", "z"))
-    assert set(item.places) == {Place(0, 0, 1), Place(0, 2, 3)}
+    assert set(item.positions) == {AnswerPosition(0, 0, 1), AnswerPosition(0, 2, 3)}
 
 
 def test_real_questions_are_read_whole(shared_data: Path):
@@ -179,6 +179,6 @@ def test_real_questions_are_read_whole(shared_data: Path):
     assert (len(factoid), quarantine.count) == (162, 0)
     assert len(list(read_questions(place, "bioasq-list", quarantine))) == 88
     for item in factoid:
-        for context, start, end in item.places:
+        for context, start, end in item.positions:
             found = item.contexts[context][start:end].casefold()
             assert found in {text.casefold() for group in item.answers for text in group}

@@ -63,7 +63,7 @@ def test_synonyms_leave_mentions_as_they_are(case: tuple[str, tuple[Mention, ...
     if share == 0.0:
         assert (changed, moved) == (text, mentions)
     if share == 1.0:
-        free = [(start, end) for start, end, _ in synonyms.found(text)
+        free = [(start, end) for start, end, _ in synonyms.matches(text)
                 if "\0" not in outside(text, mentions)[start:end]]  # fmt: skip
         assert (changed == text) == (not free)
 
@@ -100,7 +100,7 @@ def test_synonyms_are_whole_words_in_the_case_of_the_old_ones() -> None:
 def test_a_file_of_synonyms_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "synonyms.tsv"
     path.write_text("# sets\ngiven\ttaken\t administered # verbs\n\n", encoding="utf-8")
-    assert read_synonyms(path).found("given") == [(0, 5, ["taken", "administered"])]
+    assert read_synonyms(path).matches("given") == [(0, 5, ["taken", "administered"])]
     path.write_text("given\ttaken\nalone\n", encoding="utf-8")
     with pytest.raises(InputError, match="line 2: one name alone"):
         read_synonyms(path)

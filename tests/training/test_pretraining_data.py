@@ -104,7 +104,7 @@ def test_a_batch_restores_its_sequences(corpus_and_tokenizer, pairs):
     for drawn in mixture.block(0):
         batch = assembler.batch(drawn)
         restored = batch.input_ids.clone()
-        restored[batch.places] = batch.targets
+        restored[batch.masked_positions] = batch.targets
         bounds = batch.layout.cu_seqlens.tolist()
         found = [restored[start:end].tolist() for start, end in pairwise(bounds)]
         assert len(found) == len(drawn)
@@ -133,7 +133,7 @@ def test_masks_change_with_the_pass_only_where_they_are_dynamic(corpus_and_token
     for dynamic in (True, False):
         assembler = Assembler(mixture, tokenizer, Masker.of(tokenizer), dynamic)
         turns = [assembler.batch([(0, turn, number) for number in range(20)]) for turn in (0, 1)]
-        same = turns[0].places.tolist() == turns[1].places.tolist()
+        same = turns[0].masked_positions.tolist() == turns[1].masked_positions.tolist()
         assert same is not dynamic
 
 

@@ -99,12 +99,12 @@ def format_of(file: InputFile, format: str | None) -> str:
 
 
 def documents_of(
-    source: StoredSource, format: str, wanted: str | None, quarantine: Quarantine, text_column: str | None = None
+    source: StoredSource, format: str, member_format: str | None, quarantine: Quarantine, text_column: str | None = None
 ) -> Iterator[tuple[int, Document]]:
     """The documents of a file, each with the number of its record: for PubMed XML as `citations` counts them.
 
     format   what `format_of` told; empty where it is not recognised, which raises InputError again
-    wanted   the format of an archive's members; None guesses each
+    member_format   the format of an archive's members; None guesses each
     text_column   the column of tables that holds the texts, where its name does not tell
     """
     options = {"text_column": text_column} if text_column else {}
@@ -113,7 +113,7 @@ def documents_of(
 
         yield from numbered(source, quarantine)
     elif format == ARCHIVE:
-        yield from enumerate(_archived(source, wanted, quarantine, options), 1)
+        yield from enumerate(_archived(source, member_format, quarantine, options), 1)
     else:
         yield from enumerate(read_documents(source, format or None, quarantine, **options), 1)
 
@@ -181,7 +181,7 @@ def _feed(digest: Any, stream: BinaryIO) -> None:
 
 
 def _archived(
-    source: StoredSource, wanted: str | None, quarantine: Quarantine, options: dict[str, str]
+    source: StoredSource, member_format: str | None, quarantine: Quarantine, options: dict[str, str]
 ) -> Iterator[Document]:
     """The documents of an archive's members, one member in memory at a time; hidden members are passed over."""
     try:
@@ -194,7 +194,7 @@ def _archived(
                 quarantine.add(inner, "", f"the file is larger than {MAX_MEMBER} bytes; unpack the archive first")
                 continue
             try:
-                yield from read_documents(Source(inner, data=load()), wanted, quarantine, **options)
+                yield from read_documents(Source(inner, data=load()), member_format, quarantine, **options)
             except InputError as error:
                 quarantine.add(inner, "", str(error).removeprefix(f"{inner}: "))
     except (tarfile.TarError, zipfile.BadZipFile, *DECOMPRESSION_ERRORS) as error:

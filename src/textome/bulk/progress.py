@@ -111,18 +111,18 @@ def status(folder: Path) -> dict[str, Any]:
     }
 
 
-def status_line(facts: dict[str, Any]) -> str:
+def status_line(status: dict[str, Any]) -> str:
     """The state in one sentence."""
     line = (
-        f"{facts['state']}: {100 * facts['share']:.1f} % of the input, {facts['documents']:,} documents, "
-        f"{facts['entities']:,} entities, {facts['quarantined']:,} quarantined"
+        f"{status['state']}: {100 * status['share']:.1f} % of the input, {status['documents']:,} documents, "
+        f"{status['entities']:,} entities, {status['quarantined']:,} quarantined"
     )
-    if facts["superseded"]:
-        line += f", {facts['superseded']:,} superseded"
-    if facts["state"] == "running" and facts["documents_per_second"]:
-        line += f"; {facts['documents_per_second']:,.1f} documents/s"
-    if facts["seconds_left"] is not None:
-        line += f", {duration(facts['seconds_left'])} left"
+    if status["superseded"]:
+        line += f", {status['superseded']:,} superseded"
+    if status["state"] == "running" and status["documents_per_second"]:
+        line += f"; {status['documents_per_second']:,.1f} documents/s"
+    if status["seconds_left"] is not None:
+        line += f", {duration(status['seconds_left'])} left"
     return line
 
 

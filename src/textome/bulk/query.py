@@ -168,7 +168,7 @@ class Results:
         return [(row[0], row[1]) for row in self.ask(f"DESCRIBE {name}").rows]
 
 
-def write_answer(answer: Answer, place: str | Path, format: str, formulas: bool = True) -> int:
+def write_answer(answer: Answer, path: str | Path, format: str, formulas: bool = True) -> int:
     """Write rows as `csv`, `jsonl` or `parquet` to a file or "-", as they come; returns their number.
 
     formulas   whether cells of CSV may begin as a formula of a spreadsheet
@@ -176,7 +176,7 @@ def write_answer(answer: Answer, place: str | Path, format: str, formulas: bool 
     writers = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}
     if format not in writers:
         raise InputError(f"results of a query are written as {', '.join(writers)}, not as {format!r}")
-    return writers[format](answer, Target.of(place, formulas))
+    return writers[format](answer, Target.of(path, formulas))
 
 
 def _write_csv(answer: Answer, target: Target) -> int:

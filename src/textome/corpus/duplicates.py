@@ -51,10 +51,10 @@ class Fingerprints:
     bands: Hashes
 
     @classmethod
-    def map(cls, place: Path) -> Fingerprints:
-        """The fingerprints of the chunk at `place` (ledger), mapped."""
+    def map(cls, path: Path) -> Fingerprints:
+        """The fingerprints of the chunk at `path` (ledger), mapped."""
         names = ("digests", "signatures", "bands")
-        return cls(*(np.load(place.with_name(f"{place.name}.{name}.npy"), mmap_mode="r") for name in names))
+        return cls(*(np.load(path.with_name(f"{path.name}.{name}.npy"), mmap_mode="r") for name in names))
 
 
 class Fingerprinter:
@@ -116,36 +116,36 @@ def _bands(threshold: float) -> tuple[int, int]:
 
 
 def find_duplicates(
-    places: Sequence[Path], counts: Sequence[int], threshold: float = THRESHOLD, group: int = GROUP
+    chunk_paths: Sequence[Path], counts: Sequence[int], threshold: float = THRESHOLD, group: int = GROUP
 ) -> NDArray[np.uint8]:
     """(documents,) KEPT, EXACT or NEAR for each document of all chunks, in their order.
 
-    places   the chunks of the ledger, and `counts` how many documents each holds
+    chunk_paths   the chunks of the ledger, and `counts` how many documents each holds
     """
     starts = np.cumsum([0, *counts], dtype=np.int64)
     verdicts = np.zeros(starts[-1], np.uint8)
     groups = 1 + int(starts[-1]) // group
     for number in range(groups):
-        keys, documents = _gathered(places, starts, groups, number, None)
+        keys, documents = _gathered(chunk_paths, starts, groups, number, None)
         same = (keys[1:] == keys[:-1]).all(axis=1)
         verdicts[documents[1:][same]] = EXACT
-    bands = len(Fingerprints.map(places[0]).bands) if places else 0
+    bands = len(Fingerprints.map(chunk_paths[0]).bands) if chunk_paths else 0
     for band in range(bands):
         for number in range(groups):
-            keys, documents = _gathered(places, starts, groups, number, band)
+            keys, documents = _gathered(chunk_paths, starts, groups, number, band)
             for distance in range(1, COMPARED + 1):
                 together = (keys[distance:] == keys[:-distance]).all(axis=1)
                 if not together.any():
                     break
                 earlier, later = documents[:-distance][together], documents[distance:][together]
                 undecided = verdicts[later] == KEPT
-                for similar in _similar(places, starts, earlier[undecided], later[undecided], threshold):
+                for similar in _similar(chunk_paths, starts, earlier[undecided], later[undecided], threshold):
                     verdicts[similar] = NEAR
     return verdicts
 
 
 def _gathered(
-    places: Sequence[Path], starts: NDArray[np.int64], groups: int, number: int, band: int | None
+    chunk_paths: Sequence[Path], starts: NDArray[np.int64], groups: int, number: int, band: int | None
 ) -> tuple[Hashes, NDArray[np.int64]]:
     """The keys (n, 1 or 2) of one group of all documents, sorted, and the numbers of their documents, rising for a key.
 
@@ -153,7 +153,7 @@ def _gathered(
     """
     keys = [np.empty((0, 2 if band is None else 1), np.uint64)]
     documents = [np.empty(0, np.int64)]
-    for place, start in zip(places, starts, strict=False):
+    for place, start in zip(chunk_paths, starts, strict=False):
         fingerprints = Fingerprints.map(place)
         column = fingerprints.digests if band is None else fingerprints.bands[band][:, None]
         chosen = np.arange(len(column)) if groups == 1 else np.flatnonzero(column[:, 0] % np.uint64(groups) == number)
@@ -165,24 +165,26 @@ def _gathered(
 
 
 def _similar(
-    places: Sequence[Path],
+    chunk_paths: Sequence[Path],
     starts: NDArray[np.int64],
     earlier: NDArray[np.int64],
     later: NDArray[np.int64],
     threshold: float,
 ) -> Iterator[NDArray[np.int64]]:
-    """Those of `later` whose signature agrees with that of its `earlier` in enough places."""
+    """Those of `later` whose signature agrees with that of its `earlier` in enough positions."""
     for start in range(0, len(later), _PAIRS_AT_ONCE):
         some = slice(start, start + _PAIRS_AT_ONCE)
-        agreeing = _signatures(places, starts, earlier[some]) == _signatures(places, starts, later[some])
+        agreeing = _signatures(chunk_paths, starts, earlier[some]) == _signatures(chunk_paths, starts, later[some])
         yield later[some][agreeing.mean(axis=1) >= threshold]
 
 
-def _signatures(places: Sequence[Path], starts: NDArray[np.int64], documents: NDArray[np.int64]) -> NDArray[np.uint32]:
+def _signatures(
+    chunk_paths: Sequence[Path], starts: NDArray[np.int64], documents: NDArray[np.int64]
+) -> NDArray[np.uint32]:
     """(n, PERMUTATIONS) of documents, wherever they are saved."""
     found = np.empty((len(documents), PERMUTATIONS), np.uint32)
     where = np.searchsorted(starts, documents, side="right") - 1
     for place in np.unique(where):
         chosen = where == place
-        found[chosen] = Fingerprints.map(places[place]).signatures[documents[chosen] - starts[place]]
+        found[chosen] = Fingerprints.map(chunk_paths[place]).signatures[documents[chosen] - starts[place]]
     return found

@@ -22,24 +22,24 @@ _PMID_KEY = re.compile(r"\d{4,8}")
 _PMID_ADDRESS = re.compile(r"pubmed(?:\.ncbi\.nlm\.nih\.gov)?/(\d{1,8})\b")
 
 
-def read_test_sets(places: list[str]) -> TestSets:
+def read_test_sets(paths: list[str]) -> TestSets:
     """The test sets in files of any of our formats, in JSON of any shape, and in folders of those.
 
     A set is named by the last two parts of its path, or by all of it where two agree in those. Raises InputError where
     anything of a set cannot be read: a filter with holes would say that a corpus is clean.
     """
     sets = TestSets()
-    for place in places:
-        name = "/".join(PurePath(place).parts[-2:])
+    for given in paths:
+        name = "/".join(PurePath(given).parts[-2:])
         if name in sets.names:
-            name = place
-        path = Path(place)
+            name = given
+        path = Path(given)
         if path.is_dir():
             files = list(map(str, inputs_in(path)))
             if not files:
-                raise InputError(f"--exclude {place}: the folder holds no files")
+                raise InputError(f"--exclude {given}: the folder holds no files")
         else:
-            files = [place]
+            files = [given]
         for file in files:
             _add(sets, name, Source.of(file))
     return sets

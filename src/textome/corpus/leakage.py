@@ -89,7 +89,7 @@ class TestSets:
         for pmid in pmids:
             self._mark(self._pmids, pmid, bit)
 
-    def found_in(self, sentences: Iterable[str], pmid: str | None = None) -> tuple[str, ...]:
+    def sets_with(self, sentences: Iterable[str], pmid: str | None = None) -> tuple[str, ...]:
         """The names of the test sets with which a document shares a run of words or its PMID.
 
         Runs are looked for over the bounds of sentences, since other tools split otherwise; a short test sentence counts

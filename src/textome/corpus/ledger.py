@@ -68,7 +68,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_chunk(
-    place: Path, documents: Sequence[tuple[str, Sequence[str]]], fingerprints: Fingerprints, counted: Mapping[str, Any]
+    path: Path, documents: Sequence[tuple[str, Sequence[str]]], fingerprints: Fingerprints, counted: Mapping[str, Any]
 ) -> None:
     """Write one chunk of kept documents, each its id and sentences. Raises UnfinishedError where the disk is full."""
     words = np.array([sum(len(text.split()) for text in sentences) for _, sentences in documents], np.int64)
@@ -76,38 +76,38 @@ def write_chunk(
     drafts: dict[Path, Path] = {}
     try:
         for name, values in arrays.items():
-            path = place.with_name(f"{place.name}.{name}.npy")
-            drafts[path] = path.with_name(f".{path.name}.partial")
-            with drafts[path].open("wb") as stream:
+            file = path.with_name(f"{path.name}.{name}.npy")
+            drafts[file] = file.with_name(f".{file.name}.partial")
+            with drafts[file].open("wb") as stream:
                 np.save(stream, values)
                 _to_disk(stream)
-        path = place.with_name(f"{place.name}.jsonl.gz")
-        drafts[path] = path.with_name(f".{path.name}.partial")
-        with drafts[path].open("wb") as stream:
+        file = path.with_name(f"{path.name}.jsonl.gz")
+        drafts[file] = file.with_name(f".{file.name}.partial")
+        with drafts[file].open("wb") as stream:
             with gzip.GzipFile("", "wb", 1, stream, mtime=0) as packed:
                 for id, sentences in documents:
                     packed.write(json.dumps([id, list(sentences)], ensure_ascii=False).encode("utf-8") + b"\n")
             _to_disk(stream)
-        for path, draft in drafts.items():
-            draft.replace(path)
+        for file, draft in drafts.items():
+            draft.replace(file)
     except OSError as error:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
-        raise no_room(place, error) from error
-    write_json(place.with_name(f"{place.name}.json"), counted)
+        raise no_room(path, error) from error
+    write_json(path.with_name(f"{path.name}.json"), counted)
 
 
-def read_documents_of(place: Path) -> Iterator[tuple[str, list[str]]]:
+def read_documents_of(path: Path) -> Iterator[tuple[str, list[str]]]:
     """The id and the sentences of each document of a chunk."""
-    with gzip.open(place.with_name(f"{place.name}.jsonl.gz"), "rt", encoding="utf-8", newline="\n") as lines:
+    with gzip.open(path.with_name(f"{path.name}.jsonl.gz"), "rt", encoding="utf-8", newline="\n") as lines:
         for line in lines:
             id, sentences = json.loads(line)
             yield id, sentences
 
 
-def words_of_chunk(place: Path) -> NDArray[np.int64]:
+def words_of_chunk(path: Path) -> NDArray[np.int64]:
     """(documents,) the number of words of each document of a chunk."""
-    words: NDArray[np.int64] = np.load(place.with_name(f"{place.name}.words.npy"))
+    words: NDArray[np.int64] = np.load(path.with_name(f"{path.name}.words.npy"))
     return words
 
 

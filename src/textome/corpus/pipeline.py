@@ -136,7 +136,7 @@ class Pipeline:
             return fault
         if self._language is not None and not self._language.keeps(" ".join(sentences)):
             return "language"
-        if self._test_sets is not None and (names := self._test_sets.found_in(sentences, pmid_of(document))):
+        if self._test_sets is not None and (names := self._test_sets.sets_with(sentences, pmid_of(document))):
             self.counts.leaked.update(names)
             return "leakage"
         return None

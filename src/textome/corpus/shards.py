@@ -29,12 +29,12 @@ class Shard:
     pieces: tuple[tuple[Path, int, int, int], ...]
 
 
-def planned_shards(places: Sequence[Path], verdicts: NDArray[np.uint8], shard_words: int) -> list[Shard]:
+def planned_shards(chunk_paths: Sequence[Path], verdicts: NDArray[np.uint8], shard_words: int) -> list[Shard]:
     """Consecutive kept documents of about `shard_words` words for each shard."""
     shards: list[Shard] = []
     pieces: list[tuple[Path, int, int, int]] = []
     begin = weight = 0
-    for place in places:
+    for place in chunk_paths:
         words = words_of_chunk(place)
         first = 0
         for document in np.flatnonzero(verdicts[begin : begin + len(words)] == KEPT):

@@ -64,7 +64,7 @@ class LabelledSentences:
 
 
 def read_labelled(
-    place: str, layout: str, quarantine: Quarantine, *, unlabelled: bool = False
+    path: str, layout: str, quarantine: Quarantine, *, unlabelled: bool = False
 ) -> Iterator[LabelledText | LabelledSentences]:
     """The records of a file in one of `LAYOUTS`; bad ones and second ones of an id are quarantined.
 
@@ -73,23 +73,23 @@ def read_labelled(
     Raises InputError for an unknown layout or rule, and where the file cannot be read at all.
     """
     if layout not in LAYOUTS:
-        raise InputError(f"{place}: the layout {layout!r} is unknown; choose one of: {', '.join(LAYOUTS)}")
-    path, _, rule = place.partition("#")
-    chosen = chosen_part(rule, Path(path).parent, place)
+        raise InputError(f"{path}: the layout {layout!r} is unknown; choose one of: {', '.join(LAYOUTS)}")
+    file, _, rule = path.partition("#")
+    chosen = chosen_part(rule, Path(file).parent, path)
     seen: set[str] = set()
     options = {"unlabelled": True} if unlabelled and layout in ("tsv", "jsonl") else {}
-    for item in guarded(LAYOUTS[layout](Source.of(path), quarantine, **options), path, quarantine):
+    for item in guarded(LAYOUTS[layout](Source.of(file), quarantine, **options), file, quarantine):
         if item.id in seen:
-            quarantine.add(path, f"record {item.id}", "this id stands twice; the second record is left out")
+            quarantine.add(file, f"record {item.id}", "this id stands twice; the second record is left out")
             continue
         seen.add(item.id)
         if chosen(item.id):
             yield item
 
 
-def guess_layout(place: str) -> str:
+def guess_layout(path: str) -> str:
     """ "jsonl" of a file whose first line is an object with a text, and "tsv" of any other."""
-    source = Source.of(place.partition("#")[0])
+    source = Source.of(path.partition("#")[0])
     head = b"" if source.is_directory or (source.path is not None and not source.path.exists()) else source.head()
     first = head.lstrip().partition(b"\n")[0]
     return "jsonl" if first.startswith(b"{") and b'"text"' in first else "tsv"
@@ -258,7 +258,7 @@ def _json(source: Source) -> dict[str, Any]:
     return value
 
 
-def chosen_part(rule: str, folder: Path, place: str) -> Callable[[str], bool]:
+def chosen_part(rule: str, folder: Path, path: str) -> Callable[[str], bool]:
     """Whether a record belongs to the part that `#RULE` names, by its id. Raises InputError for an unknown rule."""
     if not rule:
         return lambda name: True
@@ -270,7 +270,7 @@ def chosen_part(rule: str, folder: Path, place: str) -> Callable[[str], bool]:
         names: Iterable[Any] = json.loads((folder / file).read_text(encoding="utf-8"))
         listed = {str(name) for name in names}
         return lambda name: (name in listed) == (kind == "in")
-    raise InputError(f"{place}: the rule #{rule} is unknown; use #0-80%, #in:FILE or #out:FILE")
+    raise InputError(f"{path}: the rule #{rule} is unknown; use #0-80%, #in:FILE or #out:FILE")
 
 
 LAYOUTS: dict[str, Callable[[Source, Quarantine], Iterator[Any]]] = {

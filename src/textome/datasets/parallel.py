@@ -34,21 +34,21 @@ class Pair:
     target: str
 
 
-def read_pairs(place: str, source: str, target: str, quarantine: Quarantine) -> Iterator[Pair]:
-    """The pairs of a place in these languages (codes as "en").
+def read_pairs(path: str, source: str, target: str, quarantine: Quarantine) -> Iterator[Pair]:
+    """The pairs of a file in these languages (codes as "en").
 
     A pair without one of its sides is quarantined. Raises InputError where a file is missing, where two files differ in
     their number of lines, and where a translation memory has none of a language.
     """
-    path, _, rule = place.partition("#")
-    chosen: Callable[[str], bool] = chosen_part(rule, Path(path).parent, place)
-    if "{}" in path:
-        pairs = _lines(path, source, target, quarantine)
-    elif ".tmx" in Path(path).name:
-        pairs = _memory(path, source, target, quarantine)
+    file, _, rule = path.partition("#")
+    chosen: Callable[[str], bool] = chosen_part(rule, Path(file).parent, path)
+    if "{}" in file:
+        pairs = _lines(file, source, target, quarantine)
+    elif ".tmx" in Path(file).name:
+        pairs = _memory(file, source, target, quarantine)
     else:
         raise InputError(
-            f"{place}: expected a .tmx file, or two files of lines as name.{{}}.txt with {{}} for the language"
+            f"{path}: expected a .tmx file, or two files of lines as name.{{}}.txt with {{}} for the language"
         )
     for pair in pairs:
         if not chosen(pair.id):
@@ -56,7 +56,7 @@ def read_pairs(place: str, source: str, target: str, quarantine: Quarantine) -> 
         if pair.source and pair.target:
             yield pair
         else:
-            quarantine.add(path, f"pair {pair.id}", f"there is no text in {target if pair.source else source}")
+            quarantine.add(file, f"pair {pair.id}", f"there is no text in {target if pair.source else source}")
 
 
 def _lines(path: str, source: str, target: str, quarantine: Quarantine) -> Iterator[Pair]:

@@ -14,7 +14,7 @@ from textome.formats.reading.members import described, id_of, label_of, list_of,
 from textome.formats.reading.sources import Quarantine, Source, guarded
 
 
-class Place(NamedTuple):
+class AnswerPosition(NamedTuple):
     """A span `[start, end)` of code points in a question's context number `context`."""
 
     context: int
@@ -27,7 +27,7 @@ class Question:
     """A question and the texts to look for its answer in.
 
     answers  what is right: one group of synonyms for each thing that is asked for (one group for factoid and SQuAD)
-    places   where answers stand, for training; none where the contexts hold no answer
+    positions   where answers stand, for training; none where the contexts hold no answer
     kind     "squad", "factoid" or "list"
     """
 
@@ -35,7 +35,7 @@ class Question:
     question: str
     contexts: tuple[str, ...]
     answers: tuple[tuple[str, ...], ...] = ()
-    places: tuple[Place, ...] = ()
+    positions: tuple[AnswerPosition, ...] = ()
     kind: str = "squad"
 
 
@@ -62,25 +62,25 @@ def listed(answers: Sequence[Answer], threshold: float) -> list[Answer]:
     return chosen
 
 
-def read_questions(place: str, layout: str, quarantine: Quarantine) -> Iterator[Question]:
+def read_questions(path: str, layout: str, quarantine: Quarantine) -> Iterator[Question]:
     """The questions of a file in the layout "squad", "bioasq-factoid" or "bioasq-list"; bad ones are quarantined.
 
     An answer that does not stand at its offset is looked for with the blanks at its ends taken off, within as many signs;
-    where it is not there, the question is quarantined. Of a BioASQ question, every place where a synonym stands as whole
+    where it is not there, the question is quarantined. Of a BioASQ question, every position where a synonym stands as whole
     words in a snippet is taken for its answer.
     """
-    source = Source.of(place)
+    source = Source.of(path)
     with source.open_text() as raw:
         try:
             values = parse_json(raw.read())
         except (InputError, *DECOMPRESSION_ERRORS) as error:
-            raise InputError(f"{place}: this is no valid JSON ({error})") from error
+            raise InputError(f"{path}: this is no valid JSON ({error})") from error
     if layout == "squad":
         found = _squad(values, source.name, quarantine)
     elif layout in ("bioasq-factoid", "bioasq-list"):
         found = _bioasq(values, layout.removeprefix("bioasq-"), source.name, quarantine)
     else:
-        raise InputError(f"{place}: the layout {layout!r} is unknown; choose squad, bioasq-factoid or bioasq-list")
+        raise InputError(f"{path}: the layout {layout!r} is unknown; choose squad, bioasq-factoid or bioasq-list")
     seen: set[str] = set()
     for item in guarded(found, source.name, quarantine):
         if item.id in seen:
@@ -121,11 +121,11 @@ def _squad_question(identity: str, context: str, record: dict[str, Any]) -> Ques
         [] if record.get("is_impossible") else [object_of(item, "an answer") for item in list_of(record, "answers")]
     )
     texts = tuple(dict.fromkeys(required_text(answer, "text").strip() for answer in answers))
-    places = tuple(dict.fromkeys(_found(context, answer) for answer in answers))
-    return Question(identity, required_text(record, "question"), (context,), (texts,) if texts else (), places)
+    positions = tuple(dict.fromkeys(_found(context, answer) for answer in answers))
+    return Question(identity, required_text(record, "question"), (context,), (texts,) if texts else (), positions)
 
 
-def _found(context: str, answer: dict[str, Any]) -> Place:
+def _found(context: str, answer: dict[str, Any]) -> AnswerPosition:
     text, start = required_text(answer, "text"), answer.get("answer_start")
     if type(start) is not int:
         raise InputError(f"answer_start: expected a whole number, found {described(start)}")
@@ -133,7 +133,7 @@ def _found(context: str, answer: dict[str, Any]) -> Place:
     text = text.strip()
     for place in (start + blanks, start, start - blanks):
         if text and place >= 0 and context[place : place + len(text)] == text:
-            return Place(0, place, place + len(text))
+            return AnswerPosition(0, place, place + len(text))
     raise InputError(
         f"the answer {text!r} does not stand at {start}, where the text is {context[max(start, 0) :][:40]!r}"
     )
@@ -157,7 +157,7 @@ def _bioasq_question(identity: str, record: dict[str, Any], kind: str) -> Questi
         raise InputError("the question has no text or no snippets")
     groups = _groups(record.get("exact_answer", []), kind)
     places = [
-        Place(number, match.start(), match.end())
+        AnswerPosition(number, match.start(), match.end())
         for number, context in enumerate(contexts)
         for group in groups
         for text in group

@@ -60,15 +60,15 @@ class Builder:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     weights: list[onnx.TensorProto] = field(default_factory=list)
     quantised: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-    made: set[str] = field(default_factory=set)
+    added: set[str] = field(default_factory=set)
 
     def constant(self, name: str, value: Array, half: bool = False) -> str:
         """A weight; one that is there by this name already is taken again.
 
         half   it is kept in bf16 where that is the precision, and a Cast must make floats of it
         """
-        if name not in self.made:
-            self.made.add(name)
+        if name not in self.added:
+            self.added.add(name)
             array = np.asarray(value, order="C")
             if half and self.precision == "bf16":
                 self.weights.append(

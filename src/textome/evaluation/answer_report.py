@@ -38,7 +38,7 @@ def answer_report(
         "<h2>Calibration</h2><p>How often a first answer of some confidence is right; the diagonal is perfect.</p>",
         calibration_plot(np.array(first), right),
         "<h2>Where the answer stands</h2>",
-        _groups(metric, scores, [("in a text", "in no text")[not item.places] for item in items]),
+        _groups(metric, scores, [("in a text", "in no text")[not item.positions] for item in items]),
         "<h2>By length of the texts</h2>",
         _by_length(metric, items, scores),
         "<h2>Worst errors</h2><p>First answers that are wrong, the surest first.</p>",

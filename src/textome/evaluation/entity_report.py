@@ -32,13 +32,13 @@ class Novelty:
 
     name: str
     gold: int
-    found: int
+    recalled: int
     predicted: int
     right: int
 
     @property
     def recall(self) -> float:
-        return self.found / self.gold if self.gold else 0.0
+        return self.recalled / self.gold if self.gold else 0.0
 
     @property
     def precision(self) -> float:

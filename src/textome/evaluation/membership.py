@@ -20,14 +20,14 @@ class Attack:
     auc          the probability that a member has a lower loss than another record, ties count half; 0.5 is chance
     low, high    the 95 % bootstrap interval of it
     advantage    the largest difference of true and false positive rate over all thresholds (Yeom et al. 2018, definition 4)
-    found        the share of members found where one of a hundred others is taken for one (Carlini et al. 2022)
+    recognised   the share of members found where one of a hundred others is taken for one (Carlini et al. 2022)
     """
 
     auc: float
     low: float
     high: float
     advantage: float
-    found: float
+    recognised: float
 
 
 def loss_attack(members: ArrayLike, others: ArrayLike, resamples: int = 1000, seed: int = 0) -> Attack:

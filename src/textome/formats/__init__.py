@@ -74,7 +74,7 @@ _ANY_TEXT = "plain"
 
 
 def read_documents(
-    place: str | Path | Source, format: str | None = None, quarantine: Quarantine | None = None, **options: Any
+    path: str | Path | Source, format: str | None = None, quarantine: Quarantine | None = None, **options: Any
 ) -> Iterator[Document]:
     """The documents of a file, a brat directory, or standard input ("-"), one at a time.
 
@@ -83,7 +83,7 @@ def read_documents(
 
     options     what a format's `read` takes besides: `entity_type` of CoNLL, the type of bare tags `B` and `I`
     """
-    source = place if isinstance(place, Source) else Source.of(place)
+    source = path if isinstance(path, Source) else Source.of(path)
     name = format or guess_format(source)
     reader = _module(name, "readable").read
     for option in options:
@@ -115,12 +115,12 @@ def read_inputs(
             quarantine.add(item, "", str(error).removeprefix(f"{item}: "))
 
 
-def write_documents(documents: Iterable[Document], place: str | Path | Target, format: str | None = None) -> int:
+def write_documents(documents: Iterable[Document], path: str | Path | Target, format: str | None = None) -> int:
     """Write documents to a file, a directory (brat), or standard output ("-"); returns their number.
 
     format   one of `FORMATS`; default: the one that the name asks for, see `format_of_name`
     """
-    target = place if isinstance(place, Target) else Target.of(place)
+    target = path if isinstance(path, Target) else Target.of(path)
     written: int = _module(
         format or format_of_name("-" if target.path is None else str(target.path)), "writable"
     ).write(documents, target)

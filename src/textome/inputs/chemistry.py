@@ -112,7 +112,7 @@ def prepared(
         try:
             parsed(molecule.smiles)
         except InputError as error:
-            quarantine.add(source, molecule.place, error)
+            quarantine.add(source, molecule.position, error)
             continue
         kept.append(
             replace(

@@ -47,11 +47,11 @@ class Dna(Modality):
             raise ValueError('k is the bases of a word of scheme = "kmer", 2 or more')
         return self
 
-    def read(self, place: str, quarantine: Quarantine) -> Iterator[Record]:
+    def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
         seen: set[str] = set()
-        for found in read_dna(place, quarantine):
-            # Names are not unique in the sets that people use; the place in the file is.
-            name = f"{found.name}, {found.place}" if found.name in seen else found.name
+        for found in read_dna(path, quarantine):
+            # Names are not unique in the sets that people use; the line in the file is.
+            name = f"{found.name}, {found.position}" if found.name in seen else found.name
             seen.add(found.name)
             for start, window in self._windows(found.sequence):
                 whole = len(window) == len(found.sequence)

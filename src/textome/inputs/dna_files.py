@@ -31,7 +31,7 @@ class DnaRecord:
 
     name: str
     sequence: str
-    place: str
+    position: str
     label: str | None = None
 
 
@@ -51,14 +51,14 @@ def reverse_complement(sequence: str) -> str:
     return sequence.translate(_COMPLEMENT)[::-1]
 
 
-def read_dna(place: str, quarantine: Quarantine) -> Iterator[DnaRecord]:
+def read_dna(path: str, quarantine: Quarantine) -> Iterator[DnaRecord]:
     """The sequences of a FASTA or FASTQ file or of a table, told by the first letter.
 
     See `read_fasta`, `read_fastq` and `read_table`.
     """
-    source = Source.of(place)
+    source = Source.of(path)
     if source.is_directory:
-        raise InputError(f"{place}: a directory; give a FASTA file or a table of sequences")
+        raise InputError(f"{path}: a directory; give a FASTA file or a table of sequences")
     readers = {b">": read_fasta, b";": read_fasta, b"@": read_fastq}
     return guarded(readers.get(source.head().lstrip()[:1], read_table)(source, quarantine), source.name, quarantine)
 
@@ -151,22 +151,24 @@ def _is_header(cell: str) -> bool:
     return cell.casefold() in _HEADERS or sum(letter in "ACGTUN" for letter in cell.upper()) < 0.5 * len(cell)
 
 
-def _row(columns: list[str], place: str, source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
+def _row(columns: list[str], position: str, source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
     if len(columns) > 3:
-        quarantine.add(source.name, place, f"expected at most 3 columns (label, name, sequence), found {len(columns)}")
+        quarantine.add(
+            source.name, position, f"expected at most 3 columns (label, name, sequence), found {len(columns)}"
+        )
         return
     label = columns[0] if len(columns) > 1 else None
     try:
         check_decoded(columns)
         sequence = normalised(columns[-1])
     except InputError as error:
-        quarantine.add(source.name, f"{place}, column {len(columns)}", error)
+        quarantine.add(source.name, f"{position}, column {len(columns)}", error)
         return
     if label == "":
-        quarantine.add(source.name, place, "the label is empty")
+        quarantine.add(source.name, position, "the label is empty")
         return
-    name = columns[1] if len(columns) == 3 else place.replace("line ", "row-")
-    yield DnaRecord(name, sequence, place, label)
+    name = columns[1] if len(columns) == 3 else position.replace("line ", "row-")
+    yield DnaRecord(name, sequence, position, label)
 
 
 def _lines(source: Source) -> Iterator[tuple[int, str]]:

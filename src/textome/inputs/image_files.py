@@ -36,36 +36,36 @@ _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 Pixels = NDArray[np.uint8]
 
 
-def read_images(place: str, quarantine: Quarantine, channels: int, margin: float) -> Iterator[Record]:
-    """The records of a place, each (height, width, channels) uint8; see Images for `margin`.
+def read_images(path: str, quarantine: Quarantine, channels: int, margin: float) -> Iterator[Record]:
+    """The records of a file or folder, each (height, width, channels) uint8; see Images for `margin`.
 
-    Raises InputError where the place is missing or holds no image.
+    Raises InputError where the path is missing or holds no image.
     """
-    path = Path(place)
-    if not path.exists():
-        raise InputError(f"{place}: no such file or directory")
-    if path.suffix == ".tar" or path.name.endswith((".tar.gz", ".tar.xz")):
-        path = unpacked(path)
-    if (path / "Annotations").is_dir():
-        yield from _boxes(path, place, quarantine, channels, margin)
-    elif path.suffix == ".npz":
-        yield from _medmnist(path, channels)
-    elif path.is_file() and ".json" in path.suffixes:
-        yield from _pixel_lists(path, quarantine, channels)
-    elif path.is_file():
-        yield from _files([path], path.parent, quarantine, channels)
+    location = Path(path)
+    if not location.exists():
+        raise InputError(f"{path}: no such file or directory")
+    if location.suffix == ".tar" or location.name.endswith((".tar.gz", ".tar.xz")):
+        location = unpacked(location)
+    if (location / "Annotations").is_dir():
+        yield from _boxes(location, path, quarantine, channels, margin)
+    elif location.suffix == ".npz":
+        yield from _medmnist(location, channels)
+    elif location.is_file() and ".json" in location.suffixes:
+        yield from _pixel_lists(location, quarantine, channels)
+    elif location.is_file():
+        yield from _files([location], location.parent, quarantine, channels)
     else:
-        files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        files = sorted(file for file in location.rglob("*") if file.is_file() and not file.name.startswith("."))
         lists = [file for file in files if file.suffix in (".json", ".xz", ".gz") and file.stem.split(".")[0].isalnum()]
         lists = [file for file in lists if ".json" in file.suffixes and file.name != "SOURCE.json"]
         images = [file for file in files if file.suffix.lower() in SUFFIXES]
         if images:
-            yield from _files(images, path, quarantine, channels)
+            yield from _files(images, location, quarantine, channels)
         elif lists:
             for file in lists:
                 yield from _pixel_lists(file, quarantine, channels)
         else:
-            raise InputError(f"{place}: the folder holds no images ({', '.join(SUFFIXES)}, .json)")
+            raise InputError(f"{path}: the folder holds no images ({', '.join(SUFFIXES)}, .json)")
 
 
 def decoded(data: bytes, channels: int) -> Pixels:

@@ -62,8 +62,8 @@ class Images(Modality):
         """Patches along a side."""
         return math.ceil((self.size - self.patch) / (self.stride or self.patch)) + 1
 
-    def read(self, place: str, quarantine: Quarantine) -> Iterator[Record]:
-        return read_images(place, quarantine, self.channels, self.margin)
+    def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
+        return read_images(path, quarantine, self.channels, self.margin)
 
     def shapes(self) -> dict[str, Shape]:
         return {"image": Shape("vectors", self.patch**2 * self.channels, (self.side, self.side))}

@@ -31,7 +31,7 @@ class Molecule:
     name: str
     smiles: str
     values: tuple[float, ...]
-    place: str
+    position: str
     scaffold: str | None = None
     spellings: tuple[str, ...] = ()
     split: str | None = None
@@ -97,7 +97,7 @@ def _read_row(
     name: str | None,
     table: MoleculeTable,
     source: Source,
-    place: str,
+    position: str,
     quarantine: Quarantine,
 ) -> None:
     try:
@@ -107,9 +107,9 @@ def _read_row(
         tokens(row[smiles])
         values = tuple(_value(row[target], target) for target in table.targets)
     except InputError as error:
-        quarantine.add(source.name, place, error)
+        quarantine.add(source.name, position, error)
         return
-    table.molecules.append(Molecule(row[name] if name else place, row[smiles], values, place))
+    table.molecules.append(Molecule(row[name] if name else position, row[smiles], values, position))
 
 
 def _value(cell: str, column: str) -> float:
@@ -124,9 +124,9 @@ def _value(cell: str, column: str) -> float:
     return value
 
 
-def write_prepared(table: MoleculeTable, facts: dict[str, Any]) -> bytes:
+def write_prepared(table: MoleculeTable, provenance: dict[str, Any]) -> bytes:
     """JSON lines with what RDKit computed, so that a machine without it can train; the first line tells the targets."""
-    lines: list[dict[str, Any]] = [{"prepared": "molecules", "targets": list(table.targets)} | facts]
+    lines: list[dict[str, Any]] = [{"prepared": "molecules", "targets": list(table.targets)} | provenance]
     for molecule in table.molecules:
         values = [None if math.isnan(value) else value for value in molecule.values]
         lines.append(
@@ -134,7 +134,7 @@ def write_prepared(table: MoleculeTable, facts: dict[str, Any]) -> bytes:
                 "name": molecule.name,
                 "smiles": molecule.smiles,
                 "values": values,
-                "place": molecule.place,
+                "place": molecule.position,
                 "scaffold": molecule.scaffold,
                 "spellings": list(molecule.spellings),
                 "split": molecule.split,
@@ -155,7 +155,7 @@ def read_prepared(source: Source, targets: Sequence[str]) -> MoleculeTable:
     for line in lines:
         values = tuple(math.nan if line["values"][number] is None else line["values"][number] for number in chosen)
         line |= {"values": values, "spellings": tuple(line["spellings"])}
-        table.molecules.append(Molecule(**line))
+        table.molecules.append(Molecule(position=line.pop("place"), **line))
     return table
 
 
@@ -171,7 +171,7 @@ def split_by_scaffold(table: MoleculeTable, shares: tuple[float, float] = (0.8, 
     groups: dict[str, list[int]] = {}
     for number, molecule in enumerate(table.molecules):
         if molecule.scaffold is None:
-            raise InputError(f"{molecule.place}: the scaffold is not computed; prepare the molecules first")
+            raise InputError(f"{molecule.position}: the scaffold is not computed; prepare the molecules first")
         groups.setdefault(molecule.scaffold, []).append(number)
     total = len(table.molecules)
     sizes = {"train": 0, "validation": 0}

@@ -44,14 +44,14 @@ class Molecules(Modality):
     averaged: int = Field(1, ge=1)
     chemistry: bool = True
 
-    def read(self, place: str, quarantine: Quarantine) -> Iterator[Record]:
-        table = self.table(place, quarantine)
+    def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
+        table = self.table(path, quarantine)
         for molecule in table.molecules:
             spellings = tuple(dict.fromkeys((molecule.smiles, *molecule.spellings[: self.spellings])))
             spellings = tuple(smiles for smiles in spellings if len(encode(smiles)) <= self.window)
             if not spellings:
                 reason = f"{molecule.smiles!r} has more than the {self.window} tokens of modality.window"
-                quarantine.add(place, molecule.place, reason)
+                quarantine.add(path, molecule.position, reason)
                 continue
             values = {
                 name: value for name, value in zip(table.targets, molecule.values, strict=True) if not math.isnan(value)
@@ -63,9 +63,9 @@ class Molecules(Modality):
     def from_text(self, text: str) -> Sequence[str]:
         return (text,)
 
-    def table(self, place: str, quarantine: Quarantine) -> MoleculeTable:
+    def table(self, path: str, quarantine: Quarantine) -> MoleculeTable:
         """The molecules of a file with all that RDKit adds. Raises InputError as `read_molecules` does."""
-        source = Source.of(place)
+        source = Source.of(path)
         if is_prepared(source):
             return read_molecules(source, self.smiles, (*self.targets, *self.descriptors), quarantine)
         table = read_molecules(source, self.smiles, self.targets, quarantine, self.name or None)

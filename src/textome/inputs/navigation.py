@@ -40,7 +40,7 @@ class World:
     """Walls (side, side) bool, the robot's cell and the goal's, and the steps to the goal from every cell (-1: none)."""
 
     walls: NDArray[np.bool_]
-    place: tuple[int, int]
+    position: tuple[int, int]
     goal: tuple[int, int]
     steps: NDArray[np.int64]
     last: int = -1
@@ -69,36 +69,36 @@ class World:
             while (
                 free < _REACH
                 and not self.walls[
-                    np.clip(self.place[0] + (free + 1) * down, 0, len(self.walls) - 1),
-                    np.clip(self.place[1] + (free + 1) * right, 0, len(self.walls) - 1),
+                    np.clip(self.position[0] + (free + 1) * down, 0, len(self.walls) - 1),
+                    np.clip(self.position[1] + (free + 1) * right, 0, len(self.walls) - 1),
                 ]
             ):
                 free += 1
             ranges.append(free + _NOISE * generator.standard_normal())
-        ahead = [self.goal[0] - self.place[0], self.goal[1] - self.place[1]]
+        ahead = [self.goal[0] - self.position[0], self.goal[1] - self.position[1]]
         did = [float(number == self.last) for number in range(len(ACTIONS))]
         return np.array([*ranges, *ahead, float(self.bumped), *did], np.float32)
 
     def move(self, action: int) -> None:
         """One cell further, or against a wall, which the robot senses as a bump."""
-        place = (self.place[0] + _MOVES[action][0], self.place[1] + _MOVES[action][1])
-        self.bumped = bool(self.walls[place])
+        position = (self.position[0] + _MOVES[action][0], self.position[1] + _MOVES[action][1])
+        self.bumped = bool(self.walls[position])
         self.last = action
         if not self.bumped:
-            self.place = place
+            self.position = position
 
     @property
     def arrived(self) -> bool:
-        return self.place == self.goal
+        return self.position == self.goal
 
     def best(self) -> int:
         """What the planner does: a step on a shortest way; of several the one along which the goal is farther."""
-        ahead = (self.goal[0] - self.place[0], self.goal[1] - self.place[1])
-        here = int(self.steps[self.place])
+        ahead = (self.goal[0] - self.position[0], self.goal[1] - self.position[1])
+        here = int(self.steps[self.position])
         shorter = [
             number
             for number, (down, right) in enumerate(_MOVES)
-            if 0 <= self.steps[self.place[0] + down, self.place[1] + right] < here
+            if 0 <= self.steps[self.position[0] + down, self.position[1] + right] < here
         ]
         return max(shorter, key=lambda number: _MOVES[number][0] * ahead[0] + _MOVES[number][1] * ahead[1])
 
@@ -210,8 +210,8 @@ def _steps_to(walls: NDArray[np.bool_], goal: tuple[int, int]) -> NDArray[np.int
     while waiting:
         row, column = waiting.popleft()
         for down, right in _MOVES:
-            place = (row + down, column + right)
-            if not walls[place] and steps[place] < 0:
-                steps[place] = steps[row, column] + 1
-                waiting.append(place)
+            position = (row + down, column + right)
+            if not walls[position] and steps[position] < 0:
+                steps[position] = steps[row, column] + 1
+                waiting.append(position)
     return steps

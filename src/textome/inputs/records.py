@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from textome.datasets.labelled import chosen_part
 from textome.documents import Document
@@ -26,7 +26,7 @@ class Shape:
 
     kind      "vectors", each of `size` numbers, or "tokens" of a vocabulary of `size`
     axes      how many positions there are on each axis: one for a series, two for an image
-    halvings  so many convolutions with stride 2 each halve a segment of vectors before the encoder
+    downsamplings   so many convolutions with stride 2 each halve a segment of vectors before the encoder
     mask_id   of tokens: the one that hides another in masked pretraining
     special   of tokens: ids that are never hidden
     text      of tokens: words in the vocabulary of the text encoder that the model starts from
@@ -35,7 +35,7 @@ class Shape:
     kind: Literal["vectors", "tokens"]
     size: int
     axes: tuple[int, ...]
-    halvings: int = 0
+    downsamplings: int = 0
     mask_id: int | None = None
     special: tuple[int, ...] = ()
     text: bool = False
@@ -46,7 +46,7 @@ class Segment:
     """One modality's part of a sequence.
 
     values     (frames, size) float32 of vectors, (frames,) int64 of tokens
-    positions  (tokens, axes) int64, where each stands; tokens = frames, halved (rounded up) `halvings` times
+    positions  (tokens, axes) int64, where each stands; tokens = frames, halved (rounded up) `downsamplings` times
     """
 
     values: NDArray[Any]
@@ -64,12 +64,22 @@ class Modality(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # Keys in older recipes and bundles, and what they are called now.
+    old_keys: ClassVar[Mapping[str, str]] = {}
+
     kind: str
 
-    def read(self, place: str, quarantine: Quarantine) -> Iterator[Record]:
-        """The records of a file or folder. Bad ones are quarantined with their place and reason.
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_old_keys(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {cls.old_keys.get(key, key): value for key, value in values.items()}
 
-        Raises InputError where the place cannot be read at all.
+    def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
+        """The records of a file or folder. Bad ones are quarantined with their path and reason.
+
+        Raises InputError where the path cannot be read at all.
         """
         raise NotImplementedError
 
@@ -116,7 +126,7 @@ class Modality(BaseModel):
         return [content]
 
 
-def read_records(modality: Modality, place: str, quarantine: Quarantine) -> Iterator[Record]:
+def read_records(modality: Modality, path: str, quarantine: Quarantine) -> Iterator[Record]:
     """The records at `PLACE` or `PLACE#RULE`, where rules are joined by `&` and each is one of
 
         0-80%            records whose id falls there (by sha256, so the same everywhere)
@@ -126,8 +136,8 @@ def read_records(modality: Modality, place: str, quarantine: Quarantine) -> Iter
 
     A second record of an id is quarantined. Raises InputError for an unknown rule or attribute, and as `Modality.read`.
     """
-    path, wanted = part_of(place)
-    yield from filter(wanted, unique_records(modality, path, quarantine))
+    file, wanted = part_of(path)
+    yield from filter(wanted, unique_records(modality, file, quarantine))
 
 
 def unique_records(modality: Modality, path: str, quarantine: Quarantine) -> Iterator[Record]:
@@ -141,11 +151,11 @@ def unique_records(modality: Modality, path: str, quarantine: Quarantine) -> Ite
         yield record
 
 
-def part_of(place: str) -> tuple[str, Callable[[Record], bool]]:
-    """The path of `PLACE#RULE`, and which of its records the rules choose. Raises InputError for an unknown rule."""
-    path, _, rules = place.partition("#")
-    chosen = [_rule(rule, path, place) for rule in rules.split("&") if rule]
-    return path, lambda record: all(wanted(record) for wanted in chosen)
+def part_of(path: str) -> tuple[str, Callable[[Record], bool]]:
+    """The file of `PLACE#RULE`, and which of its records the rules choose. Raises InputError for an unknown rule."""
+    file, _, rules = path.partition("#")
+    chosen = [_rule(rule, file, path) for rule in rules.split("&") if rule]
+    return file, lambda record: all(wanted(record) for wanted in chosen)
 
 
 def _rule(rule: str, path: str, place: str) -> Callable[[Record], bool]:

@@ -39,17 +39,17 @@ class Series:
     attributes: dict[str, str]
 
 
-def read_series(place: str, channels: tuple[str, ...], quarantine: Quarantine) -> Iterator[Series]:
+def read_series(path: str, channels: tuple[str, ...], quarantine: Quarantine) -> Iterator[Series]:
     """The series of a file or folder. With `channels`, these in this order; one that a file lacks is a gap throughout.
 
-    Raises InputError where the place is missing, or no channel of `channels` is there.
+    Raises InputError where the path is missing, or no channel of `channels` is there.
     """
-    source = Source.of(place)
+    source = Source.of(path)
     if source.is_directory:
         assert source.path is not None
         files = sorted(file for file in source.path.rglob("*") if file.suffix in (".csv", ".tsv", ".data"))
         if not files:
-            raise InputError(f"{place}: the folder holds no signals (.csv, .tsv, .data)")
+            raise InputError(f"{path}: the folder holds no signals (.csv, .tsv, .data)")
         for file in files:
             yield from read_series(str(file), channels, quarantine)
         return

@@ -54,8 +54,8 @@ class Sensors(Modality):
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
 
-    def read(self, place: str, quarantine: Quarantine) -> Iterator[Record]:
-        for series in read_series(place, self.channels, quarantine):
+    def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
+        for series in read_series(path, self.channels, quarantine):
             yield from self._windows(series)
 
     def shapes(self) -> dict[str, Shape]:

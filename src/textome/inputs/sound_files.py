@@ -25,22 +25,22 @@ _WIDTHS = {1: "u1", 2: "<i2", 4: "<i4"}
 
 
 def read_sounds(
-    place: str, quarantine: Quarantine, rate: int, other_rates: str, longest: float, names: str
+    path: str, quarantine: Quarantine, rate: int, other_rates: str, longest: float, names: str
 ) -> Iterator[Record]:
-    """The records of a place: samples (time,) float32 from -1 to 1 at `rate` per second; see Speech for the others.
+    """The records of a file or folder: samples (time,) float32 from -1 to 1 at `rate` per second; see Speech for others.
 
-    Raises InputError where the place is missing or holds no sound.
+    Raises InputError where the path is missing or holds no sound.
     """
-    path = Path(place)
-    if not path.exists():
-        raise InputError(f"{place}: no such file or directory")
-    if path.is_file() and path.name.endswith((".tar", ".tar.gz", ".tar.xz", ".zip")):
-        path = unpacked(path)
-    folder, files = path.parent, [path]
-    if path.is_dir():
-        folder, files = path, sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+    location = Path(path)
+    if not location.exists():
+        raise InputError(f"{path}: no such file or directory")
+    if location.is_file() and location.name.endswith((".tar", ".tar.gz", ".tar.xz", ".zip")):
+        location = unpacked(location)
+    folder, files = location.parent, [location]
+    if location.is_dir():
+        folder, files = location, sorted(file for file in location.rglob("*") if file.suffix.lower() in SUFFIXES)
         if not files:
-            raise InputError(f"{place}: the folder holds no sounds ({', '.join(SUFFIXES)})")
+            raise InputError(f"{path}: the folder holds no sounds ({', '.join(SUFFIXES)})")
     for file in files:
         name = file.relative_to(folder).as_posix()
         try:
@@ -54,7 +54,7 @@ def read_sounds(
             if len(samples) > longest * rate:
                 raise InputError(f"the sound lasts {len(samples) / rate:.1f} s; at most {longest:g} s are read")
         except (InputError, OSError) as error:
-            quarantine.add(str(file) if place == str(path) else f"{place}!{name}", "", error)
+            quarantine.add(str(file) if path == str(location) else f"{path}!{name}", "", error)
             continue
         matched = re.fullmatch(names, file.stem) if names else None
         if names and matched is None:
@@ -113,9 +113,9 @@ def _by_soundfile(data: bytes, reason: Exception) -> tuple[Floats, int]:
     return values.mean(1).astype(np.float32), int(rate)
 
 
-def resampled(samples: Floats, rate: float, wanted: float) -> Floats:
-    """The same sound with `wanted` instead of `rate` samples per second: its spectrum cut, or filled up with zeros."""
-    ratio = Fraction(wanted / rate).limit_denominator(1000)
+def resampled(samples: Floats, rate: float, target_rate: float) -> Floats:
+    """The same sound with `target_rate` instead of `rate` samples per second: its spectrum cut, or filled up with zeros."""
+    ratio = Fraction(target_rate / rate).limit_denominator(1000)
     if ratio == 1:
         return samples
     # With silence around it the ends do not run into each other; whole periods of the ratio keep samples in their places.

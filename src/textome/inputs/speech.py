@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
@@ -26,7 +26,7 @@ class Speech(Modality):
                   are attributes, as (?P<label>[0-9])_(?P<speaker>[a-z]+)_[0-9]+. Empty: the folder's name is the label
     mels          bands, from 20 Hz to half the rate, evenly spaced on the mel scale
     frame, hop    milliseconds of a frame, and from one to the next
-    halvings      convolutions that each halve the number of frames
+    downsamplings   convolutions that each halve the number of frames
     speed         while training, drawn anew for each reading: up to 1 + so much faster or slower, which moves the pitch too
     shift         while training: up to so many seconds of silence before or after
     gain          while training: decibels louder or softer
@@ -38,6 +38,8 @@ class Speech(Modality):
     deviation     of the log energies of the training data; the mean of each band is taken away in each sound
     """
 
+    old_keys: ClassVar[Mapping[str, str]] = {"halvings": "downsamplings"}
+
     kind: Literal["speech"] = "speech"
     rate: int = Field(16000, ge=1000)
     other_rates: Literal["resample", "refuse"] = "resample"
@@ -46,7 +48,7 @@ class Speech(Modality):
     mels: int = Field(40, ge=4)
     frame: float = Field(25.0, gt=0)
     hop: float = Field(10.0, gt=0)
-    halvings: int = Field(2, ge=0, le=4)
+    downsamplings: int = Field(2, ge=0, le=4)
     speed: float = Field(0.0, ge=0)
     shift: float = Field(0.0, ge=0)
     gain: float = Field(0.0, ge=0)
@@ -73,14 +75,14 @@ class Speech(Modality):
             raise ValueError(f"this is no regular expression ({error})") from error
         return value
 
-    def read(self, place: str, quarantine: Quarantine) -> Iterator[Record]:
-        return read_sounds(place, quarantine, self.rate, self.other_rates, self.longest, self.names)
+    def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
+        return read_sounds(path, quarantine, self.rate, self.other_rates, self.longest, self.names)
 
     def shapes(self) -> dict[str, Shape]:
         tokens = self._frames(round(self.longest * self.rate))
-        for _ in range(self.halvings):
+        for _ in range(self.downsamplings):
             tokens = -(-tokens // 2)
-        return {"speech": Shape("vectors", self.mels, (tokens,), self.halvings)}
+        return {"speech": Shape("vectors", self.mels, (tokens,), self.downsamplings)}
 
     def fitted(self, records: Sequence[Record]) -> Self:
         spreads = [float(np.square(self._centred(record.content)).mean()) for record in records]
@@ -93,7 +95,7 @@ class Speech(Modality):
             raise InputError(f"the sound lasts {len(content) / self.rate:.1f} s; at most {self.longest:g} s are read")
         values = (self._centred(content) / self.deviation).astype(np.float32)
         tokens = len(values)
-        for _ in range(self.halvings):
+        for _ in range(self.downsamplings):
             tokens = -(-tokens // 2)
         return {"speech": Segment(values, np.arange(tokens)[:, None])}
 

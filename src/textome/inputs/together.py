@@ -44,10 +44,10 @@ class Together(Modality):
     parts: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")], Part] = Field(min_length=1)
     drop: float = Field(0.0, ge=0, lt=1)
 
-    def read(self, place: str, quarantine: Quarantine) -> Iterator[Record]:
-        source = Source.of(place)
+    def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
+        source = Source.of(path)
         if source.is_directory:
-            raise InputError(f"{place}: a directory; give the file of JSON lines that names the parts of each record")
+            raise InputError(f"{path}: a directory; give the file of JSON lines that names the parts of each record")
         folder = source.path.parent if source.path is not None else Path()
         shelves: dict[tuple[str, str], dict[str, Any]] = {}
         with source.open() as stream:
@@ -58,7 +58,7 @@ class Together(Modality):
                     yield self._record(json.loads(line), number, folder, shelves, quarantine)
                 except (InputError, ValueError) as error:
                     reason = error if isinstance(error, InputError) else f"this is no line of JSON ({error})"
-                    quarantine.add(place, f"line {number}", reason)
+                    quarantine.add(path, f"line {number}", reason)
 
     def fitted(self, records: Sequence[Record]) -> Self:
         def learn(name: str, part: Modality) -> Modality:

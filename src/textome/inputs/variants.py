@@ -20,7 +20,7 @@ class Variant:
     name: str
     reference: str
     alternative: str
-    place: str
+    line: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +52,21 @@ def read_vcf(source: Source, quarantine: Quarantine) -> Iterator[Variant]:
             raise InputError(f"{source.name}: there is no #CHROM header; is this a VCF file?")
 
 
-def _alternatives(text: str, place: str, source: Source, quarantine: Quarantine) -> Iterator[Variant]:
+def _alternatives(text: str, line: str, source: Source, quarantine: Quarantine) -> Iterator[Variant]:
     columns = text.split("\t")
     if len(columns) < 5:
-        quarantine.add(source.name, place, f"expected 5 or more tab-separated columns, found {len(columns)}")
+        quarantine.add(source.name, line, f"expected 5 or more tab-separated columns, found {len(columns)}")
         return
     chromosome, position, name, reference, alternatives = columns[:5]
     if not position.isdecimal() or int(position) < 1:
-        quarantine.add(source.name, place, f"POS is {position!r}, no number from 1")
+        quarantine.add(source.name, line, f"POS is {position!r}, no number from 1")
         return
     for alternative in alternatives.split(","):
         try:
-            yield Variant(chromosome, int(position), name, normalised(reference), normalised(alternative), place)
+            yield Variant(chromosome, int(position), name, normalised(reference), normalised(alternative), line)
         except InputError:
             reason = f"{reference} > {alternative} is no change of one sequence into another, so it is not scored"
-            quarantine.add(source.name, place, reason)
+            quarantine.add(source.name, line, reason)
 
 
 def contexts(
@@ -90,16 +90,16 @@ def contexts(
             stands = record.sequence[start:end]
             if len(stands) < len(variant.reference):
                 reason = f"{record.name} has only {len(record.sequence)} bases, the variant ends at {end}"
-                quarantine.add(names[0], variant.place, reason)
+                quarantine.add(names[0], variant.line, reason)
             elif any(a != b and "N" not in (a, b) for a, b in zip(stands, variant.reference, strict=True)):
                 reason = f"REF is {variant.reference}, but {names[1]} has {stands} there; is it the same assembly?"
-                quarantine.add(names[0], variant.place, reason)
+                quarantine.add(names[0], variant.line, reason)
             else:
                 left, right = record.sequence[max(0, start - flank) : start], record.sequence[end : end + flank]
                 found[number] = Context(variant, left + variant.reference + right, left + variant.alternative + right)
     for name, numbers in wanted.items():
         for number in numbers:
-            quarantine.add(names[0], variants[number].place, f"{names[1]} has no sequence {name}")
+            quarantine.add(names[0], variants[number].line, f"{names[1]} has no sequence {name}")
     return [found[number] for number in sorted(found)]
 
 

@@ -173,6 +173,6 @@ def _kind_of_short(hit: Hit) -> float:
     return NameKind.SYNONYM + 0.5 if hit.kind is NameKind.LEARNT else hit.kind
 
 
-def distinct(found: Iterable[Candidate]) -> list[Candidate]:
+def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
     """The candidates, each CURIE once: the first one."""
-    return list({item.curie: item for item in reversed(list(found))}.values())[::-1]
+    return list({item.curie: item for item in reversed(list(candidates))}.values())[::-1]

@@ -16,7 +16,7 @@ from textome.text.sentences import split_sentences
 
 
 @dataclass(frozen=True, slots=True)
-class FoundAnswer:
+class LocatedAnswer:
     """An answer where it stands: `[start, end)` of the document's text, and the sentence around it."""
 
     text: str
@@ -45,15 +45,15 @@ class Answerer:
         """Load a bundle; `options` are the fields of `ModelSettings`."""
         return cls(Model.load(model, **options), name)
 
-    def ask(self, question: str, documents: Iterable[Document], number: int = 5) -> list[FoundAnswer]:
+    def ask(self, question: str, documents: Iterable[Document], number: int = 5) -> list[LocatedAnswer]:
         """The `number` most probable answers that the documents hold, the best first.
 
         Confidences are probabilities over all spans of all documents and "no answer". Raises InputError for an empty
         question and where there is no text to look in.
         """
-        item, places = asked(question, documents)
+        item, passages = asked(question, documents)
         (answers,) = self.runner.predictions(self.name, [item])
-        return located(answers[:number], places)
+        return located(answers[:number], passages)
 
     def answer(self, items: Sequence[Question]) -> list[list[Answer]]:
         """The answers to questions that come with their texts, as those of a BioASQ file."""
@@ -71,22 +71,22 @@ class Answerer:
 
 def asked(question: str, documents: Iterable[Document]) -> tuple[Question, list[tuple[Document, Passage]]]:
     """The question with all passages to look in, and those passages. Raises InputError as `Answerer.ask` does."""
-    places = [(document, passage) for document in documents for passage in document.passages if passage.text.strip()]
+    passages = [(document, passage) for document in documents for passage in document.passages if passage.text.strip()]
     if not question.strip():
         raise InputError("the question is empty")
-    if not places:
+    if not passages:
         raise InputError("there is no text to look for an answer in")
-    return Question("1", question, tuple(passage.text for _, passage in places)), places
+    return Question("1", question, tuple(passage.text for _, passage in passages)), passages
 
 
-def located(answers: Iterable[Answer], places: Sequence[tuple[Document, Passage]]) -> list[FoundAnswer]:
+def located(answers: Iterable[Answer], passages: Sequence[tuple[Document, Passage]]) -> list[LocatedAnswer]:
     """Where answers stand in the documents."""
     found = []
     for answer in answers:
-        document, passage = places[answer.context]
+        document, passage = passages[answer.context]
         sentence = _sentence(passage.text, answer.start, answer.end)
         found.append(
-            FoundAnswer(
+            LocatedAnswer(
                 answer.text,
                 round(answer.probability, 6),
                 document.id,

@@ -69,12 +69,12 @@ class Labeller:
         return cls(Model.load(bundle.directory, **options), task)
 
     def documents(
-        self, documents: Iterable[Document], quarantine: Quarantine, place: str, question: str | None = None
+        self, documents: Iterable[Document], quarantine: Quarantine, path: str, question: str | None = None
     ) -> Iterator[tuple[str, list[Row]]]:
         """The id of each document with its rows, in order: one, or one for each sentence.
 
         question   the first text of every pair, for a task that reads pairs; the document is the second
-        place      where they are from, for the quarantine, which takes documents that cannot be read
+        path      where they are from, for the quarantine, which takes documents that cannot be read
 
         Raises InputError as `check` does.
         """
@@ -86,9 +86,9 @@ class Labeller:
                 if isinstance(item, LabelledText) or item.sentences:
                     yield item
                 else:
-                    quarantine.add(place, f"document {document.id}", "there is no sentence in it")
+                    quarantine.add(path, f"document {document.id}", "there is no sentence in it")
 
-        return self._answered(items(), quarantine, place)
+        return self._answered(items(), quarantine, path)
 
     def check(self, question: str | None) -> None:
         """Raises InputError where a question is missing, or given to a task that reads no pairs."""
@@ -98,7 +98,7 @@ class Labeller:
             raise InputError(f"task {self.name} does not read pairs of texts: leave the question out")
 
     def records(
-        self, records: Iterable[LabelledText | LabelledSentences], quarantine: Quarantine, place: str
+        self, records: Iterable[LabelledText | LabelledSentences], quarantine: Quarantine, path: str
     ) -> Iterator[tuple[str, list[Row]]]:
         """The same of records as `datasets.labelled` reads them; their own labels do not matter."""
 
@@ -111,9 +111,9 @@ class Labeller:
                 else:
                     yield record
                     continue
-                quarantine.add(place, f"record {record.id}", f"task {self.name} reads {wrong}")
+                quarantine.add(path, f"record {record.id}", f"task {self.name} reads {wrong}")
 
-        return self._answered(fitting(), quarantine, place)
+        return self._answered(fitting(), quarantine, path)
 
     def _item(self, document: Document, question: str | None) -> LabelledText | _Abstract:
         if not self.by_sentence:

@@ -143,7 +143,7 @@ def padded(items: Sequence[Segments], shapes: Mapping[str, Shape]) -> dict[str, 
     for name, shape in shapes.items():
         frames = max(1, *(len(item[name].values) for item in items if name in item), 1)
         tokens = frames
-        for _ in range(shape.halvings):
+        for _ in range(shape.downsamplings):
             tokens = -(-tokens // 2)
         size = (len(items), frames)
         values = np.zeros(size, np.int64) if shape.kind == "tokens" else np.zeros((*size, shape.size), np.float32)

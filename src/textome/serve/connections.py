@@ -38,12 +38,12 @@ def accepted_at_once() -> int:
     return int(max(1, min(64, open_files() // 16)))
 
 
-def connection_bound(wanted: int) -> int:
-    """As many of the `wanted` connections as the files that the process may open leave room for.
+def connection_bound(connections: int) -> int:
+    """The number of connections, at most `connections`, for which the process may open files.
 
     Those of a turn are closed two turns later where they are beyond the bound.
     """
-    return int(max(1, min(wanted, open_files() - 3 * accepted_at_once() - _OTHER_FILES)))
+    return int(max(1, min(connections, open_files() - 3 * accepted_at_once() - _OTHER_FILES)))
 
 
 class Connection(H11Protocol):

@@ -118,16 +118,16 @@ def answer_routes(service: Service) -> APIRouter:
 
             wanted, documents = await off_loop(data, read)
             model, name = service.part(wanted.model, wanted.task, ("question_answering",))
-            places: list[Any] = []
+            passages: list[Any] = []
 
             def make(_: Any) -> Sequence[Any]:
                 item, found = asked(wanted.question, documents)
-                places.extend(found)
+                passages.extend(found)
                 return [item]
 
             characters = sum(len(document.text) for document in documents)
             _, (answers,) = await while_connected(request, service.predict(model, name, make, characters))
-            found = [schemas.AnswerModel(**asdict(item)) for item in located(answers[: wanted.number], places)]
+            found = [schemas.AnswerModel(**asdict(item)) for item in located(answers[: wanted.number], passages)]
             return schemas.AnswerResponse(model=model.name, task=name, answers=found)
 
     return router

@@ -26,8 +26,8 @@ from textome.tasks.iob import (
     INSIDE,
     LABELS,
     OUTSIDE,
-    Found,
     Labels,
+    ScoredSpan,
     decode,
     label_names,
     log_probabilities,
@@ -48,7 +48,7 @@ class Recognised(NamedTuple):
     """The entities of a sentence, whose first and last words count in `tokens`; without any word, `tokens` is None."""
 
     tokens: Tokens | None
-    entities: list[Found]
+    entities: list[ScoredSpan]
 
 
 class Entities(MentionTask[Recognised]):
@@ -227,7 +227,7 @@ class Entities(MentionTask[Recognised]):
                     found[:, head, mark] = rows[:, self.labels.index(f"I-{name}")] - 1e-3
         return found
 
-    def kept(self, sentences: Iterable[Sequence[Found]]) -> Iterator[list[Found]]:
+    def kept(self, sentences: Iterable[Sequence[ScoredSpan]]) -> Iterator[list[ScoredSpan]]:
         """The entities of each sentence that a user wants: over the thresholds and, where `flat`, without overlaps."""
         least, flat = self._choice.min_confidence, self._choice.flat
         thresholds = [
@@ -251,11 +251,11 @@ class Entities(MentionTask[Recognised]):
         ]
         return with_entities(document, entities)
 
-    def entity(self, document: Document, record: Sentence, tokens: Tokens, found: Found) -> Entity:
-        """What was found in a sentence of `document`, as its entity."""
-        start = record.offset + int(tokens.word_starts[found.first])
-        end = end_of_character(document.text, record.offset + int(tokens.word_ends[found.last]))
-        return document.entity([(start, end)], self.chosen_types[found.head], confidence=round(found.confidence, 6))
+    def entity(self, document: Document, record: Sentence, tokens: Tokens, span: ScoredSpan) -> Entity:
+        """A span that was recognised in a sentence of `document`, as its entity."""
+        start = record.offset + int(tokens.word_starts[span.first])
+        end = end_of_character(document.text, record.offset + int(tokens.word_ends[span.last]))
+        return document.entity([(start, end)], self.chosen_types[span.head], confidence=round(span.confidence, 6))
 
     def findings(
         self, record: Sentence, examples: Sequence[Example], scores: Sequence[Floats], label: str | None = None
@@ -276,7 +276,7 @@ class Entities(MentionTask[Recognised]):
         self, record: Sentence, examples: Sequence[Example], scores: Sequence[Floats], findings: Sequence[Finding]
     ) -> list[float]:
         (rows,) = self.log_probabilities([scores])
-        spans = [item.key for item in findings if isinstance(item.key, Found)]
+        spans = [item.key for item in findings if isinstance(item.key, ScoredSpan)]
         return [span_probability(rows, item.first, item.last, item.head) for item in spans]
 
     def calibrated(self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:

@@ -31,7 +31,7 @@ class Mention(NamedTuple):
     head: int
 
 
-class Found(NamedTuple):
+class ScoredSpan(NamedTuple):
     """A predicted entity over words `first` to `last`, both included."""
 
     first: int
@@ -86,7 +86,7 @@ def log_probabilities(logits: Floats, temperature: Floats | float = 1.0) -> Floa
     return scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True))  # type: ignore[no-any-return]
 
 
-def decode(scores: Floats) -> list[Found]:
+def decode(scores: Floats) -> list[ScoredSpan]:
     """The entities of a text of m words from log probabilities (m, num_heads, 3), in order of their place.
 
     For each head this is the most probable label sequence in which no I follows an O or stands first, so no span is
@@ -105,7 +105,7 @@ def decode(scores: Floats) -> list[Found]:
         last = first
         while last + 1 < len(best) and best[last + 1, head] == INSIDE:
             last += 1
-        found.append(Found(first, last, head, span_probability(scores, first, last, head)))
+        found.append(ScoredSpan(first, last, head, span_probability(scores, first, last, head)))
     return found
 
 
@@ -117,13 +117,13 @@ def span_probability(scores: Floats, first: int, last: int, head: int) -> float:
     return min(1.0, float(np.exp(total))) * max(0.0, 1.0 - goes_on)
 
 
-def without_overlaps(found: Sequence[Found]) -> list[Found]:
+def without_overlaps(spans: Sequence[ScoredSpan]) -> list[ScoredSpan]:
     """Of entities that share a word the most probable, whatever their heads; in the order given."""
-    kept: list[Found] = []
-    for item in sorted(found, key=lambda item: (-item.confidence, item.first - item.last)):
+    kept: list[ScoredSpan] = []
+    for item in sorted(spans, key=lambda item: (-item.confidence, item.first - item.last)):
         if all(item.last < other.first or item.first > other.last for other in kept):
             kept.append(item)
-    return [item for item in found if item in kept]
+    return [item for item in spans if item in kept]
 
 
 def _most_probable_legal(scores: Floats) -> NDArray[np.int64]:

@@ -120,7 +120,7 @@ class QuestionAnswering(Task[Question, list[Answer]]):
         """(m, 2) of 0 and 1: where an answer starts and ends; at [CLS] where the window holds none whole."""
         marks = np.zeros((len(example.positions), 2), np.float32)
         assert example.tokens is not None
-        for context, start, end in record.places:
+        for context, start, end in record.positions:
             if context == example.context:
                 first = int(np.searchsorted(example.tokens.word_ends, start, side="right")) - example.start
                 last = int(np.searchsorted(example.tokens.word_starts, end, side="left")) - 1 - example.start
@@ -182,7 +182,7 @@ class QuestionAnswering(Task[Question, list[Answer]]):
         return (record.question,)
 
     def check_labelled(self, name: str, records: Sequence[Question]) -> None:
-        if not any(record.places for record in records):
+        if not any(record.positions for record in records):
             raise InputError(f"task {name!r}: no training question has an answer in its texts")
 
     def calibrated(self, records: Sequence[Question], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:

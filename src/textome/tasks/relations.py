@@ -228,14 +228,14 @@ def with_ids(document: Document) -> Document:
     return document.with_annotations(entities, document.relations)
 
 
-def with_relations(document: Document, found: Iterable[Relation]) -> Document:
-    """The document with those relations of `found` that it does not have yet, each with an id of its own."""
+def with_relations(document: Document, relations: Iterable[Relation]) -> Document:
+    """The document with those relations of `relations` that it does not have yet, each with an id of its own."""
     old = document.relations
     ids = _free_ids(document, "R")
     known = {(relation.type, tuple(target for _, target in relation.arguments)) for relation in old}
     new = [
         replace(relation, id=next(ids))
-        for relation in found
+        for relation in relations
         if (relation.type, tuple(target for _, target in relation.arguments)) not in known
     ]
     return document.with_annotations(document.entities, [*old, *new])

@@ -13,18 +13,18 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 def bert_tokenizer(model: models.WordPiece, lowercase: bool) -> Tokenizer:
     """A tokenizer that cleans, takes accents off with capitals, and parts words as BERT's does; without marks yet."""
-    made = Tokenizer(model)
-    made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.decoder = decoders.WordPiece()
-    return made
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
 
 
-def add_marks(made: Tokenizer) -> None:
+def add_marks(tokenizer: Tokenizer) -> None:
     """Have a text begin with [CLS] and end with [SEP], and keep special tokens whole. They must be in the vocabulary."""
-    made.add_special_tokens([name for name in SPECIAL if made.token_to_id(name) is not None])
-    start, end = (made.token_to_id(name) for name in ("[CLS]", "[SEP]"))
-    made.post_processor = processors.TemplateProcessing(
+    tokenizer.add_special_tokens([name for name in SPECIAL if tokenizer.token_to_id(name) is not None])
+    start, end = (tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]"))
+    tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", start), ("[SEP]", end)]
     )
 

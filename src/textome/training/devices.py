@@ -17,22 +17,22 @@ from textome.errors import DeviceError, InputError
 _KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_device(wanted: str = "auto", number: int = 0) -> torch.device:
+def choose_device(name: str = "auto", number: int = 0) -> torch.device:
     """The device of a name. "auto" is CUDA, else MPS, else the CPU; XLA is never chosen unasked.
 
     number   which of several GPUs
 
     Raises DeviceError where PyTorch does not see the device, with what to do.
     """
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if problem := _missing(wanted):
-        raise DeviceError(f"--device {wanted}: {problem}")
-    if wanted == "xla":
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if problem := _missing(name):
+        raise DeviceError(f"--device {name}: {problem}")
+    if name == "xla":
         import torch_xla
 
         return torch_xla.device()  # type: ignore[no-any-return]
-    return torch.device(wanted, number) if wanted == "cuda" else torch.device(wanted)
+    return torch.device(name, number) if name == "cuda" else torch.device(name)
 
 
 def devices() -> dict[str, str]:
@@ -54,17 +54,17 @@ def device_name(device: torch.device) -> str:
     return f"cpu, {torch.get_num_threads()} threads" if device.type == "cpu" else device.type
 
 
-def precision_for(wanted: str, device: torch.device) -> str:
-    """`wanted`, or for "auto" bf16 where the device computes it fast: a processor with matrix tiles (AMX), and most GPUs.
+def precision_for(name: str, device: torch.device) -> str:
+    """`name`, or for "auto" bf16 where the device computes it fast: a processor with matrix tiles (AMX), and most GPUs.
 
     With AVX-512's products of bf16 alone, fp32 trained 1.6 times as fast (Intel Xeon, 2 threads, MiniLM-L6).
 
     Raises InputError for fp16 on a device without the scaling that it needs.
     """
-    if wanted == "fp16" and device.type not in ("cuda", "cpu"):
+    if name == "fp16" and device.type not in ("cuda", "cpu"):
         raise InputError(f"training.precision is fp16, which is for CUDA; use bf16 or fp32 on {device.type}")
-    if wanted != "auto":
-        return wanted
+    if name != "auto":
+        return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     if device.type == "cpu":

@@ -19,22 +19,22 @@ class LossWatch:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._place = ""
+        self._position = ""
         self._loss: Tensor | None = None
 
-    def step(self, place: str, loss: Tensor) -> None:
+    def step(self, position: str, loss: Tensor) -> None:
         """Check the loss of the step before and remember this one, a scalar on any device.
 
-        place   where in the run it is, for messages
+        position   where in the run it is, for messages
         """
         self.check()
-        self._place, self._loss = place, loss
+        self._position, self._loss = position, loss
 
     def check(self) -> None:
         """Raise DivergedError where the last loss is no number."""
         if self._loss is not None and not math.isfinite(value := float(self._loss)):
             raise DivergedError(
-                f"{self._folder}: the loss is {value} at {self._place}; lower training.learning_rate and resume from the "
-                f"last checkpoint"
+                f"{self._folder}: the loss is {value} at {self._position}; lower training.learning_rate and resume from "
+                f"the last checkpoint"
             )
         self._loss = None

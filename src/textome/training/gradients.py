@@ -52,11 +52,11 @@ class Gradients:
     tell: Callable[[str], None]
     processes: Processes | None = None
 
-    def add(self, batch: Any, place: str) -> tuple[Tensor, int]:
+    def add(self, batch: Any, position: str) -> tuple[Tensor, int]:
         """Add the gradient of a batch to that of the weights; returns the loss, a scalar still on the device, so that
         nobody waits for it, and the number of tokens.
 
-        place   where in the run this is, for messages
+        position   where in the run this is, for messages
 
         Raises InputError where memory does not suffice and the recipe does not allow to halve the budget, or nothing is
         left to cut. A batch that is tried again draws the random numbers of the first time.
@@ -73,12 +73,12 @@ class Gradients:
             if self.processes is not None and self.processes.count > 1:
                 # The others do not know of it, so there is no going on.
                 raise InputError(
-                    f"{place}: out of memory in process {self.processes.rank} of {self.processes.count}; set "
+                    f"{position}: out of memory in process {self.processes.rank} of {self.processes.count}; set "
                     f"training.micro_budget below {self.budget or self.job.size(batch)[0] // self.processes.count:,} or "
                     f"training.gradient_checkpointing=true, and go on with --resume"
                 )
             smaller = self._smaller(batch)
-            found = f"{place}: out of memory at a batch of {self.job.size(batch)[0]:,} tokens"
+            found = f"{position}: out of memory at a batch of {self.job.size(batch)[0]:,} tokens"
             found += f", at most {self.budget:,} of them at once" if self.budget else ""
             if smaller is None:
                 raise InputError(

@@ -51,17 +51,17 @@ def _data_keys(values: Mapping[str, Any]) -> tuple[str, ...]:
     return {"modality": _FILES, "translation": ("source", "target", *_FILES)}.get(_named(values), ())
 
 
-def keys_as_written(place: _Place, keys: Sequence[str], values: Mapping[str, Any]) -> list[str]:
-    """The keys that the table at `place` may have in a recipe as it was written."""
-    short = "tasks" not in values and place == ("data",)
+def keys_as_written(path: _Place, keys: Sequence[str], values: Mapping[str, Any]) -> list[str]:
+    """The keys that the table at `path` may have in a recipe as it was written."""
+    short = "tasks" not in values and path == ("data",)
     return [*keys, *(_data_keys(values) if short else ())]
 
 
-def as_written(place: _Place, values: Mapping[str, Any]) -> _Place:
-    """Where in a recipe as it was written that stands what in full stands at `place`."""
-    if place[:2] != ("tasks", 0) or "tasks" in values:
-        return place
+def as_written(path: _Place, values: Mapping[str, Any]) -> _Place:
+    """Where in a recipe as it was written that stands what in full stands at `path`."""
+    if path[:2] != ("tasks", 0) or "tasks" in values:
+        return path
     if _data_keys(values):
-        in_data = _named(values) == "translation" or (place[2:3] and place[2] in _FILES)
-        return ("data" if in_data else "target"), *place[2:]
-    return place[2:] if place[2:3] == ("corpora",) else ("entities", *place[2:])
+        in_data = _named(values) == "translation" or (path[2:3] and path[2] in _FILES)
+        return ("data" if in_data else "target"), *path[2:]
+    return path[2:] if path[2:3] == ("corpora",) else ("entities", *path[2:])

@@ -78,13 +78,13 @@ TERMINOLOGIES: dict[str, Row] = {
 
 
 @lru_cache(maxsize=8)
-def open_vocabulary(place: str) -> Vocabulary:
+def open_vocabulary(path: str) -> Vocabulary:
     """The index at a path, or the bundled one by its name. Each process opens a file once."""
-    return Vocabulary.open(_BUNDLED_PATH if place == BUNDLED else place)
+    return Vocabulary.open(_BUNDLED_PATH if path == BUNDLED else path)
 
 
 def read_concepts(
-    place: str | Path | Source,
+    path: str | Path | Source,
     terminology: str | None = None,
     type: str | None = None,
     quarantine: Quarantine | None = None,
@@ -98,7 +98,7 @@ def read_concepts(
     Concepts without a type are left out where the terminology says the types of others. Raises InputError for a file that
     is cut short, damaged or of another kind.
     """
-    source = place if isinstance(place, Source) else Source.of(place)
+    source = path if isinstance(path, Source) else Source.of(path)
     name = terminology or guess_terminology(source)
     row = _row(name)
     number = 0

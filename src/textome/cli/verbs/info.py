@@ -14,7 +14,7 @@ from textome.steps import STEPS, Row
 
 
 def info(
-    place: Annotated[
+    path: Annotated[
         str, typer.Argument(metavar="MODEL_OR_FILE", help="A model, a corpus, a file, or 'default'.")
     ] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -27,15 +27,15 @@ def info(
     from textome.formats import Quarantine
 
     quarantine = Quarantine()
-    folder = Path(place)
-    if place == "default" or (folder / "textome.json").exists():
-        facts = _model_facts(place)
+    folder = Path(path)
+    if path == "default" or (folder / "textome.json").exists():
+        facts = _model_facts(path)
     elif (folder / "config.json").exists():
         facts = _encoder_facts(folder)
-    elif is_corpus(place):
+    elif is_corpus(path):
         facts = _corpus_facts(folder)
     else:
-        facts = _file_facts(place, quarantine)
+        facts = _file_facts(path, quarantine)
     if as_json:
         echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:

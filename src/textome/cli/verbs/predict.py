@@ -91,8 +91,8 @@ class _Files:
     def columns(self) -> list[str]:
         return ["label", "probability"] if self._target.kind == "sequence_classification" else list(self._target.labels)
 
-    def answers(self, place: str, quarantine: Quarantine) -> Iterator[tuple[str, list[Row]]]:
-        for record, answer in self._predictor.stream(place, quarantine):
+    def answers(self, path: str, quarantine: Quarantine) -> Iterator[tuple[str, list[Row]]]:
+        for record, answer in self._predictor.stream(path, quarantine):
             yield record.id, [self._target.described(answer)]
 
     def cells(self, row: Row) -> list[str]:
@@ -132,16 +132,14 @@ class _Texts:
         labels = list(self._labeller.labels) if self._labeller.multi_label else ["label", "probability"]
         return (where if self._labeller.by_sentence else []) + labels
 
-    def answers(self, place: str, quarantine: Quarantine) -> Iterator[tuple[str, list[Row]]]:
+    def answers(self, path: str, quarantine: Quarantine) -> Iterator[tuple[str, list[Row]]]:
         from textome.datasets.labelled import read_labelled
         from textome.formats import read_documents
 
         if self._layout:
-            records = read_labelled(place, self._layout, quarantine, unlabelled=True)
-            return self._labeller.records(records, quarantine, place)
-        return self._labeller.documents(
-            read_documents(place, self._from, quarantine), quarantine, place, self._question
-        )
+            records = read_labelled(path, self._layout, quarantine, unlabelled=True)
+            return self._labeller.records(records, quarantine, path)
+        return self._labeller.documents(read_documents(path, self._from, quarantine), quarantine, path, self._question)
 
     def cells(self, row: Row) -> list[str]:
         if self._labeller.multi_label:

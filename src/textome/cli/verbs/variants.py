@@ -47,7 +47,7 @@ def variants(
         longest = max(len(context.before), len(context.after))
         if longest > scorer.modality.window:
             reason = f"the change and its surroundings have {longest} bases, the model reads {scorer.modality.window}"
-            quarantine.add(source, context.variant.place, f"{reason}; give a smaller --flank")
+            quarantine.add(source, context.variant.line, f"{reason}; give a smaller --flank")
         else:
             readable.append(context)
     count = 0

@@ -46,7 +46,7 @@ def build(
 
 @vocabulary.command()
 def info(
-    place: Annotated[str, typer.Argument(metavar="INDEX", help="An index, or 'default'.")] = "default",
+    path: Annotated[str, typer.Argument(metavar="INDEX", help="An index, or 'default'.")] = "default",
     find: Annotated[str | None, typer.Option(help="A name or a CURIE to look up.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -56,7 +56,7 @@ def info(
     """
     from textome.vocabularies import open_vocabulary
 
-    opened = open_vocabulary(place)
+    opened = open_vocabulary(path)
     if find is not None:
         matches = _matches(opened, find)
         echo(json.dumps(matches, indent=2, ensure_ascii=False) if as_json else "\n".join(map(_line, matches)))

@@ -36,13 +36,13 @@ class PackedSegment:
     values     (F, size) float32 of vectors, (F,) int64 of tokens
     layouts    of the frames of `values`, and again after each halving; the last one is that of the N tokens
     positions  (N, axes) int64
-    places     (N,) int64, where in the packed batch each token stands
+    rows       (N,) int64, where in the packed batch each token stands
     """
 
     values: Tensor
     layouts: tuple[Layout, ...]
     positions: Tensor
-    places: Tensor
+    rows: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Embedder(nn.Module):
 
     def __init__(self, shape: Shape, config: BertConfig) -> None:
         super().__init__()
-        sizes = [shape.size, *[config.hidden_size] * shape.halvings]
+        sizes = [shape.size, *[config.hidden_size] * shape.downsamplings]
         self.halvings = nn.ModuleList(Halving(size, config.hidden_size) for size in sizes[:-1])
         tokens = shape.kind == "tokens"
         self.table = nn.Embedding(shape.size, config.hidden_size) if tokens else None
@@ -169,15 +169,15 @@ class SequenceModel(CheckpointModel):
         rows = self.start.new_zeros(batch.layout.num_tokens, self.config.hidden_size)
         rows = rows.index_copy(0, starts, self.start.expand(len(starts), -1))
         for name, segment in batch.segments.items():
-            rows = rows.index_copy(0, segment.places, self.embedders[name](segment).to(rows.dtype))
+            rows = rows.index_copy(0, segment.rows, self.embedders[name](segment).to(rows.dtype))
         return self.encoder(rows, batch.layout)  # type: ignore[no-any-return]
 
-    def forward(self, batch: PackedSequences, places: Tensor | None = None) -> Tensor:
-        """Logits (B, outputs), or of a model that guesses tokens (M, vocabulary) at `places` (M,) of the batch."""
+    def forward(self, batch: PackedSequences, positions: Tensor | None = None) -> Tensor:
+        """Logits (B, outputs), or of a model that guesses tokens (M, vocabulary) at `positions` (M,) of the batch."""
         hidden = self.hidden(batch)
         if self.token_scores is not None:
             (embedder,) = self.embedders.values()
-            chosen = hidden if places is None else hidden[places]
+            chosen = hidden if positions is None else hidden[positions]
             return self.token_scores(chosen, embedder.table.weight)  # type: ignore[no-any-return, union-attr]
         assert self.classifier is not None
         return self.classifier(self.dropout(self.pooled(hidden, batch.layout)))  # type: ignore[no-any-return]

@@ -77,7 +77,7 @@ def build_sequence_graph(
 def _embed(builder: Builder, name: str, shape: Shape, epsilon: float) -> tuple[str, str]:
     """(B, S, hidden_size) and the mask (B, S) of a segment."""
     place, values, mask = f"embedders.{name}", f"{name}.values", f"{name}.mask"
-    for number in range(shape.halvings):
+    for number in range(shape.downsamplings):
         values, mask = _halve(builder, f"{place}.halvings.{number}", values, mask)
     if shape.kind == "tokens":
         table = builder.constant(f"{place}.table.weight", builder.weight(f"{place}.table.weight"))
@@ -143,7 +143,7 @@ def _expected(config: Mapping[str, Any], shapes: Mapping[str, Shape], outputs: i
     found: Shapes = {"start": (hidden,)} | bert.layer_shapes(config)
     for name, shape in shapes.items():
         place = f"embedders.{name}"
-        sizes = [shape.size, *[hidden] * shape.halvings]
+        sizes = [shape.size, *[hidden] * shape.downsamplings]
         for number, size in enumerate(sizes[:-1]):
             found |= linear_shape(f"{place}.halvings.{number}.linear", hidden, 3 * size)
         if shape.kind == "tokens":

@@ -105,20 +105,20 @@ class Source:
     data: bytes | None = None
 
     @classmethod
-    def of(cls, place: str | Path) -> Source:
-        """The source at `place`: "-" is standard input, `a.tar.gz!folder/b.txt` a place inside an archive.
+    def of(cls, path: str | Path) -> Source:
+        """The source at `path`: "-" is standard input, `a.tar.gz!folder/b.txt` a path inside an archive.
 
         Raises InputError where there is no such file.
         """
-        if str(place) == "-":
+        if str(path) == "-":
             return cls("<stdin>", data=sys.stdin.buffer.read())
-        path = Path(place)
-        archive, _, inner = str(place).partition(SEPARATOR)
-        if inner and not path.exists() and Path(archive).is_file():
-            path = unpacked(Path(archive)) / inner
-        if not path.exists():
-            raise InputError(f"{place}: no such file or directory")
-        return cls(str(place), path=path)
+        file = Path(path)
+        archive, _, inner = str(path).partition(SEPARATOR)
+        if inner and not file.exists() and Path(archive).is_file():
+            file = unpacked(Path(archive)) / inner
+        if not file.exists():
+            raise InputError(f"{path}: no such file or directory")
+        return cls(str(path), path=file)
 
     @property
     def stem(self) -> str:
@@ -248,8 +248,8 @@ class Target:
     formulas: bool = True
 
     @classmethod
-    def of(cls, place: str | Path, formulas: bool = True) -> Target:
-        return cls(None if str(place) == "-" else Path(place), formulas)
+    def of(cls, path: str | Path, formulas: bool = True) -> Target:
+        return cls(None if str(path) == "-" else Path(path), formulas)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:

@@ -93,7 +93,7 @@ def pack_sequences(
         segments = [items[number][name] for number in having]
         frames = [len(segment.values) for segment in segments]
         layouts = [Layout.of(frames, device)]
-        for _ in range(shape.halvings):
+        for _ in range(shape.downsamplings):
             frames = [-(-count // 2) for count in frames]
             layouts.append(Layout.of(frames, device))
         places = np.concatenate([free[number] + np.arange(count) for number, count in zip(having, frames, strict=True)])

@@ -37,9 +37,9 @@ def shard(model: nn.Module, layers: Iterable[nn.Module], device: torch.device) -
             module.set_force_sum_reduction_for_comms(True)  # gloo has no other
 
 
-def unsharded_copy_of(model: Model, wanted: bool) -> Model:
-    """A copy in which a model can be made whole again after it was sharded; the model itself where none is wanted."""
-    return copy.deepcopy(model) if wanted else model
+def unsharded_copy_of(model: Model, is_sharded: bool) -> Model:
+    """A copy in which a model can be made whole again after it was sharded; the model itself if it is not sharded."""
+    return copy.deepcopy(model) if is_sharded else model
 
 
 def gather_weights(unsharded: nn.Module, model: nn.Module) -> None:

@@ -38,7 +38,7 @@ class PretrainingBatch:
     """Sequences end to end, some of their tokens hidden.
 
     input_ids       (T,) int64, with [CLS] and [SEP]
-    places          (M,) int64, where in `input_ids` a token was chosen
+    masked_positions (M,) int64, where in `input_ids` a token was chosen
     targets         (M,) int64, what stood there
     layout          where each sequence begins and ends
     token_type_ids  (T,) int64, or None without next-sentence prediction
@@ -46,7 +46,7 @@ class PretrainingBatch:
     """
 
     input_ids: Tensor
-    places: Tensor
+    masked_positions: Tensor
     targets: Tensor
     layout: Layout
     token_type_ids: Tensor | None = None
@@ -64,7 +64,7 @@ class PretrainingBatch:
         kinds, follows = self.token_type_ids, self.follows
         return PretrainingBatch(
             change(self.input_ids),
-            change(self.places),
+            change(self.masked_positions),
             change(self.targets),
             layout,
             None if kinds is None else change(kinds),

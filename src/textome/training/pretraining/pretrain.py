@@ -160,7 +160,7 @@ def _pretrain(recipe: PretrainingRecipe, folder: Path, resume: bool, report: Rep
             progress.block, progress.batch = work.block, work.number + 1
             progress.tokens += batch.layout.num_tokens
             counted += batch.layout.num_tokens
-            operations += training_operations(model, batch.layout, len(batch.places))
+            operations += training_operations(model, batch.layout, len(batch.masked_positions))
             if progress.step % REPORT_EVERY == 0:
                 seconds = time.monotonic() - clock
                 log.write(
@@ -286,7 +286,9 @@ def _loss(model: nn.Module, own: PretrainingBatch, whole: PretrainingBatch, devi
 
 
 def _forward(model: nn.Module, batch: PretrainingBatch) -> tuple[Tensor, Tensor | None]:
-    found: tuple[Tensor, Tensor | None] = model(batch.input_ids, batch.layout, batch.places, batch.token_type_ids)
+    found: tuple[Tensor, Tensor | None] = model(
+        batch.input_ids, batch.layout, batch.masked_positions, batch.token_type_ids
+    )
     return found
 
 

@@ -125,9 +125,9 @@ class PretrainingRecipe(Section):
             raise ValueError("corpora: give a weight to every corpus or to none")
         return self
 
-    def path(self, place: str) -> Path:
+    def path(self, path: str) -> Path:
         """A path of the recipe made absolute."""
-        return Path(self.data.root) / place
+        return Path(self.data.root) / path
 
 
 def load_pretraining_recipe(path: str | Path, overrides: Sequence[str] = ()) -> PretrainingRecipe:

@@ -29,7 +29,7 @@ class Synonyms:
         longest_first = sorted(self._others, key=lambda name: (-len(name), name))
         self._pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
 
-    def found(self, text: str) -> list[tuple[int, int, list[str]]]:
+    def matches(self, text: str) -> list[tuple[int, int, list[str]]]:
         """Where one of them stands in a text, and by what it may be replaced."""
         if not self._others:
             return []
@@ -67,7 +67,7 @@ def replace_synonyms(
     """A text in which each word that has synonyms, and no mention touches, is replaced by one with probability `share`."""
     edits = [
         (start, end, others[int(generator.integers(len(others)))])
-        for start, end, others in synonyms.found(text)
+        for start, end, others in synonyms.matches(text)
         if _free(start, end, mentions) and generator.random() < share
     ]
     return edited(text, mentions, edits)

@@ -113,11 +113,11 @@ class PrivateGradients(Gradients):
     job: PrivateJob
     last: Tensor = field(default_factory=lambda: torch.zeros(()))
 
-    def add(self, batch: list[int], place: str) -> tuple[Tensor, int]:
+    def add(self, batch: list[int], position: str) -> tuple[Tensor, int]:
         """Add the noisy mean gradient of a batch of records; returns their mean loss, or the last one where it is empty."""
         tokens = 0
         if batch:
-            self.last, tokens = super().add(batch, place)
+            self.last, tokens = super().add(batch, position)
         settings = self.job.settings
         deviation = noise_of(settings) * settings.max_grad_norm
         for weight in self.job.model.parameters():
