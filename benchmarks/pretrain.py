@@ -115,8 +115,9 @@ def fastest_product(device: torch.device, precision: str) -> float:
 
 def textome_steps(options: argparse.Namespace, device: torch.device) -> list[tuple[int, int, float]]:
     """(useful tokens, operations, time at the end) of each step, of what the command line runs."""
-    from textome.training.pretraining import pretrain as module
-    from textome.training.pretraining.recipe import PretrainingRecipe
+    from textome.training.finetune import finetune
+    from textome.training.pretraining import job as module
+    from textome.training.recipe import parse_recipe
 
     steps: list[tuple[int, int, float]] = []
     original = module.training_operations
@@ -128,7 +129,7 @@ def textome_steps(options: argparse.Namespace, device: torch.device) -> list[tup
 
     module.training_operations = noted
     with tempfile.TemporaryDirectory() as folder:
-        recipe = PretrainingRecipe.model_validate(
+        recipe = parse_recipe(
             {
                 "name": "benchmark",
                 "model": {"base": str(options.base)},
@@ -144,9 +145,10 @@ def textome_steps(options: argparse.Namespace, device: torch.device) -> list[tup
                     "compile": options.way == "compiled",
                     "checkpoint_minutes": 1e6,
                 },
-            }
+            },
+            "benchmark",
         )
-        module.pretrain(recipe, Path(folder) / "run")
+        finetune(recipe, Path(folder) / "run")
     return steps
 
 

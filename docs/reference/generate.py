@@ -35,6 +35,7 @@ _RUNS = {
     "text": "Tasks over text",
     "modality": "Images, speech, sensors, DNA and molecules",
     "translation": "Translation",
+    "masked_lm": "Pretraining",
 }
 # Keys that mean the same in every table; a class explains those that are its own.
 _COMMON = {
@@ -130,7 +131,6 @@ def recipes() -> str:
     """Every table of every kind of recipe with its keys, from the classes that read recipes."""
     from textome.inputs import AnyModality
     from textome.tasks import TASKS, task_class
-    from textome.training.pretraining.recipe import PretrainingRecipe
     from textome.training.recipe import RECIPES, Recipe
     from textome.training.tuning import Search
 
@@ -147,7 +147,6 @@ def recipes() -> str:
     add("Tasks", *((f"Task `{kind}`", task_class(kind)) for kind in TASKS))
     inputs = ((model.model_fields["kind"].default, model) for model in _models(AnyModality))
     add("What is not text", *((f"`[modality]` of kind `{kind}`", model) for kind, model in inputs))
-    add("Pretraining", *_tables(PretrainingRecipe, "top level", seen))
     add("Search for settings", *_tables(Search, "top level", seen))
     return "\n".join(pages)
 

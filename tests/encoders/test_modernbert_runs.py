@@ -27,9 +27,9 @@ from textome.runtime.bundle import PRECISIONS, Bundle
 from textome.runtime.embedder import Embedder
 from textome.runtime.export import export_bundle, export_encoder
 from textome.text.tokenization import Tokenizer as WordTokenizer
+from textome.training.finetune import finetune
 from textome.training.kinds import plan_run
-from textome.training.pretraining.pretrain import pretrain
-from textome.training.pretraining.recipe import load_pretraining_recipe
+from textome.training.recipe import load_recipe
 from textome.training.techniques.record_gradients import Owners, add_clipped, packable, watched
 from tiny import DISEASES, DRUGS, TEMPLATES, make_pretraining_recipe, make_recipe, make_texts
 from tiny_tasks import PARTS, make_task_recipe
@@ -158,7 +158,7 @@ def test_pretraining_goes_on_and_its_encoder_gives_vectors(tmp_path: Path) -> No
     tokenizer = WordTokenizer.load(tmp_path / "base")
     shards = [write_shard(tmp_path / "texts", number, make_texts(40, number), tokenizer) for number in range(2)]
     write_description(tmp_path / "texts", tokenizer, shards, {})
-    model = pretrain(load_pretraining_recipe(path), tmp_path / "run")
+    model = finetune(load_recipe(path), tmp_path / "run")
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     scores = [record["scores"]["texts"]["perplexity"] for record in records if record["event"] == "validation"]
     assert scores[-1] < scores[0]

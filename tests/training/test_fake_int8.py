@@ -146,7 +146,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, monk
 
 def test_what_it_does_not_go_with_is_refused(tmp_path: Path) -> None:
     recipe = make_recipe(tmp_path)
-    with pytest.raises(InputError, match="int8_aware and lora_rank do not go together"):
+    with pytest.raises(InputError, match=r"int8_aware and training\.lora_rank do not go together"):
         load_recipe(recipe, ["training.int8_aware=true", "training.lora_rank=2"])
     config = json.loads((tmp_path / "base" / "config.json").read_text())
     job = captured_job(recipe, tmp_path / "captured", "training.int8_aware=true")

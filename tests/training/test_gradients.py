@@ -21,8 +21,6 @@ from textome.errors import InputError
 from textome.training.devices import gradient_scaler
 from textome.training.finetune import finetune
 from textome.training.gradients import Gradients
-from textome.training.pretraining.pretrain import pretrain
-from textome.training.pretraining.recipe import load_pretraining_recipe
 from textome.training.recipe import Training, load_recipe
 from textome.training.text_job import TextJob
 from tiny import CONFIG, make_pretraining_recipe, make_recipe
@@ -215,7 +213,7 @@ def test_pretraining_in_parts_gives_the_losses_of_whole_batches(tmp_path: Path, 
     losses = []
     for name, more in (("whole", []), ("parts", ["training.micro_budget=32", "training.gradient_checkpointing=true"])):
         overrides = ["model.hidden_dropout=0.0", f"masking.next_sentence={pairs}", *more]
-        pretrain(load_pretraining_recipe(path, overrides), tmp_path / name)
+        finetune(load_recipe(path, overrides), tmp_path / name)
         lines = map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
         losses.append([line["loss"] for line in lines if line["event"] == "step"])
     assert len(losses[0]) >= 3

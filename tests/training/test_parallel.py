@@ -117,7 +117,7 @@ def test_each_process_has_its_part_of_a_batch(batch: list[int], budget: int | No
 
 @pytest.mark.parametrize(
     ("override", "message"),
-    [("training.adversarial=0.5", "adversarial"), ("training.lora_rank=4", "lora_rank.*sharded")],
+    [("training.adversarial=0.5", "adversarial"), ("training.lora_rank=4", "sharding and training.lora_rank")],
 )
 def test_what_several_processes_cannot_do_is_refused(
     tmp_path: Path, override: str, message: str, monkeypatch: pytest.MonkeyPatch

@@ -18,8 +18,6 @@ from textome.errors import InputError
 from textome.runtime.bundle import resolve_model
 from textome.text.tokenization import Tokenizer
 from textome.training.finetune import finetune
-from textome.training.pretraining.pretrain import pretrain
-from textome.training.pretraining.recipe import load_pretraining_recipe
 from textome.training.recipe import load_recipe
 from tiny import make_base, make_pretraining_recipe, make_recipe, make_texts
 
@@ -33,7 +31,7 @@ def records(run: Path, event: str) -> list[dict[str, Any]]:
 def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pretraining")
     recipe = make_pretraining_recipe(folder, tokens=15_000, evaluate_every=6_000, learning_rate=3e-3)
-    pretrain(load_pretraining_recipe(recipe), folder / "run")
+    finetune(load_recipe(recipe), folder / "run")
     return folder / "run"
 
 
@@ -65,7 +63,7 @@ def test_the_encoder_loads_in_transformers_and_in_finetuning(run, tmp_path):
 def test_deberta_is_pretrained_with_its_mask_decoder_and_fine_tuned(tmp_path):
     path = make_pretraining_recipe(tmp_path, tokens=12_000, learning_rate=3e-3)
     chosen = ["model.scratch=true", "model.encoder=deberta"]
-    folder = pretrain(load_pretraining_recipe(path, chosen), tmp_path / "run")
+    folder = finetune(load_recipe(path, chosen), tmp_path / "run")
     scores = [record["scores"]["texts"] for record in records(tmp_path / "run", "validation")]
     assert scores[-1]["perplexity"] < scores[0]["perplexity"] / 3
 
@@ -84,17 +82,17 @@ def test_deberta_is_pretrained_with_its_mask_decoder_and_fine_tuned(tmp_path):
     assert finetune(recipe, tmp_path / "entities" / "run").is_dir()
 
     # Pretraining goes on from there, mask decoder and all.
-    again = load_pretraining_recipe(path, [f'model.base="{folder}"'])
-    pretrain(again, tmp_path / "again")
+    again = load_recipe(path, [f'model.base="{folder}"'])
+    finetune(again, tmp_path / "again")
     first = records(tmp_path / "again", "validation")[0]["scores"]["texts"]
     assert first["perplexity"] == pytest.approx(scores[-1]["perplexity"], rel=1e-4)
 
 
 def test_a_deberta_goes_on_from_a_bert(tmp_path):
     path = make_pretraining_recipe(tmp_path, tokens=12_000, learning_rate=3e-3)
-    bert = pretrain(load_pretraining_recipe(path), tmp_path / "bert")
+    bert = finetune(load_recipe(path), tmp_path / "bert")
     chosen = [f'model.base="{bert}"', "model.encoder=deberta", "training.tokens=3000"]
-    folder = pretrain(load_pretraining_recipe(path, chosen), tmp_path / "deberta")
+    folder = finetune(load_recipe(path, chosen), tmp_path / "deberta")
     assert json.loads((folder / "config.json").read_text())["model_type"] == "deberta-v2"
     fresh, *_ = (record["scores"]["texts"]["perplexity"] for record in records(tmp_path / "bert", "validation"))
     start, *_, end = (record["scores"]["texts"]["perplexity"] for record in records(tmp_path / "deberta", "validation"))
@@ -106,7 +104,7 @@ def test_what_deberta_cannot_be_pretrained_with_is_told(tmp_path):
     path = make_pretraining_recipe(tmp_path)
     chosen = ["model.scratch=true", "model.encoder=deberta", "masking.next_sentence=true"]
     with pytest.raises(InputError, match="next_sentence"):
-        pretrain(load_pretraining_recipe(path, chosen), tmp_path / "run")
+        finetune(load_recipe(path, chosen), tmp_path / "run")
 
 
 class KilledError(Exception):
@@ -116,7 +114,7 @@ class KilledError(Exception):
 @pytest.mark.parametrize("step", [3, 12, 17])
 def test_a_run_stopped_anywhere_and_resumed_gives_the_same_weights(tmp_path, step):
     path = make_pretraining_recipe(tmp_path, tokens=2500, checkpoint_minutes=1e-9, evaluate_every=1000)
-    whole = pretrain(load_pretraining_recipe(path), tmp_path / "whole")
+    whole = finetune(load_recipe(path), tmp_path / "whole")
     seen = 0
     original = torch.optim.AdamW.step
 
@@ -130,9 +128,9 @@ def test_a_run_stopped_anywhere_and_resumed_gives_the_same_weights(tmp_path, ste
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", stopping)
         with pytest.raises(KilledError):
-            pretrain(load_pretraining_recipe(path), tmp_path / "stopped")
+            finetune(load_recipe(path), tmp_path / "stopped")
     torch.manual_seed(99)
-    resumed = pretrain(load_pretraining_recipe(path), tmp_path / "stopped", resume=True)
+    resumed = finetune(load_recipe(path), tmp_path / "stopped", resume=True)
     first, second = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert records(tmp_path / "stopped", "validation") == records(tmp_path / "whole", "validation")
@@ -149,7 +147,7 @@ def test_a_run_stopped_anywhere_and_resumed_gives_the_same_weights(tmp_path, ste
 )
 def test_every_way_of_masking_trains(tmp_path, overrides):
     path = make_pretraining_recipe(tmp_path, tokens=1500)
-    model = pretrain(load_pretraining_recipe(path, overrides), tmp_path / "run")
+    model = finetune(load_recipe(path, overrides), tmp_path / "run")
     first, last = (records(tmp_path / "run", "validation")[place]["scores"]["texts"] for place in (0, -1))
     assert last["perplexity"] < first["perplexity"]
     kind = "BertForPreTraining" if "masking.next_sentence=true" in overrides else "BertForMaskedLM"
@@ -192,11 +190,13 @@ def test_two_processes_give_the_losses_of_one(tmp_path, sharding, encoder):
 
 STOPPED = """
 import sys
-import torch
-from textome.training.pretraining import pretrain as module
-from textome.training.pretraining.recipe import load_pretraining_recipe
+from pathlib import Path
 
-module.REPORT_EVERY = 1  # sharded runs save with the reports
+import torch
+from textome.training import loop
+from textome.training.kinds import plan_run
+
+loop.REPORT_EVERY = 1  # sharded runs save with the reports
 steps = 0
 step = torch.optim.AdamW.step
 
@@ -208,8 +208,7 @@ def stopping(*arguments, **keywords):
     return step(*arguments, **keywords)
 
 torch.optim.AdamW.step = stopping
-recipe = load_pretraining_recipe(sys.argv[1], sys.argv[4:])
-module.pretrain(recipe, module.Path(sys.argv[2]), resume=True)
+plan_run(Path(sys.argv[1]), sys.argv[4:]).start(Path(sys.argv[2]), True, lambda record: None)
 """
 
 
@@ -225,7 +224,7 @@ def test_a_sharded_run_goes_on_from_its_checkpoint_in_any_number_of_processes(tm
     run_together(["-c", STOPPED, str(path), str(stopped), "-1", *chosen])
     first, second = (load_file(run / "model" / "model.safetensors") for run in (whole, stopped))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    pretrain(load_pretraining_recipe(path, ["model.hidden_dropout=0.0"]), alone, resume=True)
+    finetune(load_recipe(path, ["model.hidden_dropout=0.0"]), alone, resume=True)
     assert told(alone)[1] == pytest.approx(told(whole)[1], rel=1e-3)
 
 
@@ -233,9 +232,9 @@ def test_a_new_vocabulary_is_taken_over(tmp_path):
     path = make_pretraining_recipe(tmp_path, tokens=600)
     new = make_base(tmp_path / "new") / "tokenizer.json"
     new.write_text(new.read_text().replace('"asthma"', '"aspen"'))
-    recipe = load_pretraining_recipe(path, ['model.tokenizer="new"'])
+    recipe = load_recipe(path, ['model.tokenizer="new"'])
     with pytest.raises(InputError, match="cut by another tokenizer"):
-        pretrain(recipe, tmp_path / "run")
+        finetune(recipe, tmp_path / "run")
 
 
 def test_corpora_cut_by_the_bundled_vocabulary_go_with_a_recipe_that_names_it(tmp_path):
@@ -243,17 +242,17 @@ def test_corpora_cut_by_the_bundled_vocabulary_go_with_a_recipe_that_names_it(tm
     default = Tokenizer.load(resolve_model("default"))
     shard = write_shard(tmp_path / "own", 0, make_texts(40, 0), default)
     write_description(tmp_path / "own", default, [shard], {})
-    recipe = load_pretraining_recipe(path, ['model.tokenizer="default"', 'corpora=[{path="own"}]'])
-    model = pretrain(recipe, tmp_path / "run")
+    recipe = load_recipe(path, ['model.tokenizer="default"', 'corpora=[{path="own"}]'])
+    model = finetune(recipe, tmp_path / "run")
     assert Tokenizer.load(model).fingerprint == default.fingerprint
     assert json.loads((model / "config.json").read_text())["vocab_size"] == default.vocabulary_size
 
 
 def test_sequences_longer_than_the_model_are_refused(tmp_path):
     path = make_pretraining_recipe(tmp_path)
-    recipe = load_pretraining_recipe(path, ["training.stages=[{until=1.0, length=65}]"])
+    recipe = load_recipe(path, ["training.stages=[{until=1.0, length=65}]"])
     with pytest.raises(InputError, match=r"65 tokens, but .* has only 64 positions"):
-        pretrain(recipe, tmp_path / "run")
+        finetune(recipe, tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -267,4 +266,4 @@ def test_sequences_longer_than_the_model_are_refused(tmp_path):
 def test_wrong_recipes_are_refused(tmp_path, override, message):
     path = make_pretraining_recipe(tmp_path)
     with pytest.raises(InputError, match=message):
-        load_pretraining_recipe(path, [override])
+        load_recipe(path, [override])

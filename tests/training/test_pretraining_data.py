@@ -6,6 +6,7 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,15 +16,13 @@ from textome.text.tokenization import Tokenizer
 from textome.training.pretraining.data import (
     SHORTEST,
     Assembler,
-    Making,
     Mixture,
     Sequences,
     _cut,
     held_out,
-    share_of,
-    work_ahead,
+    prefetched,
 )
-from textome.training.pretraining.recipe import load_pretraining_recipe
+from textome.training.recipe import load_recipe
 from tiny import make_pretraining_recipe
 
 LENGTH = 14
@@ -32,7 +31,7 @@ LENGTH = 14
 @pytest.fixture(scope="module")
 def corpus_and_tokenizer(tmp_path_factory) -> tuple[Corpus, Tokenizer]:
     folder = tmp_path_factory.mktemp("texts")
-    load_pretraining_recipe(make_pretraining_recipe(folder))
+    load_recipe(make_pretraining_recipe(folder))
     tokenizer = Tokenizer.load(folder / "base")
     return Corpus.open(folder / "texts", tokenizer), tokenizer
 
@@ -137,41 +136,36 @@ def test_masks_change_with_the_pass_only_where_they_are_dynamic(corpus_and_token
         assert same is not dynamic
 
 
-def test_processes_share_a_batch_without_overlap():
-    batch = [(0, 0, number) for number in range(7)]
-    assert sorted(share_of(batch, 0, 3) + share_of(batch, 1, 3) + share_of(batch, 2, 3)) == batch
-    assert share_of(batch[:1], 1, 2) == []
-
-
 @pytest.mark.parametrize("workers", [0, 2])
-def test_work_made_ahead_is_that_of_the_plan_in_its_order(corpus_and_tokenizer, workers):
+def test_batches_made_ahead_are_those_of_the_plan_in_its_order(corpus_and_tokenizer, workers):
     corpus, tokenizer = corpus_and_tokenizer
     sequences = Sequences.of(corpus, LENGTH, np.ones(corpus.num_documents, bool))
     mixture = Mixture((sequences,), (1.0,), 64, seed=3)
     assembler = Assembler(mixture, tokenizer, Masker.of(tokenizer))
     start = len(mixture.block(0)) - 2  # so that the next block is reached
-    found = list(islice(work_ahead(Making(assembler, 0, 1, 30), mixture, 0, start, workers, False), 5))
+    found = list(islice(prefetched(assembler, mixture, 0, start, workers, False), 5))
     planned = list(islice(mixture.onward(0, start), 5))
     assert [(item.block, item.number) for item in found] == [(block, number) for block, number, _ in planned]
     assert found[-1].block == 1
-    assert max(len(item.parts) for item in found) > 1
     for item, (_, _, drawn) in zip(found, planned, strict=True):
-        assert item.whole.input_ids.equal(assembler.batch(drawn).input_ids)
-        assert sorted(item.whole.targets.tolist()) == sorted(
-            token for part in item.parts for token in part.targets.tolist()
-        )
+        assert item.input_ids.equal(assembler.batch(drawn).input_ids)
 
 
-def test_processes_share_the_work_of_a_step(corpus_and_tokenizer):
+@pytest.mark.parametrize("pairs", [False, True])
+def test_the_parts_of_a_batch_are_the_batch(corpus_and_tokenizer, pairs):
     corpus, tokenizer = corpus_and_tokenizer
     sequences = Sequences.of(corpus, LENGTH, np.ones(corpus.num_documents, bool))
-    mixture = Mixture((sequences,), (1.0,), 64, seed=3)
-    assembler = Assembler(mixture, tokenizer, Masker.of(tokenizer))
-    planned = next(mixture.onward(0, 0))
-    works = [Making(assembler, rank, 3, None)[planned] for rank in range(3)]
-    tokens = [token for work in works for part in work.parts for token in part.input_ids.tolist()]
-    assert all(work.counts for work in works)
-    assert sorted(tokens) == sorted(works[0].whole.input_ids.tolist())
-    single = Making(assembler, 2, 3, None)[(0, 0, planned[2][:1])]
-    assert not single.counts
-    assert len(single.parts) == 1
+    mixture = Mixture((sequences,), (1.0,), 96, 0)
+    assembler = Assembler(mixture, tokenizer, Masker.of(tokenizer), next_sentence=pairs)
+    for drawn in mixture.block(0):
+        batch = assembler.batch(drawn)
+        for budget in (1, 30, 96):
+            parts = batch.cut(budget)
+            assert all(part.num_tokens <= budget or len(part.sizes) == 1 for part in parts)
+            for name in ("input_ids", "targets", *(("token_type_ids", "follows") if pairs else ())):
+                assert torch.cat([getattr(part, name) for part in parts]).equal(getattr(batch, name))
+            starts = np.cumsum([0, *(part.num_tokens for part in parts[:-1])])
+            places = [part.masked_positions + int(start) for part, start in zip(parts, starts, strict=True)]
+            assert torch.cat(places).equal(batch.masked_positions)
+            assert [size for part in parts for size in part.sizes] == batch.sizes
+            assert {part.whole for part in parts} == {(len(batch.targets), len(batch.sizes))}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -36,17 +35,10 @@ class Teller:
     `exit_code` is 1 after a run whose training data had bad records, which are shown, and otherwise 0.
 
     waiting   what the bar says before the first step
-    line      a step's record as a line, with how much is done of how much
-    news      another record as a line of its own, or None
     """
 
-    def __init__(
-        self,
-        waiting: str,
-        line: Callable[[dict[str, Any]], tuple[str, int, int]],
-        news: Callable[[dict[str, Any]], str | None],
-    ) -> None:
-        self._waiting, self._line, self._news = waiting, line, news
+    def __init__(self, waiting: str) -> None:
+        self._waiting = waiting
         self._bar: Any = None
         self.exit_code = 0
         self._told = 0.0
@@ -73,7 +65,7 @@ class Teller:
 
     def __call__(self, record: dict[str, Any]) -> None:
         if record["event"] == "step":
-            line, done, total = self._line(record)
+            line, done, total = _line(record)
             if self._bar is not None:
                 self._bar.update(self._task, description=line, completed=done, total=total)
             elif time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
@@ -82,7 +74,7 @@ class Teller:
         elif record["event"] == "quarantined":
             self.exit_code = 1
             self._say("\n".join(record["lines"]))
-        elif (news := self._news(record)) is not None:
+        elif (news := _news(record)) is not None:
             self._say(news)
 
     def _say(self, text: str) -> None:
@@ -90,3 +82,59 @@ class Teller:
             self._bar.console.print(text, markup=False)
         else:
             say(text)
+
+
+def _line(record: dict[str, Any]) -> tuple[str, int, int]:
+    """A step's record as a line, and how far it is: steps, or tokens, done of all."""
+    line = f"loss {record['loss']:.4f}  {record['tokens_per_second']:,.0f} tokens/s"
+    if "of" in record:
+        used = f"{100 * record['utilisation']:.0f} % of the device's matrix products"
+        return f"{line}  {used}", record["tokens"], record["of"]
+    return (
+        f"step {record['step']} of {record['steps']}  epoch {record['epoch']}  {line}",
+        record["step"],
+        record["steps"],
+    )
+
+
+def _scored(item: dict[str, Any], metric: str) -> str:
+    if not item["scores"]:
+        return ""
+    scores = ", ".join(f"{corpus} {metric} {100 * value:.2f}" for corpus, value in item["scores"].items())
+    return f"{scores}, {item['tokens_per_second']:,.0f} tokens/s"
+
+
+def _news(record: dict[str, Any]) -> str | None:
+    """What is told as a line of its own."""
+    if record["event"] in ("damaged", "memory", "tracking"):
+        return str(record["message"])
+    if record["event"] == "privacy":
+        return (
+            f"privacy {record['when']}: epsilon {record['epsilon']:.2f} at delta {record['delta']:g} for {record['unit']}; "
+            f"noise {record['noise_multiplier']:.3f}, {record['steps']:,} steps"
+        )
+    if record["event"] == "heads" and record["kept"]:
+        new = f"; new: {', '.join(record['new'])}" if record["new"] else ""
+        return f"heads that go on from {record['base']}: {', '.join(record['kept'])}{new}"
+    if record["event"] == "distilled":
+        return "\n".join(
+            f"{name}: {item['layers']} layers, {item['parameters'] / 1e6:.1f} M parameters, {item['megabytes']:.1f} MB, "
+            + (_scored(item, record["metric"]) or "not scored, since no corpus has validation data")
+            for name, item in record.items()
+            if isinstance(item, dict)
+        )
+    if record["event"] == "start":
+        where = f"training on {record['device']} in {record['precision']}, {record['processes']} process(es)"
+        if "steps" not in record:
+            return f"{where}: {record['tokens']:,} tokens"
+        return f"{where}: {record['steps']:,} steps of about {record['tokens_per_epoch']:,} tokens an epoch"
+    if record["event"] == "validation" and record["scores"] and "tokens" in record:
+        scores = ", ".join(
+            f"{name} perplexity {item['perplexity']:.2f}, accuracy {100 * item['accuracy']:.2f} %"
+            for name, item in record["scores"].items()
+        )
+        return f"after {record['tokens']:,} tokens: {scores}"
+    if record["event"] == "validation" and record["scores"]:
+        scores = ", ".join(f"{name} {100 * value:.2f}" for name, value in record["scores"].items())
+        return f"epoch {record['epoch']}: validation {record['metric']} {100 * record['mean']:.2f} ({scores})"
+    return None

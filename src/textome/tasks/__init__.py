@@ -32,6 +32,7 @@ TASKS = {
     "sequence_labels": ("target", "Target"),
     "regression": ("target", "Target"),
     "masked_tokens": ("target", "Target"),
+    "masked_lm": ("pretraining", "MaskedLanguageModel"),
 }
 # Kinds in older recipes and bundles, and what they are called now.
 _OLD_KINDS = {"sentences": "sentence_classification", "answers": "question_answering"}

@@ -33,6 +33,7 @@ class Masker:
     mask_id       the id of [MASK]
     continues     (vocabulary size,) bool, which pieces continue a word
     replacements  ids that may stand in for a token: the vocabulary without special tokens
+    masked, random  the shares of the chosen tokens that become [MASK], and another token; the rest stay as they are
     """
 
     unit: Unit
@@ -40,6 +41,8 @@ class Masker:
     mask_id: int
     continues: NDArray[np.bool_]
     replacements: Ids
+    masked: float = MASKED
+    random: float = RANDOM
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, unit: Unit = "word", probability: float = 0.15) -> Masker:
@@ -64,8 +67,8 @@ class Masker:
         else:
             lots = generator.random(len(places))
         hidden = ids.copy()
-        hidden[places[lots < MASKED]] = self.mask_id
-        swapped = places[(lots >= MASKED) & (lots < MASKED + RANDOM)]
+        hidden[places[lots < self.masked]] = self.mask_id
+        swapped = places[(lots >= self.masked) & (lots < self.masked + self.random)]
         hidden[swapped] = generator.choice(self.replacements, len(swapped))
         return hidden, np.sort(places)
 

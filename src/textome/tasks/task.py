@@ -88,7 +88,8 @@ class Task(BaseModel, Generic[Record, Prediction]):
     has_calibration   whether `calibrated` does anything
     has_graph         whether a model of the task can be exported
     losses            the names that `loss` may be
-    trained_by        the run that trains it: "text", "modality", "translation", or "" for none
+    trained_by        the run that trains it: "text", "modality", "translation", "masked_lm", or "" for none
+    data_key          the key of its table that says what it learns from
     evaluated_by      the kind of its evaluation, see evaluation.evaluation.EVALUATIONS
     run_by            the kind of model that runs it, see runtime.step.MODELS
     reads_hidden_states   whether its scores are made of the last hidden states by `scores_of`, and not by a head
@@ -100,6 +101,7 @@ class Task(BaseModel, Generic[Record, Prediction]):
     has_calibration: ClassVar[bool] = False
     has_graph: ClassVar[bool] = True
     trained_by: ClassVar[str] = "text"
+    data_key: ClassVar[str] = "train"
     evaluated_by: ClassVar[str] = "scores"
     run_by: ClassVar[str] = "encoder"
     reads_hidden_states: ClassVar[bool] = False

@@ -24,7 +24,6 @@ from textome.errors import InputError, MissingExtraError, ModelError
 from textome.runtime.bundle import PRECISIONS, resolve_model
 from textome.runtime.model_files import read_json, refuse_adapter, weight_files
 from textome.training.devices import device_name
-from textome.training.pretraining.recipe import PretrainingRecipe
 from textome.training.recipe import Recipe
 from textome.training.recipe_files import provenance_of
 from textome.training.run import written
@@ -140,7 +139,7 @@ def write_encoder(
     model: MaskedLM,
     config: Mapping[str, Any],
     base: Path,
-    recipe: PretrainingRecipe,
+    recipe: Recipe[Any],
     data: Mapping[str, Any],
     scores: Mapping[str, Mapping[str, float]],
 ) -> Path:

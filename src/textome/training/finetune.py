@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from textome.training.bundles import environment
+from textome.training.course import Progress
 from textome.training.devices import autocast, precision_for
 from textome.training.job import Job
 from textome.training.jobs import JOBS
-from textome.training.loop import Progress, train
+from textome.training.loop import train
 from textome.training.parallel.processes import Processes, running
 from textome.training.parallel.sharding import gather_weights
 from textome.training.recipe import Recipe
@@ -71,7 +72,7 @@ def _trained(
         write_json(folder / "environment.json", environment(device))
     unsharded = processes.sharded(job.bare, job.root, settings.sharding)
     more: dict[str, Any] = {}
-    facts: dict[str, Any] = {"processes": processes, "tokens_per_epoch": job.tokens, "finish": finish}
+    facts: dict[str, Any] = {"processes": processes, "finish": finish, "measured": job.measured} | job.log_values
     if recipe.privacy is None:
         progress = train(job, settings, folder, device, resume, report, **facts)
     else:

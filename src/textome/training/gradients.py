@@ -99,12 +99,23 @@ class Gradients:
             found = self._summed(batch)
             if self.settings.adversarial:
                 with worst_step(self.job.model, self.settings.adversarial):
+                    first = self._taken()
                     self._summed(batch)
+                for parameter, gradient in first:
+                    parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
             return None
         return found
+
+    def _taken(self) -> list[tuple[nn.Parameter, Tensor]]:
+        """Of several processes, the gradients that are summed already, taken away so that they are not summed again."""
+        if self.processes is None or self.processes.count == 1:
+            return []
+        taken = [(item, item.grad) for item in self.job.model.parameters() if item.grad is not None]
+        self.job.model.zero_grad(set_to_none=True)
+        return taken
 
     def _summed(self, batch: Any) -> tuple[Tensor, int]:
         """The loss of a part is a mean over what counts in it; it is weighed by its share of what counts in the batch, so

@@ -84,6 +84,10 @@ class TrainingTask(ABC, Generic[PackedKind]):
     def logits(self, model: Any, packed: PackedKind) -> tuple[Tensor, Tensor]:
         """The scores (M, num_labels) of a model, and what they are taken from, in fp32."""
 
+    def further_loss(self, pooled: Tensor, packed: PackedKind) -> Tensor | None:
+        """What is added to the loss, of what `logits` gives beside the scores."""
+        return None
+
     @abstractmethod
     def positions(self, packed: PackedKind) -> Tensor:
         """The positions of the hidden states that a teacher's are compared with."""
@@ -180,6 +184,15 @@ class Job(ABC):
         """What is called by itself, and whose layers may be spread over processes."""
         return self.bare.get_submodule("encoder")
 
+    @property
+    def log_values(self) -> dict[str, Any]:
+        """What the log says of the job at the start."""
+        return {"tokens_per_epoch": self.tokens}
+
+    def measured(self, seconds: float) -> Mapping[str, float]:
+        """What the log says of the last steps, which took so many seconds."""
+        return {}
+
     def plan(self, epoch: int) -> list[Batch]:
         """Batches of all tasks, shuffled. The number of batches is that of all examples once; with a temperature above 1
         the small tasks have more of them, read again, and the large ones fewer."""
@@ -212,15 +225,21 @@ class Job(ABC):
         weight, loss = self.recipe.training.r_drop, task.loss
         packed = task.hidden(packed)
         logits, pooled = task.logits(self.bare, packed)
-        value = loss.value(logits, packed.targets, packed.sizes, task.options)
+        value = self._value(task, logits, pooled, packed)
         if weight:
-            other, _ = task.logits(self.bare, packed)
-            again = loss.value(other, packed.targets, packed.sizes, task.options)
+            other, further = task.logits(self.bare, packed)
+            again = self._value(task, other, further, packed)
             divergence = loss.divergence(logits, other, packed.targets, packed.sizes)
             value = (value + again + weight * divergence) / 2
         if share := getattr(task.task, "contrastive", 0.0):
             value = (1 - share) * value + share * contrastive(pooled, packed.targets.view(-1))
         return value
+
+    @staticmethod
+    def _value(task: TrainingTask[Any], logits: Tensor, pooled: Tensor, packed: Any) -> Tensor:
+        value = task.loss.value(logits, packed.targets, packed.sizes, task.options)
+        further = task.further_loss(pooled, packed)
+        return value if further is None else value + further
 
     def _distilled_loss(self, task: TrainingTask[Any], packed: Any) -> Tensor:
         """Of labels, and of what the teacher says of the same examples; see distillation.py."""

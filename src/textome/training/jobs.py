@@ -9,6 +9,7 @@ from typing import Any
 from textome.training.job import Job
 from textome.training.modality.job import SequenceJob
 from textome.training.parallel.processes import Processes
+from textome.training.pretraining.job import PretrainingJob
 from textome.training.recipe import Recipe
 from textome.training.run import Report
 from textome.training.text_job import TextJob
@@ -18,4 +19,5 @@ JOBS: dict[str, Callable[[Recipe[Any], Path, Processes, Report], Job]] = {
     "text": TextJob.of,
     "modality": SequenceJob.of,
     "translation": TranslationJob.of,
+    "masked_lm": PretrainingJob.of,
 }

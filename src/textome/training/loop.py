@@ -1,4 +1,4 @@
-"""The loop that every fine-tuning run goes through, whatever it trains; the loop knows no task and no data.
+"""The loop that every run goes through, whatever it trains; the loop knows no task and no data.
 
 A run's folder holds `metrics.jsonl`, `checkpoints/` and `best.safetensors`. Started again with `resume`, a stopped run goes
 on from its last checkpoint and gives the weights that it would have given undisturbed.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from safetensors.torch import load_file
@@ -19,10 +18,11 @@ from torch import Tensor
 from textome.encoders.checkpoint import write_tensors
 from textome.errors import InputError
 from textome.training.checkpoints import load_checkpoint, save_checkpoint
+from textome.training.course import Epochs, Progress, Streamed, Tokens
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
 from textome.training.finite import LossWatch
 from textome.training.gradients import Batches, Gradients
-from textome.training.optimisation import build_optimizer, rate_at, set_rate
+from textome.training.optimisation import build_optimizer, set_rate
 from textome.training.parallel.processes import Processes
 from textome.training.parallel.sharding import clip_gradients, load_whole_state, whole_state
 from textome.training.recipe import Training
@@ -44,29 +44,12 @@ class Job(Batches, Protocol):
     def plan(self, epoch: int) -> Sequence[Any]:
         """The batches of an epoch in their order: always the same for the same epoch, since a resumed run asks again."""
 
-    def validate(self) -> Mapping[str, float]:
-        """The metric on each validation set by its name, between 0 and 1, more is better; empty where there is none.
+    def validate(self) -> Mapping[str, Any]:
+        """The metric on each validation set by its name, between 0 and 1, more is better, or several scores by their names
+        of which the metric is one; empty where there is none.
 
         Called under autocast and without gradients, with the model in evaluation mode.
         """
-
-
-@dataclass
-class Progress:
-    """Where a run stands: what a checkpoint remembers beyond weights, and what `train` returns.
-
-    scaler         the scaling of fp16 gradients, empty in other precisions
-    micro_budget   the tokens that are computed at once, where memory did not suffice for what the recipe says
-    """
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    best: float = -1.0
-    best_epoch: int = -1
-    scores: list[dict[str, float]] = field(default_factory=list)
-    scaler: dict[str, float] = field(default_factory=dict)
-    micro_budget: int | None = None
 
 
 def train(
@@ -79,6 +62,7 @@ def train(
     gradients_of: Callable[..., Gradients] = Gradients,
     processes: Processes | None = None,
     finish: bool = False,
+    measured: Callable[[float], Mapping[str, float]] = lambda seconds: {},
     **facts: Any,
 ) -> Progress:
     """Train `job.model` by the settings of a recipe; at the end it holds the weights that `settings.select` names.
@@ -87,6 +71,7 @@ def train(
     gradients_of   what computes the gradients of a batch
     processes      that train together, each called with the same; the first alone writes
     finish   no batch more: the run ends with the weights of its last checkpoint, or their running mean
+    measured   gives more numbers about the last steps, which took so many seconds
     facts    are added to the record of the start
 
     Raises DivergedError where the loss is no number; the last checkpoint stays as it is. Raises InputError where a run is
@@ -117,12 +102,13 @@ def train(
         lambda message: log.write(event="memory", step=progress.step, message=message),
         processes,
     )
-    length = len(job.plan(0))
-    epochs = max(settings.epochs, -(-settings.min_steps // length))
-    steps = epochs * length
+    course: Epochs | Tokens = Tokens(cast(Streamed, job), settings) if settings.tokens else Epochs(job, settings)
     for message in damaged:
         log.write(event="damaged", message=message)
-    log.write(event="start", precision=precision, device=device.type, steps=steps, **facts)
+    begun = {"precision": precision, "device": device.type, "processes": processes.count}
+    log.write(event="start", **begun, **({"steps": course.steps} if isinstance(course, Epochs) else {}), **facts)
+    if course.evaluates_first and progress.evaluated < 0:
+        _validate(job, settings, processes, precision, progress, folder, log)
 
     clock = saved = time.monotonic()
     tokens = 0
@@ -130,17 +116,15 @@ def train(
     if finish and progress.batch:  # the epoch counts, though it is not whole
         progress.epoch += 1
         with holding(job.model, average):
-            _validate(job, processes, precision, progress, folder, log)
-    while not finish and progress.epoch < epochs and not _no_better(progress, settings.patience):
-        batches = job.plan(progress.epoch)
-        steps = max(steps, progress.step + len(batches) - progress.batch)
+            _validate(job, settings, processes, precision, progress, folder, log)
+    while not finish and not course.ended(progress) and not _no_better(progress, settings.patience):
         job.model.train()
-        while progress.batch < len(batches):
-            if processes.count > 1:  # each has lots of its own, and the same when the run is resumed
+        for batch in course.batches(progress):
+            if processes.count > 1 or course.own_draws:  # of each step, and the same when the run is resumed
                 torch.manual_seed(hash((settings.seed, progress.step, processes.rank)) % 2**63)
-            set_rate(optimizer, rate_at(progress.step, steps, settings.warmup, settings.schedule))
+            set_rate(optimizer, course.rate(progress, batch))
             place = f"step {progress.step} (epoch {progress.epoch + 1}, batch {progress.batch})"
-            loss, used = gradients.add(batches[progress.batch], f"{folder}, step {progress.step}")
+            loss, used = gradients.add(batch, f"{folder}, step {progress.step}")
             if gradients.budget != settings.micro_budget:
                 progress.micro_budget = gradients.budget
             watch.step(place, loss)
@@ -153,19 +137,19 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             progress.step += 1
             move(average, job.model, settings.average, progress.step)
-            progress.batch += 1
+            course.move(progress, batch)
             tokens += used
             if progress.step % REPORT_EVERY == 0:
                 now = time.monotonic()
                 log.write(
                     event="step",
                     step=progress.step,
-                    steps=steps,
-                    epoch=progress.epoch + 1,
+                    **course.log_values(progress),
                     loss=float(loss),
                     learning_rate=optimizer.param_groups[0]["lr"],
                     gradient_norm=float(norm) if norm.isfinite() else None,
                     tokens_per_second=tokens / (now - clock),
+                    **measured(now - clock),
                 )
                 clock, tokens = now, 0
             due = time.monotonic() - saved > 60 * settings.checkpoint_minutes
@@ -177,9 +161,10 @@ def train(
                 saved = time.monotonic()
         watch.check()
         progress.epoch += 1
-        progress.batch = 0
+        if isinstance(course, Epochs):
+            progress.batch = 0
         with holding(job.model, average):
-            _validate(job, processes, precision, progress, folder, log)
+            _validate(job, settings, processes, precision, progress, folder, log)
         _save(folder, job, optimizer, progress, average, processes)
         saved = clock = time.monotonic()
         tokens = 0
@@ -209,15 +194,20 @@ def _no_better(progress: Progress, patience: int | None) -> bool:
     return patience is not None and progress.best_epoch > 0 and progress.epoch - progress.best_epoch >= patience
 
 
-def _validate(job: Job, processes: Processes, precision: str, progress: Progress, folder: Path, log: Log) -> None:
+def _validate(
+    job: Job, settings: Training, processes: Processes, precision: str, progress: Progress, folder: Path, log: Log
+) -> None:
     """Every process validates, since a sharded model takes all of them, and all decide the same."""
     job.model.eval()
     with torch.no_grad(), autocast(processes.device, precision):
         scores = dict(job.validate())
-    mean = sum(scores.values()) / len(scores) if scores else 0.0
+    main = [item[job.metric] if isinstance(item, Mapping) else item for item in scores.values()]
+    mean = sum(main) / len(main) if main else 0.0
     progress.scores.append(scores | {"mean": mean})
-    log.write(event="validation", step=progress.step, epoch=progress.epoch, metric=job.metric, scores=scores, mean=mean)
-    if scores and mean > progress.best:
+    progress.evaluated = progress.tokens
+    place = {"step": progress.step, "epoch": progress.epoch} | ({"tokens": progress.tokens} if settings.tokens else {})
+    log.write(event="validation", **place, metric=job.metric, scores=scores, mean=mean)
+    if scores and mean > progress.best and (settings.select == "best" or not settings.tokens):
         progress.best, progress.best_epoch = mean, progress.epoch
         weights = {name: tensor.contiguous() for name, tensor in whole_state(job.model).items()}
         if processes.first:

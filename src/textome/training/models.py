@@ -82,3 +82,29 @@ class TranslationModel(Section):
         if self.hidden_size % self.num_attention_heads:
             raise ValueError("hidden_size must be a multiple of num_attention_heads")
         return self
+
+
+class PretrainedModel(Section):
+    """Where the encoder comes from.
+
+    base       a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package
+    scratch    true to take only the sizes and the tokenizer of `base`, with fresh weights
+    encoder    another architecture of the sizes of `base`, fresh or from its weights: "deberta" makes a DeBERTa of a BERT,
+               set up as v3 is (He et al. 2023; see encoders/deberta/conversion.py). "same" keeps that of `base`
+    tokenizer  a directory with a new vocabulary for the model (made by `textome train-tokenizer`), "default" for that of
+               the bundled model, or `package:NAME/FOLDER`: a new token's embedding is built from those of the old tokens
+               that it was split into
+    """
+
+    base: str
+    scratch: bool = False
+    encoder: str = "same"
+    tokenizer: str | None = None
+    hidden_dropout: float = Field(0.1, ge=0, lt=1)
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _known(self) -> PretrainedModel:
+        if self.encoder not in (known := ("same", *from_others())):
+            raise ValueError(f"model.encoder {self.encoder!r} is not one of {', '.join(known)}")
+        return self

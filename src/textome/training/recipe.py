@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 from textome.errors import InputError
 from textome.inputs import AnyModality
 from textome.tasks import task_class
-from textome.training.models import Model, SequenceEncoder, TranslationModel
+from textome.training.models import Model, PretrainedModel, SequenceEncoder, TranslationModel
 from textome.training.recipe_files import Section, parse, read_recipe
 from textome.training.short_forms import NAMES, in_full
 from textome.training.task_table import TaskTable, with_paths
@@ -73,26 +73,23 @@ class Privacy(Section):
             raise ValueError("give either epsilon or noise_multiplier")
         return self
 
-    def check(self, training: Training) -> None:
-        """Raises ValueError for settings under which the guarantee would not hold, or that do nothing."""
-        for name in (
-            "adversarial",
-            "r_drop",
-            "word_mixing",
-            "int8_aware",
-            "gradient_checkpointing",
-            "compile",
-            "min_steps",
-        ):
-            if getattr(training, name):
-                raise ValueError(f"training.{name} does not go with [privacy]; leave it out")
-        if training.precision == "fp16":
-            raise ValueError('training.precision = "fp16" does not go with [privacy]; take fp32 or bf16')
+
+class Stage(Section):
+    """Up to this share of the training, sequences have at most `length` tokens."""
+
+    until: float = Field(gt=0, le=1)
+    length: int = Field(ge=8)
 
 
 class Training(Section):
     """Sizes and rates. `token_budget` is the number of tokens of one batch; `select` the checkpoint that is kept.
 
+    epochs         how often the training data are read
+    tokens         of pretraining instead: how many are trained on in all; it has a token budget of 8192, a warm-up of 0.06
+                   and keeps the last weights, where the recipe does not say otherwise
+    stages         of pretraining: sequences are longer in the later ones
+    evaluate_every   of pretraining: tokens between evaluations; 0 for the start and the end only
+    workers        of pretraining: how many processes make batches ahead; by default some for a GPU, none otherwise
     micro_budget   a batch of more tokens is computed in parts of so many, whose gradients are summed
     gradient_checkpointing   what is inside a layer is computed again in the backward pass, for memory
     out_of_memory  what to do where memory does not suffice: "stop" with advice, or "halve" the micro budget and go on
@@ -116,7 +113,11 @@ class Training(Section):
     mlflow         where MLflow keeps the run's numbers too, as "sqlite:///runs.db" or "http://host:5000"
     """
 
-    epochs: int = Field(ge=1)
+    epochs: int = Field(0, ge=0)
+    tokens: int = Field(0, ge=0)
+    stages: tuple[Stage, ...] = (Stage(until=1.0, length=128),)
+    evaluate_every: int = Field(0, ge=0)
+    workers: int | None = Field(None, ge=0)
     learning_rate: float = Field(gt=0)
     head_learning_rate: float | None = Field(None, gt=0)
     token_budget: int = Field(2048, ge=16)
@@ -152,10 +153,12 @@ class Training(Section):
     mlflow: str | None = None
 
     @model_validator(mode="after")
-    def _one_kind_of_weights(self) -> Training:
-        for name in ("lora_rank", "compile"):
-            if self.int8_aware and getattr(self, name):
-                raise ValueError(f"int8_aware and {name} do not go together; leave one of them out")
+    def _has_an_end(self) -> Training:
+        if bool(self.epochs) == bool(self.tokens):
+            raise ValueError("give training.epochs, 1 or more, or training.tokens for pretraining")
+        ends = [stage.until for stage in self.stages]
+        if not ends or ends != sorted(set(ends)) or ends[-1] != 1.0:
+            raise ValueError("training.stages must have rising `until` values, the last of them 1.0")
         return self
 
 
@@ -183,7 +186,8 @@ class Recipe(Section, Generic[ModelSection]):
     """A run: a model learns one or several tasks. What `[model]` may say depends on the kind of the tasks.
 
     A recipe with one task may write its table outside `[[tasks]]`: entities as `[entities]` and `[[corpora]]`, what is not
-    text as `[target]`, with its files in `[data]`; translation, with `task = "translation"`, in `[data]` alone.
+    text as `[target]`, with its files in `[data]`; translation, with `task = "translation"`, in `[data]` alone;
+    pretraining as `[masking]`, `[data]` and `[[corpora]]` that have a path.
 
     model   where the model starts from, and its sizes
     input   how the records of a task over something else than text become sequences; `[modality]` is the same
@@ -215,21 +219,16 @@ class Recipe(Section, Generic[ModelSection]):
             raise ValueError("several tasks share a run only where all of them read text")
         if any(table.task.trained_by != self.kind for table in self.tasks):
             raise ValueError("tasks over text and others do not share a run")
+        if (self.kind == "masked_lm") != bool(self.training.tokens):
+            raise ValueError("training.tokens is for pretraining, and training.epochs for all else")
         if (self.input is None) == (self.kind == "modality"):
             raise ValueError("tasks over something else than text need [modality], and no other task has it")
         return self
 
     @model_validator(mode="after")
     def _techniques_fit(self) -> Recipe[ModelSection]:
-        if self.distillation is not None:
-            for name in ("r_drop", "word_mixing"):
-                if getattr(self.training, name):
-                    raise ValueError(f"training.{name} and distillation do not go together; leave one of them out")
         check_techniques(self, self.kind, [table.task for table in self.tasks])
         if self.privacy is not None:
-            self.privacy.check(self.training)
-            if self.distillation is not None:
-                raise ValueError("distillation does not go with [privacy]; leave one of them out")
             if len(self.tasks) > 1:
                 raise ValueError("[privacy] is for recipes with one task")
             self.tasks[0].check_private()
@@ -250,12 +249,13 @@ RECIPES: dict[str, type[Recipe[Any]]] = {
     "text": Recipe[Model],
     "modality": Recipe[SequenceEncoder],
     "translation": Recipe[TranslationModel],
+    "masked_lm": Recipe[PretrainedModel],
 }
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe[Any]:
     """Read a recipe of any kind; see `read_recipe`."""
-    recipe = read_recipe(_class_of, path, overrides, "TEXTOME_DATA")
+    recipe = read_recipe(_class_of, path, overrides)
     folder = Path(path).parent
     recipe.data._recipe_folder = folder
     tasks = [table.model_copy(update={"corpora": with_paths(table.corpora, folder)}) for table in recipe.tasks]

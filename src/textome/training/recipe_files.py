@@ -1,8 +1,9 @@
 """Recipes: TOML files that describe a whole run, checked strictly.
 
 An unknown key is an error that names the nearest valid one. Paths in a recipe are relative to `data.root`, which is
-relative to the recipe's own folder; the environment variable TEXTOME_DATA takes its place where it is set, unless it is
-absolute. A path of training data that begins with `./` or `../` is relative to the recipe's folder instead.
+relative to the recipe's own folder; the environment variable TEXTOME_DATA, in pretraining TEXTOME_CORPORA, takes its place
+where it is set, unless it is absolute. A path of data that begins with `./` or `../` is relative to the recipe's folder
+instead.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from textome.errors import InputError, plain_message
-from textome.training.short_forms import as_written, keys_as_written
+from textome.training.short_forms import as_written, keys_as_written, pretrains
 
 # What of a recipe is in no bundle: where the data lay, and where the run was watched.
 _NO_FOLDER = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
@@ -49,13 +50,12 @@ def provenance_of(recipe: Section) -> dict[str, Any]:
 
 
 def read_recipe(
-    class_of: Callable[[Mapping[str, Any], str], type[Kind]], path: str | Path, overrides: Sequence[str], variable: str
+    class_of: Callable[[Mapping[str, Any], str], type[Kind]], path: str | Path, overrides: Sequence[str]
 ) -> Kind:
     """Read a recipe and apply overrides such as `training.learning_rate=3e-5` or, of a table with a
     name, `tasks.NAME.weight=2` (values in TOML; bare words are strings).
 
     class_of   gives the class of the recipe, of its values and its path
-    variable   the environment variable that takes the place of `data.root` where it is set
 
     Raises InputError that says which key is wrong and, for an unknown one, which it is likely to be.
     """
@@ -73,7 +73,7 @@ def read_recipe(
         chosen = any(item.startswith("data.root=") for item in overrides)
         root = str(data.get("root", "."))
         if not chosen and not Path(root).is_absolute():
-            root = os.environ.get(variable) or root
+            root = os.environ.get("TEXTOME_CORPORA" if pretrains(values) else "TEXTOME_DATA") or root
         data["root"] = str((Path() if chosen else path.parent) / root)
     recipe = parse(class_of(values, str(path)), values, str(path))
     name = getattr(recipe, "name", "")

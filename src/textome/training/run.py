@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ _FREE = (
     "workers",
     "sharding",
     "mlflow",
+    "checkpoint_minutes",
 )
 
 
@@ -43,25 +45,52 @@ def claim(folder: Path, recipe: BaseModel, resume: bool) -> None:
     if described.exists():
         if not resume:
             raise InputError(f"{folder} holds a run already; go on with it by --resume, or choose another --output")
-        if not _same(json.loads(described.read_text(encoding="utf-8")), recipe):
+        if changed := _changed(json.loads(described.read_text(encoding="utf-8")), recipe):
             raise InputError(
-                f"{folder} was started with another recipe; see its recipe.json, or choose another --output"
+                f"{folder} was started with another recipe, which differs in {', '.join(changed)}; see its recipe.json, or "
+                f"choose another --output"
             )
     folder.mkdir(parents=True, exist_ok=True)
     write_json(described, resolved)
 
 
-def _same(started: dict[str, Any], recipe: BaseModel) -> bool:
-    """Whether the recipe that a run was started with, by this version or one before, is `recipe`."""
+def _changed(started: dict[str, Any], recipe: BaseModel) -> list[str]:
+    """The keys in which the recipe that a run was started with, by this version or one before, is not `recipe`."""
     try:
-        before = type(recipe).model_validate(started).model_dump(mode="json")
-    except ValidationError:
-        return False
-    now = recipe.model_dump(mode="json")
-    for values in (before, now):
-        for key in _FREE:
-            values["training"].pop(key, None)
-    return before == now
+        before = dict(_flat(type(recipe).model_validate(started).model_dump(mode="json")))
+    except ValidationError as error:
+        return sorted({".".join(map(str, item["loc"])) for item in error.errors()})
+    now = dict(_flat(recipe.model_dump(mode="json")))
+    free = ("description", "licence", *(f"training.{name}" for name in _FREE))
+    return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and key not in free)
+
+
+def _flat(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Each value of a recipe by its key as `--set` takes it."""
+    if isinstance(values, list) and all(isinstance(item, dict) for item in values):
+        values = {item.get("name") or str(number): item for number, item in enumerate(values)}
+    if not isinstance(values, dict):
+        yield place, values
+        return
+    for key, value in values.items():
+        yield from _flat(value, place if key == "task" else f"{place}.{key}".removeprefix("."))
+
+
+@contextmanager
+def undone(folder: Path) -> Iterator[None]:
+    """Where something fails before the first record of a run was written, its folder is as it was before, so that the
+    corrected command may take it."""
+    before = {path.name for path in folder.iterdir()} if folder.is_dir() else None
+    try:
+        yield
+    except BaseException:
+        if folder.is_dir() and not (folder / "metrics.jsonl").exists():
+            for path in folder.iterdir():
+                if before is None or path.name not in before:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if before is None:
+                folder.rmdir()
+        raise
 
 
 def report_quarantine(quarantines: Iterable[Quarantine], report: Report) -> None:

@@ -62,6 +62,15 @@ class Corpus(Section):
         return self
 
 
+class Source(Section):
+    """A corpus made by `textome preprocess`. `weight` is its share of the sequences, against those of the others; without
+    any weights every corpus counts by its size."""
+
+    path: str
+    name: str = ""
+    weight: float | None = Field(None, gt=0)
+
+
 class TaskTable(Section):
     """A task, and the data that it learns from.
 
@@ -71,6 +80,7 @@ class TaskTable(Section):
     layout  of the files; by default the first of the task's
     more    further training files by their layout, with the same labels
     corpora of entities instead: one or several that each annotate some of the types
+    texts   of pretraining instead: what `textome preprocess` made
     weight  of the loss beside the other tasks' losses
     shots   so many training records of each class, drawn by the seed, and no more
     """
@@ -83,6 +93,7 @@ class TaskTable(Section):
     layout: str | None = None
     more: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     corpora: list[Corpus] = Field(default_factory=list)
+    texts: list[Source] = Field(default_factory=list)
     weight: float = Field(1.0, gt=0)
     shots: int | None = Field(None, ge=1)
 
@@ -100,10 +111,12 @@ class TaskTable(Section):
 
     @model_validator(mode="after")
     def _data_fit(self) -> Self:
-        mentions = isinstance(self.task, MentionTask)
-        if mentions != bool(self.corpora) or mentions == bool(self.train):
-            needed = "[[tasks.corpora]]" if mentions else "train"
+        needed = "corpora" if isinstance(self.task, MentionTask) else self.task.data_key
+        if [key for key in ("train", "corpora", "texts") if getattr(self, key)] != [needed]:
+            needed = "[[tasks.corpora]]" if needed == "corpora" else needed
             raise ValueError(f"task {self.name!r} needs {needed}, and has no other training data")
+        if 0 < sum(source.weight is not None for source in self.texts) < len(self.texts):
+            raise ValueError("give a weight to every corpus or to none")
         layouts = self.task.layouts
         for layout in (self.layout, *self.more):
             if layout is not None and layouts and layout not in layouts:

@@ -97,7 +97,7 @@ class Best:
 
 def load_search(path: Path) -> Search:
     """Read what is to be searched; see `recipe.read_recipe` for the errors."""
-    search = read_recipe(lambda values, source: Search, path, (), "TEXTOME_DATA")
+    search = read_recipe(lambda values, source: Search, path, ())
     return search.model_copy(update={"recipe": str(path.parent / search.recipe)})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -61,53 +61,7 @@ def finetune(
     changes = [*overrides(set_, device), *(few_shots(recipe, shots) if shots else [])]
     run = plan_run(recipe, changes, finish)
     folder = output or Path("runs") / run.name
-    with Teller("reading the data", _line, _news) as tell:
+    with Teller("reading the data") as tell:
         bundle = run.start(folder, resume or finish, tell)
     typer.echo(bundle)
     raise typer.Exit(tell.exit_code)
-
-
-def _line(record: dict[str, Any]) -> tuple[str, int, int]:
-    """A step's record as a line, and how far it is: steps done of all."""
-    line = (
-        f"step {record['step']} of {record['steps']}  epoch {record['epoch']}  loss {record['loss']:.4f}  "
-        f"{record['tokens_per_second']:,.0f} tokens/s"
-    )
-    return line, record["step"], record["steps"]
-
-
-def _scored(item: dict[str, Any], metric: str) -> str:
-    if not item["scores"]:
-        return ""
-    scores = ", ".join(f"{corpus} {metric} {100 * value:.2f}" for corpus, value in item["scores"].items())
-    return f"{scores}, {item['tokens_per_second']:,.0f} tokens/s"
-
-
-def _news(record: dict[str, Any]) -> str | None:
-    """What is told as a line of its own."""
-    if record["event"] in ("damaged", "memory", "tracking"):
-        return str(record["message"])
-    if record["event"] == "privacy":
-        return (
-            f"privacy {record['when']}: epsilon {record['epsilon']:.2f} at delta {record['delta']:g} for {record['unit']}; "
-            f"noise {record['noise_multiplier']:.3f}, {record['steps']:,} steps"
-        )
-    if record["event"] == "heads" and record["kept"]:
-        new = f"; new: {', '.join(record['new'])}" if record["new"] else ""
-        return f"heads that go on from {record['base']}: {', '.join(record['kept'])}{new}"
-    if record["event"] == "distilled":
-        return "\n".join(
-            f"{name}: {item['layers']} layers, {item['parameters'] / 1e6:.1f} M parameters, {item['megabytes']:.1f} MB, "
-            + (_scored(item, record["metric"]) or "not scored, since no corpus has validation data")
-            for name, item in record.items()
-            if isinstance(item, dict)
-        )
-    if record["event"] == "start":
-        return (
-            f"training on {record['device']} in {record['precision']}: {record['steps']:,} steps of about "
-            f"{record['tokens_per_epoch']:,} tokens an epoch"
-        )
-    if record["event"] == "validation" and record["scores"]:
-        scores = ", ".join(f"{name} {100 * value:.2f}" for name, value in record["scores"].items())
-        return f"epoch {record['epoch']}: validation {record['metric']} {100 * record['mean']:.2f} ({scores})"
-    return None

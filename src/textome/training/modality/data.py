@@ -16,7 +16,7 @@ from textome.encoders.sequence.model import PackedSegment, PackedSequences
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
 from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape, part_of, unique_records
-from textome.tasks.target import Target
+from textome.tasks import Task
 from textome.training.models import SequenceEncoder
 from textome.training.recipe import Mixing, Recipe
 
@@ -31,7 +31,7 @@ class ModalityRecords:
     """
 
     modality: Modality
-    target: Target
+    target: Task[Any, Any]
     train: list[Record]
     validation: list[Record]
     test: list[Record]
@@ -44,7 +44,6 @@ def load_records(recipe: Recipe[SequenceEncoder], modality: Modality) -> Modalit
     """Read the data of a recipe. Raises InputError where there is no training record with a target."""
     (table,), quarantine = recipe.tasks, Quarantine()
     target = table.task
-    assert isinstance(target, Target)
     known_places: dict[str, list[Record]] = {}
 
     def read(places: Sequence[str]) -> list[Record]:

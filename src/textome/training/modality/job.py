@@ -21,6 +21,7 @@ from textome.errors import InputError
 from textome.evaluation.modality_scores import between_0_and_1, score_answers, with_temperature
 from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape
 from textome.runtime.modality_bundle import SEQUENCE_MODEL, ModalityBundle
+from textome.tasks.masked_lm import Masker
 from textome.tasks.target import Target
 from textome.training.batches import plan
 from textome.training.bundles import base_directory, read_config
@@ -60,6 +61,7 @@ class SequenceTask(TrainingTask[PackedRecords]):
     task: Target
 
     def __init__(self, recipe: Recipe[SequenceEncoder], data: ModalityRecords, device: torch.device) -> None:
+        assert isinstance(data.target, Target)
         self.data, self.task, self.name = data, data.target, recipe.tasks[0].name
         self.quarantine, self.hashes, self.leaks = data.quarantine, data.hashes, data.leaks
         self._recipe, self._device, self._seed = recipe, device, recipe.training.seed
@@ -179,23 +181,20 @@ class SequenceTask(TrainingTask[PackedRecords]):
         """Sequences with some of their tokens hidden, which are to be guessed (Devlin et al. 2019, section 3.1)."""
         ((name, shape),) = self._shapes.items()
         assert shape.mask_id is not None
+        others = np.setdiff1d(np.arange(shape.size), [*shape.special, shape.mask_id])
+        masker = Masker("token", HIDDEN_SHARE, shape.mask_id, np.zeros(shape.size, bool), others)
         changed, targets, positions, sizes = [], [], [], []
         start = 1  # behind the start token
         for item in sorted(items, key=length_of):
             values = item[name].values
-            free = np.flatnonzero(~np.isin(values, shape.special))
-            count = min(len(free), max(1, round(HIDDEN_SHARE * len(free))))
-            chosen = generator.choice(free, count, replace=False)
-            kinds = generator.random(count)
-            shown = values.copy()
-            shown[chosen[kinds < 0.8]] = shape.mask_id
-            swapped = chosen[kinds >= 0.9]
-            shown[swapped] = generator.integers(0, shape.size, len(swapped))
+            shown, chosen = values.copy(), np.flatnonzero(~np.isin(values, shape.special))
+            if len(chosen):
+                shown[chosen], hidden = masker.mask(values[chosen], generator)
+                chosen = chosen[hidden]
             changed.append({name: Segment(shown, item[name].positions)})
-            chosen = np.sort(chosen)
             positions.append(chosen + start)
             targets.append(values[chosen])
-            sizes.append(count)
+            sizes.append(len(chosen))
             start += 1 + len(values)
         packed = pack_sequences(changed, self._shapes, self._device)
         where, what = (torch.from_numpy(np.concatenate(rows)).to(self._device) for rows in (positions, targets))
@@ -214,7 +213,7 @@ class SequenceJob(Job):
         base, device = base_directory(recipe.model.base) if recipe.model.base else None, processes.device
         assert recipe.input is not None
         data = load_records(recipe, _continued(recipe.input, base))
-        model = build_model(recipe.model, base, data.modality.shapes(), len(data.target.labels))
+        model = build_model(recipe.model, base, data.modality.shapes(), len(data.target.label_names))
         finish = prepare_encoder(model.encoder, recipe.training)
         model.to(device)
         return cls(recipe, model, [SequenceTask(recipe, data, device)], device, finish=finish)

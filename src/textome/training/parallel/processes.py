@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.nn.parallel import DistributedDataParallel
 
 from textome.errors import InputError
 from textome.training.devices import choose_device
-from textome.training.parallel.sharding import check_sharding, shard, unsharded_copy_of
-from textome.training.run import claim
+from textome.training.parallel.sharding import shard, unsharded_copy_of
+from textome.training.run import claim, undone
+from textome.training.techniques.matrix import check_together
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -59,37 +59,15 @@ class Processes:
         """Whether this process writes files and talks to the user."""
         return self.rank == 0
 
-    def wrap(self, model: nn.Module, encoder: nn.Module, sharding: str) -> nn.Module:
-        """`model`, its gradients shared by the processes in the backward pass: with `sharding` "full" added up and spread
-        with the weights, else averaged."""
-        if self.count == 1:
-            return model
-        return self.spread(model, encoder) if sharding == "full" else DistributedDataParallel(model)
-
-    def spread(self, model: nn.Module, encoder: nn.Module) -> nn.Module:
-        """`model`, its weights spread over the processes, where there are several; see sharding.py."""
-        if self.count > 1:
-            shard(model, encoder.get_submodule("layers").children(), self.device)
-        return model
-
-    def sharded(self, model: Model, encoder: nn.Module, sharding: str) -> Model:
-        """Spread the weights of a model's encoder where `sharding` is "full"; what else the model has stays whole.
+    def sharded(self, model: Model, root: nn.Module, sharding: str) -> Model:
+        """Spread the weights of `root`, which is a part of the model or all of it, where `sharding` is "full".
 
         Returns the model that `sharding.gather_weights` gives the weights back to: a copy where they are spread.
         """
         unsharded = unsharded_copy_of(model, sharding == "full" and self.count > 1)
         if unsharded is not model:
-            self.spread(encoder, encoder)
+            shard(root, model.get_submodule("encoder.layers").children(), self.device)
         return unsharded
-
-    def weight(self, model: nn.Module) -> int:
-        """By what a process's share of the loss is multiplied for the gradients of a wrapped model to be those of all."""
-        return self.count if isinstance(model, DistributedDataParallel) else 1
-
-    def no_sync(self, model: nn.Module) -> AbstractContextManager[None]:
-        """In which the gradients of a wrapped model stay in each process, to be summed with those of a later pass; those of
-        a sharded one are summed at once, since a process has no room for all."""
-        return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
     def sum(self, value: Tensor) -> Tensor:
         """A scalar summed over the processes, in place."""
@@ -113,29 +91,18 @@ class Processes:
 
 @contextmanager
 def running(recipe: Any, folder: Path, resume: bool) -> Iterator[Processes]:
-    """The processes of a fine-tuning run, which has its folder then.
+    """The processes of a run, which has its folder then.
 
     Raises InputError for what several processes cannot do together, and as `run.claim` does.
     """
     settings = recipe.training
-    with Processes(settings.device) as processes:
-        if processes.count > 1:
-            _check(recipe, settings)
+    with Processes(settings.device) as processes, undone(folder) if processes.first else nullcontext():
+        try:
+            check_together(recipe, processes.count)
+        except ValueError as error:
+            raise InputError(str(error)) from error
         if processes.first:
             claim(folder, recipe, resume)
         processes.wait()
         torch.manual_seed(settings.seed)
         yield processes
-
-
-def _check(recipe: Any, settings: Any) -> None:
-    alone = [name for name in ("privacy", "distillation") if getattr(recipe, name, None) is not None]
-    alone += [f"training.{name}" for name in ("adversarial",) if getattr(settings, name)]
-    if settings.sharding == "full":
-        check_sharding(settings.sharding, settings.precision)
-        alone += [f"training.{name}" for name in ("lora_rank", "int8_aware", "compile") if getattr(settings, name)]
-    if alone:
-        how = ", sharded" if settings.sharding == "full" else ""
-        raise InputError(
-            f"{', '.join(alone)} does not go with several processes{how}; leave it out, or start one process"
-        )

@@ -16,8 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from textome.errors import InputError
-
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -46,15 +44,6 @@ def gather_weights(unsharded: nn.Module, model: nn.Module) -> None:
     """Give the unsharded the weights of its model. Every process must ask for it at the same time."""
     if unsharded is not model:
         unsharded.load_state_dict(whole_state(model))
-
-
-def check_sharding(sharding: str, precision: str) -> None:
-    """Raise InputError for a precision that does not go with it."""
-    if sharding == "full" and precision == "fp16":
-        raise InputError(
-            "training.sharding = full does not go with fp16, whose scaling each process would choose for itself; "
-            "set training.precision to bf16 or fp32"
-        )
 
 
 def sharded(model: nn.Module) -> bool:

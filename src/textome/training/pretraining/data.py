@@ -6,11 +6,11 @@ and every process of a parallel run knows the same plan.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from textome.corpus.store import Corpus
 from textome.encoders.layers.packing import Layout
 from textome.tasks.masked_lm import Masker
 from textome.text.tokenization import Tokenizer
-from textome.training.batches import POOL, plan
+from textome.training.batches import POOL, cut, plan
 
 Ids = NDArray[np.int64]
 # The sequences of a batch: for each the source, the pass over the source, and the number of the sequence.
@@ -33,9 +33,9 @@ SHORTEST = 4
 _ORDER, _BATCHES, _MASKS = 1, 2, 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PretrainingBatch:
-    """Sequences end to end, some of their tokens hidden.
+    """Sequences end to end, sorted by length, some of their tokens hidden.
 
     input_ids       (T,) int64, with [CLS] and [SEP]
     masked_positions (M,) int64, where in `input_ids` a token was chosen
@@ -43,14 +43,49 @@ class PretrainingBatch:
     layout          where each sequence begins and ends
     token_type_ids  (T,) int64, or None without next-sentence prediction
     follows         (B,) int64, 0 where the second part follows the first and 1 where not, or None
+    sizes           how many hidden tokens each sequence has
+    block, number   which batch of the mixture it is
+    whole           the numbers of hidden tokens and of sequences of the batch that this is a part of
     """
 
     input_ids: Tensor
     masked_positions: Tensor
     targets: Tensor
     layout: Layout
+    sizes: list[int]
     token_type_ids: Tensor | None = None
     follows: Tensor | None = None
+    block: int = 0
+    number: int = 0
+    whole: tuple[int, int] = (0, 0)
+
+    task: ClassVar[int] = 0
+
+    @property
+    def num_tokens(self) -> int:
+        return self.layout.num_tokens
+
+    def cut(self, budget: int) -> list[PretrainingBatch]:
+        """The batch in parts of at most `budget` tokens, or of one longer sequence."""
+        lengths, starts = self.layout.lengths.tolist(), self.layout.cu_seqlens.tolist()
+        ends, parts = np.cumsum([0, *self.sizes]).tolist(), []
+        for group in cut(range(len(lengths)), lengths, budget):
+            chosen = slice(group[0], group[-1] + 1)
+            tokens = slice(starts[chosen.start], starts[chosen.stop])
+            hidden = slice(ends[chosen.start], ends[chosen.stop])
+            parts.append(
+                replace(
+                    self,
+                    input_ids=self.input_ids[tokens],
+                    masked_positions=self.masked_positions[hidden] - tokens.start,
+                    targets=self.targets[hidden],
+                    layout=Layout.of(lengths[chosen]),
+                    sizes=self.sizes[chosen],
+                    token_type_ids=None if self.token_type_ids is None else self.token_type_ids[tokens],
+                    follows=None if self.follows is None else self.follows[chosen],
+                )
+            )
+        return parts
 
     def to(self, device: torch.device) -> PretrainingBatch:
         """The same batch on `device`; out of pinned memory without waiting."""
@@ -62,13 +97,14 @@ class PretrainingBatch:
 
     def _each(self, change: Callable[[Tensor], Tensor], layout: Layout) -> PretrainingBatch:
         kinds, follows = self.token_type_ids, self.follows
-        return PretrainingBatch(
-            change(self.input_ids),
-            change(self.masked_positions),
-            change(self.targets),
-            layout,
-            None if kinds is None else change(kinds),
-            None if follows is None else change(follows),
+        return replace(
+            self,
+            input_ids=change(self.input_ids),
+            masked_positions=change(self.masked_positions),
+            targets=change(self.targets),
+            layout=layout,
+            token_type_ids=None if kinds is None else change(kinds),
+            follows=None if follows is None else change(follows),
         )
 
 
@@ -198,8 +234,10 @@ class Assembler:
             torch.from_numpy(np.concatenate([example[1] + start for example, start in zip(made, starts, strict=True)])),
             torch.from_numpy(np.concatenate([targets for _, _, targets, _, _ in made])),
             Layout.of(lengths),
+            [len(targets) for _, _, targets, _, _ in made],
             torch.from_numpy(np.concatenate([kinds for _, _, _, kinds, _ in made])) if self._pairs else None,
             torch.tensor([follows for _, _, _, _, follows in made]) if self._pairs else None,
+            whole=(sum(len(targets) for _, _, targets, _, _ in made), len(made)),
         )
 
     def _example(self, source: int, turn: int, number: int) -> tuple[Ids, Ids, Ids, Ids, int]:
@@ -232,57 +270,23 @@ class Assembler:
         return [ids[:at], other[:room]], 1
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one process does of a step.
-
-    block, number   which batch of the mixture it is
-    whole           the batch of all processes
-    parts           what this one computes, one after another; their losses are shares of the whole batch's
-    counts          false where nothing is left for this process, and it computes a sequence that does not count
-    """
-
-    block: int
-    number: int
-    whole: PretrainingBatch
-    parts: list[PretrainingBatch]
-    counts: bool
-
-    def pin_memory(self) -> Work:
-        return replace(self, parts=[part.pin_memory() for part in self.parts])
-
-
 @dataclass(frozen=True)
-class Making(Dataset[Work]):
-    """Makes the work of a process from planned batches; picklable, so that other processes can do it.
-
-    rank, count   which process of how many this is
-    budget        the tokens that are computed at once, None for all
-    """
+class Making(Dataset[PretrainingBatch]):
+    """Makes planned batches; picklable, so that other processes can do it."""
 
     assembler: Assembler
-    rank: int
-    count: int
-    budget: int | None
 
-    def __getitem__(self, planned: tuple[int, int, Drawn]) -> Work:
+    def __getitem__(self, planned: tuple[int, int, Drawn]) -> PretrainingBatch:
         block, number, drawn = planned
-        whole = self.assembler.batch(drawn)
-        share = share_of(drawn, self.rank, self.count)
-        mine = share or drawn[:1]
-        if self.budget is None:
-            return Work(block, number, whole, [whole if share == drawn else self.assembler.batch(mine)], bool(share))
-        # Masks hang on the sequence and not on the batch, so the parts have those of the whole.
-        tokens = self.assembler.batch(mine).layout.num_tokens
-        pieces = min(len(mine), math.ceil(tokens / self.budget))
-        parts = [self.assembler.batch(share_of(mine, piece, pieces)) for piece in range(pieces)]
-        return Work(block, number, whole, parts, bool(share))
+        return replace(self.assembler.batch(drawn), block=block, number=number)
 
 
-def work_ahead(making: Making, mixture: Mixture, block: int, batch: int, workers: int, pin: bool) -> Iterator[Work]:
-    """The work of all steps from a batch on, without end, in order; `workers` processes make it ahead (0: this one)."""
+def prefetched(
+    assembler: Assembler, mixture: Mixture, block: int, batch: int, workers: int, pin: bool
+) -> Iterator[PretrainingBatch]:
+    """All batches from one on, without end, in order; `workers` processes make them ahead (0: this one)."""
     loader = DataLoader(
-        making,
+        Making(assembler),
         batch_size=None,
         sampler=mixture.onward(block, batch),
         num_workers=workers,
@@ -291,11 +295,6 @@ def work_ahead(making: Making, mixture: Mixture, block: int, batch: int, workers
         generator=torch.Generator(),
     )
     yield from loader
-
-
-def share_of(batch: Drawn, rank: int, count: int) -> Drawn:
-    """The part of a batch that one of `count` processes computes; empty where there are too few sequences."""
-    return batch[rank::count]
 
 
 def _cut(bounds: list[int], length: int) -> list[tuple[int, int]]:

@@ -11,7 +11,8 @@ from torch import nn
 
 from textome.errors import InputError
 
-_EMBEDDINGS = "embeddings.word_embeddings.weight"
+# Of texts, of both sides of a translation, and of other tokens.
+_EMBEDDINGS = ("embeddings.word_embeddings.weight", "shared.weight", "table.weight")
 
 
 @contextmanager
@@ -20,17 +21,20 @@ def worst_step(model: nn.Module, length: float) -> Iterator[None]:
 
     The embeddings are put back bit for bit afterwards. Raises InputError where the model has none that learn.
     """
-    found = [item for name, item in model.named_parameters() if name.endswith(_EMBEDDINGS)]
-    if not found or found[0].grad is None:
+    embeddings = [item for name, item in model.named_parameters() if name.endswith(_EMBEDDINGS)]
+    gradients = [item.grad for item in embeddings if item.grad is not None]
+    if not embeddings or len(gradients) < len(embeddings):
         raise InputError("training.adversarial needs word embeddings that learn; leave it out, or frozen_layers")
-    embeddings, gradient = found[0], found[0].grad
-    own = embeddings.detach().clone()
-    size = gradient.norm()
+    own = [item.detach().clone() for item in embeddings]
+    norms = [gradient.norm() for gradient in gradients]
+    size = norms[0] if len(norms) == 1 else torch.stack(norms).norm()
     with torch.no_grad():
         if bool(size > 0) and bool(torch.isfinite(size)):
-            embeddings.add_(gradient, alpha=length / float(size))
+            for item, gradient in zip(embeddings, gradients, strict=True):
+                item.add_(gradient, alpha=length / float(size))
     try:
         yield
     finally:
         with torch.no_grad():
-            embeddings.copy_(own)
+            for item, values in zip(embeddings, own, strict=True):
+                item.copy_(values)

@@ -10,10 +10,9 @@ from pydantic import BaseModel
 
 from textome.tasks import TASKS, Task, task_class
 
-# What pretraining learns, beside the kinds of tasks.
-MASKED_LM = "masked_lm"
-_NO_HEADS = "it is for encoders with heads"
-_NO_TEXT = "it is for tasks over text"
+_NOT_TEXT = "it is for tasks over text"
+_IN_EPOCHS = "it reads its examples whole, in epochs"
+_IN_TOKENS = "its length is given in tokens"
 
 
 # Why a technique does not work for a task, of the run, the kind and the class of the task; "" where it works.
@@ -27,6 +26,11 @@ def _always(run: str, kind: str, task: type[Task[Any, Any]] | None) -> str:
 def _only(reason: str, *names: str) -> Reason:
     """Works in these runs, or for these kinds, alone."""
     return lambda run, kind, task: "" if {run, kind} & set(names) else reason
+
+
+def _except(**reasons: str) -> Reason:
+    """Works but in these runs, or for these kinds."""
+    return lambda run, kind, task: reasons.get(kind) or reasons.get(run, "")
 
 
 def _with(feature: str, reason: str) -> Reason:
@@ -54,30 +58,68 @@ class Technique:
     reason: Reason = _always
 
 
-_ENCODERS = ("text", "modality", MASKED_LM)
-_LOOP = ("text", "modality", "translation")
+PROCESSES = "several processes (torchrun)"
 TECHNIQUES = (
-    Technique("several processes (torchrun)", ""),
-    Technique("sharding", "training.sharding", _only("its decoder is not spread", *_ENCODERS)),
+    Technique(PROCESSES, ""),
+    Technique(
+        "sharding",
+        "training.sharding",
+        _except(translation="it translates beside the call in which spread weights are gathered"),
+    ),
     Technique("smaller parts of a batch", "training.micro_budget"),
-    Technique("activations computed again", "training.gradient_checkpointing", _only(_NO_HEADS, *_ENCODERS)),
-    Technique("compilation", "training.compile", _only(_NO_HEADS, *_ENCODERS)),
-    Technique("layer decay", "training.layer_decay", _only("its layers learn alike", "text", "modality")),
-    Technique("frozen layers", "training.frozen_layers", _only("its layers learn alike", "text", "modality")),
-    Technique("running mean of weights", "training.average", _only("its last weights are kept", *_LOOP)),
-    Technique("LoRA", "training.lora_rank", _only(_NO_HEADS, "text", "modality")),
-    Technique("rounding as int8 does", "training.int8_aware", _only(_NO_TEXT, "text")),
-    Technique("adversarial step of embeddings", "training.adversarial", _only(_NO_TEXT, "text")),
-    Technique("R-Drop", "training.r_drop", _only(_NO_TEXT, "text")),
-    Technique("token masking", "training.token_masking", _only(_NO_TEXT, "text")),
+    Technique("activations computed again", "training.gradient_checkpointing"),
+    Technique("compilation", "training.compile"),
+    Technique(
+        "layer decay", "training.layer_decay", _except(translation="the layers of its two sides have no one order")
+    ),
+    Technique(
+        "frozen layers", "training.frozen_layers", _except(translation="the layers of its two sides have no one order")
+    ),
+    Technique("running mean of weights", "training.average"),
+    Technique("end without progress", "training.patience"),
+    Technique("least number of steps", "training.min_steps", _except(masked_lm=_IN_TOKENS)),
+    Technique("rate that falls with the root of the step", "training.schedule", _except(masked_lm=_IN_TOKENS)),
+    Technique("sequences that grow longer", "training.stages", _only(_IN_EPOCHS, "masked_lm")),
+    Technique("evaluations on the way", "training.evaluate_every", _only(_IN_EPOCHS, "masked_lm")),
+    Technique("batches made ahead", "training.workers", _only(_IN_EPOCHS, "masked_lm")),
+    Technique("LoRA", "training.lora_rank"),
+    Technique(
+        "rounding as int8 does",
+        "training.int8_aware",
+        _except(modality="the rounding of its graph is another", translation="it has no int8 graph"),
+    ),
+    Technique(
+        "adversarial step of embeddings",
+        "training.adversarial",
+        _only("it is for tokens of one vocabulary", "text", "translation", "masked_lm", "masked_tokens"),
+    ),
+    Technique("R-Drop", "training.r_drop"),
+    Technique(
+        "token masking",
+        "training.token_masking",
+        _except(
+            masked_lm="it hides tokens anyway",
+            masked_tokens="it hides tokens anyway",
+            modality="its inputs are changed by settings of their own",
+            translation="its vocabulary has no mask",
+        ),
+    ),
     Technique("word mixing", "training.word_mixing", _for_mentions("it mixes the words of mentions")),
     Technique(
         "label smoothing",
         "training.label_smoothing",
         _with("smoothing", "its loss has no single right label to smooth"),
     ),
-    Technique("distillation", "distillation", _only(_NO_TEXT, "text")),
-    Technique("differential privacy", "privacy", _only("its records have no gradients of their own", "text")),
+    Technique("distillation", "distillation", _only(_NOT_TEXT, "text")),
+    Technique(
+        "differential privacy",
+        "privacy",
+        _except(
+            modality="what its input learns from the data, as means or vocabularies, is not private",
+            translation="its vocabulary is learnt from the data",
+            masked_lm="its sequences are parts of documents",
+        ),
+    ),
     Technique("heads of the base go on", "model.heads", _only("its head begins anew", "text")),
     Technique("pruned layers", "model.layers", _only("it keeps all layers", "text", "modality")),
     Technique("changed readings", "corpora.repeat", _for_mentions("its records are read as they are", "modality")),
@@ -90,6 +132,33 @@ TECHNIQUES = (
 )
 
 
+# Techniques that do not go together in one run, and why. KEY=VALUE is one value of a key.
+CONFLICTS = (
+    ("distillation", "training.r_drop", "both read a batch twice"),
+    ("distillation", "training.word_mixing", "the teacher reads words that are not mixed"),
+    ("distillation", "privacy", "the teacher may know the records"),
+    ("training.int8_aware", "training.lora_rank", "both change the same matrices"),
+    ("training.int8_aware", "training.compile", "the rounding is not compiled"),
+    ("training.adversarial", "training.lora_rank", "the embeddings do not learn"),
+    ("training.adversarial", "training.frozen_layers", "the embeddings do not learn"),
+    ("privacy", "training.adversarial", "a second gradient would cost privacy again"),
+    ("privacy", "training.r_drop", "a second pass would cost privacy again"),
+    ("privacy", "training.word_mixing", "a record's gradient would know of others"),
+    ("privacy", "training.int8_aware", "layers must be called as they are"),
+    ("privacy", "training.gradient_checkpointing", "layers must be called as they are"),
+    ("privacy", "training.compile", "layers must be called as they are"),
+    ("privacy", "training.min_steps", "the number of steps is part of the guarantee"),
+    ("privacy", "training.precision=fp16", "its gradients are scaled"),
+    (PROCESSES, "privacy", "each process would draw noise of its own"),
+    (PROCESSES, "distillation", "each process would need the teacher"),
+    ("training.sharding", "training.adversarial", "no process has all embeddings"),
+    ("training.sharding", "training.lora_rank", "the matrices have no weights of their own"),
+    ("training.sharding", "training.int8_aware", "no process has all of a matrix"),
+    ("training.sharding", "training.compile", "layers are gathered when they are called"),
+    ("training.sharding", "training.precision=fp16", "each process would scale gradients for itself"),
+)
+
+
 def runs() -> dict[str, tuple[str, type[Task[Any, Any]] | None]]:
     """By the kind of each task that can be trained, its run and its class."""
     found: dict[str, tuple[str, type[Task[Any, Any]] | None]] = {}
@@ -97,7 +166,7 @@ def runs() -> dict[str, tuple[str, type[Task[Any, Any]] | None]]:
         task = task_class(kind)
         if task.trained_by:
             found[kind] = task.trained_by, task
-    return found | {MASKED_LM: (MASKED_LM, None)}
+    return found
 
 
 def check_techniques(recipe: BaseModel, run: str, tasks: Iterable[Task[Any, Any]]) -> None:
@@ -108,15 +177,32 @@ def check_techniques(recipe: BaseModel, run: str, tasks: Iterable[Task[Any, Any]
         for task in tasks:
             if reason := technique.reason(run, task.kind, type(task)):
                 raise ValueError(f"{technique.key} does not work for this kind of task: {reason}; leave it out")
+    check_together(recipe)
+
+
+def check_together(recipe: BaseModel, processes: int = 1) -> None:
+    """Raises ValueError for techniques of a recipe that do not go together in a run of so many processes."""
+    for first, second, reason in CONFLICTS:
+        if {first, second} & {
+            PROCESSES,
+            "training.sharding",
+        } and processes == 1:  # a single process has nothing to spread
+            continue
+        if all(name == PROCESSES or _asked(recipe, name) for name in (first, second)):
+            raise ValueError(f"{first} and {second} do not go together: {reason}; leave one of them out")
 
 
 def _asked(recipe: Any, key: str) -> bool:
-    """Whether a recipe has another value than the default one under a key of its tables; those of tasks are their own."""
-    *tables, name = key.split(".")
+    """Whether a recipe has another value than the default one under a key of its tables, or the one that is named; the keys
+    of tasks are checked by the tasks."""
+    place, _, value = key.partition("=")
+    *tables, name = place.split(".")
     for table in tables:
         recipe = getattr(recipe, table, None)
     field = getattr(type(recipe), "model_fields", {}).get(name)
-    return field is not None and getattr(recipe, name) != field.default
+    if field is None:
+        return False
+    return bool(getattr(recipe, name) == value) if value else bool(getattr(recipe, name) != field.default)
 
 
 def matrix() -> str:
@@ -131,4 +217,6 @@ def matrix() -> str:
             cells.append(f"{reasons.setdefault(reason, len(reasons) + 1)}" if reason else "yes")
         key = f" `{technique.key}`" if technique.key else ""
         lines.append(f"| {technique.name}{key} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *(f"{number}. {reason}" for reason, number in reasons.items())]) + "\n"
+    lines += ["", *(f"{number}. {reason}" for reason, number in reasons.items()), "", "These do not go together:", ""]
+    lines += [f"- {first} and {second}: {reason}" for first, second, reason in CONFLICTS]
+    return "\n".join(lines) + "\n"
