@@ -63,7 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"citations", "serve", "bulk", "evidence", "__init__", *_BELOW_COMMANDS},
     "client": {"formats", "documents", "errors"},
     "citations": {"__init__", "formats", "errors"},
-    "__init__": {"pipeline", "runtime", "formats", "documents", "errors"},
+    "__init__": {"pipeline", "runtime", "steps", "formats", "documents", "errors"},
     "__main__": {"cli"},
     "bundled": set(),
 }

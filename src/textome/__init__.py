@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from textome.runtime.embedder import Embedder
     from textome.runtime.predictor import Predictor
     from textome.runtime.relations import RelationFinder
+    from textome.steps.linker import Linker
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ _LAZY = {
     "Identifier": "textome.documents",
     "InputError": "textome.errors",
     "Label": "textome.documents",
+    "Linker": "textome.steps.linker",
     "ModelError": "textome.errors",
     "Passage": "textome.documents",
     "Pipeline": "textome.pipeline",
@@ -63,6 +65,7 @@ __all__ = [
     "Identifier",
     "InputError",
     "Label",
+    "Linker",
     "ModelError",
     "Passage",
     "Pipeline",

@@ -25,6 +25,7 @@ from textome.serve import problems, schemas, task_routes
 from textome.serve.guard import Guard
 from textome.serve.keys import KeyFile, RateLimiter
 from textome.serve.limits import Body
+from textome.serve.linking_routes import LinkRequest, linking_routes
 from textome.serve.metrics import Metrics
 from textome.serve.outputs import MEDIA_TYPES, OutputFormat, render
 from textome.serve.problems import Problem, bad_request, overloaded, without_text
@@ -100,6 +101,7 @@ def create_app(
     for routes in dict.fromkeys(routes for task, routes in _TASK_ROUTES.items() if task in service.tasks):
         app.include_router(routes(service))
     app.include_router(task_routes.embed_routes(service))  # where no model can, it says what to do
+    app.include_router(linking_routes(service))
     if service.pubmed is not None:
         app.include_router(_pubmed_routes(service, service.pubmed))
     app.add_exception_handler(Problem, _answer_problem)
@@ -375,6 +377,7 @@ def _openapi(app: FastAPI, with_keys: bool) -> dict[str, Any]:
         schemas.RelationsRequest,
         schemas.AnswerRequest,
         schemas.EmbedRequest,
+        LinkRequest,
         schemas.EmbedResponse,
     )
     _, definitions = models_json_schema(

@@ -255,7 +255,7 @@ class Service:
             return await asyncio.to_thread(lambda: list(behind.stream(waited_for)))
 
         try:
-            return await self._in_time(annotated())
+            return await self.in_time(annotated())
         finally:
             gone.set()
 
@@ -264,15 +264,16 @@ class Service:
     ) -> tuple[Any, list[Any]]:
         """The records that `make` gives and what the task says of them; problems as for `annotate`, and 422 for a record
         that the task cannot read."""
-        return await self._in_time(model.engine.predict(task, make, characters))
+        return await self.in_time(model.engine.predict(task, make, characters))
 
     async def embed(self, model: LoadedModel, texts: Sequence[str], pooling: str) -> list[Floats]:
         """The vector of each text, pooled as named; problems as for `predict`."""
         assert model.vectors is not None
         work = model.vectors.predict(pooling, lambda _: texts, sum(map(len, texts)))
-        return (await self._in_time(work))[1]
+        return (await self.in_time(work))[1]
 
-    async def _in_time(self, work: Awaitable[T]) -> T:
+    async def in_time(self, work: Awaitable[T]) -> T:
+        """The result of `work`; problems as for `annotate`."""
         try:
             async with asyncio.timeout(self.limits.request_seconds):
                 return await work

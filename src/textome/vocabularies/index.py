@@ -123,6 +123,17 @@ class Section:
                     queue.append(parent)
                     yield parent
 
+    def labels_with(self, text: str) -> Iterator[tuple[int, str]]:
+        """The concepts whose label holds a text, in any case, by number and label. Reads all labels, and keeps none."""
+        lowered = text.lower()
+        pattern = lowered.encode("utf-8", "surrogatepass")
+        for block, data in enumerate(self._labels.blocks()):
+            if pattern in data.lower() or (not pattern.isascii() and lowered in data.decode().lower()):
+                for offset, line in enumerate(data.decode().split("\n")):
+                    label = line.partition("\t")[2]
+                    if lowered in label.lower():
+                        yield block * BLOCK + offset, label
+
     def _detail(self, number: int, column: int) -> list[str]:
         columns = self._details.line(number).split("\t")
         return columns[column].split() if column < len(columns) else []
@@ -170,13 +181,21 @@ class _Blocks:
     def __init__(self, file: MappedFile, text: list[Any], starts: list[Any]) -> None:
         text_bytes, bounds = file.array(text), file.array(starts)
 
-        def lines(block: int) -> list[str]:
-            return zlib.decompress(text_bytes[bounds[block] : bounds[block + 1]]).decode().split("\n")
+        def text_of(block: int) -> bytes:
+            return zlib.decompress(text_bytes[bounds[block] : bounds[block + 1]])
 
+        def lines(block: int) -> list[str]:
+            return text_of(block).decode().split("\n")
+
+        self._text_of, self._number = text_of, len(bounds) - 1
         self._lines = lru_cache(maxsize=_BLOCKS_KEPT)(lines)
 
     def line(self, number: int) -> str:
         return self._lines(number // BLOCK)[number % BLOCK]
+
+    def blocks(self) -> Iterator[bytes]:
+        """The text of each block as UTF-8; none is kept."""
+        return map(self._text_of, range(self._number))
 
 
 def to_line(*columns: str) -> str:

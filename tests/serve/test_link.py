@@ -1,0 +1,56 @@
+"""`/v1/link` and `/v1/lookup`: what the Linker says, within the bounds of the other routes."""
+
+from __future__ import annotations
+
+import pytest
+
+import textome
+from serve.conftest import Running
+
+
+def test_names_get_the_concepts_of_the_linker(server: Running) -> None:
+    answer = server.post("/v1/link", {"names": ["renal failure", "blorb"], "type": "Disease"})
+    first, second = answer.json["results"]
+    (expected,) = textome.Linker().link("renal failure", "Disease")
+    assert first["identifiers"] == [{"curie": expected.curie, "score": expected.score, "label": expected.label}]
+    assert second == {"name": "blorb", "identifiers": []}
+
+
+@pytest.mark.parametrize(
+    ("query", "curie"),
+    [
+        ("mesh:D003920", "mesh:D003920"),
+        ("renal+failure", "mesh:D051437"),
+        ("Escherichia+co&type=Species", "ncbitaxon:562"),
+    ],
+)
+def test_typed_text_finds_concepts(server: Running, query: str, curie: str) -> None:
+    concepts = server.get(f"/v1/lookup?q={query}&limit=5").json["concepts"]
+    assert curie in [concept["curie"] for concept in concepts]
+    assert len(concepts) <= 5
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"names": ["gout"]}, 400, "/type"),
+        ({"names": [""], "type": "Disease"}, 400, "/names/0"),
+        ({"names": ["x" * 1001], "type": "Disease"}, 400, "/names/0"),
+        ({"names": ["x"] * 1001, "type": "Disease"}, 400, "/names"),
+        ({"names": ["gout"], "type": "Colour"}, 422, "Disease"),
+        ({"names": ["gout"], "type": "Disease", "candidates": 51}, 400, "/candidates"),
+    ],
+)
+def test_wrong_requests_are_told_what_to_do(server: Running, body: dict, status: int, message: str) -> None:
+    answer = server.post("/v1/link", body)
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert message in answer.json["detail"]
+
+
+@pytest.mark.parametrize("query", ["", "q=a", "q=%20%20%20", "q=gout&limit=0", "q=gout&limit=51", f"q={'x' * 201}"])
+def test_a_look_up_has_bounds(server: Running, query: str) -> None:
+    assert server.get(f"/v1/lookup?{query}").status == 400
+
+
+def test_an_unknown_type_is_a_problem_of_the_request(server: Running) -> None:
+    assert server.get("/v1/lookup?q=gout&type=Colour").status == 422
