@@ -14,9 +14,10 @@ from textome.inputs.images import Images
 from textome.inputs.molecules import Molecules
 from textome.inputs.sensors import Sensors
 from textome.inputs.speech import Speech
+from textome.inputs.tables import Tables
 from textome.inputs.together import Together
 
 AnyModality = Annotated[
-    Images | Sensors | Speech | Dna | Molecules | Together,
+    Images | Sensors | Speech | Dna | Molecules | Tables | Together,
     Field(discriminator="kind"),
 ]

@@ -20,9 +20,10 @@ from textome.inputs.molecules import Molecules
 from textome.inputs.records import Modality, Record, Segment, Segments, Shape
 from textome.inputs.sensors import Sensors
 from textome.inputs.speech import Speech
+from textome.inputs.tables import Tables
 from textome.inputs.words import Words
 
-Part = Annotated[Images | Sensors | Speech | Dna | Molecules | Words, Field(discriminator="kind")]
+Part = Annotated[Images | Sensors | Speech | Dna | Molecules | Tables | Words, Field(discriminator="kind")]
 # Between the file that holds a part's content and the id of the record in it.
 SEPARATOR = "::"
 

@@ -6,20 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
+from textome.metrics.survival import concordance
 
 Floats = NDArray[np.float32]
 
 
 def score_outputs(kind: str, gold: Floats, answers: Floats) -> dict[str, float]:
-    """All scores of a kind of task ("regression", "sequence_labels", "sequence_classification"), by name.
+    """All scores of a kind of task ("regression", "sequence_labels", "sequence_classification", "survival"), by name.
 
-    gold     (B, num_labels) 1 for labels that hold, or numbers; NaN where not known
+    gold     (B, num_labels) 1 for labels that hold, or numbers; NaN where not known; of survival (B, 2) time and event
     answers  (B, num_labels) probabilities, or numbers
 
     Raises InputError where nothing is known.
     """
     if not np.isfinite(gold).any():
         raise InputError("the data has no targets to score by")
+    if kind == "survival":
+        return {"concordance": concordance(gold[:, 0], gold[:, 1], answers[:, 0])}
     if kind == "regression":
         return _numbers(gold, answers)
     if kind == "sequence_labels":

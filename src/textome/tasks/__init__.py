@@ -33,6 +33,7 @@ TASKS = {
     "regression": ("target", "Target"),
     "masked_tokens": ("target", "Target"),
     "masked_lm": ("pretraining", "MaskedLanguageModel"),
+    "survival": ("survival", "Survival"),
 }
 # Kinds in older recipes and bundles, and what they are called now.
 _OLD_KINDS = {"sentences": "sentence_classification", "answers": "question_answering"}

@@ -23,6 +23,7 @@ METRICS = {
     "sequence_labels": ("roc_auc", "accuracy"),
     "regression": ("rmse", "mae", "r2"),
     "masked_tokens": ("accuracy",),
+    "survival": ("concordance",),
 }
 
 
@@ -48,8 +49,10 @@ class Target(Task[Record, Floats]):
     has_calibration: ClassVar[bool] = True
     trained_by: ClassVar[str] = "modality"
     run_by: ClassVar[str] = "sequence_encoder"
+    # Whether `completed` is called when training ends.
+    needs_training_outputs: ClassVar[bool] = False
 
-    kind: Literal["sequence_classification", "sequence_labels", "regression", "masked_tokens"] = (
+    kind: Literal["sequence_classification", "sequence_labels", "regression", "masked_tokens", "survival"] = (
         "sequence_classification"
     )
     labels: tuple[str, ...] = ()
@@ -155,6 +158,15 @@ class Target(Task[Record, Floats]):
         for number, name in enumerate(self.labels):
             row[number] = record.target.get(name, np.nan)
         return row
+
+    @property
+    def answer_names(self) -> tuple[str, ...]:
+        """The names of the numbers of an answer."""
+        return self.labels
+
+    def completed(self, rows: Floats, outputs: Floats) -> Self:
+        """The target with what it learns from the trained model's outputs on training records, and their rows."""
+        return self
 
     def answers(self, outputs: Floats) -> Floats:
         """What a model's outputs (B, num_labels) say: probabilities, or numbers in the units of the data."""

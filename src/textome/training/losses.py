@@ -192,6 +192,31 @@ def numbers(outputs: Tensor, targets: Tensor, power: int) -> Tensor:
     return ((outputs - torch.nan_to_num(targets)).abs() ** power * known).sum() / known.sum().clamp(min=1)
 
 
+def cox(risks: Tensor, targets: Tensor) -> Tensor:
+    """Minus the logarithm of Cox's partial likelihood of (B, 1) relative hazards, divided by B; ties by Efron 1977.
+
+    targets   (B, 2): time, and 1 where the event ended it
+
+    Of d events at one time the denominators are the sum of the hazards of all who were at risk, less k / d of that of the
+    d, for k = 0 to d - 1 (Efron 1977, equation 6.7). 0 for a batch without an event.
+    """
+    order = torch.argsort(targets[:, 0], descending=True, stable=True)
+    time, event, risk = targets[order, 0], targets[order, 1] > 0, risks[order, 0].double()
+    if not bool(event.any()):
+        return risks.sum() * 0.0
+    weights = (risk - risk.max().detach()).exp()
+    _, group = torch.unique_consecutive(time, return_inverse=True)
+    count = int(group[-1]) + 1
+    at_risk = weights.new_zeros(count).index_add(0, group, weights).cumsum(0)
+    tied = weights.new_zeros(count).index_add(0, group[event], weights[event])
+    deaths = torch.bincount(group[event], minlength=count)
+    own = group[event]
+    first = deaths.cumsum(0) - deaths
+    rank = torch.arange(len(own), device=own.device) - first[own]
+    denominators = at_risk[own] - rank / deaths[own] * tied[own]
+    return (denominators.log() - (risk[event] - risk.max().detach())).sum().float() / len(risks)
+
+
 def target_options(target: Any, rows: NDArray[np.float32], smoothing: float, device: torch.device) -> LossOptions:
     """The options that a task over something else than text asks for; `rows` (N, num_labels) are its training targets."""
     if target.kind == "regression":
@@ -295,6 +320,12 @@ LOSSES: dict[str, Loss] = {
     "numbers": Loss(
         lambda logits, targets, sizes, options: numbers(logits, options.standardised(targets), options.power),
         lambda first, second, targets, sizes: number_divergence(first, second, targets),
+        _rows,
+        lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
+    ),
+    "cox": Loss(
+        lambda logits, targets, sizes, options: cox(logits, targets),
+        lambda first, second, targets, sizes: functional.mse_loss(first, second),
         _rows,
         lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
     ),

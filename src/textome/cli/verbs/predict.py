@@ -89,7 +89,11 @@ class _Files:
 
     @property
     def columns(self) -> list[str]:
-        return ["label", "probability"] if self._target.kind == "sequence_classification" else list(self._target.labels)
+        return (
+            ["label", "probability"]
+            if self._target.kind == "sequence_classification"
+            else list(self._target.answer_names)
+        )
 
     def answers(self, path: str, quarantine: Quarantine) -> Iterator[tuple[str, list[Row]]]:
         for record, answer in self._predictor.stream(path, quarantine):
@@ -98,9 +102,7 @@ class _Files:
     def cells(self, row: Row) -> list[str]:
         if self._target.kind == "sequence_classification":
             return [row["label"], str(row["probability"])]
-        return [
-            str(value) for value in row["values" if self._target.kind == "regression" else "probabilities"].values()
-        ]
+        return [str(value) for value in row["values" if "values" in row else "probabilities"].values()]
 
 
 class _Texts:

@@ -115,7 +115,10 @@ class SequenceTask(TrainingTask[PackedRecords]):
         return score_answers(self.task, self._rows(records), self.answers(model, records))
 
     def calibrate(self, model: SequenceModel) -> None:
-        """Fit the temperature of a classification."""
+        """Fit the temperature of a classification, or what else the target learns of a trained model."""
+        if self.task.needs_training_outputs:
+            outputs, owners = self._outputs(model, self.data.train)
+            self.task = self.task.completed(self._targets[owners], outputs)
         if self.data.validation and self.task.kind == "sequence_classification":
             outputs, owners = self._outputs(model, self.data.validation)
             self.task = with_temperature(self.task, self._rows(self.data.validation)[owners], outputs)

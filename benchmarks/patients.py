@@ -1,0 +1,157 @@
+"""Risk and time to event of patients beside the classical models, in five folds by patient.
+
+    python benchmarks/patients.py recipes/patients/*.toml [--plot curves.png]
+
+Each fold leaves out a fifth of the patients, by the hash of their id, and has a seed of its own. A classification stands
+beside logistic regression and a random forest (scikit-learn), a time to event beside Cox regression (scikit-survival, ties
+by Efron, ridge 1). All read the same columns; for the classical models numbers are standardised and gaps filled with the
+mean, and categories are one-hot. Of times to event also how far the predicted survival at the second horizon is from Kaplan
+and Meier, in fifths of predicted risk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sksurv.linear_model import CoxPHSurvivalAnalysis
+from sksurv.util import Surv
+
+from textome.evaluation.modality_scores import roc_auc
+from textome.inputs.records import Record
+from textome.inputs.tables import Tables
+from textome.metrics.survival import calibration, concordance, kaplan_meier
+from textome.runtime.modality_bundle import ModalityBundle
+from textome.training.finetune import finetune
+from textome.training.modality.data import load_records
+from textome.training.recipe import load_recipe
+
+FOLDS = 5
+Matrix = NDArray[np.float64]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Risk and time to event beside classical models")
+    parser.add_argument("recipes", nargs="+", type=Path)
+    parser.add_argument(
+        "--plot", type=Path, help="draw Kaplan-Meier curves of thirds of predicted risk of the last recipe"
+    )
+    arguments = parser.parse_args()
+    for path in arguments.recipes:
+        scores: dict[str, list[dict[str, float]]] = defaultdict(list)
+        tested: list[tuple[float, float, float]] = []
+        for fold in range(FOLDS):
+            for name, found, rows in results(path, fold):
+                scores[name].append(found)
+                tested += rows
+        print(f"\n{path.stem}, {FOLDS} folds by patient: mean (standard deviation)")
+        for name, found in scores.items():
+            values = {key: [row[key] for row in found] for key in found[0]}
+            line = ", ".join(
+                f"{key} {np.mean(value):.3f} ({np.std(value, ddof=1):.3f})" for key, value in values.items()
+            )
+            print(f"  {name:<22}{line}")
+    if arguments.plot and tested:
+        draw(np.array(tested), arguments.plot)
+
+
+def results(path: Path, fold: int) -> Iterator[tuple[str, dict[str, float], list[tuple[float, float, float]]]]:
+    """The name and scores of each model on a fold; of ours also time, event and risk of each tested patient."""
+    part = f"{20 * fold}-{20 * fold + 20}%"
+    recipe = load_recipe(path)
+    (table,) = recipe.tasks
+    file = table.test[0].partition("#")[0]
+    table = table.model_copy(update={"train": (f"{file}#!{part}",), "test": (f"{file}#{part}",)})
+    training = recipe.training.model_copy(update={"seed": fold})
+    recipe = recipe.model_copy(update={"tasks": [table], "training": training})
+    assert recipe.input is not None
+    data = load_records(recipe, recipe.input)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = ModalityBundle.load(finetune(recipe, Path(folder) / "run"))
+        answers = _answers(bundle, data.test)
+    truth = np.stack([bundle.target.encode(record) for record in data.test])
+    train, test = matrix(data.modality, data.train), matrix(data.modality, data.test)
+    if bundle.target.kind != "survival":
+        wanted = np.stack([bundle.target.encode(record) for record in data.train])[:, 1]
+        yield "Textome", {"ROC AUC": roc_auc(truth[:, 1], answers[:, 1])}, []
+        models = {
+            "logistic regression": LogisticRegression(max_iter=1000),
+            "random forest": RandomForestClassifier(500),
+        }
+        for name, model in models.items():
+            model.set_params(random_state=fold)
+            said = model.fit(train, wanted).predict_proba(test)[:, 1]
+            yield name, {"ROC AUC": roc_auc(truth[:, 1], said)}, []
+        return
+    times, events = truth[:, 0].astype(float), truth[:, 1].astype(float)
+    horizon = bundle.target.horizons[1]
+    rows = list(zip(times.tolist(), events.tolist(), answers[:, 0].tolist(), strict=True))
+    yield "Textome", _survival(times, events, answers[:, 0], answers[:, 2], horizon), rows
+    known = np.stack([bundle.target.encode(record) for record in data.train]).astype(float)
+    cox = CoxPHSurvivalAnalysis(alpha=1.0, ties="efron").fit(train, Surv.from_arrays(known[:, 1] > 0, known[:, 0]))
+    risks = cox.predict(test)
+    survival = [curve(horizon) for curve in cox.predict_survival_function(test)]
+    yield "Cox regression", _survival(times, events, risks, survival, horizon), []
+
+
+def _answers(bundle: ModalityBundle, records: Sequence[Record]) -> NDArray[np.float32]:
+    from textome.runtime.export import export_bundle
+    from textome.runtime.predictor import Predictor
+
+    export_bundle(bundle, bundle.directory, "fp32")
+    return np.asarray(
+        Predictor(ModalityBundle.load(bundle.directory), "fp32", 1).answer([item.content for item in records])
+    )
+
+
+def _survival(times: Matrix, events: Matrix, risks: Any, survival: Any, horizon: float) -> dict[str, float]:
+    groups = calibration(horizon, survival, times, events)
+    error = float(np.average([abs(said - seen) for said, seen, _ in groups], weights=[count for *_, count in groups]))
+    return {"concordance": concordance(times, events, risks), "calibration error": error}
+
+
+def matrix(modality: Any, records: Sequence[Record]) -> Matrix:
+    """Standardised numbers, gaps as the mean, and categories as one-hot columns without the first."""
+    assert isinstance(modality, Tables)
+    rows = []
+    for record in records:
+        cells = record.content[-1]
+        row: list[float] = []
+        for name in modality.columns:
+            cell = cells.get(name, "")
+            if name in modality.numbers:
+                mean, deviation = modality.numbers[name]
+                row.append((float(cell) - mean) / deviation if cell not in ("", "NA") else 0.0)
+            else:
+                row += [float(cell == value) for value in modality.values[name][1:]]
+        rows.append(row)
+    return np.array(rows)
+
+
+def draw(rows: Matrix, path: Path) -> None:
+    """Kaplan-Meier curves of the thirds of the tested patients by predicted risk."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    for name, chosen in zip(("low", "middle", "high"), np.array_split(np.argsort(rows[:, 2]), 3), strict=True):
+        times, shares = kaplan_meier(rows[chosen, 0], rows[chosen, 1])
+        axes.step([0, *times], [1, *shares], where="post", label=f"{name} predicted risk ({len(chosen)})")
+    axes.set(xlabel="time", ylabel="share without the event", ylim=(0, 1.02))
+    axes.legend()
+    figure.savefig(path, dpi=100)
+    print(f"{path}: Kaplan-Meier curves of thirds of predicted risk")
+
+
+if __name__ == "__main__":
+    main()
