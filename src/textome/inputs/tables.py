@@ -52,8 +52,8 @@ class Tables(Modality):
     numbers: dict[str, tuple[float, float]] = Field(default_factory=dict)
     values: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
-    def read(self, place: str, quarantine: Quarantine) -> Iterator[Record]:
-        source = Source.of(place)
+    def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
+        source = Source.of(path)
         tab = re.sub(r"\.(gz|bz2|xz)$", "", source.name).endswith(".tsv")
         rows = read_rows(source, quarantine, "\t" if tab else None)
         header = [name.strip() for name in next(rows, Row(1, [])).cells]
