@@ -121,9 +121,26 @@ def test_an_overflow_changes_no_weight() -> None:
 def test_a_run_may_go_on_on_another_device(tmp_path: Path) -> None:
     path = make_recipe(tmp_path, epochs=1)
     finetune(load_recipe(path), tmp_path / "run")
-    finetune(load_recipe(path, ["training.device=cpu"]), tmp_path / "run", resume=True)
-    with pytest.raises(InputError, match="another recipe"):
-        finetune(load_recipe(path, ["training.epochs=2"]), tmp_path / "run", resume=True)
+    free = ["training.device=cpu", "training.checkpoint_minutes=1", "description=another"]
+    finetune(load_recipe(path, free), tmp_path / "run", resume=True)
+    other = ["training.epochs=2", "corpora.drugs.repeat=2", "model.window=31"]
+    differs = (
+        r"another recipe, which differs in model\.window, tasks\.entities\.corpora\.drugs\.repeat, training\.epochs;"
+    )
+    with pytest.raises(InputError, match=differs):
+        finetune(load_recipe(path, other), tmp_path / "run", resume=True)
+
+
+def test_a_start_that_failed_leaves_no_folder_in_the_way(tmp_path: Path) -> None:
+    path = make_recipe(tmp_path, epochs=1)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "notes.txt").write_text("kept")
+    for folder in (tmp_path / "run", tmp_path / "own"):
+        with pytest.raises(InputError):
+            finetune(load_recipe(path, ['corpora.drugs.train=["none.tsv"]']), folder)
+        assert not (folder / "recipe.json").exists()
+        assert finetune(load_recipe(path), folder).is_dir()
+    assert (tmp_path / "own" / "notes.txt").read_text() == "kept"
 
 
 @pytest.mark.parametrize("verb", ["finetune", "pretrain"])

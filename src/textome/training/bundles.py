@@ -101,8 +101,9 @@ def write_folder(
     base: Path,
     description: Mapping[str, Any],
     card: str,
+    name: str = "textome.json",
 ) -> Path:
-    """Write the files of a bundle: weights, `config.json`, the tokenizer of `base`, `textome.json` and README.md.
+    """Write the files of a bundle: weights, `config.json`, the tokenizer of `base`, the description by its name, README.md.
 
     `folder` appears whole or not at all.
     """
@@ -111,10 +112,10 @@ def write_folder(
         described = {key: value for key, value in config.items() if not key.startswith("_")} | {"dtype": "float32"}
         described.pop("torch_dtype", None)
         _write(draft / "config.json", described)
-        for name in TOKENIZER_FILES:
-            if (base / name).is_file():
-                shutil.copyfile(base / name, draft / name)
-        _write(draft / "textome.json", description)
+        for file in TOKENIZER_FILES:
+            if (base / file).is_file():
+                shutil.copyfile(base / file, draft / file)
+        _write(draft / name, description)
         (draft / "README.md").write_text(card, encoding="utf-8")
     return folder
 
@@ -149,32 +150,19 @@ def write_encoder(
     positions of the mask decoder out and so guesses hidden tokens worse; fine-tuning loads it as `model.base`.
     `pretraining.json` says where it comes from.
     """
-    with written(folder), whole_folder(folder) as draft:
-        write_tensors(draft / "model.safetensors", to_hugging_face(model))
-        kind = architecture(config, "ForMaskedLM" if model.next_sentence is None else "ForPreTraining")
-        described = {key: value for key, value in config.items() if not key.startswith("_")}
-        described.pop("torch_dtype", None)
-        _write(draft / "config.json", described | {"architectures": [kind], "dtype": "float32"})
-        for name in TOKENIZER_FILES:
-            if (base / name).is_file():
-                shutil.copyfile(base / name, draft / name)
-        provenance = {
-            "recipe": provenance_of(recipe),
-            "data": data,
-            "held_out": scores,
-            "environment": environment(model.bias.device),
-        }
-        _write(draft / "pretraining.json", provenance)
-        lines = ["---", "library_name: textome", "pipeline_tag: fill-mask", "---", f"# {recipe.name}", ""]
-        lines += [recipe.description.strip(), ""] * bool(recipe.description)
-        lines += [f"Pretrained from `{recipe.model.base}` on {', '.join(data)}: {recipe.training.tokens:,} tokens.", ""]
-        lines += [f"Licence: {recipe.licence}", ""] * bool(recipe.licence)
-        lines += ["| held-out text | perplexity | accuracy at hidden tokens, % |", "|---|---|---|"]
-        lines += [
-            f"| {name} | {item['perplexity']:.2f} | {100 * item['accuracy']:.2f} |" for name, item in scores.items()
-        ]
-        (draft / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return folder
+    kind = architecture(config, "ForMaskedLM" if model.next_sentence is None else "ForPreTraining")
+    provenance = {
+        "recipe": provenance_of(recipe),
+        "data": data,
+        "held_out": scores,
+        "environment": environment(model.bias.device),
+    }
+    lines = [f"Pretrained from `{recipe.model.base}` on {', '.join(data)}: {recipe.training.tokens:,} tokens.", ""]
+    text = card_head(recipe, lines, "fill-mask")
+    text += ["| held-out text | perplexity | accuracy at hidden tokens, % |", "|---|---|---|"]
+    text += [f"| {name} | {item['perplexity']:.2f} | {100 * item['accuracy']:.2f} |" for name, item in scores.items()]
+    described = dict(config) | {"architectures": [kind]}
+    return write_folder(folder, model, described, base, provenance, "\n".join(text) + "\n", "pretraining.json")
 
 
 def lineage(base: Path) -> dict[str, Any]:
@@ -218,9 +206,7 @@ def card(
     metrics  of the validation scores, by the names of the tasks
     more     "test", its scores on test data; "privacy", what a private run has spent, see privacy.py
     """
-    text = ["---", "library_name: textome", *([f"pipeline_tag: {pipeline_tag}"] if pipeline_tag else []), "---"]
-    text += [f"# {recipe.name}", "", *([recipe.description.strip(), ""] if recipe.description else []), *lines]
-    text += [f"Licence: {recipe.licence}", ""] * bool(recipe.licence)
+    text = card_head(recipe, lines, pipeline_tag)
     if progress["best_epoch"] > 0:
         chosen = progress["scores"][(progress["best_epoch"] if recipe.training.select == "best" else 0) - 1]
         metric = ", ".join(f"{name}: {item}" if len(metrics) > 1 else item for name, item in metrics.items())
@@ -230,6 +216,13 @@ def card(
         text += [f"| score on {test.pop('records'):,} test records | |", "|---|---|"]
         text += [f"| {name} | {value:.4f} |" for name, value in test.items()]
     return "\n".join(text).rstrip() + "\n" + privacy_lines(more.get("privacy"))
+
+
+def card_head(recipe: Recipe[Any], lines: Sequence[str], pipeline_tag: str = "") -> list[str]:
+    """What every card begins with: the name, the description, what the model does, and the licence."""
+    text = ["---", "library_name: textome", *([f"pipeline_tag: {pipeline_tag}"] if pipeline_tag else []), "---"]
+    text += [f"# {recipe.name}", "", *([recipe.description.strip(), ""] if recipe.description else []), *lines]
+    return text + [f"Licence: {recipe.licence}", ""] * bool(recipe.licence)
 
 
 def privacy_lines(spent: Mapping[str, Any] | None) -> str:

@@ -104,8 +104,17 @@ class TrainingTask(ABC, Generic[PackedKind]):
         """Fit what the task says of its confidence to the validation data."""
 
     @abstractmethod
+    def counts(self) -> dict[str, Any]:
+        """How much was read, by what it is."""
+
     def report(self) -> dict[str, Any]:
         """What was read, for data.json."""
+        return self.counts() | {
+            "left_out_as_leaks": self.leaks,
+            "quarantined": self.quarantine.count,
+            "first_problems": [str(record) for record in self.quarantine.records[:20]],
+            "sha256": dict(self.hashes),
+        }
 
 
 @dataclass(frozen=True)

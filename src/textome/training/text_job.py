@@ -152,17 +152,13 @@ class TextTask(TrainingTask[PackedExamples]):
                 found[index] = rows
         return found
 
-    def report(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, Any]:
         data = self.data
         counts = {
             "train_records": data.num_records,
             "train_inputs": len(data.examples),
             "train_tokens": sum(self.lengths),
             "validation_records": sum(map(len, data.validation.values())),
-            "left_out_as_leaks": data.leaks,
-            "quarantined": data.quarantine.count,
-            "first_problems": [str(record) for record in data.quarantine.records[:20]],
-            "sha256": data.hashes,
         }
         return counts | ({"corpora": data.report} if data.report else {})
 

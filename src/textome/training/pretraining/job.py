@@ -101,7 +101,8 @@ class PretrainingTask(TrainingTask[PretrainingBatch]):
                 scores[name] = {"perplexity": math.exp(min(loss / count, 700.0)), "accuracy": right / count}
         return scores, tokens
 
-    def report(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, Any]:
+        """Of each corpus, with its hashes."""
         return {
             source.name or source.path: {
                 "documents": corpus.num_documents,
@@ -210,7 +211,7 @@ class PretrainingJob(Job):
         return {"utilisation": used}
 
     def report(self) -> dict[str, Any]:
-        return self.tasks[0].report()
+        return self.tasks[0].counts()
 
     def described(self) -> Described:
         config, base = self._described
