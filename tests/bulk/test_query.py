@@ -12,8 +12,9 @@ from stated_documents import results_of, stated
 from textome.bulk.graph import write_graph, write_plot
 from textome.bulk.output import write_chunk
 from textome.bulk.query import Results, write_answer
-from textome.documents import Document, Passage
+from textome.documents import Document, Identifier, Passage
 from textome.errors import InputError
+from textome.vocabularies import Concept, build_vocabulary
 
 # Combining marks, a joined emoji and letters beyond 16 bits stand before what is looked for.
 FIRST = "🧑‍🔬 e\u0301tude 𝔘: Metformin lowered gout. Aspirin did not help, nor did insulin in \u0928\u093f asthma."
@@ -74,6 +75,34 @@ def test_views_count(results: Results) -> None:
     }  # fmt: skip
     assert next(results.ask("SELECT * FROM frequent_entities").rows) == ("Chemical", "metformin", 2, 2)
     assert next(results.ask("SELECT count(*), count(year), min(title) FROM documents").rows) == (3, 2, "A title")
+
+
+def test_concepts_are_counted_up_the_tree(tmp_path: Path) -> None:
+    vocabulary = tmp_path / "a.vocab"
+    build_vocabulary(
+        [
+            Concept("mesh:D1", "Fevers", "Disease", tree_numbers=("C01",)),
+            Concept("mesh:D2", "Blue Fever", "Disease", tree_numbers=("C01.1",)),
+            Concept("mesh:D3", "Blue Fever, Late", "Disease", tree_numbers=("C01.1.5",)),
+        ],
+        vocabulary,
+    )
+    plain = Document.from_text("Blue fever came late, and so did gout.", "1")
+    entities = [
+        plain.entity([(0, 10)], "Disease", identifiers=(Identifier("mesh:D3"),)),
+        plain.entity([(33, 37)], "Disease", identifiers=(Identifier("mesh:D9"),)),
+    ]
+    write_chunk(tmp_path / "out", "parquet", 1, 0, [("a.xml", 0, plain.with_annotations(entities))])
+    results = Results(tmp_path / "out", vocabularies=[str(vocabulary)])
+    rows = set(results.ask("SELECT curie, broader, broader_label, steps FROM broader").rows)
+    assert rows == {
+        ("mesh:D3", "mesh:D3", "Blue Fever, Late", 0),
+        ("mesh:D3", "mesh:D2", "Blue Fever", 1),
+        ("mesh:D3", "mesh:D1", "Fevers", 2),
+        ("mesh:D9", "mesh:D9", "", 0),
+    }
+    counted = "SELECT count(*) FROM identifiers JOIN broader USING (curie) WHERE broader = 'mesh:D1'"
+    assert next(results.ask(counted).rows) == (1,)
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])

@@ -12,6 +12,8 @@
     stated_relations                   each relation between two mentions: type, both concepts, their sentences, the section
     related_pairs                      relation, both concepts, relations, documents, ids of up to 20 documents; what
                                        the texts deny counts too: `textome evidence` tells it apart
+    broader                            curie, broader, broader_label, steps: each concept with itself and all above it, by
+                                       the trees of a vocabulary; made when it is first asked for
 
 An entity is named by its first identifier where it has one, else by its text in lower case.
 """
@@ -21,18 +23,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from textome.bulk.hierarchy import broader_table
 from textome.bulk.ledger import NAME
 from textome.bulk.tables import TABLES
 from textome.errors import InputError
 from textome.escapes import no_formula
 from textome.formats.reading.sources import Target
+from textome.vocabularies import BUNDLED
 
 _ROWS = 2000
 _ENTITY = "coalesce({0}.identifiers[1], lower({0}.text))"
@@ -112,12 +117,14 @@ class Results:
     """The results of a bulk run in `folder`, opened for questions. Nothing is written there.
 
     external_access   whether statements may read and write other files than the results, and load extensions
+    vocabularies      whose trees the table `broader` is made from, when a statement first names it
 
     Raises InputError where the folder holds no Parquet results, or damaged ones.
     """
 
-    def __init__(self, folder: Path, external_access: bool = False) -> None:
-        self._connection = duckdb.connect()
+    def __init__(self, folder: Path, external_access: bool = False, vocabularies: Sequence[str] = (BUNDLED,)) -> None:
+        self._connection, self._vocabularies = duckdb.connect(), vocabularies
+        self._has_broader = False
         if not external_access:
             # In this order: the first two cannot be set any more after the third.
             self._connection.execute(f"SET allowed_directories = [{_quoted(str(folder.resolve()))}]")
@@ -148,6 +155,12 @@ class Results:
 
     def ask(self, sql: str) -> Answer:
         """Run one statement. Raises InputError with what DuckDB says where it cannot."""
+        if not self._has_broader and re.search(r"\bbroader\b", sql):
+            curies = self._connection.execute("SELECT DISTINCT curie FROM identifiers").fetchall()
+            broader = broader_table((row[0] for row in curies), self._vocabularies)
+            self._connection.register("broader_rows", broader)
+            self._connection.execute("CREATE TABLE broader AS SELECT * FROM broader_rows")
+            self._has_broader = True
         try:
             cursor = self._connection.cursor().execute(sql)
         except duckdb.Error as error:

@@ -34,6 +34,10 @@ def query(
     external_access: Annotated[
         bool, typer.Option("--external-access", help="Let the SQL read and write other files, and load extensions.")
     ] = False,
+    vocabulary: Annotated[
+        list[str] | None,
+        typer.Option(help="Index whose tree the table `broader` follows; default: the bundled vocabulary."),
+    ] = None,
     graph: Annotated[
         Path | None,
         typer.Option(help="Write the relations, and chemicals and diseases said together, as .graphml or .csv."),
@@ -45,6 +49,9 @@ def query(
 
     Ready views: counts_by_type_and_year, frequent_entities, co_mentions, chemical_disease_pairs, related_pairs, ...
 
+    The table broader has each concept with itself and all concepts above it, as in
+    SELECT count(*) FROM identifiers JOIN broader USING (curie) WHERE broader = 'mesh:D009369'.
+
     Example: textome query annotated/ "SELECT * FROM frequent_entities WHERE type = 'Disease' LIMIT 20"
     """
     try:
@@ -53,7 +60,7 @@ def query(
         from textome.bulk.tables import TABLES
     except ImportError as error:
         raise MissingExtraError("asking bulk results", "bulk") from error
-    results = Results(folder, external_access)
+    results = Results(folder, external_access, vocabulary or ("default",))
     if graph is not None:
         say(f"{graph}: {write_graph(results, graph, min_documents):,} edges")
     if plot is not None:
