@@ -191,6 +191,16 @@ def test_the_surest_window_gives_the_type_and_further_labels_stand_beside_it(tok
     assert (second.type, dict(second.arguments)) == ("CID", {"head": "T4", "tail": "T5"})
 
 
+def test_a_further_label_holds_only_between_its_types(tokenizer):
+    task = make(pairs=(("Chemical", "Disease"), ("Chemical", "Chemical")))
+    pairs = task.records(document())
+    (example,) = task.examples(pairs, tokenizer, 64, 16)
+    scores = np.full((len(pairs), 5), 3.0, np.float32)
+    found = zip(pairs, task.decode(pairs, [example], [scores]), strict=True)
+    labels = {(pair.head[0].type, pair.tail[0].type): "CID" in guess.labels for pair, guess in found}
+    assert labels == {("Chemical", "Disease"): True, ("Chemical", "Chemical"): False}
+
+
 def test_scores_count_pairs_types_and_novelty_where_they_are_annotated(tokenizer):
     task = make()
     known = frozenset({"types", "CID"})

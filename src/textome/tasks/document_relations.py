@@ -211,8 +211,14 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
     def decode(
         self, records: Sequence[ConceptPair], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> list[Classified]:
-        """The type of each pair that is related, and the further labels that hold."""
-        return [self.decide(shares) for shares in self._probabilities(records, examples, scores)]
+        """The type of each pair that is related, and the further labels that hold, of those that its types of entities may
+        have (`known`)."""
+        predictions = []
+        for record, shares in zip(records, self._probabilities(records, examples, scores), strict=True):
+            found = self.decide(shares)
+            able = record.known | ({*self.labels} if "types" in record.known else set())
+            predictions.append(Classified(tuple(label for label in found.labels if label in able), found.scores))
+        return predictions
 
     def decide(self, shares: NDArray[np.float64]) -> Classified:
         """Of probabilities (outputs,), of which those of types sum to 1, given that the pair is related; `scores` has the
