@@ -7,8 +7,8 @@ exits with `exit_code`; a traceback is shown only with `--debug`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 # How pydantic begins what it says of a value of the wrong kind, and the words of the house.
 _WORDS = (
@@ -69,3 +69,16 @@ def plain_message(error: Mapping[str, Any]) -> str:
     for pattern, words in _WORDS:
         message = re.sub(f"^{pattern}", words, message)
     return message
+
+
+class Invalid(Protocol):
+    """A `pydantic.ValidationError`, whose package errors need not load."""
+
+    def errors(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+def explain(error: Invalid, prefix: str = "") -> str:
+    """The first thing that is wrong: the key, with `prefix` before it, and what is wrong with it."""
+    item = error.errors()[0]
+    key = ".".join(map(str, item["loc"]))
+    return ": ".join(part for part in (prefix, key, plain_message(item)) if part)

@@ -40,7 +40,8 @@ def test_a_whole_bundle_loads(bundle: Path) -> None:
 @pytest.mark.parametrize("name", ["config.json", "textome.json", "tokenizer.json"])
 def test_missing_files_are_named(bundle: Path, name: str) -> None:
     (bundle / name).unlink()
-    with pytest.raises(ModelError, match=f"there is no {name}"):
+    message = "are not O, B-TYPE and I-TYPE" if name == "textome.json" else f"there is no {name}"
+    with pytest.raises(ModelError, match=message):
         Bundle.load(bundle)
 
 
@@ -51,7 +52,7 @@ def test_missing_files_are_named(bundle: Path, name: str) -> None:
         (lambda it: it["input"].update(windw=1), r"input: windw is no key .* 'window'"),
         (lambda it: it["tasks"]["entities"].update(typs=[]), r"tasks\.entities: typs is no key .* 'types'"),
         (lambda it: it["tasks"]["entities"].update(kind="entites"), "entites"),
-        (lambda it: it["tasks"]["entities"].update(labels=["B", "I", "O"]), r"tasks\.entities: labels is no key"),
+        (lambda it: it["tasks"]["entities"].update(labels=["B", "I", "O"]), r"tasks\.entities: labels names 'B'"),
         (lambda it: it["tasks"]["entities"].update(default_types=["Gene"]), "default_types names 'Gene'"),
         (lambda it: it.update(format_version=3), "format_version"),
         (lambda it: it["input"].update(window=4096), "window of 4096 tokens is larger"),

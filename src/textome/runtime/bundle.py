@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from textome.encoders import encoder_of
-from textome.errors import ModelError, plain_message
+from textome.errors import ModelError, explain
 from textome.runtime.hugging_face import token_classifier
 from textome.runtime.model_files import read_json, refuse_adapter
 from textome.tasks import AnyTask, HeadShape, Task, kind_named, task_class
@@ -388,8 +388,8 @@ def _from_hub(name: str, pickled: bool) -> Path:
 
 def _explain(error: ValidationError) -> str:
     item = error.errors()[0]
-    place = ".".join(map(str, item["loc"]))
     if item["type"] != "extra_forbidden":
-        return f"{place}: {plain_message(item)}".removeprefix(": ")
+        return explain(error)
+    key = ".".join(map(str, item["loc"]))
     near = difflib.get_close_matches(str(item["loc"][-1]), [*Description.model_fields, *Text.model_fields], n=1)
-    return f"{place} is no key of textome.json" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"{key} is no key of textome.json" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -12,7 +12,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textome.documents import Document
-from textome.errors import InputError, MissingExtraError, ModelError, plain_message
+from textome.errors import InputError, MissingExtraError, ModelError, explain
 from textome.formats import Quarantine, Source, read_documents
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.tasks import Task
@@ -68,9 +68,7 @@ class ModelSettings(BaseModel):
         try:
             return cls.model_validate(settings)
         except ValidationError as error:
-            item = error.errors()[0]
-            name = ".".join(map(str, item["loc"]))
-            raise InputError(f"model: {name}: {plain_message(item)}") from error
+            raise InputError(explain(error, "model")) from error
 
     @property
     def choice(self) -> Choice:

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from textome.documents import Document
-from textome.errors import InputError, plain_message
+from textome.errors import InputError, explain
 
 
 class StepSettings(BaseModel):
@@ -28,10 +28,7 @@ class StepSettings(BaseModel):
         try:
             return cls.model_validate(settings)
         except ValidationError as error:
-            item = error.errors()[0]
-            name = ".".join(map(str, item["loc"]))
-            where = f"step {cls.__name__}: {name}" if name else f"step {cls.__name__}"
-            raise InputError(f"{where}: {plain_message(item)}") from error
+            raise InputError(explain(error, f"step {cls.__name__}")) from error
 
     @abstractmethod
     def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:

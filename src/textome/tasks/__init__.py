@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import BeforeValidator, InstanceOf, SerializeAsAny, ValidationError
 
-from textome.errors import plain_message
+from textome.errors import explain
 from textome.tasks.task import HeadShape, Task
 
 __all__ = ["TASKS", "AnyTask", "HeadShape", "Task", "kind_named", "task_class"]
@@ -73,9 +73,9 @@ def _validated(entry: Any) -> Any:
 
 def _explained(task: type[Task[Any, Any]], error: ValidationError) -> str:
     item = error.errors()[0]
-    key = ".".join(map(str, item["loc"]))
     if item["type"] != "extra_forbidden":
-        return f"{key}: {plain_message(item)}".removeprefix(": ")
+        return explain(error)
+    key = ".".join(map(str, item["loc"]))
     fields = [name for name in task.model_fields if name != "kind"]
     near = difflib.get_close_matches(key, fields, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(fields)}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,11 @@ from textome.encoders.layers.dropout import Dropout
 from textome.encoders.layers.feed_forward import ACTIVATIONS, FeedForward
 from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
+from textome.encoders.layers.sizes import EncoderSizes
 
 
 @dataclass(frozen=True)
-class BertConfig:
+class BertConfig(EncoderSizes):
     """The sizes of a BERT encoder, under the names of the Hugging Face `config.json`.
 
     head_dim   the size of a head where they do not fill the hidden size, since some were pruned; `transformers` has no BERT
@@ -29,41 +30,22 @@ class BertConfig:
 
     model_type: ClassVar[str] = "bert"
 
-    vocab_size: int = 30522
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
-    max_position_embeddings: int = 512
     type_vocab_size: int = 2
-    hidden_act: str = "gelu"
-    layer_norm_eps: float = 1e-12
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    initializer_range: float = 0.02
     head_dim: int | None = None
 
-    def __post_init__(self) -> None:
-        if self.hidden_act not in ACTIVATIONS:
-            raise ValueError(f"hidden_act {self.hidden_act!r} is not one of {', '.join(ACTIVATIONS)}")
-        if self.head_dim is None and self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
-            )
-
     @property
-    def head_size(self) -> int:
-        return self.head_dim or self.hidden_size // self.num_attention_heads
+    def own_head_size(self) -> int | None:
+        return self.head_dim
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> BertConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """From a parsed `config.json`; keys that do not describe the encoder are left alone.
 
         Raises ValueError for relative positions, which are another architecture under the same model_type.
         """
         if (kind := values.get("position_embedding_type", "absolute")) != "absolute":
             raise ValueError(f"position_embedding_type {kind!r} is not supported; only absolute positions are")
-        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+        return super().from_dict(values)
 
 
 class BertEmbeddings(nn.Module):

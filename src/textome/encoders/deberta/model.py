@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,26 +24,18 @@ from textome.encoders.layers.dropout import Dropout
 from textome.encoders.layers.feed_forward import ACTIVATIONS, FeedForward
 from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
+from textome.encoders.layers.sizes import EncoderSizes
 
 
 @dataclass(frozen=True)
-class DebertaConfig:
+class DebertaConfig(EncoderSizes):
     """The sizes of a DeBERTa v2 or v3 encoder, under the names of the Hugging Face `config.json`."""
 
     model_type: ClassVar[str] = "deberta-v2"
 
     vocab_size: int = 128100
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
-    max_position_embeddings: int = 512
     type_vocab_size: int = 0
-    hidden_act: str = "gelu"
     layer_norm_eps: float = 1e-7
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    initializer_range: float = 0.02
     relative_attention: bool = False
     max_relative_positions: int = -1
     position_buckets: int = -1
@@ -58,30 +50,23 @@ class DebertaConfig:
     attention_head_size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.hidden_act not in ACTIVATIONS:
-            raise ValueError(f"hidden_act {self.hidden_act!r} is not one of {', '.join(ACTIVATIONS)}")
+        super().__post_init__()
         if self.conv_act not in _CONVOLUTION:
             raise ValueError(f"conv_act {self.conv_act!r} is not one of {', '.join(_CONVOLUTION)}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
-            )
         if unknown := set(self.pos_att_type) - {"c2p", "p2c"}:
             raise ValueError(f"pos_att_type {', '.join(sorted(unknown))} is not supported; only c2p and p2c are")
         if self.conv_kernel_size > 0 and self.conv_kernel_size % 2 == 0:
             raise ValueError(f"conv_kernel_size {self.conv_kernel_size} is even; it must be odd to keep the length")
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DebertaConfig:
-        """From a parsed `config.json`; keys that do not describe the encoder are left alone."""
-        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        kinds = known.get("pos_att_type") or ()
-        known["pos_att_type"] = tuple(kinds.lower().split("|") if isinstance(kinds, str) else kinds)
-        return cls(**known)
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        kinds = values.get("pos_att_type") or ()
+        parts = tuple(kinds.lower().split("|") if isinstance(kinds, str) else kinds)
+        return super().from_dict({**values, "pos_att_type": parts})
 
     @property
     def head_size(self) -> int:
-        return self.attention_head_size or self.hidden_size // self.num_attention_heads
+        return self.attention_head_size or super().head_size
 
     @property
     def max_relative_position(self) -> int:

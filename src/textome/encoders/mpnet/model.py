@@ -5,9 +5,8 @@ The bias is that of T5 (Raffel et al. 2020, section 2.1), one table for all laye
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,50 +15,27 @@ from torch.nn import functional
 from textome.encoders.heads import MaskedLanguageModel
 from textome.encoders.interface import EncoderModel, MaskedLM, TensorNames
 from textome.encoders.layers.dropout import Dropout
-from textome.encoders.layers.feed_forward import ACTIVATIONS, FeedForward
+from textome.encoders.layers.feed_forward import FeedForward
 from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
+from textome.encoders.layers.sizes import EncoderSizes
 from textome.encoders.mpnet import BUCKETS, ENCODER, bucket_of_distance
 from textome.encoders.mpnet.checkpoint import MASKED_LM, tensor_names
 
 
 @dataclass(frozen=True)
-class MPNetConfig:
+class MPNetConfig(EncoderSizes):
     """The sizes of an MPNet, under the names of the Hugging Face `config.json`."""
 
     model_type: ClassVar[str] = "mpnet"
 
     vocab_size: int = 30527
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
-    max_position_embeddings: int = 512
-    hidden_act: str = "gelu"
-    layer_norm_eps: float = 1e-12
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    initializer_range: float = 0.02
     relative_attention_num_buckets: int = BUCKETS
 
     def __post_init__(self) -> None:
-        if self.hidden_act not in ACTIVATIONS:
-            raise ValueError(f"hidden_act {self.hidden_act!r} is not one of {', '.join(ACTIVATIONS)}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
-            )
+        super().__post_init__()
         if self.relative_attention_num_buckets != BUCKETS:
             raise ValueError(f"relative_attention_num_buckets must be {BUCKETS}, which `transformers` computes with")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> MPNetConfig:
-        """From a parsed `config.json`; keys that do not describe the encoder are left alone."""
-        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
-
-    @property
-    def head_size(self) -> int:
-        return self.hidden_size // self.num_attention_heads
 
 
 class MPNetEmbeddings(nn.Module):
