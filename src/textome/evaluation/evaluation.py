@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from html import escape
 from importlib import import_module
 from typing import Any, ClassVar, Self
 
@@ -23,6 +24,9 @@ EVALUATIONS = {
     "answers": ("textome.evaluation.answer_evaluation", "AnswerEvaluation"),
     "entities": ("textome.evaluation.entity_evaluation", "EntityEvaluation"),
 }
+
+# Scores of numbers, which are no shares.
+_NUMBERS = ("rmse", "mae", "r2")
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Evaluation:
         """The scores for people, in percent where they are shares."""
         width = max(map(len, self.scores))
         return "\n".join(
-            f"{name:{width}}  {_shown(value):>8}  {self.notes.get(name, '')}".rstrip()
+            f"{name:{width}}  {_shown(name, value):>8}  {self.notes.get(name, '')}".rstrip()
             for name, value in self.scores.items()
         )
 
@@ -116,7 +120,9 @@ class Evaluation:
 
     def page(self, title: str) -> str:
         """A report in HTML."""
-        rows = [[name, _shown(value), self.notes.get(name, "")] for name, value in self.scores.items()]
+        rows = [
+            [escape(name), _shown(name, value), escape(self.notes.get(name, ""))] for name, value in self.scores.items()
+        ]
         return page(title, [f"<p>{self.count:,} {self.noun}.</p>", table(["score", "value", ""], rows)])
 
     def compared(self, other: Evaluation) -> Comparison:
@@ -150,5 +156,6 @@ def labelled(model: ModelStep, name: str, path: str, layout: str | None, quarant
             yield record
 
 
-def _shown(value: float) -> str:
-    return f"{100 * value:.2f}" if 0 <= value <= 1 else f"{value:.4g}"
+def _shown(name: str, value: float) -> str:
+    """In percent where it is a share, and not an error in the units of the data."""
+    return f"{100 * value:.2f}" if 0 <= value <= 1 and name not in _NUMBERS else f"{value:.4g}"

@@ -274,6 +274,7 @@ class Bundle:
         """The name of the task that is named, or of the only one there is. Raises ModelError otherwise."""
         if name is None and len(self.tasks) == 1:
             return next(iter(self.tasks))
+        name = ENTITIES if name == "ner" else name  # the name of older programs
         if name is None or name not in self.tasks:
             wrong = "name one of its tasks" if name is None else f"it has no task {name!r}, only"
             raise ModelError(f"{self.directory}: {wrong}: {', '.join(self.tasks)}")
