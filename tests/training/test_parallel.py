@@ -20,6 +20,7 @@ from textome.training.parallel.processes import Processes, running
 from textome.training.recipe import load_recipe
 from tiny import make_recipe
 from tiny_modalities import write_signals
+from training.test_translation import make_recipe as make_translation
 
 QUIET = ["model.hidden_dropout=0.0", "model.attention_dropout=0.0"]
 
@@ -68,6 +69,21 @@ def test_two_processes_train_on_what_is_not_text_as_one_does(tmp_path: Path) -> 
     assert one[0]
     assert two[0] == pytest.approx(one[0], rel=1e-3)
     assert two[1] == pytest.approx(one[1], abs=0.05)
+
+
+@pytest.mark.slow
+def test_two_processes_translate_and_take_adversarial_steps_as_one_does(tmp_path: Path) -> None:
+    pairs = make_translation(tmp_path, epochs=2, r_drop=0.5)
+    (tmp_path / "entities").mkdir()
+    entities = make_recipe(tmp_path / "entities", epochs=3)
+    for path, chosen in ((pairs, ["training.token_budget=200"]), (entities, [*QUIET, "training.adversarial=0.1"])):
+        folder = path.parent
+        plan_run(path, chosen).start(folder / "one", False, lambda record: None)
+        run_together([SCRIPT, str(path), str(folder / "two"), "-1", *chosen])
+        one, two = told(folder / "one"), told(folder / "two")
+        assert one[0]
+        assert two[0] == pytest.approx(one[0], rel=2e-3)
+        assert two[1] == pytest.approx(one[1], abs=0.05)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from textome.errors import InputError
 from textome.training import tuning
 from textome.training.kinds import plan_run
 from textome.training.tuning import Search, load_search, trials_of, tune
-from tiny import make_recipe
+from tiny import make_pretraining_recipe, make_recipe
 
 SPACE = """"training.learning_rate" = { low = 1e-3, high = 1e-2, log = true }
 "training.token_budget" = { low = 100, high = 200 }"""
@@ -157,3 +157,16 @@ def test_the_verb_prints_the_best_and_how_to_get_it(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert (Path(result.stdout.strip()) / "model.safetensors").exists()
     assert "--set training.device=cpu --set training.learning_rate=" in result.stderr
+
+
+def test_pretraining_is_searched_by_its_accuracy_at_hidden_tokens(tmp_path: Path) -> None:
+    recipe = make_pretraining_recipe(tmp_path, tokens=400)
+    search = tmp_path / "search.toml"
+    search.write_text(
+        f'name = "tiny"\nrecipe = "{recipe.name}"\ntrials = 2\n'
+        '[space."training.learning_rate"]\nlow = 1e-3\nhigh = 1e-2\nlog = true\n'
+    )
+    best = tune(load_search(search), tmp_path / "run", [])
+    assert (best.bundle / "pretraining.json").is_file()
+    assert 0 < best.score < 1
+    assert len(list((tmp_path / "run").glob("trial-*/model"))) == 1

@@ -26,6 +26,8 @@ from textome.training.kinds import plan_run
 from textome.training.recipe_files import Section, read_recipe
 from textome.training.run import Report, write_json
 
+# What a run may leave, see `Job.output`.
+_OUTPUTS = ("bundle", "model")
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -217,7 +219,7 @@ def _keep_best(study: optuna.Study, folder: Path) -> None:
     for item in ended:
         if best is None or item.number != best.number:
             place = folder / item.user_attrs["folder"]
-            for name in ("checkpoints", "bundle"):
+            for name in ("checkpoints", *_OUTPUTS):
                 shutil.rmtree(place / name, ignore_errors=True)
             (place / "best.safetensors").unlink(missing_ok=True)
 
@@ -228,7 +230,8 @@ def _best(study: optuna.Study, folder: Path, fixed: list[str]) -> Best:
         raise InputError(f"{folder}: no trial came to its end; lower the learning rates of the space")
     best = max(complete, key=lambda item: (item.value or 0.0, -item.number))
     overrides = [*fixed, *(f"{key}={json.dumps(value)}" for key, value in best.params.items())]
-    bundle = folder / best.user_attrs["folder"] / "bundle"
+    written = folder / best.user_attrs["folder"]
+    bundle = next(written / name for name in _OUTPUTS if (written / name).exists())
     found = Best(float(best.value or 0.0), overrides, bundle)
     write_json(folder / "best.json", {"score": found.score, "overrides": overrides, "bundle": str(bundle)})
     return found
