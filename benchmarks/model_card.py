@@ -108,7 +108,8 @@ def rows_of(model: str | None, precision: str | None, data: Path | str, names: S
 def corpora_of(provenance: Mapping[str, Any]) -> Iterator[str]:
     """The names of the corpora by which a model was fine-tuned, and those before it that it went on from."""
     recipe = provenance.get("recipe", {})
-    for table in (recipe, *recipe.get("tasks", {}).values()):
+    tasks = recipe.get("tasks", [])
+    for table in (recipe, *(tasks.values() if isinstance(tasks, dict) else tasks)):
         yield from (
             corpus["name"] for corpus in table.get("corpora", []) if "types" in corpus
         )  # pretraining has no types

@@ -4,8 +4,7 @@
 
 What is fitted is what `textome finetune` fits on validation data (textome.tasks.confidences), but to the exported graph
 that is shipped. `TYPES=FILE` takes from a file only these types, as A,B; bare tags of a table of tokens, B and I, are of
-the first. A type without data of its own keeps its temperature, and gets the threshold --rest where it is given. --print
-only prints.
+the first. A type with few mentions or none gets what fits all types together. --print only prints.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ def main() -> None:
     parser.add_argument("bundle", type=Path, help="a folder with its exported graph")
     parser.add_argument("--data", action="append", required=True, metavar="[TYPES=]FILE")
     parser.add_argument("--precision", choices=["int8", "fp32"])
-    parser.add_argument("--rest", type=float, help="the threshold of types without data")
     parser.add_argument("--print", action="store_true")
     options = parser.parse_args()
     model = Model.load(options.bundle, precision=options.precision)
@@ -38,21 +36,14 @@ def main() -> None:
     records = [record for data in options.data for record in read(data, task)]
     examples = model.examples(name, records)
     fitted = task.calibrated(records, examples, model.scores(name, examples))
-    known = {task.types[head] for record in records for head in record.annotated}
     path = options.bundle / "textome.json"
     description = described(read_json(path))
     entities = description["tasks"][name]
+    entities |= {"temperature": fitted.temperature, "thresholds": fitted.thresholds}
     for kind in task.types:
-        if kind in known:
-            entities.setdefault("temperature", {})[kind] = fitted.temperature[kind]
-            entities.setdefault("thresholds", {})[kind] = fitted.thresholds[kind]
-        elif options.rest is not None:
-            entities.setdefault("thresholds", {})[kind] = options.rest
         count = sum(task.types[mention.head] == kind for record in records for mention in record.mentions)
-        print(
-            f"{kind}: {count:,} mentions, temperature {entities['temperature'].get(kind, 1.0):.2f}, "
-            f"threshold {entities['thresholds'].get(kind, 0.0):.2f}"
-        )
+        temperature, threshold = fitted.temperature[kind], fitted.thresholds[kind]
+        print(f"{kind}: {count:,} mentions, temperature {temperature:.2f}, threshold {threshold:.2f}")
     if not options.print:
         with atomic_file(path) as file:
             file.write((json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
