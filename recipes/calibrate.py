@@ -4,7 +4,7 @@
 
 What is fitted is what `textome finetune` fits on validation data (textome.tasks.confidences), but to the exported graph
 that is shipped. `TYPES=FILE` takes from a file only these types, as A,B; bare tags of a table of tokens, B and I, are of
-the first. A type with few mentions or none gets what fits all types together. --print only prints.
+the first. A type with fewer than 50 mentions keeps its own, or gets the threshold --rest. --print only prints.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from textome.formats import read_documents
 from textome.formats.reading.sources import atomic_file
 from textome.runtime.bundle import described, read_json
 from textome.runtime.model import Model
+from textome.tasks.confidences import LEAST_CONFIDENCE
 from textome.tasks.entities import Entities
 from textome.tasks.mentions import Sentence
 
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("bundle", type=Path, help="a folder with its exported graph")
     parser.add_argument("--data", action="append", required=True, metavar="[TYPES=]FILE")
     parser.add_argument("--precision", choices=["int8", "fp32"])
+    parser.add_argument("--rest", type=float, help="the threshold of types that have none")
     parser.add_argument("--print", action="store_true")
     options = parser.parse_args()
     model = Model.load(options.bundle, precision=options.precision)
@@ -39,10 +41,11 @@ def main() -> None:
     path = options.bundle / "textome.json"
     description = described(read_json(path))
     entities = description["tasks"][name]
-    entities |= {"temperature": fitted.temperature, "thresholds": fitted.thresholds}
+    thresholds = {} if options.rest is None else dict.fromkeys(task.types, options.rest)
+    entities |= {"temperature": fitted.temperature, "thresholds": thresholds | fitted.thresholds}
     for kind in task.types:
         count = sum(task.types[mention.head] == kind for record in records for mention in record.mentions)
-        temperature, threshold = fitted.temperature[kind], fitted.thresholds[kind]
+        temperature, threshold = fitted.temperature.get(kind, 1.0), entities["thresholds"].get(kind, LEAST_CONFIDENCE)
         print(f"{kind}: {count:,} mentions, temperature {temperature:.2f}, threshold {threshold:.2f}")
     if not options.print:
         with atomic_file(path) as file:

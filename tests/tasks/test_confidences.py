@@ -69,8 +69,8 @@ def test_entities_are_fitted_by_the_types_that_records_are_annotated_for() -> No
     task = Entities(types=("Disease", "Chemical"), temperature={"Disease": 3.0})
     fit = calibrated(task, certain=6.0, wrong=20)
     assert fit.temperature["Chemical"] > 2  # 99 % sure, and right in two thirds
-    assert fit.temperature["Disease"] == fit.temperature["Chemical"]  # too few of its own: what fits all together
-    assert set(fit.thresholds) == {"Disease", "Chemical"}
+    assert fit.temperature["Disease"] == 3.0  # no mention of its own
+    assert set(fit.thresholds) == {"Chemical"}
     assert calibrated(task, certain=6.0, wrong=0).temperature["Chemical"] < 1
     chosen = calibrated(task.with_choice(Choice(("Chemical",))), certain=6.0, wrong=20)
     assert chosen.temperature == fit.temperature

@@ -39,15 +39,6 @@ class Fitted(NamedTuple):
     threshold: float
 
 
-def joined(several: list[Candidates]) -> Candidates:
-    """The candidates of several types as those of one."""
-    return Candidates(
-        np.concatenate([item.confidences for item in several]),
-        np.concatenate([item.right for item in several]),
-        sum(item.num_gold for item in several),
-    )
-
-
 def fitted(candidates: Candidates) -> Fitted:
     """The temperature at which confidences have the least log loss against what is right (Guo et al. 2017, section 4, with
     whole entities in place of classes), and the threshold with the best F1 there, the lowest of equal ones."""

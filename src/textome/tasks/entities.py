@@ -19,7 +19,7 @@ from textome.errors import InputError
 from textome.formats import read_documents
 from textome.formats.reading.sources import Quarantine
 from textome.metrics.entities import score_entities
-from textome.tasks.confidences import LEAST_CONFIDENCE, TEMPERATURES, Candidates, fitted, joined
+from textome.tasks.confidences import LEAST_CONFIDENCE, TEMPERATURES, Candidates, fitted
 from textome.tasks.examples import Example, Floats
 from textome.tasks.iob import (
     BEGIN,
@@ -282,20 +282,13 @@ class Entities(MentionTask[Recognised]):
     def calibrated(self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:
         """With the temperature and threshold of each type that fit labelled records best, see `confidences.fitted`.
 
-        Types with fewer than `confidences.MIN_MENTIONS` mentions take what fits all types together; with fewer in all
-        nothing changes.
+        Types with fewer than `confidences.MIN_MENTIONS` mentions keep what they have.
         """
         found = self._candidates(records, examples, scores)
-        if not found or not (everything := joined([*found.values()])).suffice:
-            return self
-        common = fitted(everything)
-        fits = {name: fitted(found[name]) if name in found and found[name].suffice else common for name in self.types}
-        return self.model_copy(
-            update={
-                "temperature": {name: fit.temperature for name, fit in fits.items()},
-                "thresholds": {name: fit.threshold for name, fit in fits.items()},
-            }
-        )
+        fits = {name: fitted(item) for name, item in found.items() if item.suffice}
+        temperature = self.temperature | {name: fit.temperature for name, fit in fits.items()}
+        thresholds = self.thresholds | {name: fit.threshold for name, fit in fits.items()}
+        return self.model_copy(update={"temperature": temperature, "thresholds": thresholds})
 
     def _candidates(
         self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
