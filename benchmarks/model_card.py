@@ -181,7 +181,7 @@ def speed(model: str | None, precision: str | None, data: Path | str) -> tuple[f
     annotator = Annotator.load(model, precision=precision, threads=1, sentences=False)
     documents = documents_of("NCBI-disease", data)
     words = sum(len(item.text.split()) for item in documents)
-    tokens = sum(len(item.ids) for item in annotator.tokenizer.encode([item.text for item in documents]))
+    tokens = sum(len(item.ids) for item in annotator.model.tokenizer.encode([item.text for item in documents]))
     best = float("inf")
     for _ in range(ROUNDS):
         started = time.perf_counter()
