@@ -1,10 +1,10 @@
 """Does it find what is known? Drug-disease pairs of many texts, ranked, against lists of indications.
 
-    python benchmarks/known_indications.py --data ../shared/data [--output runs/known-indications] [--trials 4470]
+    python benchmarks/known_indications.py --model MODEL --data ../shared/data [--output FOLDER] [--trials N]
 
 All abstracts of BC5CDR, BioRED, NCBI-disease and NLM-Gene, and titles and abstracts of randomised trials (Evidence
-Inference), each once and without their annotations, pass `textome bulk` with the bundled models; a second call goes on
-where the first was. The pairs are ranked by
+Inference), each once and without their annotations, pass `textome bulk` with the bundled entity model and a model
+for relations; a second call goes on where the first was. The pairs are ranked by
 
     relation    the relation `treats` of `textome evidence`, by probability
     co-mention  the number of documents with a sentence that has both
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "known-indications")
     parser.add_argument("--trials", type=int, help="only so many trials")
+    parser.add_argument("--model", default="relations", help="a bundle that finds relations")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,7 @@ def main() -> None:
     if not texts.exists():
         write_documents(documents(options.data, options.trials), texts, "jsonl")
     command = [sys.executable, "-m", "textome.cli.main", "bulk", str(texts), "--output", str(results)]
-    command += ["--workers", str(options.workers), "--model", "default", "--model", "relations"]
+    command += ["--workers", str(options.workers), "--model", "default", "--model", options.model]
     if subprocess.run(command, check=False).returncode not in (0, 1):
         sys.exit(2)
     report(Results(results), options.data)

@@ -1,6 +1,6 @@
-"""Scores of the bundled relation model on the test parts of BioRED and BC5CDR, with gold entities and end to end.
+"""Scores of a model of document relations on the test parts of BioRED and BC5CDR, with gold entities and end to end.
 
-    python benchmarks/relation_scores.py --data ../shared/data [--model relations] [--precision int8]
+    python benchmarks/relation_scores.py --data ../shared/data --model MODEL [--precision int8]
 
 Gold entities: the corpus's mentions and identifiers are given, and F1 counts pairs of concepts, pairs with their type, with
 type and novelty, and chemical-induced diseases. End to end: from the text alone, with the bundled entities and

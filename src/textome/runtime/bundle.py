@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from textome.tasks.target import Target
 
 DEFAULT_MODEL = "default"
-# What comes with the package, by name: the default model, and one for relations between its entities.
+# Names under which models may come with the package: the default one, and one for relations between its entities.
 BUNDLED_MODELS = (DEFAULT_MODEL, "relations")
 ENTITIES = "entities"
 TEXT = "text"
