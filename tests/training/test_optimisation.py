@@ -91,7 +91,7 @@ def test_the_worst_step_raises_the_loss_and_is_taken_back() -> None:
 
 def test_an_adversary_without_embeddings_that_learn_is_an_error(tmp_path: Path) -> None:
     path = make_recipe(tmp_path, epochs=1, adversarial=1.0, frozen_layers=1)
-    with pytest.raises(InputError, match=r"training\.adversarial needs word embeddings"):
+    with pytest.raises(InputError, match=r"training\.adversarial and training\.frozen_layers do not go together"):
         finetune(load_recipe(path), tmp_path / "run")
 
 
