@@ -5,7 +5,8 @@
 A small encoder with fresh weights (2 layers of 128, the bundled vocabulary), so that nothing has seen the corpus before:
 the differences count, not the height of the figures. Each client has every fifth sentence. Federated: one epoch a client
 and round. Central: all sentences for as many epochs as there are rounds. Local: the first client alone, for as many epochs.
-"Lying" is federated again, with a client that claims a million records and whose labels are all taken away.
+"One lies" is federated again, with a client that claims a million records and calls the first word of each sentence a
+disease, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -62,19 +64,23 @@ def main() -> None:
         make_base(folder / "base")
         shares = [sentences[number :: arguments.clients] for number in range(arguments.clients)]
         clients = [client(folder, f"client-{number}", share) for number, share in enumerate(shares)]
-        unlabelled = ["\n".join(f"{line.split()[0]}\tO" for line in item.splitlines()) for item in shares[-1]]
-        liar = client(folder, "liar", unlabelled)
+        nonsense = [
+            "\n".join(f"{line.split()[0]}\t{'O' if number else 'B'}" for number, line in enumerate(item.splitlines()))
+            for item in shares[-1]
+        ]
+        liar = client(folder, "liar", nonsense)
         liar = Client("liar", liar.recipe, 1_000_000)
         everything = client(folder, "all", sentences, arguments.rounds)
         alone = client(folder, "alone", shares[0], arguments.rounds)
         print(f"{len(sentences)} sentences, {arguments.clients} clients, {arguments.rounds} rounds or epochs; test F1")
-        for title, bundle in (
-            ("central", finetune(everything.recipe, folder / "central")),
-            ("local, one client", finetune(alone.recipe, folder / "local")),
-            ("federated", federate(clients, arguments.rounds, folder / "federated")),
-            ("federated, one lies", federate([*clients[:-1], liar], arguments.rounds, folder / "lying")),
-        ):
-            print(f"  {title:<22}{score(bundle, corpus / 'test.tsv'):.1%}", flush=True)
+        runs: dict[str, Callable[[], Path]] = {
+            "central": lambda: finetune(everything.recipe, folder / "central"),
+            "local, one client": lambda: finetune(alone.recipe, folder / "local"),
+            "federated": lambda: federate(clients, arguments.rounds, folder / "federated"),
+            "federated, one lies": lambda: federate([*clients[:-1], liar], arguments.rounds, folder / "lying"),
+        }
+        for title, run in runs.items():
+            print(f"  {title:<22}{score(run(), corpus / 'test.tsv'):.1%}", flush=True)
 
 
 def make_base(folder: Path) -> None:
