@@ -245,3 +245,10 @@ def test_a_bad_row_is_quarantined_and_the_others_go_on():
 
 def test_every_terminology_of_the_table_is_tested_here():
     assert set(TERMINOLOGIES) == {*EXPECTED, "ncbi-taxonomy", "biosyn"}
+
+
+def test_a_file_in_latin_1_is_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "terms.tsv"
+    path.write_bytes("id\tname\nx:1\tFièvre bleue\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"line 2: this is not UTF-8 .*; convert the file first"):
+        list(read_concepts(path, "table", "Disease"))
