@@ -252,7 +252,7 @@ class Client:
 
         on_bad_record   called with place and reason of a record that the service could not read
         """
-        query = _query(model, types, min_confidence, flat)
+        query = f"{_query(model, types, min_confidence, flat)}&{urlencode({'name': Path(path).name[-200:]})}"
         answer = json.loads(self._ask("POST", f"/v1/annotate/file?{query}", Path(path).read_bytes()))
         if on_bad_record is not None:
             for item in answer.get("quarantined", ()):

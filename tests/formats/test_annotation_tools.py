@@ -129,10 +129,42 @@ def test_a_text_that_was_accepted_without_entities_is_a_document() -> None:
     assert quarantine.count == 0
 
 
+def test_the_inverted_index_of_openalex_is_an_abstract() -> None:
+    value = {
+        "id": "W1",
+        "title": "Gout",
+        "abstract_inverted_index": {"It": [0, 3], "hurts,": [1], "and": [2], "heals.": [4]},
+    }
+    (document,), quarantine = read(value)
+    assert [passage.text for passage in document.passages] == ["Gout", "It hurts, and It heals."]
+    assert quarantine.count == 0
+
+
+def test_a_long_text_under_a_strange_name_is_not_left_out_beside_a_title() -> None:
+    prose = "Gout hurts the toe at night. " * 10
+    for value in ({"title": "Gout", "summary": prose}, {"title": "Gout", "narrative": prose, "authors": "A, B"}):
+        documents, quarantine = read(value)
+        assert documents == []
+        assert "looks like the text and would be left out" in quarantine.records[0].reason
+    for value in ({"title": "Gout", "author_list": prose}, {"title": "Gout", "abstract": None, "summary": prose}):
+        documents, quarantine = read(value)
+        assert ([document.text for document in documents], quarantine.count) == (["Gout"], 0)
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
         ({"text": TEXT, "mentions": [{"start": 0, "end": 4, "type": "X"}]}, "'mentions' looks like annotations"),
+        # Dataturks, and spans grouped by their types.
+        (
+            {"text": TEXT, "annotation": [{"label": ["X"], "points": [{"start": 0, "end": 3}]}]},
+            "'annotation' looks like annotations",
+        ),
+        ({"text": TEXT, "gold": {"X": [[0, 4], [6, 8]]}}, "'gold' looks like annotations"),
+        ({"text": TEXT, "gold": {"X": [{"start": 0, "end": 4}]}}, "'gold' looks like annotations"),
+        ({"version": "2", "data": [{"paragraphs": []}]}, "these are questions, as of SQuAD"),
+        ({"title": "T", "abstract_inverted_index": {"a": [0.5]}}, "lists of whole numbers"),
+        ({"title": "T", "abstract_inverted_index": {"a" * 1000: list(range(1001))}}, "more than 1,000,000 characters"),
         ({"text": TEXT, "label": [[0, 4, None]]}, "the type of an annotation: expected a text, found nothing (null)"),
         ({"text": TEXT, "label": [[0, 4, True]]}, "expected a text, found true"),
         ({"text": TEXT, "label": [[0, 4, 5]]}, "expected a text, found the number 5"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from contextlib import suppress
 
 import pytest
@@ -31,6 +32,10 @@ def read(text: str | bytes, name: str = "file.txt", **options: str) -> list[Docu
         ("a.hl7", "MSH|^~\\&|OWN|OWN\nOBX|1|TX|||Gout\n", "HL7"),
         ("a.txt", "OWN - NLM\nTI  - Gout\nAB  - It hurts.\n", "MEDLINE (--from medline)"),
         ("a.tsv", "#FORMAT=WebAnno TSV 3.3\n\n#Text=Gout\n1-1\t0-4\tGout\tDisease\n", "WebAnno TSV; export brat"),
+        ("a", "#own.Entity | value\n#text=Gout\n1-1\tGout\tB-Disease\n", "WebAnno TSV 2"),
+        ("a.csv", "pmid\n31452104\n31452105\n", "a list of PMIDs"),
+        ("a", "text,text\nGout,Ague\n", "a table"),
+        ("a", b"PK\x03\x04 cut short", "perhaps a damaged one"),
         ("a", "# text = Gout hurts\n" + "1\tGout\tgout\tNOUN\t_\t_\t2\tnsubj\t_\t_\n", "CoNLL-U"),
         ("a.csv", "nr,narrative\n1,Gout hurts.\n", "--text-column"),
         ("a.txt", "nr\tnarrative\n1\tGout hurts.\n2\tAgue.\n", "a table"),
@@ -100,6 +105,8 @@ def test_a_column_of_another_name_can_be_named() -> None:
             "Record #1 of 1\nProvider: Own\nContent: x\n\nTY  -  JOUR\nAN  -  X-1\nTI  -  Gout.\nER  -  \n",
             ["X-1"],
         ),
+        ("a", "text\tlabel\nGout\tA\n", ["a-1"]),
+        ("a.jsonl", gzip.compress(b'{"id": "1", "text": "Gout"}\n'), ["1"]),
         ("a.nbib", "PMID- 12\rTI  - Gout\rAB  - It hurts.\r", ["12"]),
         ("a.pubtator", "12|t|Gout\r12|a|\r12\t0\t4\tGout\tDisease\tD1\r", ["12"]),
         ("nul.pubtator", "12|t|Gout\x00\n12|a|\n", ["12"]),

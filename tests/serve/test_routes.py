@@ -135,6 +135,13 @@ def test_pubmed_xml_streams_in_order(server: Running, annotator: Annotator) -> N
     assert spans(documents[:1]) == spans(annotator.annotate(read_documents(Source("a", data=citations(1)))))
 
 
+def test_the_name_of_an_upload_tells_too(server: Running) -> None:
+    data = b"text,text\nGout,Ague\n"
+    assert server.post("/v1/annotate/file?name=notes/a.csv", data).status in (415, 422)
+    answer = server.post("/v1/annotate/file?name=notes/a.tsv", b"text\tlabel\nGout\tA\n")
+    assert [document["id"] for document in answer.json["documents"]] == ["a-1"]
+
+
 def test_lines_come_back_before_the_upload_ends(server: Running) -> None:
     data = citations(600)
     with connected(server) as connection:

@@ -5,6 +5,7 @@
     spaCy           {"text": ..., "ents": [{"start": 0, "end": 4, "label": "Disease"}]}, [text, {"entities": [...]}]
     PubAnnotation   {"text": ..., "denotations": [{"span": {"begin": 0, "end": 4}, "obj": "Disease"}]}
     Label Studio    {"data": {"text": ...}, "annotations": [{"result": [...]}]}, and its short form, as in its CSV
+    OpenAlex        {"title": ..., "abstract_inverted_index": {"Gout": [0], "hurts.": [1]}}
     BigBio, Hugging Face   "offsets" and "entity_group" of an entity; {"tokens": [...], "ner_tags": ["B-Disease", ...]}
 
 Gold annotations are never lost in silence: a member that looks like annotations, under a name that is not known, is an
@@ -30,6 +31,7 @@ _CONTAINERS = ("entities", "label", "labels", "spans", "ents", "denotations", "a
 _NO_ANNOTATIONS = ("tokens", "sents", "sentences", "passages", "words", "divisions", "blocks", "predictions", "result")
 _TAGS = ("ner_tags", "tags", "labels", "ner", "bio_tags")
 _REJECTED = ("reject", "ignore")
+_LONGEST_ABSTRACT = 1_000_000
 Members = dict[str, Any]
 
 
@@ -49,6 +51,9 @@ def own_members(value: Any) -> Any:
         value = {"text": value[0]} | value[1]  # spaCy's tuples for training
     if not isinstance(value, dict) or "passages" in value:
         return value
+    if isinstance(index := value.get("abstract_inverted_index"), dict) and value.get("abstract") is None:
+        others = {key: item for key, item in value.items() if key != "abstract_inverted_index"}
+        value = others | {"abstract": _in_order(index)}
     if value.get("answer") in _REJECTED:
         raise RejectedError
     if isinstance(value.get("data"), dict) and any(key in value for key in ("annotations", "completions")):
@@ -64,9 +69,36 @@ def own_members(value: Any) -> Any:
     return _standoff(value)
 
 
+def _in_order(index: Mapping[str, Any]) -> str:
+    """The text of an inverted index, {word: [positions]}, as OpenAlex has abstracts."""
+    if not all(isinstance(places, list) and all(type(place) is int for place in places) for places in index.values()):
+        raise InputError("abstract_inverted_index: expected lists of whole numbers by their words")
+    if sum(len(word) * len(places) for word, places in index.items()) > _LONGEST_ABSTRACT:
+        raise InputError(f"abstract_inverted_index: more than {_LONGEST_ABSTRACT:,} characters")
+    words = {place: word for word, places in index.items() for place in places}
+    return " ".join(words[place] for place in sorted(words))
+
+
 def is_annotations(value: Any) -> bool:
     """Whether a value is a list of annotations: spans with their types."""
     return _has_offsets(value) and (isinstance(value[0], list) or any(key in value[0] for key in _TYPES))
+
+
+def _looks_annotated(value: Any) -> bool:
+    """Whether a value has annotations in any layout: spans with their types, or grouped by types, or points of spans."""
+    if isinstance(value, dict):
+        return any(_is_grouped(item) for item in value.values())
+    return is_annotations(value) or (
+        isinstance(value, list)
+        and any(isinstance(item, dict) and any(_has_offsets(inner) for inner in item.values()) for item in value)
+    )
+
+
+def _is_grouped(value: Any) -> bool:
+    """Whether a value is a list of spans without types, which are named outside."""
+    if isinstance(value, list) and value and all(isinstance(item, list) and len(item) >= 2 for item in value):
+        return all(type(place) is int for item in value for place in item[:2])
+    return _has_offsets(value)
 
 
 def _has_offsets(value: Any) -> bool:
@@ -89,7 +121,7 @@ def _standoff(value: Members) -> Members:
     """A text with annotations beside it."""
     containers = _containers(value)
     known = {*_CONTAINERS, *_NO_ANNOTATIONS, "relations", "metadata", "tracks"}
-    if strange := [key for key, item in value.items() if key not in known and is_annotations(item)]:
+    if strange := [key for key, item in value.items() if key not in known and _looks_annotated(item)]:
         raise InputError(
             f"the member {strange[0]!r} looks like annotations and would be lost; call it 'entities', with 'type' and "
             "'spans' for each"

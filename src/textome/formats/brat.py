@@ -23,6 +23,7 @@ from pathlib import Path
 from textome.documents import Document, Entity, Identifier, Passage, Relation, Span, replace_lone_surrogates
 from textome.errors import InputError
 from textome.formats.reading.folders import STANDOFF, files_in
+from textome.formats.reading.identifiers import to_curie
 from textome.formats.reading.offsets import in_code_points
 from textome.formats.reading.sources import Quarantine, Source, Target, atomic_file
 
@@ -179,7 +180,7 @@ def _attach(
         if key.startswith("N") and about in entities:
             reference, _, label = rest.partition("\t")
             entity = entities[about]
-            identifier = Identifier(reference, label=label)
+            identifier = Identifier(to_curie(reference), label=label)
             entities[about] = replace(entity, identifiers=(*entity.identifiers, identifier))
             continue
         value = {f"{key} {kind}": rest}

@@ -178,6 +178,10 @@ def _simple(members: dict[str, Any], default_id: str) -> Document:
     try:
         roles = roles_of(list(others))
     except InputError:
+        if isinstance(members.get("questions", members.get("data")), list):
+            raise InputError(
+                "these are questions, as of SQuAD or BioASQ, and no texts; recipes and `textome evaluate` read them"
+            ) from None
         raise InputError('there is no text: expected "passages", "text", or "title" and "abstract"') from None
     if members.get("entities") and "text" in roles:
         roles.pop("title", None)

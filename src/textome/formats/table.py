@@ -42,7 +42,7 @@ def sniff(head: str, name: str) -> bool:
     names = plain_names(next(csv.reader([first.rstrip("\r")], delimiter=delimiter_of(first)), []))
     if not {*TEXTS, *TITLES}.intersection(names) or any(len(item) > 60 for item in names):
         return False
-    called = re.sub(r"\.(gz|bz2|xz)$", "", name).endswith((".csv", ".tsv"))
+    called = "\t" in first or re.sub(r"\.(gz|bz2|xz)$", "", name).endswith((".csv", ".tsv"))
     return called or (len(names) > 1 and bool({*TITLES, *IDS}.intersection(names)) and bool({*TEXTS, *IDS} & {*names}))
 
 

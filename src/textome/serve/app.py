@@ -219,12 +219,13 @@ def _entity_routes(service: Service) -> APIRouter:
         from_: Annotated[
             InputFormat | None, Query(alias="from", description="The file's format; by default its content tells.")
         ] = None,
+        name: Annotated[str, Query(max_length=500, description="The file's name, whose ending tells too.")] = "",
         replace: Annotated[bool, Query(description="Drop the annotations that the file has already.")] = False,
     ) -> Response:
         chosen = service.model(model, ENTITIES)
         annotator = service.chosen(chosen, _listed(types), min_confidence=min_confidence, flat=flat)
         async with Body(request, service.limits, service.memory) as data:
-            documents, bad = await off_loop(data, uploaded_documents, data, from_, service.limits)
+            documents, bad = await off_loop(data, uploaded_documents, data, from_, service.limits, name)
             found = await while_connected(request, service.annotate(chosen, documents, annotator, replace))
             members = {"quarantined": [item.model_dump() for item in bad]} if bad else {}
             return await off_loop(data, rendered, found, format, chosen.name, members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -61,14 +62,17 @@ def corrected_documents(request: ConvertRequest, limits: Limits) -> list[Documen
 
 
 def uploaded_documents(
-    data: bytes, format: str | None, limits: Limits, name: str = "upload"
+    data: bytes, format: str | None, limits: Limits, name: str = ""
 ) -> tuple[list[Document], list[Quarantined]]:
     """The documents of a file in any format that Textome reads, and the records that could not be read.
+
+    name   of the file, as its sender says; of a path the last part counts
 
     Raises Problem where nothing could be read.
     """
     if is_packed(data):
         data = unpack(data, limits.body_bytes)
+    name = re.split(r"[/\\]", name)[-1].strip() or "upload"
     source = Source(name, data=data)
     quarantine = Quarantine(keep=100)
     try:

@@ -46,6 +46,13 @@ def to_curies(raw: str, entity_type: str) -> tuple[str, ...]:
     return tuple(_curie(_SPECIES.sub("", part), entity_type) for part in map(str.strip, parts) if part not in _NONE)
 
 
+def to_curie(reference: str) -> str:
+    """A reference of one concept with the prefix as Bioregistry writes it: `MESH:D006073` is `mesh:D006073`."""
+    prefix, colon, local = reference.partition(":")
+    known = _PREFIXES.get(prefix.upper()) if colon else None
+    return f"{known}:{local}" if known else reference
+
+
 def from_curies(identifiers: Sequence[str]) -> str:
     """The raw field that corpora would hold for these identifiers: MeSH and NCBI numbers without their prefix."""
     return ",".join(map(_raw, identifiers))
@@ -71,12 +78,9 @@ def _curie(part: str, entity_type: str) -> str:
         return f"dbsnp:{part}"
     if match := _CELL_LINE.fullmatch(part):
         return f"cellosaurus:{match[1]}"
-    prefix, colon, local = part.partition(":")
-    if colon and prefix.upper() in _PREFIXES:
-        return f"{_PREFIXES[prefix.upper()]}:{local}"
     if part.isdigit() and (vocabulary := _BY_TYPE.get(_plain(entity_type))):
         return f"{vocabulary}:{part}"
-    return part
+    return to_curie(part)
 
 
 def _plain(entity_type: str) -> str:

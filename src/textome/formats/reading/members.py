@@ -19,6 +19,12 @@ TEXTS = ("text", "abstract", "note", "note_text", "sentence", "body", "content")
 TITLES = ("title", "article_title")
 IDS = ("id", "pmid", "pubmed_id", "document_id", "doc_id", "note_id", "row_id", "pmcid", "doi")
 
+# A member of so many words is prose, unless its name says otherwise.
+_WORDS_OF_PROSE = 40
+_LONG_BUT_NO_PROSE = re.compile(
+    r"author|affil|keyword|mesh|subject|reference|fund|grant|cit|journal|url|link|licen|note|copy"
+)
+
 
 def plain_names(names: Iterable[str]) -> list[str]:
     """Names without capitals, blanks and hyphens, by which they are looked up."""
@@ -48,6 +54,15 @@ def roles_of(names: Sequence[str], text_column: str | None = None) -> dict[str, 
     return roles
 
 
+def _left_out(values: Mapping[str, Any], roles: Mapping[str, str]) -> str:
+    """The name of a long text that has no role; empty where there is none."""
+    for name, value in values.items():
+        prose = isinstance(value, str) and len(value.split()) >= _WORDS_OF_PROSE and name not in roles.values()
+        if prose and not _LONG_BUT_NO_PROSE.search(name.casefold()):
+            return name
+    return ""
+
+
 def document_of(values: Mapping[str, Any], roles: Mapping[str, str], default_id: str) -> Document:
     """A document of its title and text; what has no role and is a text or a number becomes metadata.
 
@@ -56,6 +71,8 @@ def document_of(values: Mapping[str, Any], roles: Mapping[str, str], default_id:
     title, text = (text_of(values, roles[role]) if role in roles else "" for role in ("title", "text"))
     if not (title + text).strip():
         raise InputError("the record has no text")
+    if "text" not in roles and (name := _left_out(values, roles)):
+        raise InputError(f"{name!r} looks like the text and would be left out; call it 'text' or 'abstract'")
     section = "abstract" if title or plain_names([roles.get("text", "")]) == ["abstract"] else ""
     taken = set(roles.values())
     metadata = {

@@ -31,6 +31,10 @@ _TAGGED_ADVICE = (
     "this is a file of tagged references that is not read as it is; export them as RIS (--from ris) or MEDLINE "
     "(--from medline)"
 )
+_SYNTAX_ADVICE = (
+    "words with their syntax; write the texts behind `# text =` to a file of their own and give that "
+    "(sed -n 's/^# text = //p')"
+)
 _SEQUENCES_ADVICE = "sequences, not texts; a model of DNA reads it (textome predict --model MODEL)"
 
 
@@ -56,7 +60,10 @@ def _check_text(head: bytes, name: str) -> None:
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         raise InputError(f"{name}: this is an old office document; save it as plain text first, or a table as CSV")
     if head.startswith(b"PK\x03\x04") or head[257:262] == b"ustar":
-        raise InputError(f"{name}: this is an archive; unpack it, or name a file or folder inside it (ARCHIVE!FOLDER)")
+        raise InputError(
+            f"{name}: this is an archive, perhaps a damaged one; unpack it, or name a file or folder inside it "
+            "(ARCHIVE!FOLDER)"
+        )
     zeros = head.count(0)
     if zeros and 0.3 * len(head) <= zeros <= 0.7 * len(head):
         raise InputError(
@@ -102,6 +109,10 @@ def _web_page(text: str, lines: list[str], ending: str) -> str | None:
 
 def _list_of_numbers(text: str, lines: list[str], ending: str) -> str | None:
     # A single small number may be anything.
+    if len(lines) > 1 and re.fullmatch(
+        r"[\"']?(?:pmid|pmcid|pubmed[ _]?id|uid)s?[\"']?", lines[0].strip(), re.IGNORECASE
+    ):
+        lines = lines[1:]
     if all(_NUMBERS.fullmatch(line) for line in lines) and (len(lines) > 1 or len(text.strip()) > 3):
         return (
             "this is a list of PMIDs or PMCIDs, not of texts; textome fetch gets their citations, or take them from PubMed "
@@ -121,14 +132,16 @@ def _other_markup(text: str, lines: list[str], ending: str) -> str | None:
         "LOCUS       ": f"GenBank, {_SEQUENCES_ADVICE}",
         "HEADER    ": "PDB, the structure of a protein",
         "MSH|^~\\&|": "HL7 version 2; take the texts of its OBX segments out first",
-        "# global.columns": "CoNLL-U Plus, words with their syntax; give its texts as plain text (--from plain)",
+        "# global.columns": f"CoNLL-U Plus, {_SYNTAX_ADVICE}",
     }
     for start, kind in known.items():
         if text.startswith(start):
             return f"this is {kind}"
+    if re.match(r"#\S+ \| ", text) and any(re.match(r"\d+-\d+\t", line) for line in lines[:20]):
+        return "this is WebAnno TSV 2; export brat or BioC, or CoNLL 2002 (--from conll)"
     words = [line.split("\t") for line in lines if not line.startswith("#")]
     if words and all(len(row) == 10 and re.fullmatch(r"\d+(?:[-.]\d+)?", row[0]) for row in words):
-        return "this is CoNLL-U, words with their syntax; give its texts as plain text (--from plain)"
+        return f"this is CoNLL-U, {_SYNTAX_ADVICE}"
     if ending == ".bib" or re.match(r"\s*(?:%.*\n\s*)*@\s*[a-z]+\s*[{(]", text, re.IGNORECASE):
         return "this is BibTeX; export the references as RIS (--from ris) or as a table (--from csv)"
     return None
@@ -176,7 +189,7 @@ def _is_table(lines: list[str], delimiter: str) -> bool:
         return forms < 0.5 * len(widths) and equal >= 0.6 * (len(widths) - 1)
     header = [cell.strip() for cell in split(lines[0])]
     names = {cell.strip("\"'").casefold() for cell in header}
-    named = all(_COLUMN.fullmatch(cell) for cell in header) and len(names) == len(header)
+    named = all(_COLUMN.fullmatch(cell) for cell in header)
     known = any(set(re.split(r"[\s_-]", name)) & _NAMES for name in names)
     # Cells in quotation marks may hold the delimiter, so rows have at least as many of it.
     return named and known and sum(1 for width in widths[1:] if width >= widths[0]) >= 0.8 * (len(widths) - 1)

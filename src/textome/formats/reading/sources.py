@@ -174,7 +174,9 @@ class Source:
         with self.open() as stream:
             try:
                 # Little by little: a damaged file gives what stands before the damage.
-                while len(found) < size and (piece := stream.read(128)):
+                # One read of the file each: a second one may fail, and what the first gave would be gone.
+                read = getattr(stream, "read1", stream.read)
+                while len(found) < size and (piece := read(128)):
                     found += piece
             except DECOMPRESSION_ERRORS:
                 return found

@@ -73,7 +73,7 @@ async function readFiles(files) {
     const advice = adviceFor(file.name);
     const bodies = advice ? [null] : await bodiesOf(file);
     for (const body of bodies) {
-      const ask = (signal) => (body ? annotateFile(body, state.model, signal) : Promise.reject(new Error(advice)));
+      const ask = (signal) => (body ? annotateFile(body, file.name, state.model, signal) : Promise.reject(new Error(advice)));
       requests.push({ name: nameOf(file), ask });
     }
   }

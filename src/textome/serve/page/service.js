@@ -16,8 +16,8 @@ export async function annotateText(text, model, signal) {
   return (await ask("v1/annotate", { method: "POST", body, headers: { "Content-Type": "application/json" }, signal })).json();
 }
 
-export async function annotateFile(file, model, signal) {
-  const path = `v1/annotate/file?${new URLSearchParams({ model })}`;
+export async function annotateFile(file, name, model, signal) {
+  const path = `v1/annotate/file?${new URLSearchParams({ model, name: name.slice(-200) })}`;
   return (await ask(path, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" }, signal })).json();
 }
 
