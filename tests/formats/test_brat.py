@@ -26,7 +26,7 @@ T4\tDisease 44 48;59 63\tleft gout
 E1\tBinding:T3 Theme:T2 Cause:T1
 R1\tAffects Arg1:T1 Arg2:T4\t
 *\tEquiv T1 T2
-N1\tReference T4 MESH:D006073\tGout
+N1\tReference T4 mesh:D006073\tGout
 A1\tNegated E1
 A2\tCertainty T4 low
 A3\tSevere T4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textome.formats.reading.identifiers import from_curies, to_curies
+from textome.formats.reading.identifiers import from_curies, to_curie, to_curies
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,10 @@ from textome.formats.reading.identifiers import from_curies, to_curies
 def test_the_vocabulary_is_told_and_no_variant_is_cut(raw: str, kind: str, curies: tuple[str, ...]) -> None:
     assert to_curies(raw, kind) == curies
     assert to_curies(from_curies(curies), kind) == curies
+
+
+def test_a_reference_has_the_prefix_as_bioregistry_writes_it() -> None:
+    references = ("MESH:D006073", "mesh:D006073", "UMLS:C0018099", "GO:0008150", "plain")
+    assert [to_curie(reference) for reference in references] == [
+        *("mesh:D006073", "mesh:D006073", "umls:C0018099", "GO:0008150", "plain")
+    ]
