@@ -42,4 +42,5 @@ async function patiently(ask, signal) {
 }
 
 /** A document of a file without ids is called by the file. */
-const named = (item, name) => (name && (!item.id || item.id === "upload") ? { ...item, id: name } : item);
+// A text without an id has the name of its file, without the ending, from the service; here with its folder.
+const named = (item, name) => (name && (!item.id || name.split("/").at(-1).startsWith(`${item.id}.`)) ? { ...item, id: name } : item);
