@@ -65,7 +65,9 @@ def main() -> None:
         shares = [sentences[number :: arguments.clients] for number in range(arguments.clients)]
         clients = [client(folder, f"client-{number}", share) for number, share in enumerate(shares)]
         nonsense = [
-            "\n".join(f"{line.split()[0]}\t{'O' if number else 'B'}" for number, line in enumerate(item.splitlines()))
+            "\n".join(
+                f"{line.split()[0]}\t{'O' if number else 'B-Disease'}" for number, line in enumerate(item.splitlines())
+            )
             for item in shares[-1]
         ]
         liar = client(folder, "liar", nonsense)
