@@ -239,8 +239,8 @@ def test_errors_say_what_to_do(tmp_path: Path):
     place = write_signals(tmp_path)
     with pytest.raises(InputError, match="no such file"):
         finetune(recipe_of(tmp_path, "nothing.csv", SENSORS), tmp_path / "a")
-    with pytest.raises(ValueError, match=r"training\.r_drop does not work .*: it is for tasks over text"):
-        recipe_of(tmp_path, place, SENSORS, r_drop=1.0)
+    with pytest.raises(ValueError, match=r"training\.int8_aware does not work .*: the rounding of its graph"):
+        recipe_of(tmp_path, place, SENSORS, int8_aware=True)
     with pytest.raises(ValueError, match="metric 'rmse' is none of sequence_classification"):
         recipe_of(tmp_path, place, SENSORS, target={"metric": "rmse"})
     path = tmp_path / "recipe.toml"

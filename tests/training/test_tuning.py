@@ -84,6 +84,7 @@ def test_bad_trials_are_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         def start(self, folder: Path, resume: bool, report: Any) -> Path:
             for epoch in range(1, 5):
                 report({"event": "validation", "epoch": epoch, "mean": self.rate * epoch / 4, "scores": {"x": 0.0}})
+            (folder / "bundle").mkdir(parents=True)
             return folder
 
     told = []
