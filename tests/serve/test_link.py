@@ -52,5 +52,12 @@ def test_a_look_up_has_bounds(server: Running, query: str) -> None:
     assert server.get(f"/v1/lookup?{query}").status == 400
 
 
+def test_a_number_without_a_fraction_is_whole(server: Running) -> None:
+    """JSON Schema's integers: 2.0 is one, and 2.5, "2" and true are none."""
+    body = {"names": ["gout"], "type": "Disease"}
+    statuses = [server.post("/v1/link", body | {"candidates": number}).status for number in (2.0, 2.5, "2", True)]
+    assert statuses == [200, 400, 400, 400]
+
+
 def test_an_unknown_type_is_a_problem_of_the_request(server: Running) -> None:
     assert server.get("/v1/lookup?q=gout&type=Colour").status == 422

@@ -15,7 +15,7 @@ from textome.serve.limits import Body
 from textome.serve.problems import bad_request, overloaded
 from textome.serve.requested import validated
 from textome.serve.routing import PROBLEMS, general_problems, json_body, off_loop, while_connected
-from textome.serve.schemas import IdentifierModel
+from textome.serve.schemas import IdentifierModel, Whole
 from textome.serve.service import Service
 from textome.steps.linker import MAX_NAME, MIN_PREFIX, Linker
 
@@ -36,7 +36,7 @@ class LinkRequest(BaseModel):
 
     names: list[Annotated[str, Field(min_length=1, max_length=MAX_NAME)]] = Field(max_length=_MAX_NAMES)
     type: str = Field(max_length=100, description="Of entities that have these names, as Disease.")
-    candidates: int = Field(1, ge=1, le=_MAX_CONCEPTS, description="How many concepts an ambiguous name gets.")
+    candidates: Whole = Field(1, ge=1, le=_MAX_CONCEPTS, description="How many concepts an ambiguous name gets.")
 
 
 class LinkedName(BaseModel):

@@ -32,7 +32,8 @@ def _probabilities(value: Any) -> Any:
 T = TypeVar("T")
 # A list whose first bad item is told, for the same reason.
 Items = Annotated[list[T], FailFast()]
-Offset = Annotated[int, Field(ge=0, le=100_000_000), BeforeValidator(_whole)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Offset = Annotated[Whole, Field(ge=0, le=100_000_000)]
 ShortText = Annotated[str, Field(max_length=1000)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Metadata = Annotated[dict[str, str], BeforeValidator(_texts)]
