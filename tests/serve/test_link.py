@@ -47,7 +47,7 @@ def test_wrong_requests_are_told_what_to_do(server: Running, body: dict, status:
     assert message in answer.json["detail"]
 
 
-@pytest.mark.parametrize("query", ["", "q=a", "q=%20%20%20", "q=gout&limit=0", "q=gout&limit=51", f"q={'x' * 201}"])
+@pytest.mark.parametrize("query", ["", "q=a", "q=gout&limit=0", "q=gout&limit=51", f"q={'x' * 201}"])
 def test_a_look_up_has_bounds(server: Running, query: str) -> None:
     assert server.get(f"/v1/lookup?{query}").status == 400
 
@@ -57,6 +57,10 @@ def test_a_number_without_a_fraction_is_whole(server: Running) -> None:
     body = {"names": ["gout"], "type": "Disease"}
     statuses = [server.post("/v1/link", body | {"candidates": number}).status for number in (2.0, 2.5, "2", True)]
     assert statuses == [200, 400, 400, 400]
+
+
+def test_white_space_names_nothing(server: Running) -> None:
+    assert server.get("/v1/lookup?q=%20%1F%20").json["concepts"] == []
 
 
 def test_an_unknown_type_is_a_problem_of_the_request(server: Running) -> None:

@@ -9,13 +9,13 @@ from threading import Event, Lock
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from textome.serve.limits import Body
-from textome.serve.problems import bad_request, overloaded
+from textome.serve.problems import overloaded
 from textome.serve.requested import validated
 from textome.serve.routing import PROBLEMS, general_problems, json_body, off_loop, while_connected
-from textome.serve.schemas import IdentifierModel, Whole
+from textome.serve.schemas import IdentifierModel, whole
 from textome.serve.service import Service
 from textome.steps.linker import MAX_NAME, MIN_PREFIX, Linker
 
@@ -36,7 +36,9 @@ class LinkRequest(BaseModel):
 
     names: list[Annotated[str, Field(min_length=1, max_length=MAX_NAME)]] = Field(max_length=_MAX_NAMES)
     type: str = Field(max_length=100, description="Of entities that have these names, as Disease.")
-    candidates: Whole = Field(1, ge=1, le=_MAX_CONCEPTS, description="How many concepts an ambiguous name gets.")
+    candidates: Annotated[int, Field(ge=1, le=_MAX_CONCEPTS), BeforeValidator(whole)] = Field(
+        1, description="How many concepts an ambiguous name gets."
+    )
 
 
 class LinkedName(BaseModel):
@@ -125,8 +127,8 @@ def linking_routes(service: Service) -> APIRouter:
         type: Annotated[str, Query(max_length=100, description="Of entities that name it; by default any.")] = "",
         limit: Annotated[int, Query(ge=1, le=_MAX_CONCEPTS, description="How many concepts at most.")] = 10,
     ) -> LookupResponse:
-        if len(" ".join(q.split())) < MIN_PREFIX:
-            raise bad_request(f"/q: give at least {MIN_PREFIX} letters of a name", pointer="/q")
+        if len(" ".join(q.split())) < MIN_PREFIX:  # of white space
+            return LookupResponse(concepts=[])
         concepts = await work.do(lambda linker: linker.look_up(q, type or None, limit))
         return LookupResponse(concepts=[ConceptModel.model_validate(asdict(concept)) for concept in concepts])
 

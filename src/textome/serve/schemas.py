@@ -10,7 +10,7 @@ from textome.serve.outputs import OutputFormat
 from textome.tasks.embedding import Pooling
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """JSON knows one kind of number: 3.0 is the integer 3."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -32,8 +32,7 @@ def _probabilities(value: Any) -> Any:
 T = TypeVar("T")
 # A list whose first bad item is told, for the same reason.
 Items = Annotated[list[T], FailFast()]
-Whole = Annotated[int, BeforeValidator(_whole)]
-Offset = Annotated[Whole, Field(ge=0, le=100_000_000)]
+Offset = Annotated[int, Field(ge=0, le=100_000_000), BeforeValidator(whole)]
 ShortText = Annotated[str, Field(max_length=1000)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Metadata = Annotated[dict[str, str], BeforeValidator(_texts)]
@@ -216,7 +215,7 @@ class AnswerRequest(DocumentsRequest):
 
     question: str = Field(min_length=1, max_length=2000)
     task: str = Field("", description="The task's name, where the model answers questions of several kinds.")
-    number: Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)] = Field(
+    number: Annotated[int, Field(ge=1, le=100), BeforeValidator(whole)] = Field(
         5, description="At most so many answers."
     )
 
