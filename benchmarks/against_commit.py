@@ -27,6 +27,7 @@ from pathlib import Path
 
 from textome.client import Client, ServiceError
 from textome.formats import read_documents, write_documents
+from textome.steps import STEPS
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 18765
@@ -96,11 +97,8 @@ def main() -> None:
 
 def compare(folder: Path, rounds: int, abstracts: int, jobs: list[str]) -> None:
     before = Version("before", folder / "before", ())
-    now = Version(
-        "now",
-        ROOT,
-        ("--without", "abbreviations", "--without", "sections", "--without", "linking", "--without", "context"),
-    )
+    steps = [name for name, row in STEPS.items() if row.default]
+    now = Version("now", ROOT, tuple(word for name in steps for word in ("--without", name)))
     model = before.root / "src" / "textome" / "bundled" / "default"
     documents = list(read_documents(ROOT / "examples" / "abstracts.xml"))
     repeated = [

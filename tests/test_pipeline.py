@@ -15,7 +15,7 @@ from textome.documents import Document, Label
 from textome.errors import InputError
 from textome.pipeline import Pipeline, PipelineChoice, StepChoice, choose_pipeline, setting
 from textome.runtime.model import Model
-from textome.steps import STEPS, Row
+from textome.steps import STEPS, Row, step_class
 from tiny import DISEASES, DRUGS
 
 TEXT = f"{DRUGS[0]} is given for {DISEASES[0]} ."
@@ -27,6 +27,12 @@ def kinds(**options: object) -> list[str]:
 
 
 DEFAULT = [name for name, row in STEPS.items() if row.default]
+
+
+def test_the_table_of_steps_says_what_the_classes_say() -> None:
+    assert {name: row.adds_types for name, row in STEPS.items()} == {
+        name: step_class(name).adds_types for name in STEPS
+    }
 
 
 def test_the_default_pipeline_is_the_model_and_the_default_steps_in_the_order_of_the_table() -> None:

@@ -29,7 +29,7 @@ from textome.formats import Quarantine, Source, read_documents
 from textome.formats.reading.sources import StrictQuarantine
 from textome.runtime.bundle import DEFAULT_MODEL, TEXT
 from textome.runtime.step import ModelSettings, ModelStep, Report, load_model
-from textome.steps import STEPS, load_step, step_class
+from textome.steps import STEPS, load_step
 from textome.steps.step import StepSettings
 
 MODEL = "model"
@@ -188,7 +188,7 @@ class PipelineChoice:
     def check_types(self, known: Sequence[str]) -> None:
         """Raises InputError for an entity type that is asked for and that neither the models know, by `known`, nor a step
         adds."""
-        known = [*known, *(name for step in self.rules.steps for name in step_class(step.kind).adds_types)]
+        known = [*known, *(name for step in self.rules.steps for name in STEPS[step.kind].adds_types)]
         if unknown := [name for model in self.models for name in model.types or () if name not in known]:
             able = f"knows {', '.join(dict.fromkeys(known))}" if known else "finds no entities"
             raise InputError(f"the model does not know the type {unknown[0]!r}; it {able}")
@@ -250,12 +250,12 @@ def choose_pipeline(
         steps = [StepChoice(MODEL, {"model": None if model is None else str(model)}) for model in models or (None,)]
         bundled = not models or not {None, DEFAULT_MODEL}.isdisjoint(models)
         defaults = [name for name, row in STEPS.items() if row.default]
-        steps += [StepChoice(name) for name in defaults if bundled or not step_class(name).adds_types]
+        steps += [StepChoice(name) for name in defaults if bundled or not STEPS[name].adds_types]
     have = {step.kind for step in steps}
     chosen_steps = {*add, *settings} - {MODEL}
     asked = settings.get(MODEL, {}).get("types")
     if isinstance(asked, list | tuple):
-        adding = {name: step_class(name).adds_types for name in STEPS}
+        adding = {name: STEPS[name].adds_types for name in STEPS}
         chosen_steps |= {name for name, types in adding.items() if {*types} & {*asked}} - {*leave_out}
         if file is None:
             others = {name for name, types in adding.items() if types} - chosen_steps

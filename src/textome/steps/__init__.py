@@ -47,6 +47,7 @@ STEPS: dict[str, Row] = {
         "Variants",
         "variants of sequences by their notation, normalised: rs1800562, V600E, c.35delG",
         default=True,
+        adds_types=("Variant",),
     ),
     "linking": Row(
         "linking",
