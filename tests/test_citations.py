@@ -121,6 +121,16 @@ def test_a_stopped_run_goes_on_and_what_is_missing_is_reported(services: Service
     assert services.asked[0] == ["1", "2"]
 
 
+def test_a_file_fetched_again_takes_no_other_files_name(services: Services, tmp_path: Path) -> None:
+    folder = tmp_path / "papers"
+    words = ("1", "2", "3", "--output", folder)
+    run(services, *words)
+    (folder / "pubmed-000001.xml").unlink()
+    assert run(services, *words)[0] == 0
+    ids = sorted(document.id for path in folder.glob("*.xml") for document in read_documents(path))
+    assert ids == ["1", "2", "3"]
+
+
 def test_a_key_is_sent_and_quickens_the_rate(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from lxml import etree
@@ -153,7 +154,9 @@ def fetch(numbers: Sequence[str], folder: Path, fetcher: Fetcher, quarantine: Qu
                     fetcher.e_utilities, f"PMID {number}", InputError("PubMed has no citation of this number")
                 )
         if held:
-            yield _keep(folder, f"pubmed-{len(ledger) + 1:06d}.xml", root, held, ledger)
+            names = (f"pubmed-{number:06d}.xml" for number in count(1))
+            free = next(name for name in names if not (folder / name).exists())
+            yield _keep(folder, free, root, held, ledger)
     for number in missing:
         if not number.startswith("PMC"):
             continue

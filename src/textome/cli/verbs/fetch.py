@@ -43,14 +43,15 @@ def fetch(
         raise InputError(f"--output {output}: full texts are a file each; give a folder")
     folder = output.with_name(output.name + ".fetched") if one_file else output
     fetcher = Fetcher(os.environ.get(KEY, ""), e_utilities or E_UTILITIES, europe_pmc or EUROPE_PMC, retries)
-    before = sum(map(len, read_ledger(folder).values()))
-    if before:
-        say(f"{folder}: {before:,} are there already")
-    number = before
-    for new in fetched(asked, folder, fetcher, quarantine):
-        number += new
-        say(f"fetched: {number:,} of {len(asked):,}")
-    report(quarantine)
+    number = len({*asked} & {item for held in read_ledger(folder).values() for item in held})
+    if number:
+        say(f"{folder}: {number:,} are there already")
+    try:
+        for new in fetched(asked, folder, fetcher, quarantine):
+            number += new
+            say(f"fetched: {number:,} of {len(asked):,}")
+    finally:
+        report(quarantine)
     if not number:
         raise InputError("nothing was fetched")
     if one_file:
