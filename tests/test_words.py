@@ -1,4 +1,4 @@
-"""Public names use the field's words: those of the old dialect are gone."""
+"""Names use the field's words, private ones too: those of the old dialect are gone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "textome"
-# Words that no public name has. "connection_made" is a name of asyncio.
+# Words that no name has. "connection_made" is a name of asyncio; "halvings" is a name of weights in bundles.
 GONE = {
     "apart",
     "doubles",
@@ -31,22 +31,21 @@ GONE = {
     "twin",
     "wanted",
 }
-ALLOWED = {"connection_made"}
+ALLOWED = {"connection_made", "halvings"}
 
 
-def public_names(tree: ast.Module | ast.ClassDef) -> Iterator[str]:
-    """Names of functions, classes, fields, constants and parameters of a module that do not begin with _."""
-    for node in tree.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            yield node.target.id
-        elif isinstance(node, ast.Assign):
-            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            yield node.name
-            if isinstance(node, ast.ClassDef):
-                yield from public_names(node)
-            else:
-                yield from (argument.arg for argument in (*node.args.args, *node.args.kwonlyargs))
+def names_of(tree: ast.AST) -> Iterator[str]:
+    """Every name that a module binds: functions, classes, parameters, attributes and variables."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name
+            case ast.arg():
+                yield node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.id
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.attr
 
 
 def words(name: str) -> list[str]:
@@ -54,19 +53,19 @@ def words(name: str) -> list[str]:
     return [word.lower() for word in re.split(r"_|(?<=[a-z])(?=[A-Z])", name) if word]
 
 
-def test_no_public_name_has_a_word_of_the_old_dialect() -> None:
+def test_no_name_has_a_word_of_the_old_dialect() -> None:
     counts: Counter[str] = Counter()
     for path in SOURCE.rglob("*.py"):
-        for name in public_names(ast.parse(path.read_text(encoding="utf-8"))):
-            if not name.startswith("_") and name not in ALLOWED:
+        for name in names_of(ast.parse(path.read_text(encoding="utf-8"))):
+            if name not in ALLOWED:
                 counts.update(set(words(name)) & GONE)
     assert counts == {}, "names with words that the field does not use"
 
 
 def test_names_are_cut_into_words() -> None:
     tree = ast.parse(
-        "class TwinModel:\n    field: int\n    def told(self, place): ...\n    def _mine(self): ...\nLOTS = 1"
+        "class TwinModel:\n    field: int\n    def told(self, place): self._mine = 1\nLOTS = [its for its in ()]"
     )
-    assert list(public_names(tree)) == ["TwinModel", "field", "told", "self", "place", "LOTS"]
+    assert set(names_of(tree)) == {"TwinModel", "field", "told", "self", "place", "_mine", "LOTS", "its"}
     assert words("TwinModel") == ["twin", "model"]
     assert words("num_LOTS") == ["num", "lots"]

@@ -104,9 +104,9 @@ def load(
     """
     from textome.pipeline import MODEL, choose_pipeline
 
-    given = dict(settings or {}) | ({MODEL: model_settings} if model_settings else {})
+    all_settings = dict(settings or {}) | ({MODEL: model_settings} if model_settings else {})
     models = () if model is None else (model,)
-    return choose_pipeline(pipeline, models, add=add, leave_out=leave_out, settings=given).load()
+    return choose_pipeline(pipeline, models, add=add, leave_out=leave_out, settings=all_settings).load()
 
 
 def __getattr__(name: str) -> Any:

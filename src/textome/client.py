@@ -107,7 +107,7 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError(f"{url}: this is no address of a service; give one like http://127.0.0.1:8000")
-        self._place = (parts.hostname, parts.port)
+        self._peer = (parts.hostname, parts.port)
         self._secure = parts.scheme == "https"
         self._prefix = parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -234,8 +234,8 @@ class Client:
         return vectors
 
     def _classified(self, texts: Sequence[str] | Sequence[tuple[str, str]], model: str, task: str) -> list[Any]:
-        given = {"texts": list(texts)} if all(isinstance(item, str) for item in texts) else {"pairs": list(texts)}
-        results: list[Any] = self._post("/v1/classify", given | {"model": model, "task": task})["results"]
+        body = {"texts": list(texts)} if all(isinstance(item, str) for item in texts) else {"pairs": list(texts)}
+        results: list[Any] = self._post("/v1/classify", body | {"model": model, "task": task})["results"]
         return results
 
     def annotate_file(
@@ -281,7 +281,7 @@ class Client:
         try:
             connection.connect()
         except OSError as error:
-            raise ServiceError(f"the service at {self._place[0]} does not answer ({error}); is it running?") from error
+            raise ServiceError(f"the service at {self._peer[0]} does not answer ({error}); is it running?") from error
         upload = _Upload(connection, self._prefix + path, self._headers, _pieces(source))
         try:
             response = upload.response()
@@ -312,7 +312,7 @@ class Client:
                 status, headers, data = self._once(method, path, body)
             except (OSError, http.client.HTTPException) as error:
                 self.close()
-                problem = ServiceError(f"the service at {self._place[0]} does not answer ({error}); is it running?")
+                problem = ServiceError(f"the service at {self._peer[0]} does not answer ({error}); is it running?")
                 if isinstance(error, ssl.SSLError):
                     raise problem from error
             else:
@@ -348,7 +348,7 @@ class Client:
 
     def _new_connection(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        return kind(*self._place, timeout=self._timeout)
+        return kind(*self._peer, timeout=self._timeout)
 
 
 class _Upload:
@@ -412,10 +412,10 @@ def _labels(item: Mapping[str, Any]) -> Labels:
 
 
 def _sent(documents: str | Document | Sequence[str | Document]) -> list[dict[str, Any]]:
-    given = [documents] if isinstance(documents, str | Document) else documents
+    items = [documents] if isinstance(documents, str | Document) else documents
     return [
         {"id": str(number), "text": item} if isinstance(item, str) else document_to(item)
-        for number, item in enumerate(given, 1)
+        for number, item in enumerate(items, 1)
     ]
 
 

@@ -232,8 +232,8 @@ class Document:
 
     def with_new_entities(self, entities: Iterable[Entity]) -> Document:
         """The same document with these entities besides its own, in the order of the text, each with an id that is free."""
-        taken = {entity.id for entity in self.entities} | {relation.id for relation in self.relations}
-        ids = (name for number in count(1) if (name := f"T{number}") not in taken)
+        used_ids = {entity.id for entity in self.entities} | {relation.id for relation in self.relations}
+        ids = (name for number in count(1) if (name := f"T{number}") not in used_ids)
         new = [replace(entity, id=next(ids)) for entity in sorted(entities, key=lambda entity: entity.start)]
         everything = sorted([*self.entities, *new], key=lambda entity: entity.start)
         return self.with_annotations(everything, self.relations) if new else self
@@ -290,11 +290,11 @@ class Document:
 
     def _check_entity(self, entity: Entity, length: int) -> None:
         if not (problem := spans_problem(entity.spans, length)):
-            if entity.text == (found := self.text_at(entity.spans)):
+            if entity.text == (actual := self.text_at(entity.spans)):
                 return
             problem = (
                 f"the annotation says {entity.text[:200]!r} but the text at {entity.start}-{entity.end} is "
-                f"{found[:200]!r}"
+                f"{actual[:200]!r}"
             )
         raise InputError(f"document {self.id!r}, {entity.type} {entity.id or entity.text[:200]!r}: {problem}")
 

@@ -103,12 +103,12 @@ class Pipeline:
 
     def without_annotations(self, document: Document) -> Document:
         """The document without annotations of the kinds that the steps give; without entities there are no relations."""
-        given = {kind for model in self.models for kind in model.gives} | ({"entities"} if self.added_types else set())
-        if "entities" in given:
+        kinds = {kind for model in self.models for kind in model.gives} | ({"entities"} if self.added_types else set())
+        if "entities" in kinds:
             document = document.with_annotations(())
-        elif "relations" in given:
+        elif "relations" in kinds:
             document = document.with_annotations(document.entities)
-        return document.with_labels(()) if "labels" in given else document
+        return document.with_labels(()) if "labels" in kinds else document
 
     @property
     def reads(self) -> str:
@@ -260,8 +260,8 @@ def choose_pipeline(
         if file is None:
             others = {name for name, types in adding.items() if types} - chosen_steps
             steps = [step for step in steps if step.kind not in others]
-    wanted = chosen_steps - have
-    steps += [StepChoice(name) for name in STEPS if name in wanted]
+    missing = chosen_steps - have
+    steps += [StepChoice(name) for name in STEPS if name in missing]
     if file is None:
         order = {name: number for number, name in enumerate(STEPS)}
         steps.sort(key=lambda step: order.get(step.kind, -1))

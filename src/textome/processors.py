@@ -46,8 +46,8 @@ def _groups(root: Path) -> Iterator[tuple[Path, bool]]:
         if controllers and not mount.is_dir():
             mount = mounts / "cpu"
         # In a container the path may be that of the host; then the mount itself is the group.
-        place = PurePosixPath(path.lstrip("/"))
-        for inside in (place, *place.parents):
+        group = PurePosixPath(path.lstrip("/"))
+        for inside in (group, *group.parents):
             yield mount / inside, not controllers
 
 

@@ -190,9 +190,9 @@ def _explained(output: Path) -> Iterator[None]:
     except MemoryError as error:
         raise InputError(f"{output}: out of memory; use fewer --workers; {again}") from error
     except OSError as error:
-        place = error.filename or output
+        path = error.filename or output
         raise InputError(
-            f"{place}: cannot be read or written ({error.strerror or error}); put that right, then start again: {again}"
+            f"{path}: cannot be read or written ({error.strerror or error}); put that right, then start again: {again}"
         ) from error
 
 

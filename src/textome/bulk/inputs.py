@@ -54,16 +54,16 @@ def find_files(inputs: Sequence[str], output: Path | None = None) -> list[InputF
 
     Raises InputError for an input that is not there, or where nothing is found.
     """
-    found: dict[str, InputFile] = {}
+    files: dict[str, InputFile] = {}
     for item in once(inputs):
-        before = len(found)
+        before = len(files)
         for file in _find(item):
             inside = output is not None and Path(file.address).is_relative_to(output.resolve())
             if not inside:
-                found.setdefault(file.address, file)
-        if len(found) == before and not found:
+                files.setdefault(file.address, file)
+        if len(files) == before and not files:
             raise InputError(f"{item}: no files are there")
-    return list(found.values())
+    return list(files.values())
 
 
 def content_hash(file: InputFile) -> str:

@@ -139,8 +139,8 @@ def _drop_rows(folder: Path, part: int, number: int, ids: set[str]) -> Counts:
 
 def _counted(documents: Iterable[Located], counts: list[int]) -> Iterator[Located]:
     for item in documents:
-        for place, number in enumerate((1, len(item[2].entities), len(item[2].relations))):
-            counts[place] += number
+        for column, number in enumerate((1, len(item[2].entities), len(item[2].relations))):
+            counts[column] += number
         yield item
 
 

@@ -135,19 +135,19 @@ def duration(seconds: float) -> str:
 
 
 def _lines(count: _Count, say: Callable[[str], None]) -> Watcher:
-    told = time.monotonic()
+    last_line = time.monotonic()
 
     def scanned(done: int, of: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= SECONDS_BETWEEN_LINES:
-            told = time.monotonic()
+        nonlocal last_line
+        if time.monotonic() - last_line >= SECONDS_BETWEEN_LINES:
+            last_line = time.monotonic()
             say(f"looking at the inputs: {done:,} of {of:,} files")
 
     def chunk(done: Done) -> None:
-        nonlocal told
+        nonlocal last_line
         count.add(done)
-        if time.monotonic() - told >= SECONDS_BETWEEN_LINES:
-            told = time.monotonic()
+        if time.monotonic() - last_line >= SECONDS_BETWEEN_LINES:
+            last_line = time.monotonic()
             say(_line(count))
 
     return Watcher(scanned, _begin(count, say), chunk)

@@ -143,8 +143,8 @@ def document_of(row: Row, rows: Mapping[str, Sequence[Row]]) -> Document:
     )
     identifiers: dict[int, list[Identifier]] = {}
     for item in sorted(rows.get("identifiers", ()), key=itemgetter("entity", "rank")):
-        found = Identifier(item["curie"], item["score"], item["label"])
-        identifiers.setdefault(item["entity"], []).append(found)
+        identifier = Identifier(item["curie"], item["score"], item["label"])
+        identifiers.setdefault(item["entity"], []).append(identifier)
     entities = (_entity(item, tuple(identifiers.get(item["number"], ()))) for item in rows.get("entities", ()))
     relations = (
         Relation(

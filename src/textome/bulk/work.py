@@ -100,8 +100,8 @@ class Worker:
         counts = (0, 0, 0)
         if chunk.windows:
             about = chunk.about
-            found = write_chunk(self._output, self._options.to, about.part, about.number, self._annotated(chunk, bad))
-            counts = tuple(found)  # type: ignore[assignment]
+            written = write_chunk(self._output, self._options.to, about.part, about.number, self._annotated(chunk, bad))
+            counts = tuple(written)  # type: ignore[assignment]
         return replace(
             chunk.about,
             documents=counts[0],
@@ -114,14 +114,14 @@ class Worker:
     def _annotated(self, chunk: Chunk, bad: list[BadRecord]) -> Iterator[Located]:
         for window in chunk.documents():
             try:
-                found = self._annotate([document for _, _, document in window])
+                annotated = self._annotate([document for _, _, document in window])
             except (OSError, MemoryError):
                 raise
             except Exception:
                 # One of them breaks the model, whatever it is: the others must not be lost with it.
                 yield from self._one_by_one(window, bad)
             else:
-                for (source, record, _), document in zip(window, found, strict=True):
+                for (source, record, _), document in zip(window, annotated, strict=True):
                     yield source, record, document
 
     def _one_by_one(self, window: list[Located], bad: list[BadRecord]) -> Iterator[Located]:

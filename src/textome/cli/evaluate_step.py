@@ -37,10 +37,10 @@ def evaluate_step(
     from textome.pipeline import setting
     from textome.steps import load_step
 
-    given = [setting(text) for text in settings]
-    if other := [name for name, _, _ in given if name != step]:
+    own_settings = [setting(text) for text in settings]
+    if other := [name for name, _, _ in own_settings if name != step]:
         raise InputError(f"--set {other[0]}: the settings of {step} are wanted here")
-    loaded, quarantine = load_step(step, **{key: value for _, key, value in given}), Quarantine()
+    loaded, quarantine = load_step(step, **{key: value for _, key, value in own_settings}), Quarantine()
     documents = list(read_all(data, format, quarantine))
     started = time.monotonic()
     gold, linked = link_gold_mentions(loaded, documents)
@@ -64,11 +64,11 @@ def evaluate_step(
 
 def _identifiers(documents: Iterable[Document]) -> dict[str, set[str]]:
     """The identifiers in documents, by type."""
-    found: dict[str, set[str]] = {}
+    curies: dict[str, set[str]] = {}
     for document in documents:
         for entity in document.entities:
-            found.setdefault(entity.type, set()).update(entity.curies)
-    return found
+            curies.setdefault(entity.type, set()).update(entity.curies)
+    return curies
 
 
 def _cells(type: str, score: LinkingScore) -> list[str]:

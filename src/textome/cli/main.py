@@ -45,8 +45,8 @@ VERBS = (
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
         typer.echo(f"textome {textome.__version__}")
         raise typer.Exit
 
@@ -82,10 +82,10 @@ def application(verbs: Iterable[str] = VERBS) -> typer.Typer:
 
 def _of_the_system(error: OSError) -> str:
     """What the system refused, and what to do about it."""
-    place = f"{error.filename}: " if error.filename else ""
+    where = f"{error.filename}: " if error.filename else ""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     advice = "make room there, or choose another place" if full else "look at the place and its permissions"
-    return f"{place}{error.strerror or error}; {advice} (--debug before the verb shows where this came from)"
+    return f"{where}{error.strerror or error}; {advice} (--debug before the verb shows where this came from)"
 
 
 def main() -> None:

@@ -138,8 +138,8 @@ def chosen(values: Mapping[str, Any]) -> PipelineChoice:
         key: values.get(key) for key in ("min_confidence", "precision", "question")
     }
     own |= {"flat": values.get("flat") or None}
-    if given := {key: value for key, value in own.items() if value is not None}:
-        settings[MODEL] = given
+    if model_settings := {key: value for key, value in own.items() if value is not None}:
+        settings[MODEL] = model_settings
     for option, (step, key) in step_options().items():
         if several := values.get(option.replace("-", "_")):
             schema = step_class(step).model_json_schema()["properties"].get(key, {})

@@ -56,21 +56,21 @@ def read_all(
 
     whole = pipeline is not None and pipeline.reads != "text"
     read = read_documents if pipeline is None else pipeline.read
-    given = {"entity_type": entity_type, "text_column": text_column}
-    options = {name: value for name, value in given.items() if value}
+    candidates = {"entity_type": entity_type, "text_column": text_column}
+    options = {name: value for name, value in candidates.items() if value}
     return read_inputs(list(inputs) if whole else expand_inputs(inputs), format, quarantine, read, **options)
 
 
 def watched(items: Iterable[T], what: str, quarantine: Quarantine, noun: str = "document") -> Iterator[T]:
     """Pass items on and tell how many went by: a live line on a terminal, a plain line now and then elsewhere."""
-    started = told = time.monotonic()
+    started = last_line = time.monotonic()
     live = sys.stderr.isatty()
     number = 0
     for number, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
-        if now - told >= (0.2 if live else SECONDS_BETWEEN_LINES):
-            told = now
+        if now - last_line >= (0.2 if live else SECONDS_BETWEEN_LINES):
+            last_line = now
             line = _line(what, number, noun, now - started, quarantine.count)
             print(f"\r{line}" if live else line, end="" if live else "\n", file=sys.stderr, flush=True)
     if live and number:

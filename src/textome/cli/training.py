@@ -41,7 +41,7 @@ class Teller:
         self._waiting = waiting
         self._bar: Any = None
         self.exit_code = 0
-        self._told = 0.0
+        self._last_line = 0.0
 
     def __enter__(self) -> Teller:
         if sys.stderr.isatty():
@@ -68,8 +68,8 @@ class Teller:
             line, done, total = _line(record)
             if self._bar is not None:
                 self._bar.update(self._task, description=line, completed=done, total=total)
-            elif time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
-                self._told = time.monotonic()
+            elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+                self._last_line = time.monotonic()
                 say(f"{100 * done / total:.1f} %  {line}")
         elif record["event"] == "quarantined":
             self.exit_code = 1

@@ -100,7 +100,7 @@ def build(
     workers        processes; more than one need that the calling script can be imported (`if __name__ == "__main__"`)
     tell           called with what happens: {"event": "part" | "doubles" | "shard", ...}
 
-    Raises InputError where nothing can be made of the inputs, with nothing left in place, and UnfinishedError where the
+    Raises InputError where nothing can be made of the inputs, with nothing left behind, and UnfinishedError where the
     build can go on later (disk full, a worker killed), with what is done kept.
     """
     vocabulary = Tokenizer.load(tokenizer)
@@ -145,7 +145,7 @@ def _build(
     test_sets = read_test_sets(list(exclude)) if exclude else None
     report = Report()
     parts = _read(inputs, work, settings, test_sets, workers, report, tell)
-    verdicts = _drop_doubles(work, parts, settings, report, tell)
+    verdicts = _drop_duplicates(work, parts, settings, report, tell)
     if not report.counts.kept:
         raise InputError(_nothing_left(report))
     rows = _write_shards(output, work, tokenizer, parts, verdicts, settings, workers, tell)
@@ -242,13 +242,13 @@ def _read(
     return [chunks[number] for number in range(len(chunks))]
 
 
-def _drop_doubles(work: Path, parts: Sequence[int], settings: Settings, report: Report, tell: Tell) -> Path:
+def _drop_duplicates(work: Path, parts: Sequence[int], settings: Settings, report: Report, tell: Tell) -> Path:
     """Find the doubles; returns the file with the verdict on each document that the parts kept."""
-    places = _places(work, parts)
-    counts = [len(words_of_chunk(place)) for place in places]
+    paths = _chunk_paths(work, parts)
+    counts = [len(words_of_chunk(path)) for path in paths]
     tell({"event": "doubles", "documents": sum(counts)})
-    wanted = settings.deduplicate != "none"
-    verdicts = find_duplicates(places, counts) if wanted else np.zeros(sum(counts), np.uint8)
+    deduplicates = settings.deduplicate != "none"
+    verdicts = find_duplicates(paths, counts) if deduplicates else np.zeros(sum(counts), np.uint8)
     for verdict, reason in ((EXACT, "exact double"), (NEAR, "near double")):
         if number := int(np.count_nonzero(verdicts == verdict)):
             report.counts.dropped[reason] += number
@@ -272,7 +272,7 @@ def _write_shards(
     workers: int,
     tell: Tell,
 ) -> list[dict[str, Any]]:
-    shards = planned_shards(_places(work, parts), np.load(verdicts, mmap_mode="r"), settings.shard_words)
+    shards = planned_shards(_chunk_paths(work, parts), np.load(verdicts, mmap_mode="r"), settings.shard_words)
     rows: dict[int, dict[str, Any]] = {}
 
     def note(number: int, row: dict[str, Any]) -> None:
@@ -293,7 +293,7 @@ def _write_shards(
     return [rows[number] for number in range(len(shards))]
 
 
-def _places(work: Path, parts: Sequence[int]) -> list[Path]:
+def _chunk_paths(work: Path, parts: Sequence[int]) -> list[Path]:
     return [work / chunk_name(part, chunk) for part, number in enumerate(parts) for chunk in range(number)]
 
 
@@ -321,7 +321,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _difference(before: Any, asked: Any, name: str = "") -> str:
-    """The first place where two settings differ, in words."""
+    """The first key in which two settings differ, in words."""
     if isinstance(before, dict) and isinstance(asked, dict):
         for key in asked:
             if before.get(key) != asked[key]:

@@ -153,8 +153,8 @@ def _gathered(
     """
     keys = [np.empty((0, 2 if band is None else 1), np.uint64)]
     documents = [np.empty(0, np.int64)]
-    for place, start in zip(chunk_paths, starts, strict=False):
-        fingerprints = Fingerprints.map(place)
+    for path, start in zip(chunk_paths, starts, strict=False):
+        fingerprints = Fingerprints.map(path)
         column = fingerprints.digests if band is None else fingerprints.bands[band][:, None]
         chosen = np.arange(len(column)) if groups == 1 else np.flatnonzero(column[:, 0] % np.uint64(groups) == number)
         keys.append(column[chosen])
@@ -182,9 +182,9 @@ def _signatures(
     chunk_paths: Sequence[Path], starts: NDArray[np.int64], documents: NDArray[np.int64]
 ) -> NDArray[np.uint32]:
     """(n, PERMUTATIONS) of documents, wherever they are saved."""
-    found = np.empty((len(documents), PERMUTATIONS), np.uint32)
+    signatures = np.empty((len(documents), PERMUTATIONS), np.uint32)
     where = np.searchsorted(starts, documents, side="right") - 1
-    for place in np.unique(where):
-        chosen = where == place
-        found[chosen] = Fingerprints.map(chunk_paths[place]).signatures[documents[chosen] - starts[place]]
-    return found
+    for chunk in np.unique(where):
+        chosen = where == chunk
+        signatures[chosen] = Fingerprints.map(chunk_paths[chunk]).signatures[documents[chosen] - starts[chunk]]
+    return signatures

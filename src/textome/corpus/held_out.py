@@ -29,17 +29,17 @@ def read_test_sets(paths: list[str]) -> TestSets:
     anything of a set cannot be read: a filter with holes would say that a corpus is clean.
     """
     sets = TestSets()
-    for given in paths:
-        name = "/".join(PurePath(given).parts[-2:])
+    for address in paths:
+        name = "/".join(PurePath(address).parts[-2:])
         if name in sets.names:
-            name = given
-        path = Path(given)
+            name = address
+        path = Path(address)
         if path.is_dir():
             files = list(map(str, inputs_in(path)))
             if not files:
-                raise InputError(f"--exclude {given}: the folder holds no files")
+                raise InputError(f"--exclude {address}: the folder holds no files")
         else:
-            files = [given]
+            files = [address]
         for file in files:
             _add(sets, name, Source.of(file))
     return sets

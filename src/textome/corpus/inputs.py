@@ -114,11 +114,11 @@ class Parts:
         elif item == "-":
             yield self._through_disk("<stdin>", sys.stdin.buffer)
         elif path.is_dir():
-            found = False
+            has_files = False
             for file, size in self._walk(path):
-                found = True
+                has_files = True
                 yield file, size
-            if not found:
+            if not has_files:
                 raise InputError(f"{item}: the folder holds no files that could hold text")
         elif not path.exists():
             raise InputError(f"{item}: no such file or directory")
@@ -135,11 +135,13 @@ class Parts:
             return
         try:
             with os.scandir(folder) as entries:
-                found = sorted((entry.name, entry.is_dir(follow_symlinks=False), entry.is_file()) for entry in entries)
+                members = sorted(
+                    (entry.name, entry.is_dir(follow_symlinks=False), entry.is_file()) for entry in entries
+                )
         except OSError as error:
             self._problems.add(str(folder), "", f"the folder cannot be read ({error.strerror})")
             return
-        for name, is_folder, is_file in found:
+        for name, is_folder, is_file in members:
             path = folder / name
             if is_folder and not lies_beside(name):
                 yield from self._walk(path)
@@ -161,20 +163,20 @@ class Parts:
 
     def _members(self, archive: Path, inside: str) -> Iterator[tuple[File, int]]:
         before = self._position
-        found = 0
+        num_members = 0
         for member in members(archive, inside):
             self._position = before + member.packed_position
             if _is_no_text(member.name):
                 self.skipped_files += 1
                 continue
-            found += 1
+            num_members += 1
             name = f"{archive}{SEPARATOR}{member.name}"
             if member.size > _LARGE_MEMBER:
                 yield self._through_disk(name, member.stream)
             else:
                 yield File(name, data=member.stream.read()), member.size
         self._position = before + _size(archive)
-        if not found:
+        if not num_members:
             raise InputError(f"{archive}: the archive holds no files" + (f" at {inside}" if inside else ""))
 
     def _through_disk(self, name: str, stream: BinaryIO) -> tuple[File, int]:

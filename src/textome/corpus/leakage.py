@@ -95,18 +95,18 @@ class TestSets:
         Runs are looked for over the bounds of sentences, since other tools split otherwise; a short test sentence counts
         only where it is a whole sentence.
         """
-        found = self._pmids.get(pmid, 0) if pmid is not None else 0
+        bits = self._pmids.get(pmid, 0) if pmid is not None else 0
         everything: list[str] = []
         for sentence in sentences:
             words = words_of(sentence)
             if self._short and SHORTEST <= len(words) < RUN:
-                found |= self._short.get(next(_runs(words, len(words))), 0)
+                bits |= self._short.get(next(_runs(words, len(words))), 0)
             everything += words
         if known := self._runs:
             for run in _runs(everything, RUN):
                 if run in known:
-                    found |= known[run]
-        return tuple(name for number, name in enumerate(self.names) if found >> number & 1)
+                    bits |= known[run]
+        return tuple(name for number, name in enumerate(self.names) if bits >> number & 1)
 
     def _mark(self, known: dict[Key, int], key: Key, bit: int) -> None:
         bits = known.get(key, 0) | bit

@@ -60,12 +60,12 @@ def work_on_part(part: Part) -> dict[str, Any]:
 
     def write() -> None:
         nonlocal characters
-        place = work / chunk_name(part.number, ledger["chunks"])
+        path = work / chunk_name(part.number, ledger["chunks"])
         counts = pipeline.take_counts()
         ledger["read"] += counts.read
         ledger["kept"] += counts.kept
         counted = {"key": part.key, "read": ledger["read"], "counts": counts.as_dict()}
-        write_chunk(place, kept, fingerprinter.fingerprints(), counted)
+        write_chunk(path, kept, fingerprinter.fingerprints(), counted)
         ledger["chunks"] += 1
         fingerprinter.clear()
         kept.clear()

@@ -126,8 +126,8 @@ class Pipeline:
 
     def take_counts(self) -> Counts:
         """What was counted since this was asked last."""
-        taken, self.counts = self.counts, Counts()
-        return taken
+        counts, self.counts = self.counts, Counts()
+        return counts
 
     def _reason_against(self, document: Document, sentences: Sequence[str]) -> str | None:
         if not sentences:
@@ -169,14 +169,14 @@ class Pipeline:
         return [paragraph[start:end] for start, end in split_sentences(cased)]
 
     def _deidentified(self, sentences: Sequence[str], changed: set[str]) -> list[str]:
-        found = []
+        texts = []
         for sentence in sentences:
             text, counts = mask(sentence)
-            found.append(text)
+            texts.append(text)
             self.counts.identifiers.update(counts)
             if counts:
                 changed.add("de-identified")
-        return found
+        return texts
 
 
 def _paragraphs(text: str) -> list[str]:

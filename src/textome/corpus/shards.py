@@ -34,16 +34,16 @@ def planned_shards(chunk_paths: Sequence[Path], verdicts: NDArray[np.uint8], sha
     shards: list[Shard] = []
     pieces: list[tuple[Path, int, int, int]] = []
     begin = weight = 0
-    for place in chunk_paths:
-        words = words_of_chunk(place)
+    for path in chunk_paths:
+        words = words_of_chunk(path)
         first = 0
         for document in np.flatnonzero(verdicts[begin : begin + len(words)] == KEPT):
             weight += int(words[document])
             if weight >= shard_words:
-                pieces.append((place, first, int(document) + 1, begin))
+                pieces.append((path, first, int(document) + 1, begin))
                 shards.append(Shard(len(shards), tuple(pieces)))
                 pieces, weight, first = [], 0, int(document) + 1
-        pieces.append((place, first, len(words), begin))
+        pieces.append((path, first, len(words), begin))
         begin += len(words)
     if weight:
         shards.append(Shard(len(shards), tuple(pieces)))
@@ -68,8 +68,8 @@ def work_on_shard(shard: Shard) -> dict[str, Any]:
     verdicts, drop_stop_words = _state["verdicts"], _state["drop_stop_words"]
     documents = [
         document
-        for place, first, end, begin in shard.pieces
-        for number, document in enumerate(read_documents_of(place))
+        for path, first, end, begin in shard.pieces
+        for number, document in enumerate(read_documents_of(path))
         if first <= number < end and verdicts[begin + number] == KEPT
     ]
     if drop_stop_words is not None:

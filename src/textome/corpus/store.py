@@ -232,9 +232,9 @@ def _open_shard(folder: Path, row: Mapping[str, Any]) -> Shard:
             raise InputError(f"{file}: the shard is missing or damaged ({error}); build the corpus anew") from error
     shard = Shard(path, **arrays)
     expected = (row["tokens"], row["sentences"] + 1, row["documents"] + 1)
-    found = (len(shard.tokens), len(shard.sentences), len(shard.documents))
-    if found != expected:
+    sizes = (len(shard.tokens), len(shard.sentences), len(shard.documents))
+    if sizes != expected:
         raise InputError(
-            f"{path}: the shard has sizes {found}, but {DESCRIPTION} says {expected}; build the corpus anew"
+            f"{path}: the shard has sizes {sizes}, but {DESCRIPTION} says {expected}; build the corpus anew"
         )
     return shard

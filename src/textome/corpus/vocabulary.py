@@ -46,7 +46,7 @@ def train_vocabulary(sentences: Iterable[str], size: int, lowercase: bool = True
 
     Raises InputError where the text has no word, or `size` leaves no room for its letters.
     """
-    made = bert_tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100), lowercase)
+    tokenizer = bert_tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100), lowercase)
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         min_frequency=min_frequency,
@@ -54,16 +54,16 @@ def train_vocabulary(sentences: Iterable[str], size: int, lowercase: bool = True
         special_tokens=list(SPECIAL),
         show_progress=False,
     )
-    made.train_from_iterator(sentences, trainer)
-    if made.get_vocab_size() <= len(SPECIAL):
+    tokenizer.train_from_iterator(sentences, trainer)
+    if tokenizer.get_vocab_size() <= len(SPECIAL):
         raise InputError("the text has no word, so no vocabulary can be learnt from it")
-    if made.get_vocab_size() > size:
+    if tokenizer.get_vocab_size() > size:
         raise InputError(
-            f"a vocabulary of {size} tokens has no room for the {made.get_vocab_size()} characters of the text; "
+            f"a vocabulary of {size} tokens has no room for the {tokenizer.get_vocab_size()} characters of the text; "
             f"ask for a larger one"
         )
-    add_marks(made)
-    return Tokenizer(made, "the new vocabulary")
+    add_marks(tokenizer)
+    return Tokenizer(tokenizer, "the new vocabulary")
 
 
 def write_vocabulary(tokenizer: Tokenizer, folder: Path, lowercase: bool) -> None:
@@ -114,7 +114,7 @@ def _badly_cut(tokenizer: Tokenizer, terms: Sequence[str]) -> float:
 
 
 def _pieces(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    found: list[list[int]] = []
+    pieces: list[list[int]] = []
     for start in range(0, len(texts), _BATCH):
-        found += [tokens.ids.tolist() for tokens in tokenizer.encode(texts[start : start + _BATCH])]
-    return found
+        pieces += [tokens.ids.tolist() for tokens in tokenizer.encode(texts[start : start + _BATCH])]
+    return pieces

@@ -59,8 +59,8 @@ class LabelledSentences:
     @classmethod
     def unlabelled(cls, id: str, sentences: Iterable[str]) -> LabelledSentences:
         """Sentences that are to be labelled."""
-        found = tuple(sentences)
-        return cls(id, found, ("",) * len(found))
+        texts = tuple(sentences)
+        return cls(id, texts, ("",) * len(texts))
 
 
 def read_labelled(
@@ -125,9 +125,9 @@ def _header(row: list[str], unlabelled: bool) -> dict[str, int] | None:
     label = next((names.index(name) for name in _LABEL if name in names), None)
     if text is None or (label is None and not unlabelled):
         return None
-    found = {"text": text} | ({} if label is None else {"label": label})
-    found |= {name: names.index(name) for name in ("pair", "id") if name in names}
-    return found | ({"id": names.index("index")} if "index" in names and "id" not in names else {})
+    columns = {"text": text} | ({} if label is None else {"label": label})
+    columns |= {name: names.index(name) for name in ("pair", "id") if name in names}
+    return columns | ({"id": names.index("index")} if "index" in names and "id" not in names else {})
 
 
 def _jsonl(source: Source, quarantine: Quarantine, unlabelled: bool = False) -> Iterator[LabelledText]:
@@ -194,12 +194,12 @@ def _hallmarks(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]
         except UnicodeDecodeError:
             quarantine.add(source.name, path.name, NOT_UTF8)
             continue
-        found = {
+        names = {
             part.strip().partition("--")[0].strip()
             for sentence in contents[1].split("<")
             for part in re.split(r"\bAND(?=[A-Z])|;", sentence)
         } - {"", "NULL"}
-        yield LabelledText(path.stem, " ".join(contents[0].split("\n")).strip(), None, tuple(sorted(found)))
+        yield LabelledText(path.stem, " ".join(contents[0].split("\n")).strip(), None, tuple(sorted(names)))
 
 
 def _pubmedqa(source: Source, quarantine: Quarantine, long: bool = False) -> Iterator[LabelledText]:

@@ -60,8 +60,8 @@ def read_pairs(path: str, source: str, target: str, quarantine: Quarantine) -> I
 
 
 def _lines(path: str, source: str, target: str, quarantine: Quarantine) -> Iterator[Pair]:
-    places = [path.replace("{}", language) for language in (source, target)]
-    with Source.of(places[0]).open_text() as first, Source.of(places[1]).open_text() as second:
+    paths = [path.replace("{}", language) for language in (source, target)]
+    with Source.of(paths[0]).open_text() as first, Source.of(paths[1]).open_text() as second:
         # Bytes are split at line feeds only: other separators of lines stand inside a text.
         both = (
             io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
@@ -70,7 +70,7 @@ def _lines(path: str, source: str, target: str, quarantine: Quarantine) -> Itera
         for number, pair in enumerate(zip_longest(*both), 1):
             if None in pair:
                 raise InputError(
-                    f"{places[0]} and {places[1]} differ in their number of lines; one ends after {number - 1}"
+                    f"{paths[0]} and {paths[1]} differ in their number of lines; one ends after {number - 1}"
                 )
             try:
                 check_decoded(pair)
@@ -81,7 +81,7 @@ def _lines(path: str, source: str, target: str, quarantine: Quarantine) -> Itera
 
 
 def _memory(path: str, source: str, target: str, quarantine: Quarantine) -> Iterator[Pair]:
-    found: set[str] = set()
+    languages: set[str] = set()
     for number, unit in records(Source.of(path), ("tu",), ("tmx",), quarantine):
         try:
             texts = _texts(unit)
@@ -89,10 +89,10 @@ def _memory(path: str, source: str, target: str, quarantine: Quarantine) -> Iter
             quarantine.add(path, f"pair {unit.get('tuid', number)}", error)
             continue
         sides = [next((text for code, text in texts if _is(code, name)), "") for name in (source, target)]
-        found.update(name for name, text in zip((source, target), sides, strict=True) if text)
+        languages.update(name for name, text in zip((source, target), sides, strict=True) if text)
         yield Pair(unit.get("tuid", str(number)), *sides)
     for name in (source, target):
-        if name not in found:
+        if name not in languages:
             raise InputError(f"{path}: there is no text in {name!r}; name the languages that the file has")
 
 

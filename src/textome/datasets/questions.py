@@ -76,13 +76,13 @@ def read_questions(path: str, layout: str, quarantine: Quarantine) -> Iterator[Q
         except (InputError, *DECOMPRESSION_ERRORS) as error:
             raise InputError(f"{path}: this is no valid JSON ({error})") from error
     if layout == "squad":
-        found = _squad(values, source.name, quarantine)
+        questions = _squad(values, source.name, quarantine)
     elif layout in ("bioasq-factoid", "bioasq-list"):
-        found = _bioasq(values, layout.removeprefix("bioasq-"), source.name, quarantine)
+        questions = _bioasq(values, layout.removeprefix("bioasq-"), source.name, quarantine)
     else:
         raise InputError(f"{path}: the layout {layout!r} is unknown; choose squad, bioasq-factoid or bioasq-list")
     seen: set[str] = set()
-    for item in guarded(found, source.name, quarantine):
+    for item in guarded(questions, source.name, quarantine):
         if item.id in seen:
             quarantine.add(source.name, f"question {item.id}", "this id stands twice; the second question is left out")
             continue
@@ -121,19 +121,19 @@ def _squad_question(identity: str, context: str, record: dict[str, Any]) -> Ques
         [] if record.get("is_impossible") else [object_of(item, "an answer") for item in list_of(record, "answers")]
     )
     texts = tuple(dict.fromkeys(required_text(answer, "text").strip() for answer in answers))
-    positions = tuple(dict.fromkeys(_found(context, answer) for answer in answers))
+    positions = tuple(dict.fromkeys(_answer_position(context, answer) for answer in answers))
     return Question(identity, required_text(record, "question"), (context,), (texts,) if texts else (), positions)
 
 
-def _found(context: str, answer: dict[str, Any]) -> AnswerPosition:
+def _answer_position(context: str, answer: dict[str, Any]) -> AnswerPosition:
     text, start = required_text(answer, "text"), answer.get("answer_start")
     if type(start) is not int:
         raise InputError(f"answer_start: expected a whole number, found {described(start)}")
     blanks = len(text) - len(text.lstrip())
     text = text.strip()
-    for place in (start + blanks, start, start - blanks):
-        if text and place >= 0 and context[place : place + len(text)] == text:
-            return AnswerPosition(0, place, place + len(text))
+    for position in (start + blanks, start, start - blanks):
+        if text and position >= 0 and context[position : position + len(text)] == text:
+            return AnswerPosition(0, position, position + len(text))
     raise InputError(
         f"the answer {text!r} does not stand at {start}, where the text is {context[max(start, 0) :][:40]!r}"
     )
@@ -156,14 +156,14 @@ def _bioasq_question(identity: str, record: dict[str, Any], kind: str) -> Questi
     if not contexts or not text_of(record, "body"):
         raise InputError("the question has no text or no snippets")
     groups = _groups(record.get("exact_answer", []), kind)
-    places = [
+    positions = [
         AnswerPosition(number, match.start(), match.end())
         for number, context in enumerate(contexts)
         for group in groups
         for text in group
         for match in re.finditer(rf"(?<!\w){re.escape(text)}(?!\w)", context, re.IGNORECASE)
     ]
-    return Question(identity, text_of(record, "body"), contexts, groups, tuple(dict.fromkeys(places)), kind)
+    return Question(identity, text_of(record, "body"), contexts, groups, tuple(dict.fromkeys(positions)), kind)
 
 
 def _groups(answer: Any, kind: str) -> tuple[tuple[str, ...], ...]:

@@ -68,15 +68,17 @@ def load_tensors(
     wrong: list[str] = []
     kept: list[str] = []
     for ours, theirs in known.names.items():
-        found = [_find(available, name, known.prefix) for name in theirs]
-        if ours.startswith(tuple(fresh)) and (None in found or _shape(available, found) != tuple(state[ours].shape)):
+        sources = [_find(available, name, known.prefix) for name in theirs]
+        if ours.startswith(tuple(fresh)) and (
+            None in sources or _shape(available, sources) != tuple(state[ours].shape)
+        ):
             kept.append(ours)
-        elif None in found:
-            missing += [name for name, key in zip(theirs, found, strict=True) if key is None]
-        elif (shape := _shape(available, found)) != tuple(state[ours].shape):
+        elif None in sources:
+            missing += [name for name, key in zip(theirs, sources, strict=True) if key is None]
+        elif (shape := _shape(available, sources)) != tuple(state[ours].shape):
             wrong.append(f"{' + '.join(theirs)} has shape {shape}, expected {tuple(state[ours].shape)}")
         else:
-            keys = [key for key in found if key is not None]
+            keys = [key for key in sources if key is not None]
             used.update(keys)
             state[ours] = torch.cat([available[key] for key in keys]).to(state[ours].dtype)
     left = sorted(available.keys() - used)

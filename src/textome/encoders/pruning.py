@@ -27,14 +27,14 @@ def spread(layers: int, kept: int) -> tuple[int, ...]:
 def keep_layers(tensors: Mapping[str, Tensor], kept: Sequence[int]) -> dict[str, Tensor]:
     """The tensors of a checkpoint in the Hugging Face layout with only these layers, numbered anew in this order."""
     new_numbers = {old: new for new, old in enumerate(kept)}
-    found: dict[str, Tensor] = {}
+    smaller: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         match = _LAYER.fullmatch(name)
         if match is None:
-            found[name] = tensor
+            smaller[name] = tensor
         elif int(match[2]) in new_numbers:
-            found[f"{match[1]}encoder.layer.{new_numbers[int(match[2])]}.{match[3]}"] = tensor
-    return found
+            smaller[f"{match[1]}encoder.layer.{new_numbers[int(match[2])]}.{match[3]}"] = tensor
+    return smaller
 
 
 def keep_heads(tensors: Mapping[str, Tensor], count: int, head_size: int) -> dict[str, Tensor]:
@@ -44,7 +44,7 @@ def keep_heads(tensors: Mapping[str, Tensor], count: int, head_size: int) -> dic
     Which heads can go depends on the layer (Michel et al. 2019); all layers keep as many, so two numbers tell the shapes,
     `num_attention_heads` and `head_dim`.
     """
-    found = dict(tensors)
+    smaller = dict(tensors)
     for name in tensors:
         if not name.endswith(_VALUE):
             continue
@@ -56,9 +56,9 @@ def keep_heads(tensors: Mapping[str, Tensor], count: int, head_size: int) -> dic
         kept = (heads[:, None] * head_size + torch.arange(head_size)).flatten()
         for part in ("query", "key", "value"):
             for kind in ("weight", "bias"):
-                found[f"{layer}.self.{part}.{kind}"] = tensors[f"{layer}.self.{part}.{kind}"][kept]
-        found[out] = tensors[out][:, kept].contiguous()
-    return found
+                smaller[f"{layer}.self.{part}.{kind}"] = tensors[f"{layer}.self.{part}.{kind}"][kept]
+        smaller[out] = tensors[out][:, kept].contiguous()
+    return smaller
 
 
 def keep_neurons(tensors: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
@@ -67,7 +67,7 @@ def keep_neurons(tensors: Mapping[str, Tensor], count: int) -> dict[str, Tensor]
 
     All layers stay equally wide, so the checkpoint is a plain one with another `intermediate_size`.
     """
-    found = dict(tensors)
+    smaller = dict(tensors)
     for name in tensors:
         if not name.endswith(_EXPAND):
             continue
@@ -75,5 +75,5 @@ def keep_neurons(tensors: Mapping[str, Tensor], count: int) -> dict[str, Tensor]
         bias, out = f"{layer}.intermediate.dense.bias", f"{layer}.output.dense.weight"
         size = tensors[name].float().norm(dim=1) * tensors[out].float().norm(dim=0)
         kept = size.topk(count).indices.sort().values
-        found |= {name: tensors[name][kept], bias: tensors[bias][kept], out: tensors[out][:, kept].contiguous()}
-    return found
+        smaller |= {name: tensors[name][kept], bias: tensors[bias][kept], out: tensors[out][:, kept].contiguous()}
+    return smaller

@@ -85,9 +85,13 @@ def entity_report(
 ) -> str:
     """The page as HTML. It holds texts of the data around errors: keep it where the data may be."""
     low, high = intervals["micro"]
-    sure = np.array([value for found in comparison.confidences for value in found.values()])
+    sure = np.array([value for predicted in comparison.confidences for value in predicted.values()])
     right = np.array(
-        [span in gold for gold, found in zip(comparison.gold, comparison.confidences, strict=True) for span in found],
+        [
+            span in gold
+            for gold, predicted in zip(comparison.gold, comparison.confidences, strict=True)
+            for span in predicted
+        ],
         dtype=bool,
     )
     parts = [
@@ -129,13 +133,13 @@ def _confusion(comparison: Comparison, types: Sequence[str]) -> str:
     matrix: NDArray[np.int64] = np.zeros((len(types) + 1, len(types) + 2), np.int64)
     bounds, missed = len(types), len(types) + 1
     for gold, predicted in zip(comparison.gold, comparison.predicted, strict=True):
-        places = {(start, end): kind for start, end, kind in sorted(predicted)}
+        type_at = {(start, end): kind for start, end, kind in sorted(predicted)}
         for span in gold:
             start, end, kind = span
             if span in predicted:
                 column = types.index(kind)
-            elif (start, end) in places:
-                column = types.index(places[start, end])
+            elif (start, end) in type_at:
+                column = types.index(type_at[start, end])
             else:
                 column = bounds if _touches(span, predicted) else missed
             matrix[types.index(kind), column] += 1
@@ -159,8 +163,8 @@ def _by_length(comparison: Comparison, documents: Sequence[Document]) -> str:
 def _spurious(comparison: Comparison, documents: Sequence[Document]) -> str:
     wrong = [
         (value, document, span)
-        for gold, found, document in zip(comparison.gold, comparison.confidences, documents, strict=True)
-        for span, value in found.items()
+        for gold, predicted, document in zip(comparison.gold, comparison.confidences, documents, strict=True)
+        for span, value in predicted.items()
         if span not in gold
     ]
     wrong.sort(key=lambda item: (-item[0], item[1].id, item[2]))

@@ -28,10 +28,10 @@ class Comparison:
     confidences: tuple[dict[tuple[int, int, str], float], ...]
 
 
-def map_types(labels: Iterable[str], types: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+def map_types(labels: Iterable[str], types: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
     """Which of the model's types each of a corpus's labels stands for.
 
-    given   what the user says, as {"GENE": "Gene"}; an empty value leaves the label out. The other labels are matched
+    chosen  what the user says, as {"GENE": "Gene"}; an empty value leaves the label out. The other labels are matched
             by name without case, `-` and `_`.
 
     Raises InputError for a label without a match, naming the option that helps.
@@ -39,7 +39,7 @@ def map_types(labels: Iterable[str], types: Sequence[str], given: Mapping[str, s
     known = {_plain(name): name for name in types}
     mapping: dict[str, str] = {}
     for label in sorted(set(labels)):
-        name = given.get(label, known.get(_plain(label)))
+        name = chosen.get(label, known.get(_plain(label)))
         if name is None:
             raise InputError(
                 f"the data has the label {label!r}, which is none of the model's types ({', '.join(types)}); "
@@ -59,17 +59,17 @@ def compare(annotator: Annotator, documents: Sequence[Document], mapping: Mappin
             character it covers, as the field scores them, so that a tokenizer finer than the corpus is not punished
     """
     gold = [_spans(document, mapping) for document in documents]
-    wanted = set(mapping.values())
+    expected_types = set(mapping.values())
     confidences = []
     for document in annotator.stream(documents, replace=True):
-        found = {
+        confidence_of = {
             (entity.start, entity.end, entity.type): entity.confidence or 0.0
             for entity in document.entities
-            if entity.type in wanted
+            if entity.type in expected_types
         }
-        confidences.append(_to_words(document.text, found) if words else found)
+        confidences.append(_to_words(document.text, confidence_of) if words else confidence_of)
     ids = tuple(document.id for document in documents)
-    return Comparison(ids, tuple(gold), tuple(set(found) for found in confidences), tuple(confidences))
+    return Comparison(ids, tuple(gold), tuple(set(confidence_of) for confidence_of in confidences), tuple(confidences))
 
 
 def _plain(label: str) -> str:

@@ -86,8 +86,8 @@ def score_linking(
     seen     the identifiers in the training documents, by type
     """
     scores: dict[str, LinkingScore] = defaultdict(LinkingScore)
-    for number, (expected, found) in enumerate(zip(gold, linked, strict=True)):
-        for entity, answer in zip(expected.entities, found.entities, strict=True):
+    for number, (expected, document) in enumerate(zip(gold, linked, strict=True)):
+        for entity, answer in zip(expected.entities, document.entities, strict=True):
             if type := type_of(entity.type):
                 _count(scores[type], number, entity, answer, (seen or {}).get(type, ()))
     return dict(scores)
@@ -102,17 +102,17 @@ def score_together(
     """
     hits: Counter[str] = Counter()
     num_gold: Counter[str] = Counter()
-    num_found: Counter[str] = Counter()
-    for expected, found in zip(gold, annotated, strict=True):
-        wanted, predicted = _mentions(expected, type_of), _mentions(found, type_of)
-        num_gold.update(item[2] for item in wanted)
-        num_found.update(item[2] for item in predicted)
-        hits.update(item[2] for item in wanted & predicted)
+    num_predicted: Counter[str] = Counter()
+    for expected, document in zip(gold, annotated, strict=True):
+        gold_mentions, predicted = _mentions(expected, type_of), _mentions(document, type_of)
+        num_gold.update(item[2] for item in gold_mentions)
+        num_predicted.update(item[2] for item in predicted)
+        hits.update(item[2] for item in gold_mentions & predicted)
     return {
         type: (
-            hits[type] / max(num_found[type], 1),
+            hits[type] / max(num_predicted[type], 1),
             hits[type] / num_gold[type],
-            2 * hits[type] / max(num_found[type] + num_gold[type], 1),
+            2 * hits[type] / max(num_predicted[type] + num_gold[type], 1),
         )
         for type in sorted(num_gold)
     }
@@ -125,15 +125,15 @@ def link_gold_mentions(step: Step, documents: Iterable[Document]) -> tuple[list[
 
 
 def _count(score: LinkingScore, number: int, entity: Entity, answer: Entity, seen: Collection[str]) -> None:
-    expected, found = set(entity.curies), set(answer.curies)
+    expected, predicted = set(entity.curies), set(answer.curies)
     score.gold_pairs |= {(number, curie) for curie in expected}
-    score.predicted_pairs |= {(number, curie) for curie in found}
+    score.predicted_pairs |= {(number, curie) for curie in predicted}
     if not expected:
         score.unlinkable += 1
-        score.unlinked += not found
+        score.unlinked += not predicted
         return
     score.mentions += 1
-    is_right = expected == found
+    is_right = expected == predicted
     score.strict_hits += is_right
     score.lenient_hits += bool(answer.curies) and answer.curies[0] in expected
     if expected <= set(seen):

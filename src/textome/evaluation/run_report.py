@@ -101,14 +101,16 @@ def _summary(run: RunRecords) -> str:
     started = [record for record in run.others if record["event"] == "start"]
     ended = [record for record in run.others if record["event"] == "end"]
     last = max((record.get("step", 0) for record in (*run.steps, *run.validations)), default=0)
-    facts: dict[str, Any] = {"state": "finished" if ended else "not finished", "steps": f"{last:,}"}
+    values: dict[str, Any] = {"state": "finished" if ended else "not finished", "steps": f"{last:,}"}
     if started:
-        facts |= {"device": started[-1].get("device"), "precision": started[-1].get("precision")}
-        facts["started or resumed"] = f"{len(started)} time{'s' if len(started) > 1 else ''}"
+        values |= {"device": started[-1].get("device"), "precision": started[-1].get("precision")}
+        values["started or resumed"] = f"{len(started)} time{'s' if len(started) > 1 else ''}"
     if ended and ended[-1].get("best_epoch", -1) > 0:
-        facts["best epoch"] = f"{ended[-1]['best_epoch']}, score {100 * ended[-1]['best']:.2f}"
-    facts |= {f"version of {name}" if name == "textome" else name: value for name, value in run.environment.items()}
-    rows = "".join(f"<tr><td>{escape(str(key))}</td><td>{escape(str(value))}</td></tr>" for key, value in facts.items())
+        values["best epoch"] = f"{ended[-1]['best_epoch']}, score {100 * ended[-1]['best']:.2f}"
+    values |= {f"version of {name}" if name == "textome" else name: value for name, value in run.environment.items()}
+    rows = "".join(
+        f"<tr><td>{escape(str(key))}</td><td>{escape(str(value))}</td></tr>" for key, value in values.items()
+    )
     return f"<table>{rows}</table>"
 
 
@@ -126,10 +128,10 @@ def _validation(records: Sequence[Mapping[str, Any]]) -> list[str]:
     figures = "".join(_figure(metric, series, "{:.3g}") for metric, series in curves.items())
     columns = [(metric, name) for metric, series in curves.items() for name in series]
     head = "".join(f"<th>{escape(name)}, {escape(metric)}</th>" for metric, name in columns)
-    found = {(metric, name): dict(points) for metric, series in curves.items() for name, points in series.items()}
+    points_of = {(metric, name): dict(points) for metric, series in curves.items() for name, points in series.items()}
     rows = []
     for step in sorted({record["step"] for record in records}):
-        cells = [found[column].get(step) for column in columns]
+        cells = [points_of[column].get(step) for column in columns]
         written = "".join(f"<td>{'' if value is None else f'{value:.4f}'}</td>" for value in cells)
         rows.append(f"<tr><td>{step:,}</td>{written}</tr>")
     return ["<h2>Validation</h2>", figures, f"<table><tr><th>step</th>{head}</tr>{''.join(rows)}</table>"]
@@ -137,12 +139,12 @@ def _validation(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _events(run: RunRecords) -> list[str]:
     """What else the run had to say, as checkpoints that were damaged or memory that did not suffice."""
-    told = [str(record["message"]) for record in run.others if "message" in record]
+    messages = [str(record["message"]) for record in run.others if "message" in record]
     if run.broken:
-        told.append(f"{run.broken} line(s) of metrics.jsonl could not be read")
-    if not told:
+        messages.append(f"{run.broken} line(s) of metrics.jsonl could not be read")
+    if not messages:
         return []
-    return ["<h2>Events</h2><ul>", *(f"<li class='bad'>{escape(line)}</li>" for line in told), "</ul>"]
+    return ["<h2>Events</h2><ul>", *(f"<li class='bad'>{escape(line)}</li>" for line in messages), "</ul>"]
 
 
 def _series(records: Iterable[Mapping[str, Any]], key: str) -> Points:
@@ -164,24 +166,24 @@ def _figure(caption: str, series: Mapping[str, Points], form: str) -> str:
     margin = 0.05 * (high - low) or abs(high) * 0.05 or 1.0
     low, high = low - margin, high + margin
 
-    def place(x: float, y: float) -> tuple[float, float]:
+    def position(x: float, y: float) -> tuple[float, float]:
         across = (x - left) / (right - left) if right > left else 0.5
         return _WIDTH * across, _HEIGHT * (1 - (y - low) / (high - low))
 
     shapes = [f"<rect width='{_WIDTH}' height='{_HEIGHT}' fill='none' stroke='#ccc'/>"]
     for value in ticks(low, high):
-        y = place(left, value)[1]
+        y = position(left, value)[1]
         shapes.append(f"<line x1='0' x2='{_WIDTH}' y1='{y:.1f}' y2='{y:.1f}' stroke='#eee'/>")
         shapes.append(f"<text x='-6' y='{y + 4:.1f}' text-anchor='end'>{form.format(value)}</text>")
     for value in ticks(left, right):
-        x = place(value, low)[0]
+        x = position(value, low)[0]
         shapes.append(f"<text x='{x:.1f}' y='{_HEIGHT + 15}' text-anchor='middle'>{value:,.0f}</text>")
     keys = []
     for number, (name, curve) in enumerate(thinned.items()):
         colour = _COLOURS[number % len(_COLOURS)]
-        path = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in curve)
+        path = " ".join("{:.1f},{:.1f}".format(*position(x, y)) for x, y in curve)
         shapes.append(f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='1.5'/>")
-        last = place(*curve[-1])
+        last = position(*curve[-1])
         shapes.append(
             f"<circle cx='{last[0]:.1f}' cy='{last[1]:.1f}' r='3' fill='{colour}'>"
             f"<title>{escape(name)} {form.format(curve[-1][1])}</title></circle>"
@@ -216,7 +218,7 @@ def _object(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error})") from error
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}

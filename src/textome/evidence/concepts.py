@@ -22,26 +22,26 @@ class Concepts:
         name = " ".join(name.split())
         if self._vocabulary.find(name) is not None:
             return {name}
-        found = {name.lower()} | ({name} if ":" in name else set())
+        keys = {name.lower()} | ({name} if ":" in name else set())
         for each in self._vocabulary.types if type is None else (type,):
             if section := self._vocabulary.section(each):
                 hits = section.look_up(name)
-                found |= {section.curie(hit.number) for hit in hits if hit.kind == hits[0].kind}
-        return found
+                keys |= {section.curie(hit.number) for hit in hits if hit.kind == hits[0].kind}
+        return keys
 
     def broader(self, concept: Concept) -> Iterable[Concept]:
         """The broader concepts, the nearest first; none where the index does not hold it."""
         return self._broader(concept.type, concept.key)
 
     def _ancestors(self, type: str, curie: str) -> tuple[Concept, ...]:
-        if (found := self._vocabulary.find(curie)) is None:
+        if (entry := self._vocabulary.find(curie)) is None:
             return ()
-        section, _ = found
+        section, _ = entry
         return tuple(self._named(type, curies) for curies in section.ancestors(curie))
 
     def _named(self, type: str, curie: str) -> Concept:
-        found = self._vocabulary.find(curie)
-        return Concept(type, curie, curie if found is None else found[0].label(found[1]))
+        entry = self._vocabulary.find(curie)
+        return Concept(type, curie, curie if entry is None else entry[0].label(entry[1]))
 
 
 def read_list(path: str) -> Iterator[str]:

@@ -61,11 +61,11 @@ def write_pairs_graph(pairs: Sequence[Pair], path: Path) -> int:
 
 def concepts_of(pairs: Sequence[Pair]) -> list[Concept]:
     """The concepts of pairs, each once, in order."""
-    found: dict[tuple[str, str], Concept] = {}
+    concepts: dict[tuple[str, str], Concept] = {}
     for pair in pairs:
         for concept in (pair.head, pair.tail):
-            found.setdefault((concept.type, concept.key), concept)
-    return list(found.values())
+            concepts.setdefault((concept.type, concept.key), concept)
+    return list(concepts.values())
 
 
 def _node_id(concept: Concept) -> str:

@@ -61,7 +61,7 @@ def read_known(path: str, concepts: Concepts, quarantine: Quarantine, categories
     rows = read_rows(source, quarantine)
     _, header = next(rows, (0, []))
     names = [cell.strip().lower() for cell in header]
-    columns = [next((names.index(name) for name in wanted if name in names), None) for wanted in _COLUMNS.values()]
+    columns = [next((names.index(name) for name in headings if name in names), None) for headings in _COLUMNS.values()]
     if None in columns:
         missing = list(_COLUMNS)[columns.index(None)]
         raise InputError(
@@ -69,7 +69,7 @@ def read_known(path: str, concepts: Concepts, quarantine: Quarantine, categories
             f"{', '.join(_COLUMNS[missing])}"
         )
     category = names.index("category") if "category" in names else None
-    allowed, found = frozenset(categories), set()
+    allowed, pairs = frozenset(categories), set()
     keys: dict[tuple[str, str], frozenset[str]] = {}
     for line, cells in rows:
         if len(cells) != len(header):
@@ -83,8 +83,8 @@ def read_known(path: str, concepts: Concepts, quarantine: Quarantine, categories
             if cell not in keys:
                 keys[cell] = frozenset(concepts.keys(cell[1], type))
             ends.append(keys[cell])
-        found |= {(drug, disease) for drug in ends[0] for disease in ends[1]}
+        pairs |= {(drug, disease) for drug in ends[0] for disease in ends[1]}
     unnamed = tuple(name for (_, name), own in keys.items() if own == {name.lower()})
     return Known(
-        frozenset(found), frozenset(drug for drug, _ in found), frozenset(disease for _, disease in found), unnamed
+        frozenset(pairs), frozenset(drug for drug, _ in pairs), frozenset(disease for _, disease in pairs), unnamed
     )

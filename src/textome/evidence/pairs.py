@@ -158,8 +158,8 @@ def _sort_in(pair: Pair, name: str, items: list[Statement]) -> None:
     """A document counts once: as support if it asserts the relation anywhere, else as denial, else as supposition."""
     kinds = {"asserted": pair.supporting, "negated": pair.contradicting, "speculated": pair.speculated}
     for kind, documents in kinds.items():
-        if found := [item for item in items if item.assertion == kind]:
-            documents[name] = sorted(found, key=lambda item: -item.confidence)
+        if matching := [item for item in items if item.assertion == kind]:
+            documents[name] = sorted(matching, key=lambda item: -item.confidence)
             return
 
 

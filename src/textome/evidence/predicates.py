@@ -76,8 +76,8 @@ def is_reversed(head: str, tail: str) -> bool:
 
 def predicate_of(relation: str, head: str, tail: str) -> Predicate:
     """The predicate of a relation type between a head and a tail of these types; an unknown one keeps its own name."""
-    found = _PREDICATES.get((relation, head, tail)) or _BY_TYPE.get(relation)
-    return found or Predicate(relation, "related_to")
+    predicate = _PREDICATES.get((relation, head, tail)) or _BY_TYPE.get(relation)
+    return predicate or Predicate(relation, "related_to")
 
 
 def category_of(type: str) -> str:

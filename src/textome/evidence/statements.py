@@ -82,8 +82,8 @@ class Reading:
 
     def several_vocabularies(self) -> dict[str, list[str]]:
         """Types whose concepts have identifiers of several vocabularies, the most frequent first."""
-        found = {type: [name for name, _ in counts.most_common()] for type, counts in self.vocabularies.items()}
-        return {type: names for type, names in found.items() if len(names) > 1}
+        names_of = {type: [name for name, _ in counts.most_common()] for type, counts in self.vocabularies.items()}
+        return {type: names for type, names in names_of.items() if len(names) > 1}
 
 
 def read_statements(results: Results, reading: Reading | None = None) -> Iterator[Statement]:
@@ -136,14 +136,14 @@ def _statement(row: Mapping[str, Any]) -> Statement:
 def _assertion(row: Mapping[str, Any], sentences: tuple[Sentence, ...], head: Span, tail: Span) -> Assertion:
     """By what the sentence of both says, and by what the step `context` says of the mentions."""
     attributes = {name for end in ("head", "tail") for name in dict(row[f"{end}_attributes"] or {})}
-    found: Assertion = "asserted"
+    assertion: Assertion = "asserted"
     if len(sentences) == 1:
         start = sentences[0].start
         inside = (Span(span.start - start, span.end - start) for span in (head, tail))
-        found = assertion_of(sentences[0].text, *inside)
-    if found == "negated" or attributes.intersection(_NEGATED):
+        assertion = assertion_of(sentences[0].text, *inside)
+    if assertion == "negated" or attributes.intersection(_NEGATED):
         return "negated"
-    return "speculated" if found == "speculated" or attributes.intersection(_SPECULATED) else "asserted"
+    return "speculated" if assertion == "speculated" or attributes.intersection(_SPECULATED) else "asserted"
 
 
 def _is_number(text: str) -> bool:

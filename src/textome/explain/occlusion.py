@@ -86,22 +86,22 @@ def explain_record(
     if not findings:
         return []
     words = [
-        (_word(number, text, place, 0.0), rows + first)
+        (_word(number, text, span, 0.0), rows + first)
         for number, (text, tokens, first) in enumerate(occlusion.read)
-        for place, rows in words_of(text, tokens)
+        for span, rows in words_of(text, tokens)
     ]
     without = [
         occlusion.task.confidences(record, occlusion.examples, scores, findings)
         for scores in occlusion.without([rows for _, rows in words])
     ]
     parts = tuple(text for text, _, _ in occlusion.read)
-    found = []
+    explanations = []
     for number, item in enumerate(findings):
         weights = [log_odds(item.confidence) - log_odds(confidences[number]) for confidences in without]
         weighed = (replace(word, weight=round(weight, 4)) for (word, _), weight in zip(words, weights, strict=True))
         where = (item.span, record.id if id is None else id, item.offset, item.sentence)
-        found.append(Explanation(item.name, item.confidence, parts, tuple(weighed), *where))
-    return found
+        explanations.append(Explanation(item.name, item.confidence, parts, tuple(weighed), *where))
+    return explanations
 
 
 class Occlusion:
@@ -145,7 +145,7 @@ def words_of(text: str, tokens: Tokens) -> list[tuple[Span, Integers]]:
     `(IL-2)` is one word, `IL-2`; a run of punctuation alone is none.
     """
     starts, ends = tokens.word_starts, np.append(tokens.first[1:], len(tokens.ids))
-    found = []
+    words = []
     for match in re.finditer(r"\S+", text):
         numbers = range(*np.searchsorted(starts, match.span()).tolist())
         inside = [
@@ -153,9 +153,9 @@ def words_of(text: str, tokens: Tokens) -> list[tuple[Span, Integers]]:
         ]
         if inside:
             first, last = inside[0], inside[-1]
-            place = Span(int(starts[first]), int(tokens.word_ends[last]))
-            found.append((place, np.arange(tokens.first[first], ends[last], dtype=np.int32)))
-    return found
+            span = Span(int(starts[first]), int(tokens.word_ends[last]))
+            words.append((span, np.arange(tokens.first[first], ends[last], dtype=np.int32)))
+    return words
 
 
 def _masked(example: Example, marks: Example, rows: Integers, mask: int) -> Example | None:
@@ -166,8 +166,8 @@ def _masked(example: Example, marks: Example, rows: Integers, mask: int) -> Exam
     )
 
 
-def _word(part: int, text: str, place: Span, weight: float) -> Word:
-    return Word(part, place.start, place.end, text[place.start : place.end], round(weight, 4))
+def _word(part: int, text: str, span: Span, weight: float) -> Word:
+    return Word(part, span.start, span.end, text[span.start : span.end], round(weight, 4))
 
 
 @dataclass
@@ -184,9 +184,9 @@ class _Tracer:
     _next: int = 0
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
-        found = []
+        traced = []
         for text, tokens in zip(texts, self.tokenizer.encode(texts), strict=True):
             self.read.append((text, tokens, self._next))
-            found.append(replace(tokens, ids=np.arange(self._next, self._next + len(tokens.ids), dtype=np.int32)))
+            traced.append(replace(tokens, ids=np.arange(self._next, self._next + len(tokens.ids), dtype=np.int32)))
             self._next += len(tokens.ids)
-        return found
+        return traced

@@ -24,7 +24,7 @@ from textome.formats.reading.offsets import in_code_points
 
 _STARTS = ("start", "start_offset", "begin", "start_char", "startOffset")
 _ENDS = ("end", "end_offset", "end_char", "endOffset")
-_PLACES = (*_STARTS, "span", "offsets")
+_OFFSETS = (*_STARTS, "span", "offsets")
 _TYPES = ("label", "type", "labels", "obj", "entity_group", "entity_type", "entity", "category", "class", "tag")
 _CONTAINERS = ("entities", "label", "labels", "spans", "ents", "denotations", "annotations", "ner")
 # Words and sentences have offsets too, but are no annotations.
@@ -71,12 +71,15 @@ def own_members(value: Any) -> Any:
 
 def _in_order(index: Mapping[str, Any]) -> str:
     """The text of an inverted index, {word: [positions]}, as OpenAlex has abstracts."""
-    if not all(isinstance(places, list) and all(type(place) is int for place in places) for places in index.values()):
+    if not all(
+        isinstance(positions, list) and all(type(position) is int for position in positions)
+        for positions in index.values()
+    ):
         raise InputError("abstract_inverted_index: expected lists of whole numbers by their words")
-    if sum(len(word) * len(places) for word, places in index.items()) > _LONGEST_ABSTRACT:
+    if sum(len(word) * len(positions) for word, positions in index.items()) > _LONGEST_ABSTRACT:
         raise InputError(f"abstract_inverted_index: more than {_LONGEST_ABSTRACT:,} characters")
-    words = {place: word for word, places in index.items() for place in places}
-    return " ".join(words[place] for place in sorted(words))
+    words = {position: word for word, positions in index.items() for position in positions}
+    return " ".join(words[position] for position in sorted(words))
 
 
 def is_annotations(value: Any) -> bool:
@@ -97,7 +100,7 @@ def _looks_annotated(value: Any) -> bool:
 def _is_grouped(value: Any) -> bool:
     """Whether a value is a list of spans without types, which are named outside."""
     if isinstance(value, list) and value and all(isinstance(item, list) and len(item) >= 2 for item in value):
-        return all(type(place) is int for item in value for place in item[:2])
+        return all(type(offset) is int for item in value for offset in item[:2])
     return _has_offsets(value)
 
 
@@ -106,15 +109,15 @@ def _has_offsets(value: Any) -> bool:
     if not isinstance(value, list) or not value:
         return False
     if isinstance(value[0], list):
-        return len(value[0]) >= 3 and all(type(place) is int for place in value[0][:2])
-    return isinstance(value[0], dict) and "spans" not in value[0] and any(key in value[0] for key in _PLACES)
+        return len(value[0]) >= 3 and all(type(offset) is int for offset in value[0][:2])
+    return isinstance(value[0], dict) and "spans" not in value[0] and any(key in value[0] for key in _OFFSETS)
 
 
 def _containers(value: Members) -> list[str]:
     # Textome's own labels may have a span, but no type.
-    found = [key for key in _CONTAINERS if (is_annotations if key == "labels" else _has_offsets)(value.get(key))]
+    keys = [key for key in _CONTAINERS if (is_annotations if key == "labels" else _has_offsets)(value.get(key))]
     spans = value.get("spans")
-    return [*found, "spans"] if isinstance(spans, dict) and any(map(is_annotations, spans.values())) else found
+    return [*keys, "spans"] if isinstance(spans, dict) and any(map(is_annotations, spans.values())) else keys
 
 
 def _standoff(value: Members) -> Members:
@@ -150,8 +153,8 @@ def _standoff(value: Members) -> Members:
 
 def _class_labels(members: Members) -> Members:
     """Labels of the whole text: `label: "A"` or `labels: ["A", "B"]`; they are no annotations of spans."""
-    found = members.get("labels", members.get("label"))
-    names = [found] if isinstance(found, str) else found
+    value = members.get("labels", members.get("label"))
+    names = [value] if isinstance(value, str) else value
     if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
         members.pop("label", None)
         return {"labels": [{"name": name} for name in names]}
@@ -246,11 +249,11 @@ def _named_by_span(span: Any, entities: list[Members]) -> str:
 
 def _label_studio(value: Members) -> Members:
     """A task of Label Studio: the text of its data, and the first annotation that was not cancelled."""
-    given = value.get("annotations") or value.get("completions") or []
-    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
-        raise InputError(f"annotations: expected a list of objects, found {described(given)}")
-    kept = [item for item in given if not item.get("was_cancelled")]
-    if given and not kept:
+    annotations_of_task = value.get("annotations") or value.get("completions") or []
+    if not isinstance(annotations_of_task, list) or not all(isinstance(item, dict) for item in annotations_of_task):
+        raise InputError(f"annotations: expected a list of objects, found {described(annotations_of_task)}")
+    kept = [item for item in annotations_of_task if not item.get("was_cancelled")]
+    if annotations_of_task and not kept:
         raise RejectedError
     kept.sort(key=lambda item: not item.get("ground_truth"))
     texts = {key: item for key, item in value["data"].items() if isinstance(item, str)}

@@ -177,27 +177,27 @@ def _entities(text: str, stretches: Sequence[_Stretch]) -> tuple[list[Entity], l
         )
         for stretch, items in zip(stretches, located, strict=True)
     ]
-    made = []
+    entities = []
     for item, spans in zip(
         (item for items in located for item in items), parts_in_code_points(text, parts), strict=True
     ):
         kind, identifiers, confidence, metadata, attributes = read_entity_infons(_infons(item))
-        found = " ".join(text[start:end] for start, end in spans)
-        made.append(Entity(spans, kind, found, _name(item), confidence, identifiers, metadata, attributes))
+        actual = " ".join(text[start:end] for start, end in spans)
+        entities.append(Entity(spans, kind, actual, _name(item), confidence, identifiers, metadata, attributes))
     unlocated: list[Members] = [
         {key: item[key] for key in ("id", "infons", "text") if item.get(key)}
         for stretch in stretches
         for item in stretch.annotations
         if not item.get("locations")
     ]
-    return made, unlocated
+    return entities, unlocated
 
 
 def _location(annotation: Members) -> Located:
     pairs = []
-    for place in _objects(annotation, "locations"):
-        start = _number(place, "offset")
-        pairs.append((start, start + _number(place, "length")))
+    for location in _objects(annotation, "locations"):
+        start = _number(location, "offset")
+        pairs.append((start, start + _number(location, "length")))
     return pairs, _text(annotation) or None
 
 

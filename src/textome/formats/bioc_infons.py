@@ -69,11 +69,11 @@ def read_relation_infons(infons: Infons) -> tuple[str, float | None, dict[str, s
 
 def _plain_document(metadata: Infons, labels: Sequence[Any]) -> dict[str, str]:
     """The labels of the document itself, those of a task together; labels at spans have no infon of their own."""
-    found: dict[str, list[str]] = {}
+    names_of_task: dict[str, list[str]] = {}
     for label in map(label_from, labels):
         if label.span is None:
-            found.setdefault(f"label {label.task}".strip(), []).append(label.name)
-    return {key: "; ".join(names) for key, names in found.items()} | dict(metadata)
+            names_of_task.setdefault(f"label {label.task}".strip(), []).append(label.name)
+    return {key: "; ".join(names) for key, names in names_of_task.items()} | dict(metadata)
 
 
 def _read_document(infons: Infons) -> tuple[Any, ...]:

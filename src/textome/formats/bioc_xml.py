@@ -84,8 +84,8 @@ def _element(tag: str, members: Mapping[str, Any]) -> etree._Element:
         etree.SubElement(element, "infon", key=xml_text(key)).text = xml_text(value)
     if "offset" in members:
         etree.SubElement(element, "offset").text = str(members["offset"])
-    for place in members.get("locations", ()):
-        etree.SubElement(element, "location", {key: str(value) for key, value in place.items()})
+    for location in members.get("locations", ()):
+        etree.SubElement(element, "location", {key: str(value) for key, value in location.items()})
     for node in members.get("nodes", ()):
         etree.SubElement(element, "node", {key: xml_text(value) for key, value in node.items()})
     if "text" in members:

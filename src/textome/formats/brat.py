@@ -79,10 +79,10 @@ def write(documents: Iterable[Document], target: Target) -> int:
         raise InputError("brat needs a folder to write to; give --output FOLDER")
     if target.path.exists() and not target.path.is_dir():
         raise InputError(f"{target.path} is a file; brat needs a folder")
-    taken: dict[str, int] = {}
+    used_names: dict[str, int] = {}
     number = 0
     for number, document in enumerate(documents, 1):
-        path = target.path / _file_name(document.id or str(number), taken)
+        path = target.path / _file_name(document.id or str(number), used_names)
         # The annotations first: a run that is stopped between the two leaves no text that seems to have none.
         with atomic_file(path.with_name(path.name + ".ann")) as stream:
             stream.write("".join(f"{line}\n" for line in _lines(document)).encode("utf-8"))
@@ -152,10 +152,10 @@ def _entities(document: Document, rows: list[tuple[str, str]]) -> dict[str, Enti
         for _, match in matches
     ]
     names = [f"line {number}: {match[1]}" for number, match in matches]
-    found = in_code_points(document.text, located, names)
+    converted = in_code_points(document.text, located, names)
     return {
         match[1]: Entity(spans, match[2], document.text_at(spans), match[1])
-        for (_, match), spans in zip(matches, found, strict=True)
+        for (_, match), spans in zip(matches, converted, strict=True)
     }
 
 
@@ -198,10 +198,10 @@ def _attach(
 
 
 def _lines(document: Document) -> Iterator[str]:
-    taken = {entity.id for entity in document.entities} | {relation.id for relation in document.relations}
+    used_ids = {entity.id for entity in document.entities} | {relation.id for relation in document.relations}
     noted = [document.metadata, *(item.metadata for item in document.entities)]
     noted += [item.metadata for item in document.relations]
-    taken |= {key.partition(" ")[0] for metadata in noted for key in metadata}
+    used_ids |= {key.partition(" ")[0] for metadata in noted for key in metadata}
     counters = dict.fromkeys("TRENA", 0)
 
     def named(letter: str, id: str = "") -> str:
@@ -210,8 +210,8 @@ def _lines(document: Document) -> Iterator[str]:
             return id
         while True:
             counters[letter] += 1
-            if (name := f"{letter}{counters[letter]}") not in taken:
-                taken.add(name)
+            if (name := f"{letter}{counters[letter]}") not in used_ids:
+                used_ids.add(name)
                 return name
 
     # An entity of nothing but line breaks cannot be written, nor what refers to it.
@@ -222,9 +222,9 @@ def _lines(document: Document) -> Iterator[str]:
     for entity in entities:
         name = names.get(entity.id) or named("T")
         spans = list(_without_line_breaks(document.text, entity.spans))
-        places = ";".join(f"{start} {end}" for start, end in spans)
+        offsets = ";".join(f"{start} {end}" for start, end in spans)
         text = " ".join(document.text[start:end] for start, end in spans)
-        yield f"{name}\t{_one_word(entity.type)} {places}\t{text}"
+        yield f"{name}\t{_one_word(entity.type)} {offsets}\t{text}"
         for identifier in entity.identifiers:
             label = _one_line(identifier.label)
             yield f"{named('N')}\tReference {name} {_one_word(identifier.curie)}\t{label}".rstrip("\t")
@@ -299,19 +299,19 @@ def _one_word(text: str, also: str = "") -> str:
     return re.sub(rf"[\s{also}]+", "_", text) or "_"
 
 
-def _file_name(name: str, taken: dict[str, int]) -> str:
+def _file_name(name: str, used_names: dict[str, int]) -> str:
     """A path without ending below the target folder, from a document id, unlike all others there.
 
-    taken   names that are in use, and the number that was last given to one that came again
+    used_names  names that are in use, and the number that was last given to one that came again
     """
     parts = [_safe(part) for part in name.split("/") if part not in ("", ".", "..")]
     safe = "/".join(parts[-8:]) or "document"
-    candidate, number = safe, taken.get(safe.casefold(), 1)
-    while candidate.casefold() in taken:
+    candidate, number = safe, used_names.get(safe.casefold(), 1)
+    while candidate.casefold() in used_names:
         number += 1
         candidate = f"{safe}_{number}"
-    taken[safe.casefold()] = number
-    taken[candidate.casefold()] = taken.get(candidate.casefold(), 1)
+    used_names[safe.casefold()] = number
+    used_names[candidate.casefold()] = used_names.get(candidate.casefold(), 1)
     return candidate
 
 

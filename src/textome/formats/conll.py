@@ -169,10 +169,10 @@ def write(documents: Iterable[Document], target: Target) -> int:
 def _tagged(document: Document) -> list[list[tuple[str, str]]]:
     """The sentences as words with tags."""
     kept: list[Entity] = []
-    taken = bytearray(len(document.text))
+    covered = bytearray(len(document.text))
     for entity in sorted(document.entities, key=lambda item: (item.start - item.end, item.start)):
-        if taken.find(1, entity.start, entity.end) < 0:
-            taken[entity.start : entity.end] = b"\x01" * (entity.end - entity.start)
+        if covered.find(1, entity.start, entity.end) < 0:
+            covered[entity.start : entity.end] = b"\x01" * (entity.end - entity.start)
             kept.append(entity)
     words = _words(document, kept)
     tags = ["O"] * len(words)
@@ -199,13 +199,13 @@ def _tagged(document: Document) -> list[list[tuple[str, str]]]:
 def _words(document: Document, entities: Iterable[Entity]) -> list[tuple[int, int]]:
     if document.metadata.get("words") == "space":
         return [match.span() for match in re.finditer(r"[^ \n\r\t]+", document.text)]
-    cuts = {place for entity in entities for place in (entity.start, entity.end)}
+    cuts = {position for entity in entities for position in (entity.start, entity.end)}
     words: list[tuple[int, int]] = []
     for start, end in _whole_words(document.text):
-        for place in range(start + 1, end):
-            if place in cuts:
-                words.append((start, place))
-                start = place
+        for position in range(start + 1, end):
+            if position in cuts:
+                words.append((start, position))
+                start = position
         words.append((start, end))
     return words
 

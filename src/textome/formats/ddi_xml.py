@@ -68,10 +68,10 @@ def _document(element: Any, name: str) -> Document:
 
 
 def _offsets(entity: Any) -> list[tuple[int, int]]:
-    places = []
+    offsets = []
     for piece in (entity.get("charOffset") or "").split(";"):
         start, dash, end = piece.partition("-")
         if not (dash and start.isdigit() and end.isdigit()):
             raise InputError(f"the annotation {entity.get('id')} has the charOffset {piece!r}; expected START-END")
-        places.append((int(start), int(end) + 1))
-    return places
+        offsets.append((int(start), int(end) + 1))
+    return offsets

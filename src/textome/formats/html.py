@@ -82,7 +82,7 @@ class _Open(NamedTuple):
     """A mark that is open: its piece, where its tag stands in the output, and whether it goes on from one before."""
 
     piece: _Piece
-    place: int
+    number: int
     goes_on: bool
 
 
@@ -169,7 +169,7 @@ def _article(document: Document, numbers: Mapping[str, int]) -> Iterator[str]:
     if document.entities:
         rows = (
             (
-                *(entity.text, entity.type, _place(entity.spans), _confidence(entity)),
+                *(entity.text, entity.type, _offsets(entity.spans), _confidence(entity)),
                 *(", ".join(map(_identifier, entity.identifiers)), _attributes(entity)),
             )
             for entity in document.entities
@@ -198,15 +198,15 @@ def _pieces(document: Document) -> list[list[_Piece]]:
     begins = [passage.offset for passage in document.passages]
     ends = [passage.end for passage in document.passages]
     for entity in document.entities:
-        places = [
+        stretches = [
             (number, max(start, begins[number]), min(end, ends[number]))
             for start, end in entity.spans
             for number in range(bisect_right(ends, start), bisect_left(begins, end))
             if max(start, begins[number]) < min(end, ends[number])  # an empty passage shows nothing
         ]
-        for place in places:
-            number, start, end = place
-            passages[number].append(_Piece(start, end, entity, place == places[0], place == places[-1]))
+        for stretch in stretches:
+            number, start, end = stretch
+            passages[number].append(_Piece(start, end, entity, stretch == stretches[0], stretch == stretches[-1]))
     return passages
 
 
@@ -220,7 +220,7 @@ def _marked(text: str, passage: Passage, pieces: Sequence[_Piece], numbers: Mapp
     stack: list[_Open] = []
     position = passage.offset
     closings = 0
-    for edge in sorted({place for piece in pieces for place in (piece.start, piece.end)}):
+    for edge in sorted({position for piece in pieces for position in (piece.start, piece.end)}):
         result.append(escape(text[position:edge]))
         position = edge
         lowest = next((index for index, mark in enumerate(stack) if mark.piece.end == edge), len(stack))
@@ -251,7 +251,7 @@ def _close(result: list[str], mark: _Open, finished: bool, numbers: Mapping[str,
     about = "".join(f", {text}" for text in (_attributes(entity), *map(_identifier, entity.identifiers[:1])) if text)
     tip = f"{entity.type}{confidence}{about}" + (f": {_shown(entity.text)}" if edges else "")
     style = f"--c:var(--t{numbers[entity.type]})"
-    result[mark.place] = f'<mark{kind} style="{style}" title="{escape(tip)}">'
+    result[mark.number] = f'<mark{kind} style="{style}" title="{escape(tip)}">'
     if last:
         # Read aloud, copied or without style, the name stands in brackets; seen, the confidence is in the tip.
         unseen = '<span class="unseen">{}</span>'
@@ -297,7 +297,7 @@ def _attributes(entity: Entity) -> str:
     return ", ".join(name if value == "true" else f"{name}: {value}" for name, value in entity.attributes.items())
 
 
-def _place(spans: Iterable[Span]) -> str:
+def _offsets(spans: Iterable[Span]) -> str:
     return ", ".join(f"{start}–{end}" for start, end in spans)
 
 

@@ -179,15 +179,15 @@ def _one_line(text: str) -> str:
 
 def _identifiers(article: etree._Element) -> dict[str, str]:
     """The article's identifiers by kind, the one to name it by first; PMC identifiers begin with `PMC`."""
-    found: dict[str, str] = {}
+    identifiers: dict[str, str] = {}
     for item in _children(_child(_child(article, "front"), "article-meta"), "article-id"):
         kind, value = item.get("pub-id-type") or "other", (item.text or "").strip()
         if kind in ("pmc", "pmcid") and (match := _DIGITS.fullmatch(value)):
             kind, value = "pmcid", f"PMC{match[1]}"
         if value:
-            found.setdefault(kind, value)
-    first = {kind: found[kind] for kind in ("pmcid", "pmid", "doi") if kind in found}
-    return first | found
+            identifiers.setdefault(kind, value)
+    first = {kind: identifiers[kind] for kind in ("pmcid", "pmid", "doi") if kind in identifiers}
+    return first | identifiers
 
 
 def _metadata(article: etree._Element, identifiers: dict[str, str]) -> dict[str, str]:

@@ -117,7 +117,7 @@ def _is_mention(row: Sequence[str]) -> bool:
 def _entities(text: str, rows: Sequence[tuple[int, list[str]]]) -> list[Entity]:
     located = [([(int(row[1]), int(row[2]))], row[3]) for _, row in rows]
     names = [f"line {number}: the annotation" for number, _ in rows]
-    made = []
+    entities = []
     for (number, row), spans in zip(rows, in_code_points(text, located, names), strict=True):
         if len(row) < 5:
             raise InputError(f"line {number}: expected at least 5 tab-separated columns, found {len(row)}")
@@ -127,9 +127,9 @@ def _entities(text: str, rows: Sequence[tuple[int, list[str]]]) -> list[Entity]:
         metadata |= {f"column{index}": value for index, value in enumerate(row[6:], 7)}
         if raw is None:
             metadata["columns"] = "5"
-        found = " ".join(text[start:end] for start, end in spans)
-        made.append(Entity(spans, kind, found, identifiers=as_identifiers(identifiers), metadata=metadata))
-    return made
+        actual = " ".join(text[start:end] for start, end in spans)
+        entities.append(Entity(spans, kind, actual, identifiers=as_identifiers(identifiers), metadata=metadata))
+    return entities
 
 
 def _relation(number: int, row: list[str]) -> Relation:

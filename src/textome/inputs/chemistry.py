@@ -55,7 +55,7 @@ def spellings(smiles: str, count: int, seed: int) -> list[str]:
     Raises InputError as `parsed` does.
     """
     with _rdkit() as chem:
-        return [str(found) for found in chem.MolToRandomSmilesVect(parsed(smiles), count, randomSeed=seed)]
+        return [str(spelling) for spelling in chem.MolToRandomSmilesVect(parsed(smiles), count, randomSeed=seed)]
 
 
 def scaffold(smiles: str) -> str:

@@ -49,13 +49,13 @@ class Dna(Modality):
 
     def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
         seen: set[str] = set()
-        for found in read_dna(path, quarantine):
+        for sequence in read_dna(path, quarantine):
             # Names are not unique in the sets that people use; the line in the file is.
-            name = f"{found.name}, {found.position}" if found.name in seen else found.name
-            seen.add(found.name)
-            for start, window in self._windows(found.sequence):
-                whole = len(window) == len(found.sequence)
-                yield Record(name if whole else f"{name}@{start}", content=window, target=found.label)
+            name = f"{sequence.name}, {sequence.position}" if sequence.name in seen else sequence.name
+            seen.add(sequence.name)
+            for start, window in self._windows(sequence.sequence):
+                whole = len(window) == len(sequence.sequence)
+                yield Record(name if whole else f"{name}@{start}", content=window, target=sequence.label)
 
     def from_text(self, text: str) -> str:
         return normalised(text)

@@ -40,9 +40,9 @@ def normalised(sequence: str) -> str:
     upper = sequence.upper().translate(_UPPER)
     if not upper:
         raise InputError("the sequence is empty")
-    if found := _FOREIGN.search(upper):
-        letter = sequence[found.start()]
-        raise InputError(f"letter {found.start() + 1} is {letter!r}, which stands for no base; is this DNA?")
+    if foreign := _FOREIGN.search(upper):
+        letter = sequence[foreign.start()]
+        raise InputError(f"letter {foreign.start() + 1} is {letter!r}, which stands for no base; is this DNA?")
     return upper
 
 

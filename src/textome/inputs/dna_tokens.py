@@ -115,5 +115,5 @@ def one_hot(sequences: Sequence[str]) -> NDArray[np.float32]:
     if len(lengths) != 1:
         raise InputError(f"one-hot places need sequences of one length, found {len(lengths)} lengths")
     letters = np.array([list(sequence) for sequence in sequences])
-    places: NDArray[np.bool_] = letters[:, :, None] == np.array(list(BASES))
-    return places.reshape(len(sequences), -1).astype(np.float32)
+    is_base: NDArray[np.bool_] = letters[:, :, None] == np.array(list(BASES))
+    return is_base.reshape(len(sequences), -1).astype(np.float32)

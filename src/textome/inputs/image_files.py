@@ -153,7 +153,7 @@ def _channels(image: Pixels, channels: int) -> Pixels:
     return np.repeat(pixels, 3, 2) if channels == 3 else np.rint(pixels.mean(2, keepdims=True)).astype(np.uint8)
 
 
-def _boxes(folder: Path, place: str, quarantine: Quarantine, channels: int, margin: float) -> Iterator[Record]:
+def _boxes(folder: Path, path: str, quarantine: Quarantine, channels: int, margin: float) -> Iterator[Record]:
     """The boxes of Pascal VOC annotations, cut out as squares around their middle."""
     splits = {
         name: split
@@ -167,7 +167,7 @@ def _boxes(folder: Path, place: str, quarantine: Quarantine, channels: int, marg
             root = etree.parse(file, etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
             image = decoded((folder / "JPEGImages" / f"{name}.jpg").read_bytes(), channels)
         except (etree.XMLSyntaxError, OSError, InputError) as error:
-            quarantine.add(place, f"image {name}", error)
+            quarantine.add(path, f"image {name}", error)
             continue
         attributes = {"image": name, "split": _SPLITS.get(splits.get(name, ""), "none")}
         for number, box in enumerate(root.iterfind("object")):
@@ -178,7 +178,7 @@ def _boxes(folder: Path, place: str, quarantine: Quarantine, channels: int, marg
                 )
                 crop = _cut(image, left, upper, right, lower, margin)
             except (ValueError, InputError) as error:
-                quarantine.add(place, f"image {name}, box {number}", error)
+                quarantine.add(path, f"image {name}, box {number}", error)
                 continue
             yield Record(f"{name}/{number}", metadata=attributes, content=crop, target=label or None)
 

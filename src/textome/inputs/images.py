@@ -153,8 +153,8 @@ class Images(Modality):
         if self.channels == 3:
             grey = values.mean(2, keepdims=True)
             values = (values - grey) * saturation + grey
-        found: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-        return found
+        pixels: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+        return pixels
 
 
 def as_pixels(values: Any) -> Pixels:

@@ -192,10 +192,10 @@ def _towards(now: Floats, generator: np.random.Generator) -> int:
     down, right = float(now[len(_BEAMS)]), float(now[len(_BEAMS) + 1])
     toward = [2 if down > 0 else 0, 1 if right > 0 else 3]
     first = 0 if abs(down) >= abs(right) else 1
-    wanted = [toward[axis] for axis in (first, 1 - first) if (down, right)[axis]]
+    actions = [toward[axis] for axis in (first, 1 - first) if (down, right)[axis]]
     last = now[len(_BEAMS) + 3 :]
     back = (int(last.argmax()) + 2) % 4 if last.any() else -1
-    for action in wanted:
+    for action in actions:
         if free[action] and action != back:
             return action
     open_ways = [number for number in range(len(ACTIONS)) if free[number] and number != back]

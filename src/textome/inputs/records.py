@@ -136,8 +136,8 @@ def read_records(modality: Modality, path: str, quarantine: Quarantine) -> Itera
 
     A second record of an id is quarantined. Raises InputError for an unknown rule or attribute, and as `Modality.read`.
     """
-    file, wanted = part_of(path)
-    yield from filter(wanted, unique_records(modality, file, quarantine))
+    file, is_chosen = part_of(path)
+    yield from filter(is_chosen, unique_records(modality, file, quarantine))
 
 
 def unique_records(modality: Modality, path: str, quarantine: Quarantine) -> Iterator[Record]:
@@ -155,25 +155,25 @@ def part_of(path: str) -> tuple[str, Callable[[Record], bool]]:
     """The file of `PLACE#RULE`, and which of its records the rules choose. Raises InputError for an unknown rule."""
     file, _, rules = path.partition("#")
     chosen = [_rule(rule, file, path) for rule in rules.split("&") if rule]
-    return file, lambda record: all(wanted(record) for wanted in chosen)
+    return file, lambda record: all(holds(record) for holds in chosen)
 
 
-def _rule(rule: str, path: str, place: str) -> Callable[[Record], bool]:
+def _rule(rule: str, path: str, where: str) -> Callable[[Record], bool]:
     if rule.startswith("!"):
-        inner = _rule(rule[1:], path, place)
+        inner = _rule(rule[1:], path, where)
         return lambda record: not inner(record)
     name, equals, values = rule.partition("=")
     if equals:
-        wanted = set(values.split(","))
+        allowed = set(values.split(","))
 
         def has(record: Record) -> bool:
             if name not in record.metadata:
                 known = ", ".join(record.metadata) or "none"
-                raise InputError(f"{place}: record {record.id} has no attribute {name!r}; it has: {known}")
-            return record.metadata[name] in wanted
+                raise InputError(f"{where}: record {record.id} has no attribute {name!r}; it has: {known}")
+            return record.metadata[name] in allowed
 
         return has
-    by_id = chosen_part(rule, Path(path).parent, place)
+    by_id = chosen_part(rule, Path(path).parent, where)
     return lambda record: by_id(record.id)
 
 

@@ -87,7 +87,7 @@ def _table(source: Source, quarantine: Quarantine) -> Iterator[Series]:
     if not columns or len(set(own)) < len(own):
         raise InputError(f"{source.name}, line 1: expected a header with a different name for each channel")
     channels = tuple(header[number] for number in columns)
-    found: dict[str, list[list[float]]] = {}
+    rows_of: dict[str, list[list[float]]] = {}
     labels: dict[str, str] = {}
     bad: dict[str, tuple[int, str]] = {}
     for number, row in rows:
@@ -106,12 +106,12 @@ def _table(source: Source, quarantine: Quarantine) -> Iterator[Series]:
             cell = next(row[column] for column in columns if not _is_number(row[column]))
             bad.setdefault(name, (number, f"{cell!r} is no number; leave a gap empty"))
             continue
-        found.setdefault(name, []).append(values)
+        rows_of.setdefault(name, []).append(values)
         if "label" in where and (label := row[where["label"]].strip()):
             labels.setdefault(name, label)
     for name, (number, reason) in bad.items():
         quarantine.add(source.name, f"line {number}, series {name}", reason)
-    for name, series in found.items():
+    for name, series in rows_of.items():
         if name not in bad:
             attributes = {"channels": ",".join(channels)}
             yield Series(name, channels, np.asarray(series, np.float32), labels.get(name), attributes)

@@ -40,20 +40,20 @@ def tokens(smiles: str) -> list[str]:
     Joined they give the string again, except that %(n) ring numbers become %n. Raises InputError for a letter that is no
     SMILES, and says where.
     """
-    found: list[str] = []
+    parts: list[str] = []
     position = 0
     while position < len(smiles):
         match = _OUTSIDE.match(smiles, position)
         if match is None:
             raise InputError(f"{smiles!r}: character {position + 1} ({smiles[position]!r}) is no SMILES")
         token = match.group().replace("(", "").replace(")", "") if match.group().startswith("%(") else match.group()
-        found += _spelt(token) if token.startswith("[") and token not in _NUMBERS else [token]
+        parts += _spelt(token) if token.startswith("[") and token not in _NUMBERS else [token]
         position = match.end()
-    if not found:
+    if not parts:
         raise InputError("the SMILES is empty")
-    if unknown := next((token for token in found if token not in _NUMBERS), None):
+    if unknown := next((token for token in parts if token not in _NUMBERS), None):
         raise InputError(f"{smiles!r}: {unknown!r} is no atom, bond or ring number that is known")
-    return found
+    return parts
 
 
 def _spelt(atom: str) -> list[str]:

@@ -44,13 +44,13 @@ def read_sounds(
     for file in files:
         name = file.relative_to(folder).as_posix()
         try:
-            samples, found = decoded(file.read_bytes())
-            if found != rate:
+            samples, file_rate = decoded(file.read_bytes())
+            if file_rate != rate:
                 if other_rates == "refuse":
                     raise InputError(
-                        f"the sound has {found} samples per second, the model {rate}; set modality.other_rates=resample"
+                        f"the sound has {file_rate} samples per second, the model {rate}; set modality.other_rates=resample"
                     )
-                samples = resampled(samples, found, rate)
+                samples = resampled(samples, file_rate, rate)
             if len(samples) > longest * rate:
                 raise InputError(f"the sound lasts {len(samples) / rate:.1f} s; at most {longest:g} s are read")
         except (InputError, OSError) as error:
@@ -126,6 +126,6 @@ def resampled(samples: Floats, rate: float, target_rate: float) -> Floats:
     room = np.zeros(size // 2 + 1, spectrum.dtype)
     kept = min(len(room), len(spectrum))
     room[:kept] = spectrum[:kept]
-    found = np.fft.irfft(room, size) * float(ratio)
+    sound = np.fft.irfft(room, size) * float(ratio)
     start = int(border * ratio)
-    return found[start : start + max(1, round(len(samples) * ratio))].astype(np.float32)
+    return sound[start : start + max(1, round(len(samples) * ratio))].astype(np.float32)

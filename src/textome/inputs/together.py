@@ -81,13 +81,13 @@ class Together(Modality):
         return {name: _only(part.shapes(), name) for name, part in self.parts.items()}
 
     def features(self, content: Mapping[str, Any]) -> Segments:
-        found: dict[str, Segment] = {}
+        together: dict[str, Segment] = {}
         for name, part in self.parts.items():
             if name in content and (segments := part.features(content[name])):
-                found[name] = _only(segments, name)
-        if not found:
+                together[name] = _only(segments, name)
+        if not together:
             raise InputError(f"the record has none of the parts that the model reads: {', '.join(self.parts)}")
-        return found
+        return together
 
     def augmented(self, content: Mapping[str, Any], generator: np.random.Generator) -> Mapping[str, Any]:
         names = list(content)
@@ -149,28 +149,28 @@ class Together(Modality):
         part = self.parts[name]
         if isinstance(part, Words):
             return value
-        place, _, wanted = value.partition(SEPARATOR)
-        if (name, place) not in shelves:
+        path, _, key = value.partition(SEPARATOR)
+        if (name, path) not in shelves:
             # A file is read once for all its records, not once for each.
-            read = part.read(str(folder / place), quarantine)
-            shelves[name, place] = {record.id: record.content for record in read}
-        shelf = shelves[name, place]
-        if not wanted and len(shelf) == 1:
-            (wanted,) = shelf
-        if wanted not in shelf:
+            read = part.read(str(folder / path), quarantine)
+            shelves[name, path] = {record.id: record.content for record in read}
+        shelf = shelves[name, path]
+        if not key and len(shelf) == 1:
+            (key,) = shelf
+        if key not in shelf:
             raise InputError(
-                f"part {name!r}: {place} has no record {wanted!r} that can be read"
-                if wanted
-                else f"part {name!r}: {place} has {len(shelf)} records; say which, as {place}{SEPARATOR}ID"
+                f"part {name!r}: {path} has no record {key!r} that can be read"
+                if key
+                else f"part {name!r}: {path} has {len(shelf)} records; say which, as {path}{SEPARATOR}ID"
             )
-        return shelf[wanted]
+        return shelf[key]
 
 
-def _only(found: Mapping[str, Any], name: str) -> Any:
+def _only(segments: Mapping[str, Any], name: str) -> Any:
     """The one segment, or shape, of a part."""
-    if len(found) != 1:
-        raise InputError(f"part {name!r} has {len(found)} segments; a part is one")
-    return next(iter(found.values()))
+    if len(segments) != 1:
+        raise InputError(f"part {name!r} has {len(segments)} segments; a part is one")
+    return next(iter(segments.values()))
 
 
 def _numbers(values: Any) -> dict[str, float] | None:

@@ -79,12 +79,12 @@ def contexts(
     The reference is read once and one chromosome is held at a time. Variants on a chromosome that it lacks ("chr1" and "1"
     are taken as one), beyond its end, or whose REF is not what stands there, go to the quarantine.
     """
-    wanted: dict[str, list[int]] = {}
+    numbers_of: dict[str, list[int]] = {}
     for number, variant in enumerate(variants):
-        wanted.setdefault(_bare(variant.chromosome), []).append(number)
-    found: dict[int, Context] = {}
+        numbers_of.setdefault(_bare(variant.chromosome), []).append(number)
+    context_of: dict[int, Context] = {}
     for record in read_fasta(reference, quarantine):
-        for number in wanted.pop(_bare(record.name), ()):
+        for number in numbers_of.pop(_bare(record.name), ()):
             variant = variants[number]
             start, end = variant.position - 1, variant.position - 1 + len(variant.reference)
             stands = record.sequence[start:end]
@@ -96,11 +96,13 @@ def contexts(
                 quarantine.add(names[0], variant.line, reason)
             else:
                 left, right = record.sequence[max(0, start - flank) : start], record.sequence[end : end + flank]
-                found[number] = Context(variant, left + variant.reference + right, left + variant.alternative + right)
-    for name, numbers in wanted.items():
+                context_of[number] = Context(
+                    variant, left + variant.reference + right, left + variant.alternative + right
+                )
+    for name, numbers in numbers_of.items():
         for number in numbers:
             quarantine.add(names[0], variants[number].line, f"{names[1]} has no sequence {name}")
-    return [found[number] for number in sorted(found)]
+    return [context_of[number] for number in sorted(context_of)]
 
 
 def _bare(name: str) -> str:

@@ -22,8 +22,8 @@ def full_binomials(name: str, text: str, names: Iterable[str]) -> list[str]:
         return []
     letter, more, epithet, rest = match.groups()
     pattern = re.compile(rf"\b({letter}{more}[a-z]{{3,}})\s+{re.escape(epithet)}\b")
-    if found := pattern.search(text) or re.search(pattern.pattern, text, re.IGNORECASE):
-        return [f"{found[1]} {epithet}{rest}"]
+    if full := pattern.search(text) or re.search(pattern.pattern, text, re.IGNORECASE):
+        return [f"{full[1]} {epithet}{rest}"]
     genus = re.compile(rf"{letter}{more}[a-z]{{3,}}(?!\S)")
     genera = dict.fromkeys(match[0] for each in names if (match := genus.match(each)))
     return [f"{each} {epithet}{rest}" for each in genera]

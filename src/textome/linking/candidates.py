@@ -82,13 +82,13 @@ _FRINGE = re.compile(
 
 def exact(sections: Sequence[Section], name: str) -> list[Candidate]:
     """The concepts that have this name, in the order of preference: of vocabularies, then of kinds of names."""
-    found = []
+    matches = []
     for rank, section in enumerate(sections):
         hits = section.look_up(name)
         if hits and _SHORT.fullmatch(name):
             hits = sorted(hits, key=_kind_of_short)
-        found += [_candidate(section, hit, rank, len(hits)) for hit in hits]
-    return found
+        matches += [_candidate(section, hit, rank, len(hits)) for hit in hits]
+    return matches
 
 
 def reordered(sections: Sequence[Section], name: str) -> list[Candidate]:
@@ -127,31 +127,31 @@ def candidates(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
 
     Nothing where the vocabularies do not hold the name in any of these ways; near names are not among them.
     """
-    if found := exact(sections, name) or reordered(sections, name):
-        return [found]
+    if matches := exact(sections, name) or reordered(sections, name):
+        return [matches]
     for shorter in shortened(name, sections[0].profile):
-        if found := exact(sections, shorter) or reordered(sections, shorter):
-            return [[_as(Way.SHORTENED, item) for item in found]]
+        if matches := exact(sections, shorter) or reordered(sections, shorter):
+            return [[_as(Way.SHORTENED, item) for item in matches]]
     if sections[0].type == "Gene":
         for form in spellings(name):
-            if found := exact(sections, form):
-                return [[_as(Way.SHORTENED, item) for item in found]]
+            if matches := exact(sections, form):
+                return [[_as(Way.SHORTENED, item) for item in matches]]
     is_words = sections[0].profile == "words"
     for parts in parts_of(name) if is_words else filter(None, [series_of(name)]):
         each = [exact(sections, part) or reordered(sections, part) for part in parts]
         if all(each):
-            return [[_as(Way.COMPOSITE, item) for item in found] for found in each]
+            return [[_as(Way.COMPOSITE, item) for item in matches] for matches in each]
     return []
 
 
 def near(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
     """The concepts with names that resemble this one, the nearest first, as one list; nothing if there are none."""
-    found = [
+    matches = [
         Candidate(section, item.number, Way.NEAR, _near_score(item.similarity), rank)
         for rank, section in enumerate(sections)
         for item in section.nearest(name)
     ]
-    return [sorted(found, key=lambda item: (-item.score, item.rank))] if found else []
+    return [sorted(matches, key=lambda item: (-item.score, item.rank))] if matches else []
 
 
 def _candidate(section: Section, hit: Hit, rank: int, number: int) -> Candidate:

@@ -74,8 +74,8 @@ def _inside(name: str, known: Mapping[str, Candidate], sections: Sequence[Sectio
             part = " ".join(words[start : start + length])
             if is_scientific(name) and not is_scientific(part):
                 continue
-            if found := known.get(key_of(part)):
-                return _in_context(found)
+            if organism := known.get(key_of(part)):
+                return _in_context(organism)
             is_head = start + length == len(words)
             names = exact(sections, part) if length > 1 or is_head else []
             if names and (length > 1 or names[0].way is Way.CURATED):

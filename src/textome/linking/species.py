@@ -232,12 +232,12 @@ def _weights_of_words() -> dict[str, tuple[float, ...]]:
 
 def _species_mentions(document: Document) -> list[SpeciesMention]:
     """Where the text names an organism: entities with an NCBI Taxonomy identifier, and everyday words."""
-    found = {}
+    mentions = {}
     for match in _PATTERN.finditer(document.text):
         taxon = int(str(match.lastgroup)[1:])
-        found[match.start()] = SpeciesMention(match.start(), match.end(), taxon)
+        mentions[match.start()] = SpeciesMention(match.start(), match.end(), taxon)
     for entity in document.entities:
         for curie in entity.curies:
             if curie.startswith("ncbitaxon:") and curie[10:].isdigit():
-                found[entity.start] = SpeciesMention(entity.start, entity.end, int(curie[10:]))
-    return [found[start] for start in sorted(found)]
+                mentions[entity.start] = SpeciesMention(entity.start, entity.end, int(curie[10:]))
+    return [mentions[start] for start in sorted(mentions)]

@@ -98,9 +98,9 @@ def count_entities(
     names = sorted({item[2] for unit in (*gold, *predicted) for item in unit}, key=str)
     column = {name: index for index, name in enumerate(names)}
     counts = np.zeros((len(gold), len(names), 3), np.int64)
-    for row, (wanted, found) in enumerate(zip(gold, predicted, strict=True)):
-        right, given = set(wanted), set(found)
-        for group, items in enumerate((right & given, given - right, right - given)):
+    for row, (expected, answer) in enumerate(zip(gold, predicted, strict=True)):
+        right, answers = set(expected), set(answer)
+        for group, items in enumerate((right & answers, answers - right, right - answers)):
             for item in items:
                 counts[row, column[item[2]], group] += 1
     return names, counts

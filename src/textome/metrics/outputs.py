@@ -33,17 +33,17 @@ def score_outputs(kind: str, gold: Floats, answers: Floats) -> dict[str, float]:
         }
     whole = np.asarray(np.isfinite(gold).all(1))
     gold, answers = gold[whole], answers[whole]
-    classes, found = gold.argmax(1), answers.argmax(1)
+    classes, predicted = gold.argmax(1), answers.argmax(1)
     recalls, f1 = [], []
     for number in range(gold.shape[1]):
-        there, said = classes == number, found == number
+        there, said = classes == number, predicted == number
         if there.any() or said.any():
             f1.append(2 * (there & said).sum() / (there.sum() + said.sum()))
         if there.any():
             recalls.append((there & said).sum() / there.sum())
     binary = gold.shape[1] == 2
     return {
-        "accuracy": float((classes == found).mean()),
+        "accuracy": float((classes == predicted).mean()),
         "macro_f1": float(np.mean(f1)),
         "balanced_accuracy": float(np.mean(recalls)),
         "roc_auc": roc_auc(gold[:, 1], answers[:, 1]) if binary else mean_roc_auc(gold, answers),
@@ -52,9 +52,9 @@ def score_outputs(kind: str, gold: Floats, answers: Floats) -> dict[str, float]:
 
 def mean_roc_auc(gold: Floats, answers: Floats) -> float:
     """The mean over labels that occur and are absent, each over the records where it is known (Wu et al. 2018)."""
-    found = [roc_auc(gold[:, number], answers[:, number]) for number in range(gold.shape[1])]
+    areas = [roc_auc(gold[:, number], answers[:, number]) for number in range(gold.shape[1])]
     return (
-        float(np.mean([value for value in found if np.isfinite(value)])) if np.isfinite(found).any() else float("nan")
+        float(np.mean([value for value in areas if np.isfinite(value)])) if np.isfinite(areas).any() else float("nan")
     )
 
 

@@ -81,11 +81,11 @@ def asked(question: str, documents: Iterable[Document]) -> tuple[Question, list[
 
 def located(answers: Iterable[Answer], passages: Sequence[tuple[Document, Passage]]) -> list[LocatedAnswer]:
     """Where answers stand in the documents."""
-    found = []
+    answers_at = []
     for answer in answers:
         document, passage = passages[answer.context]
         sentence = _sentence(passage.text, answer.start, answer.end)
-        found.append(
+        answers_at.append(
             LocatedAnswer(
                 answer.text,
                 round(answer.probability, 6),
@@ -96,7 +96,7 @@ def located(answers: Iterable[Answer], passages: Sequence[tuple[Document, Passag
                 passage.offset + sentence.start,
             )
         )
-    return found
+    return answers_at
 
 
 def _sentence(text: str, start: int, end: int) -> Span:

@@ -97,27 +97,27 @@ class Description(BaseModel):
 
 def described(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a `textome.json` of any version as those of version 2."""
-    found = dict(values)
-    if found.get("format_version") != 1:
-        return found
-    found["format_version"] = 2
-    if "modality" in found:
-        target = found.pop("target") | {"pooling": found.pop("pooling", "mean")}
+    upgraded = dict(values)
+    if upgraded.get("format_version") != 1:
+        return upgraded
+    upgraded["format_version"] = 2
+    if "modality" in upgraded:
+        target = upgraded.pop("target") | {"pooling": upgraded.pop("pooling", "mean")}
         entry = task_class("masked_tokens").from_version_1(target)  # one class has all kinds of targets
-        return found | {"input": found.pop("modality"), "tasks": {"target": entry}}
-    if translation := found.pop("translation", None):
-        found["input"] = {"kind": TEXT, "window": translation["longest"]}
-        return found | {"tasks": {"translation": {"kind": "translation"} | translation}}
-    found["input"] = {"kind": "text"} | {key: found.pop(key) for key in ("window", "overlap") if key in found}
-    old = found.get("tasks", {})
+        return upgraded | {"input": upgraded.pop("modality"), "tasks": {"target": entry}}
+    if translation := upgraded.pop("translation", None):
+        upgraded["input"] = {"kind": TEXT, "window": translation["longest"]}
+        return upgraded | {"tasks": {"translation": {"kind": "translation"} | translation}}
+    upgraded["input"] = {"kind": "text"} | {key: upgraded.pop(key) for key in ("window", "overlap") if key in upgraded}
+    old = upgraded.get("tasks", {})
     tasks: dict[str, Any] = {}
     if entities := old.get("entities"):
-        tasks[ENTITIES] = {"kind": "entities"} | entities | found.get("confidence", {})
+        tasks[ENTITIES] = {"kind": "entities"} | entities | upgraded.get("confidence", {})
     tasks |= old.get("parts", {})
     if (embeddings := old.get("embeddings")) is not None:
         tasks["embeddings"] = {"kind": "embedding"} | embeddings
-    found.pop("confidence", None)
-    return found | {"tasks": {name: _entry(values) for name, values in tasks.items()}}
+    upgraded.pop("confidence", None)
+    return upgraded | {"tasks": {name: _entry(values) for name, values in tasks.items()}}
 
 
 def _entry(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,10 +144,10 @@ class Bundle:
         if not directory.is_dir():
             raise ModelError(f"{directory}: there is no such model directory")
         path = directory / "textome.json"
-        made = _of_other_library(directory)
-        for name in ("config.json", "textome.json")[: 1 if made else 2]:
+        foreign = _of_other_library(directory)
+        for name in ("config.json", "textome.json")[: 1 if foreign else 2]:
             _check_there(directory, name)
-        config, values = read_json(directory / "config.json"), made or described(read_json(path))
+        config, values = read_json(directory / "config.json"), foreign or described(read_json(path))
         try:
             description = Description.model_validate(values)
         except ValidationError as error:
@@ -282,11 +282,11 @@ class Bundle:
 
     def task_of(self, kind: str, name: str | None = None) -> str:
         """The name of the task of a kind: the one named, or the only one there is. Raises ModelError otherwise."""
-        found = [key for key, task in self.tasks.items() if task.kind == kind_named(kind) and name in (None, key)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ModelError(f"{self.directory}: the model has several such tasks; name one of: {', '.join(found)}")
+        names = [key for key, task in self.tasks.items() if task.kind == kind_named(kind) and name in (None, key)]
+        if len(names) == 1:
+            return names[0]
+        if names:
+            raise ModelError(f"{self.directory}: the model has several such tasks; name one of: {', '.join(names)}")
         able = ", ".join(f"{key} ({task.kind})" for key, task in self.tasks.items())
         raise ModelError(f"{self.directory}: the model has no task {name or kind!r}; it has: {able}")
 
@@ -317,13 +317,13 @@ class Bundle:
     def onnx_path(self, precision: str | None = None) -> Path:
         """The exported graph: of the given precision, or the smallest there is. Raises ModelError if there is none."""
         self.check_graph()
-        wanted = (precision,) if precision else PRECISIONS
-        for name in wanted:
+        precisions = (precision,) if precision else PRECISIONS
+        for name in precisions:
             if (path := self.directory / f"model.{name}.onnx").is_file():
                 return path
         raise ModelError(
-            f"{self.directory}: there is no model.{wanted[0]}.onnx; make it with: "
-            f"textome export {self.directory} --output {self.directory} --precision {wanted[0]}"
+            f"{self.directory}: there is no model.{precisions[0]}.onnx; make it with: "
+            f"textome export {self.directory} --output {self.directory} --precision {precisions[0]}"
         )
 
 

@@ -43,17 +43,17 @@ def activation_ranges(model: onnx.ModelProto, inputs: Iterable[NDArray[np.int64]
     """
     constant = {item.name for item in model.graph.initializer}
     read = {node.input[0] for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in constant}
-    given = {item.name for item in model.graph.output}
+    outputs = {item.name for item in model.graph.output}
     model.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in sorted(read - given)
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in sorted(read - outputs)
     )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     ranges = dict.fromkeys(sorted(read), (0.0, 0.0))
     for number, ids in enumerate(inputs):
-        found = session.run(list(ranges), _feeds(session, ids, number))
-        for name, values in zip(ranges, found, strict=True):
+        tensors = session.run(list(ranges), _feeds(session, ids, number))
+        for name, values in zip(ranges, tensors, strict=True):
             low, high = ranges[name]
             ranges[name] = (min(low, float(values.min())), max(high, float(values.max())))
     return ranges

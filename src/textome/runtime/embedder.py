@@ -46,10 +46,10 @@ class Embedder:
         A text longer than the model's window is read in windows, and their vectors are averaged by their numbers of tokens.
         Raises InputError for a text without any word.
         """
-        given = list(texts)
-        examples = self.examples("", given)
-        found = self._task.decode(given, examples, self.scores(pooling or self.pooling, examples))
-        vectors = np.stack(found) if found else np.zeros((0, int(self.bundle.config["hidden_size"])), np.float32)
+        items = list(texts)
+        examples = self.examples("", items)
+        decoded = self._task.decode(items, examples, self.scores(pooling or self.pooling, examples))
+        vectors = np.stack(decoded) if decoded else np.zeros((0, int(self.bundle.config["hidden_size"])), np.float32)
         return normalised(vectors) if normalise else vectors
 
     def task(self, name: str) -> Embedding:

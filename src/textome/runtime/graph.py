@@ -105,8 +105,8 @@ def _score_tasks(builder: Builder, hidden: str, heads: Mapping[str, HeadShape], 
             joined = builder.node("Gather", [rows, zero], f"{task}.states", axis=1)
         else:
             axes = builder.constant(f"{task}.axes", np.array([3], np.int64))
-            places = builder.node("Unsqueeze", [f"{task}.places", axes], f"{task}.indices")
-            states = builder.node("GatherND", [rows, places], f"{task}.states", batch_dims=1)
+            indices = builder.node("Unsqueeze", [f"{task}.places", axes], f"{task}.indices")
+            states = builder.node("GatherND", [rows, indices], f"{task}.states", batch_dims=1)
             if head.groups:
                 states = _maxima(builder, states, head, task)
             shape = builder.constant(f"{task}.shape", np.array([0, 0, -1], np.int64))

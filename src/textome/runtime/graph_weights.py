@@ -31,7 +31,7 @@ def graph_weights(path: Path, config: Mapping[str, Any]) -> dict[str, Array]:
     except Exception as error:  # onnx raises protobuf's errors, which have no common type of their own
         raise ModelError(f"{path}: the graph cannot be read ({error})") from error
     there = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
-    found: dict[str, Array] = {}
+    tensors: dict[str, Array] = {}
     for name, shape in expected_shapes(config).items():
         try:
             values = _tensor(there, name) if name in there else restored(name, shape, there)
@@ -39,8 +39,8 @@ def graph_weights(path: Path, config: Mapping[str, Any]) -> dict[str, Array]:
             raise ModelError(f"{path}: {error}") from error
         if values is None or values.shape != shape:
             raise ModelError(f"{path}: the graph has no {name} of shape {shape}; it is not that of an entity model")
-        found[name] = np.array(values, np.float32, order="C")
-    return found
+        tensors[name] = np.array(values, np.float32, order="C")
+    return tensors
 
 
 def _tensor(there: Mapping[str, Array], name: str) -> Array:

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 class _Abstract(LabelledSentences):
     """Sentences with their places in the document that they are from."""
 
-    places: tuple[tuple[int, int], ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 class Labeller:
@@ -125,22 +125,22 @@ class Labeller:
         return _Abstract(document.id, texts, ("",) * len(texts), spans)
 
     def _answered(
-        self, items: Iterable[LabelledText | LabelledSentences], quarantine: Quarantine, place: str
+        self, items: Iterable[LabelledText | LabelledSentences], quarantine: Quarantine, path: str
     ) -> Iterator[tuple[str, list[Row]]]:
-        for item, found in self.runner.stream_predictions(self.name, items, quarantine, place):
+        for item, predictions in self.runner.stream_predictions(self.name, items, quarantine, path):
             if isinstance(item, LabelledText):
-                yield item.id, [self._row(found)]
+                yield item.id, [self._row(predictions)]
                 continue
             rows = []
-            for number, (text, one) in enumerate(zip(item.sentences, found, strict=True)):
+            for number, (text, one) in enumerate(zip(item.sentences, predictions, strict=True)):
                 where: Row = {"sentence": number + 1}
                 if isinstance(item, _Abstract):
-                    where = dict(zip(("start", "end"), item.places[number], strict=True))
+                    where = dict(zip(("start", "end"), item.spans[number], strict=True))
                 rows.append(where | {"text": text} | self._row(one))
             yield item.id, rows
 
-    def _row(self, found: Classified) -> Row:
-        shares = {name: round(share, 6) for name, share in found.scores.items()}
+    def _row(self, prediction: Classified) -> Row:
+        shares = {name: round(share, 6) for name, share in prediction.scores.items()}
         if self.multi_label:
-            return {"labels": list(found.labels), "probabilities": shares}
-        return {"label": found.labels[0], "probability": shares[found.labels[0]], "probabilities": shares}
+            return {"labels": list(prediction.labels), "probabilities": shares}
+        return {"label": prediction.labels[0], "probability": shares[prediction.labels[0]], "probabilities": shares}

@@ -39,8 +39,8 @@ class Predictor(ModelStep):
         path = bundle.onnx_path(precision)
         self._session = open_graph(path, threads)
         expected = {f"{name}.{kind}" for name in self._shapes for kind in ("values", "mask", "positions")}
-        if (found := {item.name for item in self._session.get_inputs()}) != expected:
-            raise ModelError(f"{path}: the graph has the inputs {sorted(found)}, which are not those of textome.json")
+        if (names := {item.name for item in self._session.get_inputs()}) != expected:
+            raise ModelError(f"{path}: the graph has the inputs {sorted(names)}, which are not those of textome.json")
 
     @classmethod
     def load(cls, directory: str | Path, precision: str | None = None, threads: int | None = None) -> Predictor:
@@ -91,7 +91,7 @@ class Predictor(ModelStep):
 
     def outputs(self, items: Sequence[Segments]) -> list[Floats]:
         """The scores of each sequence: (num_labels,), or of a model that guesses tokens (1 + tokens, vocabulary)."""
-        found: list[Floats] = [np.empty(0, np.float32)] * len(items)
+        outputs: list[Floats] = [np.empty(0, np.float32)] * len(items)
         lengths = [1 + sum(len(part.positions) for part in item.values()) for item in items]
         order = np.argsort(lengths, kind="stable").tolist()
         start = 0
@@ -102,9 +102,9 @@ class Predictor(ModelStep):
             chosen = order[start:end]
             (scores,) = self._session.run(None, padded([items[index] for index in chosen], self._shapes))
             for index, row in zip(chosen, scores, strict=True):
-                found[index] = row if row.ndim == 1 else row[: lengths[index]]
+                outputs[index] = row if row.ndim == 1 else row[: lengths[index]]
             start = end
-        return found
+        return outputs
 
     def _pools(self, documents: Iterable[Document]) -> Iterator[list[Document]]:
         waiting = iter(documents)

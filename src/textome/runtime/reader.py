@@ -57,7 +57,7 @@ class Reader:
         logits = [row[-1][example.positions] for row, example in zip(scores, spans, strict=True)]
         annotated = self.model.complete(ENTITIES, documents, records, spans, logits)
         return [
-            Reading(document, {name: found[number] for name, found in labels.items()})
+            Reading(document, {name: labels_of[number] for name, labels_of in labels.items()})
             for number, document in enumerate(annotated)
         ]
 

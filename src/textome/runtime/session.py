@@ -82,8 +82,8 @@ class Session:
     def hidden_states(self, batch: Batch) -> Floats:
         """The last hidden states (B, S, hidden_size), of a session that gives them."""
         assert self.states is not None
-        (found,) = self._session.run([self.states.name], self._feeds(batch))
-        return found if self.states.batch_first else found.transpose(1, 0, 2)  # type: ignore[no-any-return]
+        (hidden_states,) = self._session.run([self.states.name], self._feeds(batch))
+        return hidden_states if self.states.batch_first else hidden_states.transpose(1, 0, 2)  # type: ignore[no-any-return]
 
     def _feeds(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """The graph's inputs; heads over several hidden states look at [CLS] only."""

@@ -118,12 +118,12 @@ class ModelStep(ABC):
     def asked(self) -> dict[str, Task[Any, Any]]:
         """The tasks that annotate documents: those that read one text, and with a question the others too."""
         question = self.settings.question is not None
-        found = {
+        tasks = {
             name: task
             for name, task in self.tasks.items()
             if task.gives and (question or not task.reads_pairs) and not self._is_other_models(task)
         }
-        return dict(sorted(found.items(), key=lambda item: item[1].gives != "entities"))  # relations are between them
+        return dict(sorted(tasks.items(), key=lambda item: item[1].gives != "entities"))  # relations are between them
 
     @property
     def gives(self) -> set[str]:
@@ -220,10 +220,10 @@ def load_model(settings: ModelSettings) -> ModelStep:
     bundle = Bundle.load(resolve_model(settings.model))
     module, name = MODELS[next(iter(bundle.tasks.values())).run_by]
     try:
-        found: type[ModelStep] = getattr(import_module(module), name)
+        kind: type[ModelStep] = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"{bundle.directory}: running this model", "train") from error
-    return found.of(bundle, settings)
+    return kind.of(bundle, settings)
 
 
 def pools(documents: Iterable[Document], characters: int = POOL_CHARACTERS) -> Iterator[list[Document]]:

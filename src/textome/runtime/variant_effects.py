@@ -69,16 +69,16 @@ class VariantScorer:
 
     def _of_strand(self, sequence: str) -> float:
         ((name, segment),) = self.modality.features(sequence).items()
-        places = np.flatnonzero(np.isin(segment.values, self._words)).tolist()
-        items = [self._hidden(name, segment, place) for place in places]
+        positions = np.flatnonzero(np.isin(segment.values, self._words)).tolist()
+        items = [self._hidden(name, segment, position) for position in positions]
         rows = self._predictor.outputs(items)
-        found = [self._log_shares(row[1 + place]) for row, place in zip(rows, places, strict=True)]
-        chosen = np.searchsorted(self._words, segment.values[places])
-        return float(sum(shares[word] for shares, word in zip(found, chosen, strict=True)))
+        log_shares = [self._log_shares(row[1 + position]) for row, position in zip(rows, positions, strict=True)]
+        chosen = np.searchsorted(self._words, segment.values[positions])
+        return float(sum(shares[word] for shares, word in zip(log_shares, chosen, strict=True)))
 
-    def _hidden(self, name: str, segment: Segment, place: int) -> Segments:
+    def _hidden(self, name: str, segment: Segment, position: int) -> Segments:
         values = segment.values.copy()
-        values[place] = self._shape.mask_id
+        values[position] = self._shape.mask_id
         return {name: replace(segment, values=values)}
 
     def _log_shares(self, scores: Floats) -> Floats:

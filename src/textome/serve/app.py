@@ -122,8 +122,8 @@ def _add_page(app: FastAPI) -> None:
         async def answer(_: Request, path: Path = file) -> Response:
             return FileResponse(path, headers={"Cache-Control": "no-cache"})
 
-        for place in ("/", f"/{file.name}") if file.name == "index.html" else (f"/{file.name}",):
-            app.add_route(place, answer, include_in_schema=False)
+        for path in ("/", f"/{file.name}") if file.name == "index.html" else (f"/{file.name}",):
+            app.add_route(path, answer, include_in_schema=False)
 
 
 def _general_routes(service: Service, metrics: Metrics) -> APIRouter:
@@ -185,20 +185,20 @@ def _entity_routes(service: Service) -> APIRouter:
         async with Body(request, service.limits, service.memory) as data:
 
             def read() -> tuple[schemas.AnnotateRequest, list[Document]]:
-                wanted, value = validated(data, schemas.AnnotateRequest, service.limits)
-                return wanted, requested_documents(wanted, value, service.limits)
+                body, value = validated(data, schemas.AnnotateRequest, service.limits)
+                return body, requested_documents(body, value, service.limits)
 
-            wanted, documents = await off_loop(data, read)
-            model = service.model(wanted.model, ENTITIES)
+            body, documents = await off_loop(data, read)
+            model = service.model(body.model, ENTITIES)
             annotator = service.chosen(
                 model,
-                wanted.types,
-                min_confidence=wanted.min_confidence,
-                flat=wanted.flat,
-                question=wanted.question or None,
+                body.types,
+                min_confidence=body.min_confidence,
+                flat=body.flat,
+                question=body.question or None,
             )
-            found = await while_connected(request, service.annotate(model, documents, annotator, wanted.replace))
-            return await off_loop(data, rendered, found, wanted.format, model.name)
+            annotated = await while_connected(request, service.annotate(model, documents, annotator, body.replace))
+            return await off_loop(data, rendered, annotated, body.format, model.name)
 
     @router.post(
         "/v1/annotate/file",
@@ -226,9 +226,9 @@ def _entity_routes(service: Service) -> APIRouter:
         annotator = service.chosen(chosen, _listed(types), min_confidence=min_confidence, flat=flat)
         async with Body(request, service.limits, service.memory) as data:
             documents, bad = await off_loop(data, uploaded_documents, data, from_, service.limits, name)
-            found = await while_connected(request, service.annotate(chosen, documents, annotator, replace))
+            annotated = await while_connected(request, service.annotate(chosen, documents, annotator, replace))
             members = {"quarantined": [item.model_dump() for item in bad]} if bad else {}
-            return await off_loop(data, rendered, found, format, chosen.name, members)
+            return await off_loop(data, rendered, annotated, format, chosen.name, members)
 
     @router.post(
         "/v1/annotate/pubmed-xml",
@@ -298,8 +298,8 @@ def _pubmed_routes(service: Service, address: str) -> APIRouter:
         annotator = service.chosen(chosen, _listed(types), min_confidence=min_confidence, flat=flat)
         data = await asyncio.to_thread(fetch, pmid, address, service.limits.body_bytes)
         documents, _ = await asyncio.to_thread(uploaded_documents, data, "pubmed-xml", service.limits, f"PMID {pmid}")
-        found = await while_connected(request, service.annotate(chosen, documents, annotator, False))
-        return rendered(found, "json", chosen.name)
+        annotated = await while_connected(request, service.annotate(chosen, documents, annotator, False))
+        return rendered(annotated, "json", chosen.name)
 
     return router
 
@@ -315,11 +315,11 @@ _TASK_ROUTES: dict[str, Callable[[Service], APIRouter]] = {
 
 
 def _converted(data: bytes, service: Service) -> Response:
-    wanted, _ = validated(data, schemas.ConvertRequest, service.limits)
-    documents = corrected_documents(wanted, service.limits)
-    media, ending = MEDIA_TYPES[wanted.format]
+    body, _ = validated(data, schemas.ConvertRequest, service.limits)
+    documents = corrected_documents(body, service.limits)
+    media, ending = MEDIA_TYPES[body.format]
     headers = {"Content-Disposition": f'attachment; filename="textome{ending}"'}
-    return Response(render(documents, wanted.format), media_type=media, headers=headers)
+    return Response(render(documents, body.format), media_type=media, headers=headers)
 
 
 def _listed(types: str) -> list[str]:

@@ -20,28 +20,28 @@ class Board:
     """Memory that processes forked after this share: a text for each of `number` workers, and one for those that ended."""
 
     def __init__(self, number: int) -> None:
-        self._places = [mmap.mmap(-1, _SIZE) for _ in range(number + 1)]
+        self._slots = [mmap.mmap(-1, _SIZE) for _ in range(number + 1)]
 
     def write(self, number: int, text: bytes) -> None:
         """Leave a worker's text; one that does not fit is not taken."""
         if len(text) <= _SIZE - _HEAD.size:
-            self._places[number][: _HEAD.size + len(text)] = _HEAD.pack(len(text), zlib.crc32(text)) + text
+            self._slots[number][: _HEAD.size + len(text)] = _HEAD.pack(len(text), zlib.crc32(text)) + text
 
     def retire(self, number: int) -> None:
         """Keep what a worker that ended has counted; to be called before another takes its number, by one process."""
-        counted = [text for place in (self._places[number], self._places[-1]) if (text := _read(place))]
-        self.write(len(self._places) - 1, added_up(counted, ("counter", "histogram", "summary")))
+        counted = [text for slot in (self._slots[number], self._slots[-1]) if (text := _read(slot))]
+        self.write(len(self._slots) - 1, added_up(counted, ("counter", "histogram", "summary")))
         self.write(number, b"")
 
     def texts(self) -> list[str]:
         """The texts that are there. One that is being written at this moment is read again, and left out at last."""
-        return [text for place in self._places if (text := _read(place))]
+        return [text for slot in self._slots if (text := _read(slot))]
 
 
-def _read(place: mmap.mmap) -> str:
+def _read(slot: mmap.mmap) -> str:
     for _ in range(20):
-        size, checksum = _HEAD.unpack(place[: _HEAD.size])
-        text = place[_HEAD.size : _HEAD.size + min(size, _SIZE)]
+        size, checksum = _HEAD.unpack(slot[: _HEAD.size])
+        text = slot[_HEAD.size : _HEAD.size + min(size, _SIZE)]
         if zlib.crc32(text) == checksum:
             return text.decode()
     return ""

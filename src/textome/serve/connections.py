@@ -158,11 +158,11 @@ class QuietAccept:
     """
 
     def __init__(self) -> None:
-        self._told = float("-inf")
+        self._last_line = float("-inf")
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if not str(context.get("message", "")).startswith("socket.accept() out of system resource"):
             loop.default_exception_handler(context)
-        elif (now := time.monotonic()) - self._told >= 10:
-            self._told = now
+        elif (now := time.monotonic()) - self._last_line >= 10:
+            self._last_line = now
             log.error("no connection can be accepted (%s); raise the limit of open files", context.get("exception"))

@@ -125,16 +125,16 @@ class Engine(Queue):
                 records = await loop.run_in_executor(self._workers, make, task)
                 examples = await loop.run_in_executor(self._workers, self.runner.examples, name, records)
                 scores = self._scores(request, name, examples)
-            found = await loop.run_in_executor(self._workers, task.decode, records, examples, await scores)
+            predictions = await loop.run_in_executor(self._workers, task.decode, records, examples, await scores)
             self.counters.documents += len(records)
             self.counters.characters += characters
-            return records, found
+            return records, predictions
 
     async def _annotated(self, request: _Request, model: Model, documents: list[Document]) -> list[Document]:
         """Some documents of a request, annotated; those that were asked for lately come from the cache."""
         keys = [cache_key(document, model) if self._cache.size else b"" for document in documents]
         known = [self._cache.get(key) if key else None for key in keys]
-        computed = [document for document, found in zip(documents, known, strict=True) if found is None]
+        computed = [document for document, cached in zip(documents, known, strict=True) if cached is None]
         for name in model.asked if computed else ():
             computed = await self._with_task(request, model, name, computed)
         self.counters.cache_hits += len(documents) - len(computed)
@@ -142,9 +142,9 @@ class Engine(Queue):
         self.counters.characters += sum(len(document.text) for document in documents)
         rest = iter(computed)
         results = []
-        for document, key, found in zip(documents, keys, known, strict=True):
-            results.append(next(rest) if found is None else found.restored(document))
-            if key and found is None:
+        for document, key, cached in zip(documents, keys, known, strict=True):
+            results.append(next(rest) if cached is None else cached.restored(document))
+            if key and cached is None:
                 self._cache.put(key, results[-1])
         return results
 
@@ -302,9 +302,9 @@ class Engine(Queue):
                 break
             batch.append((job, number))
         for job in {id(job): job for job, _ in batch}.values():
-            taken = {number for other, number in batch if other is job}
-            job.left = [number for number in job.left if number not in taken]
-            self._token_count -= sum(len(job.examples[number].input_ids) for number in taken)
+            chosen = {number for other, number in batch if other is job}
+            job.left = [number for number in job.left if number not in chosen]
+            self._token_count -= sum(len(job.examples[number].input_ids) for number in chosen)
             if not job.left:
                 self._waiting.remove(job)
         return batch

@@ -76,9 +76,9 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                given = {key for key, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(item for item in HEADERS if item[0] not in given)]
-                if b"cache-control" not in given:
+                names = {key for key, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(item for item in HEADERS if item[0] not in names)]
+                if b"cache-control" not in names:
                     message["headers"].append((b"cache-control", b"no-store"))
                 if status == 408 or two_lengths:  # where the body ends is not known, or it may never come
                     message["headers"].append((b"connection", b"close"))

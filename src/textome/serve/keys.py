@@ -56,11 +56,11 @@ class KeyFile:
         """The key that `token` is, if any. All keys are compared, each in constant time."""
         self._refresh()
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-        found = None
+        match = None
         for key in self._keys:
             if hmac.compare_digest(key.digest, digest):
-                found = key
-        return found
+                match = key
+        return match
 
     def _refresh(self) -> None:
         now = self._clock()

@@ -99,7 +99,7 @@ class Body:
         self._request = request
         self._limits = limits
         self._memory = memory
-        self._taken = 0
+        self._reserved = 0
         self._deadline = asyncio.timeout(None)
 
     async def __aenter__(self) -> bytes:
@@ -131,12 +131,12 @@ class Body:
             raise too_slow(self._limits.request_seconds) from None
 
     def _release(self) -> None:
-        self._memory.give(self._taken)
-        self._taken = 0
+        self._memory.give(self._reserved)
+        self._reserved = 0
 
     def _take(self, size: int) -> None:
         self._memory.take(size)
-        self._taken += size
+        self._reserved += size
 
     async def _read(self) -> bytes:
         limit = self._limits.body_bytes
@@ -228,11 +228,11 @@ def check_json(data: bytes, limits: Limits) -> None:
     brackets, objects = data.count(b"[") + data.count(b"{"), limits.values // 4
     if brackets <= limits.nesting and data.count(b",") + brackets <= limits.values:
         return
-    values = found = depth = 0
+    values = num_objects = depth = 0
     for bare in _without_strings(data):
         values += bare.count(b",") + bare.count(b"[")
-        found += bare.count(b"{")
-        if values > limits.values or found > objects:
+        num_objects += bare.count(b"{")
+        if values > limits.values or num_objects > objects:
             raise too_large(
                 f"the JSON has more than {limits.values:,} values or {objects:,} objects; send fewer documents at a time"
             )

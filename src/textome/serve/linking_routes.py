@@ -106,10 +106,10 @@ def linking_routes(service: Service) -> APIRouter:
     )
     async def link(request: Request) -> LinkResponse:
         async with Body(request, service.limits, service.memory) as data:
-            wanted, _ = await off_loop(data, validated, data, LinkRequest, service.limits)
+            body, _ = await off_loop(data, validated, data, LinkRequest, service.limits)
             left = Event()
             try:
-                return await while_connected(request, work.do(lambda linker: _linked(linker, wanted, left)))
+                return await while_connected(request, work.do(lambda linker: _linked(linker, body, left)))
             finally:
                 left.set()
 
@@ -135,13 +135,13 @@ def linking_routes(service: Service) -> APIRouter:
     return router
 
 
-def _linked(linker: Linker, wanted: LinkRequest, left: Event) -> LinkResponse:
+def _linked(linker: Linker, body: LinkRequest, left: Event) -> LinkResponse:
     """The concepts of each name; the rest is left where the client has gone or time is up."""
     results = []
-    for name in wanted.names:
+    for name in body.names:
         if left.is_set():
             break
-        found = linker.link(name, wanted.type, candidates=wanted.candidates)
-        identifiers = [IdentifierModel.model_validate(asdict(item)) for item in found]
+        answers = linker.link(name, body.type, candidates=body.candidates)
+        identifiers = [IdentifierModel.model_validate(asdict(item)) for item in answers]
         results.append(LinkedName(name=name, identifiers=identifiers))
     return LinkResponse(results=results)

@@ -40,9 +40,9 @@ def validated(data: bytes, kind: type[Body], limits: Limits) -> tuple[Body, dict
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
     """A problem from what pydantic found. Only the places are told, and what was expected there."""
     first = errors[0]
-    place = "".join(f"/{part}" for part in first["loc"] if not _is_branch(part))[:200]
+    pointer = "".join(f"/{part}" for part in first["loc"] if not _is_branch(part))[:200]
     message = "there is no such member" if first["type"] == "extra_forbidden" else plain_message(first)
-    return bad_request(f"{place or 'the request'}: {message}; see /v1/openapi.json", pointer=place)
+    return bad_request(f"{pointer or 'the request'}: {message}; see /v1/openapi.json", pointer=pointer)
 
 
 def requested_documents(request: DocumentsRequest, value: Mapping[str, Any], limits: Limits) -> list[Document]:

@@ -81,14 +81,14 @@ class LoadedModel:
         return own + [EMBEDDINGS] * (self.vectors is not None)
 
     def info(self, default: bool) -> ModelInfo:
-        found = self.bundle.has_entities
+        has_entities = self.bundle.has_entities
         return ModelInfo(
             name=self.name,
             bundle=self.bundle.name,
             default=default,
             tasks=self.tasks,
-            types=list(self.bundle.types) if found else [],
-            default_types=list(self.bundle.default_types) if found else [],
+            types=list(self.bundle.types) if has_entities else [],
+            default_types=list(self.bundle.default_types) if has_entities else [],
             heads=[
                 TaskInfo(name=name, kind=task.kind, labels=list(task.label_names))
                 for name, task in self.bundle.other_tasks.items()
@@ -183,9 +183,9 @@ class Service:
 
         Raises Problem (404) where there is none.
         """
-        made = (key for key, model in self.models.items() if model.bundle.embeddings)
+        names = (key for key, model in self.models.items() if model.bundle.embeddings)
         if name or EMBEDDINGS in self.tasks:
-            return self.model(name or next(made, ""), EMBEDDINGS)
+            return self.model(name or next(names, ""), EMBEDDINGS)
         raise Problem(
             404,
             "no-embeddings",
@@ -203,12 +203,12 @@ class Service:
             for model in self.models.values()
             if name in ("", model.name)
         ]
-        model, found = next(((model, found) for model, found in able if found), (None, []))
-        if model is not None and len(found) == 1:
-            return model, found[0]
+        model, tasks = next(((model, tasks) for model, tasks in able if tasks), (None, []))
+        if model is not None and len(tasks) == 1:
+            return model, tasks[0]
         if model is not None:
-            detail = f"the model {model.name} has the tasks {', '.join(found)}; name one as task"
-            raise Problem(404, "unknown-task", "Which task?", detail, tasks=found)
+            detail = f"the model {model.name} has the tasks {', '.join(tasks)}; name one as task"
+            raise Problem(404, "unknown-task", "Which task?", detail, tasks=tasks)
         there = [
             f"{key} of model {model.name}"
             for model in self.models.values()
@@ -248,10 +248,10 @@ class Service:
         gone = threading.Event()  # a thread cannot be cancelled: after the deadline it begins no further document
 
         async def annotated() -> list[Document]:
-            found = await model.engine.annotate(documents, chosen, drop)
+            results = await model.engine.annotate(documents, chosen, drop)
             if not behind.steps:
-                return found
-            waited_for = takewhile(lambda _: not gone.is_set(), found)
+                return results
+            waited_for = takewhile(lambda _: not gone.is_set(), results)
             return await asyncio.to_thread(lambda: list(behind.stream(waited_for)))
 
         try:

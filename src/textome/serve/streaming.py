@@ -301,7 +301,7 @@ def _groups(upload: _Upload) -> Generator[_Group, None, None]:
     """Documents of the upload in groups of about the size that the engine cuts at a time. Runs in a thread."""
     quarantine = Quarantine(keep=10_000)
     group = _Group([], [])
-    size = told = good = 0
+    size = reported = good = 0
     source = _UploadSource("upload", upload=upload, citations=lambda: good + quarantine.count)
     try:
         for document in read_documents(source, "pubmed-xml", quarantine):
@@ -311,7 +311,7 @@ def _groups(upload: _Upload) -> Generator[_Group, None, None]:
             if len(document.text) > upload.limits.characters:
                 raise too_large(f"a citation has more than {upload.limits.characters:,} characters")
             if size >= PIECE_CHARACTERS:
-                group.quarantined, told = _new(quarantine, told)
+                group.quarantined, reported = _new(quarantine, reported)
                 yield group
                 group, size = _Group([], []), 0
     except (InputError, zlib.error, EOFError) as error:
@@ -319,18 +319,18 @@ def _groups(upload: _Upload) -> Generator[_Group, None, None]:
         raise bad_request(f"the upload cannot be read: {reason}") from error
     if upload.failure is not None:
         raise upload.failure
-    group.quarantined, told = _new(quarantine, told)
-    if not group.documents and group.quarantined and told == len(group.quarantined):
+    group.quarantined, reported = _new(quarantine, reported)
+    if not group.documents and group.quarantined and reported == len(group.quarantined):
         first = group.quarantined[0]
         raise unsupported(f"no citation could be read ({first['reason']}); send a PubMed XML file")
     if group.documents or group.quarantined:
         yield group
 
 
-def _new(quarantine: Quarantine, told: int) -> tuple[list[dict[str, str]], int]:
-    records = quarantine.records[told:]
+def _new(quarantine: Quarantine, reported: int) -> tuple[list[dict[str, str]], int]:
+    records = quarantine.records[reported:]
     lines = [{"position": item.position, "reason": without_text(InputError(item.reason))} for item in records]
-    return lines, told + len(records)
+    return lines, reported + len(records)
 
 
 def _line(value: Any) -> bytes:

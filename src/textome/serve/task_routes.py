@@ -44,18 +44,18 @@ def classify_routes(service: Service) -> APIRouter:
     )
     async def classify(request: Request) -> schemas.ClassifyResponse:
         async with Body(request, service.limits, service.memory) as data:
-            wanted, _ = await off_loop(data, validated, data, schemas.ClassifyRequest, service.limits)
-            model, name = service.part(wanted.model, wanted.task, ("classification", "sentence_classification"))
-            texts = wanted.texts or [text for pair in wanted.pairs for text in pair]
-            characters = _counted(texts, max(len(wanted.texts), len(wanted.pairs)), service.limits)
+            body, _ = await off_loop(data, validated, data, schemas.ClassifyRequest, service.limits)
+            model, name = service.part(body.model, body.task, ("classification", "sentence_classification"))
+            texts = body.texts or [text for pair in body.pairs for text in pair]
+            characters = _counted(texts, max(len(body.texts), len(body.pairs)), service.limits)
             by_sentence = model.bundle.tasks[name].kind == "sentence_classification"
-            _check_pairs(model, name, bool(wanted.pairs))
+            _check_pairs(model, name, bool(body.pairs))
             make = _sentences if by_sentence else _texts
-            work = service.predict(model, name, lambda _: make(wanted), characters)
-            items, found = await while_connected(request, work)
+            work = service.predict(model, name, lambda _: make(body), characters)
+            items, predictions = await while_connected(request, work)
             results = [
                 _by_sentence(text, item, labels) if by_sentence else _classified(labels)
-                for text, item, labels in zip(wanted.texts or wanted.pairs, items, found, strict=True)
+                for text, item, labels in zip(body.texts or body.pairs, items, predictions, strict=True)
             ]
             return schemas.ClassifyResponse(model=model.name, task=name, results=results)
 
@@ -78,23 +78,23 @@ def relation_routes(service: Service) -> APIRouter:
         async with Body(request, service.limits, service.memory) as data:
 
             def read() -> tuple[schemas.RelationsRequest, list[Document]]:
-                wanted, value = validated(data, schemas.RelationsRequest, service.limits)
-                return wanted, requested_documents(wanted, value, service.limits)
+                body, value = validated(data, schemas.RelationsRequest, service.limits)
+                return body, requested_documents(body, value, service.limits)
 
-            wanted, documents = await off_loop(data, read)
-            model, name = service.part(wanted.model, wanted.task, ("relations",))
+            body, documents = await off_loop(data, read)
+            model, name = service.part(body.model, body.task, ("relations",))
 
-            chosen = service.chosen(model, [], tasks=(name,), min_confidence=wanted.min_confidence)
+            chosen = service.chosen(model, [], tasks=(name,), min_confidence=body.min_confidence)
 
             async def find() -> list[Document]:
-                given = documents
-                if wanted.entities or not any(document.entities for document in documents):
-                    given = await _with_entities(service, wanted.entities, documents)
-                await off_loop(data, _check_number_of_pairs, given, chosen.task(name))
-                return await service.annotate(model, given, chosen, wanted.replace, steps=False)
+                annotated_before = documents
+                if body.entities or not any(document.entities for document in documents):
+                    annotated_before = await _with_entities(service, body.entities, documents)
+                await off_loop(data, _check_number_of_pairs, annotated_before, chosen.task(name))
+                return await service.annotate(model, annotated_before, chosen, body.replace, steps=False)
 
-            found = await while_connected(request, find())
-            return await off_loop(data, rendered, found, wanted.format, model.name)
+            related = await while_connected(request, find())
+            return await off_loop(data, rendered, related, body.format, model.name)
 
     return router
 
@@ -113,22 +113,22 @@ def answer_routes(service: Service) -> APIRouter:
         async with Body(request, service.limits, service.memory) as data:
 
             def read() -> tuple[schemas.AnswerRequest, list[Document]]:
-                wanted, value = validated(data, schemas.AnswerRequest, service.limits)
-                return wanted, requested_documents(wanted, value, service.limits)
+                body, value = validated(data, schemas.AnswerRequest, service.limits)
+                return body, requested_documents(body, value, service.limits)
 
-            wanted, documents = await off_loop(data, read)
-            model, name = service.part(wanted.model, wanted.task, ("question_answering",))
+            body, documents = await off_loop(data, read)
+            model, name = service.part(body.model, body.task, ("question_answering",))
             passages: list[Any] = []
 
             def make(_: Any) -> Sequence[Any]:
-                item, found = asked(wanted.question, documents)
-                passages.extend(found)
+                item, read = asked(body.question, documents)
+                passages.extend(read)
                 return [item]
 
             characters = sum(len(document.text) for document in documents)
             _, (answers,) = await while_connected(request, service.predict(model, name, make, characters))
-            found = [schemas.AnswerModel(**asdict(item)) for item in located(answers[: wanted.number], passages)]
-            return schemas.AnswerResponse(model=model.name, task=name, answers=found)
+            answers_at = [schemas.AnswerModel(**asdict(item)) for item in located(answers[: body.number], passages)]
+            return schemas.AnswerResponse(model=model.name, task=name, answers=answers_at)
 
     return router
 
@@ -146,13 +146,13 @@ def embed_routes(service: Service) -> APIRouter:
     )
     async def embed(request: Request) -> Response:
         async with Body(request, service.limits, service.memory) as data:
-            wanted, _ = await off_loop(data, validated, data, schemas.EmbedRequest, service.limits)
-            model = service.embedder(wanted.model)
-            pooling = wanted.pooling or (model.bundle.embeddings.pooling if model.bundle.embeddings else "mean")
-            _counted(wanted.texts, len(wanted.texts), service.limits)
-            vectors = await while_connected(request, service.embed(model, wanted.texts, pooling))
-            body = await off_loop(data, _vectors, model, pooling, vectors, wanted.normalise)
-            return Response(body, media_type="application/json")
+            body, _ = await off_loop(data, validated, data, schemas.EmbedRequest, service.limits)
+            model = service.embedder(body.model)
+            pooling = body.pooling or (model.bundle.embeddings.pooling if model.bundle.embeddings else "mean")
+            _counted(body.texts, len(body.texts), service.limits)
+            vectors = await while_connected(request, service.embed(model, body.texts, pooling))
+            content = await off_loop(data, _vectors, model, pooling, vectors, body.normalise)
+            return Response(content, media_type="application/json")
 
     return router
 
@@ -183,11 +183,11 @@ def _check_number_of_pairs(documents: Sequence[Document], task: Task[Any, Any]) 
             raise too_large(f"more than {PAIRS:,} pairs of entities; send fewer documents at a time")
 
 
-def _check_pairs(model: LoadedModel, name: str, given: bool) -> None:
+def _check_pairs(model: LoadedModel, name: str, has_pairs: bool) -> None:
     expected = model.bundle.tasks[name].reads_pairs
-    if expected != given:
-        wanted = "pairs of texts" if expected else "single texts"
-        raise Problem(422, "unreadable", "The task cannot read this", f"the task {name} reads {wanted}; see /v1/models")
+    if expected != has_pairs:
+        body = "pairs of texts" if expected else "single texts"
+        raise Problem(422, "unreadable", "The task cannot read this", f"the task {name} reads {body}; see /v1/models")
 
 
 def _counted(texts: Sequence[str], records: int, limits: Limits) -> int:
@@ -199,29 +199,29 @@ def _counted(texts: Sequence[str], records: int, limits: Limits) -> int:
     return characters
 
 
-def _texts(wanted: schemas.ClassifyRequest) -> list[LabelledText]:
-    given: list[tuple[str, str | None]] = [(text, None) for text in wanted.texts] or [(a, b) for a, b in wanted.pairs]
-    return [LabelledText(str(number), text, pair) for number, (text, pair) in enumerate(given, 1)]
+def _texts(body: schemas.ClassifyRequest) -> list[LabelledText]:
+    pairs: list[tuple[str, str | None]] = [(text, None) for text in body.texts] or [(a, b) for a, b in body.pairs]
+    return [LabelledText(str(number), text, pair) for number, (text, pair) in enumerate(pairs, 1)]
 
 
-def _sentences(wanted: schemas.ClassifyRequest) -> list[LabelledSentences]:
+def _sentences(body: schemas.ClassifyRequest) -> list[LabelledSentences]:
     return [
         LabelledSentences.unlabelled(str(number), (text[start:end] for start, end in split_sentences(text)))
-        for number, text in enumerate(wanted.texts, 1)
+        for number, text in enumerate(body.texts, 1)
     ]
 
 
-def _classified(found: Classified) -> schemas.ClassifiedText:
-    return schemas.ClassifiedText(labels=list(found.labels), scores=_rounded(found))
+def _classified(prediction: Classified) -> schemas.ClassifiedText:
+    return schemas.ClassifiedText(labels=list(prediction.labels), scores=_rounded(prediction))
 
 
-def _by_sentence(text: Any, _: LabelledSentences, found: Sequence[Classified]) -> schemas.ClassifiedText:
+def _by_sentence(text: Any, _: LabelledSentences, predictions: Sequence[Classified]) -> schemas.ClassifiedText:
     return schemas.ClassifiedText(
         sentences=[
             schemas.ClassifiedSentence(
                 start=start, end=end, text=text[start:end], labels=list(item.labels), scores=_rounded(item)
             )
-            for (start, end), item in zip(split_sentences(text), found, strict=True)
+            for (start, end), item in zip(split_sentences(text), predictions, strict=True)
         ]
     )
 
@@ -236,5 +236,5 @@ def _vectors(model: LoadedModel, pooling: str, vectors: Sequence[Floats], normal
     return json.dumps(answer | {"embeddings": rows.astype(np.float64).round(7).tolist()}).encode()
 
 
-def _rounded(found: Classified) -> dict[str, float]:
-    return {name: round(float(value), 6) for name, value in found.scores.items()}
+def _rounded(prediction: Classified) -> dict[str, float]:
+    return {name: round(float(value), 6) for name, value in prediction.scores.items()}

@@ -131,12 +131,12 @@ def _stop(started: dict[int, tuple[int, float]], asked: Callable[[], int], grace
 
 def _ended(started: dict[int, tuple[int, float]]) -> list[tuple[int, int]]:
     """The processes that have ended, with their exit codes; negative is a signal."""
-    found = []
+    ended = []
     for pid in list(started):
         try:
             done, status = os.waitpid(pid, os.WNOHANG)
         except ChildProcessError:  # its end was told before, together with that of one after which the service gave up
             done, status = pid, 0
         if done:
-            found.append((pid, os.waitstatus_to_exitcode(status)))
-    return found
+            ended.append((pid, os.waitstatus_to_exitcode(status)))
+    return ended

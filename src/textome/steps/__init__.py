@@ -67,8 +67,8 @@ def step_class(name: str) -> type[StepSettings]:
     if name not in STEPS:
         raise InputError(f"there is no step {name!r}; the steps are {', '.join(STEPS)}")
     row = STEPS[name]
-    found: type[StepSettings] = getattr(import_module(f"textome.steps.{row.module}"), row.name)
-    return found
+    step: type[StepSettings] = getattr(import_module(f"textome.steps.{row.module}"), row.name)
+    return step
 
 
 def load_step(name: str, **settings: object) -> StepSettings:

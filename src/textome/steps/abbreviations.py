@@ -73,7 +73,7 @@ def _occurrences(document: Document, definitions: Sequence[_Definition]) -> dict
     by_form: dict[str, list[_Definition]] = {}
     for item in definitions:
         by_form.setdefault(item.short_form, []).append(item)
-    found = {item.short: item for item in definitions}
+    definition_at = {item.short: item for item in definitions}
     lengths = sorted({len(form) for form in by_form if len(form) > 1}, reverse=True)
     end = 0
     for start in (match.start() for match in _WORD_START.finditer(document.text)):
@@ -83,8 +83,8 @@ def _occurrences(document: Document, definitions: Sequence[_Definition]) -> dict
         end += _PLURAL.match(document.text, end) is not None
         items = by_form[form]
         before = bisect_right(items, start, key=lambda item: item.short.start)
-        found[Span(start, end)] = items[max(0, before - 1)]
-    return found
+        definition_at[Span(start, end)] = items[max(0, before - 1)]
+    return definition_at
 
 
 def _form_at(text: str, start: int, forms: Collection[str], lengths: Sequence[int]) -> str | None:
@@ -111,9 +111,9 @@ def _agreeing(document: Document, occurrences: dict[Span, _Definition]) -> Docum
         by_long_form.setdefault(definition.long, []).append(span)
     for long, spans in by_long_form.items():
         long_types = {entity.type: entity for entity in at.get(long, ())}
-        given = [entity for span in spans for entity in at.get(span, ())]
-        counts = Counter(entity.type for entity in given)
-        for entity in given:
+        entities = [entity for span in spans for entity in at.get(span, ())]
+        counts = Counter(entity.type for entity in entities)
+        for entity in entities:
             if entity.confidence is None or entity.id in referred or covers[entity.type].touches(long):
                 continue
             if long_types or counts[entity.type] / len(spans) < _MIN_SHARE:
@@ -156,7 +156,7 @@ def _covers(entities: Iterable[Entity]) -> dict[str, _Cover]:
     spans: dict[str, list[Span]] = {}
     for entity in entities:
         spans.setdefault(entity.type, []).append(Span(entity.start, entity.end))
-    return {kind: _Cover(found) for kind, found in spans.items()}
+    return {kind: _Cover(covering) for kind, covering in spans.items()}
 
 
 def _with_long_forms(document: Document, occurrences: dict[Span, _Definition]) -> Document:

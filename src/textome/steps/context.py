@@ -59,11 +59,11 @@ class Context(StepSettings):
         cues = load_cues(self.cues)
         for document in documents:
             document = _without_cues(document)
-            found = _contexts(document, cues, self.skip_types)
-            if found:
+            contexts = _contexts(document, cues, self.skip_types)
+            if contexts:
                 entities = [
-                    replace(entity, attributes=_attributes(found[id(entity)]) | entity.attributes)
-                    if id(entity) in found
+                    replace(entity, attributes=_attributes(contexts[id(entity)]) | entity.attributes)
+                    if id(entity) in contexts
                     else entity
                     for entity in document.entities
                 ]
@@ -93,7 +93,7 @@ def _without_cues(document: Document) -> Document:
 
 def _contexts(document: Document, cues: Cues, skip_types: Sequence[str]) -> dict[int, set[str]]:
     """The contexts of each entity, by its identity."""
-    found: dict[int, set[str]] = {}
+    contexts_of: dict[int, set[str]] = {}
     entities = sorted(
         (entity for entity in document.entities if entity.type not in skip_types), key=lambda entity: entity.start
     )
@@ -107,19 +107,19 @@ def _contexts(document: Document, cues: Cues, skip_types: Sequence[str]) -> dict
             here = entities[bisect_left(starts, span.start) : bisect_left(starts, span.end)]
             if here and cues.may_hit(document.text[span.start : span.end]):
                 for context, entity in _Sentence(document.text, span, cues, here).contexts():
-                    found.setdefault(id(entity), set()).add(context)
-        _add_sections(found, passage, inside, cues)
-    return found
+                    contexts_of.setdefault(id(entity), set()).add(context)
+        _add_sections(contexts_of, passage, inside, cues)
+    return contexts_of
 
 
-def _add_sections(found: dict[int, set[str]], passage: Passage, entities: Sequence[Entity], cues: Cues) -> None:
+def _add_sections(contexts_of: dict[int, set[str]], passage: Passage, entities: Sequence[Entity], cues: Cues) -> None:
     starts = [entity.start - passage.offset for entity in entities]
     for section in find_sections(passage.text):
         contexts = [context for context, kinds in cues.sections.items() if section.kind in kinds]
         if contexts:
             first, last = bisect_left(starts, section.heading.end), bisect_left(starts, section.span.end)
             for entity in entities[first:last]:
-                found.setdefault(id(entity), set()).update(contexts)
+                contexts_of.setdefault(id(entity), set()).update(contexts)
 
 
 class _Sentence:

@@ -67,7 +67,7 @@ class Cues:
 
     def hits(self, words: Sequence[Word], barred: frozenset[int] = frozenset()) -> list[Hit]:
         """The longest phrases, from left to right, none over another and none with a word whose number is barred."""
-        found = []
+        hits = []
         number = 0
         while number < len(words):
             if words[number].text not in self.first_words:
@@ -78,9 +78,9 @@ class Cues:
                 number += 1
                 continue
             says = {item for item in node.says if item[0] == NOTHING} or node.says
-            found.append(Hit(number, last, frozenset(says)))
+            hits.append(Hit(number, last, frozenset(says)))
             number = last + 1
-        return found
+        return hits
 
     def _longest(
         self, node: _Node, words: Sequence[Word], number: int, barred: frozenset[int]

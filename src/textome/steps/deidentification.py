@@ -115,9 +115,11 @@ class Deidentification(StepSettings):
         secret = secrets.token_bytes(32) if self.secret is None else _secret(self.secret)
         detector = load_detector(self.model, self.min_confidence, self.threads) if self.model else None
         for number, pool in enumerate(pools(documents)):
-            for place, (document, findings) in enumerate(zip(pool, self._findings(pool, rules, detector), strict=True)):
+            for number_in_pool, (document, findings) in enumerate(
+                zip(pool, self._findings(pool, rules, detector), strict=True)
+            ):
                 patient = document.metadata.get(self.patient, "") if self.patient else ""
-                name = f"{self.patient}={patient}" if patient else f"document {number} {place} {document.id}"
+                name = f"{self.patient}={patient}" if patient else f"document {number} {number_in_pool} {document.id}"
                 if self.secret is not None and not patient:
                     name = f"document {document.id}"
                 yield self._apply(document, findings, Surrogates(secret, name, rules, self.day_first))

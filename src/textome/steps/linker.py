@@ -43,8 +43,8 @@ class Linker:
 
         Raises InputError for a wrong setting or an index that cannot be read.
         """
-        given = settings if vocabularies is None else {"vocabularies": tuple(vocabularies)} | settings
-        self._step = Linking.model_validate(given)
+        values = settings if vocabularies is None else {"vocabularies": tuple(vocabularies)} | settings
+        self._step = Linking.model_validate(values)
         self._sections = sections_of(self._step.vocabularies)
 
     @classmethod
@@ -68,9 +68,9 @@ class Linker:
         candidates   how many concepts an ambiguous name gets
         """
         self._check(type, name)
-        place = text.find(name)
-        document = Document.from_text(text if place >= 0 else name)
-        start = max(place, 0)
+        start_of_name = text.find(name)
+        document = Document.from_text(text if start_of_name >= 0 else name)
+        start = max(start_of_name, 0)
         entity = document.entity([(start, start + len(name))], type)
         step = self._step.model_copy(update={"candidates": candidates})
         return list(step.link(document.with_annotations([entity])).entities[0].identifiers)
@@ -98,19 +98,19 @@ class Linker:
         self._check(type, typed)
         if len(typed) < MIN_PREFIX:
             raise InputError(f"type at least {MIN_PREFIX} letters of the name of a concept")
-        found: dict[str, ConceptCard] = {}
+        cards: dict[str, ConceptCard] = {}
         if ":" in typed and (concept := self.concept(typed)):
-            found[concept.curie] = concept
+            cards[concept.curie] = concept
         chosen = [self._type(type)] if type else self.types
         pairs = [(name, section) for name in chosen for section in self._sections[name]]
         for name, section in pairs:
             for hit in section.look_up(typed):
-                found.setdefault(section.curie(hit.number), _concept(section, hit.number, name))
-        if len(found) < limit and len(typed) >= _MIN_SCANNED and ":" not in typed:
+                cards.setdefault(section.curie(hit.number), _concept(section, hit.number, name))
+        if len(cards) < limit and len(typed) >= _MIN_SCANNED and ":" not in typed:
             matches = heapq.nsmallest(limit, _matches(pairs, typed.lower()), key=lambda match: match[:4])
             for *_, number, name, section in matches:
-                found.setdefault(section.curie(number), _concept(section, number, name))
-        return list(found.values())[:limit]
+                cards.setdefault(section.curie(number), _concept(section, number, name))
+        return list(cards.values())[:limit]
 
     def _check(self, type: str | None, name: str) -> None:
         if len(name) > MAX_NAME:

@@ -63,17 +63,17 @@ class Linking(StepSettings):
         mentions = self._mentions(document)
         if not mentions:
             return document
-        found: dict[int, tuple[Identifier, ...]] = {}
+        identifiers_of: dict[int, tuple[Identifier, ...]] = {}
         organisms = self._organisms(mentions.values(), document.text)
         for mention in mentions.values():
             if mention.type != "Gene":
                 groups = organisms.get(mention.text) if mention.type == "Species" else None
                 if groups is None:
                     groups = mention.candidates(self._sections[mention.type])
-                found |= dict.fromkeys(mention.indices, self._chosen(groups))
+                identifiers_of |= dict.fromkeys(mention.indices, self._chosen(groups))
         genes = [mention for mention in mentions.values() if mention.type == "Gene"]
         if genes:
-            linked = self._with(document, found)
+            linked = self._with(document, identifiers_of)
             sections = self._sections["Gene"]
             symbols = {
                 mention.text: _species_of_symbol(mention.text, exact(sections, mention.text)) for mention in genes
@@ -81,8 +81,8 @@ class Linking(StepSettings):
             species = GeneSpecies(linked, symbols)
             for mention in genes:
                 groups = [_of_species(each, mention, species, self.species) for each in mention.candidates(sections)]
-                found |= dict.fromkeys(mention.indices, self._chosen(groups))
-        return self._with(document, found)
+                identifiers_of |= dict.fromkeys(mention.indices, self._chosen(groups))
+        return self._with(document, identifiers_of)
 
     def species_of_symbols(self, document: Document) -> dict[str, set[int]]:
         """The names of genes in a document, each with the species that have a gene of exactly this symbol."""
@@ -158,12 +158,12 @@ class Linking(StepSettings):
     def _xrefs(self, item: Candidate) -> list[Identifier]:
         if not self.xrefs:
             return []
-        found = (curie for curie in item.section.xrefs(item.number) if curie.partition(":")[0] in self.xrefs)
-        return [Identifier(curie, round(item.score, 4)) for curie in found]
+        curies = (curie for curie in item.section.xrefs(item.number) if curie.partition(":")[0] in self.xrefs)
+        return [Identifier(curie, round(item.score, 4)) for curie in curies]
 
-    def _with(self, document: Document, found: dict[int, tuple[Identifier, ...]]) -> Document:
+    def _with(self, document: Document, identifiers_of: dict[int, tuple[Identifier, ...]]) -> Document:
         entities = [
-            replace(entity, identifiers=found[index]) if index in found else entity
+            replace(entity, identifiers=identifiers_of[index]) if index in identifiers_of else entity
             for index, entity in enumerate(document.entities)
         ]
         return document.with_annotations(entities, document.relations)
@@ -187,11 +187,11 @@ class _Mention:
         if self.long_form and self.type == "Gene":
             names.reverse()
         for name in dict.fromkeys(names):
-            if found := candidates(sections, name):
-                return [_confirmed(group, sections, self.long_form) for group in found]
-            if name == self.long_form and (found := near(sections, name)):
+            if matches := candidates(sections, name):
+                return [_confirmed(group, sections, self.long_form) for group in matches]
+            if name == self.long_form and (matches := near(sections, name)):
                 by_hand = [item for item in exact(sections, self.text) if item.way is Way.CURATED]
-                return [by_hand] if by_hand and found[0][0].score < _SURE else found
+                return [by_hand] if by_hand and matches[0][0].score < _SURE else matches
         return near(sections, expanded)
 
 
@@ -238,37 +238,37 @@ def _of_organism(
     """The taxa of a name: written out, where it is abbreviated; under another genus, where it is not known."""
     full = [] if mention.long_form else full_binomials(mention.text, text, names)
     for name in full:
-        if found := exact(sections, name):
-            return [found]
+        if matches := exact(sections, name):
+            return [matches]
     if groups := mention.candidates(sections):
         return groups
     former = any_genus(full[0] if full else mention.long_form or mention.text)
-    found = exact(sections, former) if former else []
-    return [found] if found else []
+    matches = exact(sections, former) if former else []
+    return [matches] if matches else []
 
 
 def _of_species(group: list[Candidate], mention: _Mention, organisms: GeneSpecies, default: int) -> list[Candidate]:
     """The candidates of a gene by how probable their species is, the most probable first; their scores include that."""
     taxa = sorted({item.taxon for item in group} | organisms.taxa | {default})
     probabilities = organisms.probabilities(mention.text, mention.spans, taxa, default)
-    wanted = max(taxa, key=lambda taxon: probabilities[taxon])
-    if not any(item.taxon == wanted for item in group):
-        group = [*group, *_with_same_symbol(group, wanted)]
+    likeliest = max(taxa, key=lambda taxon: probabilities[taxon])
+    if not any(item.taxon == likeliest for item in group):
+        group = [*group, *_with_same_symbol(group, likeliest)]
     scored = [replace(item, score=item.score * probabilities[item.taxon]) for item in group]
     return sorted(scored, key=lambda item: -probabilities[item.taxon])
 
 
-def _species_of_symbol(name: str, found: Iterable[Candidate]) -> set[int]:
+def _species_of_symbol(name: str, candidates: Iterable[Candidate]) -> set[int]:
     """The species that have a gene of exactly this symbol, capitals and all."""
-    return {item.taxon for item in found if item.section.label(item.number) == name}
+    return {item.taxon for item in candidates if item.section.label(item.number) == name}
 
 
 def _with_same_symbol(group: list[Candidate], taxon: int) -> list[Candidate]:
     """Genes of another species with the symbol of these genes: a name of `Snca` in mouse also names `SNCA` in human."""
-    found = (
+    others = (
         replace(item, number=hit.number)
         for item in group
         for hit in item.section.look_up(item.section.label(item.number))
         if item.section.taxon(hit.number) == taxon and hit.kind is NameKind.LABEL
     )
-    return distinct(found)
+    return distinct(others)

@@ -63,7 +63,7 @@ def _further_mentions(document: Document, names: dict[str, dict[str, list[float]
     covered = sorted((span.start, span.end) for entity in document.entities for span in entity.spans)
     starts = [start for start, _ in covered]
     reach = _reach(covered)
-    text, end, found = document.text, 0, list[Entity]()
+    text, end, further = document.text, 0, list[Entity]()
     for word in _WORD.finditer(text):
         start = word.start()
         if start < end:
@@ -76,9 +76,9 @@ def _further_mentions(document: Document, names: dict[str, dict[str, list[float]
                 continue
             type, confidences = max(names[name].items(), key=lambda item: (len(item[1]), max(item[1])))
             end = start + len(name)
-            found.append(document.entity([Span(start, end)], type, confidence=max(confidences)))
+            further.append(document.entity([Span(start, end)], type, confidence=max(confidences)))
             break
-    return found
+    return further
 
 
 def _reach(covered: list[tuple[int, int]]) -> list[int]:

@@ -41,14 +41,14 @@ def _with_variants(document: Document) -> Document:
     )
     known_ends = list(accumulate((span.end for span in known), max))
     known_starts = [span.start for span in known]
-    found = []
+    new = []
     for passage in document.passages:
         for variant in find_variants(passage.text, document.text):
             span = Span(variant.span.start + passage.offset, variant.span.end + passage.offset)
             before = bisect_left(known_starts, span.end)
             if before and known_ends[before - 1] > span.start:
                 continue
-            found.append(
+            new.append(
                 document.entity(
                     [span],
                     VARIANT,
@@ -57,14 +57,14 @@ def _with_variants(document: Document) -> Document:
                     metadata={"tmvar": variant.components},
                 )
             )
-    if not found:
+    if not new:
         return document
-    starts = [entity.start for entity in found]
+    starts = [entity.start for entity in new]
     referred = {target for relation in document.relations for _, target in relation.arguments}
     kept = []
     for entity in document.entities:
         number = bisect_right(starts, entity.start) - 1
-        inside = number >= 0 and entity.end <= found[number].end
+        inside = number >= 0 and entity.end <= new[number].end
         if entity.confidence is None or entity.id in referred or not inside:
             kept.append(entity)
-    return document.with_annotations(kept, document.relations).with_new_entities(found)
+    return document.with_annotations(kept, document.relations).with_new_entities(new)

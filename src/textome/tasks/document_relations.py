@@ -215,9 +215,9 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
         have (`known`)."""
         predictions = []
         for record, shares in zip(records, self._probabilities(records, examples, scores), strict=True):
-            found = self.decide(shares)
+            decision = self.decide(shares)
             able = record.known | ({*self.labels} if "types" in record.known else set())
-            predictions.append(Classified(tuple(label for label in found.labels if label in able), found.scores))
+            predictions.append(Classified(tuple(label for label in decision.labels if label in able), decision.scores))
         return predictions
 
     def decide(self, shares: NDArray[np.float64]) -> Classified:
@@ -281,9 +281,9 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
                     count("novel_f1", {f"{name} {NOVEL in gold}" for name in types}, {name + new for name in guess})
             for label in record.known & {*self.further}:
                 count(f"{label}_f1", gold & {label}, predicted & {label})
-        found = {name: 2 * right[name] / max(1, total[name]) for name in total}
-        counted = [value for name, value in found.items() if name != "novel_f1"]
-        return found | {"mean_f1": float(np.mean(counted)) if counted else 0.0}
+        f1_of = {name: 2 * right[name] / max(1, total[name]) for name in total}
+        counted = [value for name, value in f1_of.items() if name != "novel_f1"]
+        return f1_of | {"mean_f1": float(np.mean(counted)) if counted else 0.0}
 
     def calibrated(self, records: Sequence[ConceptPair], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:
         """With the temperature that makes the gold pairs most probable (Guo et al. 2017), and the thresholds that give the
@@ -302,9 +302,9 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
             for value in np.round(THRESHOLDS, 2).tolist():
                 update = {name: value} if name == "threshold" else {"thresholds": task.thresholds | {name: value}}
                 at = task.model_copy(update=update)
-                found = at.score(records, [at.decide(row) for row in shares])
+                score_of = at.score(records, [at.decide(row) for row in shares])
                 which = ("pair_f1", "typed_f1") if name == "threshold" else (f"{name}_f1",)
-                tried.append((sum(found.get(item, 0.0) for item in which), -abs(value - 0.5), value, at))
+                tried.append((sum(score_of.get(item, 0.0) for item in which), -abs(value - 0.5), value, at))
             task = max(tried, key=lambda item: item[:3])[3]
         return task
 
@@ -335,8 +335,8 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
             shares = sigmoid(wide)
             shares[:, 1 : 1 + len(self.labels)] = softmax(wide[:, 1 : 1 + len(self.labels)])
             for number, row in zip(example.owners, shares, strict=True):
-                surest = row if row[0] > best[number][0] else best[number]
-                best[number] = np.concatenate([surest[:further], np.maximum(row[further:], best[number][further:])])
+                winner = row if row[0] > best[number][0] else best[number]
+                best[number] = np.concatenate([winner[:further], np.maximum(row[further:], best[number][further:])])
         return best
 
     def _log_loss_of(

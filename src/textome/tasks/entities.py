@@ -199,8 +199,8 @@ class Entities(MentionTask[Recognised]):
             tokens[example.record] = example.tokens
             pieces.setdefault(example.record, []).append(logits)
         joined = self.log_probabilities(list(pieces.values()))
-        found = {number: decode(rows) for number, rows in zip(pieces, joined, strict=True)}
-        return [Recognised(tokens.get(number), found.get(number, [])) for number in range(len(records))]
+        spans_of = {number: decode(rows) for number, rows in zip(pieces, joined, strict=True)}
+        return [Recognised(tokens.get(number), spans_of.get(number, [])) for number in range(len(records))]
 
     def log_probabilities(self, sentences: Sequence[Sequence[Floats]]) -> list[Floats]:
         """(m, num_chosen_types, 3) of the m words of each sentence, from the scores (n, num_labels) of its windows."""
@@ -216,16 +216,16 @@ class Entities(MentionTask[Recognised]):
         own, so that a type is never preferred where another label is more probable."""
         rows = scores - scores.max(axis=-1, keepdims=True)
         rows = rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True))
-        found = np.full((len(rows), len(self.chosen_types), len(LABELS)), -np.inf, np.float32)
+        by_type = np.full((len(rows), len(self.chosen_types), len(LABELS)), -np.inf, np.float32)
         for head, name in enumerate(self.chosen_types):
             own = [self.labels.index(label) for label in (f"B-{name}", f"I-{name}") if label in self.labels]
-            found[:, head, OUTSIDE] = np.delete(rows, own, axis=-1).max(axis=-1)
+            by_type[:, head, OUTSIDE] = np.delete(rows, own, axis=-1).max(axis=-1)
             for mark, label in ((BEGIN, f"B-{name}"), (INSIDE, f"I-{name}")):
                 if label in self.labels:
-                    found[:, head, mark] = rows[:, self.labels.index(label)]
+                    by_type[:, head, mark] = rows[:, self.labels.index(label)]
                 elif mark == BEGIN:  # a scheme of I-X alone: the first word of a run begins
-                    found[:, head, mark] = rows[:, self.labels.index(f"I-{name}")] - 1e-3
-        return found
+                    by_type[:, head, mark] = rows[:, self.labels.index(f"I-{name}")] - 1e-3
+        return by_type
 
     def kept(self, sentences: Iterable[Sequence[ScoredSpan]]) -> Iterator[list[ScoredSpan]]:
         """The entities of each sentence that a user wants: over the thresholds and, where `flat`, without overlaps."""
@@ -233,8 +233,8 @@ class Entities(MentionTask[Recognised]):
         thresholds = [
             self.thresholds.get(name, LEAST_CONFIDENCE) if least is None else least for name in self.chosen_types
         ]
-        for found in sentences:
-            certain = [item for item in found if item.confidence >= thresholds[item.head]]
+        for candidates in sentences:
+            certain = [item for item in candidates if item.confidence >= thresholds[item.head]]
             yield without_overlaps(certain) if flat else certain
 
     def annotate(
@@ -261,11 +261,11 @@ class Entities(MentionTask[Recognised]):
         self, record: Sentence, examples: Sequence[Example], scores: Sequence[Floats], label: str | None = None
     ) -> list[Finding]:
         """The entities of a sentence that a user wants."""
-        ((tokens, found),) = self.decode([record], examples, scores)
+        ((tokens, spans),) = self.decode([record], examples, scores)
         findings: list[Finding] = []
         if tokens is None:
             return findings
-        for item in next(self.kept([found])):
+        for item in next(self.kept([spans])):
             start = int(tokens.word_starts[item.first])
             end = end_of_character(record.text, int(tokens.word_ends[item.last]))
             name = self.chosen_types[item.head]
@@ -284,8 +284,8 @@ class Entities(MentionTask[Recognised]):
 
         Types with fewer than `confidences.MIN_MENTIONS` mentions keep what they have.
         """
-        found = self._candidates(records, examples, scores)
-        fits = {name: fitted(item) for name, item in found.items() if item.suffice}
+        candidates = self._candidates(records, examples, scores)
+        fits = {name: fitted(item) for name, item in candidates.items() if item.suffice}
         temperature = self.temperature | {name: fit.temperature for name, fit in fits.items()}
         thresholds = self.thresholds | {name: fit.threshold for name, fit in fits.items()}
         return self.model_copy(update={"temperature": temperature, "thresholds": thresholds})
@@ -330,8 +330,8 @@ class Entities(MentionTask[Recognised]):
         """Micro F1 of entities of the types that each sentence is annotated for; first word, last word and type must be
         right."""
         gold, predicted = [], []
-        for record, (tokens, found) in zip(records, predictions, strict=True):
-            predicted.append({(it.first, it.last, it.head) for it in found if it.head in record.annotated})
+        for record, (tokens, spans) in zip(records, predictions, strict=True):
+            predicted.append({(it.first, it.last, it.head) for it in spans if it.head in record.annotated})
             gold.append(set() if tokens is None else self._gold(record, tokens))
         return {"entity_f1": score_entities(gold, predicted).micro.f1}
 

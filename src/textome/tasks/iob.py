@@ -99,14 +99,14 @@ def decode(scores: Floats) -> list[ScoredSpan]:
     for column in np.flatnonzero(illegal.any(axis=0)):
         best[:, column] = _most_probable_legal(scores[:, column])
     begins, heads = np.nonzero(best == BEGIN)
-    found = []
+    spans = []
     for begin, number in zip(begins.tolist(), heads.tolist(), strict=True):
         first, head = int(begin), int(number)
         last = first
         while last + 1 < len(best) and best[last + 1, head] == INSIDE:
             last += 1
-        found.append(ScoredSpan(first, last, head, span_probability(scores, first, last, head)))
-    return found
+        spans.append(ScoredSpan(first, last, head, span_probability(scores, first, last, head)))
+    return spans
 
 
 def span_probability(scores: Floats, first: int, last: int, head: int) -> float:

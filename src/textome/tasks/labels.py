@@ -112,12 +112,12 @@ class LabelTask(Task[Record, Prediction]):
         task = self.model_copy(update={"temperature": round(float(best[1]), 4)})
         if not self.multi_label:
             return task
-        found = []
+        tried = []
         for value in THRESHOLDS:
             at = task.model_copy(update={"threshold": round(float(value), 2)})
             sets = at.label_sets(records, at.decode(records, examples, scores))
-            found.append((score_labels(*sets, task.classes).micro.f1, at.threshold))
-        return task.model_copy(update={"threshold": max(found)[1]})
+            tried.append((score_labels(*sets, task.classes).micro.f1, at.threshold))
+        return task.model_copy(update={"threshold": max(tried)[1]})
 
     @property
     def gives(self) -> str:
@@ -133,12 +133,12 @@ class LabelTask(Task[Record, Prediction]):
         self, record: Record, examples: Sequence[Example], scores: Sequence[Floats], label: str | None = None
     ) -> list[Finding]:
         """The labels that hold, or the most probable one where none does."""
-        found = []
+        findings = []
         for number, prediction in self._classified(record, examples, scores):
             best = max(prediction.scores, key=lambda name: prediction.scores[name])
             names = [label] if label else prediction.labels or [best]
-            found += [Finding(name, prediction.scores[name], sentence=number) for name in names]
-        return found
+            findings += [Finding(name, prediction.scores[name], sentence=number) for name in names]
+        return findings
 
     def confidences(
         self, record: Record, examples: Sequence[Example], scores: Sequence[Floats], findings: Sequence[Finding]

@@ -59,18 +59,18 @@ class Masker:
         sizes = np.diff(np.append(starts, len(ids)))
         budget = max(1, round(self.probability * len(ids)))
         units = self._spans(sizes, budget, generator) if self.unit == "span" else self._words(sizes, budget, generator)
-        places = np.concatenate(
+        positions = np.concatenate(
             [np.arange(starts[word], starts[word] + sizes[word]) for unit in units for word in unit]
         )
         if self.unit == "span":
-            lots = np.repeat(generator.random(len(units)), [sum(sizes[word] for word in unit) for unit in units])
+            draws = np.repeat(generator.random(len(units)), [sum(sizes[word] for word in unit) for unit in units])
         else:
-            lots = generator.random(len(places))
+            draws = generator.random(len(positions))
         hidden = ids.copy()
-        hidden[places[lots < self.masked]] = self.mask_id
-        swapped = places[(lots >= self.masked) & (lots < self.masked + self.random)]
+        hidden[positions[draws < self.masked]] = self.mask_id
+        swapped = positions[(draws >= self.masked) & (draws < self.masked + self.random)]
         hidden[swapped] = generator.choice(self.replacements, len(swapped))
-        return hidden, np.sort(places)
+        return hidden, np.sort(positions)
 
     def _starts(self, ids: Ids) -> NDArray[np.int64]:
         """Where each unit of choice begins: every token, or every first piece of a word."""

@@ -73,7 +73,7 @@ class PairReader:
             if all(inside):
                 positions = [0, *(at - window.start + 1 for at in _nearest_positions(*inside))]
                 examples.append(self._example(number, tokens.ids[window.start : window.end], positions))
-        return examples or [self._far_apart(number, pair)]
+        return examples or [self._too_far(number, pair)]
 
     def _shared(self, pairs: Sequence[Candidate]) -> list[Example]:
         """Examples of texts, with a position for each candidate of the text that has mentions of both in the window."""
@@ -107,7 +107,7 @@ class PairReader:
                     some = tuple(rows[start : start + _PAIRS_AT_ONCE])
                     chosen = np.array(positions[start : start + _PAIRS_AT_ONCE], np.int32)
                     examples.append(Example(some[0], ids, types, chosen, record_of_position=some))
-            examples += [self._far_apart(number, pairs[number]) for number in numbers if number not in read]
+            examples += [self._too_far(number, pairs[number]) for number in numbers if number not in read]
         return examples
 
     def _all_marked(self, pair: Candidate) -> tuple[str, dict[_Spot, int]]:
@@ -119,7 +119,7 @@ class PairReader:
         text, offsets = with_markers(pair.document.text, scope, marks)
         return text, dict(zip(spots, offsets, strict=True))
 
-    def _far_apart(self, number: int, pair: Candidate) -> Example:
+    def _too_far(self, number: int, pair: Candidate) -> Example:
         """The sentences of the two nearest mentions, one after the other, each cut around its mention to half a window."""
         half = (self.window - 2) // 2
         pieces, positions = list[Integers](), [0]
@@ -148,8 +148,8 @@ def _nearest_positions(first: Sequence[int], second: Sequence[int]) -> tuple[int
 
 def _first_word(kind: str) -> str:
     """Where every mention is marked, long names of types would be half of what is read."""
-    found = re.match(r"[^\W\d_]?[^\W\d_A-Z]+|[A-Z]+", kind)
-    return found[0] if found else kind
+    match = re.match(r"[^\W\d_]?[^\W\d_A-Z]+|[A-Z]+", kind)
+    return match[0] if match else kind
 
 
 def _spot(entity: Entity) -> _Spot:

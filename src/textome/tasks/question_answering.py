@@ -171,8 +171,8 @@ class QuestionAnswering(Task[Question, list[Answer]]):
     ) -> list[float]:
         """The probabilities of the same texts; 0 where a text is not among the answers any more."""
         (answers,) = self.decode([record], examples, scores)
-        found = {_folded(answer.text): answer.probability for answer in answers}
-        return [found.get(_folded(item.name), 0.0) for item in findings]
+        probability_of = {_folded(answer.text): answer.probability for answer in answers}
+        return [probability_of.get(_folded(item.name), 0.0) for item in findings]
 
     def score(self, records: Sequence[Question], predictions: Sequence[list[Answer]]) -> dict[str, float]:
         scores = score_answers(records, predictions, self.threshold).as_dict()
@@ -188,8 +188,8 @@ class QuestionAnswering(Task[Question, list[Answer]]):
     def calibrated(self, records: Sequence[Question], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:
         """With the threshold of list questions that has the best F1."""
         predictions = self.decode(records, examples, scores)
-        found = [(score_answers(records, predictions, value).list_f1, float(value)) for value in THRESHOLDS]
-        return self.model_copy(update={"threshold": round(max(found)[1], 2)})
+        tried = [(score_answers(records, predictions, value).list_f1, float(value)) for value in THRESHOLDS]
+        return self.model_copy(update={"threshold": round(max(tried)[1], 2)})
 
     def chosen(self, question: Question, answers: Sequence[Answer]) -> list[Answer]:
         """The answers that count: of a list question those over the threshold, otherwise the best one."""

@@ -146,14 +146,14 @@ class Relations(LabelTask[Candidate, Classified]):
         self, name: str, document: Document, records: Sequence[Candidate], predictions: Sequence[Classified]
     ) -> Document:
         """The document with the relations that it does not have yet (of concepts, between the two nearest mentions)."""
-        found = []
+        relations = []
         for item, prediction in zip(records, predictions, strict=True):
             for label in prediction.labels:
                 confidence = round(prediction.scores[label], 6)
                 if label not in self.negative_labels and not self._choice.leaves_out(prediction.scores[label]):
                     head, tail = nearest(item.head, item.tail)
-                    found.append(Relation(label, (("head", head.id), ("tail", tail.id)), confidence=confidence))
-        return with_relations(document, found)
+                    relations.append(Relation(label, (("head", head.id), ("tail", tail.id)), confidence=confidence))
+        return with_relations(document, relations)
 
     def decisions(self, records: Sequence[Candidate], predictions: Sequence[Classified]) -> Iterator[Decision]:
         for record, prediction in zip(records, predictions, strict=True):
@@ -250,7 +250,7 @@ class _Gold:
     """The relations of a document by the pair that they are between."""
 
     def __init__(self, document: Document, labels: set[str]) -> None:
-        self._found: dict[tuple[str, str], list[str]] = {}
+        self._labels_of_pair: dict[tuple[str, str], list[str]] = {}
         self._reached: set[tuple[str, str, str]] = set()
         for relation in document.relations:
             if relation.type in labels:
@@ -258,23 +258,23 @@ class _Gold:
                 if len(ends) < 2:
                     ends = [relation.metadata.get("entity1", ""), relation.metadata.get("entity2", "")]
                 if all(ends[:2]):
-                    self._found.setdefault((ends[0], ends[1]), []).append(relation.type)
+                    self._labels_of_pair.setdefault((ends[0], ends[1]), []).append(relation.type)
 
     def labels(self, head: Sequence[Entity], tail: Sequence[Entity], directed: bool) -> list[str]:
-        found: list[str] = []
+        labels: list[str] = []
         for one in _names(head):
             for two in _names(tail):
                 for pair in ((one, two),) if directed else ((one, two), (two, one)):
-                    for label in self._found.get(pair, ()):
+                    for label in self._labels_of_pair.get(pair, ()):
                         self._reached.add((*pair, label))
-                        if label not in found:
-                            found.append(label)
-        return found
+                        if label not in labels:
+                            labels.append(label)
+        return labels
 
     def unreached(self) -> list[str]:
         return [
             label
-            for pair, labels in self._found.items()
+            for pair, labels in self._labels_of_pair.items()
             for label in dict.fromkeys(labels)
             if (*pair, label) not in self._reached
         ]

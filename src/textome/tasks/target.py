@@ -116,14 +116,14 @@ class Target(Task[Record, Floats]):
         """With the labels, means and deviations of training records. Raises InputError where they have no target."""
         if self.kind == "masked_tokens":
             return self
-        found = self.model_copy(update={"labels": self.labels or _labels(records)})
-        if not found.labels:
+        target = self.model_copy(update={"labels": self.labels or _labels(records)})
+        if not target.labels:
             raise InputError("no training record has a label; see modality.target and the layout of the data")
         if self.kind != "regression":
-            return found
-        values = np.stack([found.encode(record) for record in records]).astype(np.float64)
+            return target
+        values = np.stack([target.encode(record) for record in records]).astype(np.float64)
         counts = np.isfinite(values).sum(0)
-        empty = [name for name, count in zip(found.labels, counts, strict=True) if not count]
+        empty = [name for name, count in zip(target.labels, counts, strict=True) if not count]
         if empty:
             raise InputError(f"no training record has a value of {', '.join(empty[:5])}")
         update: dict[str, Any] = {}
@@ -135,7 +135,7 @@ class Target(Task[Record, Floats]):
         deviations = np.nanstd(values, 0)
         deviations[deviations == 0] = 1.0
         update |= {"means": tuple(np.nanmean(values, 0).tolist()), "deviations": tuple(deviations.tolist())}
-        return found.model_copy(update=update)
+        return target.model_copy(update=update)
 
     def encode(self, record: Record) -> Floats:
         """(num_labels,): 1 for the record's labels and 0 for others, or the values; NaN where nothing is known.
@@ -220,10 +220,10 @@ class Target(Task[Record, Floats]):
 
 
 def _labels(records: Sequence[Record]) -> tuple[str, ...]:
-    found: set[str] = set()
+    labels: set[str] = set()
     for record in records:
         if isinstance(record.target, Mapping):
-            found.update(record.target)
+            labels.update(record.target)
         elif record.target is not None:
-            found.add(record.target)
-    return tuple(sorted(found))
+            labels.add(record.target)
+    return tuple(sorted(labels))

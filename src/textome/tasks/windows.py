@@ -42,7 +42,7 @@ def windows(tokens: Tokens, size: int, overlap: int) -> list[Window]:
         starts.append(word if word > starts[-1] else target)
     ends = [min(start + size, total) for start in starts]
     seams = [0, *((start + end) // 2 for start, end in zip(starts[1:], ends[:-1], strict=True)), total]
-    return [Window(*place) for place in zip(starts, ends, seams[:-1], seams[1:], strict=True)]
+    return [Window(*bounds) for bounds in zip(starts, ends, seams[:-1], seams[1:], strict=True)]
 
 
 def with_special_tokens(tokens: Tokens, window: Window, tokenizer: Tokenizer) -> NDArray[np.int32]:

@@ -85,25 +85,25 @@ class _Candidate:
 
 def find_abbreviations(text: str) -> list[Abbreviation]:
     """The definitions in `text`, in the order of their brackets. Time is linear in the length of the text."""
-    found: list[Abbreviation] = []
+    abbreviations: list[Abbreviation] = []
     for bracket in _brackets(text):
         for candidate in _candidates(text, bracket):
             if (long := _long_form(text, candidate)) is not None:
-                found.append(Abbreviation(candidate.short, long))
+                abbreviations.append(Abbreviation(candidate.short, long))
                 break
-    return found
+    return abbreviations
 
 
 def _brackets(text: str) -> list[Span]:
     """The inside of each bracket, also of one in another, in the order of their beginnings."""
     opened: dict[str, list[int]] = {")": [], "]": []}
-    found = []
+    brackets = []
     for match in _BRACKET.finditer(text):
         if match[0] in "([":
             opened[")" if match[0] == "(" else "]"].append(match.end())
         elif (starts := opened[match[0]]) and match.start() - (start := starts.pop()) <= _MAX_BRACKET:
-            found.append(Span(start, match.start()))
-    return sorted(found)
+            brackets.append(Span(start, match.start()))
+    return sorted(brackets)
 
 
 def _candidates(text: str, bracket: Span) -> Iterator[_Candidate]:

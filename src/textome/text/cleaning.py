@@ -119,8 +119,8 @@ def clean(text: str, options: CleaningOptions = CleaningOptions()) -> Cleaned:
         (form is not None, lambda text: _normalised_pieces(text, form or "NFC")),
         (options.lowercase, _lengthening_pieces),
     ]
-    for wanted, pieces in steps:
-        if wanted:
+    for is_enabled, pieces in steps:
+        if is_enabled:
             view = _rewrite(view, pieces(view.text))
     if options.lowercase:
         view = replace(view, text=view.text.lower())
@@ -181,11 +181,11 @@ def moved_to(document: Document, views: Sequence[Cleaned]) -> tuple[Document, Al
 def _moved(entity: Entity, alignment: Alignment, view: Document) -> Entity | None:
     spans: list[Span] = []
     for span in entity.spans:
-        if not (place := alignment.to_cleaned(*span)):
+        if not (moved := alignment.to_cleaned(*span)):
             continue
-        if spans and place.start < spans[-1].end:  # two pieces of a mention have become one character
-            place = Span(spans[-1].start, max(place.end, spans.pop().end))
-        spans.append(place)
+        if spans and moved.start < spans[-1].end:  # two pieces of a mention have become one character
+            moved = Span(spans[-1].start, max(moved.end, spans.pop().end))
+        spans.append(moved)
     if not spans:
         return None
     text = view.text_at(spans)

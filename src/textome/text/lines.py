@@ -98,21 +98,21 @@ def _item(line: str) -> str:
 
 def _listed(items: list[str]) -> set[int]:
     """Which lines are items of a list with another one: the same bullet, or the number before or after."""
-    found: set[int] = set()
-    places: dict[str, list[int]] = {}
+    listed: set[int] = set()
+    numbers_of: dict[str, list[int]] = {}
     for number, item in enumerate(items):
         if item:
-            places.setdefault(item, []).append(number)
-    for item, numbers in places.items():
+            numbers_of.setdefault(item, []).append(number)
+    for item, numbers in numbers_of.items():
         if item.isdigit():
             beside = [str(int(item) - 1), str(int(item) + 1)]
         elif item.isalpha():
             beside = [chr(ord(item) - 1), chr(ord(item) + 1)]
         else:
             beside = [item] if len(numbers) > 1 else []
-        if any(name in places for name in beside):
-            found.update(numbers)
-    return found
+        if any(name in numbers_of for name in beside):
+            listed.update(numbers)
+    return listed
 
 
 def _is_heading(line: str) -> bool:

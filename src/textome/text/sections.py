@@ -128,7 +128,7 @@ def find_sections(text: str) -> list[Section]:
         if not ordered or start >= ordered[-1][1].end:  # "FAMILY HISTORY" is not another "HISTORY"
             ordered.append(headings[start])
     ends = [span.start for kind, span in ordered if kind not in SUBSECTIONS] + [len(text)]
-    found = []
+    sections = []
     number = 0
     for index, (kind, span) in enumerate(ordered):
         while ends[number] <= span.start and number < len(ends) - 1:
@@ -136,5 +136,5 @@ def find_sections(text: str) -> list[Section]:
         end = ends[number]
         if kind in SUBSECTIONS and index + 1 < len(ordered):
             end = min(end, ordered[index + 1][1].start)
-        found.append(Section(kind, span, Span(span.start, end)))
-    return found
+        sections.append(Section(kind, span, Span(span.start, end)))
+    return sections

@@ -127,11 +127,11 @@ def _word_before(text: str, start: int, stop: int) -> str:
     return match[0] if match else ""
 
 
-def _is_item(text: str, word: str, place: int, start: int) -> bool:
+def _is_item(text: str, word: str, position: int, start: int) -> bool:
     """Is this the number of a list item: `1. Introduction` or `a. First` in a sentence's or, for digits, a line's place?"""
     if not ((len(word) <= 2 and word.isdigit()) or (len(word) == 1 and word.isalpha())):
         return False
-    before = text[max(start, place - _LOOK_BACK) : place]
+    before = text[max(start, position - _LOOK_BACK) : position]
     return not before.strip() or (word.isdigit() and before.rstrip(" \t")[-1:] == "\n")
 
 
@@ -152,9 +152,9 @@ def _name_with_small_letter(following: str) -> bool:
     return any(character.isupper() or character.isdigit() for character in word[1:]) or not word[0].isascii()
 
 
-def _after_capitals(text: str, word: str, place: int, start: int, following: str) -> bool:
+def _after_capitals(text: str, word: str, position: int, start: int, following: str) -> bool:
     """After capitals with stops: `J. Smith`, `A.B. Jones` and `U.S. Army` go on, `vitamin C. Rats` and `COX-I. It` end."""
-    before = text[max(start, place - _LOOK_BACK) : place]
+    before = text[max(start, position - _LOOK_BACK) : position]
     if not before.strip():
         return False
     if len(word) == 1:
@@ -173,11 +173,11 @@ def _after_capitals(text: str, word: str, place: int, start: int, following: str
 def sentence_spans(document: Document, split: bool = True) -> Iterator[Span]:
     """Places of a document's sentences. Sentences that an entity crosses are joined, so that no entity is cut."""
     for passage in document.passages:
-        places = split_sentences(passage.text) if split else [Span(0, len(passage.text))]
+        sentences = split_sentences(passage.text) if split else [Span(0, len(passage.text))]
         joined: list[Span] = []
         crossings = sorted((entity.start, entity.end) for entity in document.entities)
-        for place in places:
-            span = Span(place.start + passage.offset, place.end + passage.offset)
+        for sentence in sentences:
+            span = Span(sentence.start + passage.offset, sentence.end + passage.offset)
             if joined and any(start < joined[-1].end and end > span.start for start, end in crossings):
                 joined[-1] = Span(joined[-1].start, span.end)
             else:

@@ -241,8 +241,10 @@ def _tokens_with_spaces(encoding: Encoding, text: str) -> Tokens:
     marks = np.fromiter(map(_is_punctuation, text), np.bool_, len(text))
     ends, starts = offsets[:-1, 1], offsets[1:, 0]
     # A character may be several tokens, all of the same place, which belong together.
-    apart = (starts >= ends) & (ends > offsets[:-1, 0]) & (offsets[1:, 1] > starts)
-    punctuated = apart & (marks[np.maximum(ends - 1, 0)] | marks[np.minimum(starts, len(text) - 1)]) if text else apart
+    separate = (starts >= ends) & (ends > offsets[:-1, 0]) & (offsets[1:, 1] > starts)
+    punctuated = (
+        separate & (marks[np.maximum(ends - 1, 0)] | marks[np.minimum(starts, len(text) - 1)]) if text else separate
+    )
     tokens = _in_words(ids, offsets, (np.diff(np.asarray(encoding.word_ids, np.int32)) != 0) | punctuated)
 
     space = np.fromiter(map(str.isspace, text), np.bool_, len(text))

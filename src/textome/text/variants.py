@@ -94,15 +94,15 @@ def find_variants(text: str, document: str | None = None) -> list[Variant]:
 
     document   the text of the whole document, in which words of mutations are looked for; None is `text`
     """
-    found: list[Variant] = []
+    variants: list[Variant] = []
     for needed, pattern, read in _RULES:
         if needed.search(text):
-            found += (variant for match in pattern.finditer(text) if (variant := read(match)) is not None)
-            if pattern is _ONE_LETTER and found and not _speaks_of_mutations(document or text):
-                found = [variant for variant in found if not _ONE_LETTER.fullmatch(text, *variant.span)]
+            variants += (variant for match in pattern.finditer(text) if (variant := read(match)) is not None)
+            if pattern is _ONE_LETTER and variants and not _speaks_of_mutations(document or text):
+                variants = [variant for variant in variants if not _ONE_LETTER.fullmatch(text, *variant.span)]
     # Of two that begin at one place the longer one counts.
-    found.sort(key=lambda variant: (variant.span.start, -variant.span.end))
-    return list(_without_overlaps(found))
+    variants.sort(key=lambda variant: (variant.span.start, -variant.span.end))
+    return list(_without_overlaps(variants))
 
 
 def _speaks_of_mutations(text: str) -> bool:

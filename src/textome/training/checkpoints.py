@@ -91,17 +91,17 @@ def load_checkpoint(
 
     Returns None where there is no checkpoint. Raises InputError where all are damaged, or belong to another model.
     """
-    found = sorted(folder.glob("step-*"), reverse=True)
-    for place in found:
+    checkpoints = sorted(folder.glob("step-*"), reverse=True)
+    for checkpoint in checkpoints:
         try:
-            weights, tensors, state = _read(place)
+            weights, tensors, state = _read(checkpoint)
         except (OSError, SafetensorError, ValueError, KeyError) as error:
-            tell(f"{place}: the checkpoint is damaged ({error}); going on from the one before")
+            tell(f"{checkpoint}: the checkpoint is damaged ({error}); going on from the one before")
             continue
         try:
             load_whole_state(model, weights)
         except RuntimeError as error:
-            raise InputError(f"{place}: the checkpoint belongs to another model ({error})") from error
+            raise InputError(f"{checkpoint}: the checkpoint belongs to another model ({error})") from error
         torch.set_rng_state(tensors.pop("random"))
         cuda = tensors.pop("random.cuda", None)
         if cuda is not None and torch.cuda.is_available():
@@ -115,18 +115,18 @@ def load_checkpoint(
             {"state": _optimizer_state(tensors, optimizer), "param_groups": optimizer.state_dict()["param_groups"]}
         )
         return state
-    if found:
+    if checkpoints:
         raise InputError(f"{folder}: every checkpoint is damaged; delete the folder to start the run anew")
     return None
 
 
-def _read(place: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-    hashes = json.loads((place / "sha256.json").read_text(encoding="utf-8"))
+def _read(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+    hashes = json.loads((checkpoint / "sha256.json").read_text(encoding="utf-8"))
     for name in _FILES:
-        if _sha256(place / name) != hashes[name]:
+        if _sha256(checkpoint / name) != hashes[name]:
             raise ValueError(f"{name} is not what was written")
-    state: dict[str, Any] = json.loads((place / _FILES[2]).read_text(encoding="utf-8"))
-    return load_file(place / _FILES[0]), load_file(place / _FILES[1]), state
+    state: dict[str, Any] = json.loads((checkpoint / _FILES[2]).read_text(encoding="utf-8"))
+    return load_file(checkpoint / _FILES[0]), load_file(checkpoint / _FILES[1]), state
 
 
 def _sha256(path: Path) -> str:

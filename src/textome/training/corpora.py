@@ -53,22 +53,22 @@ def _load(recipe: Recipe, table: TaskTable, corpus: Corpus, forbidden: frozenset
     assert isinstance(task, MentionTask)
     data = CorpusData(corpus.name)
     quarantine = Quarantine()
-    for split, places in (("train", corpus.train), ("validation", corpus.validation)):
+    for split, paths in (("train", corpus.train), ("validation", corpus.validation)):
         sentences, number = getattr(data, split), 0
-        for place in places:
-            source = Source.of(recipe.path(place))
+        for path in paths:
+            source = Source.of(recipe.path(path))
             for document in read_documents(source, corpus.format, quarantine, **_options(corpus)):
                 sentences += task.sentences(document, corpus.types, corpus.format != "conll", number)
                 number += 1
-            data.hashes[place] = file_hash(recipe.path(place).partition("!")[0])
-    for place in [*corpus.lexicon.values(), *([corpus.synonyms] if corpus.synonyms else [])]:
-        data.hashes[Path(place).name] = file_hash(place)
+            data.hashes[path] = file_hash(recipe.path(path).partition("!")[0])
+    for path in [*corpus.lexicon.values(), *([corpus.synonyms] if corpus.synonyms else [])]:
+        data.hashes[Path(path).name] = file_hash(path)
     kept = [sentence for sentence in data.train if _fingerprint(sentence.text) not in forbidden]
     data.leaks = len(data.train) - len(kept)
     generator = np.random.default_rng([recipe.training.seed, table.corpora.index(corpus)])
     data.train = kept + _further_readings(recipe, corpus, kept, task.types, generator)
-    for name, place in zip(("there", "back"), corpus.back_translation, strict=False):
-        data.hashes[name] = file_hash(Path(place) / "model.safetensors")
+    for name, path in zip(("there", "back"), corpus.back_translation, strict=False):
+        data.hashes[name] = file_hash(Path(path) / "model.safetensors")
     data.quarantine = quarantine
     if not data.train:
         raise InputError(
@@ -91,16 +91,16 @@ def _further_readings(
         corpus.repeat - 1
     )
     names = names_of((sentence.text, sentence.mentions) for sentence in sentences) if corpus.replace_mentions else {}
-    for kind, place in corpus.lexicon.items():
+    for kind, path in corpus.lexicon.items():
         head = types.index(kind)
-        names[head] = names.get(head, []) + read_lexicon(place)
+        names[head] = names.get(head, []) + read_lexicon(path)
     synonyms = None if corpus.synonyms is None else read_synonyms(corpus.synonyms)
     texts = [(sentence.text, sentence.mentions) for sentence in again]
     if corpus.back_translate:
         there, back = corpus.back_translation
         paraphrase = there_and_back(there, back, choose_device(recipe.training.device))
         texts = back_translated(texts, paraphrase, corpus.back_translate, generator)
-    found = []
+    readings = []
     for sentence, (text, mentions) in zip(again, texts, strict=True):
         if corpus.replace_mentions:
             text, mentions = replace_mentions(text, mentions, names, corpus.replace_mentions, generator)
@@ -108,8 +108,8 @@ def _further_readings(
             text, mentions = replace_synonyms(text, mentions, synonyms, corpus.replace_synonyms, generator)
         if corpus.drop_words:
             text, mentions = drop_words(text, mentions, corpus.drop_words, generator)
-        found.append(Sentence(text, mentions, sentence.annotated))
-    return found if corpus.join == 1 else _joined(found, corpus.join, generator)
+        readings.append(Sentence(text, mentions, sentence.annotated))
+    return readings if corpus.join == 1 else _joined(readings, corpus.join, generator)
 
 
 def _joined(sentences: Sequence[Sentence], count: int, generator: np.random.Generator) -> list[Sentence]:
@@ -124,13 +124,13 @@ def _options(corpus: Corpus) -> dict[str, str | None]:
 
 
 def _test_sentences(recipe: Recipe, table: TaskTable) -> frozenset[str]:
-    found: set[str] = set()
+    fingerprints: set[str] = set()
     for corpus in table.corpora:
-        for place in corpus.test:
-            source = Source.of(recipe.path(place))
+        for path in corpus.test:
+            source = Source.of(recipe.path(path))
             for document in read_documents(source, corpus.format, Quarantine(), **_options(corpus)):
-                found.update(_fingerprints(document, corpus.format != "conll"))
-    return frozenset(found)
+                fingerprints.update(_fingerprints(document, corpus.format != "conll"))
+    return frozenset(fingerprints)
 
 
 def _fingerprints(document: Document, split: bool) -> Iterable[str]:

@@ -37,14 +37,14 @@ def choose_device(name: str = "auto", number: int = 0) -> torch.device:
 
 def devices() -> dict[str, str]:
     """Each device with what PyTorch says of it, or why it cannot be used."""
-    found = {name: _missing(name) or "there" for name in ("cpu", "cuda", "mps", "xla")}
-    found["cpu"] = f"there, {torch.get_num_threads()} threads"
-    if found["cuda"] == "there":
+    state_of = {name: _missing(name) or "there" for name in ("cpu", "cuda", "mps", "xla")}
+    state_of["cpu"] = f"there, {torch.get_num_threads()} threads"
+    if state_of["cuda"] == "there":
         names = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-        found["cuda"] = ", ".join(f"{item.name} ({item.total_memory / 2**30:.0f} GB)" for item in names)
+        state_of["cuda"] = ", ".join(f"{item.name} ({item.total_memory / 2**30:.0f} GB)" for item in names)
     for name in ("mps", "xla"):
-        found[name] += ", untested" if found[name] == "there" else ""
-    return found
+        state_of[name] += ", untested" if state_of[name] == "there" else ""
+    return state_of
 
 
 def device_name(device: torch.device) -> str:

@@ -42,11 +42,11 @@ def binary_divergence(first: Tensor, second: Tensor) -> Tensor:
 
 def span_divergence(first: Tensor, second: Tensor, sizes: Sequence[int]) -> Tensor:
     """Of (M, 2) start and end scores of examples with these numbers of rows: the mean of both, and over examples."""
-    found = [
+    divergences = [
         kl_divergence(functional.log_softmax(one, 0).t(), functional.log_softmax(other, 0).t()).mean()
         for one, other in zip(torch.split(first, list(sizes)), torch.split(second, list(sizes)), strict=True)
     ]
-    return torch.stack(found).mean()
+    return torch.stack(divergences).mean()
 
 
 def known_divergence(first: Tensor, second: Tensor, targets: Tensor) -> Tensor:

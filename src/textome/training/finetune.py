@@ -72,13 +72,13 @@ def _trained(
         write_json(folder / "environment.json", environment(device))
     unsharded = processes.sharded(job.bare, job.root, settings.sharding)
     more: dict[str, Any] = {}
-    facts: dict[str, Any] = {"processes": processes, "finish": finish, "measured": job.measured} | job.log_values
+    log_values: dict[str, Any] = {"processes": processes, "finish": finish, "measured": job.measured} | job.log_values
     if recipe.privacy is None:
-        progress = train(job, settings, folder, device, resume, report, **facts)
+        progress = train(job, settings, folder, device, resume, report, **log_values)
     else:
         recorded = cast(Recorded, job)  # as all jobs are that the table of techniques lets through
         progress, more["privacy"] = train_privately(
-            recorded, recipe.privacy, settings, folder, device, resume, report, **facts
+            recorded, recipe.privacy, settings, folder, device, resume, report, **log_values
         )
     job.finish()
     job.bare.eval()

@@ -78,28 +78,28 @@ class Gradients:
                     f"training.gradient_checkpointing=true, and go on with --resume"
                 )
             smaller = self._smaller(batch)
-            found = f"{position}: out of memory at a batch of {self.job.size(batch)[0]:,} tokens"
-            found += f", at most {self.budget:,} of them at once" if self.budget else ""
+            message = f"{position}: out of memory at a batch of {self.job.size(batch)[0]:,} tokens"
+            message += f", at most {self.budget:,} of them at once" if self.budget else ""
             if smaller is None:
                 raise InputError(
-                    f"{found}, which cannot be cut further; set training.gradient_checkpointing=true or a smaller "
+                    f"{message}, which cannot be cut further; set training.gradient_checkpointing=true or a smaller "
                     f"model.window, and go on with --resume"
                 )
             if self.settings.out_of_memory == "stop":
                 raise InputError(
-                    f"{found}; set training.micro_budget={smaller} (the same gradients, in parts), "
+                    f"{message}; set training.micro_budget={smaller} (the same gradients, in parts), "
                     f"training.gradient_checkpointing=true or training.out_of_memory=halve, and go on with --resume"
                 )
             self.budget = smaller
-            self.tell(f"{found}; going on with at most {smaller:,} at once")
+            self.tell(f"{message}; going on with at most {smaller:,} at once")
 
     def _tried(self, batch: Any) -> tuple[Tensor, int] | None:
         """What `add` returns, or None where memory did not suffice."""
         try:
-            found = self._summed(batch)
+            summed = self._summed(batch)
             if self.settings.adversarial:
                 with worst_step(self.job.model, self.settings.adversarial):
-                    first = self._taken()
+                    first = self._removed_gradients()
                     self._summed(batch)
                 for parameter, gradient in first:
                     parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
@@ -107,15 +107,15 @@ class Gradients:
             if not _out_of_memory(error):
                 raise
             return None
-        return found
+        return summed
 
-    def _taken(self) -> list[tuple[nn.Parameter, Tensor]]:
+    def _removed_gradients(self) -> list[tuple[nn.Parameter, Tensor]]:
         """Of several processes, the gradients that are summed already, taken away so that they are not summed again."""
         if self.processes is None or self.processes.count == 1:
             return []
-        taken = [(item, item.grad) for item in self.job.model.parameters() if item.grad is not None]
+        removed = [(item, item.grad) for item in self.job.model.parameters() if item.grad is not None]
         self.job.model.zero_grad(set_to_none=True)
-        return taken
+        return removed
 
     def _summed(self, batch: Any) -> tuple[Tensor, int]:
         """The loss of a part is a mean over what counts in it; it is weighed by its share of what counts in the batch, so
@@ -126,10 +126,10 @@ class Gradients:
         value, tokens = torch.zeros((), device=self.device), 0
         for number in range(rank, -(-len(parts) // processes) * processes, processes):
             # A process for which no part is left computes one that does not count, since the others may wait for it.
-            place, counted = (number, 1.0) if number < len(parts) else (0, 0.0)
-            share = counted * (counts[place] / sum(counts) if sum(counts) else 1 / len(parts))
+            index, counted = (number, 1.0) if number < len(parts) else (0, 0.0)
+            share = counted * (counts[index] / sum(counts) if sum(counts) else 1 / len(parts))
             with autocast(self.device, self.precision):
-                loss, used = self.job.loss(parts[place])
+                loss, used = self.job.loss(parts[index])
             self.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
             value += loss.detach().float() * share
             tokens += used

@@ -283,11 +283,11 @@ class Job(ABC):
         scores: dict[str, float] = {}
         tokens = 0
         for task in self.tasks:
-            found, used = task.score(model)
+            task_scores, used = task.score(model)
             tokens += used
-            if len(self.tasks) > 1 and found:
-                found = {task.name: sum(found.values()) / len(found)}
-            scores |= found
+            if len(self.tasks) > 1 and task_scores:
+                task_scores = {task.name: sum(task_scores.values()) / len(task_scores)}
+            scores |= task_scores
         return scores, tokens
 
     def calibrate(self) -> None:

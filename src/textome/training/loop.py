@@ -63,7 +63,7 @@ def train(
     processes: Processes | None = None,
     finish: bool = False,
     measured: Callable[[float], Mapping[str, float]] = lambda seconds: {},
-    **facts: Any,
+    **log_values: Any,
 ) -> Progress:
     """Train `job.model` by the settings of a recipe; at the end it holds the weights that `settings.select` names.
 
@@ -72,7 +72,7 @@ def train(
     processes      that train together, each called with the same; the first alone writes
     finish   no batch more: the run ends with the weights of its last checkpoint, or their running mean
     measured   gives more numbers about the last steps, which took so many seconds
-    facts    are added to the record of the start
+    log_values are added to the record of the start
 
     Raises DivergedError where the loss is no number; the last checkpoint stays as it is. Raises InputError where a run is
     to be finished that has no checkpoint.
@@ -106,7 +106,7 @@ def train(
     for message in damaged:
         log.write(event="damaged", message=message)
     begun = {"precision": precision, "device": device.type, "processes": processes.count}
-    log.write(event="start", **begun, **({"steps": course.steps} if isinstance(course, Epochs) else {}), **facts)
+    log.write(event="start", **begun, **({"steps": course.steps} if isinstance(course, Epochs) else {}), **log_values)
     if course.evaluates_first and progress.evaluated < 0:
         _validate(job, settings, processes, precision, progress, folder, log)
 
@@ -123,11 +123,11 @@ def train(
             if processes.count > 1 or course.own_draws:  # of each step, and the same when the run is resumed
                 torch.manual_seed(hash((settings.seed, progress.step, processes.rank)) % 2**63)
             set_rate(optimizer, course.rate(progress, batch))
-            place = f"step {progress.step} (epoch {progress.epoch + 1}, batch {progress.batch})"
+            where = f"step {progress.step} (epoch {progress.epoch + 1}, batch {progress.batch})"
             loss, used = gradients.add(batch, f"{folder}, step {progress.step}")
             if gradients.budget != settings.micro_budget:
                 progress.micro_budget = gradients.budget
-            watch.step(place, loss)
+            watch.step(where, loss)
             scaler.unscale_(optimizer)
             norm = clip_gradients(job.model.parameters(), settings.max_grad_norm)
             scaler.step(optimizer)
@@ -205,8 +205,8 @@ def _validate(
     mean = sum(main) / len(main) if main else 0.0
     progress.scores.append(scores | {"mean": mean})
     progress.evaluated = progress.tokens
-    place = {"step": progress.step, "epoch": progress.epoch} | ({"tokens": progress.tokens} if settings.tokens else {})
-    log.write(event="validation", **place, metric=job.metric, scores=scores, mean=mean)
+    where = {"step": progress.step, "epoch": progress.epoch} | ({"tokens": progress.tokens} if settings.tokens else {})
+    log.write(event="validation", **where, metric=job.metric, scores=scores, mean=mean)
     if scores and mean > progress.best and (settings.select == "best" or not settings.tokens):
         progress.best, progress.best_epoch = mean, progress.epoch
         weights = {name: tensor.contiguous() for name, tensor in whole_state(job.model).items()}

@@ -168,12 +168,12 @@ def _entity_losses(logits: Tensor, targets: Tensor, smoothing: float, reduction:
 def shares(logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
     """Cross-entropy with target shares (B, num_labels), weighted by class; rows that are not known are left out."""
     known = torch.isfinite(targets).all(1)
-    wanted = torch.nan_to_num(targets)
-    wanted = (1 - smoothing) * wanted + smoothing / wanted.shape[1]
+    expected = torch.nan_to_num(targets)
+    expected = (1 - smoothing) * expected + smoothing / expected.shape[1]
     if weights is not None:
-        wanted = wanted * weights
-    losses = -(wanted * functional.log_softmax(logits, 1)).sum(1) * known
-    scale = (wanted.sum(1) * known).sum() if weights is not None else known.sum()
+        expected = expected * weights
+    losses = -(expected * functional.log_softmax(logits, 1)).sum(1) * known
+    scale = (expected.sum(1) * known).sum() if weights is not None else known.sum()
     return losses.sum() / scale.clamp(min=1e-6)
 
 
@@ -289,8 +289,8 @@ LOSSES: dict[str, Loss] = {
         len,
         lambda student, teacher, sizes, temperature: torch.stack(
             [
-                softened_divergence(mine.t(), theirs.t(), temperature)
-                for mine, theirs in zip(
+                softened_divergence(own.t(), theirs.t(), temperature)
+                for own, theirs in zip(
                     torch.split(student, list(sizes)), torch.split(teacher, list(sizes)), strict=True
                 )
             ]

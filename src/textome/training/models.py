@@ -77,8 +77,8 @@ class TranslationModel(Section):
             raise ValueError(f"model.encoder {self.encoder!r} is not one of {', '.join(known)}")
         defaults = {name: field.default for name, field in type(self).model_fields.items()}
         own = {"base", "dropout", *(name for name, value in defaults.items() if getattr(self, name) == value)}
-        if self.base is not None and (given := sorted(self.model_fields_set - own)):
-            raise ValueError(f"model.base brings {', '.join(given)} with it; leave out what base brings")
+        if self.base is not None and (extra := sorted(self.model_fields_set - own)):
+            raise ValueError(f"model.base brings {', '.join(extra)} with it; leave out what base brings")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError("hidden_size must be a multiple of num_attention_heads")
         return self

@@ -77,20 +77,20 @@ def _tensors(source: Path) -> dict[str, Tensor]:
     index = source / f"{_PICKLED}.index.json"
     refuse_adapter(source)
     if safe := weight_files(source):
-        found: Mapping[str, Any] = {name: tensor for path in safe for name, tensor in load_file(path).items()}
+        checkpoint: Mapping[str, Any] = {name: tensor for path in safe for name, tensor in load_file(path).items()}
     elif (source / _PICKLED).is_file():
-        found = _unpickled(source / _PICKLED)
+        checkpoint = _unpickled(source / _PICKLED)
     elif index.is_file():
         shards = sorted({str(name) for name in dict(read_json(index).get("weight_map", {})).values()})
         if outside := [name for name in shards if Path(name).name != name]:
             raise ModelError(f"{index}: {outside[0]!r} is no file of this folder")
-        found = {key: value for name in shards for key, value in _unpickled(source / name).items()}
+        checkpoint = {key: value for name in shards for key, value in _unpickled(source / name).items()}
     else:
         hint = ""
         if any(source.glob("*.ckpt*")):
             hint = "; files of TensorFlow are not read: convert them with transformers first"
         raise ModelError(f"{source}: there is neither {_PICKLED} nor {_SAFE}{hint}")
-    tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in checkpoint.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ModelError(f"{source}: the weights hold no tensors by their names")
     if all(name.startswith("module.") for name in tensors):  # of several devices
@@ -103,15 +103,15 @@ def _tensors(source: Path) -> dict[str, Tensor]:
 
 def _unpickled(path: Path) -> Mapping[str, Any]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
             f"{path}: it does not hold weights alone, or is damaged ({reason}); nothing of it was run"
         ) from error
-    if not isinstance(found, Mapping):
-        raise ModelError(f"{path}: expected tensors by their names, found {type(found).__name__}")
-    return found
+    if not isinstance(tensors, Mapping):
+        raise ModelError(f"{path}: expected tensors by their names, found {type(tensors).__name__}")
+    return tensors
 
 
 def _write_tokenizer(
@@ -133,11 +133,11 @@ def _write_tokenizer(
         )
     file = source / "tokenizer_config.json"
     settings = read_json(file) if file.is_file() else {}
-    told = settings.get("do_lower_case")
+    configured = settings.get("do_lower_case")
     lower = lowercase if lowercase is not None else not is_cased(vocabulary)
-    made = bert_tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100), lower)
-    add_marks(made)
-    made.save(str(draft / "tokenizer.json"))
+    tokenizer = bert_tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100), lower)
+    add_marks(tokenizer)
+    tokenizer.save(str(draft / "tokenizer.json"))
     settings = settings | {"tokenizer_class": "BertTokenizer", "do_lower_case": lower}
     (draft / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    return lower, told is not None and bool(told) != lower
+    return lower, configured is not None and bool(configured) != lower

@@ -67,8 +67,8 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
 
 def _depth(name: str) -> int | None:
     """0 for the encoder's embeddings, 1 for its first layer, and so on; None for what stands on top of it."""
-    if found := re.match(r"encoder\.layers\.(\d+)\.", name):
-        return int(found[1]) + 1
+    if match := re.match(r"encoder\.layers\.(\d+)\.", name):
+        return int(match[1]) + 1
     return 0 if name.startswith("encoder.embeddings.") else None
 
 

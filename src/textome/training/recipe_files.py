@@ -116,18 +116,18 @@ def _override(values: Any, override: str) -> None:
 
 
 def _explain(section: type[BaseModel], error: Any, values: Mapping[str, Any]) -> str:
-    place = ".".join(map(str, as_written(error["loc"], values)))
+    key = ".".join(map(str, as_written(error["loc"], values)))
     if error["type"] != "extra_forbidden":
-        place = place.removesuffix(".task")
-        return f"{place}: {plain_message(error)}".removeprefix(": ")
+        key = key.removesuffix(".task")
+        return f"{key}: {plain_message(error)}".removeprefix(": ")
     for part in error["loc"][:-1]:
         section = _inside(section, part)
     if not hasattr(section, "model_fields"):
-        return f"{place} is not a key of a recipe"
+        return f"{key} is not a key of a recipe"
     keys = keys_as_written(error["loc"][:-1], list(section.model_fields), values)
     near = difflib.get_close_matches(str(error["loc"][-1]), keys, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else f"; valid keys: {', '.join(keys)}"
-    return f"{place} is not a key of a recipe{hint}"
+    return f"{key} is not a key of a recipe{hint}"
 
 
 def _inside(section: Any, part: int | str) -> Any:

@@ -65,15 +65,15 @@ def _changed(started: dict[str, Any], recipe: BaseModel) -> list[str]:
     return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and key not in free)
 
 
-def _flat(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Each value of a recipe by its key as `--set` takes it."""
     if isinstance(values, list) and all(isinstance(item, dict) for item in values):
         values = {item.get("name") or str(number): item for number, item in enumerate(values)}
     if not isinstance(values, dict):
-        yield place, values
+        yield prefix, values
         return
     for key, value in values.items():
-        yield from _flat(value, place if key == "task" else f"{place}.{key}".removeprefix("."))
+        yield from _flat(value, prefix if key == "task" else f"{prefix}.{key}".removeprefix("."))
 
 
 @contextmanager

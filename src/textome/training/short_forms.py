@@ -24,7 +24,7 @@ _TABLES: dict[str, tuple[str, ...]] = {
 }
 # What pretraining does where a recipe does not say otherwise.
 _PRETRAINING = {"token_budget": 8192, "warmup": 0.06, "select": "last"}
-_Place = tuple[int | str, ...]
+_KeyPath = tuple[int | str, ...]
 
 
 def in_full(values: Any) -> Any:
@@ -93,13 +93,13 @@ def _data_keys(values: Mapping[str, Any]) -> tuple[str, ...]:
     return _IN_DATA.get(_named(values), ())
 
 
-def keys_as_written(path: _Place, keys: Sequence[str], values: Mapping[str, Any]) -> list[str]:
+def keys_as_written(path: _KeyPath, keys: Sequence[str], values: Mapping[str, Any]) -> list[str]:
     """The keys that the table at `path` may have in a recipe as it was written."""
     short = "tasks" not in values and path == ("data",)
     return [*keys, *(_data_keys(values) if short else ())]
 
 
-def as_written(path: _Place, values: Mapping[str, Any]) -> _Place:
+def as_written(path: _KeyPath, values: Mapping[str, Any]) -> _KeyPath:
     """Where in a recipe as it was written that stands what in full stands at `path`."""
     if path[:2] != ("tasks", 0) or "tasks" in values:
         return path

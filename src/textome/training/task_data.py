@@ -84,8 +84,8 @@ def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskD
     for path in (*table.train, *table.validation, *(path for paths in table.more.values() for path in paths)):
         hashes[path] = file_hash(recipe.path(path.partition("#")[0].partition("!")[0]))
     groups = [task.group_of(record, number) for number, record in enumerate(train)]
-    found = {table.name: validation} if validation else {}
-    return _made(recipe, table, task, tokenizer, train, groups, found, quarantine, leaks, hashes)
+    validations = {table.name: validation} if validation else {}
+    return _task_data(recipe, table, task, tokenizer, train, groups, validations, quarantine, leaks, hashes)
 
 
 def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:
@@ -102,7 +102,7 @@ def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> Tas
     for corpus in corpora:
         quarantine.merge(corpus.quarantine)
     leaks = sum(corpus.leaks for corpus in corpora)
-    data = _made(recipe, table, task, tokenizer, train, groups, validation, quarantine, leaks, hashes)
+    data = _task_data(recipe, table, task, tokenizer, train, groups, validation, quarantine, leaks, hashes)
     data.report = {
         corpus.name: {
             "train_sentences": len(corpus.train),
@@ -116,7 +116,7 @@ def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> Tas
     return data
 
 
-def _made(
+def _task_data(
     recipe: Recipe,
     table: TaskTable,
     task: Task[Any, Any],
@@ -153,9 +153,9 @@ def few(task: Task[Any, Any], records: Sequence[Any], shots: int, seed: int) -> 
 def _read(recipe: Recipe, table: TaskTable, paths: Sequence[str], quarantine: Quarantine) -> list[Any]:
     records: list[Any] = []
     for number, path in enumerate(paths):
-        found = table.task.read(recipe.path(path), table.layout, quarantine)
+        records_of_file = table.task.read(recipe.path(path), table.layout, quarantine)
         # Ids need only be unique in their file, so those of further files are told apart by its name.
-        records += [_renamed(record, path) if number else record for record in found]
+        records += [_renamed(record, path) if number else record for record in records_of_file]
     return records
 
 
@@ -203,5 +203,5 @@ def _readable(
 
 def _fingerprints(task: Task[Any, Any], record: Any) -> set[str]:
     """A record's texts without case and white space; short ones stand in many texts by chance and prove nothing."""
-    found = {"".join(text.split()).casefold() for text in task.texts_of(record)}
-    return {text for text in found if len(text) >= SHORTEST_LEAK}
+    fingerprints = {"".join(text.split()).casefold() for text in task.texts_of(record)}
+    return {text for text in fingerprints if len(text) >= SHORTEST_LEAK}

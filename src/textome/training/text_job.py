@@ -140,7 +140,7 @@ class TextTask(TrainingTask[PackedExamples]):
 
     def scores(self, model: TaskModel, examples: Sequence[Example]) -> list[Floats]:
         """The scores (m, num_labels) of each example."""
-        found: list[Floats] = [np.empty(0, np.float32)] * len(examples)
+        scores: list[Floats] = [np.empty(0, np.float32)] * len(examples)
         for indices in plan([len(example.input_ids) for example in examples], 8192, None):
             indices = sorted(indices, key=lambda index: len(examples[index].input_ids))
             some = [examples[index] for index in indices]
@@ -149,8 +149,8 @@ class TextTask(TrainingTask[PackedExamples]):
                 logits, _ = model.with_pooled(self.name, ids, layout, positions, types)
             ends = np.cumsum([len(example.positions) for example in some])[:-1]
             for index, rows in zip(indices, np.split(logits.float().cpu().numpy(), ends), strict=True):
-                found[index] = rows
-        return found
+                scores[index] = rows
+        return scores
 
     def counts(self) -> dict[str, Any]:
         data = self.data

@@ -23,7 +23,7 @@ class Tracker:
     Raises InputError where the place cannot be reached, MissingExtraError without MLflow.
     """
 
-    def __init__(self, place: str, folder: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, address: str, folder: Path, tell: Callable[[str], None]) -> None:
         try:
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
@@ -33,7 +33,7 @@ class Tracker:
         self._errors = (MlflowException, OSError)
         remembered = folder / "mlflow.json"
         try:
-            self._client = MlflowClient(tracking_uri=place)
+            self._client = MlflowClient(tracking_uri=address)
             if remembered.exists():
                 self._run = str(json.loads(remembered.read_text(encoding="utf-8"))["run_id"])
                 self._client.update_run(self._run, status="RUNNING")
@@ -42,13 +42,13 @@ class Tracker:
                 remembered.write_text(json.dumps({"run_id": self._run}), encoding="utf-8")
         except self._errors as error:
             raise InputError(
-                f"training.mlflow: no run can be kept at {_without_password(place)} ({_first_line(error)}); check that the "
-                f"server runs, or leave it out"
+                f"training.mlflow: no run can be kept at {_without_password(address)} ({_first_line(error)}); check "
+                f"that the server runs, or leave it out"
             ) from error
 
     def _begin(self, folder: Path) -> str:
-        found = self._client.get_experiment_by_name(EXPERIMENT)
-        experiment = found.experiment_id if found else self._client.create_experiment(EXPERIMENT)
+        known = self._client.get_experiment_by_name(EXPERIMENT)
+        experiment = known.experiment_id if known else self._client.create_experiment(EXPERIMENT)
         run = str(self._client.create_run(experiment, run_name=folder.resolve().name).info.run_id)
         described = folder / "recipe.json"
         values = json.loads(described.read_text(encoding="utf-8")) if described.exists() else {}
@@ -80,13 +80,13 @@ class Tracker:
 def parameters(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """The settings of a resolved recipe, flat; without the folder of the data and the place of the tracking itself."""
     for name, value in values.items():
-        place = f"{prefix}{name}"
-        if place in ("data.root", "training.mlflow") or value is None:
+        key = f"{prefix}{name}"
+        if key in ("data.root", "training.mlflow") or value is None:
             continue
         if isinstance(value, Mapping):
-            yield from parameters(value, f"{place}.")
+            yield from parameters(value, f"{key}.")
         else:
-            yield _name(place), (value if isinstance(value, str) else json.dumps(value))[:_LONGEST]
+            yield _name(key), (value if isinstance(value, str) else json.dumps(value))[:_LONGEST]
 
 
 def _name(name: str) -> str:
@@ -97,5 +97,5 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def _without_password(place: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", place)
+def _without_password(address: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", address)

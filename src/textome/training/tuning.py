@@ -134,11 +134,11 @@ def tune(search: Search, folder: Path, overrides: list[str], report: Report = la
         # A seed for each trial: the sampler's random state is not stored, and a resumed search draws as if undisturbed.
         study.sampler = optuna.samplers.TPESampler(seed=search.seed + done, n_startup_trials=5)
         trial = study.ask(space)
-        place = folder / str(trial.user_attrs.get("folder", f"trial-{trial.number:04d}"))
-        trial.set_user_attr("folder", place.name)
+        trial_folder = folder / str(trial.user_attrs.get("folder", f"trial-{trial.number:04d}"))
+        trial.set_user_attr("folder", trial_folder.name)
         chosen = [f"{key}={json.dumps(value)}" for key, value in trial.params.items()]
         report({"event": "trial", "number": done + 1, "of": search.trials, "values": trial.params})
-        state, score = _run(search, [*fixed, *chosen], place, trial, report)
+        state, score = _run(search, [*fixed, *chosen], trial_folder, trial, report)
         study.tell(trial, score, state)
         report({"event": "told", "number": done + 1, "state": state.name.lower(), "score": score})
         _keep_best(study, folder)
@@ -168,12 +168,12 @@ def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _run(
-    search: Search, overrides: list[str], place: Path, trial: optuna.Trial, report: Report
+    search: Search, overrides: list[str], trial_folder: Path, trial: optuna.Trial, report: Report
 ) -> tuple[TrialState, float | None]:
     """Run a trial, or go on with it; how it ended, and where it came to its end its best validation score."""
     run = plan_run(Path(search.recipe), overrides)
     scores: dict[int, float] = {}
-    if (log := place / "metrics.jsonl").exists():
+    if (log := trial_folder / "metrics.jsonl").exists():
         scores = {record["epoch"]: record["mean"] for record in _validations(log)}
         for epoch, score in scores.items():
             trial.report(score, epoch)
@@ -191,7 +191,7 @@ def _run(
                 raise optuna.TrialPruned
 
     try:
-        run.start(place, place.exists(), watch)
+        run.start(trial_folder, trial_folder.exists(), watch)
     except optuna.TrialPruned:
         return TrialState.PRUNED, None
     except DivergedError:
@@ -201,14 +201,14 @@ def _run(
 
 
 def _validations(log: Path) -> list[dict[str, Any]]:
-    found = []
+    validations = []
     for line in log.read_text(encoding="utf-8").splitlines():
         try:
             record = json.loads(line)
         except json.JSONDecodeError:  # the run was killed while it wrote this line
             continue
-        found += [record] * (record.get("event") == "validation")
-    return found
+        validations += [record] * (record.get("event") == "validation")
+    return validations
 
 
 def _keep_best(study: optuna.Study, folder: Path) -> None:
@@ -218,10 +218,10 @@ def _keep_best(study: optuna.Study, folder: Path) -> None:
     best = max(complete, key=lambda item: (item.value or 0.0, -item.number), default=None)
     for item in ended:
         if best is None or item.number != best.number:
-            place = folder / item.user_attrs["folder"]
+            trial_folder = folder / item.user_attrs["folder"]
             for name in ("checkpoints", *_OUTPUTS):
-                shutil.rmtree(place / name, ignore_errors=True)
-            (place / "best.safetensors").unlink(missing_ok=True)
+                shutil.rmtree(trial_folder / name, ignore_errors=True)
+            (trial_folder / "best.safetensors").unlink(missing_ok=True)
 
 
 def _best(study: optuna.Study, folder: Path, fixed: list[str]) -> Best:
@@ -232,9 +232,9 @@ def _best(study: optuna.Study, folder: Path, fixed: list[str]) -> Best:
     overrides = [*fixed, *(f"{key}={json.dumps(value)}" for key, value in best.params.items())]
     written = folder / best.user_attrs["folder"]
     bundle = next(written / name for name in _OUTPUTS if (written / name).exists())
-    found = Best(float(best.value or 0.0), overrides, bundle)
-    write_json(folder / "best.json", {"score": found.score, "overrides": overrides, "bundle": str(bundle)})
-    return found
+    trial = Best(float(best.value or 0.0), overrides, bundle)
+    write_json(folder / "best.json", {"score": trial.score, "overrides": overrides, "bundle": str(bundle)})
+    return trial
 
 
 def trials_of(folder: Path, name: str) -> list[Mapping[str, Any]]:

@@ -183,8 +183,10 @@ class _Section:
         for line in self._details:
             parents, tree_numbers, xrefs = line.removesuffix("\n").split("\t")
             above = (number.rpartition(".")[0] for number in tree_numbers.split())
-            found = [self._curie_of_tree_number[number] for number in above if number in self._curie_of_tree_number]
-            yield to_line(" ".join(dict.fromkeys([*parents.split(), *found])), xrefs)
+            above_curies = [
+                self._curie_of_tree_number[number] for number in above if number in self._curie_of_tree_number
+            ]
+            yield to_line(" ".join(dict.fromkeys([*parents.split(), *above_curies])), xrefs)
         self._details.close()
 
     def _keys(self, concept: Concept) -> dict[str, NameKind]:

@@ -40,7 +40,7 @@ def _concepts(source: Source, line: int, record: dict[str, list[str]], quarantin
         quarantine.add(source.name, f"line {line}", "the cell line has no accession CVCL_....")
         return
     species = re.search(r"NCBI_TaxID=(\d+)", " ".join(record.get("OX", [])))
-    parents = (found for item in record.get("HI", []) if (found := _ACCESSION.match(item)))
+    parents = (accession for item in record.get("HI", []) if (accession := _ACCESSION.match(item)))
     synonyms = (name.strip() for item in record.get("SY", []) for name in item.split(";"))
     yield Concept(
         f"cellosaurus:{match[1]}",

@@ -134,10 +134,10 @@ class NearNames:
             return []
         candidates = np.flatnonzero(totals)
         scores = totals[candidates] * _NORM_SCALE / (self._norms[candidates] * math.sqrt(squares))
-        found: dict[int, float] = {}
+        score_of: dict[int, float] = {}
         for index in _highest(scores, 4 * count):
-            found.setdefault(int(self._concepts[candidates[index]]), min(float(scores[index]), 1.0))
-        return [Near(*item) for item in list(found.items())[:count]]
+            score_of.setdefault(int(self._concepts[candidates[index]]), min(float(scores[index]), 1.0))
+        return [Near(*item) for item in list(score_of.items())[:count]]
 
     def _find_similar_words(self, word: str) -> tuple[tuple[int, float, float], ...]:
         """The numbers of the words that resemble a word, with similarity and idf, the most similar first."""

@@ -47,7 +47,7 @@ def annotate(
     """
     from textome.formats import Quarantine, format_of_name
 
-    targets = [(place, to or format_of_name(place)) for place in output or []]
+    targets = [(path, to or format_of_name(path)) for path in output or []]
     if not targets and to:
         targets = [("-", to)]
     show = show or (not targets and sys.stdout.isatty())
@@ -59,10 +59,10 @@ def annotate(
     loaded = pipeline.load(threads=threads)
     files = ", ".join(inputs[:3]) + ", ..." * (len(inputs) > 3)
     loaded.report_to(lambda document, error: quarantine.add(files, f"document {document.id}", error))
-    found = loaded.stream(
+    annotated = loaded.stream(
         read_all(inputs, from_, quarantine, text_column=text_column, pipeline=loaded), replace=replace
     )
-    documents = watched(found, "annotated", quarantine)
+    documents = watched(annotated, "annotated", quarantine)
     finish(quarantine, _deliver(documents, targets, show, not escape_formulas))
 
 
@@ -74,7 +74,7 @@ def _deliver(documents: Iterator[Document], targets: list[tuple[str, str]], show
     """
     from textome.formats import Target, read_documents, write_documents
 
-    outputs = [(Target.of(place, formulas), name) for place, name in targets]
+    outputs = [(Target.of(path, formulas), name) for path, name in targets]
     if len(targets) + show == 1:
         return _show(documents) if show else write_documents(documents, *outputs[0])
     with tempfile.TemporaryDirectory(prefix="textome-") as folder:

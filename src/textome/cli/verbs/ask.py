@@ -41,7 +41,7 @@ def ask(
         if bioasq not in ("factoid", "list"):
             raise InputError(f"--bioasq {bioasq}: choose factoid or list")
         answerer = Answerer.load(model, precision=precision, threads=threads)
-        items = [item for place in inputs for item in read_questions(place, f"bioasq-{bioasq}", quarantine)]
+        items = [item for path in inputs for item in read_questions(path, f"bioasq-{bioasq}", quarantine)]
         text = json.dumps(answerer.submission(items), indent=2, ensure_ascii=False)
         if output:
             with atomic_file(output) as stream:
@@ -55,11 +55,11 @@ def ask(
         raise InputError("there is no question; give it with --question, or a file of them with --bioasq")
     answerer = Answerer.load(model, precision=precision, threads=threads)
     documents = list(read_all(inputs, from_, quarantine))
-    found = answerer.ask(question, documents, number)
+    answers = answerer.ask(question, documents, number)
     if as_json:
-        echo(json.dumps([asdict(answer) for answer in found], indent=2, ensure_ascii=False))
+        echo(json.dumps([asdict(answer) for answer in answers], indent=2, ensure_ascii=False))
     else:
-        for answer in found:
+        for answer in answers:
             echo(f"{100 * answer.confidence:5.1f} %  {answer.text}")
             echo(f"         {answer.document} {answer.start}-{answer.end}: {' '.join(answer.sentence.split())}")
     finish(quarantine, len(documents))

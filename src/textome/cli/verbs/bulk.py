@@ -115,8 +115,8 @@ def _finish(output: Path, totals: Totals, as_json: bool) -> None:
 def _tell_status(folder: Path, as_json: bool) -> None:
     from textome.bulk.progress import status, status_line
 
-    facts = status(folder)
-    typer.echo(json.dumps(facts) if as_json else f"{folder}: {status_line(facts)}")
+    state = status(folder)
+    typer.echo(json.dumps(state) if as_json else f"{folder}: {status_line(state)}")
 
 
 def _need_pyarrow() -> None:

@@ -27,11 +27,14 @@ def convert_checkpoint(
     from textome.runtime.bundle import resolve_model
     from textome.training.old_checkpoint import convert_checkpoint as convert
 
-    made = convert(resolve_model(source, pickled=True), output, None if cased is None else not cased)
-    say(f"{made.parameters / 1e6:.1f} M parameters" + (f", {len(made.heads)} tensors of heads" if made.heads else ""))
-    if made.lowercase is not None:
-        say(f"the vocabulary is {'uncased' if made.lowercase else 'cased'}")
-    if made.contradicts:
+    conversion = convert(resolve_model(source, pickled=True), output, None if cased is None else not cased)
+    say(
+        f"{conversion.parameters / 1e6:.1f} M parameters"
+        + (f", {len(conversion.heads)} tensors of heads" if conversion.heads else "")
+    )
+    if conversion.lowercase is not None:
+        say(f"the vocabulary is {'uncased' if conversion.lowercase else 'cased'}")
+    if conversion.contradicts:
         say("tokenizer_config.json said the opposite; --cased or --uncased decides otherwise")
     say(f'use it as model.base = "{output}" in a recipe')
     typer.echo(output)

@@ -69,7 +69,7 @@ def deidentify(
     from textome.formats import Quarantine, Target, write_documents
     from textome.steps.deidentification import Deidentification
 
-    given = {
+    candidates = {
         "kinds": split_list(kinds),
         "model": model,
         "rules": rules,
@@ -78,7 +78,7 @@ def deidentify(
         "patient": patient,
     }
     step = Deidentification.of(
-        {key: value for key, value in given.items() if value is not None}
+        {key: value for key, value in candidates.items() if value is not None}
         | {"mode": mode, "day_first": day_first, "keep_metadata": keep_metadata, "new_ids": new_ids}
     )
     quarantine = Quarantine()

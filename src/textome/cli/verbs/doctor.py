@@ -46,7 +46,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
     Example: textome doctor
     """
-    facts = {
+    findings = {
         "textome": _version("textome"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -59,9 +59,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     }
     advice = _advice()
     if as_json:
-        typer.echo(json.dumps(facts | {"advice": advice}, indent=2))
+        typer.echo(json.dumps(findings | {"advice": advice}, indent=2))
         return
-    typer.echo(f"textome {facts['textome']} on Python {facts['python']}, {facts['system']}")
+    typer.echo(f"textome {findings['textome']} on Python {findings['python']}, {findings['system']}")
     for name in _BASE:
         typer.echo(f"  {name:20}{_version(name) or 'MISSING'}")
     for extra, names in _EXTRAS.items():
@@ -69,10 +69,10 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
             typer.echo(f"  {name:20}{_version(name) or 'not installed'}  [{extra}]")
     instructions = ", ".join(_cpu_flags()) or "none known"
     typer.echo(f"  {'processor':20}{available_threads()} threads; int8 and bf16 instructions: {instructions}")
-    typer.echo(f"  {'GPU':20}{facts['gpu'] or 'none that PyTorch sees'}")
+    typer.echo(f"  {'GPU':20}{findings['gpu'] or 'none that PyTorch sees'}")
     for name, state in (_devices() or {}).items():
         typer.echo(f"  {'--device ' + name:20}{state}")
-    typer.echo(f"  {'bundled model':20}{facts['bundled_model'] or 'MISSING'}")
+    typer.echo(f"  {'bundled model':20}{findings['bundled_model'] or 'MISSING'}")
     for line in advice:
         typer.echo(f"- {line}")
 

@@ -103,10 +103,10 @@ def evidence(
         pairs = _of(pairs, keys, concept)
     pairs = _kept(pairs, split_list(partner) if concept is not None else None, relation, min_documents, min_probability)
     if known is not None:
-        found = read_known(known, concepts, quarantine)
-        if found.unnamed:
-            say(f"{known}: {len(found.unnamed):,} names are not in the vocabulary, as {found.unnamed[0]!r}")
-        found.mark(pairs, concepts)
+        known_pairs = read_known(known, concepts, quarantine)
+        if known_pairs.unnamed:
+            say(f"{known}: {len(known_pairs.unnamed):,} names are not in the vocabulary, as {known_pairs.unnamed[0]!r}")
+        known_pairs.mark(pairs, concepts)
         pairs = [pair for pair in pairs if not (only_new and pair.known)]
     pairs = pairs[:limit]
     if html is not None:
@@ -132,10 +132,10 @@ def _notes(reading: Reading) -> list[str]:
 
 def _of(pairs: Sequence[Pair], keys: set[str], name: str) -> list[Pair]:
     """The pairs of a concept. Raises InputError where the results do not have it."""
-    found = [pair for pair in pairs if pair.head.key in keys or pair.tail.key in keys]
-    if pairs and not found:
+    matching = [pair for pair in pairs if pair.head.key in keys or pair.tail.key in keys]
+    if pairs and not matching:
         raise InputError(f"{name!r}: no relation of the results is one of this concept; give another name, or a CURIE")
-    return found
+    return matching
 
 
 def _kept(

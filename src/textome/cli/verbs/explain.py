@@ -64,27 +64,27 @@ def explain(
         model, task, types=split_list(types), min_confidence=min_confidence, precision=precision, threads=threads
     )
     explainer.check(label, pair)
-    found: list[Explanation] = []
+    explanations: list[Explanation] = []
     for document in documents:
         try:
-            found += explainer.explain(document, label=label, pair=pair)
+            explanations += explainer.explain(document, label=label, pair=pair)
         except InputError as error:
             quarantine.add(text, f"document {document.id}", error)
-    told = [asdict(item) | {"text": item.text} for item in found]
-    everything = json.dumps(told, indent=2, ensure_ascii=False)
+    rows = [asdict(item) | {"text": item.text} for item in explanations]
+    everything = json.dumps(rows, indent=2, ensure_ascii=False)
     if output:
-        page = everything if output.suffix == ".json" else explanation_page(found, explainer.bundle.name)
+        page = everything if output.suffix == ".json" else explanation_page(explanations, explainer.bundle.name)
         with atomic_file(output) as stream:
             stream.write(page.encode())
     if as_json:
         echo(everything)
     elif not output:
-        for item in found:
+        for item in explanations:
             where = "" if item.sentence is None else f"sentence {item.sentence + 1}: "
             echo(f"{where}{item.finding} {item.confidence:.3f}{'  ' if item.text else ''}{item.text}")
             for word in item.heaviest(number):
                 echo(f"  {word.weight:+6.2f}  {word.text}")
-    say(f"{len(found):,} findings explained" if found else "nothing was found that could be explained")
+    say(f"{len(explanations):,} findings explained" if explanations else "nothing was found that could be explained")
     finish(quarantine, len(documents))
 
 

@@ -30,18 +30,18 @@ def export(
     from textome.runtime.export import export_bundle, export_encoder
     from textome.runtime.hugging_face import write_token_classifier
 
-    place = resolve_model(model)
-    bundle = None if embeddings else Bundle.load(place)
+    directory = resolve_model(model)
+    bundle = None if embeddings else Bundle.load(directory)
     if transformers:
         if bundle is None or [*bundle.tasks] != [ENTITIES]:
-            raise InputError(f"{place}: --transformers is for models that find entities and do nothing else")
+            raise InputError(f"{directory}: --transformers is for models that find entities and do nothing else")
         typer.echo(
             write_token_classifier(
-                place, bundle.config, bundle.description.model_dump(mode="json"), bundle.entities, output
+                directory, bundle.config, bundle.description.model_dump(mode="json"), bundle.entities, output
             )
         )
         return
     for name in precision or ["int8"]:
-        path = export_bundle(bundle, output, name) if bundle else export_encoder(place, output, name)
+        path = export_bundle(bundle, output, name) if bundle else export_encoder(directory, output, name)
         say(f"{name}: {path.stat().st_size / 1e6:.1f} MB")
         typer.echo(path)

@@ -29,20 +29,20 @@ def info(
     quarantine = Quarantine()
     folder = Path(path)
     if path == "default" or (folder / "textome.json").exists():
-        facts = _model_facts(path)
+        description = _describe_model(path)
     elif (folder / "config.json").exists():
-        facts = _encoder_facts(folder)
+        description = _describe_encoder(folder)
     elif is_corpus(path):
-        facts = _corpus_facts(folder)
+        description = _describe_corpus(folder)
     else:
-        facts = _file_facts(path, quarantine)
+        description = _describe_file(path, quarantine)
     if as_json:
-        echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        echo(json.dumps(description, indent=2, ensure_ascii=False))
     else:
-        width = max(18, *(len(name) + 2 for name in facts))
-        for name, value in facts.items():
+        width = max(18, *(len(name) + 2 for name in description))
+        for name, value in description.items():
             echo(f"{name:{width}}{_shown(value) or 'none'}")
-    finish(quarantine, facts.get("documents", 1))
+    finish(quarantine, description.get("documents", 1))
 
 
 def _shown(value: Any) -> str:
@@ -56,30 +56,30 @@ def _shown(value: Any) -> str:
     return ", ".join(f"{key} {item}" for key, item in value.items())
 
 
-def _model_facts(place: str) -> dict[str, Any]:
+def _describe_model(path: str) -> dict[str, Any]:
     from textome.runtime.bundle import Bundle, resolve_model
 
-    bundle = Bundle.load(resolve_model(None if place == "default" else place))
-    facts: dict[str, Any] = {"name": bundle.name, "directory": str(bundle.directory), "reads": bundle.reads}
+    bundle = Bundle.load(resolve_model(None if path == "default" else path))
+    description: dict[str, Any] = {"name": bundle.name, "directory": str(bundle.directory), "reads": bundle.reads}
     for name, task in bundle.tasks.items():
-        facts[f"task {name}"] = {"kind": task.kind, "labels": list(task.label_names)}
+        description[f"task {name}"] = {"kind": task.kind, "labels": list(task.label_names)}
     if bundle.has_entities:
-        facts |= {"types": list(bundle.types), "default types": list(bundle.default_types)}
+        description |= {"types": list(bundle.types), "default types": list(bundle.default_types)}
         if bundle.thresholds:
-            facts["thresholds"] = dict(bundle.thresholds)
+            description["thresholds"] = dict(bundle.thresholds)
     if bundle.embeddings:
-        facts["embeddings"] = f"{bundle.embeddings.pooling} of {bundle.config['hidden_size']} numbers"
+        description["embeddings"] = f"{bundle.embeddings.pooling} of {bundle.config['hidden_size']} numbers"
     if bundle.reads == "text":
-        facts["window"] = bundle.window
-    facts["files"] = _sizes(bundle.directory)
-    return facts | {f"step {name}": _step(row) for name, row in STEPS.items()}
+        description["window"] = bundle.window
+    description["files"] = _sizes(bundle.directory)
+    return description | {f"step {name}": _step(row) for name, row in STEPS.items()}
 
 
 def _step(row: Row) -> str:
     return f"{row.summary} ({'part of the default pipeline' if row.default else 'added by --with'})"
 
 
-def _encoder_facts(folder: Path) -> dict[str, Any]:
+def _describe_encoder(folder: Path) -> dict[str, Any]:
     """A model without entity heads: a published encoder, or what `textome pretrain` leaves."""
     from textome.errors import ModelError
 
@@ -90,16 +90,21 @@ def _encoder_facts(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: config.json or pretraining.json cannot be read ({error})") from error
     sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
-    facts: dict[str, Any] = {"directory": str(folder), "architecture": ", ".join(config.get("architectures") or ["-"])}
-    facts |= {"sizes": {name: config[name] for name in sizes if name in config}, "files": _sizes(folder)}
+    description: dict[str, Any] = {
+        "directory": str(folder),
+        "architecture": ", ".join(config.get("architectures") or ["-"]),
+    }
+    description |= {"sizes": {name: config[name] for name in sizes if name in config}, "files": _sizes(folder)}
     if pretraining:
         scores = pretraining["held_out"].items()
-        facts["pretrained on"] = {name: f"({item['tokens']:,} tokens)" for name, item in pretraining["data"].items()}
-        facts["perplexity"] = {name: f"{item['perplexity']:.2f}" for name, item in scores}
-    return facts
+        description["pretrained on"] = {
+            name: f"({item['tokens']:,} tokens)" for name, item in pretraining["data"].items()
+        }
+        description["perplexity"] = {name: f"{item['perplexity']:.2f}" for name, item in scores}
+    return description
 
 
-def _corpus_facts(folder: Path) -> dict[str, Any]:
+def _describe_corpus(folder: Path) -> dict[str, Any]:
     from textome.corpus.store import Corpus
 
     corpus = Corpus.open(folder)
@@ -122,10 +127,10 @@ def _size(number: int) -> str:
     return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.1f} kB"
 
 
-def _file_facts(place: str, quarantine: Any) -> dict[str, Any]:
+def _describe_file(path: str, quarantine: Any) -> dict[str, Any]:
     from textome.formats import Source, guess_format, read_documents
 
-    source = Source.of(place)
+    source = Source.of(path)
     format = guess_format(source)
     documents = passages = characters = relations = 0
     entities: Counter[str] = Counter()

@@ -46,35 +46,35 @@ def predict(
     from textome.runtime.bundle import TEXT, Bundle, resolve_model
 
     quarantine = Quarantine()
-    made: _Files | _Texts
+    predictor: _Files | _Texts
     bundle = Bundle.load(resolve_model(model))
     if bundle.reads != TEXT:
         for value, name in ((task, "task"), (question, "question"), (layout, "layout"), (from_, "from")):
             if value is not None:
                 raise InputError(f"--{name} is for models of text; {model} is none")
-        made = _Files(bundle, precision, threads)
+        predictor = _Files(bundle, precision, threads)
     else:
-        made = _Texts(model, task, question, layout, from_, precision, threads)
+        predictor = _Texts(model, task, question, layout, from_, precision, threads)
     started, count = time.monotonic(), 0
-    several = inputs if isinstance(made, _Files) or layout else expand_inputs(inputs)
+    several = inputs if isinstance(predictor, _Files) or layout else expand_inputs(inputs)
     with Target.of(output).open() as stream:
         if to == "tsv":
-            stream.write(_line(["file", "id", *made.columns]))
-        for place in several:
+            stream.write(_line(["file", "id", *predictor.columns]))
+        for path in several:
             try:
-                for name, rows in made.answers(place, quarantine):
+                for name, rows in predictor.answers(path, quarantine):
                     count += 1
                     for row in rows:
-                        told = {"file": place, "id": name} | row
+                        line = {"file": path, "id": name} | row
                         if to == "jsonl":
-                            stream.write(json.dumps(told, ensure_ascii=False).encode() + b"\n")
+                            stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
                         else:
-                            stream.write(_line([place, name, *made.cells(row)]))
+                            stream.write(_line([path, name, *predictor.cells(row)]))
             except InputError as error:
                 if len(several) == 1:
                     raise
-                quarantine.add(place, "", str(error).removeprefix(f"{place}: "))
-    say(f"{count:,} records in {time.monotonic() - started:.1f} s with {made.name}")
+                quarantine.add(path, "", str(error).removeprefix(f"{path}: "))
+    say(f"{count:,} records in {time.monotonic() - started:.1f} s with {predictor.name}")
     finish(quarantine, count)
 
 

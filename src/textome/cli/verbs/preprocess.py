@@ -133,11 +133,11 @@ def _replacement(text: str) -> tuple[str, str]:
 
 def _print_report(report: Report, exclude: list[str], seconds: float, output: Path, as_json: bool) -> None:
     tell_quarantine(report.quarantine)
-    facts = report.as_dict()
+    values = report.as_dict()
     rate = report.counts.read / seconds if seconds else 0.0
     if as_json:
         typer.echo(
-            json.dumps({"corpus": str(output), **facts, "seconds": seconds, "documents_per_second": rate}, indent=1)
+            json.dumps({"corpus": str(output), **values, "seconds": seconds, "documents_per_second": rate}, indent=1)
         )
         return
     from rich.console import Console
@@ -174,7 +174,7 @@ class _Teller:
     """Shows how far a build is: a progress bar on a terminal, a line now and then elsewhere."""
 
     def __enter__(self) -> _Teller:
-        self._started = self._told = time.monotonic()
+        self._started = self._last_line = time.monotonic()
         self._bar: Any = None
         if sys.stderr.isatty():
             from rich.console import Console
@@ -205,6 +205,6 @@ class _Teller:
     def _show(self, line: str, done: int, total: int | None) -> None:
         if self._bar is not None:
             self._bar.update(self._task, description=line, completed=done, total=total)
-        elif time.monotonic() - self._told >= SECONDS_BETWEEN_LINES:
-            self._told = time.monotonic()
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
             say(line)

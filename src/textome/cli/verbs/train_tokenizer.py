@@ -46,10 +46,10 @@ def train_tokenizer(
     general = Tokenizer.load(resolve_model(compare))
     names = [entity.text for item in read_documents(terms) for entity in item.entities] if terms else []
     say("reading the text and learning the vocabulary")
-    made = train_vocabulary(_sentences(inputs), size, lowercase=not cased)
+    vocabulary = train_vocabulary(_sentences(inputs), size, lowercase=not cased)
     sample = list(islice(_sentences(inputs), COMPARED))
-    fits = {"the new one": fit(made, sample, names), "compared with": fit(general, sample, names)}
-    write_vocabulary(made, output, lowercase=not cased)
+    fits = {"the new one": fit(vocabulary, sample, names), "compared with": fit(general, sample, names)}
+    write_vocabulary(vocabulary, output, lowercase=not cased)
     if json_:
         typer.echo(json.dumps({name: asdict(item) for name, item in fits.items()}, indent=1))
         return
@@ -67,12 +67,12 @@ def _sentences(inputs: list[str]) -> Iterator[str]:
     from textome.formats import expand_inputs, read_documents
     from textome.text.sentences import split_sentences
 
-    for place in inputs:
-        if is_corpus(place):
-            for document in Corpus.open(place).texts():
+    for path in inputs:
+        if is_corpus(path):
+            for document in Corpus.open(path).texts():
                 yield from document
             continue
-        for item in expand_inputs([place]):
-            for found in read_documents(item):
-                for passage in found.passages:
+        for item in expand_inputs([path]):
+            for read in read_documents(item):
+                for passage in read.passages:
                     yield from (passage.text[span.start : span.end] for span in split_sentences(passage.text))

@@ -38,22 +38,22 @@ def translate(
     translator = Translator.load(model)
     languages(translator, source, target)
     texts = []
-    for place in inputs:
-        with Source.of(place).open() as stream:
+    for path in inputs:
+        with Source.of(path).open() as stream:
             try:
                 texts.append(stream.read().decode("utf-8-sig"))
             except UnicodeDecodeError as error:
-                raise InputError(f"{place}: this is no UTF-8 text (byte {error.start}); convert it first") from error
+                raise InputError(f"{path}: this is no UTF-8 text (byte {error.start}); convert it first") from error
     if lines:
-        found = []
+        translations = []
         for text in texts:
             rows = text.split("\n")
-            found.append("\n".join(translator.translate(rows, width)))
+            translations.append("\n".join(translator.translate(rows, width)))
     else:
-        found = [translator.translate_layout(text, width) for text in texts]
+        translations = [translator.translate_layout(text, width) for text in texts]
     if output is None:
-        echo("".join(found), end="")
+        echo("".join(translations), end="")
         return
     with atomic_file(output) as stream:
-        stream.write("".join(found).encode())
+        stream.write("".join(translations).encode())
     say(f"{output}: {translator.source} to {translator.target}, {sum(map(len, texts)):,} characters")

@@ -37,10 +37,10 @@ def tune(
     from textome.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    wanted = tuning.load_search(search)
+    settings = tuning.load_search(search)
     if trials is not None:
-        wanted = wanted.model_copy(update={"trials": trials})
-    folder = output or Path("runs") / wanted.name
+        settings = settings.model_copy(update={"trials": trials})
+    folder = output or Path("runs") / settings.name
     problems: list[str] = []
 
     def tell(record: dict[str, Any]) -> None:
@@ -48,13 +48,14 @@ def tune(
         if record["event"] == "quarantined":  # the same records in every trial
             problems[:] = record["lines"]
 
-    best = tuning.tune(wanted, folder, overrides(set_, device), tell)
+    best = tuning.tune(settings, folder, overrides(set_, device), tell)
     for line in problems:
         say(line)
-    for item in tuning.trials_of(folder, wanted.name)[:_SHOWN]:
+    for item in tuning.trials_of(folder, settings.name)[:_SHOWN]:
         say(f"{_score(item['score'])}  {item['state']:8}  {_values(item['values'])}")
     say(
-        f"best {_score(best.score)}: textome finetune {wanted.recipe} " + " ".join(f"--set {i}" for i in best.overrides)
+        f"best {_score(best.score)}: textome finetune {settings.recipe} "
+        + " ".join(f"--set {i}" for i in best.overrides)
     )
     typer.echo(best.bundle)
     raise typer.Exit(int(bool(problems)))

@@ -40,8 +40,8 @@ def variants(
     if not ModalityBundle.is_at(model):
         raise InputError(f"--model {model}: this is no model of DNA; see recipes/modalities/dna_pretrain.toml")
     scorer, quarantine = VariantScorer(Predictor.load(model, precision, threads)), Quarantine()
-    found = list(read_vcf(Source.of(source), quarantine))
-    around = contexts(found, (source, str(reference)), Source.of(reference), flank or scorer.flank, quarantine)
+    records = list(read_vcf(Source.of(source), quarantine))
+    around = contexts(records, (source, str(reference)), Source.of(reference), flank or scorer.flank, quarantine)
     readable = []
     for context in around:
         longest = max(len(context.before), len(context.after))

@@ -106,12 +106,12 @@ def _source(file: str) -> dict[str, str]:
 
 
 def _matches(opened: Vocabulary, find: str) -> list[dict[str, Any]]:
-    found = []
+    matches = []
     for section in filter(None, map(opened.section, opened.types)):
         numbers = [(hit.number, hit.kind.name.lower()) for hit in section.look_up(find)]
         if (number := section.find(find)) is not None:
             numbers.append((number, "identifier"))
-        found += [
+        matches += [
             {
                 "type": section.type,
                 "identifier": section.curie(number),
@@ -122,7 +122,7 @@ def _matches(opened: Vocabulary, find: str) -> list[dict[str, Any]]:
             }
             for number, kind in numbers
         ]
-    return found
+    return matches
 
 
 def _line(match: dict[str, Any]) -> str:

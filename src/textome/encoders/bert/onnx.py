@@ -62,14 +62,14 @@ def head_size_of(config: Mapping[str, Any]) -> int:
 def shapes(config: Mapping[str, Any]) -> Shapes:
     """The encoder's tensors under their Hugging Face names."""
     hidden = int(config["hidden_size"])
-    found: Shapes = norm_shape("bert.embeddings.LayerNorm", hidden)
+    tensors: Shapes = norm_shape("bert.embeddings.LayerNorm", hidden)
     for kind, rows in (
         ("word", "vocab_size"),
         ("position", "max_position_embeddings"),
         ("token_type", "type_vocab_size"),
     ):
-        found[f"bert.embeddings.{kind}_embeddings.weight"] = (int(config[rows]), hidden)
-    return found | layer_shapes(config)
+        tensors[f"bert.embeddings.{kind}_embeddings.weight"] = (int(config[rows]), hidden)
+    return tensors | layer_shapes(config)
 
 
 def restored(name: str, shape: tuple[int, ...], constants: Mapping[str, Array]) -> Array | None:
@@ -84,17 +84,17 @@ def layer_shapes(config: Mapping[str, Any]) -> Shapes:
     """The tensors of the layers alone."""
     hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
     attended = int(config["num_attention_heads"]) * head_size_of(config)
-    found: Shapes = {}
+    tensors: Shapes = {}
     for number in range(int(config["num_hidden_layers"])):
         name = f"bert.encoder.layer.{number}"
         for part in ("query", "key", "value"):
-            found |= linear_shape(f"{name}.attention.self.{part}", attended, hidden)
-        found |= linear_shape(f"{name}.attention.output.dense", hidden, attended)
-        found |= linear_shape(f"{name}.intermediate.dense", inner, hidden)
-        found |= linear_shape(f"{name}.output.dense", hidden, inner)
-        found |= norm_shape(f"{name}.attention.output.LayerNorm", hidden)
-        found |= norm_shape(f"{name}.output.LayerNorm", hidden)
-    return found
+            tensors |= linear_shape(f"{name}.attention.self.{part}", attended, hidden)
+        tensors |= linear_shape(f"{name}.attention.output.dense", hidden, attended)
+        tensors |= linear_shape(f"{name}.intermediate.dense", inner, hidden)
+        tensors |= linear_shape(f"{name}.output.dense", hidden, inner)
+        tensors |= norm_shape(f"{name}.attention.output.LayerNorm", hidden)
+        tensors |= norm_shape(f"{name}.output.LayerNorm", hidden)
+    return tensors
 
 
 def _embed(builder: Builder, epsilon: float, pairs: bool) -> str:

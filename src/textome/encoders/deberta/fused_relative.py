@@ -161,10 +161,10 @@ def _attend(
 
     if not sums:
         return flex_attention(query, key, value, score_mod=scores, block_mask=mask, scale=1.0)
-    attended, found = flex_attention(
+    attended, extra = flex_attention(
         query, key, value, score_mod=scores, block_mask=mask, scale=1.0, return_aux=AuxRequest(lse=True)
     )
-    return attended, found.lse
+    return attended, extra.lse
 
 
 def _mixed(seed: Tensor, query: Tensor, key: Tensor) -> Tensor:

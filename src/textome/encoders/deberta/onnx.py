@@ -54,36 +54,36 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
     hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
     narrow, width = int(config.get("embedding_size") or hidden), int(config["num_attention_heads"]) * _head_size(config)
     kinds = _kinds(config)
-    found: Shapes = norm_shape("deberta.embeddings.LayerNorm", hidden)
-    found["deberta.embeddings.word_embeddings.weight"] = (int(config["vocab_size"]), narrow)
+    tensors: Shapes = norm_shape("deberta.embeddings.LayerNorm", hidden)
+    tensors["deberta.embeddings.word_embeddings.weight"] = (int(config["vocab_size"]), narrow)
     if config.get("position_biased_input", True):
-        found["deberta.embeddings.position_embeddings.weight"] = (int(config["max_position_embeddings"]), narrow)
+        tensors["deberta.embeddings.position_embeddings.weight"] = (int(config["max_position_embeddings"]), narrow)
     if types := int(config.get("type_vocab_size", 0)):
-        found["deberta.embeddings.token_type_embeddings.weight"] = (types, narrow)
+        tensors["deberta.embeddings.token_type_embeddings.weight"] = (types, narrow)
     if narrow != hidden:
-        found["deberta.embeddings.embed_proj.weight"] = (hidden, narrow)
+        tensors["deberta.embeddings.embed_proj.weight"] = (hidden, narrow)
     if config.get("relative_attention"):
         span, _ = _spans(config)
-        found["deberta.encoder.rel_embeddings.weight"] = (2 * span, hidden)
+        tensors["deberta.encoder.rel_embeddings.weight"] = (2 * span, hidden)
         if _normed(config):
-            found |= norm_shape("deberta.encoder.LayerNorm", hidden)
+            tensors |= norm_shape("deberta.encoder.LayerNorm", hidden)
     if kernel := int(config.get("conv_kernel_size") or 0):
         columns = hidden // int(config.get("conv_groups", 1))
-        found["deberta.encoder.conv.conv.weight"] = (hidden, columns, kernel)
-        found["deberta.encoder.conv.conv.bias"] = (hidden,)
-        found |= norm_shape("deberta.encoder.conv.LayerNorm", hidden)
+        tensors["deberta.encoder.conv.conv.weight"] = (hidden, columns, kernel)
+        tensors["deberta.encoder.conv.conv.bias"] = (hidden,)
+        tensors |= norm_shape("deberta.encoder.conv.LayerNorm", hidden)
     own = {"c2p": "pos_key_proj", "p2c": "pos_query_proj"}
     positions = [own[kind] for kind in kinds] if config.get("relative_attention") else []
     for number in range(int(config["num_hidden_layers"])):
         name = f"deberta.encoder.layer.{number}"
         for part in ("query_proj", "key_proj", "value_proj", *([] if config.get("share_att_key") else positions)):
-            found |= linear_shape(f"{name}.attention.self.{part}", width, hidden)
-        found |= linear_shape(f"{name}.attention.output.dense", hidden, width)
-        found |= linear_shape(f"{name}.intermediate.dense", inner, hidden)
-        found |= linear_shape(f"{name}.output.dense", hidden, inner)
-        found |= norm_shape(f"{name}.attention.output.LayerNorm", hidden)
-        found |= norm_shape(f"{name}.output.LayerNorm", hidden)
-    return found
+            tensors |= linear_shape(f"{name}.attention.self.{part}", width, hidden)
+        tensors |= linear_shape(f"{name}.attention.output.dense", hidden, width)
+        tensors |= linear_shape(f"{name}.intermediate.dense", inner, hidden)
+        tensors |= linear_shape(f"{name}.output.dense", hidden, inner)
+        tensors |= norm_shape(f"{name}.attention.output.LayerNorm", hidden)
+        tensors |= norm_shape(f"{name}.output.LayerNorm", hidden)
+    return tensors
 
 
 def restored(name: str, shape: tuple[int, ...], constants: Mapping[str, Array]) -> Array | None:
@@ -110,8 +110,8 @@ def _head_size(config: Mapping[str, Any]) -> int:
 
 def _kinds(config: Mapping[str, Any]) -> list[str]:
     kinds = config.get("pos_att_type") or ()
-    given = kinds.lower().split("|") if isinstance(kinds, str) else list(kinds)
-    return [kind for kind in ("c2p", "p2c") if kind in given]
+    names = kinds.lower().split("|") if isinstance(kinds, str) else list(kinds)
+    return [kind for kind in ("c2p", "p2c") if kind in names]
 
 
 def _spans(config: Mapping[str, Any]) -> tuple[int, int]:

@@ -96,12 +96,12 @@ class _Disentangled(torch.autograd.Function):
                 if by_key is None:
                     torch.bmm(rows, columns.transpose(1, 2), out=scores)
                 else:
-                    for found, seen in products.of(key[part], by_key[part[0]], scores.transpose(1, 2)):
-                        seen.copy_(found)
+                    for product, seen in products.of(key[part], by_key[part[0]], scores.transpose(1, 2)):
+                        seen.copy_(product)
                     torch.baddbmm(scores, rows, columns.transpose(1, 2), out=scores)
                 if keys is not None:
-                    for found, seen in products.of(reverse, keys[part[0]], scores):
-                        seen.add_(found)
+                    for product, seen in products.of(reverse, keys[part[0]], scores):
+                        seen.add_(product)
                 torch.softmax(scores, -1, out=weight)
                 shown = weight
                 if dropped:
@@ -143,15 +143,15 @@ class _Disentangled(torch.autograd.Function):
                     hide(weight, bits, out=kept)
                 for_value[part] = torch.bmm(kept.transpose(1, 2), mixed).view(shape)
                 torch._softmax_backward_data(by_weight, weight, -1, weight.dtype, grad_input=by_score)
-                found = torch.bmm(by_score, columns).view(shape)
+                for_scores = torch.bmm(by_score, columns).view(shape)
                 if keys is not None and for_keys is not None:
-                    products.back(reverse, keys[part[0]], by_score, found, for_keys[part[0]])
-                for_query[part] = found.flip(2).mul_(ctx.scale)
-                found = torch.bmm(by_score.transpose(1, 2), rows).view(shape)
+                    products.back(reverse, keys[part[0]], by_score, for_scores, for_keys[part[0]])
+                for_query[part] = for_scores.flip(2).mul_(ctx.scale)
+                for_scores = torch.bmm(by_score.transpose(1, 2), rows).view(shape)
                 if queries is not None and for_queries is not None:
-                    by_column = _apart(by_score).transpose(1, 2)
-                    products.back(key[part], queries[part[0]], by_column, found, for_queries[part[0]])
-                for_key[part] = found.mul_(ctx.scale)
+                    by_column = _spread(by_score).transpose(1, 2)
+                    products.back(key[part], queries[part[0]], by_column, for_scores, for_queries[part[0]])
+                for_key[part] = for_scores.mul_(ctx.scale)
         for table in (for_keys, for_queries):
             if table is not None:
                 table *= ctx.scale
@@ -163,12 +163,12 @@ class _Blocks(NamedTuple):
 
     start    the first token
     room     (heads, blocks, count * rows, n + rows)
-    wanted   (heads, count, blocks, rows, n), of the products in row b those from b on
+    in_use   (heads, count, blocks, rows, n), of the products in row b those from b on
     """
 
     start: int
     room: Tensor
-    wanted: Tensor
+    in_use: Tensor
 
 
 class _Products:
@@ -189,20 +189,20 @@ class _Products:
         """
         for blocks in self._plan(tokens.shape):
             chosen, slices = _met(tokens, table, blocks)
-            for left, right, found in _stacks(chosen, slices, blocks.room):
-                torch.bmm(left, right.transpose(1, 2), out=found)
-            yield blocks.wanted, _rows(scores.view(*tokens.shape[:3], -1), blocks)
+            for left, right, product in _stacks(chosen, slices, blocks.room):
+                torch.bmm(left, right.transpose(1, 2), out=product)
+            yield blocks.in_use, _rows(scores.view(*tokens.shape[:3], -1), blocks)
 
     def back(self, tokens: Tensor, table: Tensor, scores: Tensor, for_tokens: Tensor, for_table: Tensor) -> None:
         """From the gradient of the scores adds to that of the tokens and that of the table."""
         for blocks in self._plan(tokens.shape):
             chosen, slices = _met(tokens, table, blocks)
-            blocks.wanted.copy_(_rows(scores.view(*tokens.shape[:3], -1), blocks))
-            found = torch.empty_like(chosen)
-            for left, right, product in _stacks(blocks.room, slices, found):
+            blocks.in_use.copy_(_rows(scores.view(*tokens.shape[:3], -1), blocks))
+            gradient = torch.empty_like(chosen)
+            for left, right, product in _stacks(blocks.room, slices, gradient):
                 torch.bmm(left, right, out=product)
-            heads, count, number, rows, _ = blocks.wanted.shape
-            _rows(for_tokens, blocks).add_(found.view(heads, number, count, rows, -1).transpose(1, 2))
+            heads, count, number, rows, _ = blocks.in_use.shape
+            _rows(for_tokens, blocks).add_(gradient.view(heads, number, count, rows, -1).transpose(1, 2))
             width = blocks.room.shape[3]
             for block in range(number):
                 first = blocks.start + block * rows
@@ -230,13 +230,13 @@ class _Products:
             room = new(blocks, heads, count * rows, width).transpose(0, 1)
         by_head, by_block, _, _ = room.stride()
         steps = by_head, rows * width, by_block, width + 1, 1
-        wanted = room.as_strided((heads, count, blocks, rows, length), steps)
-        return _Blocks(start, room, wanted)
+        block_view = room.as_strided((heads, count, blocks, rows, length), steps)
+        return _Blocks(start, room, block_view)
 
 
 def _met(tokens: Tensor, table: Tensor, blocks: _Blocks) -> tuple[Tensor, Tensor]:
     """The tokens of blocks, (heads, blocks, count * rows, size), and what they meet of the table, (.., n + rows, size)."""
-    heads, count, number, rows, _ = blocks.wanted.shape
+    heads, count, number, rows, _ = blocks.in_use.shape
     chosen = _rows(tokens, blocks).transpose(1, 2).reshape(heads, number, count * rows, -1)
     by_head, by_row, by_column = table.stride()
     slices = table.as_strided(
@@ -250,7 +250,7 @@ def _met(tokens: Tensor, table: Tensor, blocks: _Blocks) -> tuple[Tensor, Tensor
 
 def _rows(whole: Tensor, blocks: _Blocks) -> Tensor:
     """The rows of the blocks, (heads, count, blocks, rows, ..), of something of all tokens, (heads, count, n, ..)."""
-    heads, count, number, rows, _ = blocks.wanted.shape
+    heads, count, number, rows, _ = blocks.in_use.shape
     chosen = whole[:, :, blocks.start : blocks.start + number * rows]
     return chosen.view(heads, count, number, rows, -1)
 
@@ -261,7 +261,7 @@ def _stacks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(tensor.unbind(0 if heads <= blocks else 1) for tensor in tensors), strict=True)
 
 
-def _apart(matrices: Tensor) -> Tensor:
+def _spread(matrices: Tensor) -> Tensor:
     """The matrices, to be read by columns: without rows whole pages apart, which would share few places in a cache."""
     length = matrices.shape[-1]
     if length * matrices.element_size() % 4096:

@@ -95,8 +95,8 @@ class _Blocked(torch.autograd.Function):
                 torch.bmm(by_score, columns[part], out=for_rows[part])
                 torch.bmm(by_score.transpose(1, 2), rows[part], out=for_columns[part])
         for_rows *= 1 / math.sqrt(rows.shape[-1])
-        found = (tensor.view(count, heads, *tensor.shape[1:]) for tensor in (for_rows, for_columns, for_values))
-        return (*found, None, None)
+        unblocked = (tensor.view(count, heads, *tensor.shape[1:]) for tensor in (for_rows, for_columns, for_values))
+        return (*unblocked, None, None)
 
 
 def _held(count: int, heads: int, scores: int) -> int:

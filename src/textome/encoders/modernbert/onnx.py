@@ -66,19 +66,19 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
     """The encoder's tensors under their Hugging Face names."""
     sizes = _sizes(config)
     hidden, inner, attention, mlp = sizes.hidden_size, sizes.intermediate_size, sizes.attention_bias, sizes.mlp_bias
-    found: Shapes = {"model.embeddings.tok_embeddings.weight": (sizes.vocab_size, hidden)}
+    tensors: Shapes = {"model.embeddings.tok_embeddings.weight": (sizes.vocab_size, hidden)}
     norms = ["model.embeddings.norm", "model.final_norm"]
     for number in range(sizes.num_hidden_layers):
         name = f"model.layers.{number}"
         norms += [f"{name}.attn_norm"] * bool(number) + [f"{name}.mlp_norm"]
-        found |= linear_shape(f"{name}.attn.Wqkv", 3 * hidden, hidden, attention)
-        found |= linear_shape(f"{name}.attn.Wo", hidden, hidden, attention)
-        found |= linear_shape(f"{name}.mlp.Wi", 2 * inner, hidden, mlp) | linear_shape(
+        tensors |= linear_shape(f"{name}.attn.Wqkv", 3 * hidden, hidden, attention)
+        tensors |= linear_shape(f"{name}.attn.Wo", hidden, hidden, attention)
+        tensors |= linear_shape(f"{name}.mlp.Wi", 2 * inner, hidden, mlp) | linear_shape(
             f"{name}.mlp.Wo", hidden, inner, mlp
         )
     for norm in norms:
-        found |= norm_shape(norm, hidden, sizes.norm_bias)
-    return found
+        tensors |= norm_shape(norm, hidden, sizes.norm_bias)
+    return tensors
 
 
 def restored(name: str, shape: tuple[int, ...], constants: Mapping[str, Array]) -> Array | None:

@@ -47,18 +47,18 @@ def encode(builder: Builder, config: Mapping[str, Any], pairs: bool) -> str:
 def shapes(config: Mapping[str, Any]) -> Shapes:
     """The encoder's tensors under their Hugging Face names."""
     hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
-    found: Shapes = norm_shape("mpnet.embeddings.LayerNorm", hidden)
-    found["mpnet.embeddings.word_embeddings.weight"] = (int(config["vocab_size"]), hidden)
-    found[_POSITIONS] = (int(config["max_position_embeddings"]), hidden)
-    found[_TABLE] = (BUCKETS, int(config["num_attention_heads"]))
+    tensors: Shapes = norm_shape("mpnet.embeddings.LayerNorm", hidden)
+    tensors["mpnet.embeddings.word_embeddings.weight"] = (int(config["vocab_size"]), hidden)
+    tensors[_POSITIONS] = (int(config["max_position_embeddings"]), hidden)
+    tensors[_TABLE] = (BUCKETS, int(config["num_attention_heads"]))
     for number in range(int(config["num_hidden_layers"])):
         name = f"mpnet.encoder.layer.{number}"
         for part in ("q", "k", "v", "o"):
-            found |= linear_shape(f"{name}.attention.attn.{part}", hidden, hidden)
-        found |= linear_shape(f"{name}.intermediate.dense", inner, hidden)
-        found |= linear_shape(f"{name}.output.dense", hidden, inner)
-        found |= norm_shape(f"{name}.attention.LayerNorm", hidden) | norm_shape(f"{name}.output.LayerNorm", hidden)
-    return found
+            tensors |= linear_shape(f"{name}.attention.attn.{part}", hidden, hidden)
+        tensors |= linear_shape(f"{name}.intermediate.dense", inner, hidden)
+        tensors |= linear_shape(f"{name}.output.dense", hidden, inner)
+        tensors |= norm_shape(f"{name}.attention.LayerNorm", hidden) | norm_shape(f"{name}.output.LayerNorm", hidden)
+    return tensors
 
 
 def restored(name: str, shape: tuple[int, ...], constants: Mapping[str, Array]) -> Array | None:

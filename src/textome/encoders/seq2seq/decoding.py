@@ -73,8 +73,8 @@ def sample(
         totals[alive] += chances.gather(1, chosen[:, None])[:, 0].double().cpu()
         for row, token in zip(alive.tolist(), chosen.tolist(), strict=True):
             written[row].append(token)
-        place = len(written[int(alive[0])])
-        stays = (chosen != limits.end).cpu() & (place < limits.longest.cpu()[alive])
+        position = len(written[int(alive[0])])
+        stays = (chosen != limits.end).cpu() & (position < limits.longest.cpu()[alive])
         if not bool(stays.all()):
             kept = stays.nonzero()[:, 0]
             alive, chosen = alive[kept], chosen[kept.to(chosen.device)]
@@ -118,9 +118,9 @@ def beam(
     sums[:, 0] = 0.0
     written: list[list[list[int]]] = [[[] for _ in range(width)] for _ in range(count)]
     finished: list[list[Hypothesis]] = [[] for _ in range(count)]
-    place = 0
+    position = 0
     while alive:
-        place += 1
+        position += 1
         chances = _log_probabilities(model.step(tokens, cache), limits).double()
         vocabulary = chances.shape[1]
         totals = (sums[:, :, None] + chances.view(len(alive), width, vocabulary)).flatten(1)
@@ -129,21 +129,21 @@ def beam(
         following: list[int] = []
         kept_sums: list[list[float]] = []
         still: list[int] = []
-        for row, (number, some, places) in enumerate(zip(alive, values.tolist(), where.tolist(), strict=True)):
+        for row, (number, some, indices) in enumerate(zip(alive, values.tolist(), where.tolist(), strict=True)):
             goes_on: list[tuple[float, int, int]] = []
-            for total, slot in zip(some, places, strict=True):
+            for total, slot in zip(some, indices, strict=True):
                 origin, token = divmod(slot, vocabulary)
                 if total == float("-inf"):
                     break
-                if token == limits.end or place == longest[number]:
+                if token == limits.end or position == longest[number]:
                     text = (*written[number][origin], token)
-                    score = total / place**length_penalty
+                    score = total / position**length_penalty
                     finished[number].append(Hypothesis(_without_end(text, limits.end), total, score))
                 else:
                     goes_on.append((total, origin, token))
             finished[number] = sorted(finished[number], key=lambda item: -item.score)[:best]
             ended = longest[number]
-            if not goes_on or _done(finished[number], goes_on[0][0], place, ended, length_penalty, best):
+            if not goes_on or _done(finished[number], goes_on[0][0], position, ended, length_penalty, best):
                 continue
             goes_on += [(float("-inf"), goes_on[0][1], goes_on[0][2])] * (width - len(goes_on))
             written[number] = [[*written[number][origin], token] for _, origin, token in goes_on]
@@ -159,7 +159,7 @@ def beam(
     return finished
 
 
-def _done(finished: list[Hypothesis], total: float, place: int, longest: int, penalty: float, best: int) -> bool:
+def _done(finished: list[Hypothesis], total: float, position: int, longest: int, penalty: float, best: int) -> bool:
     """Whether no continuation of a target with this log probability can enter the finished ones.
 
     The sum (at most 0) only falls; divided by a growing power of the length it is largest at the longest target for a
@@ -167,7 +167,7 @@ def _done(finished: list[Hypothesis], total: float, place: int, longest: int, pe
     """
     if len(finished) < best:
         return False
-    favourable = longest if penalty > 0 else place + 1
+    favourable = longest if penalty > 0 else position + 1
     return bool(finished[-1].score >= total / favourable**penalty)
 
 
@@ -183,13 +183,13 @@ def _draw(chances: Tensor, temperature: float, top_k: int, top_p: float, generat
     if temperature == 0:
         return chances.argmax(-1)
     scaled = (chances / temperature).log_softmax(-1)
-    ordered, places = scaled.sort(-1, descending=True)
+    ordered, indices = scaled.sort(-1, descending=True)
     if top_k:
         ordered[:, top_k:] = float("-inf")
     shares = ordered.softmax(-1)
     # A token stays while those before it do not reach p yet, so the first always does.
     shares = shares.masked_fill(shares.cumsum(-1) - shares >= top_p, 0.0)
-    return places.gather(1, torch.multinomial(shares, 1, generator=generator))[:, 0]
+    return indices.gather(1, torch.multinomial(shares, 1, generator=generator))[:, 0]
 
 
 def _without_end(tokens: tuple[int, ...] | list[int], end: int) -> tuple[int, ...]:

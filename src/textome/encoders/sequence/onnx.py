@@ -76,26 +76,26 @@ def build_sequence_graph(
 
 def _embed(builder: Builder, name: str, shape: Shape, epsilon: float) -> tuple[str, str]:
     """(B, S, hidden_size) and the mask (B, S) of a segment."""
-    place, values, mask = f"embedders.{name}", f"{name}.values", f"{name}.mask"
+    prefix, values, mask = f"embedders.{name}", f"{name}.values", f"{name}.mask"
     for number in range(shape.downsamplings):
-        values, mask = _halve(builder, f"{place}.halvings.{number}", values, mask)
+        values, mask = _halve(builder, f"{prefix}.halvings.{number}", values, mask)
     if shape.kind == "tokens":
-        table = builder.constant(f"{place}.table.weight", builder.weight(f"{place}.table.weight"))
-        total = builder.node("Gather", [table, values], f"{place}.looked_up")
+        table = builder.constant(f"{prefix}.table.weight", builder.weight(f"{prefix}.table.weight"))
+        total = builder.node("Gather", [table, values], f"{prefix}.looked_up")
     else:
-        total = builder.score(values, f"{place}.project", f"{place}.projected")
+        total = builder.score(values, f"{prefix}.project", f"{prefix}.projected")
     for axis in range(len(shape.axes)):
-        index = builder.integers(f"{place}.axis.{axis}", axis)
-        numbers = builder.node("Gather", [f"{name}.positions", index], f"{place}.numbers.{axis}", axis=2)
+        index = builder.integers(f"{prefix}.axis.{axis}", axis)
+        numbers = builder.node("Gather", [f"{name}.positions", index], f"{prefix}.numbers.{axis}", axis=2)
         # `Gather` with one index keeps the axis, of size 1, which is taken away again.
         last = builder.integers("sequence.last_axis", 2)
-        numbers = builder.node("Squeeze", [numbers, last], f"{place}.places.{axis}")
-        weight = f"{place}.positions.{axis}.weight"
+        numbers = builder.node("Squeeze", [numbers, last], f"{prefix}.places.{axis}")
+        weight = f"{prefix}.positions.{axis}.weight"
         rows = builder.node(
-            "Gather", [builder.constant(weight, builder.weight(weight)), numbers], f"{place}.position_rows.{axis}"
+            "Gather", [builder.constant(weight, builder.weight(weight)), numbers], f"{prefix}.position_rows.{axis}"
         )
-        total = builder.node("Add", [total, rows], f"{place}.total.{axis}")
-    return builder.norm(total, f"{place}.norm", f"{place}.hidden", epsilon), mask
+        total = builder.node("Add", [total, rows], f"{prefix}.total.{axis}")
+    return builder.norm(total, f"{prefix}.norm", f"{prefix}.hidden", epsilon), mask
 
 
 def _halve(builder: Builder, name: str, values: str, mask: str) -> tuple[str, str]:
@@ -140,23 +140,23 @@ def _score_tokens(builder: Builder, hidden: str, name: str, epsilon: float) -> N
 
 def _expected(config: Mapping[str, Any], shapes: Mapping[str, Shape], outputs: int) -> Shapes:
     hidden = int(config["hidden_size"])
-    found: Shapes = {"start": (hidden,)} | bert.layer_shapes(config)
+    tensors: Shapes = {"start": (hidden,)} | bert.layer_shapes(config)
     for name, shape in shapes.items():
-        place = f"embedders.{name}"
+        prefix = f"embedders.{name}"
         sizes = [shape.size, *[hidden] * shape.downsamplings]
         for number, size in enumerate(sizes[:-1]):
-            found |= linear_shape(f"{place}.halvings.{number}.linear", hidden, 3 * size)
+            tensors |= linear_shape(f"{prefix}.halvings.{number}.linear", hidden, 3 * size)
         if shape.kind == "tokens":
-            found[f"{place}.table.weight"] = (shape.size, hidden)
+            tensors[f"{prefix}.table.weight"] = (shape.size, hidden)
         else:
-            found |= linear_shape(f"{place}.project", hidden, sizes[-1])
-        found |= {f"{place}.positions.{axis}.weight": (count, hidden) for axis, count in enumerate(shape.axes)}
-        found |= norm_shape(f"{place}.norm", hidden)
+            tensors |= linear_shape(f"{prefix}.project", hidden, sizes[-1])
+        tensors |= {f"{prefix}.positions.{axis}.weight": (count, hidden) for axis, count in enumerate(shape.axes)}
+        tensors |= norm_shape(f"{prefix}.norm", hidden)
     if outputs:
-        return found | linear_shape("classifier", outputs, hidden)
+        return tensors | linear_shape("classifier", outputs, hidden)
     (shape,) = shapes.values()
-    found |= linear_shape("token_scores.transform", hidden, hidden) | norm_shape("token_scores.norm", hidden)
-    return found | {"token_scores.bias": (shape.size,)}
+    tensors |= linear_shape("token_scores.transform", hidden, hidden) | norm_shape("token_scores.norm", hidden)
+    return tensors | {"token_scores.bias": (shape.size,)}
 
 
 def _model(builder: Builder, shapes: Mapping[str, Shape], outputs: int) -> onnx.ModelProto:

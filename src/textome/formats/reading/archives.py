@@ -63,13 +63,13 @@ def members(archive: Path, inside: str = "") -> Iterator[Member]:
     Memory does not grow with the archive. Raises InputError where the archive is damaged (what stands before is given
     first), has a path that leaves its folder, or unpacks to more than `MAX_RATIO` times its size.
     """
-    wanted = PurePosixPath(inside)
+    path_inside = PurePosixPath(inside)
     total = 0
     for member in _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive):
         check_name(str(archive), member.name)
         total += member.size + _BLOCK
         _check_ratio(archive, total)
-        if PurePosixPath(member.name).is_relative_to(wanted):
+        if PurePosixPath(member.name).is_relative_to(path_inside):
             yield member
 
 

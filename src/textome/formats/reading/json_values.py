@@ -100,8 +100,8 @@ def _decoded(text: str, start: int) -> tuple[Any, int]:
     return _without_lone_surrogates(value) if _SURROGATE_ESCAPE.search(text, start, end) else value, end
 
 
-def _position(text: str, place: int) -> str:
-    line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
+def _position(text: str, position: int) -> str:
+    line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
     return f"line {line}, column {column}" if "\n" in text else f"column {column}"
 
 

@@ -74,9 +74,9 @@ def document_of(values: Mapping[str, Any], roles: Mapping[str, str], default_id:
     if "text" not in roles and (name := _left_out(values, roles)):
         raise InputError(f"{name!r} looks like the text and would be left out; call it 'text' or 'abstract'")
     section = "abstract" if title or plain_names([roles.get("text", "")]) == ["abstract"] else ""
-    taken = set(roles.values())
+    used_keys = set(roles.values())
     metadata = {
-        key: shown for key, value in values.items() if key not in taken and key and (shown := _as_metadata(value))
+        key: shown for key, value in values.items() if key not in used_keys and key and (shown := _as_metadata(value))
     }
     return Document(
         id_of(values, roles.get("id", "")).strip() or default_id, titled(title, text, section), metadata=metadata

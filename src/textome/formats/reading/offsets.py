@@ -60,10 +60,10 @@ def parts_in_code_points(text: str, parts: Sequence[Part]) -> list[tuple[Span, .
             if where is None or not _matches(text, where, expected):
                 inside = all(0 <= start < end <= len(text) for start, end in pairs)
                 nothing = f"nothing ({'the spans overlap' if inside else 'outside the text'})"
-                found = " ".join(text[start:end] for start, end in where) if where else nothing
-                place = ", ".join(f"{start}-{end}" for start, end in pairs[:20])
+                actual = " ".join(text[start:end] for start, end in where) if where else nothing
+                where_said = ", ".join(f"{start}-{end}" for start, end in pairs[:20])
                 said = "" if expected is None else f" {_shown(expected)}"
-                raise InputError(f"{name} says{said} at {place}, but the text there is {_shown(found)}")
+                raise InputError(f"{name} says{said} at {where_said}, but the text there is {_shown(actual)}")
             if not _begins_in(part, where):
                 raise InputError(f"{name} stands at {where[0].start}, outside of its passage at {part.offset}")
     raise InputError("the offsets fit the text neither in code points nor in bytes")
@@ -83,23 +83,23 @@ def _begins_in(part: Part, spans: Sequence[Span]) -> bool:
 
 def _fitting(text: str, parts: Sequence[Part], unit: tuple[str, int] | None) -> list[tuple[Span, ...]] | None:
     """The spans of all annotations where all of them match in this unit."""
-    found: list[tuple[Span, ...]] = []
+    converted: list[tuple[Span, ...]] = []
     for part in parts:
         table = _positions(part, *unit) if unit and part.annotations else None
         for pairs, said in part.annotations:
             spans = _spans(text, part, pairs, table)
             if spans is None or not _begins_in(part, spans) or not _matches(text, spans, said):
                 return None
-            found.append(tuple(spans))
-    return found
+            converted.append(tuple(spans))
+    return converted
 
 
 def _matches(text: str, spans: Sequence[Span], said: str | None) -> bool:
     if said is None:
         return True
     # White space is not compared: files fold line breaks, and join the pieces of a mention with a space or without.
-    found = "".join(text[start:end] for start, end in spans)
-    return found == said or found.translate(_NO_SPACE) == said.translate(_NO_SPACE)
+    actual = "".join(text[start:end] for start, end in spans)
+    return actual == said or actual.translate(_NO_SPACE) == said.translate(_NO_SPACE)
 
 
 def _spans(text: str, part: Part, pairs: Sequence[tuple[int, int]], table: dict[int, int] | None) -> list[Span] | None:
@@ -121,19 +121,19 @@ def _positions(part: Part, encoding: str, width: int) -> dict[int, int]:
     table: dict[int, int] = {}
     before, characters = 0, part.offset
     for offset in sorted({offset for pairs, _ in part.annotations for pair in pairs for offset in pair}):
-        place = width * (offset - part.offset)
-        if 0 <= place <= len(data) and not _splits(data, place, width):
-            characters += len(data[before:place].decode(encoding))
-            before = place
+        position = width * (offset - part.offset)
+        if 0 <= position <= len(data) and not _splits(data, position, width):
+            characters += len(data[before:position].decode(encoding))
+            before = position
             table[offset] = characters
     return table
 
 
-def _splits(data: bytes, place: int, width: int) -> bool:
-    """Does a character of UTF-8 (`width` 1) or UTF-16 (2) go on at this place?"""
-    if place == len(data):
+def _splits(data: bytes, position: int, width: int) -> bool:
+    """Does a character of UTF-8 (`width` 1) or UTF-16 (2) go on at this position?"""
+    if position == len(data):
         return False
-    return data[place] & 0xC0 == 0x80 if width == 1 else data[place + 1] & 0xFC == 0xDC
+    return data[position] & 0xC0 == 0x80 if width == 1 else data[position + 1] & 0xFC == 0xDC
 
 
 def _shown(text: str) -> str:

@@ -170,17 +170,17 @@ class Source:
 
     def head(self, size: int = HEAD_SIZE) -> bytes:
         """The first bytes, decompressed; fewer where the file is short or damaged."""
-        found = b""
+        start = b""
         with self.open() as stream:
             try:
                 # Little by little: a damaged file gives what stands before the damage.
                 # One read of the file each: a second one may fail, and what the first gave would be gone.
                 read = getattr(stream, "read1", stream.read)
-                while len(found) < size and (piece := read(128)):
-                    found += piece
+                while len(start) < size and (piece := read(128)):
+                    start += piece
             except DECOMPRESSION_ERRORS:
-                return found
-        return found
+                return start
+        return start
 
 
 class _Translated(io.RawIOBase):

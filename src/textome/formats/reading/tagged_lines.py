@@ -27,8 +27,8 @@ class TaggedRecord:
     def all(self, *tags: str) -> list[str]:
         """Every value of the first of the tags that has any, in the order of the file."""
         for tag in tags:
-            if found := [value for name, value in self.fields if name == tag and value]:
-                return found
+            if values := [value for name, value in self.fields if name == tag and value]:
+                return values
         return []
 
     def first(self, *tags: str) -> str:

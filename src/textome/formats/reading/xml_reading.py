@@ -100,8 +100,8 @@ def inner_text(element: etree._Element) -> str:
 
 def child_text(element: etree._Element, path: str) -> str:
     """The text of the first element at `path`, without white space around it; empty where there is none."""
-    found = element.find(path)
-    return inner_text(found).strip() if found is not None else ""
+    child = element.find(path)
+    return inner_text(child).strip() if child is not None else ""
 
 
 def another_key(values: Mapping[str, str], key: str, language: str, kind: str = "") -> str:

@@ -62,13 +62,13 @@ class People:
         self._rules = rules
         self._names = load_names()
         self._words = [_Word(match.start(), match.end(), match[0]) for match in _WORD.finditer(text)]
-        names, places = rules.words["name"], rules.words["location"]
+        names, locations = rules.words["name"], rules.words["location"]
         self._never = frozenset(names["never"])
         self._eponyms = frozenset(names["eponyms"])
         self._particles = frozenset(word for item in names["particles"] for word in item.split())
         self._before = re.compile(rf"(?<!\w){phrases(names['before'])},?\s\Z", re.IGNORECASE)
         self._weak_before = re.compile(rf"(?<!\w){phrases(names['weak_before'])}\s\Z", re.IGNORECASE)
-        self._before_town = re.compile(rf"(?<!\w){phrases(places['before'])}\s\Z", re.IGNORECASE)
+        self._before_town = re.compile(rf"(?<!\w){phrases(locations['before'])}\s\Z", re.IGNORECASE)
 
     def find(self) -> Iterator[Finding]:
         """Names of people, towns and countries; they may overlap."""
@@ -78,8 +78,8 @@ class People:
             if last is not None:
                 yield Finding(self._words[number].start, self._words[last].end, "NAME")
                 number = last
-            elif (place := self._place(number)) is not None:
-                last, kind = place
+            elif (located := self._location(number)) is not None:
+                last, kind = located
                 start = self._words[number].start
                 if code := _CODE.search(self._text[max(0, start - 8) : start]):
                     yield Finding(start - len(code[0]), start - 1, "ADDRESS")
@@ -198,7 +198,7 @@ class People:
     def _is_followed(self, number: int) -> bool:
         return number + 1 < len(self._words) and self._words[number + 1].capital
 
-    def _place(self, number: int) -> tuple[int, str] | None:
+    def _location(self, number: int) -> tuple[int, str] | None:
         """The last word and the kind of a town or country that begins with this word, or None."""
         first = self._words[number]
         if not first.capital or len(first.text) < 3:

@@ -144,7 +144,7 @@ def _patterns(words: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Iterator[tu
     yield "IP", r"(?P<it>(?<![\w:])(?:[\da-f]{1,4}:){7}[\da-f]{1,4}(?![\w:]))"
     yield from _numbers(words)
     yield from _dates(words["date"], words["age"])
-    yield from _places(words)
+    yield from _addresses(words)
     yield from _names(words["name"])
 
 
@@ -188,7 +188,7 @@ def _dates(dates: Mapping[str, tuple[str, ...]], ages: Mapping[str, tuple[str, .
     yield "AGE", rf"(?<!\w){phrases(ages['before'])}\s?[:=]?\s?(?:of\s)?{old}(?![\d.,]\d|\d|%)"
 
 
-def _places(words: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Iterator[tuple[str, str]]:
+def _addresses(words: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Iterator[tuple[str, str]]:
     address, location, organisation = words["address"], words["location"], words["organisation"]
     inside = rf"(?:,?\s{{1,3}}(?:{phrases(address['inside'])}|\#)\.?\s?\w{{1,6}})?"
     state = rf"(?:,?\s(?:{WORD}\s?){{1,3}},?\s(?-i:[A-Z]{{2}})(?:\s\d{{5}}(?:-\d{{4}})?)?)?"

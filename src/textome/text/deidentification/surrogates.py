@@ -130,7 +130,7 @@ class Surrogates:
 
     @staticmethod
     def _letters(key: int) -> str:
-        return "".join("abcdefghijklmnop"[key >> 4 * place & 15] for place in range(8))
+        return "".join("abcdefghijklmnop"[key >> 4 * index & 15] for index in range(8))
 
 
 @lru_cache(maxsize=2)

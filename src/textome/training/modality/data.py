@@ -44,32 +44,32 @@ def load_records(recipe: Recipe[SequenceEncoder], modality: Modality) -> Modalit
     """Read the data of a recipe. Raises InputError where there is no training record with a target."""
     (table,), quarantine = recipe.tasks, Quarantine()
     target = table.task
-    known_places: dict[str, list[Record]] = {}
+    known_records: dict[str, list[Record]] = {}
 
-    def read(places: Sequence[str]) -> list[Record]:
-        found: list[Record] = []
-        for place in places:
-            path, wanted = part_of(recipe.path(place))
-            if path not in known_places:  # of which training, validation and test are mostly parts
-                known_places[path] = list(unique_records(modality, path, quarantine))
-            found += filter(wanted, known_places[path])
-        return found
+    def read(paths: Sequence[str]) -> list[Record]:
+        records: list[Record] = []
+        for address in paths:
+            path, is_chosen = part_of(recipe.path(address))
+            if path not in known_records:  # of which training, validation and test are mostly parts
+                known_records[path] = list(unique_records(modality, path, quarantine))
+            records += filter(is_chosen, known_records[path])
+        return records
 
-    train, validation, test = (read(places) for places in (table.train, table.validation, table.test))
+    train, validation, test = (read(paths) for paths in (table.train, table.validation, table.test))
     known = {_key(record.content) for record in test} if recipe.data.drop_leaks else set()
     kept = [record for record in train if _key(record.content) not in known]
     if target.kind != "masked_tokens":
         kept = [record for record in kept if record.target is not None]
     if not kept:
         raise InputError(f"{', '.join(table.train)}: no training record; {_reasons(quarantine)}")
-    places = {place.partition("#")[0] for place in (*table.train, *table.validation, *table.test)}
+    paths = {address.partition("#")[0] for address in (*table.train, *table.validation, *table.test)}
     return ModalityRecords(
         modality.fitted(kept),
         target.fitted(table.name, kept).model_copy(update={"pooling": recipe.model.pooling}),
         kept,
         validation,
         test,
-        {place: _hash(Path(recipe.path(place))) for place in sorted(places)},
+        {address: _hash(Path(recipe.path(address))) for address in sorted(paths)},
         quarantine,
         len(train) - len(kept),
     )
@@ -95,7 +95,9 @@ def pack_sequences(
         for _ in range(shape.downsamplings):
             frames = [-(-count // 2) for count in frames]
             layouts.append(Layout.of(frames, device))
-        places = np.concatenate([free[number] + np.arange(count) for number, count in zip(having, frames, strict=True)])
+        columns = np.concatenate(
+            [free[number] + np.arange(count) for number, count in zip(having, frames, strict=True)]
+        )
         free[having] += frames
         values = np.concatenate([segment.values for segment in segments])
         positions = np.concatenate([segment.positions for segment in segments]).astype(np.int64)
@@ -103,7 +105,7 @@ def pack_sequences(
             torch.from_numpy(values).to(device),
             tuple(layouts),
             torch.from_numpy(positions).to(device),
-            torch.from_numpy(places).to(device),
+            torch.from_numpy(columns).to(device),
         )
     return PackedSequences(Layout.of(lengths, device), packed)
 
@@ -125,28 +127,28 @@ def mixed(
     alpha = mixing.cutmix if cut else mixing.mixup
     if not alpha:
         return list(items), targets
-    found, rows = [], targets.copy()
+    sequences, rows = [], targets.copy()
     for number, other in enumerate(generator.permutation(len(items))):
         one, two = items[number], items[other]
         share = float(generator.beta(alpha, alpha))
         if not _alike(one, two):
-            found.append(one)
+            sequences.append(one)
             continue
         if cut:
             (name,) = one
             box = _box(one[name], 1 - share, generator)
             values = np.where(box.reshape(-1, 1), two[name].values, one[name].values)
-            found.append({name: replace(one[name], values=values)})
+            sequences.append({name: replace(one[name], values=values)})
             share = 1 - float(box.mean())
         else:
-            found.append(
+            sequences.append(
                 {
                     name: replace(part, values=share * part.values + np.float32(1 - share) * two[name].values)
                     for name, part in one.items()
                 }
             )
         rows[number] = share * targets[number] + (1 - share) * targets[other]
-    return found, rows
+    return sequences, rows
 
 
 def _alike(one: Segments, two: Segments) -> bool:
@@ -158,11 +160,11 @@ def _alike(one: Segments, two: Segments) -> bool:
 def _box(segment: Segment, share: float, generator: np.random.Generator) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """(frames,) which frames lie in a box, or stretch of time, of about this share of the segment."""
     frames = len(segment.values)
-    places = segment.positions if frames == len(segment.positions) else np.arange(frames)[:, None]
-    sides = places.max(0) + 1
+    positions = segment.positions if frames == len(segment.positions) else np.arange(frames)[:, None]
+    sides = positions.max(0) + 1
     sizes = np.rint(sides * share ** (1 / len(sides))).astype(int)
     first = [generator.integers(0, side - size, endpoint=True) for side, size in zip(sides, sizes, strict=True)]
-    return np.asarray(np.all((places >= first) & (places < np.add(first, sizes)), axis=1))
+    return np.asarray(np.all((positions >= first) & (positions < np.add(first, sizes)), axis=1))
 
 
 def _key(content: Any) -> str:
@@ -174,12 +176,12 @@ def _key(content: Any) -> str:
     return repr(content)
 
 
-def _hash(place: Path) -> str:
+def _hash(path: Path) -> str:
     """sha256 of a file, or of the names and contents of a folder's files."""
     digest = hashlib.sha256()
-    for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():
-            digest.update(file.name.encode() if place.is_dir() else b"")
+            digest.update(file.name.encode() if path.is_dir() else b"")
             with file.open("rb") as stream:
                 while block := stream.read(1 << 20):
                     digest.update(block)

@@ -126,9 +126,9 @@ class SequenceTask(TrainingTask[PackedRecords]):
     def answers(self, model: SequenceModel, records: Sequence[Record]) -> Floats:
         """(B, num_labels): means over each record's views."""
         outputs, owners = self._outputs(model, records)
-        found = self.task.answers(outputs)
-        total = np.zeros((len(records), found.shape[1]), np.float64)
-        np.add.at(total, owners, found)
+        answers = self.task.answers(outputs)
+        total = np.zeros((len(records), answers.shape[1]), np.float64)
+        np.add.at(total, owners, answers)
         return (total / np.bincount(owners, minlength=len(records))[:, None]).astype(np.float32)
 
     def counts(self) -> dict[str, Any]:

@@ -29,17 +29,17 @@ Model = TypeVar("Model", bound=nn.Module)
 class Processes:
     """The processes of a run, each with its device: of `wanted`, a GPU of its own where there are several."""
 
-    def __init__(self, wanted: str = "auto") -> None:
+    def __init__(self, device: str = "auto") -> None:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
-        self.device = choose_device(wanted, int(os.environ.get("LOCAL_RANK", "0")))
+        self.device = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
 
     @classmethod
     def alone(cls, device: torch.device) -> Processes:
         """This process and no other, whatever it was started by."""
-        made = cls.__new__(cls)
-        made.count, made.rank, made.device = 1, 0, device
-        return made
+        processes = cls.__new__(cls)
+        processes.count, processes.rank, processes.device = 1, 0, device
+        return processes
 
     def __enter__(self) -> Processes:
         if self.device.type == "cuda":

@@ -174,8 +174,8 @@ class Mixture:
         for source, (sequences, weight) in enumerate(zip(self.sources, self.weights, strict=True)):
             bounds = [int(weight * self._block_size * count) for count in (number, number + 1)]
             for position in range(*bounds):
-                turn, place = divmod(position, len(sequences))
-                drawn.append((source, turn, int(_order(self.seed, source, turn, len(sequences))[place])))
+                turn, index = divmod(position, len(sequences))
+                drawn.append((source, turn, int(_order(self.seed, source, turn, len(sequences))[index])))
         return self._cut(drawn, np.random.default_rng([_BATCHES, self.seed, number]))
 
     def onward(self, block: int, batch: int) -> Iterator[tuple[int, int, Drawn]]:
@@ -226,18 +226,20 @@ class Assembler:
 
     def batch(self, drawn: Drawn) -> PretrainingBatch:
         """The batch of sequences named as in `Mixture.block`, ordered by length."""
-        made = sorted((self._example(*item) for item in drawn), key=lambda example: len(example[0]))
-        lengths = [len(ids) for ids, _, _, _, _ in made]
+        examples = sorted((self._example(*item) for item in drawn), key=lambda example: len(example[0]))
+        lengths = [len(ids) for ids, _, _, _, _ in examples]
         starts = np.cumsum([0, *lengths[:-1]])
         return PretrainingBatch(
-            torch.from_numpy(np.concatenate([ids for ids, _, _, _, _ in made])),
-            torch.from_numpy(np.concatenate([example[1] + start for example, start in zip(made, starts, strict=True)])),
-            torch.from_numpy(np.concatenate([targets for _, _, targets, _, _ in made])),
+            torch.from_numpy(np.concatenate([ids for ids, _, _, _, _ in examples])),
+            torch.from_numpy(
+                np.concatenate([example[1] + start for example, start in zip(examples, starts, strict=True)])
+            ),
+            torch.from_numpy(np.concatenate([targets for _, _, targets, _, _ in examples])),
             Layout.of(lengths),
-            [len(targets) for _, _, targets, _, _ in made],
-            torch.from_numpy(np.concatenate([kinds for _, _, _, kinds, _ in made])) if self._pairs else None,
-            torch.tensor([follows for _, _, _, _, follows in made]) if self._pairs else None,
-            whole=(sum(len(targets) for _, _, targets, _, _ in made), len(made)),
+            [len(targets) for _, _, targets, _, _ in examples],
+            torch.from_numpy(np.concatenate([kinds for _, _, _, kinds, _ in examples])) if self._pairs else None,
+            torch.tensor([follows for _, _, _, _, follows in examples]) if self._pairs else None,
+            whole=(sum(len(targets) for _, _, targets, _, _ in examples), len(examples)),
         )
 
     def _example(self, source: int, turn: int, number: int) -> tuple[Ids, Ids, Ids, Ids, int]:
@@ -249,14 +251,14 @@ class Assembler:
         if self._pairs:
             parts, follows = self._pair(sequences, number, ids, generator)
         text = np.concatenate(parts)
-        hidden, places = self._masker.mask(text, generator)
+        hidden, positions = self._masker.mask(text, generator)
         first = len(parts[0])
         start, end = np.array([self._start]), np.array([self._end])
         special = [start, hidden[:first], end] + [hidden[first:], end] * (len(parts) > 1)
         kinds = np.zeros(len(text) + 2 + (len(parts) > 1), np.int64)
         kinds[first + 2 :] = 1
-        places_here = places + 1 + (places >= first) * (len(parts) > 1)
-        return np.concatenate(special), places_here, text[places], kinds, follows
+        positions_here = positions + 1 + (positions >= first) * (len(parts) > 1)
+        return np.concatenate(special), positions_here, text[positions], kinds, follows
 
     @staticmethod
     def _pair(sequences: Sequences, number: int, ids: Ids, generator: np.random.Generator) -> tuple[list[Ids], int]:

@@ -62,8 +62,8 @@ class PretrainingTask(TrainingTask[PretrainingBatch]):
         self._validation = self._validation_batches()
 
     def packed(self, batch: Any) -> PretrainingBatch:
-        made: PretrainingBatch = batch.to(self._device)
-        return made
+        moved: PretrainingBatch = batch.to(self._device)
+        return moved
 
     def logits(self, model: nn.Module, packed: PretrainingBatch) -> tuple[Tensor, Tensor]:
         """The scores of hidden tokens, and those of pairs (B, 2), empty without them."""
@@ -90,7 +90,7 @@ class PretrainingTask(TrainingTask[PretrainingBatch]):
         tokens = 0
         for name, batches in self._validation.items():
             loss = right = count = 0.0
-            for batch in (made.to(self._device) for made in batches):
+            for batch in (item.to(self._device) for item in batches):
                 with torch.no_grad():
                     logits, _ = self.logits(model, batch)
                 loss += functional.cross_entropy(logits, batch.targets, reduction="sum").item()
@@ -142,14 +142,14 @@ class PretrainingTask(TrainingTask[PretrainingBatch]):
             sequences = Sequences.of(corpus, settings.stages[-1].length - 2, held_out(corpus, task.held_out))
             mixture = Mixture((sequences,), (1.0,), settings.token_budget, settings.seed)
             assembler = Assembler(mixture, self._tokenizer, self._masker, False, task.next_sentence)
-            made: list[PretrainingBatch] = []
+            drawn_batches: list[PretrainingBatch] = []
             used = 0
             for drawn in mixture.whole():
                 if used >= task.held_out_tokens:
                     break
-                made.append(assembler.batch(drawn))
-                used += made[-1].num_tokens
-            batches[source.name or source.path] = made
+                drawn_batches.append(assembler.batch(drawn))
+                used += drawn_batches[-1].num_tokens
+            batches[source.name or source.path] = drawn_batches
         return batches
 
 
@@ -256,6 +256,6 @@ def _build(recipe: Recipe[PretrainedModel]) -> tuple[MaskedLM, Tokenizer, dict[s
     named = recipe.model.tokenizer
     elsewhere = named == DEFAULT_MODEL or named.startswith("package:")
     directory = base_directory(named, "model.tokenizer") if elsewhere else Path(recipe.path(named))
-    wanted = Tokenizer.load(directory)
-    values["vocab_size"] = wanted.vocabulary_size
-    return transplanted(model, tokenizer, wanted), wanted, values, directory
+    new_tokenizer = Tokenizer.load(directory)
+    values["vocab_size"] = new_tokenizer.vocabulary_size
+    return transplanted(model, tokenizer, new_tokenizer), new_tokenizer, values, directory

@@ -22,15 +22,15 @@ def transplanted(model: MaskedLM, old: Tokenizer, new: Tokenizer) -> MaskedLM:
     """The model with word embeddings and output biases for `new`; everything else is shared with `model`."""
     origins = partitions(old.vocabulary(), new.vocabulary())
     config = dataclasses.replace(model.encoder.config, vocab_size=len(origins))
-    made = build_masked_lm(config, model.next_sentence is not None)
-    made.to(model.bias.device)
+    smaller = build_masked_lm(config, model.next_sentence is not None)
+    smaller.to(model.bias.device)
     state = dict(model.state_dict())
     for name in ("encoder.embeddings.word_embeddings.weight", "bias"):
         before = state[name]
         average = before.mean(0)
         state[name] = torch.stack([before[pieces].mean(0) if pieces else average for pieces in origins])
-    made.load_state_dict(state)
-    return made
+    smaller.load_state_dict(state)
+    return smaller
 
 
 def partitions(old: list[str], new: list[str]) -> list[list[int]]:
@@ -45,15 +45,15 @@ def partitions(old: list[str], new: list[str]) -> list[list[int]]:
 def _pieces(token: str, ids: dict[str, int]) -> list[int]:
     mark = _MARK if token.startswith(_MARK) else ""
     letters = token.removeprefix(_MARK)
-    found: list[int] = []
+    pieces: list[int] = []
     start = 0
     while start < len(letters):
         prefix = _MARK if start else mark
         for end in range(len(letters), start, -1):
             if (number := ids.get(prefix + letters[start:end])) is not None:
-                found.append(number)
+                pieces.append(number)
                 start = end
                 break
         else:
             return []
-    return found
+    return pieces

@@ -20,11 +20,11 @@ _BINOMIAL = re.compile(r"([A-Z])[a-z]+ ([a-z]+)")
 
 def names_of(sentences: Iterable[tuple[str, Iterable[Mention]]]) -> dict[int, list[str]]:
     """The distinct mentions of each head in texts, sorted, so that their order does not depend on the run."""
-    found: dict[int, set[str]] = {}
+    names_of_head: dict[int, set[str]] = {}
     for text, mentions in sentences:
         for mention in mentions:
-            found.setdefault(mention.head, set()).add(text[mention.start : mention.end])
-    return {head: sorted(names) for head, names in sorted(found.items())}
+            names_of_head.setdefault(mention.head, set()).add(text[mention.start : mention.end])
+    return {head: sorted(names) for head, names in sorted(names_of_head.items())}
 
 
 def read_lexicon(path: str | Path) -> list[str]:
@@ -59,7 +59,7 @@ def replace_mentions(
     chosen: dict[tuple[int, str], str] = {}
     pieces: list[str] = []
     moved: list[Mention] = []
-    place = shift = 0
+    position = shift = 0
     for number, mention in enumerate(ordered):
         others = ordered[:number] + ordered[number + 1 :]
         old = new = text[mention.start : mention.end]
@@ -69,9 +69,9 @@ def replace_mentions(
                 lot, name = generator.random(), candidates[int(generator.integers(len(candidates)))]
                 chosen[mention.head, old] = name if lot < share else old
             new = chosen[mention.head, old]
-            pieces += [text[place : mention.start], new]
-            place = mention.end
+            pieces += [text[position : mention.start], new]
+            position = mention.end
         start = mention.start + shift
         shift += len(new) - len(old)
         moved.append(Mention(start, mention.end + shift, mention.head))
-    return "".join([*pieces, text[place:]]), tuple(moved)
+    return "".join([*pieces, text[position:]]), tuple(moved)

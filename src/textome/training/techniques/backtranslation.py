@@ -41,26 +41,32 @@ def back_translated(
     texts: Sequence[Text], paraphrase: Paraphrase, share: float, generator: np.random.Generator
 ) -> list[Text]:
     """Texts in which each stretch of words that no mention touches is put in other words with probability `share`."""
-    drawn = [[place for place in stretches(text, mentions) if generator.random() < share] for text, mentions in texts]
+    drawn = [
+        [stretch for stretch in stretches(text, mentions) if generator.random() < share] for text, mentions in texts
+    ]
     old = list(
-        dict.fromkeys(text[start:end] for (text, _), places in zip(texts, drawn, strict=True) for start, end in places)
+        dict.fromkeys(
+            text[start:end]
+            for (text, _), stretches_of_text in zip(texts, drawn, strict=True)
+            for start, end in stretches_of_text
+        )
     )
     said = paraphrase(old) if old else []
     new = {before: " ".join(after.split()) or before for before, after in zip(old, said, strict=True)}
     return [
-        edited(text, mentions, [(start, end, new[text[start:end]]) for start, end in places])
-        for (text, mentions), places in zip(texts, drawn, strict=True)
+        edited(text, mentions, [(start, end, new[text[start:end]]) for start, end in stretches_of_text])
+        for (text, mentions), stretches_of_text in zip(texts, drawn, strict=True)
     ]
 
 
 def stretches(text: str, mentions: Sequence[Mention]) -> list[tuple[int, int]]:
     """Where in a text `FEWEST_WORDS` or more neighbouring words stand of which no mention holds a part."""
-    found: list[list[tuple[int, int]]] = [[]]
+    runs: list[list[tuple[int, int]]] = [[]]
     for word in _WORD.finditer(text):
         if any(mention.start < word.end() and mention.end > word.start() for mention in mentions):
-            found.append([])
-        elif any(found[-1] and found[-1][-1][1] <= mention.start < word.start() for mention in mentions):
-            found.append([word.span()])  # a mention of white space alone lies between
+            runs.append([])
+        elif any(runs[-1] and runs[-1][-1][1] <= mention.start < word.start() for mention in mentions):
+            runs.append([word.span()])  # a mention of white space alone lies between
         else:
-            found[-1].append(word.span())
-    return [(words[0][0], words[-1][1]) for words in found if len(words) >= FEWEST_WORDS]
+            runs[-1].append(word.span())
+    return [(words[0][0], words[-1][1]) for words in runs if len(words) >= FEWEST_WORDS]

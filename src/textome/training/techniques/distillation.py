@@ -50,12 +50,12 @@ class Teacher:
 
     def read(self, logits: Callable[[nn.Module], Tensor], positions: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The mean over teachers of what `logits` gives for each; and the first one's states, see `watched_states`."""
-        with torch.no_grad(), watched_states(self.model.encoder, positions) as found:
+        with torch.no_grad(), watched_states(self.model.encoder, positions) as states:
             total = logits(self.model)
         with torch.no_grad():
             for other in self.others:
                 total = total + logits(other)
-        return total / (1 + len(self.others)), found.values
+        return total / (1 + len(self.others)), states.values
 
 
 def _read_teacher(name: str, tasks: Mapping[str, Task[Any, Any]], tokenizer: Tokenizer, window: int) -> TaskModel:
@@ -69,7 +69,7 @@ def _read_teacher(name: str, tasks: Mapping[str, Task[Any, Any]], tokenizer: Tok
     config = read_encoder_config(bundle.config)
     if window > (longest := encoder_of(bundle.config).max_length(bundle.config)):
         raise InputError(f"model.window is {window}, but the teacher has only {longest} positions")
-    rows = {task: _rows(name, bundle, task, wanted) for task, wanted in tasks.items()}
+    rows = {task: _rows(name, bundle, task, own_task) for task, own_task in tasks.items()}
     model = TaskModel(config, {task: other.head for task, other in bundle.tasks.items()})
     load_tensors(model, read_weights(directory, bundle.config), str(directory))
     for task, chosen in rows.items():

@@ -33,10 +33,10 @@ class Synonyms:
         """Where one of them stands in a text, and by what it may be replaced."""
         if not self._others:
             return []
-        places = ((match.start(), match.end(), match[0]) for match in self._pattern.finditer(text))
+        candidates = ((match.start(), match.end(), match[0]) for match in self._pattern.finditer(text))
         return [
             (start, end, [_as(old, other) for other in others])
-            for start, end, old in places
+            for start, end, old in candidates
             if (others := self._others.get(old.casefold()))
         ]
 
@@ -77,7 +77,7 @@ def drop_words(text: str, mentions: Sequence[Mention], share: float, generator: 
     """A text in which each word that no mention touches is left out with probability `share`, with the space after it; one
     word at least stays."""
     words = [(match.start(), match.end()) for match in _WORD.finditer(text)]
-    dropped = [place for place in words if _free(*place, mentions) and generator.random() < share]
+    dropped = [word for word in words if _free(*word, mentions) and generator.random() < share]
     if len(dropped) == len(words):
         dropped = dropped[1:]
     return edited(text, mentions, [(start, end, "") for start, end in dropped])
@@ -95,15 +95,15 @@ def join(texts: Sequence[Text]) -> Text:
 def edited(text: str, mentions: Sequence[Mention], edits: Sequence[Edit]) -> Text:
     """A text with pieces [start, end) replaced, which touch neither each other nor a mention, and are in order."""
     pieces: list[str] = []
-    place = 0
+    position = 0
     for start, end, new in edits:
-        pieces += [text[place:start], new]
-        place = end
+        pieces += [text[position:start], new]
+        position = end
     moved = []
     for mention in mentions:
         shift = sum(len(new) - (end - start) for start, end, new in edits if end <= mention.start)
         moved.append(Mention(mention.start + shift, mention.end + shift, mention.head))
-    return "".join([*pieces, text[place:]]), tuple(moved)
+    return "".join([*pieces, text[position:]]), tuple(moved)
 
 
 def _free(start: int, end: int, mentions: Iterable[Mention]) -> bool:

@@ -34,26 +34,26 @@ def rounded_rows(matrix: Tensor, bits: int) -> Tensor:
 def rounded(values: Tensor) -> Tensor:
     """`values` of any shape as 256 even steps from their least to their greatest can hold them, where 0 is one of them; as
     ONNX's DynamicQuantizeLinear does it."""
-    found = values.detach().float()
-    low, high = (bound.float() for bound in torch.aminmax(found))
+    detached = values.detach().float()
+    low, high = (bound.float() for bound in torch.aminmax(detached))
     low, high = low.clamp_max(0), high.clamp_min(0)
     scale = ((high - low) / 255).clamp_min(torch.finfo(torch.float32).tiny)
     zero = (-low / scale).round().clamp(0, 255)
-    steps = ((found / scale).round() + zero).clamp(0, 255)
+    steps = ((detached / scale).round() + zero).clamp(0, 255)
     return _through(values, ((steps - zero) * scale).to(values.dtype))
 
 
-def _through(values: Tensor, found: Tensor) -> Tensor:
+def _through(values: Tensor, rounded_values: Tensor) -> Tensor:
     """`found`, whose gradient goes to `values` as it is."""
-    return _Straight.apply(values, found)  # type: ignore[no-any-return, no-untyped-call]
+    return _Straight.apply(values, rounded_values)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Straight(torch.autograd.Function):
     """The second input, with the gradient of the output for the first; `values + (found - values)` would round again."""
 
     @staticmethod
-    def forward(context: Any, values: Tensor, found: Tensor) -> Tensor:
-        return found.view_as(found)
+    def forward(context: Any, values: Tensor, rounded_values: Tensor) -> Tensor:
+        return rounded_values.view_as(rounded_values)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:

@@ -161,12 +161,12 @@ CONFLICTS = (
 
 def runs() -> dict[str, tuple[str, type[Task[Any, Any]] | None]]:
     """By the kind of each task that can be trained, its run and its class."""
-    found: dict[str, tuple[str, type[Task[Any, Any]] | None]] = {}
+    run_of_kind: dict[str, tuple[str, type[Task[Any, Any]] | None]] = {}
     for kind in TASKS:
         task = task_class(kind)
         if task.trained_by:
-            found[kind] = task.trained_by, task
-    return found
+            run_of_kind[kind] = task.trained_by, task
+    return run_of_kind
 
 
 def check_techniques(recipe: BaseModel, run: str, tasks: Iterable[Task[Any, Any]]) -> None:
@@ -195,8 +195,8 @@ def check_together(recipe: BaseModel, processes: int = 1) -> None:
 def _asked(recipe: Any, key: str) -> bool:
     """Whether a recipe has another value than the default one under a key of its tables, or the one that is named; the keys
     of tasks are checked by the tasks."""
-    place, _, value = key.partition("=")
-    *tables, name = place.split(".")
+    path, _, value = key.partition("=")
+    *tables, name = path.split(".")
     for table in tables:
         recipe = getattr(recipe, table, None)
     field = getattr(type(recipe), "model_fields", {}).get(name)

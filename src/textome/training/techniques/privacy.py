@@ -171,16 +171,16 @@ def epsilon_of(settings: Privacy, records: int, steps: int) -> tuple[float, str]
     Beyond an epsilon of about 20 the numbers of "prv" are too small for floating point, and "rdp" counts instead.
     """
     history = [(noise_of(settings), sample_rate(settings, records), steps)] if steps else []
-    found = {}
+    epsilons = {}
     for name in dict.fromkeys(("rdp", settings.accountant)):
         accountant = _opacus().create_accountant(name)
         accountant.history = history
         with _quiet():
-            found[name] = float(accountant.get_epsilon(delta=settings.delta)) if steps else 0.0
-        if found[name] > _LARGEST_PRV:
+            epsilons[name] = float(accountant.get_epsilon(delta=settings.delta)) if steps else 0.0
+        if epsilons[name] > _LARGEST_PRV:
             break
-    chosen = list(found)[-1]
-    return found[chosen], chosen
+    chosen = list(epsilons)[-1]
+    return epsilons[chosen], chosen
 
 
 def prepare(job: Recorded, settings: Privacy, training: Training, folder: Path) -> tuple[PrivateJob, Training]:
@@ -228,18 +228,18 @@ def train_privately(
     device: torch.device,
     resume: bool,
     report: Report,
-    **facts: Any,
+    **log_values: Any,
 ) -> tuple[Progress, dict[str, Any]]:
     """`loop.train` with the privacy that a recipe asks for; also returns what was spent, which `privacy.json` holds too."""
     private, settings = prepare(job, recipe, training, folder)
     steps = settings.epochs * len(private.plan(0))
     report({"event": "privacy", "when": "at most"} | spent(private, steps))
-    progress = train(private, settings, folder, device, resume, report, gradients_of=PrivateGradients, **facts)
-    found = spent(private, progress.step)
-    write_json(folder / "privacy.json", found)
+    progress = train(private, settings, folder, device, resume, report, gradients_of=PrivateGradients, **log_values)
+    spending = spent(private, progress.step)
+    write_json(folder / "privacy.json", spending)
     (folder / _SECRET).unlink(missing_ok=True)
-    report({"event": "privacy", "when": "spent"} | found)
-    return progress, found
+    report({"event": "privacy", "when": "spent"} | spending)
+    return progress, spending
 
 
 def spent(job: PrivateJob, steps: int) -> dict[str, Any]:

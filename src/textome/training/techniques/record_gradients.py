@@ -50,8 +50,8 @@ class Owners:
 
     def padded(self, rows: Tensor) -> Tensor:
         """(N, d) in rows of their records, (count, longest, d), with zeros behind the shorter ones."""
-        found = rows.new_zeros(self.count * self.longest, rows.shape[1])
-        return found.index_copy(0, self._slots, rows).view(self.count, self.longest, rows.shape[1])
+        padded = rows.new_zeros(self.count * self.longest, rows.shape[1])
+        return padded.index_copy(0, self._slots, rows).view(self.count, self.longest, rows.shape[1])
 
     def summed(self, rows: Tensor) -> Tensor:
         """(N, d) to the sum of each record's rows, (count, d)."""
@@ -100,10 +100,10 @@ def add_clipped(losses: Tensor, calls: Sequence[Call], tokens: Owners, rows: Own
     """
     if len({id(call.module) for call in calls}) < len(calls):
         raise ValueError("a layer was called twice in one pass, so the norms of its gradients cannot be told")
-    found = torch.autograd.grad(losses.sum(), [call.output for call in calls], allow_unused=True)
+    gradients = torch.autograd.grad(losses.sum(), [call.output for call in calls], allow_unused=True)
     used = [
         (call, grad.float(), tokens if call.name.startswith("encoder.") else rows)
-        for call, grad in zip(calls, found, strict=True)
+        for call, grad in zip(calls, gradients, strict=True)
         if grad is not None
     ]
     squares = losses.detach().new_zeros(len(losses), dtype=torch.float32)
@@ -125,23 +125,23 @@ def clip_factors(norms: Tensor, limit: float) -> Tensor:
 def _squares(call: Call, grad: Tensor, rows: Owners) -> Tensor:
     """The squared norm of each record's gradient of one layer, (R,)."""
     module: Any = call.module
-    found = torch.zeros(rows.count, device=grad.device)
+    squares = torch.zeros(rows.count, device=grad.device)
     if isinstance(module, nn.Embedding):
         keys, inverse = torch.unique(rows.owner * module.num_embeddings + call.input, return_inverse=True)
         sums = grad.new_zeros(len(keys), grad.shape[1]).index_add(0, inverse, grad)
-        return found.index_add(0, keys // module.num_embeddings, sums.square().sum(1))
+        return squares.index_add(0, keys // module.num_embeddings, sums.square().sum(1))
     if isinstance(module, nn.LayerNorm):
         if module.weight.requires_grad:
-            found += rows.summed(grad * _normal(module, call.input)).square().sum(1)
+            squares += rows.summed(grad * _normal(module, call.input)).square().sum(1)
     elif module.weight.requires_grad:
         ins, outs = rows.padded(call.input.float()), rows.padded(grad)
         if 2 * rows.longest**2 <= ins.shape[2] * outs.shape[2]:
-            found += ((ins @ ins.transpose(1, 2)) * (outs @ outs.transpose(1, 2))).sum((1, 2)).clamp_min(0)
+            squares += ((ins @ ins.transpose(1, 2)) * (outs @ outs.transpose(1, 2))).sum((1, 2)).clamp_min(0)
         else:
-            found += (outs.transpose(1, 2) @ ins).square().sum((1, 2))
+            squares += (outs.transpose(1, 2) @ ins).square().sum((1, 2))
     if module.bias is not None and module.bias.requires_grad:
-        found += rows.summed(grad).square().sum(1)
-    return found
+        squares += rows.summed(grad).square().sum(1)
+    return squares
 
 
 def _add(call: Call, grad: Tensor) -> None:

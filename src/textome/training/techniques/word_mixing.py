@@ -24,9 +24,9 @@ def partners(targets: Tensor) -> Tensor:
     kind = torch.where((targets >= BEGIN).any(1), kind, kind.max() + 1 + words)
     shuffled = torch.randperm(len(targets))
     shuffled = shuffled[kind[shuffled].argsort(stable=True)]
-    found = torch.empty_like(words)
-    found[kind.argsort(stable=True)] = shuffled
-    return found
+    chosen = torch.empty_like(words)
+    chosen[kind.argsort(stable=True)] = shuffled
+    return chosen
 
 
 @contextmanager
@@ -48,8 +48,8 @@ def mixed(encoder: nn.Module, first: Tensor, targets: Tensor, alpha: float) -> I
         share_ = share.to(rows.dtype)
         return output.index_copy(0, first, share_ * rows + (1 - share_) * rows[other])
 
-    places = [encoder.get_submodule("embeddings"), *encoder.get_submodule("layers").children()][:-1]
-    hook = places[int(torch.randint(len(places), ()))].register_forward_hook(mix)
+    modules = [encoder.get_submodule("embeddings"), *encoder.get_submodule("layers").children()][:-1]
+    hook = modules[int(torch.randint(len(modules), ()))].register_forward_hook(mix)
     try:
         yield
     finally:

@@ -108,8 +108,10 @@ class TranslationTask(TrainingTask[PackedPairs]):
         """BLEU of greedy translations of the first validation pairs."""
         if not self._validation:
             return {}, 0
-        found = self._translator.translate([pair.source for pair in self._validation], width=1)
-        return {"validation": score_translations(found, [pair.target for pair in self._validation])["BLEU"][0]}, 0
+        translations = self._translator.translate([pair.source for pair in self._validation], width=1)
+        return {
+            "validation": score_translations(translations, [pair.target for pair in self._validation])["BLEU"][0]
+        }, 0
 
     def counts(self) -> dict[str, Any]:
         return {"pairs": len(self.pairs), "too_long": self.too_long, "tokens": sum(self.lengths)}
@@ -132,8 +134,8 @@ class TranslationJob(Job):
         def read(paths: Sequence[str], problems: Quarantine) -> list[Pair]:
             return [pair for path in paths for pair in task.read(recipe.path(path), None, problems)]
 
-        found = read(table.train, quarantine)
-        pairs = _without_tests(found, read(table.test, Quarantine()) if recipe.data.drop_leaks else [])
+        examples = read(table.train, quarantine)
+        pairs = _without_tests(examples, read(table.test, Quarantine()) if recipe.data.drop_leaks else [])
         if not pairs:
             raise InputError(f"no training pair was read from {', '.join(table.train)}")
         if not processes.first:
@@ -145,7 +147,7 @@ class TranslationJob(Job):
         finish = prepare_encoder(model, recipe.training)
         model.to(device)
         trained = TranslationTask(recipe, task, translator, pairs, read(table.validation, quarantine), device)
-        trained.quarantine, trained.leaks = quarantine, len(found) - len(pairs)
+        trained.quarantine, trained.leaks = quarantine, len(examples) - len(pairs)
         job = cls(recipe, model, [trained], device, finish=finish)
         job._folder = folder
         return job
@@ -212,10 +214,10 @@ def _without_tests(pairs: Sequence[Pair], tests: Sequence[Pair]) -> list[Pair]:
 
 def special_tokens(tokenizer: Tokenizer) -> list[int]:
     """The ids of padding, start and end. Raises InputError where the tokenizer lacks one."""
-    found = [tokenizer.token_to_id(name) for name in (PAD, START, END)]
-    if None in found:
+    ids = [tokenizer.token_to_id(name) for name in (PAD, START, END)]
+    if None in ids:
         raise InputError(f"the tokenizer has not all of {PAD}, {START} and {END}")
-    return [number for number in found if number is not None]
+    return [number for number in ids if number is not None]
 
 
 def _plain(text: str) -> str:

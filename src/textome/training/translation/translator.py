@@ -64,7 +64,7 @@ class Translator:
         for number, ids in enumerate(self.encode([text.strip() for text in texts])):
             if len(ids) > 1:
                 pieces += [(number, piece) for piece in self._cut(ids)]
-        found: list[list[str]] = [[] for _ in texts]
+        translations: list[list[str]] = [[] for _ in texts]
         order = sorted(range(len(pieces)), key=lambda at: (-len(pieces[at][1]), at))
         done: dict[int, str] = {}
         while order:
@@ -72,8 +72,8 @@ class Translator:
             batch, order = order[:size][::-1], order[size:]
             done |= zip(batch, self._run([pieces[at][1] for at in batch], width, length_penalty), strict=True)
         for at, (number, _) in enumerate(pieces):
-            found[number].append(done[at])
-        return [" ".join(parts) for parts in found]
+            translations[number].append(done[at])
+        return [" ".join(parts) for parts in translations]
 
     def translate_layout(self, text: str, width: int = 4) -> str:
         """A longer text sentence by sentence; line breaks and the white space between sentences stay as they are."""
@@ -109,10 +109,10 @@ class Translator:
         with torch.no_grad():
             cache = self.model.cache(self.model.encode(flat, layout), layout)
             if width == 1:
-                found = [item.tokens for item in greedy(self.model, cache, limits)]
+                sequences = [item.tokens for item in greedy(self.model, cache, limits)]
             else:
-                found = [items[0].tokens for items in beam(self.model, cache, limits, width, penalty)]
-        texts: list[str] = self.tokenizer.decode_batch([list(tokens) for tokens in found])
+                sequences = [items[0].tokens for items in beam(self.model, cache, limits, width, penalty)]
+        texts: list[str] = self.tokenizer.decode_batch([list(tokens) for tokens in sequences])
         return [text.strip() for text in texts]
 
     def _cut(self, ids: list[int]) -> list[list[int]]:
@@ -144,11 +144,11 @@ def _sentences(text: str) -> list[tuple[int, int]]:
 
 def _lines(text: str) -> list[tuple[int, str]]:
     """The lines of a text with the offset of each."""
-    found, position = [], 0
+    lines, position = [], 0
     for line in text.splitlines(keepends=True):
-        found.append((position, line))
+        lines.append((position, line))
         position += len(line)
-    return found
+    return lines
 
 
 def translation_task(folder: Path) -> Translation:
@@ -162,6 +162,6 @@ def translation_task(folder: Path) -> Translation:
 
 def languages(translator: Translator, source: str | None, target: str | None) -> None:
     """Raises InputError where a language is asked for that the model does not have."""
-    for given, own, what in ((source, translator.source, "from"), (target, translator.target, "to")):
-        if given not in (None, own):
-            raise InputError(f"the model translates {what} {own!r}, not {given!r}")
+    for language, own, what in ((source, translator.source, "from"), (target, translator.target, "to")):
+        if language not in (None, own):
+            raise InputError(f"the model translates {what} {own!r}, not {language!r}")
