@@ -37,7 +37,7 @@ from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory
 from textome.training.finetune import finetune
 from textome.training.recipe import Recipe, parse_recipe
-from textome.training.task_data import load_task
+from textome.training.text.data import load_task
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data")

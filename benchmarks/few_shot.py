@@ -33,7 +33,7 @@ from textome.runtime.model import Model
 from textome.training.kinds import plan_run
 from textome.training.memory import keep_freed_memory
 from textome.training.recipe import load_recipe
-from textome.training.task_data import few
+from textome.training.text.data import few
 
 SIZES = (8, 16, 32, 64)
 

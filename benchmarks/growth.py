@@ -25,9 +25,9 @@ from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TokenClassifier
 from textome.training.bundles import base_directory, read_config
 from textome.training.devices import choose_device, device_name, gradient_scaler
-from textome.training.gradients import Gradients
 from textome.training.memory import keep_freed_memory
-from textome.training.optimisation import build_optimizer
+from textome.training.optimisation.gradients import Gradients
+from textome.training.optimisation.optimiser import build_optimizer
 from textome.training.recipe import Training
 
 LENGTHS, BUDGETS = (32, 64, 128, 256, 512), tuple(1024 * 2**power for power in range(7))

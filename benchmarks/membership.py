@@ -38,8 +38,8 @@ from textome.text.tokenization import Tokenizer
 from textome.training.devices import choose_device
 from textome.training.finetune import finetune
 from textome.training.recipe import Recipe, parse_recipe
-from textome.training.task_data import load_task
-from textome.training.text_job import TextJob
+from textome.training.text.data import load_task
+from textome.training.text.job import TextJob
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data")

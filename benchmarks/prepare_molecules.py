@@ -14,8 +14,8 @@ from pathlib import Path
 from textome.formats.reading.sources import Quarantine, atomic_file
 from textome.inputs.molecule_files import write_prepared
 from textome.inputs.molecules import Molecules
-from textome.training.corpora import file_hash
 from textome.training.recipe import load_recipe
+from textome.training.text.corpora import file_hash
 
 
 def main() -> None:

@@ -216,8 +216,8 @@ def textome_steps(
     from textome.training.memory import keep_freed_memory
     from textome.training.preparation import prepare_encoder
     from textome.training.recipe import parse_recipe
-    from textome.training.task_data import load_task
-    from textome.training.text_job import TextJob, build_model
+    from textome.training.text.data import load_task
+    from textome.training.text.job import TextJob, build_model
 
     keep_freed_memory()
     lines, _ = corpus(options.data, options.sentences)

@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from textome.tasks import TASKS
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "textome"
 MAX_LINES = 450
+MAX_MODULES = 25
 HELP_TIMES = 2
 HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client", "PIL")
 
@@ -366,6 +368,12 @@ def test_every_module_in_the_tables_exists():
 def test_no_file_is_two_ideas():
     long = {name: len(text.splitlines()) for name, text in sources().items() if text.count("\n") > MAX_LINES}
     assert long == {}, f"over {MAX_LINES} lines; probably two ideas"
+
+
+def test_no_folder_is_two_rooms():
+    """A folder with more modules than this has sub-folders, and few of its modules lie beside them."""
+    counts = Counter(path.parent for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
+    assert {folder.name: count for folder, count in counts.items() if count > MAX_MODULES} == {}
 
 
 def test_the_check_of_loaded_modules_sees_a_heavy_one():

@@ -17,8 +17,8 @@ from textome.encoders.checkpoint import to_hugging_face
 from textome.runtime.bundle import Bundle
 from textome.runtime.states import states_output
 from textome.text.tokenization import Tokenizer as Wordpieces
-from textome.training.corpora import CorpusData, load_corpora
 from textome.training.recipe import Recipe
+from textome.training.text.corpora import CorpusData, load_corpora
 
 DISEASES = ["asthma", "gout", "breast cancer", "type 2 diabetes", "malaria"]
 DRUGS = ["aspirin", "metformin", "allopurinol", "insulin", "quinine"]

@@ -12,7 +12,7 @@ from textome.encoders.build import build_encoder, read_encoder_config
 from textome.encoders.checkpoint import to_hugging_face
 from textome.encoders.layers.packing import Layout
 from textome.encoders.lora import add_low_rank, merge_low_rank
-from textome.training.optimisation import build_optimizer
+from textome.training.optimisation.optimiser import build_optimizer
 from textome.training.recipe import Training
 from tiny import CONFIG
 

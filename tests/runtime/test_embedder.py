@@ -13,7 +13,7 @@ import transformers
 
 import textome
 from graphs import lone_session
-from textome.cli.verbs.export import export
+from textome.cli.verbs.training.export import export
 from textome.errors import InputError, ModelError
 from textome.runtime.batching import Batch
 from textome.runtime.bundle import Bundle

@@ -19,7 +19,7 @@ from textome.training import bundles, loop, run
 from textome.training.finetune import finetune
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
-from textome.training.text_job import TextJob
+from textome.training.text.job import TextJob
 from tiny import make_recipe
 from tiny_tasks import make_task_recipe
 

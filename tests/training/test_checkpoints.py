@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from textome.errors import InputError
-from textome.training.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.finetune import finetune
+from textome.training.optimisation.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.recipe import load_recipe
 from tiny import make_recipe
 
@@ -69,7 +69,7 @@ def test_a_disk_without_room_leaves_the_checkpoints_before(tmp_path: Path, monke
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("textome.training.checkpoints.write_tensors", full)
+        patch.setattr("textome.training.optimisation.checkpoints.write_tensors", full)
         with pytest.raises(InputError, match="No space left on device"):
             save_checkpoint(tmp_path, model, optimizer, {"step": 2})
     assert [item.name for item in tmp_path.iterdir()] == ["step-0000001"]

@@ -32,9 +32,9 @@ from textome.training.divergence import softened_divergence
 from textome.training.job import Batch
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
-from textome.training.task_data import load_task
 from textome.training.techniques.distillation import Teacher, hidden_state_distance, watched_states
-from textome.training.text_job import TextJob, build_model
+from textome.training.text.data import load_task
+from textome.training.text.job import TextJob, build_model
 from tiny import CONFIG, make_base, make_recipe
 from training.test_gradients import STILL, agree
 

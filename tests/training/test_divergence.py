@@ -21,9 +21,9 @@ from textome.training.divergence import (
     span_divergence,
 )
 from textome.training.job import Batch
-from textome.training.optimisation import build_optimizer
+from textome.training.optimisation.optimiser import build_optimizer
 from textome.training.recipe import Training, load_recipe
-from textome.training.text_job import TextJob
+from textome.training.text.job import TextJob
 from tiny import make_recipe
 from tiny_tasks import PARTS, make_task_recipe
 

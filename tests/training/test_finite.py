@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from textome.training.finite import DivergedError, LossWatch
+from textome.training.optimisation.finite import DivergedError, LossWatch
 
 
 def test_the_step_that_diverged_is_named() -> None:

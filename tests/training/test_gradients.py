@@ -20,9 +20,9 @@ from textome.encoders.recompute import recompute
 from textome.errors import InputError
 from textome.training.devices import gradient_scaler
 from textome.training.finetune import finetune
-from textome.training.gradients import Gradients
+from textome.training.optimisation.gradients import Gradients
 from textome.training.recipe import Training, load_recipe
-from textome.training.text_job import TextJob
+from textome.training.text.job import TextJob
 from tiny import CONFIG, make_pretraining_recipe, make_recipe
 from tiny_tasks import PARTS, make_task_recipe
 

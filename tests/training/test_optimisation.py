@@ -13,7 +13,7 @@ from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
 from textome.errors import InputError
 from textome.training.finetune import finetune
-from textome.training.optimisation import build_optimizer
+from textome.training.optimisation.optimiser import build_optimizer
 from textome.training.recipe import Training, load_recipe
 from textome.training.techniques.adversary import worst_step
 from textome.training.techniques.averaging import holding, move

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from processes import run_together
 from textome.errors import InputError
 from textome.training.finetune import finetune
-from textome.training.gradients import Gradients
 from textome.training.kinds import plan_run
+from textome.training.optimisation.gradients import Gradients
 from textome.training.parallel.processes import Processes, running
 from textome.training.recipe import load_recipe
 from tiny import make_recipe

@@ -254,7 +254,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tiny_tasks, tmp_path
 def test_few_shots_are_the_same_every_time(tmp_path):
     from textome.datasets.labelled import LabelledText
     from textome.tasks.classification import Classification
-    from textome.training.task_data import few
+    from textome.training.text.data import few
 
     items = [LabelledText(str(number), "x", None, ("ab"[number % 2],)) for number in range(50)]
     task = Classification()

@@ -16,7 +16,7 @@ from textome.documents import Document, Passage, titled
 from textome.errors import InputError, ModelError
 from textome.metrics.translation import score_translations
 from textome.training.kinds import plan_run
-from textome.training.optimisation import rate_at
+from textome.training.optimisation.optimiser import rate_at
 from textome.training.translation.translator import Translator
 
 WORDS = {

@@ -15,7 +15,8 @@ import textome
 from textome.cli.streams import say
 from textome.errors import TextomeError
 
-# In the order of `textome --help`. Each is a function, or a Typer application of its own, of that name in cli/verbs/.
+# In the order of `textome --help`. Each is a function, or a Typer application of its own, of that name in cli/verbs/, or
+# in the folder there that `_FOLDERS` names.
 VERBS = (
     "annotate",
     "ask",
@@ -43,6 +44,8 @@ VERBS = (
     "doctor",
     "vocabulary",
 )
+_TRAINING = ("preprocess", "train-tokenizer", "pretrain", "finetune", "tune", "report", "export", "convert-checkpoint")
+_FOLDERS = dict.fromkeys(_TRAINING, "training.")
 
 
 def _print_version(is_asked: bool) -> None:
@@ -72,7 +75,7 @@ def application(verbs: Iterable[str] = VERBS) -> typer.Typer:
     built.callback()(_options)
     for name in verbs:
         attribute = name.replace("-", "_")
-        verb = getattr(import_module(f"textome.cli.verbs.{attribute}"), attribute)
+        verb = getattr(import_module(f"textome.cli.verbs.{_FOLDERS.get(name, '')}{attribute}"), attribute)
         if isinstance(verb, typer.Typer):
             built.add_typer(verb, name=name)
         else:

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from textome.training.bundles import environment
-from textome.training.course import Progress
 from textome.training.devices import autocast, precision_for
 from textome.training.job import Job
 from textome.training.jobs import JOBS
 from textome.training.loop import train
+from textome.training.optimisation.course import Progress
 from textome.training.parallel.processes import Processes, running
 from textome.training.parallel.sharding import gather_weights
 from textome.training.recipe import Recipe

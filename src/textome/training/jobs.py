@@ -12,7 +12,7 @@ from textome.training.parallel.processes import Processes
 from textome.training.pretraining.job import PretrainingJob
 from textome.training.recipe import Recipe
 from textome.training.run import Report
-from textome.training.text_job import TextJob
+from textome.training.text.job import TextJob
 from textome.training.translation.job import TranslationJob
 
 JOBS: dict[str, Callable[[Recipe[Any], Path, Processes, Report], Job]] = {

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from textome.encoders.checkpoint import write_tensors
 from textome.errors import InputError
-from textome.training.checkpoints import load_checkpoint, save_checkpoint
-from textome.training.course import Epochs, Progress, Streamed, Tokens
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
-from textome.training.finite import LossWatch
-from textome.training.gradients import Batches, Gradients
-from textome.training.optimisation import build_optimizer, set_rate
+from textome.training.optimisation.checkpoints import load_checkpoint, save_checkpoint
+from textome.training.optimisation.course import Epochs, Progress, Streamed, Tokens
+from textome.training.optimisation.finite import LossWatch
+from textome.training.optimisation.gradients import Batches, Gradients
+from textome.training.optimisation.optimiser import build_optimizer, set_rate
 from textome.training.parallel.processes import Processes
 from textome.training.parallel.sharding import clip_gradients, load_whole_state, whole_state
 from textome.training.recipe import Training

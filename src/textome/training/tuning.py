@@ -21,8 +21,8 @@ from optuna.trial import TrialState
 from pydantic import Field, model_validator
 
 from textome.errors import InputError
-from textome.training.finite import DivergedError
 from textome.training.kinds import plan_run
+from textome.training.optimisation.finite import DivergedError
 from textome.training.recipe_files import Section, read_recipe
 from textome.training.run import Report, write_json
 

@@ -30,11 +30,11 @@ from textome.tasks.masked_lm import Masker
 from textome.tasks.pretraining import MaskedLanguageModel
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, read_config, read_weights, write_encoder
-from textome.training.course import Progress
 from textome.training.devices import precision_for, workers_for
 from textome.training.job import Described, Job, TrainingTask
 from textome.training.losses import LOSSES, LossOptions
 from textome.training.models import PretrainedModel
+from textome.training.optimisation.course import Progress
 from textome.training.parallel.processes import Processes
 from textome.training.preparation import prepare_encoder
 from textome.training.pretraining.data import Assembler, Mixture, PretrainingBatch, Sequences, held_out, prefetched

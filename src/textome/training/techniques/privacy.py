@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from textome.errors import InputError, MissingExtraError
-from textome.training.course import Progress
 from textome.training.devices import autocast
-from textome.training.gradients import Gradients
 from textome.training.loop import train
+from textome.training.optimisation.course import Progress
+from textome.training.optimisation.gradients import Gradients
 from textome.training.recipe import Privacy, Training
 from textome.training.run import Report, write_json
 from textome.training.techniques.record_gradients import Owners, add_clipped, add_clipped_alone, packable, watched

@@ -20,7 +20,6 @@ from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
 from textome.metrics.translation import score_translations
 from textome.tasks.translation import Translation
-from textome.training.corpora import SHORTEST_LEAK
 from textome.training.job import Batch, Described, Job, TrainingTask
 from textome.training.losses import LOSSES, LossOptions
 from textome.training.models import TranslationModel
@@ -28,6 +27,7 @@ from textome.training.parallel.processes import Processes
 from textome.training.preparation import prepare_encoder
 from textome.training.recipe import Recipe
 from textome.training.run import Report
+from textome.training.text.corpora import SHORTEST_LEAK
 from textome.training.translation.translator import END, PAD, START, Translator
 
 # Validation pairs that are translated after each epoch, greedily.

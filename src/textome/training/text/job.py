@@ -28,12 +28,12 @@ from textome.training.parallel.processes import Processes
 from textome.training.preparation import prepare_encoder, read_base
 from textome.training.recipe import Recipe
 from textome.training.run import Report
-from textome.training.task_data import TaskData, load_task
 from textome.training.techniques.distillation import Teacher
 from textome.training.techniques.kept_heads import load_base
 from textome.training.techniques.privacy import Each
 from textome.training.techniques.token_masking import mask_tokens
 from textome.training.techniques.word_mixing import mixed
+from textome.training.text.data import TaskData, load_task
 
 
 @dataclass(frozen=True)

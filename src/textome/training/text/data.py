@@ -15,10 +15,10 @@ from textome.formats.reading.sources import Quarantine
 from textome.tasks import Task
 from textome.tasks.examples import Example
 from textome.text.tokenization import Tokenizer
-from textome.training.corpora import SHORTEST_LEAK, file_hash, load_corpora
 from textome.training.models import Model
 from textome.training.recipe import Recipe
 from textome.training.task_table import TaskTable
+from textome.training.text.corpora import SHORTEST_LEAK, file_hash, load_corpora
 
 
 @dataclass

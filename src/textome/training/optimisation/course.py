@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from textome.training.optimisation import rate_at
+from textome.training.optimisation.optimiser import rate_at
 from textome.training.recipe import Training
 
 

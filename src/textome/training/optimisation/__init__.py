@@ -1,0 +1,1 @@
+"""How weights change: gradients, the optimiser, the course of the epochs, checkpoints."""
