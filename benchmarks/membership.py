@@ -124,7 +124,7 @@ def losses(folder: Path, name: str, options: argparse.Namespace, bundle: Path) -
     tokenizer = Tokenizer.load(bundle)
     data = load_task(recipe, recipe.tasks[0], tokenizer)
     config = read_encoder_config(json.loads((bundle / "config.json").read_text()))
-    model = TaskModel(config, {data.table.name: data.task.head})
+    model = TaskModel(config, {data.table.name: data.task.head_shape})
     load_tensors(model, load_file(bundle / "model.safetensors"), str(bundle))
     job = TextJob(recipe, model.to(device).eval(), [data], tokenizer, device)
     found: list[float] = []

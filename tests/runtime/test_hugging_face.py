@@ -79,7 +79,7 @@ def test_pipelines_of_transformers_give_the_same_entities(exclusive: Path, writt
 
 def test_a_token_classifier_of_transformers_is_an_entity_model(exclusive: Path, written: Path, tmp_path: Path) -> None:
     bundle = Bundle.load(written)
-    assert (bundle.types, bundle.entities.head.num_labels) == (("Disease", "Chemical"), 5)
+    assert (bundle.types, bundle.entities.head_shape.num_labels) == (("Disease", "Chemical"), 5)
     with pytest.raises(ModelError, match="textome export"):
         Model.load(written)
     invoke("export", str(written), "-o", str(tmp_path), "--precision", "fp32")

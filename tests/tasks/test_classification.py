@@ -86,7 +86,7 @@ def test_markers_give_their_states(tokenizer):
     task = bound(tokenizer, 32, 8, markers=("<<", "[["))
     (unit,) = task.examples([LabelledText("1", "took << aspirin >> daily [[ gout ]]")])
     vocabulary = tokenizer.vocabulary()
-    assert task.head == (2, 3, ())
+    assert task.head_shape == (2, 3, (), 0)
     (unmarked,) = task.examples([LabelledText("2", "took aspirin daily")])
     assert unmarked.positions.tolist() == [[0, 0, 0]]
     assert unit.positions[0, 0] == 0

@@ -133,7 +133,7 @@ def test_in_one_pass_a_text_is_read_once_and_each_pair_is_scored_at_its_markers(
     found = task.candidates(document(relation("treats", "T4", "T5")))
     (unit,) = task.examples(found)
     assert unit.record_of_position == (0, 1, 2, 3)
-    assert task.head == (2, 5, ())
+    assert task.head_shape == (2, 5, (), 0)
     assert unit.positions.shape == (4, 5)
     vocabulary = tokenizer.vocabulary()
     pieces = [vocabulary[number] for number in unit.input_ids.tolist()]

@@ -31,8 +31,8 @@ CONFIG = BertConfig.from_dict(TINY | {"vocab_size": 50, "initializer_range": 0.0
 def _written(folder: Path, tasks: dict[str, Task[Any, Any]]) -> dict[str, torch.Tensor]:
     """A bundle whose heads have rows that are all different; returns its tensors."""
     folder.mkdir()
-    model = TaskModel(CONFIG, {name: task.head for name, task in tasks.items()})
-    labels = {str(number): str(number) for number in range(next(iter(tasks.values())).head.num_labels)}
+    model = TaskModel(CONFIG, {name: task.head_shape for name, task in tasks.items()})
+    labels = {str(number): str(number) for number in range(next(iter(tasks.values())).head_shape.num_labels)}
     (folder / "config.json").write_text(json.dumps(TINY | {"id2label": labels}))
     (folder / "tokenizer.json").write_text("{}")
     entries = {name: task.model_dump(mode="json") for name, task in tasks.items()}
@@ -44,7 +44,7 @@ def _written(folder: Path, tasks: dict[str, Task[Any, Any]]) -> dict[str, torch.
 def _loaded(
     folder: Path, tensors: dict[str, torch.Tensor], tasks: dict[str, Task[Any, Any]], fresh: bool = False
 ) -> Any:
-    model = TaskModel(CONFIG, {name: task.head for name, task in tasks.items()})
+    model = TaskModel(CONFIG, {name: task.head_shape for name, task in tasks.items()})
     return model, *load_base(model, tasks, folder, TINY, tensors, fresh)
 
 

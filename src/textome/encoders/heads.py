@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
 from textome.encoders import num_joined
 from textome.encoders.build import architecture, build_encoder
@@ -17,6 +18,7 @@ from textome.encoders.layers.dropout import Dropout
 from textome.encoders.layers.feed_forward import ACTIVATIONS
 from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
+from textome.errors import InputError
 
 _ACTIVATIONS = ACTIVATIONS | {"tanh": torch.tanh}
 
@@ -24,7 +26,7 @@ _ACTIVATIONS = ACTIVATIONS | {"tanh": torch.tanh}
 class Head(nn.Module):
     """Scores labels from the hidden states at chosen tokens.
 
-    Input   hidden (T, hidden_size), positions (M,) int64, or (M, num_pooled) of those that are joined
+    Input   hidden (T, hidden_size), positions (M,) int64, or (M, num_pooled) of those that are joined, layout
     Output  logits (M, num_labels)
 
     With `num_pooled` 0 this is a linear layer over single tokens. Otherwise hidden states are joined and pass another layer
@@ -33,32 +35,49 @@ class Head(nn.Module):
 
     The last positions may be `groups` of these sizes, as the mentions of a concept: the elementwise maximum of each group
     is joined instead, and behind them the product of the first two maxima.
+
+    With `recurrent` units an LSTM reads the hidden states of each sequence in both directions first, and the linear layer
+    scores its outputs (Huang et al. 2015, section 2.3); only over single tokens.
     """
 
-    def __init__(self, config: EncoderConfig, num_labels: int, num_pooled: int, groups: Sequence[int] = ()) -> None:
+    def __init__(
+        self, config: EncoderConfig, num_labels: int, num_pooled: int, groups: Sequence[int] = (), recurrent: int = 0
+    ) -> None:
         super().__init__()
         self.num_pooled, self.groups = num_pooled, tuple(groups)
         self.layer = layer = architecture(config).head_layer(vars(config))
         there, size = num_pooled > 0 or layer.over_tokens, config.hidden_size
+        self.lstm = nn.LSTM(size, recurrent, bidirectional=True) if recurrent else None
+        if recurrent and there:
+            raise InputError(
+                f"heads of {config.model_type} have another layer where an LSTM would be: choose one without"
+            )
         joined = num_joined(max(1, num_pooled), self.groups)
         self.dense = nn.Linear(joined * size, size, bias=layer.bias) if there else None
         self.norm = nn.LayerNorm(size, eps=layer.epsilon, bias=layer.norm_bias) if there and layer.norm else None
         self.activation = _ACTIVATIONS[layer.activation]
         self.dropout = Dropout(config.hidden_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, num_labels)
+        self.classifier = nn.Linear(2 * recurrent or size, num_labels)
         for linear in (self.dense, self.classifier):
             if linear is not None:
                 initialise_weights(linear, config.initializer_range)
 
-    def pooled(self, hidden: Tensor, positions: Tensor) -> Tensor:
-        """What the last layer scores, (M, hidden_size)."""
-        chosen = hidden[positions]
+    def pooled(self, hidden: Tensor, positions: Tensor, layout: Layout) -> Tensor:
+        """What the last layer scores, (M, hidden_size), or (M, 2 recurrent)."""
+        chosen = self._both_ways(hidden, layout)[positions]
         if self.groups:
             alone = self.num_pooled - sum(self.groups)
             single, *several = torch.split(chosen, [alone, *self.groups], dim=1)
             maxima = [group.amax(1) for group in several]
             chosen = torch.cat([single.flatten(1), *maxima, maxima[0] * maxima[1]], dim=1)
         return self.transformed(chosen.flatten(1))
+
+    def _both_ways(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """The LSTM's outputs for packed hidden states, (T, 2 recurrent); without one the states."""
+        if self.lstm is None:
+            return hidden
+        rows = pack_sequence(list(torch.split(hidden, layout.lengths.tolist())), enforce_sorted=False)
+        return torch.cat(unpack_sequence(self.lstm(rows)[0]))
 
     def transformed(self, chosen: Tensor) -> Tensor:
         """The layer before the last, (M, num_joined hidden_size) to (M, hidden_size)."""
@@ -71,13 +90,14 @@ class Head(nn.Module):
         """(M, num_labels) of what `pooled` gives."""
         return self.classifier(self.dropout(pooled))  # type: ignore[no-any-return]
 
-    def forward(self, hidden: Tensor, positions: Tensor) -> Tensor:
-        return self.scored(self.pooled(hidden, positions))
+    def forward(self, hidden: Tensor, positions: Tensor, layout: Layout) -> Tensor:
+        return self.scored(self.pooled(hidden, positions, layout))
 
     def names(self, task: str, num_heads: int) -> dict[str, tuple[str, ...]]:
         """The names of its tensors in the checkpoint of a model with `num_heads` heads, this one for `task`."""
         layer = self.layer.of(task, num_heads, self.num_pooled)
-        theirs = {"dense": layer.dense, "norm": layer.norm, "classifier": layer.classifier}
+        lstm = layer.classifier.removesuffix("classifier") + "lstm"
+        theirs = {"dense": layer.dense, "norm": layer.norm, "classifier": layer.classifier, "lstm": lstm}
         return {name: (f"{theirs[name.split('.')[0]]}.{name.split('.')[1]}",) for name, _ in self.named_parameters()}
 
 
@@ -108,7 +128,7 @@ class TokenClassifier(CheckpointModel):
 class TaskModel(CheckpointModel):
     """One encoder and a head for each task, by the task's name.
 
-    sizes   for each task (num_labels, num_pooled) or (num_labels, num_pooled, groups), see `Head`
+    sizes   for each task (num_labels, num_pooled), and as far as there are any groups and recurrent units, see `Head`
     """
 
     def __init__(self, config: EncoderConfig, sizes: Mapping[str, tuple[Any, ...]]) -> None:
@@ -127,7 +147,7 @@ class TaskModel(CheckpointModel):
     ) -> tuple[Tensor, Tensor]:
         """The scores of the head `name`, and what they are taken from (`Head.pooled`)."""
         head: Any = self.heads[name]
-        pooled = head.pooled(self.encoder(input_ids, layout, token_type_ids), positions)
+        pooled = head.pooled(self.encoder(input_ids, layout, token_type_ids), positions, layout)
         return head.scored(pooled), pooled
 
     def tensor_names(self) -> TensorNames:

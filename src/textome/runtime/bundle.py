@@ -90,7 +90,7 @@ class Description(BaseModel):
 
     @model_validator(mode="after")
     def _vectors_alone(self) -> Self:
-        if len(self.tasks) > 1 and any(not task.head.num_labels for task in self.tasks.values()):
+        if len(self.tasks) > 1 and any(not task.head_shape.num_labels for task in self.tasks.values()):
             raise ValueError("a model for embeddings has no other task")
         return self
 
@@ -165,10 +165,11 @@ class Bundle:
     def _check_sizes(self) -> None:
         """Raises ModelError where the labels, or the window, are not those of `config.json`."""
         outputs = len(self.config.get("id2label", {}))
-        if len(self.tasks) == 1 and self.has_entities and outputs != self.entities.head.num_labels:
+        needed = self.entities.head_shape.num_labels if len(self.tasks) == 1 and self.has_entities else outputs
+        if outputs != needed:
             raise ModelError(
-                f"{self.directory}: textome.json names {len(self.types)} types, which need {self.entities.head.num_labels} "
-                f"outputs, but config.json has {outputs} labels"
+                f"{self.directory}: textome.json names {len(self.types)} types, which need {needed} outputs, but "
+                f"config.json has {outputs} labels"
             )
         if not all(task.has_graph for task in self.tasks.values()):
             return  # its architecture is no encoder alone
@@ -256,12 +257,13 @@ class Bundle:
     @property
     def other_tasks(self) -> dict[str, Task[Any, Any]]:
         """The tasks with heads other than that of entities, by name."""
-        return {name: task for name, task in self.tasks.items() if name != ENTITIES and task.head.num_labels}
+        return {name: task for name, task in self.tasks.items() if name != ENTITIES and task.head_shape.num_labels}
 
     @property
     def heads(self) -> dict[str, HeadShape]:
         """The shape of each head of a graph with several, that of entities among them; see models.heads."""
-        return {name: task.head for name, task in self.tasks.items()} if self.other_tasks else {}
+        heads = {name: task.head_shape for name, task in self.tasks.items()}
+        return heads if self.other_tasks or any(head.recurrent for head in heads.values()) else {}
 
     @property
     def embeddings(self) -> Embedding | None:

@@ -105,7 +105,7 @@ def _graph(bundle: Bundle, precision: str) -> bytes:
     if bundle.reads != TEXT:
         return _serialised(bundle.directory, precision, lambda tensors: _sequence_graph(bundle, tensors, precision))
     bundle.check_graph()
-    heads = None if bundle.has_entities and not bundle.other_tasks else bundle.heads
+    heads = None if bundle.has_entities and not bundle.heads else bundle.heads
     return _serialised(
         bundle.directory,
         precision,
@@ -134,7 +134,10 @@ def _text_graph(
     heads = (
         None
         if sizes is None
-        else {name: HeadShape(size.num_pooled_positions, size.num_labels, size.groups) for name, size in sizes.items()}
+        else {
+            name: HeadShape(size.num_pooled_positions, size.num_labels, size.groups, size.recurrent)
+            for name, size in sizes.items()
+        }
     )
     ranges = None
     if precision == "int8" and sum(tensor.nbytes for tensor in tensors.values()) < _LARGEST_GRAPH:

@@ -43,12 +43,14 @@ __all__ = ["HeadShape", "Precision", "build_graph", "check_tensors", "expected_s
 
 @dataclass(frozen=True, slots=True)
 class HeadShape:
-    """A task's head: `states` hidden states that are joined (0 for a head over each token), its number of labels, and the
-    `groups` among the states of which only the maximum is joined; see encoders.heads.Head."""
+    """A task's head: `states` hidden states that are joined (0 for a head over each token), its number of labels, the
+    `groups` among the states of which only the maximum is joined, and the `recurrent` units of an LSTM in each direction;
+    see encoders.heads.Head."""
 
     states: int
     num_labels: int
     groups: tuple[int, ...] = ()
+    recurrent: int = 0
 
 
 def build_graph(
@@ -98,6 +100,8 @@ def _score_tasks(builder: Builder, hidden: str, heads: Mapping[str, HeadShape], 
         own = layer.of(task, len(heads), head.states)
         if not head.states:
             source = head_nodes(builder, rows, own, task) if own.over_tokens else rows
+            if head.recurrent:
+                source = _both_ways(builder, hidden, _lstm(own), head.recurrent, task)
             builder.score(source, own.classifier, task)
             continue
         if head.states == 1:
@@ -112,6 +116,37 @@ def _score_tasks(builder: Builder, hidden: str, heads: Mapping[str, HeadShape], 
             shape = builder.constant(f"{task}.shape", np.array([0, 0, -1], np.int64))
             joined = builder.node("Reshape", [states, shape], f"{task}.joined")
         builder.score(head_nodes(builder, joined, own, task), own.classifier, task)
+
+
+def _lstm(layer: HeadLayer) -> str:
+    """The name of a head's LSTM beside that of its last layer."""
+    return layer.classifier.removesuffix("classifier") + "lstm"
+
+
+def _both_ways(builder: Builder, hidden: str, name: str, units: int, task: str) -> str:
+    """The outputs (B, S, 2 units) of an LSTM that reads hidden states (S, B, hidden_size) in both directions.
+
+    PyTorch orders the gates input, forget, cell, output, and ONNX input, output, forget, cell.
+    """
+    tensors = {}
+    for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        both = [builder.weight(f"{name}.{kind}_l0{way}") for way in ("", "_reverse")]
+        gates = [np.split(values, 4) for values in both]
+        tensors[kind] = np.stack([np.concatenate([gate[number] for number in (0, 3, 1, 2)]) for gate in gates])
+    bias = np.concatenate([tensors["bias_ih"], tensors["bias_hh"]], axis=1)
+    axis = builder.integers(f"{task}.lengths.axis", 1)
+    lengths = builder.node("ReduceSum", ["attention_mask", axis], f"{task}.lengths", keepdims=0)
+    inputs = [
+        hidden,
+        builder.constant(f"{name}.weight_ih", tensors["weight_ih"]),
+        builder.constant(f"{name}.weight_hh", tensors["weight_hh"]),
+        builder.constant(f"{name}.bias", bias),
+        lengths,
+    ]
+    states = builder.node("LSTM", inputs, f"{task}.lstm", direction="bidirectional", hidden_size=units)
+    rows = builder.node("Transpose", [states], f"{task}.lstm.rows", perm=[2, 0, 1, 3])
+    shape = builder.constant(f"{task}.lstm.shape", np.array([0, 0, -1], np.int64))
+    return builder.node("Reshape", [rows, shape], f"{task}.lstm.joined")
 
 
 def _maxima(builder: Builder, states: str, head: HeadShape, task: str) -> str:
@@ -133,7 +168,11 @@ def expected_shapes(config: Mapping[str, Any], heads: Mapping[str, HeadShape] | 
         heads = {"": HeadShape(0, len(config.get("id2label", {})))}
     for task, head in heads.items():
         own = layer.of(task, len(heads), head.states)
-        shapes |= linear_shape(own.classifier, head.num_labels, hidden)
+        shapes |= linear_shape(own.classifier, head.num_labels, 2 * head.recurrent or hidden)
+        for way in ("", "_reverse") if head.recurrent else ():
+            for kind, size in (("ih", hidden), ("hh", head.recurrent)):
+                shapes[f"{_lstm(own)}.weight_{kind}_l0{way}"] = (4 * head.recurrent, size)
+                shapes[f"{_lstm(own)}.bias_{kind}_l0{way}"] = (4 * head.recurrent,)
         if head.states or own.over_tokens:
             shapes |= head_shapes(own, num_joined(max(1, head.states), head.groups), hidden)
     return shapes

@@ -64,6 +64,8 @@ def token_classifier(directory: Path, config: Mapping[str, Any]) -> dict[str, An
 
 def why_not_one_softmax(task: Entities) -> str:
     """Why a token classifier with one softmax cannot stand for the task; empty where it can."""
+    if task.head != "linear":
+        return f"its head is {task.head!r}, which they do not have"
     if task.labels or len(task.types) == 1 or any(set(group) == set(task.types) for group in task.mutually_exclusive):
         return ""
     return (

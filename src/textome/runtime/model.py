@@ -111,7 +111,7 @@ class Model(ModelStep):
     def scores(self, name: str, examples: Sequence[Example]) -> list[Floats]:
         """The scores (m, num_labels) of each example at its positions, run in batches of nearly equal length."""
         task = self.task(name)
-        pooled = task.head.num_pooled_positions
+        pooled = task.head_shape.num_pooled_positions
 
         def run(chosen: list[Example]) -> list[Floats]:
             if task.reads_hidden_states:

@@ -64,7 +64,7 @@ class Session:
     ) -> Self:
         """The graph of a bundle; `with_states` for its hidden states too. Raises ModelError where there is none."""
         path = bundle.onnx_path(precision)
-        heads = {name: task.head for name, task in bundle.tasks.items() if task.head.num_labels}
+        heads = {name: task.head_shape for name, task in bundle.tasks.items() if task.head_shape.num_labels}
         states = states_output(bundle.config, bool(bundle.heads)) if with_states and heads else None
         return cls(path, heads, threads, states)
 

@@ -52,7 +52,7 @@ class Classification(LabelTask[LabelledText, Classified]):
         return self
 
     @property
-    def head(self) -> HeadShape:
+    def head_shape(self) -> HeadShape:
         return HeadShape(len(self.labels), 1 + len(self.markers))
 
     @property

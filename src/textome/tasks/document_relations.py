@@ -112,7 +112,7 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
         return ("related", *self.labels, *((NOVEL,) if self.novelty else ()), *self.further)
 
     @property
-    def head(self) -> HeadShape:
+    def head_shape(self) -> HeadShape:
         groups = (MENTIONS, MENTIONS, BETWEEN)
         return HeadShape(len(self.output_names), 3 + sum(groups), groups)
 

@@ -38,7 +38,7 @@ class Embedding(Task[str, Floats]):
     pooling: Pooling = "mean"
 
     @property
-    def head(self) -> HeadShape:
+    def head_shape(self) -> HeadShape:
         """There is none: the graph gives hidden states."""
         return HeadShape(0, 0)
 

@@ -1,4 +1,4 @@
-"""Entities: spans of sentences, by one head of three labels (O, B, I) for each type, see iob.
+"""Entities: spans of sentences, by one head of three labels (O, B, I) for each type, see iob and crf.
 
 A text is cut into sentences, and each is read by itself; one that is longer than the model in windows, whose scores are
 joined before spans are decoded.
@@ -6,7 +6,7 @@ joined before spans are decoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
@@ -19,6 +19,7 @@ from textome.errors import InputError
 from textome.formats import read_documents
 from textome.formats.reading.sources import Quarantine
 from textome.metrics.entities import score_entities
+from textome.tasks import crf, iob
 from textome.tasks.confidences import LEAST_CONFIDENCE, TEMPERATURES, Candidates, fitted
 from textome.tasks.examples import Example, Floats
 from textome.tasks.iob import (
@@ -30,8 +31,6 @@ from textome.tasks.iob import (
     ScoredSpan,
     decode,
     label_names,
-    log_probabilities,
-    span_probability,
     targets,
     without_overlaps,
 )
@@ -44,6 +43,25 @@ from textome.text.tokenization import Tokenizer, Tokens, end_of_character
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
+class Labelling(NamedTuple):
+    """How a head's scores are read.
+
+    outputs       the names of the scores of one type
+    normalise     of scores (m, heads, outputs) and a temperature for each head, log probabilities
+    decode        the entities that those tell of
+    probability   of one entity: of log probabilities, its first and last word and its head
+    """
+
+    outputs: tuple[str, ...]
+    normalise: Callable[[Floats, Floats], Floats]
+    decode: Callable[[Floats], list[ScoredSpan]]
+    probability: Callable[[Floats, int, int, int], float]
+
+
+_INDEPENDENT = Labelling(LABELS, iob.log_probabilities, iob.decode, iob.span_probability)
+_CHAINED = Labelling(crf.PAIRS, crf.chain, crf.decode, crf.span_probability)
+
+
 class Recognised(NamedTuple):
     """The entities of a sentence, whose first and last words count in `tokens`; without any word, `tokens` is None."""
 
@@ -54,6 +72,10 @@ class Recognised(NamedTuple):
 class Entities(MentionTask[Recognised]):
     """Entities of the types.
 
+    head                what stands on the encoder: "linear", a layer over each word; "bilstm", an LSTM that reads hidden
+                        states both ways before it (Huang et al. 2015); "crf", labels that heed the one before (see crf);
+                        or "bilstm-crf", both
+    lstm_size           units of that LSTM in each direction
     default_types       those that are emitted where a user names none; empty: all
     mutually_exclusive  groups of types that are never said of the same word: a mention of one type then teaches the others
                         of its groups what they are not, in corpora that do not annotate them too
@@ -65,11 +87,13 @@ class Entities(MentionTask[Recognised]):
 
     has_calibration: ClassVar[bool] = True
     evaluated_by: ClassVar[str] = "entities"
-    losses: ClassVar[tuple[str, ...]] = ("iob",)
+    losses: ClassVar[tuple[str, ...]] = ("iob", "crf")
     old_keys: ClassVar[Mapping[str, str]] = {"exclusive": "mutually_exclusive"}
 
     kind: Literal["entities"] = "entities"
     metric: Literal["entity_f1"] = "entity_f1"
+    head: Literal["linear", "bilstm", "crf", "bilstm-crf"] = "linear"
+    lstm_size: int = Field(128, ge=1)
     default_types: tuple[str, ...] = ()
     mutually_exclusive: tuple[tuple[str, ...], ...] = ()
     labels: tuple[str, ...] = ()
@@ -99,17 +123,25 @@ class Entities(MentionTask[Recognised]):
             raise ValueError(f"labels names {unknown[0]!r}, which is neither O nor B-X or I-X of one of the types")
         if self.labels and (LABELS[OUTSIDE] not in self.labels or len({*self.labels}) < len(self.labels)):
             raise ValueError("labels must name O, and each label once")
+        if self.labels and self.head != "linear":
+            raise ValueError('labels are those of another library, whose head is "linear"')
         return self
 
     @property
-    def head(self) -> HeadShape:
-        return HeadShape(len(self.labels) or len(LABELS) * len(self.types), 0)
+    def head_shape(self) -> HeadShape:
+        scores = len(self.labels) or len(self.labelling.outputs) * len(self.types)
+        return HeadShape(scores, 0, recurrent=self.lstm_size if self.head.startswith("bilstm") else 0)
+
+    @property
+    def labelling(self) -> Labelling:
+        """How the scores of the head are read, but for `labels`."""
+        return _CHAINED if self.head.endswith("crf") else _INDEPENDENT
 
     @property
     def loss(self) -> str:
         if self.labels:
             raise InputError("entities.labels are those of models of other libraries; leave them out to train a model")
-        return "iob"
+        return "crf" if self.labelling is _CHAINED else "iob"
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -117,14 +149,16 @@ class Entities(MentionTask[Recognised]):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        return self.labels or tuple(f"{name}:{label}" for name in self.types for label in LABELS)
+        return self.labels or tuple(f"{name}:{output}" for name in self.types for output in self.labelling.outputs)
 
     @property
     def checkpoint_labels(self) -> tuple[str, ...]:
-        return self.labels or label_names(self.types)
+        return self.labels or (label_names(self.types) if self.labelling is _INDEPENDENT else self.output_names)
 
     @property
     def checkpoint_caveat(self) -> str:
+        if self.head != "linear":
+            return f"The head of entities is {self.head!r}, which other libraries do not have: load the model with Textome."
         if self.labels or len(self.types) == 1:
             return ""
         return (
@@ -199,17 +233,19 @@ class Entities(MentionTask[Recognised]):
             tokens[example.record] = example.tokens
             pieces.setdefault(example.record, []).append(logits)
         joined = self.log_probabilities(list(pieces.values()))
-        spans_of = {number: decode(rows) for number, rows in zip(pieces, joined, strict=True)}
+        spans_of = {number: self.labelling.decode(rows) for number, rows in zip(pieces, joined, strict=True)}
         return [Recognised(tokens.get(number), spans_of.get(number, [])) for number in range(len(records))]
 
     def log_probabilities(self, sentences: Sequence[Sequence[Floats]]) -> list[Floats]:
-        """(m, num_chosen_types, 3) of the m words of each sentence, from the scores (n, num_labels) of its windows."""
+        """(m, num_chosen_types, 3) of the m words of each sentence, from the scores (n, num_labels) of its windows; with a
+        "crf", (m, num_chosen_types, 3, 3), see `crf.chain`."""
         if self.labels:
             return [self._of_one_softmax(np.concatenate(windows)) for windows in sentences]
         heads = np.array([self.types.index(name) for name in self.chosen_types])
         temperature = np.array([self.temperature.get(name, 1.0) for name in self.chosen_types], np.float32)
         joined = (windows[0] if len(windows) == 1 else np.concatenate(windows) for windows in sentences)
-        return [log_probabilities(rows.reshape(len(rows), -1, len(LABELS))[:, heads], temperature) for rows in joined]
+        labelling, size = self.labelling, len(self.labelling.outputs)
+        return [labelling.normalise(rows.reshape(len(rows), -1, size)[:, heads], temperature) for rows in joined]
 
     def _of_one_softmax(self, scores: Floats) -> Floats:
         """(m, num_labels) as (m, num_chosen_types, 3): for a type, O is the most probable of all labels that are not its
@@ -277,7 +313,7 @@ class Entities(MentionTask[Recognised]):
     ) -> list[float]:
         (rows,) = self.log_probabilities([scores])
         spans = [item.key for item in findings if isinstance(item.key, ScoredSpan)]
-        return [span_probability(rows, item.first, item.last, item.head) for item in spans]
+        return [self.labelling.probability(rows, item.first, item.last, item.head) for item in spans]
 
     def calibrated(self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:
         """With the temperature and threshold of each type that fit labelled records best, see `confidences.fitted`.
@@ -308,14 +344,14 @@ class Entities(MentionTask[Recognised]):
             mentions = self._gold(record, tokens)
             for _, _, head in mentions:
                 gold[head] += 1
-            logits = np.concatenate(pieces[number]).reshape(len(tokens.first), -1, len(LABELS))
+            logits = np.concatenate(pieces[number]).reshape(len(tokens.first), -1, len(self.labelling.outputs))
             for item in entities:
                 if item.head in record.annotated:
-                    # The words of the entity and the next one, under a copy of the head for each temperature.
-                    near = logits[item.first : item.last + 2, [item.head] * len(TEMPERATURES)]
-                    rows, last = log_probabilities(near, TEMPERATURES), item.last - item.first
+                    # A copy of the head for each temperature.
+                    rows = self.labelling.normalise(logits[:, [item.head] * len(TEMPERATURES)], TEMPERATURES)
+                    copies = range(len(TEMPERATURES))
                     confidences[item.head].append(
-                        [span_probability(rows, 0, last, copy) for copy in range(len(TEMPERATURES))]
+                        [self.labelling.probability(rows, item.first, item.last, copy) for copy in copies]
                     )
                     right[item.head].append((item.first, item.last, item.head) in mentions)
         return {

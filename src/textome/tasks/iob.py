@@ -98,14 +98,20 @@ def decode(scores: Floats) -> list[ScoredSpan]:
     illegal[1:] &= best[:-1] == OUTSIDE
     for column in np.flatnonzero(illegal.any(axis=0)):
         best[:, column] = _most_probable_legal(scores[:, column])
-    begins, heads = np.nonzero(best == BEGIN)
+    return [
+        ScoredSpan(first, last, head, span_probability(scores, first, last, head))
+        for first, last, head in spans_of(best)
+    ]
+
+
+def spans_of(labels: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """The first word, the last word and the head of each entity that labels (m, heads) tell of, in order of their place."""
     spans = []
-    for begin, number in zip(begins.tolist(), heads.tolist(), strict=True):
-        first, head = int(begin), int(number)
-        last = first
-        while last + 1 < len(best) and best[last + 1, head] == INSIDE:
+    for begin, number in zip(*(indices.tolist() for indices in np.nonzero(labels == BEGIN)), strict=True):
+        last = begin
+        while last + 1 < len(labels) and labels[last + 1, number] == INSIDE:
             last += 1
-        spans.append(ScoredSpan(first, last, head, span_probability(scores, first, last, head)))
+        spans.append((begin, last, number))
     return spans
 
 

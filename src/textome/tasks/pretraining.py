@@ -34,6 +34,6 @@ class MaskedLanguageModel(Task[Any, Any]):
     held_out_tokens: int = Field(100_000, ge=1)
 
     @property
-    def head(self) -> HeadShape:
+    def head_shape(self) -> HeadShape:
         """There is none: the vocabulary is scored."""
         return HeadShape(0, 0)

@@ -65,7 +65,7 @@ class QuestionAnswering(Task[Question, list[Answer]]):
         return {key: value for key, value in entry.items() if key not in ("labels", "negative")}
 
     @property
-    def head(self) -> HeadShape:
+    def head_shape(self) -> HeadShape:
         """Scores of start and end for each token."""
         return HeadShape(2, 0)
 

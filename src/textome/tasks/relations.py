@@ -75,7 +75,7 @@ class Relations(LabelTask[Candidate, Classified]):
         return self.labels if self.multi_label else (self.none, *self.labels)
 
     @property
-    def head(self) -> HeadShape:
+    def head_shape(self) -> HeadShape:
         """Of [CLS] and two markers, or four where all mentions are marked."""
         return HeadShape(len(self.classes), 5 if self.one_pass else 3)
 

@@ -41,7 +41,7 @@ class SentenceClassification(LabelTask[LabelledSentences, list[Classified]]):
     multi_label: Literal[False] = False
 
     @property
-    def head(self) -> HeadShape:
+    def head_shape(self) -> HeadShape:
         return HeadShape(len(self.labels), 0)
 
     @property

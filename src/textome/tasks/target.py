@@ -85,7 +85,7 @@ class Target(Task[Record, Floats]):
         return dict(entry) | {"kind": kind_named(entry.get("kind", ""), of_text=False)}
 
     @property
-    def head(self) -> HeadShape:
+    def head_shape(self) -> HeadShape:
         return HeadShape(len(self.labels), 1)
 
     @property

@@ -28,11 +28,13 @@ class HeadShape(NamedTuple):
                           tanh layer first: 1 is [CLS], several are markers
     groups                the sizes of groups of positions, the last ones of `num_pooled_positions`: of each group only the
                           maximum is joined, and behind them the product of those of the first two groups
+    recurrent             units in each direction of an LSTM over all hidden states before the linear layer; 0 for none
     """
 
     num_labels: int
     num_pooled_positions: int
     groups: tuple[int, ...] = ()
+    recurrent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class Task(BaseModel, Generic[Record, Prediction]):
         return self.metric
 
     @property
-    def head(self) -> HeadShape:
+    def head_shape(self) -> HeadShape:
         """The shape of the head that scores examples."""
         raise NotImplementedError
 

@@ -38,7 +38,7 @@ class Translation(Task[Pair, str]):
         return "BLEU"
 
     @property
-    def head(self) -> HeadShape:
+    def head_shape(self) -> HeadShape:
         """There is none: the decoder scores the vocabulary."""
         return HeadShape(0, 0)
 

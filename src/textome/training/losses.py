@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from textome.errors import InputError
 from textome.tasks import Task
 from textome.tasks.iob import IGNORED, LABELS
+from textome.training.chains import chain_loss, chain_marginals
 from textome.training.divergence import (
     binary_divergence,
     cross_entropy_divergence,
@@ -87,7 +89,12 @@ class Loss:
 def options_of(
     task: Task[Any, Any], targets: Sequence[NDArray[Any]], smoothing: float, device: torch.device
 ) -> LossOptions:
-    """The options that a task asks for, its class weights counted in training targets."""
+    """The options that a task asks for, its class weights counted in training targets.
+
+    Raises InputError where labels cannot be smoothed.
+    """
+    if smoothing and task.loss == "crf":
+        raise InputError("training.label_smoothing does not work with a random field over labels: leave it out")
     weights = None
     if getattr(task, "class_weights", "none") == "balanced":
         counts = _counts(task, targets)
@@ -252,7 +259,7 @@ def _counts(task: Task[Any, Any], targets: Sequence[NDArray[Any]]) -> NDArray[np
     rows = np.concatenate(targets)
     if rows.dtype == np.float32:
         return np.asarray(rows.sum(0), np.float64)
-    return np.bincount(rows[rows >= 0].ravel(), minlength=task.head.num_labels).astype(np.float64)
+    return np.bincount(rows[rows >= 0].ravel(), minlength=task.head_shape.num_labels).astype(np.float64)
 
 
 def _with_opposite(logits: Tensor) -> Tensor:
@@ -302,6 +309,19 @@ LOSSES: dict[str, Loss] = {
         _rows,
         lambda student, teacher, sizes, temperature: softened_divergence(student, teacher, temperature, len(LABELS)),
         lambda logits, targets, options, rows, count: entities_each(logits, targets, options.smoothing, rows, count),
+    ),
+    "crf": Loss(
+        lambda logits, targets, sizes, options: chain_loss(logits, targets, sizes),
+        lambda first, second, targets, sizes: entity_divergence(
+            chain_marginals(first, sizes), chain_marginals(second, sizes), targets
+        ),
+        _rows,
+        lambda student, teacher, sizes, temperature: softened_divergence(
+            chain_marginals(student / temperature, sizes) * temperature,
+            chain_marginals(teacher / temperature, sizes) * temperature,
+            temperature,
+            len(LABELS),
+        ),
     ),
     "shares": Loss(
         lambda logits, targets, sizes, options: shares(logits, targets, options.class_weights, options.smoothing),

@@ -70,7 +70,7 @@ def _read_teacher(name: str, tasks: Mapping[str, Task[Any, Any]], tokenizer: Tok
     if window > (longest := encoder_of(bundle.config).max_length(bundle.config)):
         raise InputError(f"model.window is {window}, but the teacher has only {longest} positions")
     rows = {task: _rows(name, bundle, task, own_task) for task, own_task in tasks.items()}
-    model = TaskModel(config, {task: other.head for task, other in bundle.tasks.items()})
+    model = TaskModel(config, {task: other.head_shape for task, other in bundle.tasks.items()})
     load_tensors(model, read_weights(directory, bundle.config), str(directory))
     for task, chosen in rows.items():
         classifier = model.get_submodule(f"heads.{task}.classifier")
@@ -89,7 +89,7 @@ def _rows(teacher: str, bundle: Bundle, name: str, task: Task[Any, Any]) -> list
         raise InputError(f"distillation.teacher {teacher}: it does not know {', '.join(missing)}")
     if not {*task.output_names} <= known.keys():
         raise InputError(f"distillation.teacher {teacher}: its labels are those of one softmax over all types")
-    if own.head[1:] != task.head[1:]:
+    if own.head_shape[1:] != task.head_shape[1:]:
         raise InputError(f"distillation.teacher {teacher}: its task {name!r} joins other hidden states")
     return [known[output] for output in task.output_names]
 

@@ -47,7 +47,7 @@ def load_base(
 
 
 def _alike(task: Task[Any, Any], own: Task[Any, Any]) -> bool:
-    return task.kind == own.kind and task.head[1:] == own.head[1:]
+    return task.kind == own.kind and task.head_shape[1:] == own.head_shape[1:]
 
 
 def _keep(

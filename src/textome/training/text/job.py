@@ -236,7 +236,7 @@ class TextJob(Job):
         described = {key: value for key, value in config.items() if key not in ("id2label", "label2id")}
         described["architectures"] = [architecture(config, "Model")]
         described |= encoder_of(config).config
-        if len(tasks) == 1 and (joined := tasks[0].task.head.num_pooled_positions) <= 1:
+        if len(tasks) == 1 and (joined := tasks[0].task.head_shape.num_pooled_positions) <= 1:
             labels = tasks[0].task.checkpoint_labels
             described["architectures"] = [
                 architecture(config, "ForSequenceClassification" if joined else "ForTokenClassification")
@@ -258,7 +258,7 @@ def build_model(
 ) -> tuple[TaskModel, dict[str, Any]]:
     """The model of a recipe before it is trained, and its `config.json`."""
     values, tensors = read_base(recipe.model, base)
-    model = TaskModel(read_encoder_config(values), {name: task.head for name, task in tasks.items()})
+    model = TaskModel(read_encoder_config(values), {name: task.head_shape for name, task in tasks.items()})
     kept, new = load_base(model, tasks, base, values, tensors, recipe.model.heads == "fresh")
     report({"event": "heads", "base": recipe.model.base, "kept": kept, "new": new})
     return model, values

@@ -1,0 +1,97 @@
+"""The random field over labels: against all paths, one by one, and PyTorch's loss against the same."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from textome.tasks import crf
+from textome.tasks.iob import BEGIN, IGNORED, INSIDE, OUTSIDE
+from textome.training.chains import chain_loss, chain_marginals
+
+Path = tuple[int, ...]
+scores = arrays(np.float32, st.tuples(st.integers(1, 5), st.just(2), st.just(9)), elements=st.floats(-5, 5, width=32))
+
+
+def paths_of(rows: NDArray[np.float32], legal: bool) -> dict[Path, float]:
+    """The log probability of each sequence of labels, of the scores (m, 9) of one head."""
+    totals = {}
+    for path in product(range(3), repeat=len(rows)):
+        steps = list(zip((OUTSIDE, *path), path, strict=False))
+        if not legal or (OUTSIDE, INSIDE) not in steps:
+            totals[path] = sum(float(row[3 * before + label]) for row, (before, label) in zip(rows, steps, strict=True))
+    whole = np.logaddexp.reduce(list(totals.values()))
+    return {path: total - float(whole) for path, total in totals.items()}
+
+
+def is_entity(path: Path, first: int, last: int) -> bool:
+    labels = path[first : last + 1]
+    return labels == (BEGIN, *[INSIDE] * (last - first)) and path[last + 1 : last + 2] != (INSIDE,)
+
+
+@settings(deadline=None, max_examples=40)
+@given(scores)
+def test_marginals_entities_and_confidences_are_those_of_all_paths(rows: NDArray[np.float32]) -> None:
+    steps = crf.chain(rows)
+    certain, found = np.exp(crf.marginals(steps)), crf.decode(steps)
+    for head in range(2):
+        paths = paths_of(rows[:, head], legal=True)
+        for word, label in product(range(len(rows)), range(3)):
+            share = sum(np.exp(log) for path, log in paths.items() if path[word] == label)
+            assert abs(share - certain[word, head, label]) < 1e-4
+        own = [(item.first, item.last) for item in found if item.head == head]
+        best = next(path for path in paths if [span for span in spans(len(rows)) if is_entity(path, *span)] == own)
+        assert paths[best] > max(paths.values()) - 1e-4
+        for item in found:
+            if item.head == head:
+                share = sum(np.exp(log) for path, log in paths.items() if is_entity(path, item.first, item.last))
+                assert abs(share - item.confidence) < 1e-4
+
+
+def spans(words: int) -> list[tuple[int, int]]:
+    return [(first, last) for first in range(words) for last in range(first, words)]
+
+
+@settings(deadline=None, max_examples=40)
+@given(scores, scores, st.data())
+def test_the_loss_is_that_of_all_paths_which_agree_with_the_known_labels(
+    one: NDArray[np.float32], two: NDArray[np.float32], data: st.DataObject
+) -> None:
+    sentences = [one, two]
+    words = sum(map(len, sentences))
+    labels = data.draw(arrays(np.int64, (words, 2), elements=st.sampled_from([OUTSIDE, BEGIN, INSIDE, IGNORED])))
+    sizes = list(map(len, sentences))
+    expected = 0.0
+    for rows, known in zip(sentences, np.split(labels, [sizes[0]]), strict=True):
+        for head in range(2):
+            agreeing = [
+                log
+                for path, log in paths_of(rows[:, head], legal=False).items()
+                if all(label in (here, IGNORED) for here, label in zip(path, known[:, head], strict=True))
+            ]
+            expected -= float(np.logaddexp.reduce(agreeing)) / words
+    logits = torch.from_numpy(np.concatenate(sentences).reshape(words, -1)).requires_grad_()
+    loss = chain_loss(logits, torch.from_numpy(labels), sizes)
+    assert abs(loss.item() - expected) < 1e-3
+    loss.backward()
+    assert logits.grad is not None
+    assert bool(logits.grad.isfinite().all())
+
+
+@settings(deadline=None, max_examples=40)
+@given(scores)
+def test_the_marginals_of_training_are_those_of_all_paths(rows: NDArray[np.float32]) -> None:
+    both = np.concatenate([rows, rows[:1]])
+    logs = chain_marginals(torch.from_numpy(both.reshape(len(both), -1)), [len(rows), 1])
+    found = logs.exp().numpy().reshape(len(both), 2, 3)
+    for head in range(2):
+        paths = paths_of(rows[:, head], legal=False)
+        for word, label in product(range(len(rows)), range(3)):
+            share = sum(np.exp(log) for path, log in paths.items() if path[word] == label)
+            assert abs(share - found[word, head, label]) < 1e-4
