@@ -6,15 +6,18 @@ comparisons, names a subclass by `Task.evaluated_by`, which is a module of its o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from importlib import import_module
 from typing import Any, ClassVar, Self
 
+from numpy.typing import NDArray
+
 from textome.errors import InputError
 from textome.evaluation.html_parts import page, table
 from textome.formats import Quarantine
+from textome.metrics.bootstrap import paired_p_value
 from textome.runtime.step import ModelStep
 
 # By `Task.evaluated_by`; modules are imported when they are first used.
@@ -63,9 +66,11 @@ class Comparison:
         return asdict(self)
 
     def __str__(self) -> str:
+        first, second = (_shown(self.metric, value) for value in (self.first, self.second))
+        factor = 1 if self.metric in _NUMBERS else 100
         return (
-            f"{self.metric} {100 * self.first:.2f} here, {100 * self.second:.2f} there, "
-            f"difference {100 * (self.first - self.second):+.2f}, p = {self.p_value:.3f}"
+            f"{self.metric} {first} here, {second} there, "
+            f"difference {factor * (self.first - self.second):+.2f}, p = {self.p_value:.3f}"
         )
 
 
@@ -73,7 +78,9 @@ class Comparison:
 class Evaluation:
     """The scores of a task, by name, over `count` records.
 
-    notes   how a score was computed, where programs differ
+    notes         how a score was computed, where programs differ
+    ids           of the records, in their order, where models are compared by `score_of_rows`
+    score_of_rows the main metric of records by their numbers, see Task.score_of_rows
     """
 
     noun: ClassVar[str] = "records"
@@ -84,6 +91,8 @@ class Evaluation:
     count: int
     scores: Mapping[str, float]
     notes: Mapping[str, str]
+    ids: tuple[str, ...] = field(default=(), kw_only=True, repr=False)
+    score_of_rows: Callable[[NDArray[Any]], float] = field(default=lambda rows: 0.0, kw_only=True, repr=False)
 
     @property
     def score(self) -> float:
@@ -103,7 +112,15 @@ class Evaluation:
             raise InputError(f"{data}: there is no record to score")
         records, predictions = (list(column) for column in zip(*pairs, strict=True))
         scores = task.score(records, predictions)
-        return cls(name, task.main_metric, len(records), scores, task.score_notes(records, predictions))
+        return cls(
+            name,
+            task.main_metric,
+            len(records),
+            scores,
+            task.score_notes(records, predictions),
+            ids=tuple(record.id for record in records),
+            score_of_rows=task.score_of_rows(records, predictions),
+        )
 
     def table(self) -> str:
         """The scores for people, in percent where they are shares."""
@@ -127,9 +144,10 @@ class Evaluation:
 
     def compared(self, other: Evaluation) -> Comparison:
         """Which of two models is better on the same data. Raises InputError where that cannot be told."""
-        raise InputError(
-            f"models of the task {self.name} cannot be compared with --compare; evaluate each, and compare"
-        )
+        if not self.ids or (other.metric, other.ids) != (self.metric, self.ids):
+            raise InputError("the two models do not score the same records in these data, so they cannot be compared")
+        p_value = paired_p_value(lambda rows: self.score_of_rows(rows) - other.score_of_rows(rows), self.count)
+        return Comparison(self.metric, self.score, other.score, p_value)
 
 
 def evaluate(model: ModelStep, name: str, data: Data, quarantine: Quarantine) -> Evaluation:

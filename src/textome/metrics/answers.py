@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.datasets.questions import Answer, Question, listed
-from textome.metrics.labels import DRAWS, SEED
+from textome.metrics import bootstrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +84,14 @@ def score_each(
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The 95 % interval of a mean over questions, by a percentile bootstrap over them; the same every time."""
-    low, high = np.quantile(_means(values), [0.025, 0.975])
-    return float(low), float(high)
+    """The 95 % interval of a mean over questions."""
+    return bootstrap.interval(lambda rows: float(values[rows].mean()), len(values))
 
 
 def paired_p_value(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """How often, in bootstrap draws of the same questions for both, the difference of two models turns or vanishes;
-    two-sided (Berg-Kirkpatrick et al. 2012)."""
+    """The p-value of the difference of two models, see `bootstrap.paired_p_value`."""
     differences = first - second
-    observed = differences.mean()
-    return float((np.sum(np.abs(_means(differences) - observed) >= abs(observed)) + 1) / (DRAWS + 1))
-
-
-def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    generator = np.random.default_rng(SEED)
-    return np.array([values[generator.integers(0, len(values), len(values))].mean() for _ in range(DRAWS)])
+    return bootstrap.paired_p_value(lambda rows: float(differences[rows].mean()), len(differences))
 
 
 def same(first: str, second: str) -> bool:

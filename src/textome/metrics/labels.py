@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from textome.metrics import bootstrap
 from textome.metrics.entities import PRF
 
 Sets = Sequence[frozenset[str]]
-# Draws of the bootstrap, and its seed: the same data give the same interval.
-DRAWS, SEED = 1000, 0
 METRICS = ("accuracy", "micro_f1", "macro_f1", "weighted_f1", "example_f1")
 
 
@@ -83,13 +82,7 @@ def interval(
     """
     truth, guess = (_matrix(sets, labels) for sets in (gold, predicted))
     kept = np.array([name not in negative for name in labels])
-    generator = np.random.default_rng(SEED)
-    draws = [
-        _metric(truth[rows], guess[rows], kept, metric)
-        for rows in (generator.integers(0, len(truth), len(truth)) for _ in range(DRAWS))
-    ]
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return float(low), float(high)
+    return bootstrap.interval(lambda rows: _metric(truth[rows], guess[rows], kept, metric), len(truth))
 
 
 def value_of(scores: ClassificationScores, metric: str) -> float:
@@ -105,20 +98,13 @@ def all_scores(scores: ClassificationScores) -> dict[str, float]:
 def paired_p_value(
     gold: Sets, first: Sets, second: Sets, labels: Sequence[str], negative: Sequence[str], metric: str
 ) -> float:
-    """How often, in bootstrap draws of the same texts for both, the difference of two models turns or vanishes; two-sided.
-
-    Berg-Kirkpatrick et al. 2012: the share of draws whose difference is more than twice the observed one.
-    """
+    """The p-value of the difference of two models, see `bootstrap.paired_p_value`."""
     truth, one, two = (_matrix(sets, labels) for sets in (gold, first, second))
     kept = np.array([name not in negative for name in labels])
-    observed = _metric(truth, one, kept, metric) - _metric(truth, two, kept, metric)
-    generator = np.random.default_rng(SEED)
-    beyond = 0
-    for _ in range(DRAWS):
-        rows = generator.integers(0, len(truth), len(truth))
-        drawn = _metric(truth[rows], one[rows], kept, metric) - _metric(truth[rows], two[rows], kept, metric)
-        beyond += abs(drawn - observed) >= abs(observed)
-    return (beyond + 1) / (DRAWS + 1)
+    return bootstrap.paired_p_value(
+        lambda rows: _metric(truth[rows], one[rows], kept, metric) - _metric(truth[rows], two[rows], kept, metric),
+        len(truth),
+    )
 
 
 def _count(name: str, gold: Sets, predicted: Sets) -> PRF:

@@ -43,6 +43,10 @@ class Embedding(Task[str, Floats]):
         return HeadShape(0, 0)
 
     @property
+    def has_confidence(self) -> bool:
+        return False
+
+    @property
     def gives(self) -> str:
         return "vectors"
 

@@ -99,6 +99,10 @@ class Target(Task[Record, Floats]):
         }[self.kind]
 
     @property
+    def has_confidence(self) -> bool:
+        return self.kind != "regression"
+
+    @property
     def label_names(self) -> tuple[str, ...]:
         return self.labels
 

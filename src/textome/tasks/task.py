@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
@@ -181,6 +181,11 @@ class Task(BaseModel, Generic[Record, Prediction]):
         return False
 
     @property
+    def has_confidence(self) -> bool:
+        """Whether what it gives has a confidence, and so may be left out below a minimum."""
+        return True
+
+    @property
     def shares_pass(self) -> bool:
         """Whether a text alone, whole or in windows, is what the task reads, so that one pass serves other tasks too."""
         return False
@@ -192,6 +197,8 @@ class Task(BaseModel, Generic[Record, Prediction]):
 
     def with_choice(self, choice: Choice) -> Self:
         """The task as a user asks for it. Raises InputError for a choice that it cannot heed."""
+        if choice.min_confidence is not None and not self.has_confidence:
+            raise InputError(f"a {self.kind} has no confidence; leave out the minimum confidence")
         task = self.model_copy()
         task._choice = choice
         return task
@@ -266,6 +273,14 @@ class Task(BaseModel, Generic[Record, Prediction]):
     def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> dict[str, float]:
         """All scores by name; `main_metric` is one of them. Shares are between 0 and 1."""
         raise NotImplementedError
+
+    def score_of_rows(
+        self, records: Sequence[Record], predictions: Sequence[Prediction]
+    ) -> Callable[[NDArray[Any]], float]:
+        """Gives the main metric over the records of some numbers, as a bootstrap draws them."""
+        return lambda rows: self.score([records[row] for row in rows], [predictions[row] for row in rows])[
+            self.main_metric
+        ]
 
     def score_notes(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> dict[str, str]:
         """How scores were computed, by name, where programs differ."""

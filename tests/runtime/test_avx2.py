@@ -1,0 +1,71 @@
+"""8-bit graphs on a processor with AVX2 alone, as `qemu-x86_64` (Debian: qemu-user) emulates one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from textome.encoders import graph as encoder_graph
+from textome.runtime.graph import build_graph, expected_shapes
+
+QEMU = shutil.which("qemu-x86_64")
+CONFIG = {
+    "model_type": "bert",
+    "hidden_act": "gelu",
+    "vocab_size": 50,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+    "max_position_embeddings": 32,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+}
+PROGRAM = """
+import sys, numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+for model in sys.argv[2:]:
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    numpy.save(model + ".npy", session.run(None, dict(numpy.load(sys.argv[1])))[0])
+"""
+
+
+def states(model: Path, feeds: dict[str, np.ndarray]) -> np.ndarray:
+    """The hidden states that this machine's own processor computes."""
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, feeds)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(QEMU is None, reason="needs qemu-x86_64, which emulates a processor (Debian: qemu-user)")
+def test_int8_is_right_without_vnni(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graphs as they are exported are the fp32 one as nearly as here; with 8 bits of a weight sums overflow there."""
+    generator = np.random.default_rng(0)
+    tensors = {
+        name: generator.normal("LayerNorm.weight" in name, 0.08, shape).astype(np.float32)
+        for name, shape in expected_shapes(CONFIG, {}).items()
+    }
+    mask = np.ones((4, 32), np.int32)
+    feeds = {"input_ids": generator.integers(1, 50, mask.shape, np.int64), "attention_mask": mask}
+    np.savez(tmp_path / "inputs.npz", **feeds)
+    models = {name: tmp_path / f"{name}.onnx" for name in ("fp32", "int8", "8 bits of a weight")}
+    for name, path in models.items():
+        monkeypatch.setattr(encoder_graph, "WEIGHT_BITS", 8 if path == models["8 bits of a weight"] else 7)
+        precision = "fp32" if name == "fp32" else "int8"
+        path.write_bytes(build_graph(tensors, CONFIG, precision, {}).SerializeToString())
+    command = [str(QEMU), "-cpu", "Haswell", sys.executable, "-c", PROGRAM, str(tmp_path / "inputs.npz")]
+    subprocess.run([*command, *map(str, models.values())], check=True, capture_output=True)
+    exact = states(models["fp32"], feeds)
+    errors = {name: np.abs(np.load(f"{path}.npy") - exact).mean() / exact.std() for name, path in models.items()}
+    here = {name: np.abs(states(path, feeds) - exact).mean() / exact.std() for name, path in models.items()}
+    print({name: f"{here[name]:.6f} here, {errors[name]:.6f} with AVX2 alone" for name in models})
+    assert errors["fp32"] < 1e-4
+    assert errors["int8"] == pytest.approx(here["int8"], rel=0.02)
+    assert errors["8 bits of a weight"] > 2 * errors["int8"]
