@@ -116,6 +116,8 @@ NAMES_AN_ENCODER = {
     "training/translation/translator": "runs the encoder-decoder",
     "training/modality/job": "trains the encoder of sequences that are not texts",
     "training/modality/data": "packs what it reads",
+    "training/pairs/job": "trains two towers, and is about nothing else",
+    "inputs/proteins": "the usual name of a column",
     "runtime/export": "builds its graph, which has other inputs than those of texts",
 }
 
@@ -130,6 +132,7 @@ NAMES_A_TASK = {
     "serve/schemas": "the ways of pooling hidden states",
     "evaluation/modality_scores": "scores what is not text",
     "training/modality/job": "trains on what is not text",
+    "training/pairs/job": "trains on pairs",
     "training/pretraining/job": "guesses hidden tokens",
     "training/translation/job": "trains the encoder-decoder",
     "training/translation/translator": "runs the encoder-decoder",

@@ -34,6 +34,7 @@ the reason.
 _RUNS = {
     "text": "Tasks over text",
     "modality": "Images, speech, sensors, DNA and molecules",
+    "pairs": "Pairs of two things",
     "translation": "Translation",
     "masked_lm": "Pretraining",
 }

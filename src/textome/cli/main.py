@@ -38,6 +38,7 @@ VERBS = (
     "convert-checkpoint",
     "translate",
     "predict",
+    "screen",
     "variants",
     "serve",
     "info",

@@ -10,7 +10,7 @@ from textome.metrics.outputs import score_outputs
 from textome.tasks.target import Target
 
 # A number of which less is better, seen as one between 0 and 1 of which more is: 1 / (1 + error in standard deviations).
-_ERRORS = ("rmse", "mae")
+_ERRORS = ("rmse", "mae", "mse")
 
 
 def score_answers(target: Target, gold: Floats, answers: Floats) -> dict[str, float]:

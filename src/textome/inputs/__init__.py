@@ -1,4 +1,4 @@
-"""How images, signals, DNA and molecules become sequences for the one encoder: the table of modalities, one line each.
+"""How images, signals, DNA, proteins and molecules become sequences or vectors: the table of modalities, one line each.
 
 A new modality is a module with a class (see records.Modality) and its place in this table. Nothing here needs PyTorch.
 """
@@ -12,12 +12,14 @@ from pydantic import Field
 from textome.inputs.dna import Dna
 from textome.inputs.images import Images
 from textome.inputs.molecules import Molecules
+from textome.inputs.pairs import Pairs
+from textome.inputs.proteins import Proteins
 from textome.inputs.sensors import Sensors
 from textome.inputs.speech import Speech
 from textome.inputs.tables import Tables
 from textome.inputs.together import Together
 
 AnyModality = Annotated[
-    Images | Sensors | Speech | Dna | Molecules | Tables | Together,
+    Images | Sensors | Speech | Dna | Molecules | Proteins | Tables | Together | Pairs,
     Field(discriminator="kind"),
 ]

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from textome.errors import InputError, MissingExtraError
 from textome.formats.reading.sources import Quarantine
 from textome.inputs.molecule_files import Molecule, MoleculeTable, split_by_scaffold
+
+FINGERPRINT_SIZE = 2048
 
 
 @contextmanager
@@ -70,13 +73,26 @@ def scaffold(smiles: str) -> str:
         return str(murcko.MurckoScaffoldSmiles(mol=parsed(smiles), includeChirality=False))
 
 
-def fingerprints(molecules: Sequence[str], radius: int = 2, size: int = 2048) -> NDArray[np.uint8]:
+def fingerprints(molecules: Sequence[str], radius: int = 2, size: int = FINGERPRINT_SIZE) -> NDArray[np.uint8]:
     """(n, size) Morgan fingerprints (Rogers and Hahn 2010), radius 2 being ECFP4: what a classical model reads."""
     with _rdkit():
         from rdkit.Chem import rdFingerprintGenerator
 
         generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=size)
         return np.stack([generator.GetFingerprintAsNumPy(parsed(smiles)) for smiles in molecules])
+
+
+@lru_cache(maxsize=4096)
+def fingerprint_counts(smiles: str, radius: int = 2, size: int = FINGERPRINT_SIZE) -> NDArray[np.float32]:
+    """(size,) how often each environment of a Morgan fingerprint occurs, as the logarithm of 1 + count.
+
+    Raises InputError as `parsed` does.
+    """
+    with _rdkit():
+        from rdkit.Chem import rdFingerprintGenerator
+
+        generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=size)
+        return np.asarray(np.log1p(generator.GetCountFingerprintAsNumPy(parsed(smiles))), np.float32)
 
 
 def computed(smiles: str, names: Sequence[str]) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from textome.documents import replace_lone_surrogates
@@ -63,8 +63,12 @@ def read_dna(path: str, quarantine: Quarantine) -> Iterator[DnaRecord]:
     return guarded(readers.get(source.head().lstrip()[:1], read_table)(source, quarantine), source.name, quarantine)
 
 
-def read_fasta(source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
+def read_fasta(
+    source: Source, quarantine: Quarantine, normalise: Callable[[str], str] = normalised
+) -> Iterator[DnaRecord]:
     """The records of a FASTA file. The name is the header up to the first blank; `label=X` in the header is the label.
+
+    normalise   the letters of a sequence as they are wanted; raises InputError for a foreign one
 
     A record with an empty sequence or a foreign letter, text before the first header, and the record in which a damaged
     compressed file breaks off go to the quarantine.
@@ -73,7 +77,7 @@ def read_fasta(source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
     try:
         for number, line in _lines(source):
             if line.startswith(">"):
-                yield from _fasta_record(source, quarantine, header, start, pieces)
+                yield from _fasta_record(source, quarantine, header, start, pieces, normalise)
                 header, start, pieces = line[1:].strip() or f"sequence-{number}", number, []
             elif line.strip() and not line.startswith(";"):
                 if not header and not pieces:
@@ -82,11 +86,16 @@ def read_fasta(source: Source, quarantine: Quarantine) -> Iterator[DnaRecord]:
     except DECOMPRESSION_ERRORS as error:
         quarantine.add(source.name, f"after line {number}", f"the file is damaged or cut short ({error})")
         return
-    yield from _fasta_record(source, quarantine, header, start, pieces)
+    yield from _fasta_record(source, quarantine, header, start, pieces, normalise)
 
 
 def _fasta_record(
-    source: Source, quarantine: Quarantine, header: str, start: int, pieces: list[str]
+    source: Source,
+    quarantine: Quarantine,
+    header: str,
+    start: int,
+    pieces: list[str],
+    normalise: Callable[[str], str],
 ) -> Iterator[DnaRecord]:
     if not header:
         if pieces:
@@ -95,7 +104,7 @@ def _fasta_record(
     name, *rest = header.split()
     label = next((word.removeprefix("label=") for word in rest if word.startswith("label=")), None)
     try:
-        yield DnaRecord(name, normalised("".join(pieces)), f"line {start}", label)
+        yield DnaRecord(name, normalise("".join(pieces)), f"line {start}", label)
     except InputError as error:
         quarantine.add(source.name, f"line {start}, record {name}", error)
 

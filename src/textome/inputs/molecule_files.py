@@ -74,7 +74,7 @@ def read_molecules(
         return read_prepared(source, targets)
     header: list[str] = []
     table = MoleculeTable(())
-    for line, cells in read_rows(source, quarantine, ","):
+    for line, cells in read_rows(source, quarantine):
         if not header:
             header = [cell.strip() for cell in cells]
             table = MoleculeTable(tuple(targets) if set(targets) & set(header) else ())
@@ -105,14 +105,15 @@ def _read_row(
         check_width(cells, header)
         row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
         tokens(row[smiles])
-        values = tuple(_value(row[target], target) for target in table.targets)
+        values = tuple(value_of(row[target], target) for target in table.targets)
     except InputError as error:
         quarantine.add(source.name, position, error)
         return
     table.molecules.append(Molecule(row[name] if name else position, row[smiles], values, position))
 
 
-def _value(cell: str, column: str) -> float:
+def value_of(cell: str, column: str) -> float:
+    """A cell as a number, NaN where it is missing. Raises InputError for any other text, and for infinity."""
     if cell.lower() in MISSING:
         return math.nan
     try:

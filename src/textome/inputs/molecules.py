@@ -1,4 +1,4 @@
-"""Molecules: the tokens of SMILES. One molecule has many spellings; training draws one of them for each reading."""
+"""Molecules: tokens of SMILES, or a fingerprint. One molecule has many spellings; training draws one for each reading."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine, Source
-from textome.inputs.chemistry import prepared
+from textome.inputs.chemistry import FINGERPRINT_SIZE, fingerprint_counts, prepared
 from textome.inputs.molecule_files import MoleculeTable, is_prepared, read_molecules
 from textome.inputs.records import Modality, Record, Segment, Segments, Shape
 from textome.inputs.smiles import MASK, PAD, UNKNOWN, VOCABULARY, encode
@@ -25,6 +25,8 @@ class Molecules(Modality):
     targets      the columns of what was measured; an empty cell is missing. A file to predict may have none of them
     descriptors  names of RDKit's descriptors, as "MolLogP", that are targets too: to pretrain on molecules without any
                  measurement (Ahmad et al. 2022, section 3.2)
+    scheme       "tokens" of SMILES, or "fingerprint": one vector of how often each of 2,048 environments of atoms occurs
+                 (Morgan of radius 2, Rogers and Hahn 2010), as the logarithm of 1 + count, which needs RDKit
     window       the most tokens of a molecule; longer ones are quarantined
     spellings    so many random SMILES of each molecule are made (Bjerrum 2017), of which training draws one each time
     averaged     a prediction is the mean over so many of the spellings
@@ -39,6 +41,7 @@ class Molecules(Modality):
     name: str = ""
     targets: tuple[str, ...] = ()
     descriptors: tuple[str, ...] = ()
+    scheme: Literal["tokens", "fingerprint"] = "tokens"
     window: int = Field(256, ge=8)
     spellings: int = Field(20, ge=0)
     averaged: int = Field(1, ge=1)
@@ -47,8 +50,10 @@ class Molecules(Modality):
     def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
         table = self.table(path, quarantine)
         for molecule in table.molecules:
-            spellings = tuple(dict.fromkeys((molecule.smiles, *molecule.spellings[: self.spellings])))
-            spellings = tuple(smiles for smiles in spellings if len(encode(smiles)) <= self.window)
+            spellings: tuple[str, ...] = (molecule.smiles,)
+            if self.scheme == "tokens":
+                spellings = tuple(dict.fromkeys((molecule.smiles, *molecule.spellings[: self.spellings])))
+                spellings = tuple(smiles for smiles in spellings if len(encode(smiles)) <= self.window)
             if not spellings:
                 reason = f"{molecule.smiles!r} has more than the {self.window} tokens of modality.window"
                 quarantine.add(path, molecule.position, reason)
@@ -73,7 +78,8 @@ class Molecules(Modality):
             if self.descriptors:
                 raise InputError("modality.descriptors are computed by RDKit, so they need modality.chemistry = true")
             return table
-        return prepared(table, source.name, quarantine, self.spellings, descriptors=self.descriptors)
+        spellings = self.spellings if self.scheme == "tokens" else 0
+        return prepared(table, source.name, quarantine, spellings, descriptors=self.descriptors)
 
     def continuing(self, base: Modality) -> Self:
         if isinstance(base, Molecules) and base.window != self.window:
@@ -81,10 +87,14 @@ class Molecules(Modality):
         return self
 
     def shapes(self) -> dict[str, Shape]:
+        if self.scheme == "fingerprint":
+            return {"molecule": Shape("vectors", FINGERPRINT_SIZE, (1,))}
         shape = Shape("tokens", len(VOCABULARY), (self.window,), mask_id=MASK, special=(PAD, UNKNOWN, MASK))
         return {"molecule": shape}
 
     def features(self, content: Sequence[str]) -> Segments:
+        if self.scheme == "fingerprint":
+            return {"molecule": Segment(fingerprint_counts(content[0])[None], np.zeros((1, 1), np.int64))}
         ids = encode(content[0])
         if len(ids) > self.window:
             raise InputError(f"{content[0]!r} has {len(ids)} tokens, more than the model's window of {self.window}")

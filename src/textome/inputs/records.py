@@ -132,6 +132,7 @@ def read_records(modality: Modality, path: str, quarantine: Quarantine) -> Itera
         0-80%            records whose id falls there (by sha256, so the same everywhere)
         in:FILE, out:FILE   records that a JSON list or object names, or does not
         NAME=A,B         records with one of these values of an attribute, as speaker=theo
+        NAME:0-80%       records whose value of an attribute falls there, so that no value is on both sides of a split
         !RULE            the others
 
     A second record of an id is quarantined. Raises InputError for an unknown rule or attribute, and as `Modality.read`.
@@ -165,16 +166,21 @@ def _rule(rule: str, path: str, where: str) -> Callable[[Record], bool]:
     name, equals, values = rule.partition("=")
     if equals:
         allowed = set(values.split(","))
-
-        def has(record: Record) -> bool:
-            if name not in record.metadata:
-                known = ", ".join(record.metadata) or "none"
-                raise InputError(f"{where}: record {record.id} has no attribute {name!r}; it has: {known}")
-            return record.metadata[name] in allowed
-
-        return has
+        return lambda record: _attribute(record, name, where) in allowed
+    name, colon, share = rule.partition(":")
+    if colon and share.endswith("%"):
+        by_value = chosen_part(share, Path(path).parent, where)
+        return lambda record: by_value(_attribute(record, name, where))
     by_id = chosen_part(rule, Path(path).parent, where)
     return lambda record: by_id(record.id)
+
+
+def _attribute(record: Record, name: str, where: str) -> str:
+    """Raises InputError where the record has no such attribute."""
+    if name not in record.metadata:
+        known = ", ".join(record.metadata) or "none"
+        raise InputError(f"{where}: record {record.id} has no attribute {name!r}; it has: {known}")
+    return record.metadata[name]
 
 
 def typical_distances(values: NDArray[np.float64]) -> NDArray[np.float64]:

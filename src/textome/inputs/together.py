@@ -17,13 +17,14 @@ from textome.formats.reading.sources import Quarantine, Source
 from textome.inputs.dna import Dna
 from textome.inputs.images import Images
 from textome.inputs.molecules import Molecules
+from textome.inputs.proteins import Proteins
 from textome.inputs.records import Modality, Record, Segment, Segments, Shape
 from textome.inputs.sensors import Sensors
 from textome.inputs.speech import Speech
 from textome.inputs.tables import Tables
 from textome.inputs.words import Words
 
-Part = Annotated[Images | Sensors | Speech | Dna | Molecules | Tables | Words, Field(discriminator="kind")]
+Part = Annotated[Images | Sensors | Speech | Dna | Molecules | Proteins | Tables | Words, Field(discriminator="kind")]
 # Between the file that holds a part's content and the id of the record in it.
 SEPARATOR = "::"
 

@@ -6,16 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
+from textome.metrics.affinity import concordance_index, r_m_squared
 from textome.metrics.survival import concordance
 
 Floats = NDArray[np.float32]
 
 
 def score_outputs(kind: str, gold: Floats, answers: Floats) -> dict[str, float]:
-    """All scores of a kind of task ("regression", "sequence_labels", "sequence_classification", "survival"), by name.
+    """All scores of a kind of task ("regression", "affinity", "sequence_labels", "sequence_classification", "survival").
 
     gold     (B, num_labels) 1 for labels that hold, or numbers; NaN where not known; of survival (B, 2) time and event
-    answers  (B, num_labels) probabilities, or numbers
+    answers  (B, num_labels) probabilities, or numbers; of affinity (B, 2 num_labels), half the widths of intervals behind
+             the numbers
 
     Raises InputError where nothing is known.
     """
@@ -25,6 +27,8 @@ def score_outputs(kind: str, gold: Floats, answers: Floats) -> dict[str, float]:
         return {"concordance": concordance(gold[:, 0], gold[:, 1], answers[:, 0])}
     if kind == "regression":
         return _numbers(gold, answers)
+    if kind == "affinity":
+        return _affinities(gold, answers[:, : gold.shape[1]], answers[:, gold.shape[1] :])
     if kind == "sequence_labels":
         known = np.isfinite(gold)
         return {
@@ -69,6 +73,20 @@ def roc_auc(gold: NDArray[np.floating], answers: NDArray[np.floating]) -> float:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     return float((ranks[there].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def _affinities(gold: Floats, answers: Floats, widths: Floats) -> dict[str, float]:
+    """Means over the outputs: the concordance index, mean square error and r_m^2, those of `_numbers`, and the share of
+    records inside their interval."""
+    known = np.isfinite(gold)
+    columns = [(gold[rows, number], answers[rows, number]) for number, rows in enumerate(known.T) if rows.any()]
+    return {
+        "concordance": float(np.mean([concordance_index(*column) for column in columns])),
+        "mse": float(np.mean([np.mean((one.astype(np.float64) - two) ** 2) for one, two in columns])),
+        "r_m2": float(np.mean([r_m_squared(*column) for column in columns])),
+        **_numbers(gold, answers),
+        "coverage": float((np.abs(gold - answers) <= widths)[known].mean()),
+    }
 
 
 def _numbers(gold: Floats, answers: Floats) -> dict[str, float]:

@@ -115,7 +115,11 @@ def _graph(bundle: Bundle, precision: str) -> bytes:
 
 def _sequence_graph(bundle: Bundle, tensors: Mapping[str, Any], precision: str) -> Any:
     from textome.encoders.sequence.onnx import build_sequence_graph
+    from textome.encoders.towers import MODEL_TYPE
+    from textome.encoders.towers.onnx import build_pair_graph
 
+    if bundle.config.get("model_type") == MODEL_TYPE:
+        return build_pair_graph(tensors, bundle.config, cast("Precision", precision))
     shapes, outputs, kind = bundle.modality.shapes(), len(bundle.target.labels), cast("Precision", precision)
     return build_sequence_graph(tensors, bundle.config, shapes, outputs, bundle.target.pooling, kind)
 

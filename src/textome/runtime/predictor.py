@@ -38,9 +38,12 @@ class Predictor(ModelStep):
         self._shapes = self.input.shapes()
         path = bundle.onnx_path(precision)
         self._session = open_graph(path, threads)
-        expected = {f"{name}.{kind}" for name in self._shapes for kind in ("values", "mask", "positions")}
-        if (names := {item.name for item in self._session.get_inputs()}) != expected:
+        if (names := {item.name for item in self._session.get_inputs()}) != self.input_names():
             raise ModelError(f"{path}: the graph has the inputs {sorted(names)}, which are not those of textome.json")
+
+    def input_names(self) -> set[str]:
+        """The inputs that its graph has."""
+        return {f"{name}.{kind}" for name in self._shapes for kind in ("values", "mask", "positions")}
 
     @classmethod
     def load(cls, directory: str | Path, precision: str | None = None, threads: int | None = None) -> Predictor:
@@ -131,7 +134,7 @@ class Predictor(ModelStep):
                 f"{self.bundle.directory}: this model was pretrained on hidden tokens and answers nothing else"
             )
         if not views:
-            return np.empty((0, len(self.target.labels)), np.float32)
+            return np.empty((0, len(self.target.answer_names)), np.float32)
         outputs = np.stack(self.outputs([item for items in views for item in items]))
         answers = iter(self.target.answers(outputs))
         return np.stack([np.mean([next(answers) for _ in items], 0) for items in views])

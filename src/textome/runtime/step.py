@@ -29,6 +29,7 @@ Report = Callable[[Document, InputError], None]
 MODELS = {
     "encoder": ("textome.runtime.model", "Model"),
     "sequence_encoder": ("textome.runtime.predictor", "Predictor"),
+    "pair_encoder": ("textome.runtime.pairs", "PairPredictor"),
     "decoder": ("textome.training.translation.step", "TranslationModel"),
 }
 
@@ -217,7 +218,11 @@ def load_model(settings: ModelSettings) -> ModelStep:
 
     Raises ModelError where the bundle cannot be loaded, InputError for settings that are wrong.
     """
-    bundle = Bundle.load(resolve_model(settings.model))
+    return model_of(Bundle.load(resolve_model(settings.model)), settings)
+
+
+def model_of(bundle: Bundle, settings: ModelSettings) -> ModelStep:
+    """The model of a loaded bundle. Raises as `load_model`."""
     module, name = MODELS[next(iter(bundle.tasks.values())).run_by]
     try:
         kind: type[ModelStep] = getattr(import_module(module), name)

@@ -34,6 +34,7 @@ TASKS = {
     "masked_tokens": ("target", "Target"),
     "masked_lm": ("pretraining", "MaskedLanguageModel"),
     "survival": ("survival", "Survival"),
+    "affinity": ("affinity", "Affinity"),
 }
 # Kinds in older recipes and bundles, and what they are called now.
 _OLD_KINDS = {"sentences": "sentence_classification", "answers": "question_answering"}

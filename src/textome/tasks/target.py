@@ -24,7 +24,10 @@ METRICS = {
     "regression": ("rmse", "mae", "r2"),
     "masked_tokens": ("accuracy",),
     "survival": ("concordance",),
+    "affinity": ("concordance", "mse", "r_m2", "rmse", "mae", "r2"),
 }
+# The kinds whose answers are numbers, which are learnt standardised.
+NUMBERS = ("regression", "affinity")
 
 
 class Target(Task[Record, Floats]):
@@ -52,9 +55,9 @@ class Target(Task[Record, Floats]):
     # Whether `completed` is called when training ends.
     needs_training_outputs: ClassVar[bool] = False
 
-    kind: Literal["sequence_classification", "sequence_labels", "regression", "masked_tokens", "survival"] = (
-        "sequence_classification"
-    )
+    kind: Literal[
+        "sequence_classification", "sequence_labels", "regression", "masked_tokens", "survival", "affinity"
+    ] = "sequence_classification"
     labels: tuple[str, ...] = ()
     metric: str = ""
     loss_of_numbers: Literal["squares", "absolute"] = "squares"
@@ -123,7 +126,7 @@ class Target(Task[Record, Floats]):
         target = self.model_copy(update={"labels": self.labels or _labels(records)})
         if not target.labels:
             raise InputError("no training record has a label; see modality.target and the layout of the data")
-        if self.kind != "regression":
+        if self.kind not in NUMBERS:
             return target
         values = np.stack([target.encode(record) for record in records]).astype(np.float64)
         counts = np.isfinite(values).sum(0)

@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 POOL = 50
 
 
-def plan(lengths: Sequence[int], token_budget: int, generator: np.random.Generator | None) -> list[list[int]]:
+def plan(
+    lengths: Sequence[int], token_budget: int, generator: np.random.Generator | None, pool_size: int = POOL
+) -> list[list[int]]:
     """Which examples go together: lists of indices, each of at most `token_budget` tokens (or one longer example).
 
-    With a generator, examples are shuffled, sorted by length within pools of `POOL` batches, and the batches shuffled;
+    With a generator, examples are shuffled, sorted by length within pools of `pool_size` batches, and the batches shuffled;
     without one, all are sorted by length. The same generator state gives the same plan.
     """
     sizes = np.asarray(lengths)
     if generator is None:
         return _cut(np.argsort(sizes, kind="stable"), sizes, token_budget)
     order = generator.permutation(len(sizes))
-    pools = np.cumsum(sizes[order]) // (POOL * token_budget)
+    pools = np.cumsum(sizes[order]) // (pool_size * token_budget)
     batches: list[list[int]] = []
     for number in np.unique(pools):
         pool = order[pools == number]

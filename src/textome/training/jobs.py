@@ -8,6 +8,7 @@ from typing import Any
 
 from textome.training.job import Job
 from textome.training.modality.job import SequenceJob
+from textome.training.pairs.job import PairJob
 from textome.training.parallel.processes import Processes
 from textome.training.pretraining.job import PretrainingJob
 from textome.training.recipe import Recipe
@@ -18,6 +19,7 @@ from textome.training.translation.job import TranslationJob
 JOBS: dict[str, Callable[[Recipe[Any], Path, Processes, Report], Job]] = {
     "text": TextJob.of,
     "modality": SequenceJob.of,
+    "pairs": PairJob.of,
     "translation": TranslationJob.of,
     "masked_lm": PretrainingJob.of,
 }

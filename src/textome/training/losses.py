@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from textome.errors import InputError
+from textome.metrics.affinity import MAX_LOG_DEVIATION
 from textome.tasks import Task
 from textome.tasks.iob import IGNORED, LABELS
 from textome.training.chains import chain_loss, chain_marginals
@@ -199,6 +200,23 @@ def numbers(outputs: Tensor, targets: Tensor, power: int) -> Tensor:
     return ((outputs - torch.nan_to_num(targets)).abs() ** power * known).sum() / known.sum().clamp(min=1)
 
 
+def numbers_with_deviations(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The mean square error of standardised numbers, and a tenth of how improbable their errors are by a normal
+    distribution of the deviations that the model gives (Nix and Weigend 1994, equation 3), over known ones.
+
+    outputs   (B, 2 num_labels): numbers, and the logarithms of deviations
+    targets   (B, num_labels)
+
+    The errors count as given in the second part: a model that doubted what it does not fit would learn it no better.
+    """
+    known = torch.isfinite(targets)
+    numbers, logs = outputs.chunk(2, 1)
+    squares = (numbers - torch.nan_to_num(targets)) ** 2
+    logs = logs.clamp(-MAX_LOG_DEVIATION, MAX_LOG_DEVIATION)
+    doubts = logs + 0.5 * squares.detach() * torch.exp(-2 * logs)
+    return ((squares + 0.1 * doubts) * known).sum() / known.sum().clamp(min=1)
+
+
 def cox(risks: Tensor, targets: Tensor) -> Tensor:
     """Minus the logarithm of Cox's partial likelihood of (B, 1) relative hazards, divided by B; ties by Efron 1977.
 
@@ -226,7 +244,7 @@ def cox(risks: Tensor, targets: Tensor) -> Tensor:
 
 def target_options(target: Any, rows: NDArray[np.float32], smoothing: float, device: torch.device) -> LossOptions:
     """The options that a task over something else than text asks for; `rows` (N, num_labels) are its training targets."""
-    if target.kind == "regression":
+    if target.means:
         means, deviations, units = (
             torch.tensor(values, device=device) for values in (target.means, target.deviations, target.units or (1.0,))
         )
@@ -340,6 +358,12 @@ LOSSES: dict[str, Loss] = {
     "numbers": Loss(
         lambda logits, targets, sizes, options: numbers(logits, options.standardised(targets), options.power),
         lambda first, second, targets, sizes: number_divergence(first, second, targets),
+        _rows,
+        lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
+    ),
+    "numbers_with_deviations": Loss(
+        lambda logits, targets, sizes, options: numbers_with_deviations(logits, options.standardised(targets)),
+        lambda first, second, targets, sizes: functional.mse_loss(first, second),
         _rows,
         lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
     ),

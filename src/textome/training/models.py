@@ -49,6 +49,19 @@ class SequenceEncoder(Section):
     pooling: Literal["first", "mean"] = "mean"
 
 
+class PairEncoder(Section):
+    """The sizes of two towers and the head over both (encoders.towers.model).
+
+    intermediate_size, hidden_size   of a tower's middle layer, and of what it makes of a thing
+    joint_size   of the layer that sees both things of a pair
+    """
+
+    intermediate_size: int = Field(512, ge=8)
+    hidden_size: int = Field(256, ge=8)
+    joint_size: int = Field(256, ge=8)
+    hidden_dropout: float = Field(0.1, ge=0, lt=1)
+
+
 class TranslationModel(Section):
     """Sizes of the encoder-decoder (encoders.seq2seq.model), and of the vocabulary that both languages share.
 

@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 from textome.errors import InputError
 from textome.inputs import AnyModality
 from textome.tasks import task_class
-from textome.training.models import Model, PretrainedModel, SequenceEncoder, TranslationModel
+from textome.training.models import Model, PairEncoder, PretrainedModel, SequenceEncoder, TranslationModel
 from textome.training.recipe_files import Section, parse, read_recipe
 from textome.training.short_forms import NAMES, in_full
 from textome.training.task_table import TaskTable, with_paths
@@ -221,7 +221,7 @@ class Recipe(Section, Generic[ModelSection]):
             raise ValueError("tasks over text and others do not share a run")
         if (self.kind == "masked_lm") != bool(self.training.tokens):
             raise ValueError("training.tokens is for pretraining, and training.epochs for all else")
-        if (self.input is None) == (self.kind == "modality"):
+        if (self.input is None) == (self.kind in ("modality", "pairs")):
             raise ValueError("tasks over something else than text need [modality], and no other task has it")
         return self
 
@@ -248,6 +248,7 @@ class Recipe(Section, Generic[ModelSection]):
 RECIPES: dict[str, type[Recipe[Any]]] = {
     "text": Recipe[Model],
     "modality": Recipe[SequenceEncoder],
+    "pairs": Recipe[PairEncoder],
     "translation": Recipe[TranslationModel],
     "masked_lm": Recipe[PretrainedModel],
 }

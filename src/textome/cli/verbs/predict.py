@@ -83,8 +83,11 @@ class _Files:
 
     def __init__(self, bundle: Bundle, precision: str | None, threads: int | None) -> None:
         from textome.runtime.predictor import Predictor
+        from textome.runtime.step import ModelSettings, model_of
 
-        self._predictor = Predictor(bundle, precision, threads)
+        loaded = model_of(bundle, ModelSettings(precision=precision, threads=threads))
+        assert isinstance(loaded, Predictor)
+        self._predictor = loaded
         self.name, self._target = self._predictor.bundle.name, self._predictor.bundle.target
 
     @property

@@ -40,7 +40,7 @@ class ModalityRecords:
     leaks: int
 
 
-def load_records(recipe: Recipe[SequenceEncoder], modality: Modality) -> ModalityRecords:
+def load_records(recipe: Recipe[Any], modality: Modality) -> ModalityRecords:
     """Read the data of a recipe. Raises InputError where there is no training record with a target."""
     (table,), quarantine = recipe.tasks, Quarantine()
     target = table.task
@@ -62,10 +62,11 @@ def load_records(recipe: Recipe[SequenceEncoder], modality: Modality) -> Modalit
         kept = [record for record in kept if record.target is not None]
     if not kept:
         raise InputError(f"{', '.join(table.train)}: no training record; {_reasons(quarantine)}")
+    pooling = {"pooling": recipe.model.pooling} if isinstance(recipe.model, SequenceEncoder) else {}
     paths = {address.partition("#")[0] for address in (*table.train, *table.validation, *table.test)}
     return ModalityRecords(
         modality.fitted(kept),
-        target.fitted(table.name, kept).model_copy(update={"pooling": recipe.model.pooling}),
+        target.fitted(table.name, kept).model_copy(update=pooling),
         kept,
         validation,
         test,

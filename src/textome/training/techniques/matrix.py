@@ -13,6 +13,8 @@ from textome.tasks import TASKS, Task, task_class
 _NOT_TEXT = "it is for tasks over text"
 _IN_EPOCHS = "it reads its examples whole, in epochs"
 _IN_TOKENS = "its length is given in tokens"
+_TWO_SIDES = "the layers of its two sides have no one order"
+_OTHER_ROUNDING = "the rounding of its graph is another"
 
 
 # Why a technique does not work for a task, of the run, the kind and the class of the task; "" where it works.
@@ -64,17 +66,16 @@ TECHNIQUES = (
     Technique(
         "sharding",
         "training.sharding",
-        _except(translation="it translates beside the call in which spread weights are gathered"),
+        _except(
+            translation="it translates beside the call in which spread weights are gathered",
+            pairs="its towers are too small to spread",
+        ),
     ),
     Technique("smaller parts of a batch", "training.micro_budget"),
     Technique("activations computed again", "training.gradient_checkpointing"),
     Technique("compilation", "training.compile"),
-    Technique(
-        "layer decay", "training.layer_decay", _except(translation="the layers of its two sides have no one order")
-    ),
-    Technique(
-        "frozen layers", "training.frozen_layers", _except(translation="the layers of its two sides have no one order")
-    ),
+    Technique("layer decay", "training.layer_decay", _except(translation=_TWO_SIDES, pairs=_TWO_SIDES)),
+    Technique("frozen layers", "training.frozen_layers", _except(translation=_TWO_SIDES, pairs=_TWO_SIDES)),
     Technique("running mean of weights", "training.average"),
     Technique("end without progress", "training.patience"),
     Technique("least number of steps", "training.min_steps", _except(masked_lm=_IN_TOKENS)),
@@ -86,7 +87,7 @@ TECHNIQUES = (
     Technique(
         "rounding as int8 does",
         "training.int8_aware",
-        _except(modality="the rounding of its graph is another", translation="it has no int8 graph"),
+        _except(modality=_OTHER_ROUNDING, pairs=_OTHER_ROUNDING, translation="it has no int8 graph"),
     ),
     Technique(
         "adversarial step of embeddings",
@@ -101,6 +102,7 @@ TECHNIQUES = (
             masked_lm="it hides tokens anyway",
             masked_tokens="it hides tokens anyway",
             modality="its inputs are changed by settings of their own",
+            pairs="its inputs are vectors",
             translation="its vocabulary has no mask",
         ),
     ),
@@ -116,13 +118,16 @@ TECHNIQUES = (
         "privacy",
         _except(
             modality="what its input learns from the data, as means or vocabularies, is not private",
+            pairs="one thing is in many records",
             translation="its vocabulary is learnt from the data",
             masked_lm="its sequences are parts of documents",
         ),
     ),
     Technique("heads of the base go on", "model.heads", _only("its head begins anew", "text")),
     Technique("pruned layers", "model.layers", _only("it keeps all layers", "text", "modality")),
-    Technique("changed readings", "corpora.repeat", _for_mentions("its records are read as they are", "modality")),
+    Technique(
+        "changed readings", "corpora.repeat", _for_mentions("its records are read as they are", "modality", "pairs")
+    ),
     Technique("mixed records", "mixing.mixup", _with("mixing", "its inputs or targets cannot be added")),
     Technique("balanced classes", "class_weights", _with("class_weights", "it has no classes that are rare")),
     Technique("focal loss", "focal", _with("focal", "it is for classes of texts")),

@@ -1,0 +1,1 @@
+"""Training on pairs of two things."""
