@@ -114,7 +114,8 @@ def normalised(sequence: str) -> str:
         raise InputError("the sequence is empty")
     if foreign := _FOREIGN.search(letters):
         raise InputError(
-            f"letter {foreign.start() + 1} is {sequence[foreign.start()]!r}, which stands for no amino acid; is this a protein?"
+            f"letter {foreign.start() + 1} is {sequence[foreign.start()]!r}, which stands for no amino acid; "
+            "is this a protein?"
         )
     if (unknown := letters.count("X")) > _MAX_UNKNOWN * len(letters):
         raise InputError(
