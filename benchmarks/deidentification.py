@@ -125,7 +125,7 @@ def meddocan(path: Path, part: str) -> Iterator[tuple[Document, list[Gold]]]:
     kinds = load_rules()
     with tempfile.TemporaryDirectory() as folder, tarfile.open(path) as archive:
         archive.extractall(folder, filter="data")
-        for document in read_documents(Path(folder) / {"development": "dev", "test": "test"}[part], "brat"):
+        for document in read_documents(Path(folder) / {"development": "dev"}.get(part, part), "brat"):
             gold = [
                 Gold(entity.start, entity.end, kind)
                 for entity in document.entities

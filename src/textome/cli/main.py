@@ -39,6 +39,7 @@ VERBS = (
     "translate",
     "predict",
     "screen",
+    "follow",
     "variants",
     "serve",
     "info",

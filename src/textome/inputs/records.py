@@ -59,7 +59,7 @@ Segments = Mapping[str, Segment]
 class Modality(BaseModel):
     """A way from raw files to segments. The fields of a modality are its settings, as a recipe and a bundle write them.
 
-    Beside `kind`, by which recipes and bundles name it, it has these methods; the last six may be left as they are.
+    Beside `kind`, by which recipes and bundles name it, it has these methods; those after `features` may stay as they are.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -125,11 +125,20 @@ class Modality(BaseModel):
         """Contents that mean the same, over whose scores a prediction is averaged."""
         return [content]
 
+    @property
+    def follows(self) -> bool:
+        """Whether records are moments in the life of a patient, see `moment_of`."""
+        return False
+
+    def moment_of(self, record: Record) -> tuple[str, float] | None:
+        """Whose record it is and of when, where one patient has several records; they stay together in a split."""
+        return None
+
 
 def read_records(modality: Modality, path: str, quarantine: Quarantine) -> Iterator[Record]:
     """The records at `PLACE` or `PLACE#RULE`, where rules are joined by `&` and each is one of
 
-        0-80%            records whose id falls there (by sha256, so the same everywhere)
+        0-80%            records whose id falls there (by sha256, so the same everywhere); of visits, the patient's id
         in:FILE, out:FILE   records that a JSON list or object names, or does not
         NAME=A,B         records with one of these values of an attribute, as speaker=theo
         NAME:0-80%       records whose value of an attribute falls there, so that no value is on both sides of a split
@@ -137,7 +146,7 @@ def read_records(modality: Modality, path: str, quarantine: Quarantine) -> Itera
 
     A second record of an id is quarantined. Raises InputError for an unknown rule or attribute, and as `Modality.read`.
     """
-    file, is_chosen = part_of(path)
+    file, is_chosen = part_of(path, modality)
     yield from filter(is_chosen, unique_records(modality, file, quarantine))
 
 
@@ -152,16 +161,16 @@ def unique_records(modality: Modality, path: str, quarantine: Quarantine) -> Ite
         yield record
 
 
-def part_of(path: str) -> tuple[str, Callable[[Record], bool]]:
+def part_of(path: str, modality: Modality) -> tuple[str, Callable[[Record], bool]]:
     """The file of `PLACE#RULE`, and which of its records the rules choose. Raises InputError for an unknown rule."""
     file, _, rules = path.partition("#")
-    chosen = [_rule(rule, file, path) for rule in rules.split("&") if rule]
+    chosen = [_rule(rule, file, path, modality) for rule in rules.split("&") if rule]
     return file, lambda record: all(holds(record) for holds in chosen)
 
 
-def _rule(rule: str, path: str, where: str) -> Callable[[Record], bool]:
+def _rule(rule: str, path: str, where: str, modality: Modality) -> Callable[[Record], bool]:
     if rule.startswith("!"):
-        inner = _rule(rule[1:], path, where)
+        inner = _rule(rule[1:], path, where, modality)
         return lambda record: not inner(record)
     name, equals, values = rule.partition("=")
     if equals:
@@ -172,7 +181,12 @@ def _rule(rule: str, path: str, where: str) -> Callable[[Record], bool]:
         by_value = chosen_part(share, Path(path).parent, where)
         return lambda record: by_value(_attribute(record, name, where))
     by_id = chosen_part(rule, Path(path).parent, where)
-    return lambda record: by_id(record.id)
+
+    def falls(record: Record) -> bool:
+        moment = modality.moment_of(record)
+        return by_id(record.id if moment is None else moment[0])
+
+    return falls
 
 
 def _attribute(record: Record, name: str, where: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from textome.errors import InputError
 from textome.formats.reading.rows import Row, check_decoded, read_rows
@@ -30,8 +30,11 @@ class Tables(Modality):
                  such a column each row is a patient, named by its line
     order        the column that rows of a patient are sorted by, as the day of a visit
     visits       the last rows of a patient that are read
+    landmarks    each visit is a record, with those before it, and `time` counts from it: for follow-up. Needs `order`, in
+                 the unit of `time`
     label        the column with the class, for a classification
-    time, event  the columns with the time of follow-up and what happened then, for the task survival
+    time, event  the columns with the time of follow-up and what happened then, for the task survival. Tables of new
+                 patients need neither these nor `label`
     events       the values of `event` that count; all others mean that the patient was well when last seen
     hidden       while training: the share of cells that are taken away, drawn anew for each reading
     numbers, values   of the training data: mean and standard deviation of each column of numbers, and the categories of
@@ -44,6 +47,7 @@ class Tables(Modality):
     patient: str = "id"
     order: str = ""
     visits: int = Field(1, ge=1)
+    landmarks: bool = False
     label: str = ""
     time: str = ""
     event: str = ""
@@ -52,12 +56,22 @@ class Tables(Modality):
     numbers: dict[str, tuple[float, float]] = Field(default_factory=dict)
     values: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _landmarks_have_an_order(self) -> Self:
+        if self.landmarks and not self.order:
+            raise ValueError("landmarks needs order, the column that says when a visit was")
+        return self
+
     def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
         source = Source.of(path)
         tab = re.sub(r"\.(gz|bz2|xz)$", "", source.name).endswith(".tsv")
         rows = read_rows(source, quarantine, "\t" if tab else None)
         header = [name.strip() for name in next(rows, Row(1, [])).cells]
-        needed = [name for name in (*self.columns, self.label, self.time, self.event, self.order) if name]
+        outcome = [name for name in (self.label, self.time, self.event) if name]
+        is_known = any(name in header for name in outcome)
+        needed = [name for name in (*self.columns, self.order, *(outcome if is_known else [])) if name]
+        if self.landmarks:
+            needed.append(self.patient)
         if missing := [name for name in needed if name not in header]:
             raise InputError(f"{source.name}: there is no column {missing[0]!r}; the columns are {', '.join(header)}")
         patients: dict[str, list[dict[str, str]]] = {}
@@ -73,10 +87,23 @@ class Tables(Modality):
             except InputError as error:
                 quarantine.add(source.name, f"line {line}", error)
         for name, own in patients.items():
-            try:
-                yield self._record(name, own)
-            except InputError as error:
-                quarantine.add(source.name, f"patient {name}", error)
+            if self.order:
+                own.sort(key=lambda row: _number(row[self.order], self.order))
+            for last in range(1, len(own) + 1) if self.landmarks else (len(own),):
+                day = f"@{own[last - 1][self.order]}" if self.landmarks else ""
+                try:
+                    yield self._record(f"{name}{day}", own[:last])
+                except InputError as error:
+                    quarantine.add(source.name, f"patient {name}{day}", error)
+
+    @property
+    def follows(self) -> bool:
+        return self.landmarks
+
+    def moment_of(self, record: Record) -> tuple[str, float] | None:
+        if not self.landmarks:
+            return None
+        return record.metadata[self.patient], _number(record.metadata[self.order], self.order)
 
     def fitted(self, records: Sequence[Record]) -> Self:
         rows = [row for record in records for row in record.content]
@@ -139,16 +166,17 @@ class Tables(Modality):
         return (2 + known.index(cell), 1.0) if cell in known else (1, 1.0)
 
     def _record(self, name: str, rows: list[dict[str, str]]) -> Record:
-        if self.order:
-            rows = sorted(rows, key=lambda row: _number(row[self.order], self.order))
         last = rows[-1]
         target: str | dict[str, float] | None = None
-        if self.label and not _is_gap(last[self.label]):
+        if self.label and not _is_gap(last.get(self.label, "")):
             target = last[self.label]
-        if self.time:
-            if _is_gap(last[self.time]) or not self.event or _is_gap(last[self.event]):
+        gaps = [not name or _is_gap(last.get(name, "")) for name in (self.time, self.event)]
+        if self.time and not all(gaps):  # without both the outcome is not known yet
+            if any(gaps):
                 raise InputError(f"there is no {self.time!r} or no {self.event!r}; both are needed")
             time = _number(last[self.time], self.time)
+            if self.landmarks:
+                time -= _number(last[self.order], self.order)
             if time < 0:
                 raise InputError(f"the time {time:g} is negative")
             target = {"time": time, "event": float(last[self.event] in self.events)}

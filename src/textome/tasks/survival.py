@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textome.documents import Document, Label, Record
 from textome.errors import InputError
@@ -75,10 +76,21 @@ class Survival(Target):
         risks = outputs.astype(np.float64)[:, :1]
         if not self.baseline:
             return np.asarray(risks, np.float32)
+        return np.asarray(np.concatenate([risks, self._survival(risks, self.horizons)], 1), np.float32)
+
+    @property
+    def horizons_answered(self) -> tuple[float, ...]:
+        return self.horizons if self.baseline else ()
+
+    def chance_within(self, answers: Floats, horizon: float) -> NDArray[np.float64]:
+        return np.asarray(1 - self._survival(answers[:, :1].astype(np.float64), (horizon,))[:, 0], np.float64)
+
+    def _survival(self, risks: NDArray[np.float64], horizons: Sequence[float]) -> NDArray[np.float64]:
+        """(B, horizons) of risks (B, 1), by the cumulative hazard of the training data."""
         times, hazards = np.array(self.baseline).T
-        before = np.searchsorted(times, self.horizons, side="right")
+        before = np.searchsorted(times, horizons, side="right")
         cumulative = np.where(before > 0, hazards[np.maximum(before - 1, 0)], 0.0)
-        return np.asarray(np.concatenate([risks, np.exp(-cumulative * np.exp(risks))], 1), np.float32)
+        return np.asarray(np.exp(-cumulative * np.exp(risks)), np.float64)
 
     def described(self, answer: Floats) -> dict[str, Any]:
         return {"values": {name: round(float(value), 6) for name, value in zip(self.answer_names, answer, strict=True)}}

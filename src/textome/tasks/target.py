@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from textome.documents import Document, Label, Record
@@ -170,6 +171,15 @@ class Target(Task[Record, Floats]):
     def answer_names(self) -> tuple[str, ...]:
         """The names of the numbers of an answer."""
         return self.labels
+
+    @property
+    def horizons_answered(self) -> tuple[float, ...]:
+        """Times for which `chance_within` can be asked; empty of a task that says nothing of time."""
+        return ()
+
+    def chance_within(self, answers: Floats, horizon: float) -> NDArray[np.float64]:
+        """(B,) how probable an event is within `horizon` of the data's unit, of what `answers` gave."""
+        raise InputError(f"a model of kind {self.kind} says nothing of the time to an event")
 
     def completed(self, rows: Floats, outputs: Floats) -> Self:
         """The target with what it learns from the trained model's outputs on training records, and their rows."""

@@ -1,9 +1,10 @@
 """Federated averaging (McMahan et al. 2017, algorithm 1): several sites train one model, and no text leaves a site.
 
 Each client is a process of its own with its own data. In every round it fine-tunes the shared weights by its own recipe
-and sends back weights and how many records it has. The mean is made robust against clients that die, send what is no
-number, claim to have more than they have, or move the weights much further than the others. Private training in a
-client's recipe (`[privacy]`) holds for each round of that client; its epsilons add up over the rounds.
+and sends back weights, how many records it has, and what privacy it has spent. The mean is made robust against clients that
+die, send what is no number, claim to have more than they have, or move the weights much further than the others. With
+`[privacy]` in a client's recipe, its epsilon holds for all rounds together: the noise is chosen for as many, and what each
+round has spent is added up by the same accountant.
 
 Weights travel as safetensors, which cannot hold code. What weights say of the data they were trained on is not nothing:
 without privacy a server can try to reconstruct some of it. Here all processes are of one machine: it shows what federated
@@ -12,9 +13,10 @@ training costs in quality, and is no service for a network.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -25,12 +27,17 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from textome.errors import InputError
+from textome.errors import InputError, TextomeError
+from textome.runtime.model_files import read_json
+from textome.training.bundles import whole_folder
 from textome.training.finetune import finetune
 from textome.training.recipe import Recipe
+from textome.training.run import write_json
+from textome.training.techniques.privacy import spent_together
 
 _WEIGHTS = "model.safetensors"
 _END = b""
+_MAX_MESSAGE = 10_000
 # A client counts at most so many times as much as the median one, and moves the weights at most so many times as far.
 MAX_COUNT = 2.0
 MAX_NORM = 2.0
@@ -38,20 +45,24 @@ MAX_NORM = 2.0
 
 @dataclass(frozen=True)
 class Client:
-    """A site: its name, the recipe that names its data, and how many training records it says it has."""
+    """A site: its name, the recipe that names its data, and how many training records it says it has; None: it counts."""
 
     name: str
     recipe: Recipe[Any]
-    records: int
+    records: int | None = None
 
 
 @dataclass(frozen=True)
 class Update:
-    """What a client sends after a round."""
+    """What a client sends after a round.
+
+    privacy   what its rounds have spent together by its own account, see `privacy.spent_together`; None without privacy
+    """
 
     client: str
     records: int
     weights: Mapping[str, Tensor]
+    privacy: Mapping[str, Any] | None = None
 
 
 def average(
@@ -116,6 +127,9 @@ def federate(
     min_clients   with fewer that still answer, the run ends
     timeout       seconds after which a client that has not answered a round is given up
 
+    `federated.json` in the folder says of each round who answered, with how many records, and what privacy was spent. The
+    bundle holds nothing that a client's own run says of its data.
+
     Raises InputError where too few clients are left, or the folder is there already.
     """
     if folder.exists():
@@ -127,12 +141,13 @@ def federate(
     for client in clients:
         connection, theirs = context.Pipe()
         processes[client.name] = context.Process(
-            target=_train, args=(client, folder / client.name, theirs), daemon=False
+            target=train_client, args=(client, rounds, folder / client.name, theirs), daemon=False
         )
         processes[client.name].start()
         theirs.close()
         connections[client.name] = connection
     shared: dict[str, Tensor] | None = None
+    history: list[dict[str, Any]] = []
     try:
         for number in range(1, rounds + 1):
             updates = _round(connections, shared, timeout, say)
@@ -140,6 +155,8 @@ def federate(
                 raise InputError(f"round {number}: {len(updates)} clients answered, and {min_clients} are needed")
             shared = average(updates, shared, say)
             say(f"round {number} of {rounds}: {len(updates)} clients")
+            history.append(_reported(updates, say))
+            write_json(folder / "federated.json", history)
         for connection in connections.values():
             connection.send_bytes(_END)
     finally:
@@ -150,10 +167,43 @@ def federate(
             if process.is_alive():
                 process.terminate()
     assert shared is not None
-    last = next(iter(connections))
-    shutil.copytree(folder / last / f"round-{rounds}" / "bundle", folder / "bundle")
-    (folder / "bundle" / _WEIGHTS).write_bytes(save(shared))
-    return folder / "bundle"
+    return _write(folder / next(iter(connections)) / f"round-{rounds}" / "bundle", shared, history, folder / "bundle")
+
+
+def _reported(updates: Sequence[Update], say: Callable[[str], None]) -> dict[str, Any]:
+    """A round for `federated.json`; what privacy was spent is also said."""
+    for update in updates:
+        if update.privacy is not None:
+            say(
+                f"{update.client}: epsilon {update.privacy['epsilon']:.2f} at delta {update.privacy['delta']:g} spent "
+                f"after {update.privacy['steps']:,} steps, by its own account"
+            )
+    return {update.client: {"records": update.records, "privacy": update.privacy} for update in updates}
+
+
+def _write(source: Path, weights: Mapping[str, Tensor], history: Sequence[Mapping[str, Any]], folder: Path) -> Path:
+    """The bundle of the shared weights: that of a client, without what it says of the client's own run and data."""
+    with whole_folder(folder) as draft:
+        shutil.copytree(source, draft, dirs_exist_ok=True)
+        description = read_json(draft / "textome.json")
+        made = {"recipe": description.get("provenance", {}).get("recipe", {}) | {"data": {}}, "federated": history}
+        write_json(draft / "textome.json", description | {"provenance": made})
+        rows = [f"| {name} | {item['records']:,} | {_epsilon(item)} |" for name, item in history[-1].items()]
+        lines = [
+            f"# {description['name']}",
+            "",
+            f"Federated averaging over {len(rows)} clients, {len(history)} rounds.",
+            "",
+        ]
+        lines += ["| client | records, by its own account | privacy |", "|---|---|---|", *rows]
+        (draft / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (draft / _WEIGHTS).write_bytes(save(dict(weights)))
+    return folder
+
+
+def _epsilon(item: Mapping[str, Any]) -> str:
+    spent = item["privacy"]
+    return "none" if spent is None else f"epsilon {spent['epsilon']:.2f} at delta {spent['delta']:g}"
 
 
 def _round(
@@ -173,16 +223,30 @@ def _round(
         answered = set(wait(list(waiting), timeout))
         if not answered:
             for name in waiting.values():
-                _give_up(connections, name, say)
+                _give_up(connections, name, say, f" in {timeout:g} s")
             break
         for connection in [item for item in waiting if item in answered]:
             name = waiting.pop(connection)
             try:
-                records = int(connection.recv_bytes(64))
-                updates.append(Update(name, records, load(connection.recv_bytes())))
-            except (EOFError, OSError, ValueError, RuntimeError) as error:
+                updates.append(_received(name, connection))
+            except (EOFError, OSError, ValueError, RuntimeError, TypeError, TextomeError) as error:
                 _give_up(connections, name, say, f" ({error})" if str(error) else "")
     return sorted(updates, key=lambda update: update.client)
+
+
+def _received(name: str, connection: Connection) -> Update:
+    """Raises InputError with what a client says went wrong, and ValueError or TypeError for what is no answer."""
+    answer = json.loads(connection.recv_bytes(_MAX_MESSAGE))
+    if "error" in answer:
+        raise InputError(str(answer["error"]))
+    privacy = answer["privacy"]
+    if privacy is not None:
+        privacy = {
+            "epsilon": float(privacy["epsilon"]),
+            "delta": float(privacy["delta"]),
+            "steps": int(privacy["steps"]),
+        }
+    return Update(name, int(answer["records"]), load(connection.recv_bytes()), privacy)
 
 
 def _give_up(connections: dict[str, Connection], name: str, say: Callable[[str], None], why: str = "") -> None:
@@ -190,22 +254,47 @@ def _give_up(connections: dict[str, Connection], name: str, say: Callable[[str],
     connections.pop(name).close()
 
 
-def _train(client: Client, folder: Path, connection: Connection) -> None:
-    """A client's process: fine-tune from the shared weights, send its own, until there are no more rounds."""
+def train_client(client: Client, rounds: int, folder: Path, connection: Connection) -> None:
+    """A client's process: fine-tune from the shared weights and send its own, until an empty message.
+
+    Of each round only the folder of the last one stays. What goes wrong is sent in place of an answer, in one sentence.
+    """
+    try:
+        _train(client, rounds, folder, connection)
+    except TextomeError as error:
+        connection.send_bytes(json.dumps({"error": str(error)[: _MAX_MESSAGE // 4]}).encode())
+
+
+def _train(client: Client, rounds: int, folder: Path, connection: Connection) -> None:
     number = 0
     bundle: Path | None = None
+    spent: list[dict[str, Any]] = []
+    if client.recipe.privacy is not None:
+        privacy = client.recipe.privacy.model_copy(update={"runs": rounds})
+        client = replace(client, recipe=client.recipe.model_copy(update={"privacy": privacy}))
     while message := connection.recv_bytes():
         number += 1
-        recipe = client.recipe
+        recipe, run, base = client.recipe, folder / f"round-{number}", folder / "base"
         if bundle is not None:
-            base = folder / f"base-{number}"
             shutil.copytree(bundle, base)
             (base / _WEIGHTS).write_bytes(message)
             model = recipe.model.model_copy(update={"base": str(base)})
             recipe = recipe.model_copy(update={"model": model})
-        bundle = finetune(recipe, folder / f"round-{number}")
-        connection.send_bytes(str(client.records).encode())
+        bundle = finetune(recipe, run)
+        if recipe.privacy is not None:
+            spent.append(read_json(run / "privacy.json"))
+        records = _counted(run) if client.records is None else client.records
+        answer = {"records": records, "privacy": spent_together(spent) if spent else None}
+        connection.send_bytes(json.dumps(answer).encode())
         connection.send_bytes((bundle / _WEIGHTS).read_bytes())
+        shutil.rmtree(base, ignore_errors=True)
+        shutil.rmtree(folder / f"round-{number - 1}", ignore_errors=True)
+
+
+def _counted(run: Path) -> int:
+    """The training records of a run, as its `data.json` has them."""
+    tasks = read_json(run / "data.json").values()
+    return sum(int(task.get("train_records", task.get("pairs", 0))) for task in tasks)
 
 
 def _usual(updates: Sequence[Update]) -> Mapping[str, Tensor]:

@@ -58,6 +58,7 @@ class Privacy(Section):
     max_grad_norm     to which the gradient of each record is cut
     batch_records     how many records a step draws on average, each by a lot of its own
     accountant        how steps are added up: "prv" (Gopi et al. 2021), or "rdp" (Mironov 2017), which is looser
+    runs              how many runs on the same records share `epsilon`; federated training sets it to its rounds
     """
 
     delta: float = Field(gt=0, lt=1)
@@ -66,6 +67,7 @@ class Privacy(Section):
     max_grad_norm: float = Field(1.0, gt=0)
     batch_records: int = Field(ge=1)
     accountant: Literal["prv", "rdp"] = "prv"
+    runs: int = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Privacy:

@@ -49,7 +49,7 @@ def load_records(recipe: Recipe[Any], modality: Modality) -> ModalityRecords:
     def read(paths: Sequence[str]) -> list[Record]:
         records: list[Record] = []
         for address in paths:
-            path, is_chosen = part_of(recipe.path(address))
+            path, is_chosen = part_of(recipe.path(address), modality)
             if path not in known_records:  # of which training, validation and test are mostly parts
                 known_records[path] = list(unique_records(modality, path, quarantine))
             records += filter(is_chosen, known_records[path])

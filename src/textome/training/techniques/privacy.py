@@ -14,6 +14,7 @@ import math
 import os
 import secrets
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -171,12 +172,31 @@ def epsilon_of(settings: Privacy, records: int, steps: int) -> tuple[float, str]
     Beyond an epsilon of about 20 the numbers of "prv" are too small for floating point, and "rdp" counts instead.
     """
     history = [(noise_of(settings), sample_rate(settings, records), steps)] if steps else []
+    return _epsilon(history, settings.delta, settings.accountant)
+
+
+def spent_together(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What several runs on the same records, as the rounds of federated training, have spent: epsilon, delta, steps.
+
+    runs   what `spent` says of each, one or more, all at one delta
+    """
+    last = runs[-1]
+    steps: Counter[tuple[float, float]] = Counter()
+    for run in runs:
+        steps[run["noise_multiplier"], run["sample_rate"]] += run["steps"]
+    history = [(noise, rate, number) for (noise, rate), number in steps.items() if number]
+    epsilon, _ = _epsilon(history, last["delta"], last["accountant"])
+    return {"epsilon": round(epsilon, 4), "delta": last["delta"], "steps": steps.total()}
+
+
+def _epsilon(history: list[tuple[float, float, int]], delta: float, asked: str) -> tuple[float, str]:
+    """Epsilon of steps as (noise, sample rate, how many), and the accountant that counted them; see `epsilon_of`."""
     epsilons = {}
-    for name in dict.fromkeys(("rdp", settings.accountant)):
+    for name in dict.fromkeys(("rdp", asked)):
         accountant = _opacus().create_accountant(name)
         accountant.history = history
         with _quiet():
-            epsilons[name] = float(accountant.get_epsilon(delta=settings.delta)) if steps else 0.0
+            epsilons[name] = float(accountant.get_epsilon(delta=delta)) if history else 0.0
         if epsilons[name] > _LARGEST_PRV:
             break
     chosen = list(epsilons)[-1]
@@ -198,7 +218,7 @@ def prepare(job: Recorded, settings: Privacy, training: Training, folder: Path) 
             f"a record leak whole; take one well below"
         )
     if settings.epsilon is not None:
-        steps = training.epochs * steps_per_epoch(settings, records)
+        steps = settings.runs * training.epochs * steps_per_epoch(settings, records)
         try:
             with _quiet():
                 noise = accountants.utils.get_noise_multiplier(

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from textome.cli.streams import say
 from textome.cli.training import DeviceOption, Teller, need_training, overrides
+from textome.errors import InputError
 
 
 def _print_techniques(asked: bool) -> None:
@@ -40,6 +42,12 @@ def finetune(
             help="End a run that was stopped with the weights that it has, or their running mean (training.average).",
         ),
     ] = False,
+    federated: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CLIENTS.toml", help="Several clients train one model, each on data of its own, which stay with it."
+        ),
+    ] = None,
     techniques: Annotated[
         bool,
         typer.Option(
@@ -59,9 +67,28 @@ def finetune(
 
     keep_freed_memory()
     changes = [*overrides(set_, device), *(few_shots(recipe, shots) if shots else [])]
+    if federated is not None:
+        if resume or finish:
+            raise InputError(
+                "--federated does not go with --resume and --finish; begin the run again in another folder"
+            )
+        typer.echo(_federated(recipe, federated, changes, output))
+        raise typer.Exit
     run = plan_run(recipe, changes, finish)
     folder = output or Path("runs") / run.name
     with Teller("reading the data") as tell:
         bundle = run.start(folder, resume or finish, tell)
     typer.echo(bundle)
     raise typer.Exit(tell.exit_code)
+
+
+def _federated(recipe: Path, clients: Path, changes: list[str], output: Path | None) -> Path:
+    from textome.training.federated import federate
+    from textome.training.federated_clients import Federation
+
+    federation = Federation.load(clients)
+    sites = federation.of(recipe, changes, clients.parent)
+    folder = output or Path("runs") / sites[0].recipe.name
+    return federate(
+        sites, federation.rounds, folder, min_clients=federation.min_clients, timeout=federation.timeout, say=say
+    )
