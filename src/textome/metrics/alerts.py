@@ -43,8 +43,8 @@ class AlertScores:
 
     patients, alerted   how many there are, and how many are called
     right, wrong, unknown   calls with the event within the horizon, without it, and of patients who left before that
-    events, found   patients with the event at some time, and those of them who were called before it
-    lead   the median time from a call to the event, of `found`; NaN where there is none
+    events, forewarned   patients with the event at some time, and those of them who were called before it
+    lead   the median time from a call to the event, of `forewarned`; NaN where there is none
     """
 
     threshold: float
@@ -54,7 +54,7 @@ class AlertScores:
     wrong: int
     unknown: int
     events: int
-    found: int
+    forewarned: int
     lead: float
 
     @property
@@ -65,7 +65,7 @@ class AlertScores:
     @property
     def recall(self) -> float:
         """The share of patients with the event who were called before it; NaN where nobody has one."""
-        return self.found / self.events if self.events else float("nan")
+        return self.forewarned / self.events if self.events else float("nan")
 
     @property
     def alert_rate(self) -> float:
@@ -98,7 +98,7 @@ def score_alerts(data: FollowUp, threshold: float) -> AlertScores:
         wrong=int((known & ~happened).sum()),
         unknown=int((~known).sum()),
         events=len(with_event),
-        found=len(before),
+        forewarned=len(before),
         lead=float(np.median(data.times[before])) if len(before) else float("nan"),
     )
 

@@ -32,6 +32,9 @@ _CUE_BEFORE = re.compile(
     re.I | re.S,
 )
 _CUE_AFTER = re.compile(r"[\s.,;:]*\b(?:deny|denies|denied|denying|reports|reported|endorses|endorsed)\Z", re.I)
+# What is before this only says of which kind the next thing is: "no steroid-induced glaucoma" denies no steroid.
+_ONLY_A_KIND = re.compile(r"[-‐–\s](?:induced|mediated|related|associated|dependent|resistan(?:t|ce))\b")
+_OF_A_THING = ("negated", "uncertain")
 _NOT_ASSERTED = ("negated", "uncertain", "hypothetical", EXPERIENCER)
 
 
@@ -126,6 +129,7 @@ class _Sentence:
     """The words of a sentence, the phrases of cues among them, and its entities, sorted by their beginning."""
 
     def __init__(self, text: str, span: Span, cues: Cues, entities: Sequence[Entity]) -> None:
+        self._text = text
         self._words = words_of(text, *span)
         self._entities = entities
         self._starts = [entity.start for entity in entities]
@@ -148,6 +152,11 @@ class _Sentence:
 
     def contexts(self) -> Iterator[tuple[str, Entity]]:
         """Each context with an entity that is spoken of so."""
+        for context, entity in self._reached():
+            if context not in _OF_A_THING or not _ONLY_A_KIND.match(self._text, entity.end):
+                yield context, entity
+
+    def _reached(self) -> Iterator[tuple[str, Entity]]:
         for number, hit in enumerate(self._hits):
             for context, reach in sorted(hit.says):
                 if context not in CONTEXTS:

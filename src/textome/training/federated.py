@@ -186,8 +186,11 @@ def _write(source: Path, weights: Mapping[str, Tensor], history: Sequence[Mappin
     with whole_folder(folder) as draft:
         shutil.copytree(source, draft, dirs_exist_ok=True)
         description = read_json(draft / "textome.json")
-        made = {"recipe": description.get("provenance", {}).get("recipe", {}) | {"data": {}}, "federated": history}
-        write_json(draft / "textome.json", description | {"provenance": made})
+        provenance = {
+            "recipe": description.get("provenance", {}).get("recipe", {}) | {"data": {}},
+            "federated": history,
+        }
+        write_json(draft / "textome.json", description | {"provenance": provenance})
         rows = [f"| {name} | {item['records']:,} | {_epsilon(item)} |" for name, item in history[-1].items()]
         lines = [
             f"# {description['name']}",

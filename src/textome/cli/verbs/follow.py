@@ -83,7 +83,7 @@ def follow(
     if scores is None and known:
         scores = watch.measure(known, limit)
     if scores is not None:
-        say(_told(scores, watch.horizon))
+        say(_summary(scores, watch.horizon))
     finish(quarantine, len(records))
 
 
@@ -103,7 +103,7 @@ def _lines(visits: Iterable[Visit], to: str) -> Iterable[bytes]:
         yield line.getvalue().encode()
 
 
-def _told(scores: AlertScores, horizon: float) -> str:
+def _summary(scores: AlertScores, horizon: float) -> str:
     lines = [
         f"patients whose outcome is known: {scores.patients:,}, called: {scores.alerted:,} ({scores.alert_rate:.1%})",
         f"calls with the event within {horizon:g}: {scores.right}, without: {scores.wrong}, unknown: {scores.unknown}",
@@ -112,8 +112,8 @@ def _told(scores: AlertScores, horizon: float) -> str:
         lines[1] += f"; precision {scores.precision:.1%}"
     if scores.events:
         lines.append(
-            f"patients with the event: {scores.events}, called before it: {scores.found} ({scores.recall:.1%})"
+            f"patients with the event: {scores.events}, called before it: {scores.forewarned} ({scores.recall:.1%})"
         )
-    if scores.found:
+    if scores.forewarned:
         lines.append(f"median time from the call to the event: {scores.lead:g}")
     return "\n".join(lines)
