@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -18,10 +19,15 @@ import pytest
 from bulk.conftest import Command, article, ids, pubmed, quarantined, rows
 from textome.bulk.engine import run
 from textome.bulk.ledger import Totals
+from textome.bulk.output import write_chunk
+from textome.bulk.query import Results
 from textome.bulk.work import Options
+from textome.documents import Document, Relation
 from textome.errors import InputError
+from textome.evidence.statements import read_statements
+from textome.formats import read_documents
 from textome.pipeline import choose_pipeline
-from tiny import with_twin_heads
+from tiny import DISEASES, DRUGS, with_twin_heads
 
 
 @pytest.fixture
@@ -142,6 +148,40 @@ def test_the_newest_version_of_a_citation_counts(bulk: Any, tmp_path: Path) -> N
     pubmed(update, [article(99)])
     bulk(folder, out="later", chunk=3)
     assert ids(tmp_path / "later") == sorted(map(str, [*range(1, 13), 99]))
+
+
+def test_an_update_or_a_deletion_withdraws_the_relations_of_an_article(bulk: Any, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    folder, out = tmp_path / "pubmed", tmp_path / "out"
+    baseline = pubmed(folder / "pubmed24n0001.xml.gz", map(article, range(1, 6)))
+    bulk(folder, chunk=10)
+    # The tiny model finds no relations: the results are given one of each title's drug and disease, as a model would.
+    (path,) = out.glob("documents/part-*")
+    part, number = map(int, re.findall(r"\d+", path.name))
+    rows_of = zip(pq.read_table(path).to_pylist(), read_documents(baseline), strict=True)
+    write_chunk(out, "parquet", part, number, ((row["source"], row["record"], related(item)) for row, item in rows_of))
+
+    def stated() -> set[str]:
+        return {item.document_id for item in read_statements(Results(out))}
+
+    assert stated() == {"1", "2", "3", "4", "5"}
+    pubmed(folder / "pubmed24n0002.xml.gz", [article(3, 2)], deleted=[2])
+    bulk(folder, chunk=10)
+    assert stated() == {"1", "4", "5"}
+    assert ids(out) == ["1", "3", "4", "5"]
+
+
+def related(document: Document) -> Document:
+    """The document with a relation between its drug and its disease."""
+    entities = []
+    for type, names in (("Chemical", DRUGS), ("Disease", DISEASES)):
+        match = re.search("|".join(names), document.text)
+        assert match is not None
+        entities.append(document.entity([match.span()], type, id=type))
+    return document.with_annotations(
+        entities, [Relation("Negative_Correlation", (("head", "Chemical"), ("tail", "Disease")))]
+    )
 
 
 def test_other_settings_are_refused_unless_told(bulk: Any, tmp_path: Path, tiny_bundle: Path) -> None:

@@ -88,6 +88,32 @@ def test_a_document_counts_once_whatever_file_it_came_from(tmp_path: Path) -> No
     }  # fmt: skip
     assert pairs["Metformin", "treats", "Nausea"].probability == pytest.approx(0.45)
     assert reading.several_vocabularies() == {"Chemical": ["mesh", "chebi"]}
+    assert reading.disagreeing == {"1"}
+
+
+def test_relations_between_concepts_have_their_closest_mentions_as_evidence(tmp_path: Path) -> None:
+    path = tmp_path / "one.pubtator"
+    text = "Invented drug\nWe saw zorbine. Other zorbine lowered grumpitis by half. Then grumpitis was gone."
+    path.write_text(
+        f"7|t|{text.splitlines()[0]}\n7|a|{text.splitlines()[1]}\n"
+        + "".join(
+            f"7\t{(start := text.index(name, begin))}\t{start + len(name)}\t{name}\t{type}\t{concept}\n"
+            for name, begin, type, concept in (
+                ("zorbine", 0, "ChemicalEntity", "D000001"),
+                ("zorbine", 30, "ChemicalEntity", "MESH:D000001"),
+                ("grumpitis", 0, "DiseaseOrPhenotypicFeature", "D000002"),
+                ("grumpitis", 65, "DiseaseOrPhenotypicFeature", "D000002"),
+            )
+        )
+        + "7\tNegative_Correlation\tD000001\tD000002\tNovel\n7\tAssociation\tD000001\tD999999\tNo\n\n"
+    )
+    from textome.formats import read_documents
+
+    (document,) = read_documents(path, "pubtator", Quarantine())
+    (statement,) = read_statements(Results(results_of(tmp_path / "out", document)))
+    assert (statement.head.key, statement.verb, statement.tail.key) == ("mesh:D000001", "treats", "mesh:D000002")
+    assert [item.text for item in statement.sentences] == ["Other zorbine lowered grumpitis by half."]
+    assert (statement.head_span.start, statement.novel) == (text.index("zorbine", 30), 1.0)
 
 
 def test_what_is_said_of_a_concept_counts_for_broader_ones(folder: Path, concepts: Concepts) -> None:

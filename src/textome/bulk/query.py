@@ -9,7 +9,9 @@
     co_mentions                        any two entities of different types in one sentence, with that sentence
     chemical_disease                   of these the chemicals with diseases
     chemical_disease_pairs             chemical, disease, sentences, documents, and the ids of up to 20 documents
-    stated_relations                   each relation between two mentions: type, both concepts, their sentences, the section
+    relation_ends                      of each relation the two entities: those that it names, or, of a relation between
+                                       concepts as PubTator has it, the two mentions of them that stand closest together
+    stated_relations                   each relation: type, both concepts, the sentences of its mentions, the section
     related_pairs                      relation, both concepts, relations, documents, ids of up to 20 documents; what
                                        the texts deny counts too: `textome evidence` tells it apart
     broader                            curie, broader, broader_label, steps: each concept with itself and all above it, by
@@ -53,6 +55,13 @@ _END = (
 _NAME = """
         LEFT JOIN identifiers {0}_name ON {0}_name.source = {0}.source AND {0}_name.record = {0}.record
             AND {0}_name.entity = {0}.number AND {0}_name.rank = 0"""
+# A concept that a relation of PubTator names, without the prefix that only some of its files write, and the concepts of an
+# entity in the same way. Its service writes them as JSON.
+_CONCEPT = (
+    "regexp_replace(coalesce(metadata['entity{0}'], "
+    """regexp_extract(metadata['role{0}'], '"identifier": *"([^"]*)"', 1)), '^[^:]*:', '')"""
+)
+_LOCAL_NAMES = "list_transform({0}.identifiers, lambda curie: regexp_replace(curie, '^[^:]*:', ''))"
 VIEWS = {
     "counts_by_type_and_year": """
         SELECT e.type, d.year, count(*) AS mentions, count(DISTINCT (e.source, e.record)) AS documents
@@ -85,17 +94,34 @@ VIEWS = {
             count(DISTINCT (source, record)) AS documents,
             list_slice(list_sort(list(DISTINCT document_id)), 1, 20) AS document_ids
         FROM chemical_disease GROUP BY chemical, disease ORDER BY documents DESC, sentences DESC, chemical, disease""",
+    "relation_ends": f"""
+        SELECT r.source, r.record, r.type, r.confidence, r.metadata, a.number AS head, b.number AS tail
+        FROM relations r
+        JOIN entities a ON a.source = r.source AND a.record = r.record AND a.entity_id = r.arguments[1].target
+        JOIN entities b ON b.source = r.source AND b.record = r.record AND b.entity_id = r.arguments[2].target
+        WHERE len(r.arguments) >= 2
+        UNION ALL
+        SELECT source, record, type, confidence, metadata, head, tail FROM (
+            SELECT r.source, r.record, r.type, r.confidence, r.metadata, a.number AS head, b.number AS tail,
+                row_number() OVER (PARTITION BY r.source, r.record, r.type, r.one, r.two
+                    ORDER BY a.sentence <> b.sentence, abs(a.start - b.start), a.number, b.number) AS nearness
+            FROM (SELECT *, {_CONCEPT.format("1")} AS one, {_CONCEPT.format("2")} AS two FROM relations
+                WHERE len(arguments) = 0) r
+            JOIN entities a ON a.source = r.source AND a.record = r.record
+                AND list_contains({_LOCAL_NAMES.format("a")}, r.one)
+            JOIN entities b ON b.source = r.source AND b.record = r.record AND b.number <> a.number
+                AND list_contains({_LOCAL_NAMES.format("b")}, r.two)
+        ) WHERE nearness = 1""",
     "stated_relations": f"""
         SELECT d.document_id, d.year, r.type AS relation, r.confidence, r.metadata['novel'] AS novel,
             {_END.format("a", "head")}, {_END.format("b", "tail")},
             list_filter(d.passages, lambda p: p.start <= a.start AND a.start < p."end")[1].section AS section,
             d.metadata['publication_types'] AS publication_types, d.source, d.record
-        FROM relations r
-        JOIN entities a ON a.source = r.source AND a.record = r.record AND a.entity_id = r.arguments[1].target
-        JOIN entities b ON b.source = r.source AND b.record = r.record AND b.entity_id = r.arguments[2].target
+        FROM relation_ends r
+        JOIN entities a ON a.source = r.source AND a.record = r.record AND a.number = r.head
+        JOIN entities b ON b.source = r.source AND b.record = r.record AND b.number = r.tail
         JOIN documents d ON d.source = r.source AND d.record = r.record
-        {_NAME.format("a")} {_NAME.format("b")}
-        WHERE len(r.arguments) >= 2""",
+        {_NAME.format("a")} {_NAME.format("b")}""",
     "related_pairs": """
         SELECT relation, head_type, head, tail_type, tail, count(*) AS relations,
             count(DISTINCT document_id) AS documents,

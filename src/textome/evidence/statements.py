@@ -75,10 +75,12 @@ class Reading:
 
     retracted      how many statements of each retracted document were left out
     vocabularies   of each type, how often identifiers have each prefix
+    disagreeing    documents in several files whose mentions have other identifiers in each: they count for all of these
     """
 
     retracted: Counter[str] = field(default_factory=Counter)
     vocabularies: dict[str, Counter[str]] = field(default_factory=dict)
+    disagreeing: set[str] = field(default_factory=set)
 
     def several_vocabularies(self) -> dict[str, list[str]]:
         """Types whose concepts have identifiers of several vocabularies, the most frequent first."""
@@ -92,6 +94,7 @@ def read_statements(results: Results, reading: Reading | None = None) -> Iterato
     Raises InputError where the tables are damaged.
     """
     reading = Reading() if reading is None else reading
+    identifiers: dict[tuple[str, str, Span, Span], tuple[str, str]] = {}
     answer = results.ask("SELECT * FROM stated_relations ORDER BY source, record, head_start, tail_start, relation")
     for values in answer.rows:
         row = dict(zip(answer.columns, values, strict=True))
@@ -100,6 +103,10 @@ def read_statements(results: Results, reading: Reading | None = None) -> Iterato
             reading.retracted[row["document_id"]] += 1
             continue
         statement = _statement(row)
+        mentions = (statement.document_id, statement.relation, statement.head_span, statement.tail_span)
+        keys = (statement.head.key, statement.tail.key)
+        if identifiers.setdefault(mentions, keys) != keys:
+            reading.disagreeing.add(statement.document_id)
         for concept in (statement.head, statement.tail):
             if concept.has_identifier:
                 reading.vocabularies.setdefault(concept.type, Counter())[concept.key.partition(":")[0]] += 1
@@ -129,7 +136,7 @@ def _statement(row: Mapping[str, Any]) -> Statement:
         tuple(sorted(sentences, key=lambda sentence: sentence.start)),
         head_span,
         tail_span,
-        None if row["novel"] is None or not _is_number(row["novel"]) else float(row["novel"]),
+        _novelty(row["novel"]),
     )
 
 
@@ -146,5 +153,9 @@ def _assertion(row: Mapping[str, Any], sentences: tuple[Sentence, ...], head: Sp
     return "speculated" if assertion == "speculated" or attributes.intersection(_SPECULATED) else "asserted"
 
 
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
+def _novelty(text: str | None) -> float | None:
+    """A probability that stands there as a number, or as BioRED's "Novel" and "No"."""
+    words = {"novel": 1.0, "no": 0.0}
+    if text is None or text.lower() in words:
+        return None if text is None else words[text.lower()]
+    return float(text) if text.replace(".", "", 1).isdigit() else None

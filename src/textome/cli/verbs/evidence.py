@@ -123,6 +123,12 @@ def _notes(reading: Reading) -> list[str]:
     if reading.retracted:
         names = ", ".join(sorted(reading.retracted)[:5])
         notes.append(f"{len(reading.retracted):,} retracted articles are left out: {names}")
+    if reading.disagreeing:
+        names = ", ".join(sorted(reading.disagreeing)[:5])
+        notes.append(
+            f"{len(reading.disagreeing):,} documents are in several files with other identifiers for the same mentions, "
+            f"and count for each of these: {names}"
+        )
     for type, vocabularies in reading.several_vocabularies().items():
         notes.append(
             f"{type}: identifiers of several vocabularies ({', '.join(vocabularies)}) are not joined; link with one of them"
