@@ -5,72 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from serve.conftest import Running, running
+from serve.conftest import Running
 from textome.formats import Source, read_documents
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the page's tests need pip install playwright")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs pip install axe-playwright-python")
+pytest.importorskip("playwright.sync_api", reason="the page's tests need pip install playwright")
+pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs pip install axe-playwright-python")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (apt-get install chromium)")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-TEXT = "\U0001f9ec Metformin is given for type 2 diabetes. Patients with breast cancer took aspirin daily."
+from serve.browsing import TEXT, annotate, browser, check, needs_chromium, page, saved, server, tags
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(None) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, "--disable-component-update"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def page(browser: Any, server: Running) -> Iterator[Any]:
-    """A page that fails its test where it asks another host, or where the browser reports any error."""
-    context = browser.new_context(viewport={"width": 1280, "height": 860}, accept_downloads=True)
-    opened = context.new_page()
-    wrong: list[str] = []
-    opened.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    asked: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto(server.url)
-    yield opened
-    context.close()
-    # What the browser says of an answer that is a problem is no mistake of the page.
-    assert [text for text in wrong if not text.startswith("Failed to load resource: the server responded")] == []
-    assert [url for url in asked if not url.startswith((server.url, "blob:"))] == []
-
-
-def annotate(page: Any, text: str = TEXT) -> None:
-    page.fill("#text", text)
-    page.click("text=Find entities >> nth=-1")
-    page.wait_for_selector(".tag")
-
-
-def tags(page: Any) -> list[str]:
-    return page.eval_on_selector_all(".tag", "all => all.map(item => item.getAttribute('aria-label').split(',')[0])")  # type: ignore[no-any-return]
-
-
-def saved(page: Any, format: str) -> bytes:
-    with page.expect_download() as download:
-        page.click(f'[data-format="{format}"]')
-    return Path(download.value.path()).read_bytes()
+__all__ = ["browser", "page", "server"]  # fixtures
+pytestmark = needs_chromium
 
 
 def test_a_text_is_annotated_and_its_words_stay(page: Any) -> None:
@@ -198,12 +148,6 @@ def test_every_size_is_readable_and_accessible(browser: Any, server: Running, wi
     context.close()
 
 
-def check(page: Any) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    found = axe.Axe().run(page).response["violations"]
-    assert [(item["id"], item["nodes"][0]["html"][:200], item["nodes"][0]["any"][:1]) for item in found] == []
-
-
 def test_a_citation_is_fetched_where_the_service_may_ask(browser: Any, pubmed: Running) -> None:
     page = browser.new_page()
     page.goto(pubmed.url)
@@ -298,10 +242,10 @@ def test_corrections_survive_a_reload_and_are_asked_about(page: Any) -> None:
     page.reload()
     page.click("#go-on")
     assert page.locator("#document .tag").count() == before - 1
-    for format, check in (("jsonl", b'"spans"'), ("conll", b"\tB-")):
+    for format, expected in (("jsonl", b'"spans"'), ("conll", b"\tB-")):
         with page.expect_download() as waited:
             page.click(f'#export [data-format="{format}"]')
-        assert check in Path(waited.value.path()).read_bytes()
+        assert expected in Path(waited.value.path()).read_bytes()
     page.click("#new")
     assert page.locator("#input").is_visible()
     assert len(questions) == 1

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi import Path as PathParameter
@@ -22,6 +22,7 @@ from textome.documents import Document
 from textome.errors import TextomeError
 from textome.runtime.bundle import ENTITIES
 from textome.serve import problems, schemas, task_routes
+from textome.serve.curation_routes import CompareRequest, curation_routes
 from textome.serve.guard import Guard
 from textome.serve.keys import KeyFile, RateLimiter
 from textome.serve.limits import Body
@@ -31,6 +32,7 @@ from textome.serve.outputs import MEDIA_TYPES, OutputFormat, render
 from textome.serve.problems import Problem, bad_request, overloaded, without_text
 from textome.serve.pubmed import fetch
 from textome.serve.requested import (
+    InputFormat,
     corrected_documents,
     invalid,
     requested_documents,
@@ -56,9 +58,6 @@ PAGE = Path(textome.serve.__file__).parent / "page"
 STREAMS = 8
 Model = Annotated[str, Query(max_length=200, description="A name that GET /v1/models gives; by default the first.")]
 Types = Annotated[str, Query(max_length=2000, description="Entity types, as A,B; by default the model's own.")]
-InputFormat = Literal[
-    "pubmed-xml", "jats", "bioc-xml", "bioc-json", "jsonl", "pubtator", "medline", "ris", "csv", "conll", "plain"
-]
 Flat = Annotated[bool, Query(description="Of entities that overlap, keep the most probable.")]
 MinConfidence = Annotated[
     float | None,
@@ -102,6 +101,7 @@ def create_app(
         app.include_router(routes(service))
     app.include_router(task_routes.embed_routes(service))  # where no model can, it says what to do
     app.include_router(linking_routes(service))
+    app.include_router(curation_routes(service))
     if service.pubmed is not None:
         app.include_router(_pubmed_routes(service, service.pubmed))
     app.add_exception_handler(Problem, _answer_problem)
@@ -379,6 +379,7 @@ def _openapi(app: FastAPI, with_keys: bool) -> dict[str, Any]:
         schemas.AnswerRequest,
         schemas.EmbedRequest,
         LinkRequest,
+        CompareRequest,
         schemas.EmbedResponse,
     )
     _, definitions = models_json_schema(

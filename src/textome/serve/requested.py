@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,6 +16,9 @@ from textome.serve.problems import Problem, bad_request, inconsistent, too_large
 from textome.serve.schemas import ConvertRequest, DocumentModel, DocumentsRequest, Quarantined
 
 Body = TypeVar("Body", bound=BaseModel)
+InputFormat = Literal[
+    "pubmed-xml", "jats", "bioc-xml", "bioc-json", "jsonl", "pubtator", "medline", "ris", "csv", "conll", "plain"
+]
 # Members of a request's outermost object: each that is unknown would be an error of its own.
 _MEMBERS = 100
 
@@ -28,7 +31,7 @@ def validated(data: bytes, kind: type[Body], limits: Limits) -> tuple[Body, dict
             raise bad_request(
                 f"the request has {len(value):,} members, and no request has so many; see /v1/openapi.json"
             )
-        for name in ("documents", "texts", "pairs"):
+        for name in ("documents", "texts", "pairs", "first", "second"):
             if isinstance(items := value.get(name), list):
                 _check_number(len(items), limits)
     try:
@@ -50,7 +53,7 @@ def requested_documents(request: DocumentsRequest, value: Mapping[str, Any], lim
     if "text" in request.model_fields_set:
         return bounded([Document.from_text(request.text)], limits)
     if "documents" in request.model_fields_set:
-        return bounded(_textome_documents(request.documents, limits), limits)
+        return bounded(textome_documents(request.documents, limits), limits)
     items = value["bioc"]["documents"]
     _check_number(len(items), limits)
     return bounded(_consistent(items, lambda item, _: bioc.document_from(item)), limits)
@@ -58,7 +61,7 @@ def requested_documents(request: DocumentsRequest, value: Mapping[str, Any], lim
 
 def corrected_documents(request: ConvertRequest, limits: Limits) -> list[Document]:
     """The documents of a request to convert."""
-    return bounded(_textome_documents(request.documents, limits), limits)
+    return bounded(textome_documents(request.documents, limits), limits)
 
 
 def uploaded_documents(
@@ -127,7 +130,8 @@ def _annotated_characters(document: Document) -> int:
     return sum(entity.end - entity.start for entity in document.entities) + sum(named)
 
 
-def _textome_documents(items: Sequence[str | DocumentModel], limits: Limits) -> Iterator[Document]:
+def textome_documents(items: Sequence[str | DocumentModel], limits: Limits) -> Iterator[Document]:
+    """The documents of a request. Raises Problem where they are too many, or one contradicts itself."""
     _check_number(len(items), limits)
     # One at a time: all of them once more would fill the memory.
     values = (item if isinstance(item, str) else item.model_dump(exclude_unset=True) for item in items)

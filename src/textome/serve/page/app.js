@@ -1,15 +1,17 @@
-// The page: what the controls do.
+// The page: what is given to it, and how it begins.
 
-import { again, fromService, newEntity, redo, trimmed, undo } from "./documents.js";
 import { askAll } from "./asking.js";
-import { draw, drawHistogram, drawSelection } from "./drawing.js";
-import { changed, choose, edit, mayLeave, moveEdge, remove, replaceCurrent, save } from "./editing.js";
+import { forgetOther } from "./comparing.js";
+import { listenToDesk } from "./desk.js";
+import { again, fromService } from "./documents.js";
+import { draw } from "./drawing.js";
+import { mayLeave } from "./editing.js";
+import { drawFormats } from "./exporting.js";
 import { adviceFor, bodiesOf, dropped, nameOf } from "./files.js";
+import { forget } from "./history.js";
 import { discard, kept } from "./keeping.js";
-import { keyboard } from "./keyboard.js";
-import { selectedPlace } from "./reading.js";
-import { annotateFile, annotatePmid, annotateText, models, onKeyNeeded } from "./service.js";
-import { at, count, everyEntity, now, say, sentence, state } from "./state.js";
+import { annotateFile, annotatePmid, annotateText, models, onKeyNeeded, readFile } from "./service.js";
+import { allTypes, at, count, everyEntity, say, sentence, state } from "./state.js";
 
 const EXAMPLE =
   "A 58-year-old woman with rheumatoid arthritis and type 2 diabetes mellitus took methotrexate and metformin. " +
@@ -56,8 +58,10 @@ function tell(problems) {
 }
 
 function show(documents) {
-  state.documents = documents;
-  Object.assign(state, { number: 0, current: null, chosen: null });
+  Object.assign(state, { documents, number: 0, current: null, relation: null, relating: null, chosen: null, types: state.modelTypes });
+  state.types = allTypes();
+  forget();
+  forgetOther();
   at("input").hidden = true;
   at("result").hidden = at("new").hidden = false;
   draw();
@@ -69,11 +73,12 @@ function show(documents) {
 async function readFiles(files) {
   if (!files.length) return;
   const requests = [];
+  const asIs = at("as-is").checked;
   for (const file of files) {
     const advice = adviceFor(file.name);
     const bodies = advice ? [null] : await bodiesOf(file);
     for (const body of bodies) {
-      const ask = (signal) => (body ? annotateFile(body, file.name, state.model, signal) : Promise.reject(new Error(advice)));
+      const ask = (signal) => (!body ? Promise.reject(new Error(advice)) : asIs ? readFile(body, file.name, signal) : annotateFile(body, file.name, state.model, signal));
       requests.push({ name: nameOf(file), ask });
     }
   }
@@ -146,91 +151,28 @@ function listen() {
       if (name === "drop") dropped(event.dataTransfer).then(readFiles);
     });
   }
-  at("types").addEventListener("change", (event) => {
-    if (event.target.checked) state.hidden.delete(event.target.dataset.type);
-    else state.hidden.add(event.target.dataset.type);
-    draw();
-  });
-  at("confidence").addEventListener("input", () => {
-    state.least = Number(at("confidence").value);
-    at("confidence-value").textContent = state.least.toFixed(2);
-    draw();
-  });
-  at("document").addEventListener("click", (event) => {
-    const button = event.target.closest(".tag");
-    if (button) return choose(Number(button.dataset.key), true);
-    if (state.chosen) return;
-    const keys = event.target.closest(".seg")?.dataset.keys.split(" ").map(Number);
-    // A click on what is chosen already goes on to the mention around it.
-    choose(keys ? keys[(keys.indexOf(state.current) + 1) % keys.length] : null, true);
-  });
-  at("close").addEventListener("click", () => choose(null));
-  document.addEventListener("selectionchange", () => {
-    if (!now() || at("result").hidden) return;
-    const place = selectedPlace(at("document"));
-    const chosen = place && trimmed(now().text, ...place);
-    if (!chosen && at("side").contains(document.activeElement)) return;
-    state.chosen = chosen;
-    drawSelection();
-  });
-  at("mark").addEventListener("click", () => {
-    const entity = newEntity(now(), ...state.chosen, at("selection-type").value);
-    state.chosen = null;
-    getSelection().removeAllRanges();
-    state.hidden.delete(entity.type);
-    edit([...now().entities, entity], entity.key);
-    choose(entity.key, true);
-  });
-  at("move").addEventListener("click", () => {
-    const spans = [[...state.chosen]];
-    state.chosen = null;
-    getSelection().removeAllRanges();
-    replaceCurrent({ spans });
-  });
-  at("details-type").addEventListener("change", () => replaceCurrent({ type: at("details-type").value }));
-  for (const button of document.querySelectorAll("[data-edge]")) {
-    button.addEventListener("click", () => moveEdge(button.dataset.edge, Number(button.dataset.by)));
-  }
-  at("remove").addEventListener("click", remove);
-  at("undo").addEventListener("click", () => undo(now()) && changed());
-  at("redo").addEventListener("click", () => redo(now()) && changed());
-  at("selection-type").addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" && event.key !== "Escape") return;
-    event.preventDefault();
-    if (event.key === "Enter") at("mark").click();
-    else at("main").focus({ preventScroll: true });
-  });
-  at("export").addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (button) save(button.dataset.format, button);
-  });
-  at("document-list").addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (!button) return;
-    Object.assign(state, { number: Number(button.dataset.number), current: null, chosen: null });
-    draw();
-  });
-  document.addEventListener("keydown", keyboard);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => now() && drawHistogram());
 }
 
 async function start() {
   onKeyNeeded(askForKey);
   listen();
+  listenToDesk();
   const before = kept();
   at("kept").hidden = !before;
   if (before) at("kept-text").textContent = `Corrections of ${new Date(before.at).toLocaleString("en")} (${count(before.documents.length, "document")}) are kept in this browser.`;
   try {
     const service = await models();
+    drawFormats(service.formats);
+    state.relationTypes = service.models.flatMap((item) => item.heads).filter((head) => head.kind.endsWith("relations")).flatMap((head) => head.labels);
     const known = service.models.filter((item) => item.tasks.includes("entities"));
     at("pmid-form").hidden = !service.pubmed;
     if (service.pubmed) at("leaves").textContent = "Only a PMID that you give is sent on, to PubMed.";
     if (!known.length)
       throw new Error("no model of this service finds entities, which is what this page shows; its other tasks are in /v1/openapi.json");
-    state.types = known[0].default_types;
+    state.modelTypes = known[0].default_types;
     state.model = known[0].name;
     at("model").replaceChildren(...known.map((item) => new Option(item.name, item.name)));
-    at("model").addEventListener("change", () => (state.types = known[at("model").selectedIndex].default_types));
+    at("model").addEventListener("change", () => (state.modelTypes = known[at("model").selectedIndex].default_types));
     at("model-choice").hidden = known.length < 2;
   } catch (error) {
     at("problem").textContent = sentence(error.message);

@@ -19,15 +19,25 @@ export function fromService(value) {
     text += piece.text;
   }
   const toUnits = converter(text, true);
-  const entities = (value.entities ?? []).map((entity) => ({
-    ...entity,
-    key: nextKey(),
-    spans: entity.spans.map(([start, end]) => [toUnits(start), toUnits(end)]),
-  }));
-  return { source: value, id: value.id ?? "", text, passages, entities, history: [], undone: [] };
+  const { entities = [], relations = [], ...source } = value;
+  const taken = new Set([...entities, ...relations].map((item) => item.id));
+  return {
+    source,
+    id: value.id ?? "",
+    text,
+    passages,
+    done: false,
+    entities: entities.map((entity) => ({
+      ...entity,
+      id: entity.id || freeId("T", taken),
+      key: nextKey(),
+      spans: entity.spans.map(([start, end]) => [toUnits(start), toUnits(end)]),
+    })),
+    relations: relations.map((relation) => ({ ...relation, id: relation.id || freeId("R", taken), key: nextKey() })),
+  };
 }
 
-/** The document as the service takes it, with the entities that `keep` lets through. */
+/** The document as the service takes it, with the entities that `keep` lets through and the relations between them. */
 export function toService(document, keep) {
   const toPoints = converter(document.text, false);
   const kept = document.entities.filter(keep);
@@ -36,50 +46,55 @@ export function toService(document, keep) {
     text: textOf(document, entity),
     spans: entity.spans.map(([start, end]) => [toPoints(start), toPoints(end)]),
   }));
-  const ids = new Set([...kept, ...(document.source.relations ?? [])].map((item) => item.id));
-  const relations = (document.source.relations ?? []).filter((relation) =>
-    (relation.arguments ?? []).every(([, target]) => ids.has(target)),
-  );
+  const relations = related(kept, document.relations).map(({ key, ...relation }) => relation);
   return { ...document.source, entities, relations };
+}
+
+/** Those relations whose arguments are all there, among entities and among relations that stay. */
+export function related(entities, relations) {
+  for (let kept = relations; ; ) {
+    const ids = new Set([...entities, ...kept].map((item) => item.id));
+    const rest = kept.filter((relation) => (relation.arguments ?? []).every(([, target]) => ids.has(target)));
+    if (rest.length === kept.length) return rest;
+    kept = rest;
+  }
 }
 
 export function textOf(document, entity) {
   return entity.spans.map(([start, end]) => document.text.slice(start, end)).join(" ");
 }
 
-/** Replace the entities; `undo` brings the old ones back. */
-export function change(document, entities) {
-  document.history.push(document.entities);
-  document.undone = [];
-  document.entities = entities.sort((a, b) => a.spans[0][0] - b.spans[0][0] || b.spans.at(-1)[1] - a.spans.at(-1)[1]);
-}
-
-export const undo = (document) => swap(document, document.history, document.undone);
-/** What `undo` took back comes again. */
-export const redo = (document) => swap(document, document.undone, document.history);
-
-function swap(document, from, to) {
-  const entities = from.pop();
-  if (!entities) return false;
-  to.push(document.entities);
-  document.entities = entities;
-  return true;
-}
+export const inOrder = (entities) =>
+  [...entities].sort((a, b) => a.spans[0][0] - b.spans[0][0] || b.spans.at(-1)[1] - a.spans.at(-1)[1]);
 
 /** Documents that were kept, with keys of this page. */
 export function again(document) {
-  return { ...document, entities: document.entities.map((entity) => ({ ...entity, key: nextKey() })), history: [], undone: [] };
+  const withKeys = (items) => items.map((item) => ({ ...item, key: nextKey() }));
+  const { entities: _, relations: first = [], ...source } = document.source;
+  return { ...document, source, entities: withKeys(document.entities), relations: withKeys(document.relations ?? first) };
 }
 
-/** A mention by a person: it has no confidence. */
-export function newEntity(document, start, end, type) {
-  const taken = new Set(document.entities.map((entity) => entity.id));
-  let number = document.entities.length + 1;
-  while (taken.has(`T${number}`)) number += 1;
-  return { key: nextKey(), id: `T${number}`, type, spans: [[start, end]], metadata: { annotator: "curator" } };
+function freeId(letter, taken) {
+  let number = taken.size + 1;
+  while (taken.has(`${letter}${number}`)) number += 1;
+  taken.add(`${letter}${number}`);
+  return `${letter}${number}`;
 }
 
-/** The same mention after a person changed it. */
+const newId = (letter, document) => freeId(letter, new Set([...document.entities, ...document.relations].map((item) => item.id)));
+
+/** A mention by a person: it has no confidence. `changes` may hold an id, where several are added at once. */
+export function newEntity(document, start, end, type, changes = {}) {
+  return { key: nextKey(), id: newId("T", document), type, spans: [[start, end]], metadata: { annotator: "curator" }, ...changes };
+}
+
+/** A relation by a person. */
+export function newRelation(document, type, head, tail) {
+  const ends = [["head", head.id], ["tail", tail.id]];
+  return { key: nextKey(), id: newId("R", document), type, arguments: ends, metadata: { annotator: "curator" } };
+}
+
+/** The same mention or relation after a person changed it. */
 export function corrected(entity, changes) {
   const { confidence, ...rest } = entity;
   return { ...rest, ...changes, metadata: { ...(entity.metadata ?? {}), annotator: "curator" } };

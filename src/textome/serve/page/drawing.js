@@ -1,8 +1,14 @@
 // What is shown: the document with its mentions, the types, the details of the chosen mention, the list of documents.
 
 import { textOf } from "./documents.js";
+import { same, unmarked } from "./editing.js";
+import { drawIdentifiers } from "./identifiers.js";
 import { attributesOf, element, hueOf, render } from "./reading.js";
-import { at, count, currentEntity, everyEntity, isShown, now, passes, state } from "./state.js";
+import { drawRelations } from "./relations.js";
+import { allTypes, at, count, currentEntity, everyEntity, isShown, now, passes, state } from "./state.js";
+
+/** What the text may say of a mention that a person can set. */
+export const ATTRIBUTES = ["negated", "uncertain", "hypothetical", "historical"];
 
 export function draw() {
   const shown = now();
@@ -15,17 +21,19 @@ export function draw() {
   drawTypes();
   drawHistogram();
   drawDetails();
+  drawRelations();
   drawSelection();
   drawDocuments();
   const number = everyEntity().filter(isShown).length;
+  at("undo").disabled = !state.past.length;
+  at("redo").disabled = !state.future.length;
   at("export-hint").textContent = `The ${count(number, "mention")} that ${number === 1 ? "is" : "are"} shown, with your corrections.`;
 }
 
 function drawTypes() {
-  const counts = new Map(state.types.map((type) => [type, 0]));
+  const counts = new Map(allTypes().map((type) => [type, 0]));
   for (const entity of everyEntity()) counts.set(entity.type, (counts.get(entity.type) ?? 0) + (passes(entity) ? 1 : 0));
-  const present = new Set(everyEntity().map((entity) => entity.type));
-  const rows = [...counts].filter(([type]) => present.has(type)).map(([type, number]) => {
+  const rows = [...counts].map(([type, number], index) => {
     const label = element("label");
     const box = element("input");
     box.type = "checkbox";
@@ -33,6 +41,8 @@ function drawTypes() {
     box.dataset.type = type;
     box.style.setProperty("--h", hueOf(type));
     label.append(box, element("span", "", type), element("span", "count", String(number)));
+    if (index < 9) label.append(element("kbd", "", String(index + 1)));
+    label.title = type;
     const item = element("li");
     item.append(label);
     return item;
@@ -69,34 +79,33 @@ function drawDetails() {
   // As in every export: code points, where the browser counts UTF-16 units.
   const point = (place) => [...now().text.slice(0, place)].length;
   at("details-place").textContent = entity.spans.map(([start, end]) => `${point(start)}–${point(end)}`).join(", ");
-  const identifiers = (entity.identifiers ?? []).map(identifierLink);
-  at("details-identifiers").replaceChildren(...identifiers.flatMap((link, index) => (index ? [element("br"), link] : [link])));
-  at("details-identifiers").hidden = at("details-identifiers-name").hidden = !identifiers.length;
   const attributes = attributesOf(entity).join(", ");
   at("details-attributes").textContent = attributes;
   at("details-attributes").hidden = at("details-attributes-name").hidden = !attributes;
+  for (const name of ATTRIBUTES) at(`attribute-${name}`).checked = Boolean(entity.attributes?.[name]);
   fillTypes(at("details-type"), entity.type);
-  at("undo").disabled = !now().history.length;
-  at("redo").disabled = !now().undone.length;
+  drawIdentifiers();
+  drawSame(entity);
 }
 
-/** An identifier with its name, as a link to the page of Bioregistry that knows where it leads. */
-function identifierLink(item) {
-  const curie = item.curie ?? item;
-  const shown = item.label ? `${item.label} (${curie})` : curie;
-  if (!/^[\w.-]+:\S+$/.test(curie)) return element("span", "", shown);
-  const link = element("a", "", shown);
-  link.href = `https://bioregistry.io/${encodeURI(curie)}`;
-  link.target = "_blank";
-  link.rel = "noopener noreferrer";
-  return link;
+/** The buttons for all mentions of the same words, where there is something for them to do. */
+function drawSame(entity) {
+  const { others, different } = same(entity);
+  const free = unmarked(entity).reduce((sum, [, spans]) => sum + spans.length, 0);
+  at("same").hidden = !others.length && !free;
+  at("same-apply").hidden = !different.length;
+  at("same-apply").textContent = `Apply to ${different.length.toLocaleString("en")} more`;
+  at("same-mark").hidden = !free;
+  at("same-mark").textContent = `Mark ${free.toLocaleString("en")} more`;
+  at("same-remove").hidden = !others.length;
+  at("same-remove").textContent = `Remove all ${(others.length + 1).toLocaleString("en")}`;
 }
 
 export function drawSelection() {
   at("selection").hidden = !state.chosen;
   if (!state.chosen) return;
   at("selection-text").textContent = now().text.slice(...state.chosen);
-  fillTypes(at("selection-type"), at("selection-type").value || state.types[0]);
+  fillTypes(at("selection-type"), at("selection-type").value || allTypes()[0]);
   at("move").hidden = !currentEntity();
 }
 
@@ -104,7 +113,14 @@ function drawDocuments() {
   const several = state.documents.length > 1;
   at("documents").hidden = !several;
   at("result").classList.toggle("several", several);
+  at("done").checked = now().done;
+  at("previous").hidden = at("next").hidden = !several;
+  at("previous").disabled = state.number === 0;
+  at("next").disabled = state.number === state.documents.length - 1;
   if (!several) return;
+  const done = state.documents.filter((item) => item.done).length;
+  at("documents-done").textContent = `${done.toLocaleString("en")} of ${state.documents.length.toLocaleString("en")} done`;
+  at("documents-progress").value = done / state.documents.length;
   const rows = state.documents.map((item, number) => {
     const button = element("button");
     button.type = "button";
@@ -112,6 +128,7 @@ function drawDocuments() {
     if (number === state.number) button.setAttribute("aria-current", "true");
     const title = item.text.slice(0, 90).replaceAll(/\s+/g, " ");
     button.append(element("span", "name", title || item.id), element("span", "count", String(item.entities.filter(isShown).length)));
+    if (item.done) button.append(element("span", "tick", "✓"), element("span", "unseen", "done"));
     const row = element("li");
     row.append(button);
     return row;
@@ -123,6 +140,6 @@ function drawDocuments() {
 }
 
 function fillTypes(select, chosen) {
-  const types = [...new Set([...state.types, ...everyEntity().map((entity) => entity.type), chosen])].filter(Boolean);
+  const types = [...new Set([...allTypes(), chosen])].filter(Boolean);
   select.replaceChildren(...types.map((type) => new Option(type, type, false, type === chosen)));
 }

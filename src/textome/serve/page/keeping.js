@@ -4,7 +4,7 @@ const NAME = "textome-corrections";
 
 /** Keep the documents; returns whether there was room for them. */
 export function keep(documents) {
-  const kept = documents.map(({ source, id, text, passages, entities }) => ({ source, id, text, passages, entities }));
+  const kept = documents.map(({ source, id, text, passages, entities, relations, done }) => ({ source, id, text, passages, entities, relations, done }));
   try {
     localStorage.setItem(NAME, JSON.stringify({ at: Date.now(), documents: kept }));
     return true;

@@ -1,30 +1,59 @@
-// What the keys do: from mention to mention, from word to word, undo and redo.
+// What the keys do: from mention to mention, from word to word, from document to document, and corrections by one key.
 
-import { redo, undo } from "./documents.js";
 import { drawSelection } from "./drawing.js";
-import { changed, choose, remove, step } from "./editing.js";
+import { applyToSame, changed, choose, mark, markSame, open, remove, replaceCurrent, step, toggleDone } from "./editing.js";
+import { redo, undo } from "./history.js";
+import { goToLookup } from "./identifiers.js";
 import { selectPlace } from "./reading.js";
-import { at, currentEntity, now, state } from "./state.js";
+import { relate, relateTo, stopRelating } from "./relations.js";
+import { allTypes, at, currentEntity, now, state } from "./state.js";
 import { movedWords, wordFrom } from "./words.js";
+
+const KEYS = {
+  a: () => takeWord(),
+  r: () => relate(),
+  i: () => goToLookup(),
+  s: () => applyToSame(),
+  m: () => markSame(),
+  d: () => toggleDone(),
+  n: () => open(state.number + 1, true),
+  p: () => open(state.number - 1, true),
+  "?": () => (at("keys-help").open = !at("keys-help").open),
+  ArrowRight: () => step(1),
+  ArrowLeft: () => step(-1),
+  Delete: () => remove(),
+  Backspace: () => remove(),
+};
 
 export function keyboard(event) {
   if (at("result").hidden || event.target.closest("input, select, textarea, dialog")) return;
   const control = event.ctrlKey || event.metaKey;
   if (control && (event.key === "y" || (event.key.toLowerCase() === "z" && event.shiftKey))) {
-    if (redo(now())) changed();
+    if (redo()) changed();
   } else if (control && event.key === "z") {
-    if (undo(now())) changed();
+    if (undo()) changed();
   } else if (control || event.altKey) return;
   else if (state.chosen && !event.target.closest("button, [role=button]:not(.tag)") && chooseWords(event)) return event.preventDefault();
-  else if (event.shiftKey) return;
-  else if (event.key === "a") takeWord();
-  else if (event.key === "ArrowRight") step(1);
-  else if (event.key === "ArrowLeft") step(-1);
-  else if (event.key === "Delete" || event.key === "Backspace") remove();
+  else if (event.shiftKey && event.key !== "?") return;
+  else if (event.key.length === 1 && event.key !== " " && !at("letters").checked) return;
+  else if (event.key >= "1" && event.key <= "9") giveType(Number(event.key));
+  else if (Object.hasOwn(KEYS, event.key)) KEYS[event.key]();
   else if (event.target.closest(".tag") && (event.key === "Enter" || event.key === " ")) enter(event.target.closest(".tag"));
-  else if (event.key === "Escape") choose(null);
+  else if (event.key === "Escape") return stopRelating() ? event.preventDefault() : choose(null);
   else return;
   event.preventDefault();
+}
+
+/** Give the selected words, or the chosen mention, the type of a number. */
+function giveType(number) {
+  const type = allTypes()[number - 1];
+  if (!type) return;
+  if (state.chosen) mark(type);
+  else if (currentEntity() && currentEntity().type !== type) {
+    state.hidden.delete(type);
+    replaceCurrent({ type });
+    choose(state.current, true);
+  }
 }
 
 /** Select a word to be marked: the one behind the chosen mention, or the first. */
@@ -52,6 +81,7 @@ function chooseWords(event) {
 /** Enter on a mention chooses it; on the chosen one it goes to its type. */
 function enter(button) {
   const key = Number(button.dataset.key);
+  if (relateTo(key)) return;
   if (key === state.current) at("details-type").focus();
   else choose(key, true);
 }

@@ -25,10 +25,38 @@ export async function annotatePmid(pmid, model, signal) {
   return (await ask(`v1/annotate/pmid/${encodeURIComponent(pmid)}?${new URLSearchParams({ model })}`, { signal })).json();
 }
 
-/** The documents written in `format`, as a blob. */
+/** A file as it is, with the annotations that it has. */
+export async function readFile(file, name, signal) {
+  const path = `v1/convert/file?${new URLSearchParams({ name: name.slice(-200) })}`;
+  return (await ask(path, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" }, signal })).json();
+}
+
+/** The documents written in `format`, as a blob with the name of a file. */
 export async function convert(documents, format) {
   const body = JSON.stringify({ documents, format });
-  return (await ask("v1/convert", { method: "POST", body, headers: { "Content-Type": "application/json" } })).blob();
+  const response = await ask("v1/convert", { method: "POST", body, headers: { "Content-Type": "application/json" } });
+  const name = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "")?.[1] ?? `textome.${format}`;
+  return { blob: await response.blob(), name };
+}
+
+/** The agreement of two annotators' documents. */
+export async function compare(first, second) {
+  const body = JSON.stringify({ first, second });
+  return (await ask("v1/compare", { method: "POST", body, headers: { "Content-Type": "application/json" } })).json();
+}
+
+/** The concepts that a typed text may mean: of this type of entity, or, where no vocabulary has the type, of any. */
+export async function lookUp(typed, type, signal) {
+  for (const chosen of type ? [{ type }, {}] : [{}]) {
+    try {
+      const path = `v1/lookup?${new URLSearchParams({ q: typed.slice(0, 200), limit: 12, ...chosen })}`;
+      const { concepts } = await (await ask(path, { signal })).json();
+      if (concepts.length || !chosen.type) return concepts;
+    } catch (error) {
+      if (!chosen.type || (error.status !== 400 && error.status !== 422)) throw error;
+    }
+  }
+  return [];
 }
 
 let askForKey = async () => "";
