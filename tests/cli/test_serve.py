@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,8 +30,11 @@ def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    process = subprocess.Popen([*COMMAND, "--port", "0", *arguments], stderr=subprocess.PIPE, text=True)
+def started(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    environment = os.environ | variables
+    process = subprocess.Popen(
+        [*COMMAND, "--port", "0", *arguments], stderr=subprocess.PIPE, text=True, env=environment
+    )
     try:
         assert process.stderr is not None
         line = process.stderr.readline()
@@ -232,3 +236,31 @@ def test_workers_end_with_their_parent(tiny_bundle: Path) -> None:
         found = children()
         process.kill()
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found))
+
+
+def test_options_stand_in_the_environment_and_the_log_is_json(tiny_bundle: Path) -> None:
+    variables = {
+        "TEXTOME_SERVE_MODEL": f"first={tiny_bundle} second={tiny_bundle}",
+        "TEXTOME_SERVE_MAX_CHARACTERS": "20",
+        "TEXTOME_SERVE_LOG_FORMAT": "json",
+        "TEXTOME_SERVE_THREADS": "1",
+        "TEXTOME_SERVE_WITHOUT": "linking context",
+    }
+    with started("--max-body", "1000", **variables) as (process, url):
+        with urllib.request.urlopen(f"{url}/v1/models", timeout=60) as answer:
+            assert [item["name"] for item in json.load(answer)["models"]] == ["first", "second"]
+            assert answer.headers["x-request-id"]
+        with pytest.raises(urllib.error.HTTPError, match="413"):
+            annotate(url)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        lines = [json.loads(line) for line in process.stderr.read().splitlines()]
+        assert [line.get("status") for line in lines] == [200, 413, None]
+        assert process.wait(60) == 0
+
+
+def test_a_wrong_or_unknown_variable_is_named() -> None:
+    wrong = run(env=os.environ | {"TEXTOME_SERVE_PORT": "many", "TEXTOME_SERVE_PROT": "1", "COLUMNS": "200"})
+    assert wrong.returncode == 2
+    assert "TEXTOME_SERVE_PORT" in wrong.stderr
+    assert "TEXTOME_SERVE_PROT belongs to no option of textome serve" in wrong.stderr

@@ -77,11 +77,12 @@ def application(verbs: Iterable[str] = VERBS) -> typer.Typer:
     built.callback()(_options)
     for name in verbs:
         attribute = name.replace("-", "_")
-        verb = getattr(import_module(f"textome.cli.verbs.{_FOLDERS.get(name, '')}{attribute}"), attribute)
+        module = import_module(f"textome.cli.verbs.{_FOLDERS.get(name, '')}{attribute}")
+        verb = getattr(module, attribute)
         if isinstance(verb, typer.Typer):
             built.add_typer(verb, name=name)
         else:
-            built.command(name)(verb)
+            built.command(name, cls=getattr(module, "COMMAND", None))(verb)
     return built
 
 

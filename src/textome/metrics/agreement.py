@@ -111,14 +111,14 @@ def cohens_kappa(pairs: Counter[tuple[Label, Label]]) -> float | None:
 
 
 def _by_id(documents: Sequence[Document], whose: str) -> dict[str, Document]:
-    found: dict[str, Document] = {}
+    by_id: dict[str, Document] = {}
     for number, document in enumerate(documents, 1):
-        if document.id in found:
+        if document.id in by_id:
             raise InputError(
                 f"document {number} of the {whose} annotator has the id {document.id!r}, which is used before"
             )
-        found[document.id] = document
-    return found
+        by_id[document.id] = document
+    return by_id
 
 
 def _counts(pairs: Sequence[tuple[Document, Document]]) -> dict[str, list[int]]:
@@ -157,7 +157,7 @@ def _disagreements(one: Document, other: Document) -> Iterator[Disagreement]:
 
 
 def _by_spans(entities: Iterable[Entity]) -> dict[tuple[Span, ...], set[str]]:
-    found: dict[tuple[Span, ...], set[str]] = {}
+    types: dict[tuple[Span, ...], set[str]] = {}
     for entity in entities:
-        found.setdefault(entity.spans, set()).add(entity.type)
-    return found
+        types.setdefault(entity.spans, set()).add(entity.type)
+    return types

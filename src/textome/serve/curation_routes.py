@@ -107,31 +107,31 @@ def curation_routes(service: Service) -> APIRouter:
 
 
 def _compared(data: bytes, service: Service) -> CompareResponse:
-    wanted, _ = validated(data, CompareRequest, service.limits)
+    request, _ = validated(data, CompareRequest, service.limits)
     first, second = (
-        bounded(textome_documents(items, service.limits), service.limits) for items in (wanted.first, wanted.second)
+        bounded(textome_documents(items, service.limits), service.limits) for items in (request.first, request.second)
     )
     try:
-        found = agreement(first, second)
+        result = agreement(first, second)
     except InputError as error:
         raise inconsistent(without_text(error)) from error
-    return _response(found)
+    return _response(result)
 
 
-def _response(found: Agreement) -> CompareResponse:
-    shown = found.disagreements[:_MAX_DISAGREEMENTS]
+def _response(result: Agreement) -> CompareResponse:
+    shown = result.disagreements[:_MAX_DISAGREEMENTS]
     return CompareResponse(
-        documents=len(found.documents),
-        missing=list(found.missing),
-        mentions=_scores(found.mentions),
-        types={type: _scores(counts) for type, counts in found.types.items()},
-        kappa=found.kappa,
-        annotated_kappa=found.annotated_kappa,
+        documents=len(result.documents),
+        missing=list(result.missing),
+        mentions=_scores(result.mentions),
+        types={type: _scores(counts) for type, counts in result.types.items()},
+        kappa=result.kappa,
+        annotated_kappa=result.annotated_kappa,
         disagreements=[
             DisagreementModel.model_validate(asdict(item) | {"spans": [list(span) for span in item.spans]})
             for item in shown
         ],
-        more_disagreements=len(found.disagreements) - len(shown),
+        more_disagreements=len(result.disagreements) - len(shown),
     )
 
 

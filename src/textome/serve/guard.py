@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMap
 from typing import Any
 
 from textome.serve.keys import KeyFile, RateLimiter
+from textome.serve.logs import HEADER, id_of, request_id
 from textome.serve.metrics import Metrics
 from textome.serve.problems import MEDIA_TYPE, Problem, bad_request, internal
 
@@ -70,12 +71,15 @@ class Guard:
         status = 0
         name = ""
         headers = {key: value.decode("latin-1") for key, value in reversed(scope["headers"])}
+        id = id_of(headers.get(HEADER, ""))
+        request_id.set(id)
         two_lengths = b"content-length" in headers and b"transfer-encoding" in headers
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [*message["headers"], (HEADER, id.encode())]
                 names = {key for key, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(item for item in HEADERS if item[0] not in names)]
                 if b"cache-control" not in names:
@@ -104,7 +108,14 @@ class Guard:
             self.metrics.requests.labels(route, method, str(status or 499)).inc()
             self.metrics.seconds.labels(route).observe(seconds)
             if route not in _OPEN:
-                log.info("%s %s %d %.1f ms%s", method, route, status or 499, 1000 * seconds, f" {name}" if name else "")
+                milliseconds = round(1000 * seconds, 1)
+                fields = {"method": method, "route": route, "status": status or 499, "milliseconds": milliseconds}
+                log.info(
+                    "%s %s %d %.1f ms%s",
+                    *fields.values(),
+                    f" {name}" if name else "",
+                    extra={"fields": fields | ({"key": name} if name else {})},
+                )
 
     def _admit(self, path: str, headers: Mapping[bytes, str]) -> str:
         """The name of the request's key. Raises Problem where it may not come in."""

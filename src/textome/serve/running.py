@@ -7,7 +7,6 @@ import ipaddress
 import logging
 import signal
 import socket
-import sys
 from collections.abc import Callable
 
 import uvicorn
@@ -150,14 +149,3 @@ async def _serve(
     telling = asyncio.create_task(tell())
     await server.serve([listening])
     telling.cancel()
-
-
-def log_to_stderr(quiet: bool) -> None:
-    """A line for each request on standard error, without any text of documents."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    for name, level in (("textome.serve", logging.WARNING if quiet else logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False

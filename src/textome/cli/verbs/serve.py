@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textome.cli.environment import EnvironmentCommand
 from textome.cli.pipelines import with_pipeline
 from textome.cli.streams import say
 from textome.errors import InputError, MissingExtraError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from textome.pipeline import PipelineChoice
     from textome.runtime.step import ModelSettings
 
+COMMAND = EnvironmentCommand
 _PACKAGES = ("fastapi", "uvicorn", "prometheus_client")
 
 
@@ -56,10 +58,13 @@ def serve(
         int, typer.Option(help="Processes that share the models' memory; several compute in one thread each.", min=1)
     ] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
+    log_format: Annotated[str, typer.Option(help="text, or json: a JSON object a line.")] = "text",
 ) -> None:
     """Serve models over HTTP: a REST interface under /v1 and a page at /.
 
     Each --model is one that requests can name, as FOLDER or NAME=FOLDER. The steps of the pipeline follow each of them.
+
+    Options may stand in environment variables: TEXTOME_SERVE_MAX_BODY is --max-body.
 
     Example: textome serve --port 8000
     """
@@ -67,7 +72,7 @@ def serve(
         raise MissingExtraError(f"textome serve (without {', '.join(missing)})", "serve")
     from textome.serve.keys import KeyFile
     from textome.serve.keys import add_key as make_key
-    from textome.serve.running import bind, is_loopback, local_names, log_to_stderr, run
+    from textome.serve.running import bind, is_loopback, local_names, run
 
     if add_key is not None:
         if keys is None:
@@ -84,11 +89,14 @@ def serve(
     from textome.serve.app import create_app
     from textome.serve.board import Board
     from textome.serve.limits import Limits
+    from textome.serve.logs import announce, log_to_stderr
     from textome.serve.pubmed import E_UTILITIES
     from textome.serve.queueing import Settings
     from textome.serve.service import Service
     from textome.serve.workers import bind_each, run_workers
 
+    if log_format not in ("text", "json"):
+        raise InputError(f"--log-format {log_format}: choose text or json")
     if workers > 1 and threads not in (None, 1):
         raise InputError(f"--threads {threads}: each of several workers computes in one thread; leave --threads out")
     threads = 1 if workers > 1 else threads
@@ -110,7 +118,8 @@ def serve(
     sockets = bind_each(host, port, workers) if workers > 1 else [bind(host, port)]
     address = sockets[0].getsockname()
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-    log_to_stderr(quiet)
+    log_to_stderr(quiet, log_format)
+    tell = announce if log_format == "json" else say
     names = ", ".join(f"{name} ({loaded.bundle.name})" for name, loaded in service.models.items())
     serving = f"serving {names} at http://{shown}:{address[1]}"
     if workers == 1:
@@ -120,7 +129,7 @@ def serve(
             sockets[0],
             grace=grace,
             connections=max_connections,
-            ready=lambda: say(f"{serving} - stop with Ctrl-C"),
+            ready=lambda: tell(f"{serving} - stop with Ctrl-C"),
         )
     else:
         board = Board(workers)
@@ -129,9 +138,9 @@ def serve(
             app.metrics.share(board, number)
             run(app, service, listening, grace=grace, connections=max_connections, parent=parent)
 
-        say(f"{serving} by {workers} workers - stop with Ctrl-C")
+        tell(f"{serving} by {workers} workers - stop with Ctrl-C")
         run_workers(work, sockets, grace, board.retire)
-    say("stopped")
+    tell("stopped")
 
 
 def _named(pipeline: PipelineChoice) -> dict[str, ModelSettings]:
