@@ -33,7 +33,7 @@ def bleu_counts(predicted: Sequence[str], expected: Sequence[str]) -> NDArray[np
     from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU(effective_order=True)
-    scores = [metric.sentence_score(text, [wanted]) for text, wanted in zip(predicted, expected, strict=True)]
+    scores = [metric.sentence_score(text, [reference]) for text, reference in zip(predicted, expected, strict=True)]
     return np.array([[*score.counts, *score.totals, score.sys_len, score.ref_len] for score in scores]).reshape(-1, 10)
 
 
