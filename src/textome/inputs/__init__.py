@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from textome.inputs.dna import Dna
+from textome.inputs.expression import Expression
 from textome.inputs.images import Images
 from textome.inputs.molecules import Molecules
 from textome.inputs.pairs import Pairs
@@ -20,6 +21,6 @@ from textome.inputs.tables import Tables
 from textome.inputs.together import Together
 
 AnyModality = Annotated[
-    Images | Sensors | Speech | Dna | Molecules | Proteins | Tables | Together | Pairs,
+    Images | Sensors | Speech | Dna | Molecules | Proteins | Expression | Tables | Together | Pairs,
     Field(discriminator="kind"),
 ]

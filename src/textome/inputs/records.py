@@ -117,6 +117,10 @@ class Modality(BaseModel):
         """Another content that means the same, drawn anew for each reading while training."""
         return content
 
+    def without(self, content: Any) -> Iterator[tuple[str, Any]]:
+        """The name of each part of a content that can be taken away, as a column, and the content without it."""
+        yield from ()
+
     def varied(self, segments: Segments, generator: np.random.Generator) -> Segments:
         """Augmentation of the segments themselves, as hidden stretches of time."""
         return segments

@@ -155,6 +155,12 @@ class Tables(Modality):
             {name: "" if generator.random() < self.hidden else cell for name, cell in row.items()} for row in content
         ]
 
+    def without(self, content: Sequence[Cells]) -> Iterator[tuple[str, Sequence[Cells]]]:
+        """Each column that the model reads and a row has a value in, as a gap in all rows."""
+        for name in self.columns:
+            if not all(_is_gap(str(row.get(name, ""))) for row in content):
+                yield name, [{**row, name: ""} for row in content]
+
     def _entry(self, name: str, cell: str) -> tuple[int, float]:
         """Where a cell has its number in the vector of its column, and the number: a gap at 0, what is unknown at 1."""
         if _is_gap(cell):
