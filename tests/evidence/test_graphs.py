@@ -49,6 +49,10 @@ def test_turtle_is_read_by_rdflib(pairs: list[Pair], tmp_path: Path) -> None:
     rdflib = pytest.importorskip("rdflib")
     write_pairs_graph(pairs, tmp_path / "g.ttl")
     graph = rdflib.Graph().parse(tmp_path / "g.ttl")
+    assert (
+        "\nmesh:D017706 biolink:treats_or_applied_or_studied_to_treat mesh:D006973 ."
+        in (tmp_path / "g.ttl").read_text()
+    )
     biolink = rdflib.Namespace("https://w3id.org/biolink/vocab/")
     address = "https://bioregistry.io/"
     drug, disease = rdflib.URIRef(f"{address}mesh:D017706"), rdflib.URIRef(f"{address}mesh:D006973")

@@ -1,8 +1,9 @@
 """Pairs as a graph: GraphML, tables for Neo4j's bulk import, and RDF in Turtle with the predicates of the Biolink model.
 
 GraphML: http://graphml.graphdrawing.org/specification.html. Neo4j: https://neo4j.com/docs/operations-manual (neo4j-admin
-import: header rows `:ID`, `:LABEL`, `:START_ID`, `:END_ID`, `:TYPE`). Turtle: https://www.w3.org/TR/turtle. A CURIE stands
-as its address at the Bioregistry; a concept without identifier has an address made of its type and text.
+import: header rows `:ID`, `:LABEL`, `:START_ID`, `:END_ID`, `:TYPE`). Turtle: https://www.w3.org/TR/turtle. CURIEs
+stand as they are, with a prefix for each vocabulary that leads to the Bioregistry; a concept without identifier has an
+address made of its type and text.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ _KEYS = {
     "sentence": ("edge", "string"),
 }
 _PMID = re.compile(r"[1-9][0-9]{0,8}")
+# CURIEs that Turtle can write as they are; it would need escapes for others, which stand as addresses.
+_CURIE = re.compile(r"([a-z][a-z0-9]*):[A-Za-z0-9_]+")
+_OTHER_PREFIXES = frozenset({"biolink", "rdfs", "xsd"})
 
 
 def write_pairs_graph(pairs: Sequence[Pair], path: Path) -> int:
@@ -132,7 +136,11 @@ def _write_turtle(pairs: Sequence[Pair], path: Path) -> None:
 def _turtle(pairs: Sequence[Pair]) -> Iterator[str]:
     yield f"@prefix biolink: <{_BIOLINK}> ."
     yield "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> ."
-    yield "@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .\n"
+    yield "@prefix xsd: <http://www.w3.org/2001/XMLSchema#> ."
+    matches = (_CURIE.fullmatch(concept.key) for concept in concepts_of(pairs))
+    for prefix in sorted({"pubmed", *(match[1] for match in matches if match)} - _OTHER_PREFIXES):
+        yield f"@prefix {prefix}: <{_BIOREGISTRY}{prefix}:> ."
+    yield ""
     for concept in concepts_of(pairs):
         yield f"{_address(concept)} a biolink:{category_of(concept.type)} ; rdfs:label {_literal(concept.name)} ."
     for pair in pairs:
@@ -144,7 +152,7 @@ def _turtle(pairs: Sequence[Pair]) -> Iterator[str]:
         yield f"  biolink:object {_address(pair.tail)} ;"
         for name in pair.document_ids:
             if _PMID.fullmatch(name):
-                yield f"  biolink:publications <{_BIOREGISTRY}pubmed:{name}> ;"
+                yield f"  biolink:publications pubmed:{name} ;"
         yield f"  biolink:evidence_count {len(pair.supporting)} ;"
         for sentence in best.sentences:
             yield f"  biolink:supporting_text {_literal(sentence.text)} ;"
@@ -153,6 +161,9 @@ def _turtle(pairs: Sequence[Pair]) -> Iterator[str]:
 
 def _address(concept: Concept) -> str:
     if concept.has_identifier:
+        match = _CURIE.fullmatch(concept.key)
+        if match and match[1] not in _OTHER_PREFIXES:
+            return concept.key
         return f"<{_BIOREGISTRY}{quote(concept.key, safe=':')}>"
     return f"<urn:textome:{quote(concept.type, safe='')}:{quote(concept.key, safe='')}>"
 
