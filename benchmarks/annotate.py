@@ -1,10 +1,11 @@
 """Speed of annotation beside `transformers`, on the same weights, the same texts and the same cores.
 
-    python benchmarks/annotate.py [--model BUNDLE] [--texts FILE] [--sentences N] [--rounds R] [--threads T]
+    python benchmarks/annotate.py [--model BUNDLE] [--texts FILE] [--sentences N] [--rounds R] [--threads T] [--json]
 
 Needs the extra `train` and `transformers`. Without --model, the bundled model is measured; its weights are read from its
 graph. Runs alternate, and the median of the rounds counts. Tokens are sub-words without special tokens, the same number for
-every row.
+every row; words are what stands between white space. "All layers" is the graph without early exit, as it was before. The
+seconds are those of the clock, or with --processor-time those of the process, which other programs disturb less.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
+INT8 = "textome int8, from raw text"
 
 
 def main() -> None:
@@ -49,18 +51,22 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=available_threads())
+    parser.add_argument("--processor-time", action="store_true")
+    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         bundle = Bundle.load(prepared(options.model, Path(folder)))
         texts = sentences(options.texts, options.sentences)
-        tokens = sum(len(item.ids) for item in Tokenizer.load(bundle.directory).encode(texts))
-        print(f"{len(texts)} sentences, {tokens} tokens, mean {tokens / len(texts):.1f}")
-        print_machine(options.threads)
-        compare(bundle, texts, tokens, options.rounds, options.threads)
+        clock = time.process_time if options.processor_time else time.perf_counter
+        seconds = measured(bundle, texts, options.rounds, options.threads, clock)
+        report(seconds, bundle, texts, options.threads, options.json)
 
 
-def compare(bundle: Bundle, texts: list[str], tokens: int, rounds: int, threads: int) -> None:
+def measured(
+    bundle: Bundle, texts: list[str], rounds: int, threads: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
+    """The seconds of each way in each round."""
     model = transformers.AutoModelForTokenClassification.from_pretrained(bundle.directory).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(bundle.directory)
     outside = [name for name in model.config.id2label.values() if name == "O" or name.endswith(":O")]
@@ -68,6 +74,7 @@ def compare(bundle: Bundle, texts: list[str], tokens: int, rounds: int, threads:
         "token-classification", model=model, tokenizer=tokenizer, device=-1, ignore_labels=outside
     )
     int8 = Annotator.load(bundle.directory, precision="int8", threads=threads)
+    whole = Annotator.load(bundle.directory, precision="int8", threads=threads, early_exit=False)
     fp32 = Annotator.load(bundle.directory, precision="fp32", threads=threads)
     session = Session.of(bundle, "int8", threads)
     ways: dict[str, Callable[[], object]] = {
@@ -75,43 +82,61 @@ def compare(bundle: Bundle, texts: list[str], tokens: int, rounds: int, threads:
         "transformers pipeline, batch 8": lambda: list(pipeline(list(texts), batch_size=8)),
         "transformers model, sorted batches of 16": lambda: batched(model, tokenizer, texts),
         "textome fp32, from raw text": lambda: fp32.annotate(texts),
-        "textome int8, from raw text": lambda: int8.annotate(texts),
+        "textome int8, all layers, from raw text": lambda: whole.annotate(texts),
+        INT8: lambda: int8.annotate(texts),
         "textome int8, the model alone": lambda: model_alone(session, bundle, texts),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, run in ways.items():
-            started = time.perf_counter()
+            started = clock()
             run()
             if number:  # the first round warms up
-                seconds[name].append(time.perf_counter() - started)
-    first, _, careful = list(ways)[:3]
-    print(f"\n{'':46}{'sentences/s':>12}{'tokens/s':>10}{'x pipeline':>12}{'x batched':>11}")
+                seconds[name].append(clock() - started)
+    return seconds
+
+
+def report(seconds: dict[str, list[float]], bundle: Bundle, texts: list[str], threads: int, as_json: bool) -> None:
+    tokens = sum(len(item.ids) for item in Tokenizer.load(bundle.directory).encode(texts))
+    words = sum(len(text.split()) for text in texts)
+    pipeline, _, careful = list(seconds)[:3]
+    rows = []
     for name, times in seconds.items():
         middle = statistics.median(times)
         ratios = [
-            statistics.median(a / b for a, b in zip(seconds[base], times, strict=True)) for base in (first, careful)
+            statistics.median(a / b for a, b in zip(seconds[base], times, strict=True)) for base in (pipeline, careful)
         ]
-        print(f"{name:46}{len(texts) / middle:12,.0f}{tokens / middle:10,.0f}{ratios[0]:12.2f}{ratios[1]:11.2f}")
+        rows.append((name, len(texts) / middle, words / middle, tokens / middle, *ratios))
     limit = int8_limit(bundle, threads)
-    reached = tokens / statistics.median(seconds["textome int8, from raw text"]) / limit
-    print(
-        f"\nThe linear layers alone could do {limit:,.0f} tokens/s in int8 here; {100 * reached:.0f} % of it is reached."
-    )
+    reached = tokens / statistics.median(seconds[INT8]) / limit
+    if as_json:
+        columns = ("way", "sentences_per_s", "words_per_s", "tokens_per_s", "x_pipeline", "x_batched")
+        found = [dict(zip(columns, row, strict=True)) for row in rows]
+        print(json.dumps({"rows": found, "limit_tokens_per_s": limit, "reached": reached} | machine(threads), indent=2))
+        return
+    print(f"{len(texts)} sentences, {words} words, {tokens} tokens, mean {tokens / len(texts):.1f}")
+    print_machine(threads)
+    print(f"\n{'':46}{'sentences/s':>12}{'words/s':>10}{'tokens/s':>10}{'x pipeline':>12}{'x batched':>11}")
+    for name, *values in rows:
+        print("{:46}{:12,.0f}{:10,.0f}{:10,.0f}{:12.2f}{:11.2f}".format(name, *values))
+    print(f"\nThe linear layers alone could do {limit:,.0f} tokens/s in int8 here, each token in all of them;")
+    print(f"{100 * reached:.0f} % of it is reached.")
 
 
 def prepared(model: Path | None, folder: Path) -> Path:
-    """A bundle with weights and both graphs, in `folder`."""
+    """A bundle with weights and both graphs, in `folder`; the int8 graph that there is already stays as it is."""
     target = folder / "bundle"
     if model is None:
         model = folder / "weights"
         bundled = Bundle.load(resolve_model(None))
-        shutil.copytree(bundled.directory, model, ignore=shutil.ignore_patterns("*.onnx"))
+        shutil.copytree(bundled.directory, model)
         weights = graph_weights(bundled.onnx_path(), bundled.config)
         save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
     bundle = Bundle.load(model)
     for precision in ("int8", "fp32"):
         export_bundle(bundle, target, precision)
+        if (own := model / f"model.{precision}.onnx").is_file():
+            shutil.copyfile(own, target / own.name)
     shutil.copyfile(model / "model.safetensors", target / "model.safetensors")
     return target
 
@@ -166,17 +191,28 @@ def int8_limit(bundle: Bundle, threads: int) -> float:
         times.append(time.perf_counter() - started)
     rate = 2 * rows * hidden * inner / statistics.median(times)
     per_token = 2 * bundle.config["num_hidden_layers"] * (4 * hidden * hidden + 2 * hidden * inner)
-    print(f"\nint8 product of {rows} x {hidden} x {inner}: {rate / 1e9:,.0f} GOP/s")
     return rate / per_token
 
 
-def print_machine(threads: int) -> None:
+def machine(threads: int) -> dict[str, object]:
     names = ("textome", "torch", "transformers", "tokenizers", "onnxruntime", "numpy")
-    print(", ".join(f"{name} {version(name)}" for name in names), f"; Python {platform.python_version()}")
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = next((line.split(":")[1].strip() for line in flags.splitlines() if line.startswith("model name")), "")
     known = [flag for flag in ("avx2", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16") if f" {flag}" in flags]
-    print(f"{threads} threads on {model or platform.processor()} ({json.dumps(known)})")
+    return {
+        "versions": {name: version(name) for name in names} | {"Python": platform.python_version()},
+        "threads": threads,
+        "processor": model or platform.processor(),
+        "instructions": known,
+    }
+
+
+def print_machine(threads: int) -> None:
+    found = machine(threads)
+    versions = found["versions"]
+    assert isinstance(versions, dict)
+    print(", ".join(f"{name} {number}" for name, number in versions.items()))
+    print(f"{threads} threads on {found['processor']} ({json.dumps(found['instructions'])})")
 
 
 if __name__ == "__main__":

@@ -95,6 +95,6 @@ def test_processor_flags_are_read_as_linux_names_them(monkeypatch, tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu avx2 avx512_vnni amx_bf16 other\nbugs\t\t: avx512f\n")
     monkeypatch.setattr(module, "Path", lambda place: cpuinfo)
-    assert module._cpu_flags() == ["avx2", "avx512_vnni", "amx_bf16"]
+    assert module.instructions() == ["avx2", "avx512_vnni", "amx_bf16"]
     cpuinfo.unlink()
-    assert module._cpu_flags() == []
+    assert module.instructions() == []

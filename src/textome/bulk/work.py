@@ -49,7 +49,7 @@ class Options:
         self.pipeline.check_types(known)
         chosen: dict[str, list[Any]] = {
             "model": [fingerprint(bundle, model.precision) for model, bundle in models],
-            "precision": [bundle.onnx_path(model.precision).name for model, bundle in models],
+            "precision": [bundle.onnx_path(model.precision, model.device).name for model, bundle in models],
             "types": [sorted(model.types or _default_types(bundle)) for model, bundle in models],
             "min_confidence": [model.min_confidence for model, _ in models],
             "flat": [model.flat for model, _ in models],

@@ -75,6 +75,7 @@ _OPTIONS: dict[str, tuple[Any, object]] = {
     ),
     "flat": (Annotated[bool, typer.Option("--flat", help="Of entities that overlap, keep the most probable.")], False),
     "precision": (Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")], None),
+    "device": (Annotated[str | None, typer.Option(help="cpu, or cuda; textome doctor tells what there is.")], None),
 }
 
 
@@ -135,7 +136,7 @@ def chosen(values: Mapping[str, Any]) -> PipelineChoice:
 
     settings: dict[str, dict[str, object]] = {}
     own = {"types": split_list(values.get("types"))} | {
-        key: values.get(key) for key in ("min_confidence", "precision", "question")
+        key: values.get(key) for key in ("min_confidence", "precision", "question", "device")
     }
     own |= {"flat": values.get("flat") or None}
     if model_settings := {key: value for key, value in own.items() if value is not None}:

@@ -65,6 +65,7 @@ class Encoder:
     prunable        what pruning.py can take away
     int8_aware      whether its int8 graph rounds word embeddings, the weights of all linear layers and what these read, and
                     nothing else, so that training can round alike
+    early_exit      whether tokens can leave its graph early, see early_exit.py
     layers_called_once   whether a pass calls every layer with weights once, so that gradients of single records are known
     """
 
@@ -81,6 +82,7 @@ class Encoder:
     starts_from: frozenset[str] = frozenset()
     prunable: frozenset[Pruned] = frozenset()
     int8_aware: bool = False
+    early_exit: bool = False
     layers_called_once: bool = False
 
     def max_length(self, config: Mapping[str, Any]) -> int:
@@ -94,6 +96,9 @@ class Encoder:
 
 # The `model_type` of a `config.json` -> the folder.
 ENCODERS = {"bert": "bert", "deberta-v2": "deberta", "modernbert": "modernbert", "mpnet": "mpnet"}
+# A constant of a graph that tokens leave early, which a caller may feed: the score that a token must exceed to stay; minus
+# infinity keeps all. See early_exit.py.
+EXIT_THRESHOLD = "exit.threshold"
 # The first checkpoints named no `model_type`.
 UNNAMED = "bert"
 

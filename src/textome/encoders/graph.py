@@ -128,6 +128,17 @@ class Builder:
             self.quantised[source] = names
         return self.quantised[source]
 
+    def share_range(self, name: str, other: str) -> None:
+        """Round the tensor `name` as `other` is rounded, where its range is given."""
+        if other in self.ranges:
+            self.ranges = {**self.ranges, name: self.ranges[other]}
+
+    def rename(self, old: str, new: str) -> str:
+        """Give the output of the last node of this name, which nothing reads yet, another name."""
+        (producer,) = [node for node in self.nodes if old in node.output]
+        producer.output[list(producer.output).index(old)] = producer.name = new
+        return new
+
     def score(self, source: str, name: str, output: str) -> str:
         """A linear layer in fp32 whatever the precision: the last ones are tiny and decide everything."""
         matrix = self.constant(f"{name}.weight", self.weight(f"{name}.weight").T)

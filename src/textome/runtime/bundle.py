@@ -39,6 +39,8 @@ BUNDLED_MODELS = (DEFAULT_MODEL, "relations")
 ENTITIES = "entities"
 TEXT = "text"
 PRECISIONS = ("int8", "bf16", "fp32")
+# Where a graph runs; "cuda" is the first GPU of NVIDIA.
+Device = Literal["cpu", "cuda"]
 # What is taken from a hub: data only, nothing that could run.
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.onnx", "*.txt", "README.md"]
 _PICKLED = ["pytorch_model*.bin"]
@@ -316,10 +318,11 @@ class Bundle:
                     f"{self.directory}: the task {name} ({task.kind}) runs on PyTorch alone, so there is no graph to export"
                 )
 
-    def onnx_path(self, precision: str | None = None) -> Path:
-        """The exported graph: of the given precision, or the smallest there is. Raises ModelError if there is none."""
+    def onnx_path(self, precision: str | None = None, device: Device = "cpu") -> Path:
+        """The exported graph: of the given precision, or the smallest there is, on a GPU the largest, which has no int8
+        products. Raises ModelError if there is none."""
         self.check_graph()
-        precisions = (precision,) if precision else PRECISIONS
+        precisions = (precision,) if precision else PRECISIONS if device == "cpu" else PRECISIONS[::-1]
         for name in precisions:
             if (path := self.directory / f"model.{name}.onnx").is_file():
                 return path

@@ -12,7 +12,7 @@ joined states, whose places in M rows are the input TASK.places (B, M, states) i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from textome.encoders import Encoder, HeadLayer, encoder_of, num_joined
+from textome.encoders import EXIT_THRESHOLD, Encoder, HeadLayer, encoder_of, num_joined
+from textome.encoders.early_exit import EarlyExit, exit_module_of, give_back, outside_scores
 from textome.encoders.graph import (
     CONTRIB,
     OPSET,
@@ -59,19 +60,25 @@ def build_graph(
     precision: Precision,
     heads: Mapping[str, HeadShape] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    early_exit: EarlyExit | None = None,
 ) -> onnx.ModelProto:
     """The graph from tensors under their Hugging Face names (`bert.…`, `classifier.…`) and a parsed `config.json`.
 
     heads    of a model with tasks by name (encoders.heads.TaskModel); None for a token classifier, {} for the encoder alone
     ranges   of what is rounded in int8, from calibration.activation_ranges; without, the range of each batch is taken
+    early_exit   of a token classifier, where tokens leave
 
     Raises ModelError for an architecture or activation that cannot be exported, and for tensors that do not fit (see
     check_tensors).
     """
     encoder = _encoder(config)
     layer = encoder.head_layer(config)
+    if early_exit is not None:
+        _check_exit(encoder, config, early_exit, alone=heads is None, rounded=precision == "int8" and not ranges)
     check_tensors(tensors, config, heads)
     builder = Builder(tensors, precision, ranges or {})
+    if early_exit is not None:
+        return _with_exit(builder, encoder, config, early_exit)
     hidden = onnx_of(encoder).encode(builder, config, bool(heads))
     if heads is not None and not heads:
         builder.node("Transpose", [hidden], ONLY_STATES.name, perm=[1, 0, 2])
@@ -84,6 +91,29 @@ def build_graph(
     builder.score(hidden, "classifier", "classifier.output")
     builder.node("Transpose", ["classifier.output"], "logits", perm=[1, 0, 2])
     return _model(builder, {"logits": HeadShape(0, len(tensors["classifier.bias"]))}, pairs=False)
+
+
+def _check_exit(encoder: Encoder, config: Mapping[str, Any], early_exit: EarlyExit, alone: bool, rounded: bool) -> None:
+    """alone     whether entities are the only task
+    rounded   whether numbers are rounded by the ranges of each batch"""
+    if not alone or not encoder.early_exit:
+        raise ModelError("tokens can leave early only in BERT models for entities alone; leave early_exit out")
+    if not 0 < early_exit.depth < int(config["num_hidden_layers"]):
+        raise ModelError(f"tokens cannot leave after layer {early_exit.depth} of {config['num_hidden_layers']}")
+    if rounded:
+        raise ModelError("tokens can leave an int8 graph only where the ranges of its activations are fixed")
+
+
+def _with_exit(builder: Builder, encoder: Encoder, config: Mapping[str, Any], early_exit: EarlyExit) -> onnx.ModelProto:
+    hidden, staying = exit_module_of(encoder).encode_with_exit(builder, config, early_exit)
+    # With an axis more the product is the one of graphs without exit: one of matrices alone adds the bias in another order.
+    rows = builder.node("Unsqueeze", [staying.hidden, builder.number(1)], "classifier.rows")
+    scores = builder.score(rows, "classifier", "classifier.staying_rows")
+    scores = builder.node("Squeeze", [scores, builder.number(1)], "classifier.staying")
+    others = outside_scores(builder, early_exit, hidden)
+    output = give_back(builder, scores, staying, others, "classifier.output")
+    builder.node("Transpose", [output], "logits", perm=[1, 0, 2])
+    return _model(builder, {"logits": HeadShape(0, len(early_exit.outside))}, pairs=False, fed=(EXIT_THRESHOLD,))
 
 
 def _encoder(config: Mapping[str, Any]) -> Encoder:
@@ -185,7 +215,10 @@ def check_tensors(
     compare_shapes(tensors, expected_shapes(config, heads))
 
 
-def _model(builder: Builder, heads: Mapping[str, HeadShape], pairs: bool = True) -> onnx.ModelProto:
+def _model(
+    builder: Builder, heads: Mapping[str, HeadShape], pairs: bool = True, fed: Sequence[str] = ()
+) -> onnx.ModelProto:
+    """fed   constants that a caller may replace"""
     value = helper.make_tensor_value_info
     inputs = [
         value("input_ids", TensorProto.INT64, ["batch", "length"]),
@@ -193,6 +226,7 @@ def _model(builder: Builder, heads: Mapping[str, HeadShape], pairs: bool = True)
     ]
     if pairs:
         inputs.append(value("token_type_ids", TensorProto.INT64, ["batch", "length"]))
+    inputs += [value(item.name, item.data_type, list(item.dims)) for item in builder.weights if item.name in fed]
     outputs = []
     for task, head in heads.items():
         if head.states > 1:

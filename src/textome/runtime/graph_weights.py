@@ -43,6 +43,30 @@ def graph_weights(path: Path, config: Mapping[str, Any]) -> dict[str, Array]:
     return tensors
 
 
+def graph_ranges(path: Path) -> dict[str, tuple[float, float]]:
+    """The ranges by which an int8 graph rounds what its linear layers read; see calibration.activation_ranges.
+
+    Given to graph.build_graph they make the same scales and zero points. Empty for a graph that takes those of each batch.
+    """
+    graph = onnx.load(str(path)).graph
+    constants = {item.name: item for item in graph.initializer}
+    found = {}
+    for node in graph.node:
+        if node.op_type == "QuantizeLinear":
+            scale, zero = (numpy_helper.to_array(constants[name]).item() for name in node.input[1:])
+            source = node.input[0].removesuffix(".all").removesuffix(".staying")  # see encoders.early_exit
+            found[source] = (-zero * scale, (255 - zero) * scale)
+    return found
+
+
+def graph_constant(path: Path, name: str) -> Array:
+    """A constant of a graph. Raises ModelError where there is none of this name."""
+    for item in onnx.load(str(path)).graph.initializer:
+        if item.name == name:
+            return np.asarray(numpy_helper.to_array(item))
+    raise ModelError(f"{path}: the graph has no constant {name}")
+
+
 def _tensor(there: Mapping[str, Array], name: str) -> Array:
     values, scale = there[name], there.get(f"{name.removesuffix('.weight')}.scale")
     if scale is not None:

@@ -30,7 +30,10 @@ class Model(ModelStep):
     @classmethod
     def of(cls, bundle: Bundle, settings: ModelSettings, with_states: bool = False) -> Self:
         _ = bundle.text  # a model of something else says so
-        return cls(bundle, Session.of(bundle, settings.precision, settings.threads, with_states), settings)
+        session = Session.of(
+            bundle, settings.precision, settings.threads, with_states, settings.early_exit, settings.device
+        )
+        return cls(bundle, session, settings)
 
     @classmethod
     def load(cls, model: str | Path | None = None, *, with_states: bool = False, **settings: object) -> Self:

@@ -36,8 +36,8 @@ class Predictor(ModelStep):
         super().__init__(bundle, settings)
         self.input, self.target = bundle.modality, bundle.target
         self._shapes = self.input.shapes()
-        path = bundle.onnx_path(precision)
-        self._session = open_graph(path, threads)
+        path = bundle.onnx_path(precision, self.settings.device)
+        self._session = open_graph(path, threads, device=self.settings.device)
         if (names := {item.name for item in self._session.get_inputs()}) != self.input_names():
             raise ModelError(f"{path}: the graph has the inputs {sorted(names)}, which are not those of textome.json")
 

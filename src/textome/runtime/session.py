@@ -11,24 +11,29 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from textome.encoders import EXIT_THRESHOLD
 from textome.errors import ModelError
 from textome.processors import available_threads
 from textome.runtime.batching import Batch
-from textome.runtime.bundle import Bundle
+from textome.runtime.bundle import Bundle, Device
 from textome.runtime.states import ONLY_STATES, StatesOutput, states_output, with_output
 from textome.tasks import HeadShape
 from textome.tasks.examples import Floats
 
 # The output of a graph with one head, whatever its task is called.
 _LONE = "logits"
+_PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_GET_CUDA = "run: pip uninstall onnxruntime; pip install 'onnxruntime-gpu[cuda,cudnn]'"
 
 
 class Session:
-    """An exported graph of an encoder with the heads of its tasks, on the processor.
+    """An exported graph of an encoder with the heads of its tasks.
 
     heads    the shape of each head by the name of its task; none for a graph that gives hidden states only
     threads  processor threads; by default as many as the process may use
-    states   where the graph has its last hidden states, for a session that gives them too
+    states   where the graph has its last hidden states, for a session that gives them too; all tokens stay for these
+    early_exit   whether tokens may leave early in a graph with a gate, see encoders.early_exit
+    device   "cuda" for the first GPU of NVIDIA
 
     Raises ModelError where the file is damaged, or the graph is not one of such heads.
     """
@@ -39,8 +44,13 @@ class Session:
         heads: Mapping[str, HeadShape],
         threads: int | None = None,
         states: StatesOutput | None = None,
+        early_exit: bool = True,
+        device: Device = "cpu",
     ) -> None:
-        self._session = open_graph(path, threads, states)
+        self._session = open_graph(path, threads, states, device)
+        can_leave = EXIT_THRESHOLD in {item.name for item in self._session.get_overridable_initializers()}
+        self._all_stay = {EXIT_THRESHOLD: np.array(-np.inf, np.float32)} if can_leave else {}
+        self._constants = {} if early_exit else self._all_stay
         self.states = states if heads else ONLY_STATES
         own = {self.states.name} if self.states else set()
         inputs = {item.name: len(item.shape) for item in self._session.get_inputs()}
@@ -60,13 +70,19 @@ class Session:
 
     @classmethod
     def of(
-        cls, bundle: Bundle, precision: str | None = None, threads: int | None = None, with_states: bool = False
+        cls,
+        bundle: Bundle,
+        precision: str | None = None,
+        threads: int | None = None,
+        with_states: bool = False,
+        early_exit: bool = True,
+        device: Device = "cpu",
     ) -> Self:
         """The graph of a bundle; `with_states` for its hidden states too. Raises ModelError where there is none."""
-        path = bundle.onnx_path(precision)
+        path = bundle.onnx_path(precision, device)
         heads = {name: task.head_shape for name, task in bundle.tasks.items() if task.head_shape.num_labels}
         states = states_output(bundle.config, bool(bundle.heads)) if with_states and heads else None
-        return cls(path, heads, threads, states)
+        return cls(path, heads, threads, states, early_exit, device)
 
     def run(self, heads: Sequence[str], batch: Batch) -> list[Floats]:
         """The scores of the heads of these tasks, in one pass of the encoder.
@@ -82,12 +98,12 @@ class Session:
     def hidden_states(self, batch: Batch) -> Floats:
         """The last hidden states (B, S, hidden_size), of a session that gives them."""
         assert self.states is not None
-        (hidden_states,) = self._session.run([self.states.name], self._feeds(batch))
+        (hidden_states,) = self._session.run([self.states.name], self._feeds(batch) | self._all_stay)
         return hidden_states if self.states.batch_first else hidden_states.transpose(1, 0, 2)  # type: ignore[no-any-return]
 
     def _feeds(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """The graph's inputs; heads over several hidden states look at [CLS] only."""
-        feeds: dict[str, NDArray[Any]] = {"input_ids": batch.input_ids, "attention_mask": batch.mask}
+        feeds: dict[str, NDArray[Any]] = {"input_ids": batch.input_ids, "attention_mask": batch.mask, **self._constants}
         if self._reads_types:
             types = batch.token_type_ids
             feeds["token_type_ids"] = np.zeros_like(batch.input_ids) if types is None else types
@@ -111,11 +127,24 @@ class _Graph(onnxruntime.InferenceSession):  # type: ignore[misc]
             ) from error
 
 
-def open_graph(path: Path, threads: int | None, states: StatesOutput | None = None) -> onnxruntime.InferenceSession:
+def inference_devices() -> dict[str, str]:
+    """What each `--device` of the verbs that annotate is here: "ready", or what is missing."""
+    ready = _PROVIDERS["cuda"] in onnxruntime.get_available_providers()
+    return {"cpu": "ready", "cuda": "ready" if ready else f"not in this ONNX Runtime; {_GET_CUDA}"}
+
+
+def open_graph(
+    path: Path, threads: int | None, states: StatesOutput | None = None, device: Device = "cpu"
+) -> onnxruntime.InferenceSession:
     """The runtime's session of a graph, with its hidden states as a further output where they are named.
 
-    Raises ModelError where it cannot be loaded, and where it has no such states.
+    device   "cuda": operators that the GPU does not have run on the processor
+
+    Raises ModelError where it cannot be loaded, where it has no such states, and where there is no such device.
     """
+    if device != "cpu" and inference_devices()[device] != "ready":
+        raise ModelError(f"{path}: the device {device} is {inference_devices()[device]}, or run it with --device cpu")
+    providers = [_PROVIDERS[device], *([_PROVIDERS["cpu"]] if device != "cpu" else [])]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or available_threads()
     options.inter_op_num_threads = 1
@@ -127,7 +156,7 @@ def open_graph(path: Path, threads: int | None, states: StatesOutput | None = No
     options.enable_mem_pattern = False
     try:
         source = str(path) if states is None else _with_states(path, states)
-        graph = _Graph(source, options, providers=["CPUExecutionProvider"])
+        graph = _Graph(source, options, providers=providers)
         graph.path = path
         return graph
     except ModelError:

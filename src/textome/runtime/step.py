@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from textome.documents import Document
 from textome.errors import InputError, MissingExtraError, ModelError, explain
 from textome.formats import Quarantine, Source, read_documents
-from textome.runtime.bundle import Bundle, resolve_model
+from textome.runtime.bundle import Bundle, Device, resolve_model
 from textome.tasks import Task
 from textome.tasks.task import Choice
 
@@ -48,6 +48,8 @@ class ModelSettings(BaseModel):
     question        what is asked of every document, by tasks that read two texts; without it those are not asked
     threads         processor threads; None: all cores
     token_budget    tokens, padding included, of one batch
+    device          "cpu", or "cuda" with a GPU of NVIDIA and onnxruntime-gpu
+    early_exit      False has every token pass all layers of a model whose plain words leave early, which is slower
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,6 +64,8 @@ class ModelSettings(BaseModel):
     question: str | None = Field(default=None, min_length=1)
     threads: int | None = Field(default=None, ge=1)
     token_budget: int = Field(default=1024, ge=1)
+    device: Device = "cpu"
+    early_exit: bool = True
 
     @classmethod
     def of(cls, settings: Mapping[str, object]) -> Self:

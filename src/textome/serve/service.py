@@ -15,7 +15,7 @@ from textome.pipeline import Pipeline, PipelineChoice
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.embedder import Embedder
 from textome.runtime.model import Model
-from textome.runtime.session import Session, names_states
+from textome.runtime.session import names_states
 from textome.runtime.states import states_output
 from textome.runtime.step import ModelSettings
 from textome.serve.engine import Engine
@@ -61,7 +61,7 @@ class LoadedModel:
         path = bundle.onnx_path(settings.precision)
         gives_vectors = bundle.embeddings or names_states(path, states_output(bundle.config, bool(bundle.heads)))
         chosen = settings.model_copy(update={"threads": threads, "token_budget": bounds.token_budget})
-        model = Model(bundle, Session.of(bundle, chosen.precision, threads, bool(gives_vectors)), chosen)
+        model = Model.of(bundle, chosen, bool(gives_vectors))
         vectors = Engine(Embedder(model), bounds) if gives_vectors else None
         return cls(name, model, Engine(model, bounds), vectors)
 

@@ -52,9 +52,10 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in _BASE},
         "extras": {extra: {name: _version(name) for name in names} for extra, names in _EXTRAS.items()},
-        "processor": {"threads": available_threads(), "instructions": _cpu_flags()},
+        "processor": {"threads": available_threads(), "instructions": instructions()},
         "gpu": _gpu(),
         "devices": _devices(),
+        "inference_devices": _inference_devices(),
         "bundled_model": _bundled(),
     }
     advice = _advice()
@@ -67,11 +68,13 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     for extra, names in _EXTRAS.items():
         for name in names:
             typer.echo(f"  {name:20}{_version(name) or 'not installed'}  [{extra}]")
-    instructions = ", ".join(_cpu_flags()) or "none known"
-    typer.echo(f"  {'processor':20}{available_threads()} threads; int8 and bf16 instructions: {instructions}")
+    known = ", ".join(instructions()) or "none known"
+    typer.echo(f"  {'processor':20}{available_threads()} threads; int8 and bf16 instructions: {known}")
     typer.echo(f"  {'GPU':20}{findings['gpu'] or 'none that PyTorch sees'}")
     for name, state in (_devices() or {}).items():
         typer.echo(f"  {'--device ' + name:20}{state}")
+    for name, state in (_inference_devices() or {}).items():
+        typer.echo(f"  {'annotate on ' + name:20}{state}")
     typer.echo(f"  {'bundled model':20}{findings['bundled_model'] or 'MISSING'}")
     for line in advice:
         typer.echo(f"- {line}")
@@ -84,7 +87,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _cpu_flags() -> list[str]:
+def instructions() -> list[str]:
     """The instruction sets that matter here, as Linux names them; empty elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
@@ -109,6 +112,15 @@ def _devices() -> dict[str, str] | None:
     from textome.training.devices import devices
 
     return devices()
+
+
+def _inference_devices() -> dict[str, str] | None:
+    """What each `--device` of the verbs that annotate is here; None without ONNX Runtime."""
+    if _version("onnxruntime") is None and _version("onnxruntime-gpu") is None:
+        return None
+    from textome.runtime.session import inference_devices
+
+    return inference_devices()
 
 
 def _bundled() -> str | None:

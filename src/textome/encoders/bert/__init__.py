@@ -11,5 +11,6 @@ ENCODER = Encoder(
     unused=r"(bert\.)?(cls\.|embeddings\.position_ids$|pooler\.)|(classifier|qa_outputs)\.",
     prunable=frozenset({"layers", "attention_heads", "intermediate_size"}),
     int8_aware=True,
+    early_exit=True,
     layers_called_once=True,
 )

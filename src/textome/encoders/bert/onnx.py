@@ -9,10 +9,20 @@ and norm, BiasGelu half as long again as Gelu, and MultiHeadAttention gains noth
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from textome.encoders.early_exit import (
+    EarlyExit,
+    Staying,
+    gather_context,
+    give_back,
+    leave,
+    spread_queries,
+    update_all,
+)
 from textome.encoders.graph import (
     Array,
     Builder,
@@ -32,26 +42,55 @@ def encode(builder: Builder, config: Mapping[str, Any], pairs: bool) -> str:
 
 def layers(builder: Builder, config: Mapping[str, Any], hidden: str, padding: str) -> str:
     """The encoder's layers over embeddings (S, B, hidden_size), which stays the shape; `padding` as of padding_scores."""
-    act, epsilon = str(config.get("hidden_act", "gelu")), float(config.get("layer_norm_eps", 1e-12))
-    heads = int(config["num_attention_heads"])
-    head_size = head_size_of(config)
-    by_head = builder.constant("shape.by_head", np.array([0, 0, heads, head_size], np.int64))
-    joined = builder.constant("shape.joined", np.array([0, 0, heads * head_size], np.int64))
     for number in range(int(config["num_hidden_layers"])):
-        name = f"bert.encoder.layer.{number}"
-        query, key, value = (
-            builder.node(
-                "Reshape",
-                [builder.linear(hidden, f"{name}.attention.self.{part}"), by_head],
-                f"{name}.attention.self.{part}.heads",
-            )
-            for part in ("query", "key", "value")
-        )
-        context = attend(builder, query, key, value, padding, f"{name}.attention", head_size)
-        context = builder.node("Reshape", [context, joined], f"{name}.attention.context")
-        hidden = builder.residual(context, hidden, f"{name}.attention.output", epsilon)
-        hidden = builder.feed_forward(hidden, name, act, epsilon)
+        hidden = _layer(builder, config, number, hidden, padding)
     return hidden
+
+
+def encode_with_exit(builder: Builder, config: Mapping[str, Any], exit_: EarlyExit) -> tuple[str, Staying]:
+    """The hidden states (S, B, hidden_size) of all tokens, for those that left as they left, and what stays to the end."""
+    hidden, padding = _embed(builder, float(config.get("layer_norm_eps", 1e-12)), False), padding_scores(builder)
+    size, num_layers = int(config["hidden_size"]), int(config["num_hidden_layers"])
+    for number in range(exit_.depth):
+        hidden = _layer(builder, config, number, hidden, padding)
+    staying = leave(builder, exit_, hidden, padding, int(config["num_attention_heads"]), head_size_of(config))
+    for number in range(exit_.depth, num_layers):
+        output = _layer(builder, config, number, staying.hidden, staying.padding, staying)
+        more = number + 1 < num_layers
+        updated = update_all(builder, staying, output, size) if more else staying.all_hidden
+        staying = replace(staying, hidden=output, all_hidden=updated)
+    last = builder.rename(staying.hidden, f"{staying.hidden}.staying")
+    return give_back(builder, last, staying, hidden, staying.hidden), replace(staying, hidden=last)
+
+
+def _layer(
+    builder: Builder, config: Mapping[str, Any], number: int, hidden: str, padding: str, staying: Staying | None = None
+) -> str:
+    """One layer over (S, B, hidden_size); or over (N, hidden_size) of the tokens that stay, which attend to all."""
+    act, epsilon = str(config.get("hidden_act", "gelu")), float(config.get("layer_norm_eps", 1e-12))
+    heads, head_size = int(config["num_attention_heads"]), head_size_of(config)
+    by_head = builder.constant("shape.by_head", np.array([0, 0, heads, head_size], np.int64))
+    name = f"bert.encoder.layer.{number}"
+    attention, attended = f"{name}.attention", hidden if staying is None else staying.all_hidden
+    query = builder.linear(hidden, f"{attention}.self.query")
+    if staying is None:
+        query = builder.node("Reshape", [query, by_head], f"{attention}.self.query.heads")
+    else:
+        query = spread_queries(builder, query, staying, f"{attention}.self.query.heads")
+    key, value = (
+        builder.node(
+            "Reshape", [builder.linear(attended, f"{attention}.self.{part}"), by_head], f"{attention}.self.{part}.heads"
+        )
+        for part in ("key", "value")
+    )
+    context = attend(builder, query, key, value, padding, attention, head_size)
+    if staying is None:
+        joined = builder.constant("shape.joined", np.array([0, 0, heads * head_size], np.int64))
+        context = builder.node("Reshape", [context, joined], f"{attention}.context")
+    else:
+        context = gather_context(builder, context, staying, heads * head_size, f"{attention}.context")
+    hidden = builder.residual(context, hidden, f"{attention}.output", epsilon)
+    return builder.feed_forward(hidden, name, act, epsilon)
 
 
 def head_size_of(config: Mapping[str, Any]) -> int:

@@ -1,0 +1,181 @@
+"""Let the tokens of an entity model that are plainly outside every entity leave its graph early.
+
+    python recipes/early_exit.py BUNDLE --texts FILE... [--depth 2] [--keep 0.999] [--output FOLDER]
+
+Trains a gate on the hidden states behind layer --depth, by what the model itself says of each word in the end (distillation
+from its own last layer): the encoder and its head stay as they are, so that the model without its gate is the same, bit for
+bit. No labels are needed; any texts like those to be annotated do. The threshold is that at which the share --keep of the
+words that the model finds in an entity stays, in sentences held out from the training. The gate goes into the int8 graph of
+the bundle, or of a copy in --output; a graph that has one gets the new one instead. Needs the extra `train`. Print what the
+gate costs and gains with benchmarks/early_exit.py before you keep it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from textome.encoders import EXIT_THRESHOLD
+from textome.encoders.early_exit import EarlyExit
+from textome.formats import read_documents
+from textome.formats.reading.sources import atomic_file
+from textome.runtime.batching import Batch, batches
+from textome.runtime.bundle import Bundle
+from textome.runtime.graph import build_graph
+from textome.runtime.graph_weights import graph_ranges, graph_weights
+from textome.runtime.session import open_graph
+from textome.runtime.states import StatesOutput
+from textome.tasks.mentions import Sentence
+from textome.text.sentences import sentence_spans
+from textome.text.tokenization import Tokenizer
+
+INNER = 64  # of the gate
+EPOCHS, TOKENS, LEARNING_RATE = 4, 2048, 2e-3
+HELD_OUT = 0.15
+# What the model finds in an entity, and what it is sure to be outside, by the probability of anything but O.
+INSIDE, OUTSIDE = 0.5, 0.01
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path, help="a folder with model.int8.onnx")
+    parser.add_argument("--texts", nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--sentences", type=int, default=1200, help="of each file")
+    parser.add_argument("--depth", type=int, default=2)
+    parser.add_argument("--keep", type=float, default=0.999)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    target = options.output or options.bundle
+    if target != options.bundle:
+        shutil.copytree(options.bundle, target, dirs_exist_ok=True)
+    bundle = Bundle.load(target)
+    hidden, scores, words = learnt_from(bundle, sentences(options.texts, options.sentences), options.depth)
+    found = trained(hidden, scores, words, options.depth, options.keep)
+    write(bundle, found)
+
+
+def sentences(paths: Sequence[str], number: int) -> list[str]:
+    """At most so many sentences of each file, in random order."""
+    generator, chosen = random.Random(0), []
+    for path in paths:
+        own = [item.text[start:end] for item in read_documents(path) for start, end in sentence_spans(item)]
+        generator.shuffle(own)
+        chosen += own[:number]
+    generator.shuffle(chosen)
+    return chosen
+
+
+def learnt_from(
+    bundle: Bundle, texts: Sequence[str], depth: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Hidden states (T, hidden_size) behind `depth` layers of all tokens, the model's own scores (T, num_labels), and for
+    each token the index in 0..T-1 of the first one of its word, -1 for special tokens."""
+    tokenizer = Tokenizer.load(bundle.directory)
+    name = f"bert.encoder.layer.{depth - 1}.output.hidden"
+    session = open_graph(bundle.onnx_path("int8"), None, StatesOutput(name, batch_first=False))
+    never = {item.name: np.array(-np.inf, np.float32) for item in session.get_overridable_initializers()}
+    assert set(never) <= {EXIT_THRESHOLD}
+    records = [Sentence(text, (), (), 0, 0) for text in texts]
+    examples = bundle.entities.examples(records, tokenizer, bundle.window, bundle.overlap)
+    found = []
+    done = 0
+    for group in batches(np.array([len(item.input_ids) for item in examples]), 1024):
+        batch = Batch.of([examples[index] for index in group])
+        feeds = {"input_ids": batch.input_ids, "attention_mask": batch.mask} | never
+        scores, hidden = session.run(["logits", name], feeds)
+        for row, index in enumerate(group):
+            length = len(examples[index].input_ids)
+            found.append((hidden[:length, row], scores[row, :length], examples[index].positions))
+        done += len(group)
+        if sys.stderr.isatty():
+            print(f"\r{done:,} of {len(examples):,} sentences", end="", file=sys.stderr)
+    order = np.random.default_rng(0).permutation(len(found))
+    found = [found[index] for index in order]
+    return (
+        np.concatenate([item[0] for item in found]),
+        np.concatenate([item[1] for item in found]),
+        np.concatenate(list(first_of_word(found))),
+    )
+
+
+def first_of_word(
+    found: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]],
+) -> Iterator[NDArray[np.int64]]:
+    offset = 0
+    for hidden, _, positions in found:
+        words = np.full(len(hidden), -1, np.int64)
+        for start, end in zip(positions, [*positions[1:], len(hidden) - 1], strict=True):
+            words[start:end] = offset + start
+        yield words
+        offset += len(hidden)
+
+
+def trained(
+    hidden: NDArray[np.float32], scores: NDArray[np.float32], words: NDArray[np.int64], depth: int, keep: float
+) -> EarlyExit:
+    """A gate over the hidden states; all sub-words of a word learn what the model says of its first one."""
+    torch.manual_seed(0)
+    probabilities = torch.from_numpy(scores).float().unflatten(-1, (-1, 3)).softmax(-1)
+    own = (1 - probabilities[..., 0]).amax(-1).numpy()
+    expected = np.where(words >= 0, own[np.maximum(words, 0)], 0).astype(np.float32)
+    train = int(len(hidden) * (1 - HELD_OUT))
+    mean, scale = hidden[:train].mean(0, dtype=np.float64), hidden[:train].std(0, dtype=np.float64) + 1e-6
+    inputs = torch.from_numpy(((hidden - mean) / scale).astype(np.float32))
+    gate = torch.nn.Sequential(torch.nn.Linear(hidden.shape[1], INNER), torch.nn.ReLU(), torch.nn.Linear(INNER, 1))
+    learn(gate, inputs[:train], torch.from_numpy(expected[:train]))
+    with torch.no_grad():
+        held_out = gate(inputs[train:])[:, 0].numpy()
+    threshold = float(np.quantile(held_out[expected[train:] > INSIDE], 1 - keep))
+    left = (held_out <= threshold)[words[train:] >= 0].mean()
+    print(f"after layer {depth} {left:.1%} of the tokens leave, and {1 - keep:.2%} of those in entities (held out)")
+    first, last = gate[0], gate[2]
+    assert isinstance(first, torch.nn.Linear)
+    assert isinstance(last, torch.nn.Linear)
+    dense = first.weight.detach().double().numpy() / scale
+    outside = scores[(own < OUTSIDE) & (words == np.arange(len(words)))].mean(0, dtype=np.float64)
+    return EarlyExit(
+        depth,
+        dense,
+        first.bias.detach().double().numpy() - dense @ mean,
+        last.weight.detach().numpy(),
+        last.bias.detach().numpy(),
+        threshold,
+        outside,
+    )
+
+
+def learn(gate: torch.nn.Module, inputs: torch.Tensor, expected: torch.Tensor) -> None:
+    """Binary cross-entropy against the model's own probabilities, where a token in an entity counts five times."""
+    steps = EPOCHS * (len(inputs) // TOKENS)
+    optimiser = torch.optim.Adam(gate.parameters(), LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, max(1, steps))
+    for _ in range(EPOCHS):
+        for chosen in torch.randperm(len(inputs)).split(TOKENS)[: len(inputs) // TOKENS]:
+            target = expected[chosen]
+            loss = functional.binary_cross_entropy_with_logits(gate(inputs[chosen])[:, 0], target, 1 + 4 * target)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+
+
+def write(bundle: Bundle, early_exit: EarlyExit) -> None:
+    """The bundle's int8 graph with the gate, in its place."""
+    path = bundle.onnx_path("int8")
+    weights, ranges = graph_weights(path, bundle.config), graph_ranges(path)
+    graph = build_graph(weights, bundle.config, "int8", ranges=ranges, early_exit=early_exit)
+    with atomic_file(path) as stream:
+        stream.write(graph.SerializeToString())
+
+
+if __name__ == "__main__":
+    main()
