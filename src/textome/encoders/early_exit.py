@@ -90,11 +90,11 @@ def leave(builder: Builder, exit_: EarlyExit, hidden: str, padding: str, heads: 
     builder.share_range(kept, hidden)
     kept_padding = node("Gather", [padding, rows], "exit.padding", axis=0)
     stays = node("Gather", [stays, rows], "exit.stays_of_rows", axis=1)
-    places = ["exit.position", "exit.row"]
+    coordinates = ["exit.position", "exit.row"]
     builder.nodes.append(
-        helper.make_node("Split", [node("NonZero", [stays], "exit.indices")], places, name="exit.split", axis=0)
+        helper.make_node("Split", [node("NonZero", [stays], "exit.indices")], coordinates, name="exit.split", axis=0)
     )
-    position, row = (node("Squeeze", [name, number(0)], f"{name}.flat") for name in places)
+    position, row = (node("Squeeze", [name, number(0)], f"{name}.flat") for name in coordinates)
     num_rows, num_all = (
         node("Shape", [name], f"exit.num_{label}", start=1, end=2) for name, label in ((kept, "rows"), (hidden, "all"))
     )

@@ -50,13 +50,13 @@ def graph_ranges(path: Path) -> dict[str, tuple[float, float]]:
     """
     graph = onnx.load(str(path)).graph
     constants = {item.name: item for item in graph.initializer}
-    found = {}
+    ranges = {}
     for node in graph.node:
         if node.op_type == "QuantizeLinear":
             scale, zero = (numpy_helper.to_array(constants[name]).item() for name in node.input[1:])
             source = node.input[0].removesuffix(".all").removesuffix(".staying")  # see encoders.early_exit
-            found[source] = (-zero * scale, (255 - zero) * scale)
-    return found
+            ranges[source] = (-zero * scale, (255 - zero) * scale)
+    return ranges
 
 
 def graph_constant(path: Path, name: str) -> Array:
