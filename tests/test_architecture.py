@@ -163,7 +163,9 @@ def needs_torch(module: str) -> bool:
 
 def _in_any_process(names: list[str]) -> bool:
     """Whether the module of these names below `encoders` works without PyTorch."""
-    return names[-1] in ("__init__", "early_exit", "graph", "onnx") or (len(names) == 1 and (SOURCE / "encoders" / names[0]).is_dir())
+    return names[-1] in ("__init__", "early_exit", "graph", "onnx") or (
+        len(names) == 1 and (SOURCE / "encoders" / names[0]).is_dir()
+    )
 
 
 def imports_of(source: str, name: str) -> list[Import]:
