@@ -16,6 +16,7 @@ from textome.training.techniques.matrix import CONFLICTS, TECHNIQUES
 from tiny import make_pretraining_recipe
 from tiny_modalities import write_images
 from tiny_sequences import write_dna
+from training.test_pairs import write_pairs
 from training.test_translation import make_recipe as make_translation
 
 # A value of each key of [training] that is not its default.
@@ -58,9 +59,25 @@ def sequences(write: Callable[[Path], str], modality: str, target: str) -> Calla
     return make
 
 
+def pairs(folder: Path) -> Path:
+    pytest.importorskip("rdkit")
+    write_pairs(folder)
+    path = folder / "recipe.toml"
+    path.write_text(
+        'name = "tiny"\n[data]\ntrain = ["pairs.tsv"]\nvalidation = ["pairs.tsv"]\ndrop_leaks = false\n'
+        '[modality]\nkind = "pairs"\ntargets = ["score"]\nfiles = { molecule = "m.csv", protein = "p.fasta" }\n'
+        '[modality.parts]\nmolecule = { kind = "molecules", scheme = "fingerprint", name = "name" }\n'
+        'protein = { kind = "proteins", scheme = "kmers" }\n[target]\nkind = "affinity"\n'
+        "[model]\nintermediate_size = 16\nhidden_size = 8\njoint_size = 8\n"
+        '[training]\nepochs = 1\nlearning_rate = 1e-3\ntoken_budget = 16\nprecision = "fp32"\n'
+    )
+    return path
+
+
 RUNS: dict[str, Callable[[Path], Path]] = {
     "sequence_classification": sequences(write_images, 'kind = "image"\nsize = 8\npatch = 4', ""),
     "masked_tokens": sequences(write_dna, 'kind = "dna"\nwindow = 24', 'kind = "masked"'),
+    "affinity": pairs,
     "translation": lambda folder: make_translation(folder, epochs=1),
     "masked_lm": lambda folder: make_pretraining_recipe(folder, tokens=600),
 }

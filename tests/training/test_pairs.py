@@ -74,6 +74,8 @@ def test_pairs_are_learnt_and_the_graph_agrees_with_the_model(folder: Path) -> N
     scores = json.loads((folder / "run" / "scores.json").read_text())
     assert scores["concordance"] > 0.95
     assert scores["coverage"] >= 0.9
+    (hashes,) = Bundle.load(folder / "run" / "bundle").provenance["data"].values()
+    assert list(hashes) == ["pairs.tsv", "pairs.tsv, m.csv", "pairs.tsv, p.fasta"]
     predictor = PairPredictor.load(folder / "run" / "bundle", "fp32")
     library = [predictor.vector("molecule", (smiles,)) for smiles in SMILES]
     targets = [predictor.vector("protein", letters) for letters in PROTEINS.values()]

@@ -10,7 +10,8 @@ from textome.metrics.outputs import score_outputs
 from textome.tasks.target import Target
 
 # A number of which less is better, seen as one between 0 and 1 of which more is: 1 / (1 + error in standard deviations).
-_ERRORS = ("rmse", "mae", "mse")
+# The second is the power of the unit that an error has.
+_ERRORS = {"rmse": 1, "mae": 1, "mse": 2}
 
 
 def score_answers(target: Target, gold: Floats, answers: Floats) -> dict[str, float]:
@@ -38,5 +39,5 @@ def with_temperature(target: Target, gold: Floats, outputs: Floats) -> Target:
 def between_0_and_1(target: Target, name: str, value: float) -> float:
     """A score as the training loop compares them: more is better."""
     if name in _ERRORS:
-        return 1 / (1 + value / float(np.mean(target.deviations)))
+        return 1 / (1 + value / float(np.mean(np.power(target.deviations, _ERRORS[name]))))
     return max(value, 0.0) if np.isfinite(value) else 0.0

@@ -53,8 +53,8 @@ class Pairs(Together):
                     f"{path}: there is no column {column!r}; the header has {', '.join(header) or 'nothing'}"
                 )
         targets = tuple(name for name in self.targets if name in header)
-        folder = source.path.parent if source.path is not None else Path()
-        shelves = {name: self.contents(name, str(folder / file), quarantine) for name, file in self.files.items()}
+        files = dict(zip(self.files, self.other_files(path), strict=True))
+        shelves = {name: self.contents(name, file, quarantine) for name, file in files.items()}
         for line, cells in rows:
             try:
                 check_decoded(cells)
@@ -63,6 +63,11 @@ class Pairs(Together):
                 yield self._pair(row, shelves, targets)
             except InputError as error:
                 quarantine.add(source.name, f"line {line}", error)
+
+    def other_files(self, path: str) -> list[str]:
+        source = Source.of(path)
+        folder = source.path.parent if source.path is not None else Path()
+        return [str(folder / file) for file in self.files.values()]
 
     def contents(self, name: str, path: str, quarantine: Quarantine) -> dict[str, Any]:
         """The things of a file by their ids, read as the part `name` reads them. Raises InputError as `Modality.read`."""

@@ -83,6 +83,10 @@ class Modality(BaseModel):
         """
         raise NotImplementedError
 
+    def other_files(self, path: str) -> list[str]:
+        """The files that are read along with this one."""
+        return []
+
     def content_of(self, document: Document) -> Any:
         """The content of a record, or of a document whose text is one. Raises InputError for any other."""
         if isinstance(document, Record):

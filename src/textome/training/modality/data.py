@@ -64,13 +64,17 @@ def load_records(recipe: Recipe[Any], modality: Modality) -> ModalityRecords:
         raise InputError(f"{', '.join(table.train)}: no training record; {_reasons(quarantine)}")
     pooling = {"pooling": recipe.model.pooling} if isinstance(recipe.model, SequenceEncoder) else {}
     paths = {address.partition("#")[0] for address in (*table.train, *table.validation, *table.test)}
+    hashes = {address: _hash(Path(recipe.path(address))) for address in sorted(paths)}
+    for address in sorted(paths):
+        others = (Path(path) for path in modality.other_files(recipe.path(address)))
+        hashes |= {f"{address}, {path.name}": _hash(path) for path in others}
     return ModalityRecords(
         modality.fitted(kept),
         target.fitted(table.name, kept).model_copy(update=pooling),
         kept,
         validation,
         test,
-        {address: _hash(Path(recipe.path(address))) for address in sorted(paths)},
+        hashes,
         quarantine,
         len(train) - len(kept),
     )
