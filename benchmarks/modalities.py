@@ -214,14 +214,14 @@ def _write(options: argparse.Namespace, name: str, start: str, seed: int) -> Non
         golds.append(gold)
         answers.append(answer)
         models.add(model)
-    from textome.evaluation.modality_scores import score_answers
+    from textome.metrics.outputs import score_outputs
 
     scores = _best(target, golds, answers) if start == "baseline" else None
     model = ""
     if scores:
         model, found = scores
     else:
-        found = score_answers(target, np.concatenate(golds), np.concatenate([answer[""] for answer in answers]))
+        found = score_outputs(target.kind, np.concatenate(golds), np.concatenate([answer[""] for answer in answers]))
     result = {
         "name": name,
         "start": start,
@@ -311,10 +311,10 @@ def _held(labels: Sequence[str], modality: Any, record: Any) -> Any:
 
 
 def _best(target: Any, golds: Sequence[Any], answers: Sequence[dict[str, Any]]) -> tuple[str, dict[str, float]]:
-    from textome.evaluation.modality_scores import score_answers
+    from textome.metrics.outputs import score_outputs
 
     found = {
-        name: score_answers(target, np.concatenate(golds), np.concatenate([answer[name] for answer in answers]))
+        name: score_outputs(target.kind, np.concatenate(golds), np.concatenate([answer[name] for answer in answers]))
         for name in answers[0]
     }
     sign = -1 if target.main_metric in ("rmse", "mae") else 1

@@ -29,10 +29,10 @@ from sksurv.ensemble import RandomSurvivalForest
 from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 
-from textome.evaluation.modality_scores import roc_auc
 from textome.inputs.records import Record
 from textome.inputs.tables import Tables
 from textome.metrics.alerts import AlertScores, FollowUp, score_alerts, threshold_for_precision
+from textome.metrics.outputs import roc_auc
 from textome.metrics.survival import calibration, concordance, kaplan_meier
 from textome.runtime.export import export_bundle
 from textome.runtime.follow_up import Watch

@@ -22,12 +22,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from textome.evaluation.modality_scores import score_answers
 from textome.inputs.chemistry import computed, fingerprints
 from textome.inputs.dna import Dna
 from textome.inputs.dna_tokens import kmer_counts, one_hot
 from textome.inputs.molecules import Molecules
 from textome.inputs.records import Record
+from textome.metrics.outputs import score_outputs
 from textome.training.modality.data import ModalityRecords, load_records
 from textome.training.recipe import load_recipe
 
@@ -41,7 +41,7 @@ def baselines(data: ModalityRecords, seed: int) -> Iterator[tuple[str, dict[str,
     rows = [np.stack([data.target.encode(record) for record in part]) for part in (data.train, data.test)]
     for name, features, fit in _models(data):
         train, test = (features(part) for part in (data.train, data.test))
-        yield name, score_answers(data.target, rows[1], fit(train, rows[0], test, seed).astype(np.float32))
+        yield name, score_outputs(data.target.kind, rows[1], fit(train, rows[0], test, seed).astype(np.float32))
 
 
 def _models(data: ModalityRecords) -> Iterator[tuple[str, Callable[[list[Record]], Matrix], Fit]]:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from textome.evaluation.modality_scores import roc_auc
 from textome.formats.reading.sources import Quarantine
 from textome.inputs.dna import Dna
 from textome.inputs.dna_tokens import BASES, one_hot
 from textome.inputs.records import Record, read_records
+from textome.metrics.outputs import roc_auc
 from textome.runtime.predictor import Predictor
 from textome.runtime.variant_effects import VariantScorer
 

@@ -128,15 +128,11 @@ NAMES_A_TASK = {
     "runtime/hugging_face": "token classifiers of transformers are entity models",
     "runtime/embedder": "gives the vectors of any encoder, whatever its bundle's task",
     "runtime/answerer": "a public name of before, for questions about documents",
-    "runtime/labeller": "a public name of before, for labels",
-    "serve/schemas": "the ways of pooling hidden states",
-    "evaluation/modality_scores": "scores what is not text",
     "training/modality/job": "trains on what is not text",
     "training/pairs/job": "trains on pairs",
     "training/pretraining/job": "guesses hidden tokens",
     "training/translation/job": "trains the encoder-decoder",
     "training/translation/translator": "runs the encoder-decoder",
-    "serve/task_routes": "the route of relations makes pairs",
     "evaluation/answer_evaluation": "the scores of answers have a threshold",
 }
 

@@ -32,12 +32,14 @@ def without(monkeypatch):
     """Make some packages look as if they were not installed."""
 
     def remove(*names):
+        installed = importlib.metadata.version
+
         def version(name):
             if name in names:
                 raise PackageNotFoundError(name)
-            return importlib.metadata.version(name)
+            return installed(name)
 
-        monkeypatch.setattr(module, "version", version)
+        monkeypatch.setattr(importlib.metadata, "version", version)
 
     return remove
 

@@ -18,7 +18,6 @@ from textome.encoders.bert.model import BertConfig
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.sequence.model import SequenceModel
 from textome.errors import InputError, ModelError
-from textome.evaluation.modality_scores import with_temperature
 from textome.formats.reading.sources import Quarantine
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
@@ -230,9 +229,9 @@ def test_the_temperature_is_the_one_under_which_the_labels_are_most_probable():
     chance = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
     gold = np.eye(2, dtype=np.float32)[(generator.random(4000) < chance).astype(int)]
     gold[0] = np.nan
-    found = with_temperature(target, gold, (3 * scores).astype(np.float32))  # three times too sure
+    found = target.with_temperature(gold, (3 * scores).astype(np.float32))  # three times too sure
     assert found.temperature == pytest.approx(3, rel=0.15)
-    assert with_temperature(target, np.full((2, 2), np.nan, np.float32), scores[:2].astype(np.float32)) is target
+    assert target.with_temperature(np.full((2, 2), np.nan, np.float32), scores[:2].astype(np.float32)) is target
 
 
 def test_errors_say_what_to_do(tmp_path: Path):

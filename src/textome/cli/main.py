@@ -65,8 +65,11 @@ def _options(
     """Options that stand before the verb."""
 
 
-def application(verbs: Iterable[str] = VERBS) -> typer.Typer:
-    """The command line with these verbs; only their modules are imported."""
+def application(verbs: Iterable[str] = VERBS, for_list: bool = False) -> typer.Typer:
+    """The command line with these verbs; only their modules are imported.
+
+    for_list   verbs have no options, which are half the time of `textome --help`, where they are only listed
+    """
     built = typer.Typer(
         name="textome",
         help="Biomedical text mining on BioBERT-style Transformers: from raw text to a running service.",
@@ -79,11 +82,18 @@ def application(verbs: Iterable[str] = VERBS) -> typer.Typer:
         attribute = name.replace("-", "_")
         module = import_module(f"textome.cli.verbs.{_FOLDERS.get(name, '')}{attribute}")
         verb = getattr(module, attribute)
-        if isinstance(verb, typer.Typer):
+        if for_list:
+            about = verb.info.help if isinstance(verb, typer.Typer) else verb.__doc__
+            built.command(name, help=about)(_listed)
+        elif isinstance(verb, typer.Typer):
             built.add_typer(verb, name=name)
         else:
             built.command(name, cls=getattr(module, "COMMAND", None))(verb)
     return built
+
+
+def _listed() -> None:
+    """A verb in the list of all."""
 
 
 def _of_the_system(error: OSError) -> str:
@@ -99,8 +109,10 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        # A verb in front needs no other verb's module: the start is quicker so.
-        application(arguments[:1] if arguments and arguments[0] in VERBS else VERBS)(arguments, prog_name="textome")
+        # A verb in front needs no other verb's module, and the list of all needs no options: the start is quicker so.
+        for_list = set(arguments) <= {"-h", "--help"} and "_TEXTOME_COMPLETE" not in os.environ
+        verbs = arguments[:1] if arguments and arguments[0] in VERBS else VERBS
+        application(verbs, for_list)(arguments, prog_name="textome")
     except TextomeError as error:
         if debug:
             raise

@@ -50,11 +50,15 @@ class LabelledText:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSentences:
-    """The sentences of one abstract in order, each with one label ("" where it has none)."""
+    """The sentences of one abstract in order, each with one label ("" where it has none).
+
+    spans   of the sentences in the document that they are from; empty where they are from none
+    """
 
     id: str
     sentences: tuple[str, ...]
     labels: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def unlabelled(cls, id: str, sentences: Iterable[str]) -> LabelledSentences:

@@ -177,14 +177,14 @@ class Expression(Modality):
     def _by_row(
         self, lines: Iterator[_Line], header: Sequence[str], columns: Sequence[int], file: str, quarantine: Quarantine
     ) -> Iterator[tuple[str, Levels, str]]:
-        place = header.index(self.label) if self.label in header else None
+        column = header.index(self.label) if self.label in header else None
         for line, sample, cells in lines:
             try:
                 levels = {header[number]: level for number in columns if (level := _level(cells[number])) is not None}
             except InputError as error:
                 quarantine.add(file, f"line {line}", error)
             else:
-                yield sample, levels, "" if place is None else cells[place].strip()
+                yield sample, levels, "" if column is None else cells[column].strip()
 
     def _by_column(
         self, lines: Iterator[_Line], header: Sequence[str], columns: Sequence[int], file: str, quarantine: Quarantine
@@ -208,9 +208,9 @@ _Line = tuple[int, str, list[str]]
 
 def _lines(rows: Iterator[Row], header: Sequence[str], name: str, file: str, quarantine: Quarantine) -> Iterator[_Line]:
     """The line, the name and the cells of each row that is as wide as the header; a second row of a name is quarantined."""
-    place, seen = header.index(name), set[str]()
+    column, seen = header.index(name), set[str]()
     for line, cells in rows:
-        own = cells[place].strip() if place < len(cells) else ""
+        own = cells[column].strip() if column < len(cells) else ""
         try:
             check_decoded(cells)
             if len(cells) != len(header):

@@ -10,8 +10,9 @@ import numpy as np
 
 from textome.runtime.batching import Batch, in_batches
 from textome.runtime.model import Model
-from textome.tasks.embedding import Embedding, Pooling, normalised, pooled
+from textome.tasks.embedding import Embedding
 from textome.tasks.examples import Example, Floats
+from textome.tasks.vectors import Pooling, normalised, pooled
 
 
 class Embedder:

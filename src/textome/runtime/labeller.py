@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,19 +12,9 @@ from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.model import Model
-from textome.tasks.classification import Classification
-from textome.tasks.labels import Classified
-from textome.tasks.sentence_classification import SentenceClassification
-from textome.text.sentences import sentence_spans
+from textome.tasks.labels import Classified, LabelTask
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Abstract(LabelledSentences):
-    """Sentences with their places in the document that they are from."""
-
-    spans: tuple[tuple[int, int], ...] = ()
 
 
 class Labeller:
@@ -40,11 +29,11 @@ class Labeller:
 
     def __init__(self, runner: Model, name: str) -> None:
         self.runner, self.name = runner, name
-        task = runner.task(name)
-        self.labels = task.label_names
-        self.by_sentence = isinstance(task, SentenceClassification)
-        self.multi_label = isinstance(task, Classification) and task.multi_label
-        self.pairs = task.reads_pairs
+        self.task = runner.task(name)
+        assert isinstance(self.task, LabelTask)
+        self.labels = self.task.label_names
+        self.by_sentence, self.multi_label = self.task.by_sentence, self.task.multi_label
+        self.pairs = self.task.reads_pairs
 
     @classmethod
     def load(cls, model: str | Path, task: str | None = None, **options: Any) -> Self:
@@ -53,9 +42,8 @@ class Labeller:
         Raises InputError where it has no such task, or several and none is named.
         """
         bundle = Bundle.load(resolve_model(model))
-        able = [
-            name for name, task_ in bundle.tasks.items() if isinstance(task_, Classification | SentenceClassification)
-        ]
+        labels = {name: task_ for name, task_ in bundle.tasks.items() if task_.gives == "labels"}
+        able = [name for name, task_ in labels.items() if isinstance(task_, LabelTask)]
         if task is None and len(able) == 1:
             (task,) = able
         if task not in able:
@@ -82,11 +70,11 @@ class Labeller:
 
         def items() -> Iterator[LabelledText | LabelledSentences]:
             for document in documents:
-                item = self._item(document, question)
-                if isinstance(item, LabelledText) or item.sentences:
-                    yield item
-                else:
-                    quarantine.add(path, f"document {document.id}", "there is no sentence in it")
+                try:
+                    yield from self.task.records(document, question)
+                except InputError as error:
+                    name = f"document {document.id}"
+                    quarantine.add(path, name, str(error).removeprefix(f"{name}: "))
 
         return self._answered(items(), quarantine, path)
 
@@ -115,15 +103,6 @@ class Labeller:
 
         return self._answered(fitting(), quarantine, path)
 
-    def _item(self, document: Document, question: str | None) -> LabelledText | _Abstract:
-        if not self.by_sentence:
-            if question is not None:
-                return LabelledText(document.id, question, document.text)
-            return LabelledText(document.id, document.text)
-        spans = tuple((start, end) for start, end in sentence_spans(document))
-        texts = tuple(document.text[start:end] for start, end in spans)
-        return _Abstract(document.id, texts, ("",) * len(texts), spans)
-
     def _answered(
         self, items: Iterable[LabelledText | LabelledSentences], quarantine: Quarantine, path: str
     ) -> Iterator[tuple[str, list[Row]]]:
@@ -134,7 +113,7 @@ class Labeller:
             rows = []
             for number, (text, one) in enumerate(zip(item.sentences, predictions, strict=True)):
                 where: Row = {"sentence": number + 1}
-                if isinstance(item, _Abstract):
+                if item.spans:
                     where = dict(zip(("start", "end"), item.spans[number], strict=True))
                 rows.append(where | {"text": text} | self._row(one))
             yield item.id, rows

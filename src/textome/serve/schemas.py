@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 
 from textome.serve.outputs import OutputFormat
-from textome.tasks.embedding import Pooling
+from textome.tasks.vectors import Pooling
 
 
 def whole(value: Any) -> Any:

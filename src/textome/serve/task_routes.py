@@ -22,9 +22,9 @@ from textome.serve.requested import requested_documents, validated
 from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, rendered, while_connected
 from textome.serve.service import LoadedModel, Service
 from textome.tasks import Task
-from textome.tasks.embedding import normalised
 from textome.tasks.examples import Floats
 from textome.tasks.labels import Classified
+from textome.tasks.vectors import normalised
 from textome.text.sentences import split_sentences
 
 # Pairs grow with the square of the entities: a document beyond this, and a request with more pairs, is refused.

@@ -9,19 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textome.documents import Document
-from textome.errors import InputError
 from textome.tasks.examples import Example, Floats, text_examples
 from textome.tasks.task import HeadShape, Task
+from textome.tasks.vectors import Pooling, normalised, pooled
 from textome.text.tokenization import Tokenizer
-
-Pooling = Literal["mean", "cls"]
-POOLINGS: tuple[str, ...] = get_args(Pooling)
 
 
 class Embedding(Task[str, Floats]):
@@ -79,26 +76,3 @@ class Embedding(Task[str, Floats]):
         """With the vector, of length 1 and as a JSON array, in the metadata `name`."""
         vector = [round(float(value), 6) for value in normalised(predictions[0])]
         return replace(document, metadata=document.metadata | {name: json.dumps(vector)})
-
-
-def pooled(states: Floats, lengths: NDArray[Any], pooling: str) -> Floats:
-    """The vector of each example.
-
-    Input   states (B, S, hidden_size), lengths (B,) the tokens of each row
-    Output  (B, hidden_size)
-
-    Raises InputError for a pooling that is not known.
-    """
-    if pooling not in POOLINGS:
-        raise InputError(f"pooling {pooling!r} is not known; choose {' or '.join(POOLINGS)}")
-    if pooling == "cls":
-        return states[:, 0]
-    mask = np.arange(states.shape[1]) < np.asarray(lengths)[:, None]
-    total: Floats = np.einsum("bsh,bs->bh", states, mask.astype(np.float32))
-    return total / np.asarray(lengths, np.float32)[:, None]
-
-
-def normalised(vectors: Floats) -> Floats:
-    """Vectors (N, hidden_size) of length 1, so that their products are cosines."""
-    sizes = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(sizes, np.finfo(np.float32).tiny)  # type: ignore[no-any-return]

@@ -40,7 +40,7 @@ class Decision(NamedTuple):
 
 
 class LabelTask(Task[Record, Prediction]):
-    """A task that gives labels.
+    """A task that gives labels; `by_sentence` says whether to each sentence of a record.
 
     labels         in the order of the model's outputs; empty: those of the training data in alphabetical order
     multi_label    any number of labels may hold at once
@@ -52,6 +52,7 @@ class LabelTask(Task[Record, Prediction]):
 
     has_calibration: ClassVar[bool] = True
     evaluated_by: ClassVar[str] = "labels"
+    by_sentence: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "binary_cross_entropy")
 
     labels: tuple[str, ...] = ()

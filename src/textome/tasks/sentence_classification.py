@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,13 +19,6 @@ from textome.text.sentences import sentence_spans
 from textome.text.tokenization import Tokenizer
 
 
-@dataclass(frozen=True, slots=True)
-class Abstract(LabelledSentences):
-    """Sentences with their spans in the document that they are from."""
-
-    spans: tuple[Span, ...] = ()
-
-
 class SentenceClassification(LabelTask[LabelledSentences, list[Classified]]):
     """One label for each sentence of an abstract.
 
@@ -34,6 +26,7 @@ class SentenceClassification(LabelTask[LabelledSentences, list[Classified]]):
     """
 
     layouts: ClassVar[tuple[str, ...]] = ("sentences",)
+    by_sentence: ClassVar[bool] = True
 
     kind: Literal["sentence_classification"] = "sentence_classification"
     metric: Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1"] = "weighted_f1"
@@ -55,11 +48,11 @@ class SentenceClassification(LabelTask[LabelledSentences, list[Classified]]):
             yield item
 
     def records(self, document: Document, question: str | None = None) -> list[LabelledSentences]:
-        spans = tuple(Span(*span) for span in sentence_spans(document))
+        spans = tuple((start, end) for start, end in sentence_spans(document))
         if not spans:
             raise InputError(f"document {document.id}: there is no sentence in it")
         texts = tuple(document.text[start:end] for start, end in spans)
-        return [Abstract(document.id, texts, ("",) * len(texts), spans)]
+        return [LabelledSentences(document.id, texts, ("",) * len(texts), spans)]
 
     def examples(
         self, records: Sequence[LabelledSentences], tokenizer: Tokenizer, window: int, overlap: int
@@ -99,9 +92,8 @@ class SentenceClassification(LabelTask[LabelledSentences, list[Classified]]):
         labels = [
             label
             for record, sentences in zip(records, predictions, strict=True)
-            if isinstance(record, Abstract)
             for span, prediction in zip(record.spans, sentences, strict=True)
-            for label in self.annotations(prediction, name, span)
+            for label in self.annotations(prediction, name, Span(*span))
         ]
         return document.with_labels([*document.labels, *labels])
 

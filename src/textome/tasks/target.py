@@ -31,6 +31,10 @@ METRICS = {
 NUMBERS = ("regression", "affinity")
 
 
+# Errors, of which less is better, and the power of the unit that each has.
+_POWERS = {"rmse": 1, "mae": 1, "mse": 2}
+
+
 class Target(Task[Record, Floats]):
     """What a model of images, sounds, signals, DNA or molecules answers. Its predictions are rows of numbers.
 
@@ -224,6 +228,28 @@ class Target(Task[Record, Floats]):
 
     def score(self, records: Sequence[Record], predictions: Sequence[Floats]) -> dict[str, float]:
         return score_outputs(self.kind, np.stack([self.encode(record) for record in records]), np.stack(predictions))
+
+    def with_temperature(self, gold: Floats, outputs: Floats) -> Self:
+        """Of a classification, with the temperature under which gold labels are most probable (Guo et al. 2017).
+
+        gold, outputs   (B, num_labels) of validation records, as `encode` has them and as the model gives them
+        """
+        known = np.isfinite(gold).all(1)
+        if self.kind != "sequence_classification" or not known.any():
+            return self
+
+        def loss(temperature: float) -> float:
+            answers = self.model_copy(update={"temperature": temperature}).answers(outputs[known])
+            return float(-np.log(np.maximum((answers * gold[known]).sum(1), 1e-12)).mean())
+
+        best = min((float(value) for value in np.geomspace(0.25, 8, 61)), key=loss)
+        return self.model_copy(update={"temperature": round(best, 4)})
+
+    def comparable(self, name: str, value: float) -> float:
+        """A score between 0 and 1 of which more is better; of an error 1 / (1 + error in standard deviations)."""
+        if name in _POWERS:
+            return 1 / (1 + value / float(np.mean(np.power(self.deviations, _POWERS[name]))))
+        return max(value, 0.0) if np.isfinite(value) else 0.0
 
     def described(self, answer: Floats) -> dict[str, Any]:
         """One answer (num_labels,) for people and machines: the label with its probability, or values by name."""

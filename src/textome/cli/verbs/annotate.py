@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,6 +76,8 @@ def _deliver(documents: Iterator[Document], targets: list[tuple[str, str]], show
     outputs = [(Target.of(path, formulas), name) for path, name in targets]
     if len(targets) + show == 1:
         return _show(documents) if show else write_documents(documents, *outputs[0])
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="textome-") as folder:
         spool = Path(folder) / "documents.jsonl"
         number = write_documents(documents, spool, "jsonl")

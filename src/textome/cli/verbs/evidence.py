@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import sys
@@ -204,6 +203,8 @@ def _write(rows: Iterable[dict[str, Any]], output: str) -> None:
     if output.endswith(".jsonl"):
         text.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     else:
+        import csv
+
         writer = csv.writer(text)
         for number, row in enumerate(rows):
             if not number:

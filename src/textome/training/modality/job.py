@@ -18,8 +18,8 @@ from textome.encoders.checkpoint import load_tensors
 from textome.encoders.pruning import keep_layers, spread
 from textome.encoders.sequence.model import PackedSequences, SequenceConfig, SequenceModel, load_text_encoder
 from textome.errors import InputError
-from textome.evaluation.modality_scores import between_0_and_1, score_answers, with_temperature
 from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape
+from textome.metrics.outputs import score_outputs
 from textome.runtime.modality_bundle import SEQUENCE_MODEL, ModalityBundle
 from textome.tasks.masked_lm import Masker
 from textome.tasks.target import Target
@@ -106,13 +106,13 @@ class SequenceTask(TrainingTask[PackedRecords]):
         if not records:
             return {}, 0
         value = self.scores(model, records)[metric]
-        return {"validation": value if self._guesses else between_0_and_1(self.task, metric, value)}, 0
+        return {"validation": value if self._guesses else self.task.comparable(metric, value)}, 0
 
     def scores(self, model: SequenceModel, records: Sequence[Record]) -> dict[str, float]:
-        """All scores of a model on records, see evaluation.modality_scores."""
+        """All scores of a model on records, see metrics.outputs."""
         if self._guesses:
             return {"accuracy": self._guessed(model, records)}
-        return score_answers(self.task, self._rows(records), self.answers(model, records))
+        return score_outputs(self.task.kind, self._rows(records), self.answers(model, records))
 
     def calibrate(self, model: SequenceModel) -> None:
         """Fit the temperature of a classification, or what else the target learns of a trained model."""
@@ -121,7 +121,7 @@ class SequenceTask(TrainingTask[PackedRecords]):
             self.task = self.task.completed(self._targets[owners], outputs)
         if self.data.validation and self.task.kind == "sequence_classification":
             outputs, owners = self._outputs(model, self.data.validation)
-            self.task = with_temperature(self.task, self._rows(self.data.validation)[owners], outputs)
+            self.task = self.task.with_temperature(self._rows(self.data.validation)[owners], outputs)
 
     def answers(self, model: SequenceModel, records: Sequence[Record]) -> Floats:
         """(B, num_labels): means over each record's views."""

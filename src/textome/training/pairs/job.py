@@ -15,8 +15,8 @@ from torch import Tensor
 from textome.encoders.towers import MODEL_TYPE, TowersConfig
 from textome.encoders.towers.model import PairModel
 from textome.errors import InputError
-from textome.evaluation.modality_scores import between_0_and_1, score_answers
 from textome.inputs.records import Floats, Modality, Record
+from textome.metrics.outputs import score_outputs
 from textome.tasks.affinity import Affinity
 from textome.training.batches import plan
 from textome.training.job import Batch, Described, Job, TrainingTask
@@ -110,7 +110,7 @@ class PairTask(TrainingTask[PackedPairs]):
         if not self.data.validation:
             return {}, 0
         value = self.scores(model, self.data.validation, self._validation)[self.task.main_metric]
-        return {"validation": between_0_and_1(self.task, self.task.main_metric, value)}, 0
+        return {"validation": self.task.comparable(self.task.main_metric, value)}, 0
 
     def calibrate(self, model: PairModel) -> None:
         """Fit the widths of intervals to the validation pairs."""
@@ -124,7 +124,7 @@ class PairTask(TrainingTask[PackedPairs]):
 
     def scores(self, model: PairModel, records: Sequence[Record], numbers: Numbers) -> dict[str, float]:
         """All scores of a model on records whose things have these numbers (2, N)."""
-        return score_answers(self.task, self._rows(records), self.task.answers(self._outputs(model, numbers)))
+        return score_outputs(self.task.kind, self._rows(records), self.task.answers(self._outputs(model, numbers)))
 
     def counts(self) -> dict[str, Any]:
         data = self.data
