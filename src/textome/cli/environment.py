@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from typer import Context
 from typer.core import TyperCommand, TyperOption
 
 from textome.cli.streams import say
@@ -25,7 +24,7 @@ class EnvironmentCommand(TyperCommand):
             if isinstance(option, TyperOption) and option.name != "add_key":
                 option.envvar = self._prefix + max(option.opts, key=len).lstrip("-").replace("-", "_").upper()
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         known = {option.envvar for option in self.params}
         for variable in sorted(os.environ):
             if variable.startswith(self._prefix) and variable not in known:

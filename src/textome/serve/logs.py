@@ -33,7 +33,8 @@ class _Ids(logging.Filter):
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
-        return f"{line} [{record.request_id}]" if getattr(record, "request_id", "") else line
+        request = getattr(record, "request_id", "")
+        return f"{line} [{request}]" if request else line
 
 
 class JsonFormatter(logging.Formatter):
