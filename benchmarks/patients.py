@@ -7,8 +7,9 @@ beside logistic regression and a random forest (scikit-learn), a time to event b
 1) and, up to 2,500 training rows, a random survival forest (scikit-survival, 100 trees). All read the same columns, of
 several visits the last; for the classical models numbers are standardised and gaps filled with the mean, and categories
 are one-hot. Of times to event also how far the predicted survival at the second horizon is from Kaplan and Meier, in
-fifths of predicted risk. Of follow-up, which reads each visit, another fifth chooses the threshold for half of the alerts
-being right within the first horizon, and the alerts of the tested patients are added up over the folds.
+fifths of predicted risk. Of follow-up, which reads each visit, another fifth chooses the threshold that calls a quarter
+of its patients, and the alerts of the tested patients are added up over the folds; a call is right where the event
+follows within the first horizon.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from sksurv.util import Surv
 
 from textome.inputs.records import Record
 from textome.inputs.tables import Tables
-from textome.metrics.alerts import AlertScores, FollowUp, score_alerts, threshold_for_precision
+from textome.metrics.alerts import AlertScores, FollowUp, score_alerts, threshold_for_alert_rate
 from textome.metrics.outputs import roc_auc
 from textome.metrics.survival import calibration, concordance, kaplan_meier
 from textome.runtime.export import export_bundle
@@ -44,7 +45,7 @@ from textome.training.recipe import load_recipe
 
 FOLDS = 5
 MAX_FOREST_ROWS = 2500
-ALERT_PRECISION = 0.5
+ALERT_RATE = 0.25
 Matrix = NDArray[np.float64]
 
 
@@ -142,7 +143,7 @@ def survival_of(model: Any, rows: Matrix, horizon: float) -> list[float]:
 
 def add_alerts(called: list[AlertScores], developed: FollowUp, tested: FollowUp) -> None:
     """What the threshold that the one patients give does to the others."""
-    threshold = threshold_for_precision(developed, ALERT_PRECISION).threshold
+    threshold = threshold_for_alert_rate(developed, ALERT_RATE).threshold
     called.append(score_alerts(tested, threshold))
 
 

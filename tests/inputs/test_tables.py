@@ -77,6 +77,31 @@ def test_one_row_can_be_read_and_no_event_is_refused(tmp_path: Path) -> None:
         Tables(columns=("age",)).fitted(read(tmp_path, HEADER + "a,1,,x,3,0\n"))
 
 
+def test_a_table_of_one_row_trains_a_model_that_answers_and_no_event_trains_none(tmp_path: Path) -> None:
+    from textome.runtime.predictor import Predictor
+
+    modality = {"kind": "table", "columns": ["age", "ward"], "time": "time", "event": "event"}
+    (tmp_path / "t.csv").write_text(HEADER + "a,1,50,x,3,1\n", encoding="utf-8")
+    bundle = train(tmp_path, "t.csv", modality, target={"kind": "survival"}, epochs=1)
+    answers = Predictor(bundle, "fp32", 1).answer([[{"age": "50", "ward": "x"}], [{"age": "", "ward": "never seen"}]])
+    assert np.isfinite(answers).all()
+    assert ((answers[:, 1:] >= 0) & (answers[:, 1:] <= 1)).all()
+    (tmp_path / "t.csv").write_text(HEADER + "a,1,50,x,3,0\nb,1,60,y,4,0\n", encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"no training record has an event, so there is nothing to learn; see input\.events"
+    ):
+        train(tmp_path, "t.csv", modality, target={"kind": "survival"}, epochs=1)
+
+
+def test_new_patients_need_no_outcome(tmp_path: Path) -> None:
+    (record,) = read(tmp_path, "id,age,ward\na,50,x\n")
+    assert record.target is None
+    (record,) = read(tmp_path, HEADER + "a,1,50,x,,\n")
+    assert record.target is None
+    with pytest.raises(InputError, match="there is no column 'event'"):
+        read(tmp_path, "id,age,ward,time\na,50,x,3\n")
+
+
 def test_a_model_of_survival_is_trained_exported_and_asked(tmp_path: Path) -> None:
     from textome.runtime.predictor import Predictor
 

@@ -150,6 +150,11 @@ def test_sections_say_it_of_all_they_hold():
     }
 
 
+def test_an_empty_section_says_nothing_of_the_next():
+    text = "Family history:\nAssessment: gout\nPast medical history:\n"
+    assert said(run(annotated(Document.from_text(text), "gout"))) == {"gout": set()}
+
+
 def test_a_cue_does_not_leave_its_item_or_passage():
     text = "- no gout\n- asthma\n- fever"
     assert said(run(annotated(Document.from_text(text), "gout", "asthma", "fever"))) == {

@@ -149,10 +149,25 @@ def test_without_a_secret_no_two_documents_and_no_two_runs_agree() -> None:
         ("June 2019", 60, False, "August 2019"),
         ("3/31", 1, False, "4/1"),
         ("99/99/2019", 1, False, None),
+        ("29/02/2020", 1, True, "01/03/2020"),
+        ("Feb 29, 2020", 366, False, "Mar 1, 2021"),
+        ("31/04/2019", 1, True, None),
+        ("14.03.2019", 1, True, "15.03.2019"),
+        ("2019/03/14", 1, False, "2019/03/15"),
+        ("01/01/0001", -1, False, None),
     ],
 )
 def test_dates_are_moved_and_written_as_they_were(text: str, days: int, day_first: bool, expected: str | None) -> None:
     assert shifted(text, days, MONTHS, day_first) == expected
+
+
+def test_a_date_that_no_calendar_has_is_hidden_all_the_same() -> None:
+    for text in ("Seen on 31/02/2019.", "Seen on 30 February 2019.", "DOB: 29/02/2019"):
+        for mode in ("mask", "surrogate"):
+            (document,) = Deidentification(mode=mode)([Document.from_text(text)])
+            assert "31/02/2019" not in document.text
+            assert "30 February" not in document.text
+            assert "29/02/2019" not in document.text
 
 
 @settings(deadline=None)

@@ -41,6 +41,12 @@ def test_a_note_that_lost_its_line_breaks():
     ]
 
 
+def test_headings_without_text_hold_nothing():
+    assert sections("FAMILY HISTORY:\nPLAN:\nrest") == [("family_history", "FAMILY HISTORY:"), ("plan", "PLAN:\nrest")]
+    assert sections("Plan: rest\nFamily history:") == [("plan", "Plan: rest"), ("family_history", "Family history:")]
+    assert sections("PLAN:") == [("plan", "PLAN:")]
+
+
 def test_an_abstract():
     assert [kind for kind, _ in sections("BACKGROUND: It is. METHODS: We did. RESULTS: It was. CONCLUSIONS: So.")] == [
         "background",

@@ -85,7 +85,7 @@ def _trained(
     with torch.no_grad(), autocast(device, precision_for(settings.precision, device)):
         job.calibrate()
         if test := job.test():
-            more["test"] = test
+            more["test"] = {name: value for name, value in test.items() if value == value}  # JSON knows no NaN
     gather_weights(unsharded, job.bare)
     if job.teacher is not None:
         measured = compared({"teacher": job.teacher.model, "student": job.bare}, job.score)

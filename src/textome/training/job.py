@@ -6,6 +6,7 @@ scores, whatever they are of, is here: losses, their weights, and the techniques
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -283,7 +284,9 @@ class Job(ABC):
         scores: dict[str, float] = {}
         tokens = 0
         for task in self.tasks:
-            task_scores, used = task.score(model)
+            every_score, used = task.score(model)
+            # A score that there is not, as concordance without any pair, is NaN; nothing can be chosen by it.
+            task_scores = {name: value for name, value in every_score.items() if math.isfinite(value)}
             tokens += used
             if len(self.tasks) > 1 and task_scores:
                 task_scores = {task.name: sum(task_scores.values()) / len(task_scores)}
