@@ -1,5 +1,5 @@
-"""Makes the training and development files of recipes/bundled_entities_4.toml, _5.toml and _6.toml, with the documents
-of every test part left out.
+"""Makes the training and development files of recipes/bundled_entities_4.toml, _5.toml, _6.toml and _7.toml, with the
+documents of every test part left out.
 
     python recipes/entity_corpora.py [--data FOLDER] [--output runs/entity-corpora]
 

@@ -32,7 +32,7 @@ class RepeatedMentions(StepSettings):
     it is. Human annotations, which have no confidence, are not followed.
     """
 
-    min_confidence: float = Field(0.9, ge=0, le=1)
+    min_confidence: float = Field(0.7, ge=0, le=1)
     min_length: int = Field(3, ge=1)
 
     def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:
