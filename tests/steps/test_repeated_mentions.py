@@ -42,7 +42,7 @@ def test_hyphens_may_follow_but_a_name_is_never_a_part_of_a_word():
 
 
 def test_what_is_unsure_short_or_annotated_by_people_is_not_followed():
-    assert len(run(annotated("HFE and HFE", ("HFE", "Gene", 0.89)))) == 1
+    assert len(run(annotated("HFE and HFE", ("HFE", "Gene", 0.69)))) == 1
     assert len(run(annotated("HFE and HFE", ("HFE", "Gene", 0.8)), min_confidence=0.8)) == 2
     assert len(run(annotated("AD and AD", ("AD", "Disease", 1.0)))) == 1
     assert len(run(annotated("AD and AD", ("AD", "Disease", 1.0)), min_length=2)) == 2
