@@ -37,7 +37,7 @@ def bulk(tiny_bundle: Path, tmp_path: Path) -> Any:
     def call(*inputs: Path, out: str = "out", chunk: int = 4, workers: int = 1, **options: Any) -> Totals:
         mix = options.pop("mix", False)
         model = options.pop("model", str(tiny_bundle))
-        chosen = {key: options.pop(key) for key in ("types", "min_confidence", "flat") if key in options}
+        chosen = {key: options.pop(key) for key in ("types", "min_confidence", "flat", "early_exit") if key in options}
         pipeline = choose_pipeline(models=[model], settings={"model": chosen})
         return run(
             [str(item) for item in inputs],
@@ -191,6 +191,8 @@ def test_other_settings_are_refused_unless_told(bulk: Any, tmp_path: Path, tiny_
         bulk(source, min_confidence=0.5)
     with pytest.raises(InputError, match=r"--flat was"):
         bulk(source, flat=True)
+    with pytest.raises(InputError, match="the model was"):  # words that leave early change what it predicts
+        bulk(source, early_exit=False)
     assert bulk(source, flat=True, model=str(with_twin_heads(tiny_bundle, tmp_path / "twins")), out="flat").entities > 0
     twice = bulk(source, model=str(tmp_path / "twins"), out="nested").entities
     assert twice == 2 * bulk(source, flat=True, model=str(tmp_path / "twins"), out="flat").entities

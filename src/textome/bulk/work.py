@@ -16,6 +16,7 @@ from textome.documents import Document
 from textome.formats.reading.sources import BadRecord
 from textome.pipeline import PipelineChoice, choose_pipeline
 from textome.runtime.bundle import Bundle, resolve_model
+from textome.runtime.step import ModelSettings
 
 _BLOCK = 1 << 20
 
@@ -48,7 +49,7 @@ class Options:
         known = [name for _, bundle in models for name in _types(bundle)]
         self.pipeline.check_types(known)
         chosen: dict[str, list[Any]] = {
-            "model": [fingerprint(bundle, model.precision) for model, bundle in models],
+            "model": [fingerprint(bundle, model) for model, bundle in models],
             "precision": [bundle.onnx_path(model.precision, model.device).name for model, bundle in models],
             "types": [sorted(model.types or _default_types(bundle)) for model, bundle in models],
             "min_confidence": [model.min_confidence for model, _ in models],
@@ -72,14 +73,16 @@ def _default_types(bundle: Bundle) -> tuple[str, ...]:
     return bundle.default_types if bundle.has_entities else ()
 
 
-def fingerprint(bundle: Bundle, precision: str | None) -> str:
+def fingerprint(bundle: Bundle, model: ModelSettings) -> str:
     """The bundle's name and a hash of all that decides what it predicts."""
     digest = hashlib.sha256()
     for path in (*(bundle.directory / name for name in ("config.json", "textome.json", "tokenizer.json")),
-                 bundle.onnx_path(precision)):  # fmt: skip
+                 bundle.onnx_path(model.precision, model.device)):  # fmt: skip
         with path.open("rb") as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
+    if not model.early_exit:
+        digest.update(b"all layers")
     return f"{bundle.name} sha256:{digest.hexdigest()}"
 
 
