@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+import textome.cli.streams
 from textome.cli.streams import echo, say
 from textome.cli.terminal import print_document
+from textome.cli.training import Teller
 from textome.documents import Document
 from textome.escapes import no_formula, shown, shown_bytes
 from textome.formats import Target, write_documents
@@ -87,3 +90,24 @@ def test_messages_and_the_view_of_a_document_are_safe(capsys: pytest.CaptureFixt
     document = draft.with_annotations([draft.entity([(0, 3)], EVIL), draft.entity([(1, 5)], "X")])
     print_document(document, Console(file=text.file, highlight=False, width=200))
     assert not set(text.file.getvalue()) & set("\x1b\x9b\x7f\x07\x00\r")
+
+
+def test_verbs_print_only_what_is_safe() -> None:
+    """All that verbs print goes through `echo` and `say`, or through `rich` without markup."""
+    cli = Path(textome.cli.streams.__file__).parent
+    printed = re.compile(r"typer\.echo\(|(?<![\w.])print\(|Console\((?!.*markup=False).*\)\.print\(")
+    bare = [
+        f"{path.name}: {line.strip()}"
+        for path in sorted(cli.rglob("*.py"))
+        if path.name not in ("streams.py", "main.py")
+        for line in path.read_text().splitlines()
+        if printed.search(line)
+    ]
+    assert bare == []
+
+
+@pytest.mark.parametrize("record", [{"event": "quarantined", "lines": [EVIL]}, {"event": "damaged", "message": EVIL}])
+def test_progress_of_training_is_safe(capsys: pytest.CaptureFixture[str], record: dict[str, object]) -> None:
+    with Teller("reading") as tell:
+        tell(record)
+    assert "␛]0;pwn␇" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from textome.cli.main import application
 from textome.cli.streams import read_all
 from textome.corpus.inputs import Parts
 from textome.errors import InputError
-from textome.formats import Quarantine, expand_inputs, read_documents
+from textome.formats import Quarantine, expand_inputs, read_documents, read_inputs
 from textome.formats.reading.folders import hash_of, inputs_in, lies_beside, once
 
 ANN = "T1\tDisease 0 4\tGout\nT2\tDisease 9 15\tasthma\nR1\tAssoc Arg1:T1 Arg2:T2\t\n"
@@ -166,3 +166,21 @@ def test_preprocess_reports_what_it_quarantined_and_passed_over(tmp_path: Path) 
     assert "a.jsonl, line 3: text: expected a text, found the number 5" in done.stderr
     assert "b.bib: this is BibTeX" in done.stderr
     assert "passed over: 1, rejected by the annotator" in done.stderr
+
+
+def test_texts_beside_a_folder_with_annotations_are_texts_of_their_own(tmp_path: Path) -> None:
+    """A folder of many things, of which one is a brat corpus, hides no table and no text."""
+    for name, text in (
+        ("corpus/a.txt", "No gout was seen."),
+        ("corpus/a.ann", "T1\tDisease 3 7\tgout\n"),
+        ("corpus/more/b.txt", "No asthma was seen."),
+        ("note.txt", "No malaria was seen."),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "table.txt").write_bytes("id\ttitle\tabstract\n1\tGout\tIt hurts.\n".encode("utf-16"))
+    quarantine = Quarantine()
+    documents = list(read_inputs(expand_inputs([str(tmp_path)]), None, quarantine))
+    assert quarantine.count == 0
+    found = [(item.id, len(item.entities)) for item in documents]
+    assert found == [("corpus/a", 1), ("corpus/more/b", 0), ("note", 0), ("1", 0)]

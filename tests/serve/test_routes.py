@@ -424,3 +424,15 @@ def test_a_pubmed_that_cannot_be_reached_is_a_problem(tiny_bundle: Path) -> None
         answer = alone.get("/v1/annotate/pmid/7")
     assert answer.status == 502
     assert "cannot be reached" in answer.json["detail"]
+
+
+def test_what_a_file_passes_over_is_counted(server: Running) -> None:
+    data = b'{"text": "No gout was seen"}\n{"text": "Skip this", "answer": "reject"}\n'
+    answer = server.post("/v1/annotate/file", data)
+    assert answer.json["passed_over"] == {"rejected by the annotator": 1}
+    assert len(answer.json["documents"]) == 1
+    answer = server.post("/v1/annotate/file?format=csv", data)
+    assert json.loads(answer.headers["textome-passed-over"]) == {"rejected by the annotator": 1}
+    nothing = server.post("/v1/annotate/file", data.splitlines()[1])
+    assert nothing.status == 422
+    assert "1 passed over, rejected by the annotator" in nothing.json["detail"]

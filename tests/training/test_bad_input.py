@@ -133,3 +133,26 @@ def test_a_full_disk_under_the_log_is_told_too(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(log, "_stream", Full())
     with pytest.raises(InputError, match=r"metrics.jsonl cannot be written"):
         log.write(event="start")
+
+
+def test_bad_records_of_test_files_are_reported_too(tmp_path: Path) -> None:
+    """Test files are read to keep leaks out: a record that is not read could hide one."""
+    path = make_task_recipe(tmp_path, "single", "entities", epochs=1)
+    (tmp_path / "test.tsv").write_text("patients took gout daily\tdisease\tand more\nno quinine was seen\tdrug\n")
+    (tmp_path / "test.jsonl").write_text('{"text": 5}\n')
+    told: list[dict[str, Any]] = []
+    corpus = 'train = ["c.jsonl"]\n'
+    path.write_text(path.read_text().replace(corpus, f'test = ["test.jsonl"]\n{corpus}'))
+    plan_run(path, ["tasks.single.test=['test.tsv']"]).start(tmp_path / "run", False, told.append)
+    lines = [line for record in told if record["event"] == "quarantined" for line in record["lines"]]
+    assert [line.rpartition("/")[2] for line in lines] == [
+        "test.tsv, line 1: expected text and label, found 3 columns",
+        "test.jsonl, line 1: text: expected a text, found the number 5",
+    ]
+
+
+def test_data_without_a_label_say_what_was_quarantined(tmp_path: Path) -> None:
+    path = make_task_recipe(tmp_path, "topics", epochs=1)
+    (tmp_path / "d.jsonl").write_text('{"text": "no gout", "labels": []}\n{"text": "gout", "labels": "disease"}\n')
+    with pytest.raises(InputError, match=r"no training record has a label; .*the first of \d quarantined: .*line 2"):
+        plan_run(path).start(tmp_path / "run", False, lambda record: None)

@@ -113,10 +113,12 @@ def chunks_of(
             left_out=tuple(draft.left_out),
             bad=tuple(quarantine.records),
             final=final,
+            passed_over=tuple(quarantine.passed_over.items()),
         )
         chunk = None if number in part.done else Chunk(about, tuple(draft.windows))
         draft, number = _Draft(), number + 1
         quarantine.count, quarantine.records = 0, []
+        quarantine.passed_over.clear()
         return chunk
 
     for id, file, kind in part.files:

@@ -4,6 +4,7 @@
     parts       one large file, or several small ones, read one after the other
     chunks      stretches of a part's documents that are done: their results are on disk, whole
     quarantine  bad records, by chunk
+    passed_over records that a file says are no data, counted by chunk and reason
     citations   for PubMed XML: which record of which file holds which PMID, so that the newest version wins
     superseded  the records that are not the newest of their PMID, worked out from `citations`
     settings    the model and options that chunks were made with
@@ -55,6 +56,11 @@ CREATE TABLE citations (
     PRIMARY KEY (pmid, file, record)) WITHOUT ROWID;
 CREATE TABLE superseded (file INTEGER, record INTEGER, PRIMARY KEY (file, record)) WITHOUT ROWID;
 """
+# Ledgers of earlier versions get it when they are opened.
+_PASSED_OVER = """
+CREATE TABLE IF NOT EXISTS passed_over (
+    part INTEGER, chunk INTEGER, reason TEXT, number INTEGER NOT NULL, PRIMARY KEY (part, chunk, reason)) WITHOUT ROWID
+"""
 # Records of one file from the first to the last, and single records, as the ledger keeps them.
 Cover = tuple[int, int, int]
 Record = tuple[int, int]
@@ -79,6 +85,7 @@ class Done:
     quarantined  all bad records, of which `bad` holds those that are kept
     position     how much of the part is read up to its end, in bytes, for progress
     final        it is the last chunk of its part
+    passed_over  how many records the files say are no data, by reason
     """
 
     part: int
@@ -92,6 +99,7 @@ class Done:
     left_out: tuple[Record, ...] = ()
     bad: tuple[BadRecord, ...] = ()
     final: bool = False
+    passed_over: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,7 @@ class Totals:
     quarantined: int = 0
     left_out: int = 0
     last: float = 0.0
+    passed_over: dict[str, int] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -135,6 +144,7 @@ class Ledger:
                 ledger._db.execute(f"PRAGMA user_version = {VERSION}")
         elif version != VERSION:
             raise InputError(f"{folder / NAME}: made by another version of Textome (ledger {version}); use that one")
+        ledger._db.execute(_PASSED_OVER)
         return ledger
 
     @classmethod
@@ -274,12 +284,14 @@ class Ledger:
 
     def forget_chunk(self, part: int, number: int) -> None:
         self._db.execute("DELETE FROM chunks WHERE part = ? AND number = ?", (part, number))
-        self._db.execute("DELETE FROM quarantine WHERE part = ? AND chunk = ?", (part, number))
+        for table in ("quarantine", "passed_over"):
+            self._db.execute(f"DELETE FROM {table} WHERE part = ? AND chunk = ?", (part, number))
 
     def forget_part(self, part: int) -> None:
         """Everything of a part is to be done again, since one of its files changed."""
         self._db.execute("DELETE FROM chunks WHERE part = ?", (part,))
-        self._db.execute("DELETE FROM quarantine WHERE part = ?", (part,))
+        for table in ("quarantine", "passed_over"):
+            self._db.execute(f"DELETE FROM {table} WHERE part = ?", (part,))
         self._db.execute("UPDATE parts SET chunks = NULL WHERE id = ?", (part,))
 
     def unfinished(self) -> Iterator[Part]:
@@ -307,6 +319,10 @@ class Ledger:
                 "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?)",
                 ((chunk.part, chunk.number, item.source, item.position, item.reason) for item in chunk.bad),
             )
+            self._db.executemany(
+                "INSERT INTO passed_over VALUES (?, ?, ?, ?)",
+                ((chunk.part, chunk.number, reason, number) for reason, number in chunk.passed_over),
+            )
             if chunk.final:
                 self._db.execute("UPDATE parts SET chunks = ? WHERE id = ?", (chunk.number + 1, chunk.part))
 
@@ -318,6 +334,12 @@ class Ledger:
         query = "SELECT source, position, reason FROM quarantine ORDER BY part, chunk, rowid"
         for row in self._db.execute(query):
             yield BadRecord(*row)
+
+    def passed_over(self) -> dict[str, int]:
+        """How many records the files say are no data, by reason. A ledger of an earlier version knows of none."""
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'passed_over'").fetchone():
+            return {}
+        return dict(self._db.execute("SELECT reason, SUM(number) FROM passed_over GROUP BY reason ORDER BY reason"))
 
     def totals(self) -> Totals:
         one = self._db.execute
@@ -335,7 +357,7 @@ class Ledger:
             "COALESCE(SUM(quarantined), 0), COALESCE(SUM(json_array_length(left_out)), 0), COALESCE(MAX(finished), 0) "
             "FROM chunks"
         ).fetchone()
-        return Totals(files, parts, done, size, read, *sums)
+        return Totals(files, parts, done, size, read, *sums, passed_over=self.passed_over())
 
     def begun(self) -> dict[int, int]:
         """How far the parts that are begun but not done are read, in bytes."""

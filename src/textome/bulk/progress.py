@@ -102,6 +102,7 @@ def status(folder: Path) -> dict[str, Any]:
         "relations": totals.relations,
         "quarantined": totals.quarantined,
         "superseded": totals.left_out,
+        "passed_over": totals.passed_over,
         "files": totals.files,
         "parts_done": totals.parts_done,
         "parts": totals.parts,

@@ -9,9 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from textome.cli.streams import finish, read_all, say
+from textome.cli.streams import echo, finish, read_all, reported, say
 from textome.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ def evaluate_step(
     step: str,
     data: Sequence[str],
     format: str | None,
+    text_column: str | None,
     train: Sequence[str],
     settings: Sequence[str],
     report: Path | None,
@@ -41,20 +40,21 @@ def evaluate_step(
     if other := [name for name, _, _ in own_settings if name != step]:
         raise InputError(f"--set {other[0]}: the settings of {step} are wanted here")
     loaded, quarantine = load_step(step, **{key: value for _, key, value in own_settings}), Quarantine()
-    documents = list(read_all(data, format, quarantine))
-    started = time.monotonic()
-    gold, linked = link_gold_mentions(loaded, documents)
-    seconds = time.monotonic() - started
-    scores = score_linking(gold, linked, str, _identifiers(read_all(train, format, quarantine)) if train else None)
-    scores = {type: score for type, score in scores.items() if score.mentions or score.unlinkable}
-    if not any(score.mentions for score in scores.values()):
-        raise InputError(f"{', '.join(data)}: no mention has an identifier to compare with")
+    with reported(quarantine):
+        documents = list(read_all(data, format, quarantine, text_column=text_column))
+        started = time.monotonic()
+        gold, linked = link_gold_mentions(loaded, documents)
+        seconds = time.monotonic() - started
+        scores = score_linking(gold, linked, str, _identifiers(read_all(train, format, quarantine)) if train else None)
+        scores = {type: score for type, score in scores.items() if score.mentions or score.unlinkable}
+        if not any(score.mentions for score in scores.values()):
+            raise InputError(f"{', '.join(data)}: no mention has an identifier to compare with")
     if as_json:
         results = {type: score.as_dict() for type, score in scores.items()}
-        typer.echo(json.dumps({"step": step, "data": list(data), "seconds": seconds, "types": results}, indent=2))
+        echo(json.dumps({"step": step, "data": list(data), "seconds": seconds, "types": results}, indent=2))
     else:
-        typer.echo(" ".join(f"{name:>12}" for name in _COLUMNS))
-        typer.echo("\n".join(" ".join(f"{cell:>12}" for cell in _cells(type, score)) for type, score in scores.items()))
+        echo(" ".join(f"{name:>12}" for name in _COLUMNS))
+        echo("\n".join(" ".join(f"{cell:>12}" for cell in _cells(type, score)) for type, score in scores.items()))
     if report:
         _write_report(report, scores, f"{step} on {', '.join(data)}")
         say(f"report: {report}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from textome.errors import InputError
+from textome.errors import InputError, TextomeError
 from textome.escapes import shown
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EscapeFormulas = Annotated[
     bool,
-    typer.Option("--escape-formulas", help="In CSV, an apostrophe before cells that a spreadsheet would compute."),
+    typer.Option(
+        "--escape-formulas", help="In CSV and TSV, an apostrophe before cells that a spreadsheet would compute."
+    ),
 ]
 SHOWN = 20
 SECONDS_BETWEEN_LINES = 10.0
@@ -82,6 +85,16 @@ def report(quarantine: Quarantine) -> None:
     """Tell which records were quarantined, the first of them with position and reason."""
     for line in quarantine.summary(SHOWN):
         say(line)
+
+
+@contextmanager
+def reported(quarantine: Quarantine) -> Iterator[None]:
+    """Where the work inside ends in an error, tell first what was quarantined until then."""
+    try:
+        yield
+    except TextomeError:
+        report(quarantine)
+        raise
 
 
 def finish(quarantine: Quarantine, documents: int) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from textome.cli.streams import SECONDS_BETWEEN_LINES, say
 from textome.errors import MissingExtraError
+from textome.escapes import shown
 
 
 def need_training(what: str) -> None:
@@ -79,7 +80,7 @@ class Teller:
 
     def _say(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.console.print(text, markup=False)
+            self._bar.console.print(shown(text), markup=False)
         else:
             say(text)
 

@@ -19,7 +19,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,9 @@ from textome.formats.reading.sources import NOT_UTF8, Quarantine, Source, guarde
 from textome.formats.reading.xml_reading import child_text, records
 
 _TEXT, _LABEL = ("text", "sentence"), ("label", "labels")
+_ROLES = {"text": _TEXT, "label": _LABEL}
+_NO_NAMES: Mapping[str, str] = {}
+_TABLES = ("tsv", "jsonl")
 _PERCENT = re.compile(r"(\d+)-(\d+)%")
 
 
@@ -68,11 +71,19 @@ class LabelledSentences:
 
 
 def read_labelled(
-    path: str, layout: str, quarantine: Quarantine, *, unlabelled: bool = False
+    path: str,
+    layout: str,
+    quarantine: Quarantine,
+    *,
+    unlabelled: bool = False,
+    text_column: str | None = None,
+    label_column: str | None = None,
 ) -> Iterator[LabelledText | LabelledSentences]:
     """The records of a file in one of `LAYOUTS`; bad ones and second ones of an id are quarantined.
 
-    unlabelled   labels may be missing in jsonl and tsv too, where they are missed otherwise
+    unlabelled    labels may be missing in jsonl and tsv too, where they are missed otherwise
+    text_column   in jsonl and tsv: the column or member of the texts, where it is called neither text nor sentence
+    label_column  the same of the labels, where it is called neither label nor labels
 
     Raises InputError for an unknown layout or rule, and where the file cannot be read at all.
     """
@@ -81,7 +92,11 @@ def read_labelled(
     file, _, rule = path.partition("#")
     chosen = chosen_part(rule, Path(file).parent, path)
     seen: set[str] = set()
-    options = {"unlabelled": True} if unlabelled and layout in ("tsv", "jsonl") else {}
+    options: dict[str, Any] = {"unlabelled": True} if unlabelled and layout in _TABLES else {}
+    if names := {key: name for key, name in (("text", text_column), ("label", label_column)) if name}:
+        if layout not in _TABLES:
+            raise InputError(f"{path}: the layout {layout!r} has no columns to name; its texts have one place each")
+        options["names"] = names
     for item in guarded(LAYOUTS[layout](Source.of(file), quarantine, **options), file, quarantine):
         if item.id in seen:
             quarantine.add(file, f"record {item.id}", "this id stands twice; the second record is left out")
@@ -99,18 +114,20 @@ def guess_layout(path: str) -> str:
     return "jsonl" if first.startswith(b"{") and b'"text"' in first else "tsv"
 
 
-def _tsv(source: Source, quarantine: Quarantine, unlabelled: bool = False) -> Iterator[LabelledText]:
+def _tsv(
+    source: Source, quarantine: Quarantine, unlabelled: bool = False, names: Mapping[str, str] = _NO_NAMES
+) -> Iterator[LabelledText]:
     comma = re.sub(r"\.(gz|bz2|xz)$", "", source.name).endswith(".csv")
     header: dict[str, int] | None = None
-    names: list[str] = []
+    columns: list[str] = []
     for number, (line, row) in enumerate(read_rows(source, quarantine, None if comma else "\t", quotes=comma), 1):
         try:
             check_decoded(row)
-            if number == 1 and (header := _header(row, unlabelled)) is not None:
-                names = row
+            if number == 1 and (header := _header(row, unlabelled, names)) is not None:
+                columns = row
                 continue
             if header is not None:
-                check_width(row, names)
+                check_width(row, columns)
             elif len(row) > 2 or (len(row) < 2 and not unlabelled):
                 raise InputError(f"expected text and label, found {len(row)} columns")
             where = header or ({"text": 0} if len(row) == 1 else {"text": 0, "label": 1})
@@ -120,13 +137,22 @@ def _tsv(source: Source, quarantine: Quarantine, unlabelled: bool = False) -> It
             yield LabelledText(name, required_text(values, "text"), values.get("pair"), labels)
         except InputError as error:
             quarantine.add(source.name, f"line {line}", error)
+            if number == 1 and names:
+                return  # the columns that are named are not there
 
 
-def _header(row: list[str], unlabelled: bool) -> dict[str, int] | None:
-    """Which column is which, where a row names a text and a label column, or, of unlabelled texts, a text column."""
+def _header(row: list[str], unlabelled: bool, given: Mapping[str, str]) -> dict[str, int] | None:
+    """Which column is which, where a row names a text and a label column, or, of unlabelled texts, a text column.
+
+    Raises InputError where a column that is `given` is not there.
+    """
     names = [name.strip().casefold() for name in row]
-    text = next((names.index(name) for name in _TEXT if name in names), None)
-    label = next((names.index(name) for name in _LABEL if name in names), None)
+    for name in given.values():
+        if name.strip().casefold() not in names:
+            raise InputError(f"there is no column {name!r} (found: {', '.join(row)[:200]})")
+    texts, labels = ((given[key].strip().casefold(),) if key in given else known for key, known in _ROLES.items())
+    text = next((names.index(name) for name in texts if name in names), None)
+    label = next((names.index(name) for name in labels if name in names), None)
     if text is None or (label is None and not unlabelled):
         return None
     columns = {"text": text} | ({} if label is None else {"label": label})
@@ -134,10 +160,18 @@ def _header(row: list[str], unlabelled: bool) -> dict[str, int] | None:
     return columns | ({"id": names.index("index")} if "index" in names and "id" not in names else {})
 
 
-def _jsonl(source: Source, quarantine: Quarantine, unlabelled: bool = False) -> Iterator[LabelledText]:
+def _jsonl(
+    source: Source, quarantine: Quarantine, unlabelled: bool = False, names: Mapping[str, str] = _NO_NAMES
+) -> Iterator[LabelledText]:
     for number, position, value in read_values(source, quarantine):
         try:
             record = object_of(value)
+            for key, name in names.items():
+                if name not in record:
+                    raise InputError(f"the member {name!r} is missing")
+                record = {other: item for other, item in record.items() if other not in _ROLES[key]} | {
+                    "labels" if key == "label" and isinstance(record[name], list) else key: record[name]
+                }
             if "labels" in record:
                 labels = [label_of(label, "labels") for label in list_of(record, "labels")]
             else:

@@ -36,7 +36,8 @@ class AnswerEvaluation(Evaluation):
     def of(cls, model: ModelStep, name: str, data: Data, quarantine: Quarantine) -> Self:
         task = model.task(name)
         assert isinstance(task, QuestionAnswering)
-        questions = [item for path in data.paths for item in model.read(name, path, quarantine, data.layout)]
+        read = (model.read(name, path, quarantine, data.layout, **data.columns) for path in data.paths)
+        questions = [question for some in read for question in some]
         if not questions:
             raise InputError(f"{data}: there is no question to score")
         predicted = model.predictions(name, questions)

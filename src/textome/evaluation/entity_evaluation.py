@@ -46,6 +46,7 @@ class EntityEvaluation(Evaluation):
 
         def read(paths: Sequence[str]) -> list[Document]:
             options: dict[str, Any] = {"entity_type": data.entity_type} if data.entity_type else {}
+            options |= data.columns
             return list(read_inputs(expand_inputs(paths), kind, quarantine, **options))
 
         documents = read(data.paths)

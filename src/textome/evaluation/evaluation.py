@@ -40,6 +40,7 @@ class Data:
     mapping       of entities: what labels of the data stand for, beside those that are equal but for case
     entity_type   of entities: the type in a CoNLL file with bare tags
     train         of entities: training files, whose names are scored apart from new ones
+    columns       `text_column` and `label_column` of tables, where the header does not tell them
     """
 
     paths: Sequence[str]
@@ -47,6 +48,7 @@ class Data:
     mapping: Mapping[str, str] = field(default_factory=dict)
     entity_type: str | None = None
     train: Sequence[str] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return ", ".join(self.paths)
@@ -105,9 +107,7 @@ class Evaluation:
         task = model.task(name)
         pairs: list[tuple[Any, Any]] = []
         for path in data.paths:
-            pairs += model.stream_predictions(
-                name, labelled(model, name, path, data.layout, quarantine), quarantine, path
-            )
+            pairs += model.stream_predictions(name, labelled(model, name, path, data, quarantine), quarantine, path)
         if not pairs:
             raise InputError(f"{data}: there is no record to score")
         records, predictions = (list(column) for column in zip(*pairs, strict=True))
@@ -162,9 +162,9 @@ def evaluate(model: ModelStep, name: str, data: Data, quarantine: Quarantine) ->
     return evaluation.of(model, name, data, quarantine)
 
 
-def labelled(model: ModelStep, name: str, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[Any]:
+def labelled(model: ModelStep, name: str, path: str, data: Data, quarantine: Quarantine) -> Iterator[Any]:
     """The records of a file that the model can read, and of whose labels it has all; the others are quarantined."""
-    for record in model.read(name, path, quarantine, layout):
+    for record in model.read(name, path, quarantine, data.layout, **data.columns):
         try:
             model.task(name).check_labels(record)
             model.check_record(name, record)

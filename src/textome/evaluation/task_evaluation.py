@@ -50,7 +50,7 @@ class TaskEvaluation(Evaluation):
         task = model.task(name)
         assert isinstance(task, LabelTask)
         known = task.label_names
-        good = [record for path in data.paths for record in labelled(model, name, path, data.layout, quarantine)]
+        good = [record for path in data.paths for record in labelled(model, name, path, data, quarantine)]
         if not good:
             raise InputError(f"{data}: there is no record to score")
         predicted = model.predictions(name, good)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from textome.documents import Document, Entity, Identifier, Passage, Relation, Span, replace_lone_surrogates
 from textome.errors import InputError
-from textome.formats.reading.folders import STANDOFF, files_in
+from textome.formats.reading.folders import STANDOFF, files_in, texts_with_annotations
 from textome.formats.reading.identifiers import to_curie
 from textome.formats.reading.offsets import in_code_points
 from textome.formats.reading.sources import Quarantine, Source, Target, atomic_file
@@ -45,16 +45,16 @@ def sniff(head: str, name: str) -> bool:
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     """The documents below a folder, sorted by path; or the one of a `.txt` or `.ann` file.
 
-    A text without `.ann` has no annotations. A document that is not as it should be is quarantined with file and line,
-    and so is an `.ann` without its text. Hidden files and `__MACOSX` folders are passed over.
+    A text without `.ann` has no annotations; beside folders with any it is none of the corpus. A document that is not as
+    it should be is quarantined with file and line, and so is an `.ann` without its text. Hidden files and `__MACOSX`
+    folders are passed over.
     """
     if source.path is None:
         raise InputError("brat is a folder of .txt and .ann files; it cannot be read from standard input")
     if source.path.is_dir():
         root = source.path
-        # All endings, since annotations may stand without their text.
-        endings = (".txt", *STANDOFF)
-        files = sorted({file.with_suffix(".txt") for file in files_in(root) if file.suffix in endings})
+        below = files_in(root)
+        files = texts_with_annotations(below) or [file for file in below if file.suffix == ".txt"]
     else:
         root = source.path.parent
         files = [source.path.with_suffix(".txt")]

@@ -62,8 +62,15 @@ class Predictor(ModelStep):
             return read_documents(path, format, quarantine, **options)
         return read_records(self.input, str(path), quarantine)
 
-    def read(self, name: str, path: str, quarantine: Quarantine, layout: str | None = None) -> Iterator[Record]:
-        """The records of a file or folder, or of `PATH#RULE` for some of them, see `inputs.records.read_records`."""
+    def read(
+        self, name: str, path: str, quarantine: Quarantine, layout: str | None = None, **columns: str
+    ) -> Iterator[Record]:
+        """The records of a file or folder, or of `PATH#RULE` for some of them, see `inputs.records.read_records`.
+
+        Raises InputError for `columns`: the model's input names its own.
+        """
+        if columns:
+            raise InputError(f"--{next(iter(columns)).replace('_', '-')} is for tables of texts; this model reads none")
         return read_records(self.input, path, quarantine)
 
     def predictions(self, name: str, records: Sequence[Record]) -> list[Floats]:

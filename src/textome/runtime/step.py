@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
+from inspect import signature
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -158,9 +159,19 @@ class ModelStep(ABC):
         """The documents of a file to annotate; `format` and `options` as for `textome.read_documents`."""
         return read_documents(path, format, quarantine, **options)
 
-    def read(self, name: str, path: str, quarantine: Quarantine, layout: str | None = None) -> Iterator[Any]:
-        """The labelled records of a file for the task `name`. Bad ones are quarantined."""
-        return self.task(name).read(path, layout, quarantine)
+    def read(
+        self, name: str, path: str, quarantine: Quarantine, layout: str | None = None, **columns: str
+    ) -> Iterator[Any]:
+        """The labelled records of a file for the task `name`. Bad ones are quarantined.
+
+        columns   the names of a table's columns, as `text_column` and `label_column`, where they do not tell themselves
+
+        Raises InputError for columns that the task does not read.
+        """
+        read = self.task(name).read
+        if strange := [column for column in columns if column not in signature(read).parameters]:
+            raise InputError(f"--{strange[0].replace('_', '-')}: the task {name} reads no table with such a column")
+        return read(path, layout, quarantine, **columns)
 
     def stream_predictions(
         self, name: str, items: Iterable[Any], quarantine: Quarantine, path: str

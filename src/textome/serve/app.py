@@ -225,10 +225,9 @@ def _entity_routes(service: Service) -> APIRouter:
         chosen = service.model(model, ENTITIES)
         annotator = service.chosen(chosen, _listed(types), min_confidence=min_confidence, flat=flat)
         async with Body(request, service.limits, service.memory) as data:
-            documents, bad = await off_loop(data, uploaded_documents, data, from_, service.limits, name)
-            annotated = await while_connected(request, service.annotate(chosen, documents, annotator, replace))
-            members = {"quarantined": [item.model_dump() for item in bad]} if bad else {}
-            return await off_loop(data, rendered, annotated, format, chosen.name, members)
+            uploaded = await off_loop(data, uploaded_documents, data, from_, service.limits, name)
+            annotated = await while_connected(request, service.annotate(chosen, uploaded.documents, annotator, replace))
+            return await off_loop(data, rendered, annotated, format, chosen.name, uploaded.members)
 
     @router.post(
         "/v1/annotate/pubmed-xml",
@@ -297,8 +296,8 @@ def _pubmed_routes(service: Service, address: str) -> APIRouter:
         chosen = service.model(model, ENTITIES)
         annotator = service.chosen(chosen, _listed(types), min_confidence=min_confidence, flat=flat)
         data = await asyncio.to_thread(fetch, pmid, address, service.limits.body_bytes)
-        documents, _ = await asyncio.to_thread(uploaded_documents, data, "pubmed-xml", service.limits, f"PMID {pmid}")
-        annotated = await while_connected(request, service.annotate(chosen, documents, annotator, False))
+        uploaded = await asyncio.to_thread(uploaded_documents, data, "pubmed-xml", service.limits, f"PMID {pmid}")
+        annotated = await while_connected(request, service.annotate(chosen, uploaded.documents, annotator, False))
         return rendered(annotated, "json", chosen.name)
 
     return router

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +21,20 @@ InputFormat = Literal[
 ]
 # Members of a request's outermost object: each that is unknown would be an error of its own.
 _MEMBERS = 100
+
+
+class Uploaded(NamedTuple):
+    """The documents of a file, the records that could not be read, and how many it says are no data, by reason."""
+
+    documents: list[Document]
+    quarantined: list[Quarantined]
+    passed_over: dict[str, int]
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """What an answer tells beside the documents."""
+        found = {"quarantined": [item.model_dump() for item in self.quarantined], "passed_over": self.passed_over}
+        return {name: value for name, value in found.items() if value}
 
 
 def validated(data: bytes, kind: type[Body], limits: Limits) -> tuple[Body, dict[str, Any]]:
@@ -64,10 +78,8 @@ def corrected_documents(request: ConvertRequest, limits: Limits) -> list[Documen
     return bounded(textome_documents(request.documents, limits), limits)
 
 
-def uploaded_documents(
-    data: bytes, format: str | None, limits: Limits, name: str = ""
-) -> tuple[list[Document], list[Quarantined]]:
-    """The documents of a file in any format that Textome reads, and the records that could not be read.
+def uploaded_documents(data: bytes, format: str | None, limits: Limits, name: str = "") -> Uploaded:
+    """The documents of a file in any format that Textome reads, and what of it could not be read.
 
     name   of the file, as its sender says; of a path the last part counts
 
@@ -95,9 +107,12 @@ def uploaded_documents(
     if quarantine.count > len(bad):
         bad.append(Quarantined(position="", reason=f"and {quarantine.count - len(bad):,} more records"))
     if not documents:
-        reason = f"{bad[0].position}: {bad[0].reason}".removeprefix(": ") if bad else "it holds no documents"
+        passed_over = ", ".join(f"{number} passed over, {reason}" for reason, number in quarantine.passed_over.items())
+        reason = (
+            f"{bad[0].position}: {bad[0].reason}".removeprefix(": ") if bad else passed_over or "it holds no documents"
+        )
         raise inconsistent(f"no document could be read ({reason})", quarantined=[item.model_dump() for item in bad])
-    return documents, bad
+    return Uploaded(documents, bad, dict(quarantine.passed_over))
 
 
 def bounded(documents: Iterable[Document], limits: Limits) -> list[Document]:

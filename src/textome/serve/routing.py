@@ -83,6 +83,8 @@ def rendered(
         # A file of this format has no room for them; a header is ASCII, and of a size that proxies let pass.
         headers["Textome-Quarantined"] = json.dumps(bad[:_IN_A_HEADER])
         headers["Textome-Quarantined-Count"] = str(len(bad))
+    if format != "json" and (passed_over := (members or {}).get("passed_over")):
+        headers["Textome-Passed-Over"] = json.dumps(passed_over)
     return Response(body, media_type=media, headers=headers)
 
 

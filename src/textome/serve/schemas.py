@@ -280,6 +280,9 @@ class AnnotateResponse(BaseModel):
     model: str
     documents: list[DocumentModel]
     quarantined: list[Quarantined] = Field([], description="Records that could not be read; the others are here.")
+    passed_over: dict[str, int] = Field(
+        {}, description="Records that the file says are no data, as rejected examples: how many, by reason."
+    )
 
 
 class ClassifiedSentence(BaseModel):

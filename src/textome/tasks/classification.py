@@ -67,8 +67,17 @@ class Classification(LabelTask[LabelledText, Classified]):
     def shares_pass(self) -> bool:
         return not self.pairs and not self.markers
 
-    def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[LabelledText]:
-        for item in read_labelled(path, layout or guess_layout(path), quarantine):
+    def read(
+        self,
+        path: str,
+        layout: str | None,
+        quarantine: Quarantine,
+        *,
+        text_column: str | None = None,
+        label_column: str | None = None,
+    ) -> Iterator[LabelledText]:
+        layout = layout or guess_layout(path)
+        for item in read_labelled(path, layout, quarantine, text_column=text_column, label_column=label_column):
             if not isinstance(item, LabelledText):
                 raise InputError(f"{path}: the layout {layout!r} has sentences of abstracts, and not texts or pairs")
             yield item

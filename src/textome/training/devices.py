@@ -5,7 +5,6 @@ Tested on the CPU; CUDA is what PyTorch's own tests cover; MPS and XLA (TPU) go 
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from textome.errors import DeviceError, InputError
+from textome.processors import available_threads
 
 _KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -22,8 +22,12 @@ def choose_device(name: str = "auto", number: int = 0) -> torch.device:
 
     number   which of several GPUs
 
+    PyTorch counts processors without a container's quota, so its threads are bounded by that here.
+
     Raises DeviceError where PyTorch does not see the device, with what to do.
     """
+    if torch.get_num_threads() > (threads := available_threads()):
+        torch.set_num_threads(threads)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if problem := _missing(name):
@@ -90,7 +94,7 @@ def product_type(precision: str) -> torch.dtype:
 
 def workers_for(device: torch.device) -> int:
     """How many processes make batches beside the run: none where the run itself uses the processor's cores."""
-    return min(6, (os.cpu_count() or 1) // 2) if device.type == "cuda" else 0
+    return min(6, available_threads() // 2) if device.type == "cuda" else 0
 
 
 def wait_for(device: torch.device) -> None:

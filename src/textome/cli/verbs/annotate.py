@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textome.cli.pipelines import with_pipeline
-from textome.cli.streams import EscapeFormulas, finish, read_all, watched
+from textome.cli.streams import EscapeFormulas, finish, read_all, reported, watched
 
 if TYPE_CHECKING:
     from textome.documents import Document
@@ -62,7 +62,9 @@ def annotate(
         read_all(inputs, from_, quarantine, text_column=text_column, pipeline=loaded), replace=replace
     )
     documents = watched(annotated, "annotated", quarantine)
-    finish(quarantine, _deliver(documents, targets, show, not escape_formulas))
+    with reported(quarantine):
+        number = _deliver(documents, targets, show, not escape_formulas)
+    finish(quarantine, number)
 
 
 def _deliver(documents: Iterator[Document], targets: list[tuple[str, str]], show: bool, formulas: bool) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textome.cli.pipelines import with_pipeline
-from textome.cli.streams import SHOWN, say
+from textome.cli.streams import SHOWN, echo, say
 from textome.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -94,11 +94,14 @@ def bulk(
 def _finish(output: Path, totals: Totals, as_json: bool) -> None:
     if as_json:
         names = ("files", "documents", "entities", "relations", "quarantined")
-        typer.echo(json.dumps({name: getattr(totals, name) for name in names} | {"superseded": totals.left_out}))
+        others = {"superseded": totals.left_out, "passed_over": totals.passed_over}
+        echo(json.dumps({name: getattr(totals, name) for name in names} | others))
     say(
         f"{output}: {totals.documents:,} documents, {totals.entities:,} entities"
         + (f", {totals.left_out:,} superseded or deleted" if totals.left_out else "")
     )
+    for reason, number in totals.passed_over.items():
+        say(f"passed over: {number:,}, {reason}")
     if not totals.quarantined:
         return
     path = output / "quarantine.jsonl"
@@ -116,7 +119,7 @@ def _tell_status(folder: Path, as_json: bool) -> None:
     from textome.bulk.progress import status, status_line
 
     state = status(folder)
-    typer.echo(json.dumps(state) if as_json else f"{folder}: {status_line(state)}")
+    echo(json.dumps(state) if as_json else f"{folder}: {status_line(state)}")
 
 
 def _need_pyarrow() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from textome.cli.streams import EscapeFormulas, finish, read_all, watched
+from textome.cli.streams import EscapeFormulas, finish, read_all, reported, watched
 
 
 def convert(
@@ -28,4 +28,6 @@ def convert(
 
     quarantine = Quarantine()
     documents = watched(read_all(inputs, from_, quarantine, entity_type, text_column), "converted", quarantine)
-    finish(quarantine, write_documents(documents, Target.of(output, not escape_formulas), to))
+    with reported(quarantine):
+        number = write_documents(documents, Target.of(output, not escape_formulas), to)
+    finish(quarantine, number)

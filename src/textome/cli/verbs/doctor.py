@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from textome.cli.streams import echo, say
 from textome.processors import available_threads
 
 _BASE = ("lxml", "numpy", "onnxruntime", "pydantic", "rich", "tokenizers", "typer")
@@ -59,24 +59,24 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     }
     advice = _advice()
     if as_json:
-        typer.echo(json.dumps(findings | {"advice": advice}, indent=2))
+        echo(json.dumps(findings | {"advice": advice}, indent=2))
         return
-    typer.echo(f"textome {findings['textome']} on Python {findings['python']}, {findings['system']}")
+    echo(f"textome {findings['textome']} on Python {findings['python']}, {findings['system']}")
     for name in _BASE:
-        typer.echo(f"  {name:20}{_version(name) or 'MISSING'}")
+        echo(f"  {name:20}{_version(name) or 'MISSING'}")
     for extra, names in _EXTRAS.items():
         for name in names:
-            typer.echo(f"  {name:20}{_version(name) or 'not installed'}  [{extra}]")
+            echo(f"  {name:20}{_version(name) or 'not installed'}  [{extra}]")
     known = ", ".join(instructions()) or "none known"
-    typer.echo(f"  {'processor':20}{available_threads()} threads; int8 and bf16 instructions: {known}")
-    typer.echo(f"  {'GPU':20}{findings['gpu'] or 'none that PyTorch sees'}")
+    echo(f"  {'processor':20}{available_threads()} threads; int8 and bf16 instructions: {known}")
+    echo(f"  {'GPU':20}{findings['gpu'] or 'none that PyTorch sees'}")
     for name, state in (_devices() or {}).items():
-        typer.echo(f"  {'--device ' + name:20}{state}")
+        echo(f"  {'--device ' + name:20}{state}")
     for name, state in (_inference_devices() or {}).items():
-        typer.echo(f"  {'annotate on ' + name:20}{state}")
-    typer.echo(f"  {'bundled model':20}{findings['bundled_model'] or 'MISSING'}")
+        echo(f"  {'annotate on ' + name:20}{state}")
+    echo(f"  {'bundled model':20}{findings['bundled_model'] or 'MISSING'}")
     for line in advice:
-        typer.echo(f"- {line}")
+        echo(f"- {line}")
 
 
 def _version(name: str) -> str | None:
@@ -132,7 +132,7 @@ def _bundled() -> str | None:
         bundle = Bundle.load(resolve_model(None))
         return f"{bundle.name} ({bundle.onnx_path().stat().st_size / 1e6:.1f} MB)"
     except ModelError as error:
-        print(f"textome: {error}", file=sys.stderr)
+        say(f"textome: {error}")
         return None
 
 

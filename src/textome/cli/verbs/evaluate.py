@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textome.cli.streams import echo, finish, say
+from textome.cli.streams import echo, finish, reported, say
 from textome.errors import InputError
 
 
@@ -20,8 +20,11 @@ def evaluate(
         str | None, typer.Option(help="Name of the task, where the model has several; see textome info.")
     ] = None,
     format: Annotated[
-        str | None, typer.Option("--format", help="Format or layout of the data; default: by content or task.")
+        str | None,
+        typer.Option("--format", "--from", help="Format or layout of the data; default: by content or task."),
     ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of a table that holds their labels.")] = None,
     map_: Annotated[
         list[str] | None, typer.Option("--map", metavar="LABEL=TYPE", help="What a label of the data stands for.")
     ] = None,
@@ -53,9 +56,10 @@ def evaluate(
     if task in STEPS:
         from textome.cli.evaluate_step import evaluate_step
 
-        if model or map_ or entity_type or precision or threads or compare:
-            raise InputError(f"--task {task}: a step takes --data, --format, --train, --set, --report and --json")
-        evaluate_step(task, data, format, train or [], set_ or [], report, as_json)
+        if model or map_ or entity_type or precision or threads or compare or label_column:
+            taken = "--data, --format, --text-column, --train, --set, --report and --json"
+            raise InputError(f"--task {task}: a step takes {taken}")
+        evaluate_step(task, data, format, text_column, train or [], set_ or [], report, as_json)
         return
     if set_:
         raise InputError("--set is for steps; name one with --task")
@@ -65,12 +69,18 @@ def evaluate(
     from textome.formats import Quarantine
     from textome.runtime.step import ModelSettings, load_model
 
+    columns = {
+        name: value
+        for name, value in (("text_column", text_column), ("label_column", label_column))
+        if value is not None
+    }
     settings = ModelSettings(precision=precision, threads=threads)
     loaded = load_model(settings.model_copy(update={"model": model}))
     name, quarantine = loaded.bundle.only_task(task), Quarantine()
-    files = Data(data, format, dict(_pair(item) for item in map_ or []), entity_type, train or [])
+    files = Data(data, format, dict(_pair(item) for item in map_ or []), entity_type, train or [], columns)
     started = time.monotonic()
-    result = evaluated(loaded, name, files, quarantine)
+    with reported(quarantine):
+        result = evaluated(loaded, name, files, quarantine)
     seconds = time.monotonic() - started
     about: dict[str, Any] = {"model": loaded.name, "data": data, "seconds": seconds} | result.as_dict()
     lines = [result.table()]

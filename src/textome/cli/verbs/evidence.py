@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textome.cli.streams import echo, report, say, split_list
+from textome.cli.streams import EscapeFormulas, echo, report, say, split_list
 from textome.errors import InputError, MissingExtraError
-from textome.escapes import shown
+from textome.escapes import no_formula, shown
 
 if TYPE_CHECKING:
     from textome.evidence.concepts import Concepts
@@ -50,6 +50,7 @@ def evidence(
     output: Annotated[
         str, typer.Option("--output", "-o", help="File to write, as .csv or .jsonl; - is standard output.")
     ] = "-",
+    escape_formulas: EscapeFormulas = False,
     html: Annotated[Path | None, typer.Option("--report", help="Write a page with the sentences, as .html.")] = None,
     graph: Annotated[
         Path | None, typer.Option(help="Write a graph: .graphml, .ttl (RDF), or a folder for Neo4j's import.")
@@ -96,7 +97,7 @@ def evidence(
         bridges = _bridges(_kept(pairs, None, relation, min_documents, min_probability), in_common, concepts)[:limit]
         if html is not None:
             write_bridges(bridges, html, f"In common: {in_common[0]} and {in_common[1]}")
-        _write(map(_bridge_row, bridges), output)
+        _write(map(_bridge_row, bridges), output, escape_formulas)
         return
     if concept is not None:
         pairs = _of(pairs, keys, concept)
@@ -113,7 +114,7 @@ def evidence(
         say(f"{html}: written")
     if graph is not None:
         say(f"{graph}: {write_pairs_graph(pairs, graph):,} edges")
-    _write(map(_pair_row, pairs), output)
+    _write(map(_pair_row, pairs), output, escape_formulas)
     report(quarantine)
 
 
@@ -193,7 +194,7 @@ def _bridge_row(bridge: Bridge) -> dict[str, Any]:
     return dict(zip(names, (bridge.concept.name, bridge.concept.key, round(bridge.score, 4), *sides), strict=True))
 
 
-def _write(rows: Iterable[dict[str, Any]], output: str) -> None:
+def _write(rows: Iterable[dict[str, Any]], output: str, escape_formulas: bool) -> None:
     if output == "-" and sys.stdout.isatty():
         _show(rows)
         return
@@ -209,7 +210,7 @@ def _write(rows: Iterable[dict[str, Any]], output: str) -> None:
         for number, row in enumerate(rows):
             if not number:
                 writer.writerow(row)
-            writer.writerow(row.values())
+            writer.writerow(map(no_formula, row.values()) if escape_formulas else row.values())
     if output == "-":
         echo(text.getvalue(), end="")
         return

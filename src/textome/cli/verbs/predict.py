@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from textome.cli.streams import finish, say
+from textome.cli.streams import EscapeFormulas, finish, reported, say
 from textome.errors import InputError
+from textome.escapes import no_formula
 
 if TYPE_CHECKING:
     from textome.formats import Quarantine
@@ -33,6 +34,7 @@ def predict(
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; - is standard output.")] = Path("-"),
     to: Annotated[Literal["jsonl", "tsv"], typer.Option(help="JSON lines, or a table.")] = "jsonl",
+    escape_formulas: EscapeFormulas = False,
     precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
 ) -> None:
@@ -57,7 +59,7 @@ def predict(
         predictor = _Texts(model, task, question, layout, from_, precision, threads)
     started, count = time.monotonic(), 0
     several = inputs if isinstance(predictor, _Files) or layout else expand_inputs(inputs)
-    with Target.of(output).open() as stream:
+    with reported(quarantine), Target.of(output).open() as stream:
         if to == "tsv":
             stream.write(_line(["file", "id", *predictor.columns]))
         for path in several:
@@ -69,7 +71,8 @@ def predict(
                         if to == "jsonl":
                             stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
                         else:
-                            stream.write(_line([path, name, *predictor.cells(row)]))
+                            cells = [path, name, *predictor.cells(row)]
+                            stream.write(_line(list(map(no_formula, cells)) if escape_formulas else cells))
             except InputError as error:
                 if len(several) == 1:
                     raise

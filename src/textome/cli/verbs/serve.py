@@ -12,7 +12,7 @@ import typer
 
 from textome.cli.environment import EnvironmentCommand
 from textome.cli.pipelines import with_pipeline
-from textome.cli.streams import say
+from textome.cli.streams import echo, say
 from textome.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def serve(
     if add_key is not None:
         if keys is None:
             raise InputError("--add-key needs the file to add it to; give --keys FILE")
-        typer.echo(make_key(keys, add_key))
+        echo(make_key(keys, add_key))
         say(f"added {add_key!r} to {keys}; the key above is shown only now, and kept nowhere")
         return
     local = is_loopback(host)

@@ -39,10 +39,19 @@ def inputs_in(folder: Path) -> list[Path]:
     """What to read of a folder: its files; of one with stand-off annotations the folder itself, which is read as a whole,
     and the files that are neither texts nor annotations of it."""
     files = files_in(folder)
-    if not any(file.suffix in STANDOFF for file in files):
+    texts = set(texts_with_annotations(files))
+    if not texts:
         return files
-    others = [file for file in files if file.suffix not in (".txt", *STANDOFF)]
-    return [folder, *others]
+    return [folder, *(file for file in files if file.suffix not in STANDOFF and file not in texts)]
+
+
+def texts_with_annotations(files: Iterable[Path]) -> list[Path]:
+    """The texts of files with stand-off annotations and those in folders of such and below them, in a fixed order."""
+    listed = list(files)
+    folders = {file.parent for file in listed if file.suffix in STANDOFF}
+    endings = (".txt", *STANDOFF)  # since annotations may stand without their text
+    texts = {file.with_suffix(".txt") for file in listed if file.suffix in endings}
+    return sorted(text for text in texts if not folders.isdisjoint(text.parents))
 
 
 def once(names: Iterable[str]) -> list[str]:

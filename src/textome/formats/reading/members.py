@@ -162,7 +162,9 @@ def described(value: Any) -> str:
 def _as_metadata(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return "; ".join(value)  # as authors and keywords
-    if is_missing(value) or isinstance(value, bool | bytes | list | tuple | dict):
+    if isinstance(value, bool):
+        return str(value).lower()
+    if is_missing(value) or isinstance(value, bytes | list | tuple | dict):
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))

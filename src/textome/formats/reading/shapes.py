@@ -142,6 +142,8 @@ def _other_markup(text: str, lines: list[str], ending: str) -> str | None:
     words = [line.split("\t") for line in lines if not line.startswith("#")]
     if words and all(len(row) == 10 and re.fullmatch(r"\d+(?:[-.]\d+)?", row[0]) for row in words):
         return f"this is CoNLL-U, {_SYNTAX_ADVICE}"
+    if ending in (".toml", ".yaml", ".yml", ".ini", ".cfg"):
+        return "this is a file of settings, by its name; if it is prose all the same, say --from plain"
     if ending == ".bib" or re.match(r"\s*(?:%.*\n\s*)*@\s*[a-z]+\s*[{(]", text, re.IGNORECASE):
         return "this is BibTeX; export the references as RIS (--from ris) or as a table (--from csv)"
     return None

@@ -78,6 +78,11 @@ class Quarantine:
         """0, or 1 where records were quarantined."""
         return int(self.count > 0)
 
+    @property
+    def first(self) -> str:
+        """The first bad record as the end of a message; empty where there is none."""
+        return f"; the first of {self.count:,} quarantined: {self.records[0]}" if self.records else ""
+
     def summary(self, shown: int = 20) -> list[str]:
         """The first `shown` records with position and reason, how many more there are, and what was passed over."""
         lines = [f"quarantined: {record}" for record in self.records[:shown]]

@@ -39,8 +39,9 @@ class CorpusData:
 
 def load_corpora(recipe: Recipe, table: TaskTable) -> list[CorpusData]:
     """Read every corpus of a task. Raises InputError for a missing file, an empty split or an unknown label."""
-    forbidden = _test_sentences(recipe, table) if recipe.data.drop_leaks else frozenset()
-    return [_load(recipe, table, corpus, forbidden) for corpus in table.corpora]
+    quarantines = [Quarantine() for _ in table.corpora]
+    forbidden = _test_sentences(recipe, table, quarantines) if recipe.data.drop_leaks else frozenset()
+    return [_load(recipe, table, *item, forbidden) for item in zip(table.corpora, quarantines, strict=True)]
 
 
 def file_hash(path: str | Path) -> str:
@@ -48,11 +49,12 @@ def file_hash(path: str | Path) -> str:
     return hash_of(Path(path))
 
 
-def _load(recipe: Recipe, table: TaskTable, corpus: Corpus, forbidden: frozenset[str]) -> CorpusData:
+def _load(
+    recipe: Recipe, table: TaskTable, corpus: Corpus, quarantine: Quarantine, forbidden: frozenset[str]
+) -> CorpusData:
     task = table.task
     assert isinstance(task, MentionTask)
-    data = CorpusData(corpus.name)
-    quarantine = Quarantine()
+    data = CorpusData(corpus.name, quarantine=quarantine)
     for split, paths in (("train", corpus.train), ("validation", corpus.validation)):
         sentences, number = getattr(data, split), 0
         for path in paths:
@@ -69,16 +71,14 @@ def _load(recipe: Recipe, table: TaskTable, corpus: Corpus, forbidden: frozenset
     data.train = kept + _further_readings(recipe, corpus, kept, task.types, generator)
     for name, path in zip(("there", "back"), corpus.back_translation, strict=False):
         data.hashes[name] = file_hash(Path(path) / "model.safetensors")
-    data.quarantine = quarantine
     if not data.train:
         raise InputError(
-            f"corpus {corpus.name!r}: no training sentence was read from {', '.join(corpus.train)}"
-            + (f"; the first problem: {quarantine.records[0]}" if quarantine.records else "")
+            f"corpus {corpus.name!r}: no training sentence was read from {', '.join(corpus.train)}{quarantine.first}"
         )
     if corpus.validation and not data.validation:
         raise InputError(
             f"corpus {corpus.name!r}: no validation sentence was read from {', '.join(corpus.validation)}; "
-            f"leave validation out to train without"
+            f"leave validation out to train without{quarantine.first}"
         )
     return data
 
@@ -123,12 +123,12 @@ def _options(corpus: Corpus) -> dict[str, str | None]:
     return {"entity_type": corpus.entity_type} if corpus.format == "conll" else {}
 
 
-def _test_sentences(recipe: Recipe, table: TaskTable) -> frozenset[str]:
+def _test_sentences(recipe: Recipe, table: TaskTable, quarantines: Sequence[Quarantine]) -> frozenset[str]:
     fingerprints: set[str] = set()
-    for corpus in table.corpora:
+    for corpus, quarantine in zip(table.corpora, quarantines, strict=True):
         for path in corpus.test:
             source = Source.of(recipe.path(path))
-            for document in read_documents(source, corpus.format, Quarantine(), **_options(corpus)):
+            for document in read_documents(source, corpus.format, quarantine, **_options(corpus)):
                 fingerprints.update(_fingerprints(document, corpus.format != "conll"))
     return frozenset(fingerprints)
 

@@ -60,21 +60,25 @@ def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskD
     train += _further(recipe, table, quarantine)
     leaks = 0
     if recipe.data.drop_leaks and table.test:
-        test = _read(recipe, table, table.test, Quarantine())
+        test = _read(recipe, table, table.test, quarantine)
         forbidden = {print_ for record in test for print_ in _fingerprints(task, record)}
         kept = [record for record in train if forbidden.isdisjoint(_fingerprints(task, record))]
         leaks, train = len(train) - len(kept), kept
     train = task.prepared(train, recipe.training.seed)
     if not train:
-        problem = f"; the first problem: {quarantine.records[0]}" if quarantine.records else ""
-        raise InputError(f"task {table.name!r}: no training record was read from {', '.join(table.train)}{problem}")
+        raise InputError(
+            f"task {table.name!r}: no training record was read from {', '.join(table.train)}{quarantine.first}"
+        )
     if table.validation and not validation:
         raise InputError(
             f"task {table.name!r}: no validation record was read from {', '.join(table.validation)}; leave validation out "
             f"to train without"
         )
-    task.check_labelled(table.name, train)
-    task = task.fitted(table.name, train)
+    _check_labelled(table, train, quarantine)
+    try:
+        task = task.fitted(table.name, train)
+    except InputError as error:
+        raise InputError(f"{error}{quarantine.first}") from error
     if table.shots:
         train = few(task, train, table.shots, recipe.training.seed)
     train, validation = (
@@ -93,14 +97,14 @@ def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> Tas
     task: Task[Any, Any] = table.task
     corpora = load_corpora(recipe, table)
     train = [sentence for corpus in corpora for sentence in corpus.train]
-    if recipe.distillation is None:
-        task.check_labelled(table.name, train)
-    groups = [(corpus.name, task.group_of(sentence, 0)) for corpus in corpora for sentence in corpus.train]
-    validation = {corpus.name: corpus.validation for corpus in corpora if corpus.validation}
-    hashes = {path: value for corpus in corpora for path, value in corpus.hashes.items()}
     quarantine = Quarantine()
     for corpus in corpora:
         quarantine.merge(corpus.quarantine)
+    if recipe.distillation is None:
+        _check_labelled(table, train, quarantine)
+    groups = [(corpus.name, task.group_of(sentence, 0)) for corpus in corpora for sentence in corpus.train]
+    validation = {corpus.name: corpus.validation for corpus in corpora if corpus.validation}
+    hashes = {path: value for corpus in corpora for path, value in corpus.hashes.items()}
     leaks = sum(corpus.leaks for corpus in corpora)
     data = _task_data(recipe, table, task, tokenizer, train, groups, validation, quarantine, leaks, hashes)
     data.report = {
@@ -114,6 +118,14 @@ def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> Tas
         for corpus in corpora
     }
     return data
+
+
+def _check_labelled(table: TaskTable, records: Sequence[Any], quarantine: Quarantine) -> None:
+    """Raises InputError where no training record has a label, with what could not be read."""
+    try:
+        table.task.check_labelled(table.name, records)
+    except InputError as error:
+        raise InputError(f"{error}{quarantine.first}") from error
 
 
 def _task_data(

@@ -131,13 +131,13 @@ class TranslationJob(Job):
         task, device = table.task, processes.device
         assert isinstance(task, Translation)
 
-        def read(paths: Sequence[str], problems: Quarantine) -> list[Pair]:
-            return [pair for path in paths for pair in task.read(recipe.path(path), None, problems)]
+        def read(paths: Sequence[str]) -> list[Pair]:
+            return [pair for path in paths for pair in task.read(recipe.path(path), None, quarantine)]
 
-        examples = read(table.train, quarantine)
-        pairs = _without_tests(examples, read(table.test, Quarantine()) if recipe.data.drop_leaks else [])
+        examples = read(table.train)
+        pairs = _without_tests(examples, read(table.test) if recipe.data.drop_leaks else [])
         if not pairs:
-            raise InputError(f"no training pair was read from {', '.join(table.train)}")
+            raise InputError(f"no training pair was read from {', '.join(table.train)}{quarantine.first}")
         if not processes.first:
             processes.wait()  # for the vocabulary that the first one learns
         translator = _based(recipe, task, folder) if recipe.model.base else _fresh(recipe, task, folder, pairs)
@@ -146,7 +146,7 @@ class TranslationJob(Job):
         model = translator.model
         finish = prepare_encoder(model, recipe.training)
         model.to(device)
-        trained = TranslationTask(recipe, task, translator, pairs, read(table.validation, quarantine), device)
+        trained = TranslationTask(recipe, task, translator, pairs, read(table.validation), device)
         trained.quarantine, trained.leaks = quarantine, len(examples) - len(pairs)
         job = cls(recipe, model, [trained], device, finish=finish)
         job._folder = folder

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from textome.cli.streams import say
+from textome.cli.streams import echo, say
 from textome.cli.training import need_training
 
 
@@ -37,4 +37,4 @@ def convert_checkpoint(
     if conversion.contradicts:
         say("tokenizer_config.json said the opposite; --cased or --uncased decides otherwise")
     say(f'use it as model.base = "{output}" in a recipe')
-    typer.echo(output)
+    echo(output)

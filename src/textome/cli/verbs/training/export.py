@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from textome.cli.streams import say
+from textome.cli.streams import echo, say
 from textome.errors import InputError
 
 
@@ -35,7 +35,7 @@ def export(
     if transformers:
         if bundle is None or [*bundle.tasks] != [ENTITIES]:
             raise InputError(f"{directory}: --transformers is for models that find entities and do nothing else")
-        typer.echo(
+        echo(
             write_token_classifier(
                 directory, bundle.config, bundle.description.model_dump(mode="json"), bundle.entities, output
             )
@@ -44,4 +44,4 @@ def export(
     for name in precision or ["int8"]:
         path = export_bundle(bundle, output, name) if bundle else export_encoder(directory, output, name)
         say(f"{name}: {path.stat().st_size / 1e6:.1f} MB")
-        typer.echo(path)
+        echo(path)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from textome.cli.streams import say
+from textome.cli.streams import echo, say
 from textome.cli.training import DeviceOption, Teller, need_training, overrides
 from textome.errors import InputError
 
@@ -17,7 +17,7 @@ def _print_techniques(asked: bool) -> None:
         need_training("textome finetune")
         from textome.training.techniques.matrix import matrix
 
-        typer.echo(matrix(), nl=False)
+        echo(matrix(), end="")
         raise typer.Exit
 
 
@@ -78,7 +78,7 @@ def finetune(
     folder = output or Path("runs") / run.name
     with Teller("reading the data") as tell:
         bundle = run.start(folder, resume or finish, tell)
-    typer.echo(bundle)
+    echo(bundle)
     raise typer.Exit(tell.exit_code)
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textome.cli.streams import SECONDS_BETWEEN_LINES, say, split_list
+from textome.cli.streams import SECONDS_BETWEEN_LINES, echo, say, split_list
 from textome.cli.streams import report as tell_quarantine
 from textome.errors import InputError
+from textome.escapes import shown
 from textome.processors import available_threads
 
 if TYPE_CHECKING:
@@ -136,9 +137,7 @@ def _print_report(report: Report, exclude: list[str], seconds: float, output: Pa
     values = report.as_dict()
     rate = report.counts.read / seconds if seconds else 0.0
     if as_json:
-        typer.echo(
-            json.dumps({"corpus": str(output), **values, "seconds": seconds, "documents_per_second": rate}, indent=1)
-        )
+        echo(json.dumps({"corpus": str(output), **values, "seconds": seconds, "documents_per_second": rate}, indent=1))
         return
     from rich.console import Console
     from rich.table import Table
@@ -147,9 +146,9 @@ def _print_report(report: Report, exclude: list[str], seconds: float, output: Pa
     table.add_column()
     table.add_column(justify="right")
     for label, number in _rows(report):
-        table.add_row(label, f"{number:,}")
-    Console(highlight=False).print(table)
-    typer.echo(f"{output}: {rate:,.0f} documents/s")
+        table.add_row(shown(label), f"{number:,}")
+    Console(highlight=False, markup=False).print(table)
+    echo(f"{output}: {rate:,.0f} documents/s")
 
 
 def _rows(report: Report) -> list[tuple[str, int]]:

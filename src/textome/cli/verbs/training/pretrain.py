@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from textome.cli.streams import echo
 from textome.cli.training import DeviceOption, Teller, need_training, overrides
 
 
@@ -37,4 +38,4 @@ def pretrain(
     folder = output or Path("runs") / run.name
     with Teller("reading the corpora") as tell:
         model = run.start(folder, resume, tell)
-    typer.echo(model)
+    echo(model)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from textome.cli.streams import echo
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a run of finetune or pretrain, finished or not.")],
@@ -22,4 +24,4 @@ def report(
 
     path = output or run / "report.html"
     write_run_report(path, read_run(run))
-    typer.echo(path)
+    echo(path)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from textome.cli.streams import say
+from textome.cli.streams import echo, say
 
 # The vocabularies are compared on the first sentences of the text: enough for two sure digits, and quick.
 COMPARED = 50_000
@@ -51,14 +51,12 @@ def train_tokenizer(
     fits = {"the new one": fit(vocabulary, sample, names), "compared with": fit(general, sample, names)}
     write_vocabulary(vocabulary, output, lowercase=not cased)
     if json_:
-        typer.echo(json.dumps({name: asdict(item) for name, item in fits.items()}, indent=1))
+        echo(json.dumps({name: asdict(item) for name, item in fits.items()}, indent=1))
         return
-    typer.echo(f"{'vocabulary':15}{'tokens':>9}{'tokens a word':>16}{'unknown words':>16}{'terms badly cut':>18}")
+    echo(f"{'vocabulary':15}{'tokens':>9}{'tokens a word':>16}{'unknown words':>16}{'terms badly cut':>18}")
     for name, item in fits.items():
         cut = "-" if item.badly_cut is None else f"{100 * item.badly_cut:.1f} %"
-        typer.echo(
-            f"{name:15}{item.vocabulary_size:9,}{item.tokens_per_word:16.3f}{100 * item.unknown:14.2f} %{cut:>18}"
-        )
+        echo(f"{name:15}{item.vocabulary_size:9,}{item.tokens_per_word:16.3f}{100 * item.unknown:14.2f} %{cut:>18}")
     say(f"a term is badly cut if it takes more than {WELL_CUT} pieces a word; written: {output}")
 
 

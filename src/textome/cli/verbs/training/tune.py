@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textome.cli.streams import say
+from textome.cli.streams import echo, say
 from textome.cli.training import DeviceOption, need_training, overrides
 from textome.errors import MissingExtraError
 
@@ -57,7 +57,7 @@ def tune(
         f"best {_score(best.score)}: textome finetune {settings.recipe} "
         + " ".join(f"--set {i}" for i in best.overrides)
     )
-    typer.echo(best.bundle)
+    echo(best.bundle)
     raise typer.Exit(int(bool(problems)))
 
 
