@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from cli.conftest import Run, write
+from tiny import make_corpus
 
 REJECTED = (
     '{"text": "No gout was seen", "spans": [{"start": 3, "end": 7, "label": "Disease"}], "answer": "accept"}\n'
@@ -90,3 +92,22 @@ def test_predict_writes_tables_safely_on_request(run: Run, tmp_path: Path, tiny_
                  *(["--escape-formulas"] if escape else []))  # fmt: skip
     assert result.code == 0, result.err
     assert result.out.splitlines()[1].split("\t")[1] == ("'=1+1" if escape else "=1+1")
+
+
+def test_a_fresh_bundle_is_evaluated_before_it_is_exported(run: Run, tmp_path: Path, tiny_bundle: Path) -> None:
+    fresh = tmp_path / "fresh"
+    shutil.copytree(tiny_bundle, fresh, ignore=shutil.ignore_patterns("*.onnx"))
+    data = make_corpus(tmp_path / "a.tsv", drugs=False, sentences=5)
+    results = [run("evaluate", "--data", data, "--model", model, *options, "--json")
+               for model, options in ((fresh, ()), (tiny_bundle, ("--precision", "fp32")))]  # fmt: skip
+    assert [result.code for result in results] == [0, 0], results[0].err
+    first, second = ({**json.loads(result.out), "seconds": 0} for result in results)
+    assert first == second
+    assert "there is no exported graph, so one is made for this evaluation" in results[0].err
+    assert not list(fresh.glob("*.onnx"))
+
+
+def test_info_lists_labels_without_a_stray_comma(run: Run, tiny_tasks: Path) -> None:
+    out = run("info", tiny_tasks / "run" / "bundle").out
+    assert "classification: disease, drug\n" in out
+    assert ":," not in out

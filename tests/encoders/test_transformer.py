@@ -78,6 +78,20 @@ def test_logits_and_gradients_equal_marian(sources: list[int], targets: list[int
 
 
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+def test_swish_as_marian_calls_it_is_silu() -> None:
+    """The activation of all published Marian models."""
+    config = transformers.MarianConfig(**SIZES | {"activation_function": "swish"}, scale_embedding=True)
+    theirs = transformers.MarianMTModel(config).eval()
+    randomise(theirs)
+    ours = Transformer(TransformerConfig.from_dict(config.to_dict())).eval()
+    load_tensors(ours, theirs.state_dict(), "marian")
+    ids, targets = random_ids([5], 1), random_ids([4], 2)
+    with torch.no_grad():
+        expected = theirs(input_ids=ids[None], decoder_input_ids=targets[None]).logits[0]
+        found = ours(ids, Layout.of([5]), targets, Layout.of([4]))
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
+
+
 def test_norm_before_equals_pytorch() -> None:
     ours = Transformer(TransformerConfig(**SIZES, scale_embedding=False, normalize_before=True)).eval()
     randomise(ours)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from textome.datasets.labelled import LabelledSentences, LabelledText, read_labelled
+from textome.datasets.labelled import LabelledSentences, LabelledText, guess_layout, read_labelled
 from textome.datasets.questions import read_questions
 from textome.errors import InputError
 from textome.formats import Quarantine
@@ -248,3 +248,26 @@ def test_a_question_of_squad_of_another_type_is_quarantined_alone(tmp_path: Path
     quarantine = Quarantine()
     assert [item.id for item in read_questions(str(path), "squad", quarantine)] == ["q"]
     assert quarantine.count == 2
+
+
+def test_a_folder_with_a_folder_for_each_class(tmp_path):
+    for name, text in (
+        ("drug/1.txt", "took insulin"),
+        ("disease/a/2.txt", "no gout"),
+        ("3.txt", "stray"),
+        ("drug/4.txt", " "),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "drug" / "5.txt").write_bytes("naïve".encode("latin-1"))
+    (tmp_path / "drug" / "notes.md").write_text("no text of the corpus")
+    assert guess_layout(str(tmp_path)) == "folders"
+    quarantine = Quarantine()
+    found = list(read_labelled(str(tmp_path), "folders", quarantine))
+    assert [(item.id, item.text, item.labels) for item in found] == [
+        ("disease/a/2.txt", "no gout", ("disease",)),
+        ("drug/1.txt", "took insulin", ("drug",)),
+    ]
+    assert [item.position for item in quarantine.records] == ["3.txt", "drug/4.txt", "drug/5.txt"]
+    with pytest.raises(InputError, match=r"expected a folder for each class with its texts, as CLASS/name\.txt"):
+        list(read_labelled(str(tmp_path / "disease" / "a"), "folders", quarantine))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
@@ -184,3 +185,25 @@ def test_flipped_views_are_all_flips():
     }
     with pytest.raises(ValueError, match="flipped_views"):
         Images(flipped_views=True)
+
+
+def test_arrays_of_mnist(tmp_path: Path):
+    pixels = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    head = bytes([0, 0, 8, 3]) + np.array([2, 3, 4], ">u4").tobytes()
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(head + pixels.tobytes())
+    labels = bytes([0, 0, 8, 1]) + np.array([2], ">u4").tobytes() + bytes([7, 0])
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    (tmp_path / "t10k-images.idx3-ubyte.gz").write_bytes(gzip.compress(head + pixels.tobytes()))
+    quarantine = Quarantine()
+    found = list(Images(channels=1).read(str(tmp_path), quarantine))
+    assert [(record.id, record.target, record.metadata["split"]) for record in found] == [
+        ("t10k/0", None, "test"), ("t10k/1", None, "test"), ("train/0", "7", "train"), ("train/1", "0", "train"),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(found[3].content[:, :, 0], pixels[1])
+    assert quarantine.count == 0
+    (tmp_path / "cut-images-idx3-ubyte").write_bytes(head + b"ab")
+    with pytest.raises(InputError, match="cut-images-idx3-ubyte: 2 numbers, but its head says 2 x 3 x 4"):
+        list(Images(channels=1).read(str(tmp_path / "cut-images-idx3-ubyte"), quarantine))
+    (tmp_path / "bad-images-idx3-ubyte").write_bytes(b"no")
+    with pytest.raises(InputError, match="this is no IDX file of bytes with 3 axes"):
+        list(Images(channels=1).read(str(tmp_path / "bad-images-idx3-ubyte"), quarantine))

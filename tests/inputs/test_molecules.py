@@ -94,7 +94,7 @@ def test_a_table_with_gaps_and_bad_rows(tmp_path: Path) -> None:
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     place = write(tmp_path, "smiles,a\nCC,1\n")
-    with pytest.raises(InputError, match="no column 'SMILES'; the header has smiles, a"):
+    with pytest.raises(InputError, match="no column 'SMILES'; did you mean 'smiles'\\? the header has smiles, a"):
         read_molecules(Source.of(place), "SMILES", ["a"], Quarantine())
     with pytest.raises(InputError, match="no column 'b'"):
         read_molecules(Source.of(place), "smiles", ["a", "b"], Quarantine())
@@ -184,3 +184,14 @@ def test_a_molecule_that_is_too_long_is_quarantined(tmp_path: Path) -> None:
     records = list(Molecules(window=8, chemistry=False).read(place, quarantine))
     assert [record.content for record in records] == [("CC",)]
     assert "more than the 8 tokens of modality.window" in str(quarantine.records[0])
+
+
+def test_a_table_of_hundreds_of_columns_has_a_short_message(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(",".join(["mol_smiles", *(f"assay_{number}" for number in range(600))]) + "\n")
+    with pytest.raises(InputError) as caught:
+        read_molecules(Source.of(path), "mol_smile", ("assay_7",), Quarantine())
+    message = str(caught.value)
+    assert "there is no column 'mol_smile'; did you mean 'mol_smiles'? the header has mol_smiles, assay_0" in message
+    assert "and 593 more; input.smiles, input.name and input.targets of the recipe name columns" in message
+    assert len(message) < len(str(path)) + 300

@@ -119,3 +119,18 @@ def test_compressed_values_keep_order_and_sign_and_shrink_what_is_large():
     np.testing.assert_allclose(values[:, 0], (expected - expected.mean()) / expected.std(), rtol=1e-5)
     np.testing.assert_array_equal(values[:, 1], 0)
     np.testing.assert_array_equal(values[:, 3], [1, 1, 0, 1, 1])
+
+
+def test_windows_have_their_own_labels_where_the_label_changes_within_a_series(tmp_path: Path):
+    labels = ["rest"] * 5 + ["walk"] * 5 + [""] * 3
+    (tmp_path / "a.csv").write_text("x,label\n" + "".join(f"{number},{label}\n" for number, label in enumerate(labels)))
+    records = list(Sensors(window=4, hop=3).read(str(tmp_path / "a.csv"), Quarantine()))
+    # Of four moments two and two are the later label's.
+    assert [(record.id, record.target) for record in records] == [
+        ("a@0", "rest"), ("a@3", "walk"), ("a@6", "walk"), ("a@9", "walk"),
+    ]  # fmt: skip
+    (whole,) = Sensors(window=20).read(str(tmp_path / "a.csv"), Quarantine())
+    assert whole.target == "walk"
+    (tmp_path / "b.csv").write_text("id,x,label\none,1,up\none,2,\none,3,\none,4,\n")
+    once = list(Sensors(window=2).read(str(tmp_path / "b.csv"), Quarantine()))
+    assert [record.target for record in once] == ["up", "up"], "one label in a series is that of all its moments"

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_torch
+from safetensors.torch import save_file as save_torch
 from typer.testing import CliRunner
 
 from textome.cli.main import application
@@ -19,7 +22,7 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.hugging_face import one_softmax, write_token_classifier
 from textome.runtime.model import Model
-from textome.runtime.model_files import weight_files
+from textome.runtime.model_files import read_weights, weight_files
 from textome.tasks.entities import Entities
 from textome.tasks.iob import decode, log_probabilities
 
@@ -169,3 +172,39 @@ def test_a_scheme_of_i_alone_has_entities_of_several_words() -> None:
 def test_labels_of_one_softmax_are_for_reading_only() -> None:
     with pytest.raises(InputError, match="leave them out"):
         _ = Entities(types=("A",), labels=("O", "B-A")).loss
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_in_half_precision_are_exported(tiny_bundle: Path, tmp_path: Path, kind: torch.dtype) -> None:
+    """As most models of the hub are stored today; one exporter reads them all in float32."""
+    shutil.copytree(tiny_bundle, tmp_path / "half", ignore=shutil.ignore_patterns("*.onnx"))
+    whole = load_torch(tiny_bundle / "model.safetensors")
+    stored = {name: tensor.to(kind).contiguous() for name, tensor in whole.items()}
+    save_torch(stored | {"positions": torch.arange(4)}, tmp_path / "half" / "model.safetensors")
+    read = read_weights(weight_files(tmp_path / "half"))
+    assert set(read) == set(whole), "a buffer is no weight"
+    for name, tensor in stored.items():
+        assert read[name].dtype == np.float32
+        assert torch.equal(torch.from_numpy(read[name].copy()), tensor.float()), name
+    export_bundle(Bundle.load(tmp_path / "half"), tmp_path / "half", "fp32")
+    texts = ["patients with gout took allopurinol daily", "no malaria was seen"]
+    one, other = (Model.load(folder, precision="fp32") for folder in (tiny_bundle, tmp_path / "half"))
+    expected, found = (
+        [
+            (item.start, item.end, item.type, round(item.confidence or 0, 1))
+            for document in model([Document.from_text(text) for text in texts])
+            for item in document.entities
+        ]
+        for model in (one, other)
+    )
+    assert found == expected
+    assert len(found) == 3
+
+
+def test_weights_of_eight_bits_are_refused_by_name(tiny_bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_bundle, tmp_path / "eight", ignore=shutil.ignore_patterns("*.onnx"))
+    tensors = load_torch(tiny_bundle / "model.safetensors")
+    name = "classifier.weight"
+    save_torch(tensors | {name: tensors[name].to(torch.float8_e4m3fn)}, tmp_path / "eight" / "model.safetensors")
+    with pytest.raises(ModelError, match=f"the tensor {name} has numbers of the type F8_E4M3; save the"):
+        export_bundle(Bundle.load(tmp_path / "eight"), tmp_path / "eight", "fp32")

@@ -130,7 +130,7 @@ def test_squad_answers_with_leading_blanks_are_found_and_wrong_offsets_reported(
     def record(id: str, text: str, start: int) -> dict[str, Any]:
         return {"id": id, "question": "What?", "answers": [{"text": text, "answer_start": start}]}
 
-    records = [record("1", "Drugala", 0), record("2", " lowers", 7), record("3", "lowers", 2), record("1", "x", 0)]
+    records = [record("1", "Drugala", 0), record("2", " lowers", 7), record("3", "lowered", 2), record("1", "x", 0)]
     records += [{"id": "4", "question": "What?", "answers": [], "is_impossible": True}, {"id": "5", "answers": []}]
     paragraphs = [{"context": context, "qas": records}, {"context": " ", "qas": [record("6", "x", 0)]}]
     path = tmp_path / "squad.json"
@@ -149,6 +149,30 @@ def test_squad_answers_with_leading_blanks_are_found_and_wrong_offsets_reported(
     assert "no context" in quarantine.records[3].reason
     with pytest.raises(InputError, match="the layout 'sqad' is unknown"):
         list(read_questions(str(path), "sqad", quarantine))
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "expected"),
+    [
+        ("lowers", 2, 8),  # counted in other units
+        ("lowers", 60, None),  # too far to be sure
+        ("drug", 20, 26),  # a whole word, and no part of another
+        ("gout", 39, 36),  # the other one is much farther
+        ("gout", 44, None),  # between two of them
+        ("drugol", 12, 15),
+    ],
+)
+def test_squad_answers_beside_their_offset_are_found_where_the_nearest_is_plain(
+    tmp_path: Path, text: str, start: int, expected: int | None
+):
+    context = "Drugala lowers drugol. No drug for" + "  gout, and no gout."
+    qas = [{"id": "1", "question": "What?", "answers": [{"text": text, "answer_start": start}]}]
+    path = tmp_path / "squad.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": context, "qas": qas}]}]}))
+    quarantine = Quarantine()
+    found = [item.positions for item in read_questions(str(path), "squad", quarantine)]
+    assert found == ([] if expected is None else [(AnswerPosition(0, expected, expected + len(text)),)])
+    assert quarantine.count == (expected is None)
 
 
 def test_bioasq_questions_find_their_answers_in_snippets(tmp_path: Path):

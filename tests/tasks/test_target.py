@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from textome.errors import InputError
 from textome.inputs.records import Record
 from textome.tasks.target import Target
 from textome.training.losses import LOSSES, numbers, target_options
@@ -48,3 +49,12 @@ def test_the_loss_of_compressed_numbers_is_that_of_what_is_learnt():
 def test_only_numbers_are_compressed():
     with pytest.raises(ValueError, match="compress is for regression"):
         Target(kind="classification", compress=True)
+
+
+def test_a_single_class_is_refused():
+    records = [Record("a", target="rest"), Record("b", target="rest"), Record("c")]
+    with pytest.raises(InputError, match="all training records have the label 'rest'; there is nothing to learn"):
+        Target().fitted("target", records)
+    with pytest.raises(InputError, match="all training records have the label 'rest'"):
+        Target(labels=("rest", "walk")).fitted("target", records)
+    assert Target().fitted("target", [*records, Record("d", target="walk")]).labels == ("rest", "walk")

@@ -118,3 +118,37 @@ def test_overrides_that_make_no_sense_are_refused(tmp_path: Path, override: str)
 def test_settings_that_translation_would_not_heed_are_refused(setting: str) -> None:
     with pytest.raises(InputError, match=f"training.{setting.partition('=')[0]} does not work for this kind of task"):
         plan_run(ROOT / "recipes/translate_multi30k.toml", [f"training.{setting}"])
+
+
+@pytest.mark.parametrize("key", ["model.base", "distillation.teacher"])
+def test_models_beside_the_recipe_are_named_as_data_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """`./` and `../` start from the recipe's folder in every key; what earlier versions took loads where it is plain."""
+    (tmp_path / "recipes").mkdir()
+    path = tmp_path / "recipes" / "a.toml"
+    teacher = '\n[distillation]\nteacher = "../there"' if key != "model.base" else ""
+    base = "../there" if key == "model.base" else "default"
+    path.write_text(
+        f'name = "a"\n[model]\nbase = "{base}"\n[entities]\ntypes = ["X"]\n[[corpora]]\nname = "c"\ntrain = ["c.tsv"]\n'
+        f'types = {{ X = "X" }}{teacher}\n[training]\nepochs = 1\nlearning_rate = 1e-3\n'
+    )
+
+    def named(*overrides: str) -> object:
+        recipe = load_recipe(path, overrides)
+        return recipe.model.base if key == "model.base" else recipe.distillation and recipe.distillation.teacher
+
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "work" / "deep")
+    assert named() == str(tmp_path / "recipes" / ".." / "there"), "nothing is there yet; the error will name this"
+    (tmp_path / "work" / "there").mkdir()
+    assert named() == "../there", "only where earlier versions looked"
+    assert named(f"{key}=../other") == "../other", "the command line starts from where it is written"
+    (tmp_path / "there").mkdir()
+    with pytest.raises(
+        InputError, match=f"{key} '../there' starts from the recipe's folder, where it is .*; earlier versions"
+    ):
+        named()
+    (tmp_path / "work" / "there").rmdir()
+    assert named() == str(tmp_path / "recipes" / ".." / "there")

@@ -3,6 +3,7 @@
     tsv        text TAB label, or with a header naming the columns (`text` or `sentence`, `pair`, `label`, `id`), also csv
     jsonl      {"text": ..., "pair": ..., "label": "A"} or {"labels": ["A", "B"]} a line, as ChemProt in SciBERT's layout
     sentences  ###id, then label TAB sentence a line, and a blank line between abstracts (PubMed RCT, NICTA-PIBOSO)
+    folders    a folder with a folder for each class, CLASS/name.txt, as text classification is often given
     hallmarks  a folder with text/ID.txt and labels/ID.txt (Hallmarks of Cancer): an abstract has its sentences' labels
     pubmedqa   {"PMID": {"QUESTION": ..., "CONTEXTS": [...], "final_decision": ...}}: pairs of question and abstract
     pubmedqa-long  the same file: pairs of question and the authors' own conclusion, LONG_ANSWER, for training only
@@ -28,6 +29,7 @@ from typing import Any
 from textome.datasets.questions import snippet_texts
 from textome.errors import InputError
 from textome.formats.reading.compression import DECOMPRESSION_ERRORS
+from textome.formats.reading.folders import files_in
 from textome.formats.reading.json_values import parse_json, read_values
 from textome.formats.reading.members import IDS, id_of, label_of, list_of, object_of, required_text, text_of
 from textome.formats.reading.rows import check_decoded, check_width, read_rows
@@ -107,9 +109,11 @@ def read_labelled(
 
 
 def guess_layout(path: str) -> str:
-    """ "jsonl" of a file whose first line is an object with a text, and "tsv" of any other."""
+    """ "jsonl" of a file whose first line is an object with a text, "tsv" of any other, "folders" of a folder."""
     source = Source.of(path.partition("#")[0])
-    head = b"" if source.is_directory or (source.path is not None and not source.path.exists()) else source.head()
+    if source.is_directory and source.path is not None:
+        return "hallmarks" if (source.path / "text").is_dir() and (source.path / "labels").is_dir() else "folders"
+    head = source.head()
     first = head.lstrip().partition(b"\n")[0]
     return "jsonl" if first.startswith(b"{") and b'"text"' in first else "tsv"
 
@@ -216,6 +220,24 @@ def _sentences(source: Source, quarantine: Quarantine) -> Iterator[LabelledSente
     yield from finished()
 
 
+def _folders(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]:
+    folder = source.path
+    files = [] if folder is None else [file for file in files_in(folder) if file.suffix == ".txt"]
+    if folder is None or not any(file.parent != folder for file in files):
+        raise InputError(f"{source.name}: expected a folder for each class with its texts, as CLASS/name.txt")
+    for file in files:
+        name = file.relative_to(folder).as_posix()
+        try:
+            if file.parent == folder:
+                raise InputError("the text stands in no folder of a class")
+            values = {"text": file.read_text(encoding="utf-8-sig")}
+            yield LabelledText(name, required_text(values, "text"), None, (file.relative_to(folder).parts[0],))
+        except UnicodeDecodeError:
+            quarantine.add(source.name, name, NOT_UTF8)
+        except InputError as error:
+            quarantine.add(source.name, name, error)
+
+
 def _hallmarks(source: Source, quarantine: Quarantine) -> Iterator[LabelledText]:
     folder = source.path
     if folder is None or not (folder / "text").is_dir():
@@ -315,6 +337,7 @@ LAYOUTS: dict[str, Callable[[Source, Quarantine], Iterator[Any]]] = {
     "tsv": _tsv,
     "jsonl": _jsonl,
     "sentences": _sentences,
+    "folders": _folders,
     "hallmarks": _hallmarks,
     "pubmedqa": _pubmedqa,
     "pubmedqa-long": partial(_pubmedqa, long=True),

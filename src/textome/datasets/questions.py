@@ -13,6 +13,9 @@ from textome.formats.reading.json_values import parse_json
 from textome.formats.reading.members import described, id_of, label_of, list_of, object_of, required_text, text_of
 from textome.formats.reading.sources import Quarantine, Source, guarded
 
+# An offset may miss its answer by so many characters, as where somebody cleaned the text or counted other units.
+_NEAR = 32
+
 
 class AnswerPosition(NamedTuple):
     """A span `[start, end)` of code points in a question's context number `context`."""
@@ -65,8 +68,9 @@ def listed(answers: Sequence[Answer], threshold: float) -> list[Answer]:
 def read_questions(path: str, layout: str, quarantine: Quarantine) -> Iterator[Question]:
     """The questions of a file in the layout "squad", "bioasq-factoid" or "bioasq-list"; bad ones are quarantined.
 
-    An answer that does not stand at its offset is looked for with the blanks at its ends taken off, within as many signs;
-    where it is not there, the question is quarantined. Of a BioASQ question, every position where a synonym stands as whole
+    An answer that does not stand at its offset is looked for with the blanks at its ends taken off, and as whole words
+    within 32 characters of it, where every other occurrence is at least twice as far; where it is not there, the question
+    is quarantined. Of a BioASQ question, every position where a synonym stands as whole
     words in a snippet is taken for its answer.
     """
     source = Source.of(path)
@@ -134,6 +138,10 @@ def _answer_position(context: str, answer: dict[str, Any]) -> AnswerPosition:
     for position in (start + blanks, start, start - blanks):
         if text and position >= 0 and context[position : position + len(text)] == text:
             return AnswerPosition(0, position, position + len(text))
+    matches = re.finditer(rf"(?<!\w){re.escape(text)}(?!\w)", context)
+    near, *others = sorted((abs(match.start() - start), match.start()) for match in matches) or [(_NEAR + 1, 0)]
+    if near[0] <= _NEAR and not (others and others[0][0] < 2 * near[0]):
+        return AnswerPosition(0, near[1], near[1] + len(text))
     raise InputError(
         f"the answer {text!r} does not stand at {start}, where the text is {context[max(start, 0) :][:40]!r}"
     )

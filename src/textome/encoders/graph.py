@@ -32,13 +32,15 @@ OPSET = 17
 # they cannot, on any processor, and the bundled model loses no F1; so there is no choice. Tables are only looked up.
 WEIGHT_BITS = 7
 EMBEDDING_BITS = 8
-# The operators of activations, with their domains.
-_ACTIVATIONS = {
-    "gelu": ("Gelu", CONTRIB),
-    "gelu_new": ("FastGelu", CONTRIB),
-    "gelu_pytorch_tanh": ("FastGelu", CONTRIB),
-    "relu": ("Relu", ""),
-    "tanh": ("Tanh", ""),
+# The operators of activations, with their domains and attributes. x sigmoid(alpha x) with alpha = 1 is SiLU, or swish.
+_ACTIVATIONS: dict[str, tuple[str, str, dict[str, float]]] = {
+    "gelu": ("Gelu", CONTRIB, {}),
+    "gelu_new": ("FastGelu", CONTRIB, {}),
+    "gelu_pytorch_tanh": ("FastGelu", CONTRIB, {}),
+    "relu": ("Relu", "", {}),
+    "silu": ("QuickGelu", CONTRIB, {"alpha": 1.0}),
+    "swish": ("QuickGelu", CONTRIB, {"alpha": 1.0}),
+    "tanh": ("Tanh", "", {}),
 }
 # Taken from the scores of padding before the softmax, so that nothing of it is left in float32.
 PADDING_SCORE = 1e4
@@ -174,8 +176,8 @@ class Builder:
         """An activation. Raises ModelError for one that has no operator here."""
         if activation not in _ACTIVATIONS:
             raise ModelError(f"the activation {activation!r} cannot be exported; only {', '.join(_ACTIVATIONS)}")
-        kind, domain = _ACTIVATIONS[activation]
-        return self.node(kind, [source], output, domain)
+        kind, domain, attributes = _ACTIVATIONS[activation]
+        return self.node(kind, [source], output, domain, **attributes)
 
     def lookup(self, ids: str, name: str, table: Array) -> str:
         """Rows of an embedding table (rows, hidden_size)."""

@@ -4,6 +4,8 @@ What a place holds is told from its content:
 
     an image file, or a folder of them    `CLASS/name.png` has the label CLASS where the folder holds folders
     name.npz          MedMNIST: train_images, train_labels, ...; attribute `split`
+    name-images-idx3-ubyte   MNIST's arrays (LeCun, "The MNIST database"), labels in name-labels-idx1-ubyte beside them;
+                      attribute `split`: "train", and "test" of t10k. A folder of such files too
     name.json         {"data": [...]}, images of 28 x 28 grey values from 0 to 1; the label is the file's name. A folder too
     a folder with Annotations and JPEGImages, or a tar of it
                       Pascal VOC: one record for each box; attributes `image`, `split`
@@ -13,6 +15,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +35,7 @@ from textome.inputs.records import Record
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MAX_PIXELS = 64_000_000
 _JSON_SIDE = 28
+_IDX = re.compile(r"images[-.]idx3-ubyte(\.gz)?$")
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 Pixels = NDArray[np.uint8]
@@ -50,6 +55,8 @@ def read_images(path: str, quarantine: Quarantine, channels: int, margin: float)
         yield from _boxes(location, path, quarantine, channels, margin)
     elif location.suffix == ".npz":
         yield from _medmnist(location, channels)
+    elif location.is_file() and _IDX.search(location.name):
+        yield from _idx(location, channels)
     elif location.is_file() and ".json" in location.suffixes:
         yield from _pixel_lists(location, quarantine, channels)
     elif location.is_file():
@@ -59,7 +66,11 @@ def read_images(path: str, quarantine: Quarantine, channels: int, margin: float)
         lists = [file for file in files if file.suffix in (".json", ".xz", ".gz") and file.stem.split(".")[0].isalnum()]
         lists = [file for file in lists if ".json" in file.suffixes and file.name != "SOURCE.json"]
         images = [file for file in files if file.suffix.lower() in SUFFIXES]
-        if images:
+        arrays = [file for file in files if _IDX.search(file.name)]
+        if arrays and not images:
+            for file in arrays:
+                yield from _idx(file, channels)
+        elif images:
             yield from _files(images, location, quarantine, channels)
         elif lists:
             for file in lists:
@@ -124,6 +135,38 @@ def _medmnist(path: Path, channels: int) -> Iterator[Record]:
             yield Record(
                 f"{split}/{number}", metadata={"split": _SPLITS[split]}, content=pixels, target=str(int(label[0]))
             )
+
+
+def _idx(path: Path, channels: int) -> Iterator[Record]:
+    """The images of an IDX file, with the labels of the file beside it where there is one."""
+    images = _idx_array(path, 3)
+    beside = re.sub(r"images([-.])idx3", r"labels\1idx1", path.name)
+    names = (beside, beside.removesuffix(".gz"), f"{beside}.gz")
+    labels_file = next((file for name in names if (file := path.with_name(name)).is_file()), None)
+    labels = None if labels_file is None else _idx_array(labels_file, 1)
+    if labels is not None and len(labels) != len(images):
+        raise InputError(f"{path}: {len(images):,} images, but {labels_file} has {len(labels):,} labels")
+    name = re.split(r"[-.]images", path.name)[0]
+    split = {"train": "train", "t10k": "test", "test": "test"}.get(name, "none")
+    for number, image in enumerate(images):
+        target = None if labels is None else str(int(labels[number]))
+        yield Record(f"{name}/{number}", metadata={"split": split}, content=_channels(image, channels), target=target)
+
+
+def _idx_array(path: Path, axes: int) -> Pixels:
+    """An IDX file of bytes: two zeros, the type 8, the number of axes, their lengths (big-endian, 32 bits), the numbers."""
+    try:
+        with Source.of(path).open() as stream:
+            data = stream.read()
+    except DECOMPRESSION_ERRORS as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    start = 4 + 4 * axes
+    if data[:4] != bytes([0, 0, 8, axes]) or len(data) < start:
+        raise InputError(f"{path}: this is no IDX file of bytes with {axes} axes")
+    shape = np.frombuffer(data[4:start], ">u4").tolist()
+    if len(data) - start != math.prod(shape):
+        raise InputError(f"{path}: {len(data) - start:,} numbers, but its head says {' x '.join(map(str, shape))}")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
 def _pixel_lists(path: Path, quarantine: Quarantine, channels: int) -> Iterator[Record]:

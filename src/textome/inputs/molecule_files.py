@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from textome.formats.reading.rows import check_decoded, check_width, read_rows
 from textome.formats.reading.sources import Quarantine, Source
 from textome.inputs.smiles import tokens
 
+# Columns that a message shows.
+_SHOWN = 8
 MISSING = frozenset(("", "na", "nan", "null", "none", "-", "?"))
 
 
@@ -80,14 +83,21 @@ def read_molecules(
             table = MoleculeTable(tuple(targets) if set(targets) & set(header) else ())
             for column in (smiles, *table.targets, *([name] if name else [])):
                 if column not in header:
-                    raise InputError(
-                        f"{source.name}: there is no column {column!r}; the header has {', '.join(header)}"
-                    )
+                    raise InputError(f"{source.name}: there is no column {column!r}; {_columns(column, header)}")
         else:
             _read_row(cells, header, smiles, name, table, source, f"line {line}", quarantine)
     if not header:
         raise InputError(f"{source.name}: there is no column {smiles!r}; the file holds no header that can be read")
     return table
+
+
+def _columns(column: str, header: Sequence[str]) -> str:
+    """Which columns there are: the nearest to a name and the first ones, and how many more; tables may have hundreds."""
+    near = difflib.get_close_matches(column.casefold(), [name.casefold() for name in header], n=1)
+    hint = f"did you mean {header[[name.casefold() for name in header].index(near[0])]!r}? " if near else ""
+    more = f" and {len(header) - _SHOWN:,} more" if len(header) > _SHOWN else ""
+    keys = "input.smiles, input.name and input.targets of the recipe name columns"
+    return f"{hint}the header has {', '.join(header[:_SHOWN])}{more}; {keys}"
 
 
 def _read_row(
@@ -150,7 +160,7 @@ def read_prepared(source: Source, targets: Sequence[str]) -> MoleculeTable:
         head, *lines = [json.loads(line) for line in raw]
     there = list(head["targets"])
     if missing := [target for target in targets if target not in there]:
-        raise InputError(f"{source.name}: was prepared without {missing[0]!r}; it has {', '.join(there)}")
+        raise InputError(f"{source.name}: was prepared without {missing[0]!r}; {_columns(missing[0], there)}")
     chosen = [there.index(target) for target in targets] if targets else list(range(len(there)))
     table = MoleculeTable(tuple(there[number] for number in chosen))
     for line in lines:

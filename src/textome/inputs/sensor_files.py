@@ -1,7 +1,8 @@
 """Signals from files.
 
     CSV or TSV   a header with the names of the channels; `id` says to which series a row belongs, `label` what it is, and
-                 `time` is passed over; an empty cell, NA or NaN is a gap. Without `id` the file is one series
+                 `time` is passed over; an empty cell, NA or NaN is a gap. Without `id` the file is one series. One label in
+                 a series is that of the whole series; of several, each is that of its row
     robot        the layout of the UCI robot execution failures: a line with the label, then a block of lines of numbers
                  (force x, y, z and torque x, y, z), series parted by blank lines
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +31,25 @@ _NO_CHANNEL = ("id", "label", "time")
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A signal (moments, channels) with NaN in its gaps; its channels also stand in the attribute `channels`."""
+    """A signal (moments, channels) with NaN in its gaps; its channels also stand in the attribute `channels`.
+
+    label   of the whole series; None where it has none, or where its moments have different ones
+    labels  of each moment where they differ, "" where there is none
+    """
 
     id: str
     channels: tuple[str, ...]
     values: Floats
     label: str | None
     attributes: dict[str, str]
+    labels: tuple[str, ...] = ()
+
+    def label_of(self, start: int, end: int) -> str | None:
+        """The label of the moments [start, end): the most frequent one, of equally frequent ones the last."""
+        if not self.labels:
+            return self.label
+        inside = [label for label in reversed(self.labels[start:end]) if label]
+        return max(inside, key=inside.count) if inside else None
 
 
 def read_series(path: str, channels: tuple[str, ...], quarantine: Quarantine) -> Iterator[Series]:
@@ -74,7 +87,9 @@ def _chosen(series: Series, channels: tuple[str, ...], name: str) -> Series:
     for number, channel in enumerate(channels):
         if channel in series.channels:
             values[:, number] = series.values[:, series.channels.index(channel)]
-    return Series(series.id, channels, values, series.label, {**series.attributes, "channels": ",".join(channels)})
+    return replace(
+        series, channels=channels, values=values, attributes=series.attributes | {"channels": ",".join(channels)}
+    )
 
 
 def _table(source: Source, quarantine: Quarantine) -> Iterator[Series]:
@@ -88,7 +103,7 @@ def _table(source: Source, quarantine: Quarantine) -> Iterator[Series]:
         raise InputError(f"{source.name}, line 1: expected a header with a different name for each channel")
     channels = tuple(header[number] for number in columns)
     rows_of: dict[str, list[list[float]]] = {}
-    labels: dict[str, str] = {}
+    labels: dict[str, list[str]] = {}
     bad: dict[str, tuple[int, str]] = {}
     for number, row in rows:
         name = row[where["id"]].strip() if "id" in where and len(row) > where["id"] else Path(source.name).stem
@@ -107,14 +122,16 @@ def _table(source: Source, quarantine: Quarantine) -> Iterator[Series]:
             bad.setdefault(name, (number, f"{cell!r} is no number; leave a gap empty"))
             continue
         rows_of.setdefault(name, []).append(values)
-        if "label" in where and (label := row[where["label"]].strip()):
-            labels.setdefault(name, label)
+        labels.setdefault(name, []).append(row[where["label"]].strip() if "label" in where else "")
     for name, (number, reason) in bad.items():
         quarantine.add(source.name, f"line {number}, series {name}", reason)
     for name, series in rows_of.items():
         if name not in bad:
             attributes = {"channels": ",".join(channels)}
-            yield Series(name, channels, np.asarray(series, np.float32), labels.get(name), attributes)
+            kinds = set(labels[name]) - {""}
+            each = tuple(labels[name]) if len(kinds) > 1 else ()
+            label = kinds.pop() if len(kinds) == 1 else None
+            yield Series(name, channels, np.asarray(series, np.float32), label, attributes, each)
 
 
 def _number(cell: str) -> float:

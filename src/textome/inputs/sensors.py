@@ -19,7 +19,8 @@ class Sensors(Modality):
     """Windows of signals. A record's content is (moments, channels) float32, NaN where a value is missing.
 
     channels   names of the channels, in order; empty: those of the training data
-    window     the most moments of a record; longer series are cut into windows of so many
+    window     the most moments of a record; longer series are cut into windows of so many. Where the label changes within
+               a series, a window has the label of most of its moments
     hop        a new window begins every `hop` moments (0: side by side)
     step       so many moments side by side are one token
     horizon    forecasting: the record's target is what the channels are in the `horizon` moments after the window
@@ -112,16 +113,18 @@ class Sensors(Modality):
 
     def _windows(self, series: Series) -> Iterator[Record]:
         whole = self.window + self.horizon
-        record = Record(series.id, metadata=series.attributes, content=series.values, target=series.label)
+        record = Record(series.id, metadata=series.attributes, content=series.values)
         if len(series.values) < whole or len(series.values) == self.window:
             # Too short to know what follows, as where the future is asked for.
-            yield replace(record, content=series.values[-self.window :], target=None if self.horizon else record.target)
+            start = max(0, len(series.values) - self.window)
+            target = None if self.horizon else series.label_of(start, len(series.values))
+            yield replace(record, content=series.values[start:], target=target)
             return
         last = len(series.values) - whole
         starts = sorted({*range(0, last + 1, self.hop or whole), last})  # the last one ends where the series does
         for start in starts:
             window = series.values[start : start + self.window]
-            target = record.target
+            target: str | dict[str, float] | None = series.label_of(start, start + self.window)
             if self.horizon:
                 ahead = series.values[start + self.window : start + whole]
                 ahead = ahead - window[-1] if self.changes else ahead

@@ -13,7 +13,7 @@ from textome.encoders import encoder_of
 from textome.errors import MissingExtraError, ModelError
 from textome.formats.reading.sources import atomic_file
 from textome.runtime.bundle import PRECISIONS, TEXT, Bundle
-from textome.runtime.model_files import refuse_adapter, weight_files
+from textome.runtime.model_files import read_weights, refuse_adapter, weight_files
 from textome.text.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -155,20 +155,14 @@ def _serialised(directory: Path, precision: str, build: Callable[[Mapping[str, A
     """The bytes of the graph that `build` makes of the weights in a directory."""
     try:
         import onnx  # noqa: F401 - what builds graphs needs it
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        import safetensors  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError("textome export", "train") from error
     if precision not in PRECISIONS:
         raise ModelError(f"precision {precision!r} cannot be exported; choose one of: {', '.join(PRECISIONS)}")
     if not (files := weight_files(directory)):
         raise ModelError(f"{directory}: there is no model.safetensors to export; only the exported graph is here")
-    path = files[0]
     try:
-        tensors: dict[str, Any] = {name: tensor for path in files for name, tensor in load_file(path).items()}
-    except (SafetensorError, OSError, KeyError, TypeError) as error:  # the last two: numbers that numpy does not have
-        raise ModelError(f"{path}: the weights cannot be read ({error}); save them in float32") from error
-    try:
-        return cast(bytes, build(tensors).SerializeToString())
+        return cast(bytes, build(read_weights(files)).SerializeToString())
     except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
+        raise error if str(directory) in str(error) else ModelError(f"{files[0]}: {error}") from error

@@ -18,7 +18,7 @@ import numpy as np
 from textome.encoders import encoder_of
 from textome.errors import ModelError
 from textome.formats.reading.sources import atomic_file
-from textome.runtime.model_files import WEIGHTS, weight_files
+from textome.runtime.model_files import WEIGHTS, read_weights, weight_files
 from textome.tasks.entities import Entities
 from textome.tasks.iob import LABELS
 
@@ -97,13 +97,13 @@ def write_token_classifier(
 
     Raises ModelError where its types may overlap, and where it has no weights.
     """
-    from safetensors.numpy import load_file, save_file
+    from safetensors.numpy import save_file
 
     if why := why_not_one_softmax(task):
         raise ModelError(f"{directory}: {why}")
     if not (files := weight_files(directory)):
         raise ModelError(f"{directory}: there is no {WEIGHTS} to export; only the exported graph is here")
-    tensors = {key: tensor for file in files for key, tensor in load_file(file).items()}
+    tensors = read_weights(files)
     labels = task.labels
     if not labels:
         weight, bias = tensors["classifier.weight"], tensors["classifier.bias"]

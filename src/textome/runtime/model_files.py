@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from textome.errors import InputError, ModelError
 from textome.formats.reading.json_values import parse_json
@@ -11,6 +15,8 @@ from textome.formats.reading.json_values import parse_json
 WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _ADAPTER = "adapter_config.json"
+# The number types of weights, as safetensors calls them; bf16 is the upper half of a float32, which numpy has not.
+_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -54,3 +60,31 @@ def refuse_adapter(directory: Path) -> None:
         f"{directory}: this is an adapter ({kind}) for {base}, and no model by itself; load both with peft, merge them "
         "(`merge_and_unload`), save the result with `save_pretrained`, and give that folder"
     )
+
+
+def read_weights(files: Iterable[Path]) -> dict[str, NDArray[np.float32]]:
+    """The tensors of safetensors files in float32, also where they are stored as fp16, bf16 or fp64.
+
+    Tensors of whole numbers, as buffers of positions, are no weights and are left out. Raises ModelError for a file that is
+    damaged, and for number types of 8 bits and less, which need scales to be read.
+    """
+    from safetensors import SafetensorError, deserialize
+
+    tensors: dict[str, NDArray[np.float32]] = {}
+    for path in files:
+        try:
+            stored = deserialize(path.read_bytes())
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path}: the weights cannot be read ({error})") from error
+        for name, about in stored:
+            kind, shape = str(about["dtype"]), tuple(about["shape"])
+            if kind[0] in "IUB" and kind != "BF16":
+                continue
+            if kind not in _FLOATS:
+                raise ModelError(
+                    f"{path}: the tensor {name} has numbers of the type {kind}; save the weights in float32"
+                )
+            values = np.frombuffer(about["data"], _FLOATS[kind]).reshape(shape)
+            wide = (values.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else values.astype(np.float32)
+            tensors[name] = wide
+    return tensors

@@ -88,9 +88,8 @@ def curation_routes(service: Service) -> APIRouter:
         name: Annotated[str, Query(max_length=500, description="The file's name, whose ending tells too.")] = "",
     ) -> Response:
         async with Body(request, service.limits, service.memory) as data:
-            documents, bad = await off_loop(data, uploaded_documents, data, from_, service.limits, name)
-            members = {"quarantined": [item.model_dump() for item in bad]} if bad else {}
-            return await off_loop(data, rendered, documents, format, "", members)
+            uploaded = await off_loop(data, uploaded_documents, data, from_, service.limits, name)
+            return await off_loop(data, rendered, uploaded.documents, format, "", uploaded.members)
 
     @router.post(
         "/v1/compare",

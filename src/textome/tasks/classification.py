@@ -35,7 +35,7 @@ class Classification(LabelTask[LabelledText, Classified]):
     """
 
     layouts: ClassVar[tuple[str, ...]] = (
-        *("tsv", "jsonl", "hallmarks", "pubmedqa", "pubmedqa-long", "entailment", "yesno"),
+        *("tsv", "jsonl", "folders", "hallmarks", "pubmedqa", "pubmedqa-long", "entailment", "yesno"),
     )
 
     kind: Literal["classification"] = "classification"

@@ -96,8 +96,11 @@ def _tensors(source: Path) -> dict[str, Tensor]:
     if all(name.startswith("module.") for name in tensors):  # of several devices
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     # Tensors of an old file may share memory, which a safetensors file cannot; a buffer of positions is no weight.
+    # Weights in half precision become float32, as all that trains and exports them has them.
     return {
-        name: tensor.detach().clone().contiguous() for name, tensor in tensors.items() if tensor.is_floating_point()
+        name: tensor.detach().clone().float().contiguous()
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point()
     }
 
 

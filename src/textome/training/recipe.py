@@ -13,7 +13,7 @@ from textome.errors import InputError
 from textome.inputs import AnyModality
 from textome.tasks import task_class
 from textome.training.models import Model, PairEncoder, PretrainedModel, SequenceEncoder, TranslationModel
-from textome.training.recipe_files import Section, parse, read_recipe
+from textome.training.recipe_files import Section, from_folder, is_beside, parse, read_recipe
 from textome.training.short_forms import NAMES, in_full
 from textome.training.task_table import TaskTable, with_paths
 from textome.training.techniques.matrix import check_techniques
@@ -31,7 +31,7 @@ class Data(Section):
 
     def path(self, path: str) -> str:
         """A path of the recipe as seen from the folder of the process."""
-        return str((self._recipe_folder if path.startswith(("./", "../")) else Path(self.root)) / path)
+        return str((self._recipe_folder if is_beside(path) else Path(self.root)) / path)
 
 
 class Distillation(Section):
@@ -261,8 +261,25 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe[Any]:
     recipe = read_recipe(_class_of, path, overrides)
     folder = Path(path).parent
     recipe.data._recipe_folder = folder
-    tasks = [table.model_copy(update={"corpora": with_paths(table.corpora, folder)}) for table in recipe.tasks]
-    return recipe.model_copy(update={"tasks": tasks})
+    update: dict[str, Any] = {
+        "tasks": [table.model_copy(update={"corpora": with_paths(table.corpora, folder)}) for table in recipe.tasks]
+    }
+    if getattr(recipe.model, "base", None) and not _is_set("model.base", overrides):
+        base = from_folder(recipe.model.base, folder, "model.base")
+        update["model"] = recipe.model.model_copy(update={"base": base})
+    if recipe.distillation is not None and not _is_set("distillation.teacher", overrides):
+        named = recipe.distillation.teacher
+        several = [
+            from_folder(path, folder, "distillation.teacher") for path in ([named] if isinstance(named, str) else named)
+        ]
+        teacher = several[0] if isinstance(named, str) else several
+        update["distillation"] = recipe.distillation.model_copy(update={"teacher": teacher})
+    return recipe.model_copy(update=update)
+
+
+def _is_set(key: str, overrides: Sequence[str]) -> bool:
+    """Whether the command line gives a key: paths that are written there start from where they are written."""
+    return any(item.partition("=")[0].strip() == key for item in overrides)
 
 
 def parse_recipe(values: dict[str, Any], source: str) -> Recipe[Any]:

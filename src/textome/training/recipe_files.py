@@ -2,8 +2,9 @@
 
 An unknown key is an error that names the nearest valid one. Paths in a recipe are relative to `data.root`, which is
 relative to the recipe's own folder; the environment variable TEXTOME_DATA, in pretraining TEXTOME_CORPORA, takes its place
-where it is set, unless it is absolute. A path of data that begins with `./` or `../` is relative to the recipe's folder
-instead.
+where it is set, unless it is absolute. A path that begins with `./` or `../` starts from the recipe's folder in every kind
+of recipe, whatever it names: data, `model.base`, teachers, tokenizers, lists of names. A model under any other name is a
+folder as seen from the process, a name on the hub, or a bundled one.
 """
 
 from __future__ import annotations
@@ -47,6 +48,28 @@ def provenance_of(recipe: Section) -> dict[str, Any]:
         corpus["synonyms"] = corpus["synonyms"] and Path(corpus["synonyms"]).name
         corpus["back_translation"] = [Path(path).name for path in corpus["back_translation"]]
     return values
+
+
+def is_beside(path: str) -> bool:
+    """Whether a path of a recipe starts from the recipe's folder."""
+    return path.startswith(("./", "../"))
+
+
+def from_folder(path: str, folder: Path, key: str) -> str:
+    """The path of a model that a recipe in `folder` names under `key`, as seen from the process.
+
+    Where nothing lies there, `./` and `../` start from the process's folder, as in earlier versions. Raises InputError
+    where they could mean two folders.
+    """
+    beside, old = folder / path, Path(path)
+    if not is_beside(path) or not (beside.exists() or not old.exists()):
+        return path
+    if beside.exists() and old.exists() and not beside.samefile(old):
+        raise InputError(
+            f"{key} {path!r} starts from the recipe's folder, where it is {beside.resolve()}; earlier versions took "
+            f"{old.resolve()}: write the absolute path of the one that you mean"
+        )
+    return str(beside if beside.exists() else beside.absolute())  # never a name on the hub
 
 
 def read_recipe(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,20 +78,24 @@ def evaluate(
         if value is not None
     }
     settings = ModelSettings(precision=precision, threads=threads)
-    loaded = load_model(settings.model_copy(update={"model": model}))
-    name, quarantine = loaded.bundle.only_task(task), Quarantine()
-    files = Data(data, format, dict(_pair(item) for item in map_ or []), entity_type, train or [], columns)
-    started = time.monotonic()
-    with reported(quarantine):
-        result = evaluated(loaded, name, files, quarantine)
-    seconds = time.monotonic() - started
-    about: dict[str, Any] = {"model": loaded.name, "data": data, "seconds": seconds} | result.as_dict()
-    lines = [result.table()]
-    if compare:
-        rival = load_model(settings.model_copy(update={"model": compare}))
-        other = result.compared(evaluated(rival, rival.bundle.only_task(task), files, Quarantine()))
-        about["comparison"] = other.as_dict() | {"model": rival.name}
-        lines += ["", f"against {compare}: {other}"]
+    with ExitStack() as stack:
+        path = stack.enter_context(_with_graph(model, precision))
+        loaded = load_model(settings.model_copy(update={"model": path}))
+        name, quarantine = loaded.bundle.only_task(task), Quarantine()
+        files = Data(data, format, dict(_pair(item) for item in map_ or []), entity_type, train or [], columns)
+        started = time.monotonic()
+        with reported(quarantine):
+            result = evaluated(loaded, name, files, quarantine)
+        seconds = time.monotonic() - started
+        about: dict[str, Any] = {"model": loaded.name, "data": data, "seconds": seconds} | result.as_dict()
+        lines = [result.table()]
+        if compare:
+            rival = load_model(
+                settings.model_copy(update={"model": stack.enter_context(_with_graph(compare, precision))})
+            )
+            other = result.compared(evaluated(rival, rival.bundle.only_task(task), files, Quarantine()))
+            about["comparison"] = other.as_dict() | {"model": rival.name}
+            lines += ["", f"against {compare}: {other}"]
     echo(json.dumps(about, indent=2) if as_json else "\n".join(lines))
     if report:
         write_page(report, result.page(f"{loaded.name} on {', '.join(data)}"))
@@ -102,3 +109,23 @@ def _pair(item: str) -> tuple[str, str]:
     if not equals:
         raise InputError(f"--map {item!r}: expected LABEL=TYPE, for instance GENE=Gene")
     return label, name
+
+
+@contextmanager
+def _with_graph(model: str | None, precision: str | None) -> Iterator[str | None]:
+    """A model that can be run: of one that is just trained, and not exported, a copy with a graph while it is used."""
+    from textome.runtime.bundle import Bundle, resolve_model
+    from textome.runtime.export import export_bundle
+    from textome.runtime.model_files import weight_files
+
+    bundle = Bundle.load(resolve_model(model))
+    has_graph = any(bundle.directory.glob("*.onnx")) or not all(task.has_graph for task in bundle.tasks.values())
+    if has_graph or not weight_files(bundle.directory):
+        yield model
+        return
+    say(
+        f"{bundle.directory}: there is no exported graph, so one is made for this evaluation (textome export keeps one)"
+    )
+    with tempfile.TemporaryDirectory(prefix="textome-") as folder:
+        export_bundle(bundle, Path(folder), precision or "fp32")
+        yield folder

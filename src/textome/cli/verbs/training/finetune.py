@@ -72,7 +72,7 @@ def finetune(
             raise InputError(
                 "--federated does not go with --resume and --finish; begin the run again in another folder"
             )
-        typer.echo(_federated(recipe, federated, changes, output))
+        echo(_federated(recipe, federated, changes, output))
         raise typer.Exit
     run = plan_run(recipe, changes, finish)
     folder = output or Path("runs") / run.name
