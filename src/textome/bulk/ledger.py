@@ -21,7 +21,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -357,7 +357,7 @@ class Ledger:
             "COALESCE(SUM(quarantined), 0), COALESCE(SUM(json_array_length(left_out)), 0), COALESCE(MAX(finished), 0) "
             "FROM chunks"
         ).fetchone()
-        return Totals(files, parts, done, size, read, *sums, passed_over=self.passed_over())
+        return replace(Totals(files, parts, done, size, read, *sums), passed_over=self.passed_over())
 
     def begun(self) -> dict[int, int]:
         """How far the parts that are begun but not done are read, in bytes."""

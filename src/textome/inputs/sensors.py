@@ -117,8 +117,8 @@ class Sensors(Modality):
         if len(series.values) < whole or len(series.values) == self.window:
             # Too short to know what follows, as where the future is asked for.
             start = max(0, len(series.values) - self.window)
-            target = None if self.horizon else series.label_of(start, len(series.values))
-            yield replace(record, content=series.values[start:], target=target)
+            label = None if self.horizon else series.label_of(start, len(series.values))
+            yield replace(record, content=series.values[start:], target=label)
             return
         last = len(series.values) - whole
         starts = sorted({*range(0, last + 1, self.hop or whole), last})  # the last one ends where the series does

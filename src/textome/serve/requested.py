@@ -33,8 +33,8 @@ class Uploaded(NamedTuple):
     @property
     def members(self) -> dict[str, Any]:
         """What an answer tells beside the documents."""
-        found = {"quarantined": [item.model_dump() for item in self.quarantined], "passed_over": self.passed_over}
-        return {name: value for name, value in found.items() if value}
+        members = {"quarantined": [item.model_dump() for item in self.quarantined], "passed_over": self.passed_over}
+        return {name: value for name, value in members.items() if value}
 
 
 def validated(data: bytes, kind: type[Body], limits: Limits) -> tuple[Body, dict[str, Any]]:

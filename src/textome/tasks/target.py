@@ -131,9 +131,9 @@ class Target(Task[Record, Floats]):
         target = self.model_copy(update={"labels": self.labels or _labels(records)})
         if not target.labels:
             raise InputError("no training record has a label; see modality.target and the layout of the data")
-        if self.kind == "sequence_classification" and len(given := {record.target for record in records} - {None}) < 2:
-            label = next(iter(given), found.labels[0])
-            raise InputError(f"all training records have the label {label!r}; there is nothing to learn")
+        classes = {record.target for record in records if isinstance(record.target, str)}
+        if self.kind == "sequence_classification" and len(classes) == 1:
+            raise InputError(f"all training records have the label {classes.pop()!r}; there is nothing to learn")
         if self.kind not in NUMBERS:
             return target
         values = np.stack([target.encode(record) for record in records]).astype(np.float64)

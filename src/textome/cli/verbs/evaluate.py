@@ -60,8 +60,8 @@ def evaluate(
         from textome.cli.evaluate_step import evaluate_step
 
         if model or map_ or entity_type or precision or threads or compare or label_column:
-            taken = "--data, --format, --text-column, --train, --set, --report and --json"
-            raise InputError(f"--task {task}: a step takes {taken}")
+            options = "--data, --format, --text-column, --train, --set, --report and --json"
+            raise InputError(f"--task {task}: a step takes {options}")
         evaluate_step(task, data, format, text_column, train or [], set_ or [], report, as_json)
         return
     if set_:
