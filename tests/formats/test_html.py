@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 
 from strategies import documents
 from textome.documents import Document, Identifier, Label, Passage, Relation, Span
-from textome.formats import Target
+from textome.formats import Target, write_documents
 from textome.formats.html import _COLOURS, write
 
 VOID = {"meta"}
@@ -96,6 +96,16 @@ def test_type_and_confidence_are_told_on_hover_and_to_a_reader(tmp_path: Path) -
     found, _ = page([marked("left and right gout", [(0, 4), (15, 19)])], tmp_path)
     assert found.tips == ["Type0, confidence 0.50: left gout"] * 2
     assert found.names == [" [Type0, confidence 0.50]"]
+
+
+def test_what_is_denied_is_struck_through_and_what_is_doubted_dotted(tmp_path: Path) -> None:
+    document = Document.from_text("no gout, maybe asthma, flu")
+    manners: list[dict[str, str]] = [{"negated": "true"}, {"uncertain": "true"}, {}]
+    spans = [(3, 7), (15, 21), (23, 26)]
+    entities = [document.entity([span], "D", attributes=one) for span, one in zip(spans, manners, strict=True)]
+    write_documents([document.with_annotations(entities)], tmp_path / "a.html", "html")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert text.count('<mark class="negated" style') == text.count('<mark class="doubtful" style') == 1
 
 
 def test_attributes_identifiers_and_labels_are_shown(tmp_path: Path) -> None:

@@ -42,7 +42,11 @@ mark:has(mark) { padding-bottom: .3em; }
 mark:has(mark mark) { padding-bottom: .52em; }
 mark.on { border-right-width: 2px; border-start-end-radius: 0; border-end-end-radius: 0; }
 mark.from { border-left-width: 2px; border-start-start-radius: 0; border-end-start-radius: 0; }
-small { font-size: .65rem; font-weight: 600; margin-left: .35em; vertical-align: .12em; white-space: nowrap;
+mark.negated { text-decoration: line-through; text-decoration-thickness: .09em; }
+mark.doubtful { text-decoration: underline dotted; text-underline-offset: .18em; }
+mark.negated.doubtful { text-decoration: line-through underline dotted; }
+small { display: inline-block; font-size: .65rem; font-weight: 600; margin-left: .35em; vertical-align: .12em;
+  white-space: nowrap;
   color: color-mix(in srgb, var(--ink) 72%, var(--c, var(--ink))); user-select: none; -webkit-user-select: none; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem .7rem; list-style: none; margin: .5rem 0 1rem; padding: 0;
@@ -64,6 +68,7 @@ _NOTEBOOK_STYLE = """
 
 # Marks of a passage that may be closed and opened again where entities cross, besides some for each entity.
 _MOST_CLOSINGS = 10_000
+_DOUBTFUL = frozenset(("uncertain", "hypothetical", "experiencer"))
 # Characters of a mention where it is shown besides the text.
 _MOST_SHOWN = 200
 
@@ -246,7 +251,8 @@ def _close(result: list[str], mark: _Open, finished: bool, numbers: Mapping[str,
     edges = " ".join(
         ["from"] * (mark.goes_on or not piece.begins) + ["on"] * (not last)  # an open edge on either side
     )
-    kind = f' class="{edges}"' if edges else ""
+    classes = " ".join(filter(None, (edges, *_manners(entity))))
+    kind = f' class="{classes}"' if classes else ""
     confidence = f", confidence {_confidence(entity)}" if entity.confidence is not None else ""
     about = "".join(f", {text}" for text in (_attributes(entity), *map(_identifier, entity.identifiers[:1])) if text)
     tip = f"{entity.type}{confidence}{about}" + (f": {_shown(entity.text)}" if edges else "")
@@ -290,6 +296,14 @@ def _label(label: Label, document: Document) -> tuple[str, ...]:
 
 def _identifier(identifier: Identifier) -> str:
     return f"{identifier.curie} ({identifier.label})" if identifier.label else identifier.curie
+
+
+def _manners(entity: Entity) -> Iterator[str]:
+    """The classes of what is denied, and of what is doubted, a condition or somebody else's."""
+    if "negated" in entity.attributes:
+        yield "negated"
+    if not _DOUBTFUL.isdisjoint(entity.attributes):
+        yield "doubtful"
 
 
 def _attributes(entity: Entity) -> str:
