@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from textome.documents import Document, Entity, Relation, Span
+from textome.errors import InputError
 from textome.formats import read_documents
 from textome.formats.reading.identifiers import from_curies
 from textome.formats.reading.sources import Quarantine
@@ -125,6 +126,8 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
         return "relations"
 
     def fitted(self, name: str, records: Sequence[ConceptPair]) -> Self:
+        if not any(record.labels for record in records):
+            raise InputError(f"task {name!r}: no training document has a relation of {', '.join(self.labels)}")
         return self
 
     def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[ConceptPair]:
