@@ -338,6 +338,26 @@ def test_nobody_but_tasks_names_a_task():
     assert found == NAMES_A_TASK.keys(), found ^ NAMES_A_TASK.keys()
 
 
+def chained_tasks(source: str) -> list[str]:
+    """The functions of a module that ask for more than one class of task: a list of tasks beside the table."""
+    names = {name for _, name in TASKS.values()}
+    chained = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            calls = [item for item in ast.walk(node) if isinstance(item, ast.Call) and len(item.args) == 2]
+            types = [item.args[1] for item in calls if isinstance(item.func, ast.Name) and item.func.id == "isinstance"]
+            asked = {part.id for type in types for part in ast.walk(type) if isinstance(part, ast.Name)}
+            chained += [node.name] * (len(asked & names) > 1)
+    return chained
+
+
+def test_nobody_but_tasks_chooses_by_the_class_of_a_task():
+    found = {name: chained_tasks(text) for name, text in sources().items() if not name.startswith("tasks/")}
+    assert {name: functions for name, functions in found.items() if functions} == {}
+    chain = "def f(task):\n    if isinstance(task, Entities): pass\n    elif isinstance(task, Relations | str): pass"
+    assert chained_tasks(chain) == ["f"]
+
+
 @pytest.mark.parametrize(
     ("line", "wrong"),
     [

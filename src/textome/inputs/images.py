@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,9 +155,3 @@ class Images(Modality):
             values = (values - grey) * saturation + grey
         pixels: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         return pixels
-
-
-def as_pixels(values: Any) -> Pixels:
-    """An array (height, width) or (height, width, channels) as the content of a record."""
-    array = np.asarray(values, np.uint8)
-    return array[:, :, None] if array.ndim == 2 else array

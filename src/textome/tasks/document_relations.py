@@ -16,7 +16,7 @@ the most confident one wins; two concepts that share no window are not asked abo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, ClassVar, Literal, Self
@@ -28,12 +28,11 @@ from pydantic import Field, model_validator
 from textome.documents import Document, Entity, Relation, Span
 from textome.errors import InputError
 from textome.formats import read_documents
-from textome.formats.reading.identifiers import from_curies
 from textome.formats.reading.sources import Quarantine
 from textome.tasks.examples import Example, Floats, first_tokens, joined, sigmoid, softmax
 from textome.tasks.labels import THRESHOLDS, Classified, Decision, LabelTask
 from textome.tasks.pair_examples import nearest, with_markers
-from textome.tasks.relations import with_ids, with_relations
+from textome.tasks.relations import concepts_of, names_of, with_ids, with_relations
 from textome.tasks.task import HeadShape
 from textome.tasks.windows import windows
 from textome.text.tokenization import Tokenizer
@@ -153,8 +152,8 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
         pairs = []
         for pair in self._pairs(document, known):
             labels = set()
-            for one in _names(pair.head):
-                for two in _names(pair.tail):
+            for one in names_of(pair.head):
+                for two in names_of(pair.tail):
                     labels |= gold.pop(frozenset((one, two)), set())
             pairs.append(ConceptPair(pair.id, document, pair.head, pair.tail, tuple(sorted(labels)), pair.known))
         for number, labels in enumerate(gold.values(), 1):
@@ -359,7 +358,7 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
         concepts: dict[tuple[str, str], list[Entity]] = {}
         for entity in sorted(document.entities, key=lambda entity: (entity.start, entity.end)):
             if kind := self.types.get(entity.type):
-                for key in _concepts(entity):
+                for key in concepts_of(entity):
                     concepts.setdefault((kind, key), []).append(entity)
         pairs = []
         for (first, head), (second, tail) in combinations(concepts.items(), 2):
@@ -375,7 +374,7 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
         return pairs
 
     def _gold(self, document: Document, known: frozenset[str]) -> dict[frozenset[str], set[str]]:
-        """The labels of each two names, see `_names`."""
+        """The labels of each two names, see `relations.names_of`."""
         annotated = {*self.further} & known | ({*self.labels} if "types" in known else set())
         gold: dict[frozenset[str], set[str]] = {}
         for relation in document.relations:
@@ -400,16 +399,6 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
             document.text, Span(0, len(document.text)), [(*spot, "", sign) for spot, sign in marks.items()]
         )
         return text, dict(zip(marks, offsets, strict=True))
-
-
-def _concepts(entity: Entity) -> list[str]:
-    return [from_curies((name,)) for name in entity.curies] or [entity.text.casefold()]
-
-
-def _names(group: Iterable[Entity]) -> set[str]:
-    """What a relation may call a concept: the ids of its mentions, or the identifier that all of them have."""
-    shared = set.intersection(*({from_curies((name,)) for name in entity.curies} for entity in group))
-    return {entity.id for entity in group if entity.id} | shared
 
 
 def _positions(head: Sequence[int], tail: Sequence[int]) -> list[int]:

@@ -201,7 +201,7 @@ class Relations(LabelTask[Candidate, Classified]):
             return
         concepts: dict[tuple[str, str], list[Entity]] = {}
         for entity in sorted(document.entities, key=lambda entity: (entity.start, entity.end)):
-            for key in _concepts(entity):
+            for key in concepts_of(entity):
                 concepts.setdefault((entity.type, key), []).append(entity)
         yield Span(0, len(document.text)), [tuple(group) for group in concepts.values()]
 
@@ -262,8 +262,8 @@ class _Gold:
 
     def labels(self, head: Sequence[Entity], tail: Sequence[Entity], directed: bool) -> list[str]:
         labels: list[str] = []
-        for one in _names(head):
-            for two in _names(tail):
+        for one in names_of(head):
+            for two in names_of(tail):
                 for pair in ((one, two),) if directed else ((one, two), (two, one)):
                     for label in self._labels_of_pair.get(pair, ()):
                         self._reached.add((*pair, label))
@@ -280,11 +280,12 @@ class _Gold:
         ]
 
 
-def _concepts(entity: Entity) -> list[str]:
+def concepts_of(entity: Entity) -> list[str]:
+    """The concepts that a mention stands for: its identifiers, else its text without case."""
     return [from_curies((name,)) for name in entity.curies] or [entity.text.casefold()]
 
 
-def _names(group: Sequence[Entity]) -> set[str]:
+def names_of(group: Iterable[Entity]) -> set[str]:
     """What a relation may call a group: the ids of its mentions, or the concepts that all of them have."""
     shared = set.intersection(*({from_curies((name,)) for name in entity.curies} for entity in group))
     return {entity.id for entity in group if entity.id} | shared

@@ -59,7 +59,6 @@ class People:
 
     def __init__(self, text: str, rules: Rules) -> None:
         self._text = text
-        self._rules = rules
         self._names = load_names()
         self._words = [_Word(match.start(), match.end(), match[0]) for match in _WORD.finditer(text)]
         names, locations = rules.words["name"], rules.words["location"]
