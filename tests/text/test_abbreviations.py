@@ -39,6 +39,13 @@ def pairs(text: str) -> list[tuple[str, str]]:
         ("Rubbed in FADA cream (fast acting dental anaesthetic) twice.", "FADA", "fast acting dental anaesthetic"),
         ("With magnetic resonance imaging (abbreviated MRI) we saw it.", "MRI", "magnetic resonance imaging"),
         ("Old words end. Renal failure (RF) began.", "RF", "Renal failure"),
+        # What begins the short form may end the long form.
+        ("At a low ambient pressure (P(a)) it boils.", "P(a)", "ambient pressure"),
+        ("The 30-item Lisbon Memory Scale (LMS-30) was used.", "LMS-30", "30-item Lisbon Memory Scale"),
+        ("The turkey adenovirus (AVT) spread.", "AVT", "turkey adenovirus"),
+        ("A three-dimensional (3D) picture.", "3D", "three-dimensional"),
+        ("The oestrogen receptor (ER) was there.", "ER", "oestrogen receptor"),
+        ("Made by Penguin Aircraft Corp. (PAC) in May.", "PAC", "Penguin Aircraft Corp."),
     ],
 )
 def test_definitions(text, short, long):
@@ -65,6 +72,12 @@ def test_definitions(text, short, long):
 )
 def test_what_is_no_definition(text):
     assert pairs(text) == []
+
+
+def test_in_a_list_no_letter_need_agree():
+    text = "They took magnesium oxide (MGO), phenytoin (DPH), and the pill of the day (QD)."
+    assert pairs(text) == [("MGO", "magnesium oxide"), ("DPH", "phenytoin"), ("QD", "pill of the day")]
+    assert pairs("They took magnesium oxide (MGO), and eleven were phenytoin (DPH).") == [("MGO", "magnesium oxide")]
 
 
 def test_several_in_one_text_keep_their_places():

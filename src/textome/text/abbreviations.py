@@ -35,15 +35,20 @@ _SKIPPED_WORD = 1.2
 _SKIPPED_LAST_WORD = 1.2
 _MISSING_DIGIT = 1.0  # a digit of the short form that no word of the long form has, as in "N2O"
 _MAX_COST = 0.75  # of a long form, for each letter of the short form
+_MAX_COST_OF_ROTATED = 0.3
+_MAX_COST_OF_BETTER = 0.02  # where the long form in the same order is not asked for
+_MAX_LISTED = 8  # code points of a short form in a list that holds no letters of its long form
+_MAX_WORDS_LISTED = 6
 _MAX_COST_OF_WORD = 0.2  # where the short form is written in small letters, as an ordinary word is
 _IMPOSSIBLE = 1e9
+_MAX_KEPT = 20_000  # code points of a text whose definitions are kept for a while
 
 _BRACKET = re.compile(r"[()\[\]]")
 _WORD = re.compile(r"[^\s]+")
 # A part of a word begins after a mark, where a digit and a letter meet, and at a capital after a small letter.
 _PART = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-z])(?=[A-Z])|(?<=[^\w\s])(?=\w)")
 # What a long form does not cross: the end of a sentence, but not the stop of "E. coli".
-_STOP = re.compile(r"(?<![\s(.][A-Z])[.!?](?=\s)|[;:](?=\s)")
+_STOP = re.compile(r"(?<![\s(.][A-Z])[.!?](?=\s+[^\s([])|[;:](?=\s)")
 _LEAD = re.compile(
     r"(?:i\.e\.,?|e\.g\.,?|or|also|abbreviated(?:\ as|\ to)?|hereafter|termed|designated|called|the)\s+", re.I | re.X
 )
@@ -51,13 +56,21 @@ _SEPARATOR = re.compile(r"\s*[;,=:]\s+|\s+(?:or|and|=)\s+")
 _CAN_BE_SKIPPED = frozenset(["type", "subtype", "class", "number", *STOP_WORDS])
 # The first letter of each name: "IFN-γ" is "interferon gamma".
 _GREEK = str.maketrans("αβγδεζηθικλμνξοπρσςτυφχψωµ", "abgdezetiklmnxoprsstupcpom")
+_DIGITS = {
+    "one": "1", "first": "1", "mono": "1", "two": "2", "second": "2", "di": "2", "bi": "2", "three": "3", "third": "3",
+    "tri": "3", "four": "4", "fourth": "4", "five": "5", "fifth": "5", "six": "6", "sixth": "6", "seven": "7",
+    "seventh": "7", "eight": "8", "eighth": "8", "nine": "9", "ninth": "9",
+}  # fmt: skip
+_NUMBER = re.compile("|".join(sorted(_DIGITS, key=len, reverse=True)), re.IGNORECASE)
 _QUOTES = " \"'“”‘’"
 _ORDINARY_WORD = re.compile(r"[a-z]{4}|\w-\w+-\w")
 # In "alpha (A) and beta (B)" the long form of B does not begin before the bracket.
 _LISTED = re.compile(r"[)\]]\s*(?:,|;|and\b|or\b|but\b|than\b)")
+_JOINING = frozenset(["a", "an", "and", "by", "for", "from", "in", "of", "or", "the", "to", "under", "with"])
+_NEXT_IN_LIST = re.compile(r"\s*(?:[,;]\s*(?:(?:and|or)\s+)?|(?:and|or)\s+)(?:the\s+|an?\s+)?(?=\w[^().;:,\[\]]*$)")
 _BRACKETED = re.compile(r"\([^()]*\)[^\w\s]*|\[[^\[\]]*\][^\w\s]*")
 _NO_SHORT_FORM = re.compile(
-    r"""[\d.,]+ \s? (?:%|[mkµμn]?[gglLMm]|h|min|s|days?|d|years?|yrs?|weeks?|wks?|months?|Hz|cm)
+    r"""[\d.,]+ \s? (?:%|[mkµμn]?[gglLMm]|h|min|s|days?|(?-i:d)|years?|yrs?|weeks?|wks?|months?|Hz|cm)
       | .*[<>=≤≥].*
       | (?-i:[ix]+|vi+)
       | (?:Fig|Table|Group|Part|Type|Stage|Grade|Phase|Class|Ref|See)s? \.? \s .*""",
@@ -85,13 +98,45 @@ class _Candidate:
 
 def find_abbreviations(text: str) -> list[Abbreviation]:
     """The definitions in `text`, in the order of their brackets. Time is linear in the length of the text."""
+    return list(_recently_found(text)) if len(text) < _MAX_KEPT else _find(text)
+
+
+@lru_cache(maxsize=32)
+def _recently_found(text: str) -> tuple[Abbreviation, ...]:
+    """Several steps of a pipeline ask for the definitions of one passage, one after the other."""
+    return tuple(_find(text))
+
+
+def _find(text: str) -> list[Abbreviation]:
     abbreviations: list[Abbreviation] = []
+    end = -1  # of the last bracket with a definition
     for bracket in _brackets(text):
         for candidate in _candidates(text, bracket):
             if (long := _long_form(text, candidate)) is not None:
                 abbreviations.append(Abbreviation(candidate.short, long))
+                end = bracket.end + 1
                 break
+        else:
+            if (item := _listed(text, bracket, end)) is not None:
+                abbreviations.append(item)
+                end = bracket.end + 1
     return abbreviations
+
+
+def _listed(text: str, bracket: Span, end: int) -> Abbreviation | None:
+    """The definition in a bracket that goes on a list: "carbamazepine (CBZ), phenytoin (DPH)". No letter need agree.
+
+    end   of the bracket with the definition before
+    """
+    opening = bracket.start - 1
+    if not 0 <= end < opening or not (after := _NEXT_IN_LIST.match(text, end, opening)):
+        return None
+    short, long = _stripped(text, bracket), _stripped(text, Span(after.end(), opening))
+    words = text[slice(*long)].lower().split()
+    if not _JOINING.issuperset(STOP_WORDS.intersection(words)):
+        return None
+    is_short = text[opening - 1].isspace() and _is_short_form(text, short) and short.end - short.start <= _MAX_LISTED
+    return Abbreviation(short, long) if is_short and 0 < len(words) <= _MAX_WORDS_LISTED else None
 
 
 def _brackets(text: str) -> list[Span]:
@@ -193,7 +238,12 @@ def _long_form(text: str, candidate: _Candidate) -> Span | None:
     words = candidate.words
     if not words or (candidate.whole and len(words) > _MAX_WORDS):
         return None
-    start = _cheapest_start(text, words, short, candidate.max_cost)
+    letters = "".join(character for character in _plain(short) if character.isalnum())
+    start = None if candidate.whole else _cheapest_rotated(text, words, short, _MAX_COST_OF_BETTER)
+    if start is None:
+        start = _cheapest_start(text, words, short, letters, candidate.max_cost)
+    if start is None and not candidate.whole:
+        start = _cheapest_rotated(text, words, short, _MAX_COST_OF_ROTATED)
     if start is None or (candidate.whole and start > words[0].start):
         return None
     long = _stripped(text, Span(start, words[-1].end))
@@ -214,13 +264,26 @@ def _long_form(text: str, candidate: _Candidate) -> Span | None:
     return long
 
 
-def _cheapest_start(text: str, words: tuple[Span, ...], short: str, max_cost: float) -> int | None:
+def _cheapest_rotated(text: str, words: tuple[Span, ...], short: str, max_cost: float) -> int | None:
+    """The same where what begins the short form ends the long form: "20-item Toronto Alexithymia Scale (TAS-20)"."""
+    splits = [match.start() for match in _PART.finditer(short)]
+    if not splits and short.isupper() and max_cost == _MAX_COST_OF_ROTATED and 3 <= len(short) <= 5:
+        splits = list(range(1, len(short)))
+    for split in splits:
+        head, tail = ("".join(filter(str.isalnum, part)) for part in (short[:split], short[split:]))
+        if head and tail:
+            start = _cheapest_start(text, words, short, _plain(tail + head), max_cost)
+            if start is not None:
+                return start
+    return None
+
+
+def _cheapest_start(text: str, words: tuple[Span, ...], short: str, letters: str, max_cost: float) -> int | None:
     """Where the cheapest long form begins that ends with the last of `words`.
 
     The words are read from the last to the first. `costs[j]` is the least cost of an alignment in which the first j letters
     are still to come.
     """
-    letters = "".join(character for character in _plain(short) if character.isalnum())
     size = len(letters)
     num_digits = sum(letter.isdigit() for letter in letters)
     costs = [_IMPOSSIBLE] * (size + 1)
@@ -262,6 +325,10 @@ def _cost_in_word(word: str, letters: str, first: bool) -> tuple[float, int]:
     first   the letters begin the short form: the first of them stands at the beginning of the word or of a part of it
     """
     lowered = _plain(word)
+    if letters[0].isdigit() and (number := _NUMBER.match(word)) and letters[0] in _DIGITS[number[0].lower()]:
+        lowered = letters[0] + lowered[1:]  # "three-dimensional (3D)"
+    elif letters[0] == "e" and lowered.startswith(("oe", "ae")):
+        lowered = f"e{lowered[1:]}"  # "oestrogen receptor (ER)"
     parts = {match.start() for match in _PART.finditer(word)}
     # A bracket before a word is not its own: "(GH)-releasing factor", "[3H]dopamine"; nor is what a stroke stands after.
     head = _BRACKETED.match(word) if first else None
