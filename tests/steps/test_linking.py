@@ -145,3 +145,82 @@ def test_an_abbreviated_genus_is_the_one_that_the_text_writes_out(tmp_path):
     assert link(str(tmp_path / "a.vocab"), "B. minor is small.", mention) == [[]]
     strain = ("Bluea minor K-12", "Species")
     assert link(str(tmp_path / "a.vocab"), "Bluea minor K-12", strain) == [["ncbitaxon:1"]]
+
+
+@pytest.fixture(scope="module")
+def corners(tmp_path_factory):
+    concepts = [
+        Concept("mesh:D10", "Bluenols", "Chemical", ("bluenol compounds",), learnt=("bluenol",)),
+        Concept("mesh:D11", "Bluenol", "Chemical"),
+        Concept("mesh:D12", "Azures", "Chemical", learnt=("azure",)),
+        Concept("mesh:C13", "azure", "Chemical"),
+        Concept("mesh:D20", "Carbon Dioxide", "Chemical", curated=("CO2",)),
+        Concept("mesh:D21", "Cobalt", "Chemical", curated=("Co", "Co2+")),
+        Concept("ncbitaxon:1", "Bluea", "Species"),
+        Concept("ncbitaxon:2", "Bluea minor", "Species", parents=("ncbitaxon:1",)),
+        Concept("ncbitaxon:3", "Bluea minor XY12", "Species", parents=("ncbitaxon:2",)),
+        Concept("ncbitaxon:4", "Bluea minor subsp. alba", "Species", parents=("ncbitaxon:2",)),
+        Concept("ncbitaxon:5", "Azure spot virus", "Species"),
+    ]
+    path = tmp_path_factory.mktemp("corners") / "a.vocab"
+    build_vocabulary(concepts, path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "curie"),
+    [
+        ("bluenol", "mesh:D11"),
+        ("bluenols", "mesh:D10"),
+        ("azure", "mesh:D12"),
+        ("CO2", "mesh:D20"),
+        ("Co2+", "mesh:D21"),
+    ],
+)
+def test_a_compound_and_its_class_and_an_ion_and_a_formula_are_told_apart(corners, name, curie):
+    assert link(corners, name, (name, "Chemical")) == [[curie]]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "curie"),
+    [
+        ("Bluea minor XY12 grew.", "Bluea minor XY12", "ncbitaxon:2"),
+        ("Bluea minor strain XY12 grew.", "Bluea minor strain XY12", "ncbitaxon:2"),
+        ("Bluea minor subsp. alba grew.", "Bluea minor subsp. alba", "ncbitaxon:4"),
+        ("Azure spot viruses grew.", "Azure spot viruses", "ncbitaxon:5"),
+        ("Bluea grew.", "Bluea", "ncbitaxon:1"),
+    ],
+)
+def test_a_strain_goes_by_its_species_and_a_group_by_itself(corners, text, name, curie):
+    assert link(corners, text, (name, "Species")) == [[curie]]
+
+
+def test_a_genus_is_the_only_species_of_it_in_the_document(corners):
+    mentions = ("Bluea minor", "Species"), ("Bluea", "Species")
+    assert link(corners, "Bluea minor grew; so the Bluea cells.", *mentions)[0] == ["ncbitaxon:2"]
+    assert link(corners, "So the Bluea cells, of Bluea minor.", ("Bluea cells", "Species"), mentions[0])[1] == [
+        "ncbitaxon:2"
+    ]
+
+
+def test_names_of_one_letter_and_of_marks_alone_link_only_what_has_them(tmp_path):
+    concepts = [Concept("x:1", "K", "Chemical"), Concept("x:2", "kappa", "Chemical", ("β",))]
+    build_vocabulary(concepts, tmp_path / "a.vocab")
+    path = str(tmp_path / "a.vocab")
+    text = "K, k, κ, β, q, + and \u0301"
+    mentions = [(name, "Chemical") for name in ("K", "κ", "β", "q", "+", "\u0301")]
+    assert link(path, text, *mentions) == [["x:1"], ["x:2"], ["x:2"], [], [], []]
+
+
+@pytest.mark.parametrize("name", ["مرض السكري", "סוכרת", "e\u0301tat ble\u0301", "糖尿病", "\u202eabc\u202c"])
+def test_names_in_any_script_are_linked(tmp_path, name):
+    build_vocabulary([Concept("x:1", name, "Disease")], tmp_path / "a.vocab")
+    assert link(str(tmp_path / "a.vocab"), f"({name})", (name, "Disease")) == [["x:1"]]
+
+
+def test_of_two_concepts_with_one_name_the_first_is_taken_and_both_are_given_on_request(tmp_path):
+    concepts = [Concept("x:2", "blue", "Disease"), Concept("x:1", "blue", "Disease")]
+    build_vocabulary(concepts, tmp_path / "a.vocab")
+    path = str(tmp_path / "a.vocab")
+    assert link(path, "blue", ("blue", "Disease")) == [["x:1"]]
+    assert link(path, "blue", ("blue", "Disease"), candidates=5) == [["x:1", "x:2"]]

@@ -11,6 +11,7 @@ from textome.linking.binomials import species_of_strain
 from textome.linking.composites import parts_of
 from textome.linking.gene_names import series_of, spellings
 from textome.vocabularies import Hit, NameKind, Section
+from textome.vocabularies.keys import key_of, words_of
 
 
 class Way(StrEnum):
@@ -64,12 +65,16 @@ _SCORES: dict[Way, float] = {
     Way.SHORTENED: 0.6,
     Way.COMPOSITE: 0.8,
 }
+_SUPPLEMENTARY = "mesh:C"
 _WAY_OF_KIND = {kind: Way[kind.name] for kind in NameKind}
 # A name of few signs, as `CHF`: other corpora's use of it says less than the dictionary.
 _SHORT = re.compile(r"[A-Za-z0-9αβγ-]{1,6}")
+# The symbol of an element with its charge: Co2+ is Co, and not CO2.
+_ION = re.compile(r"([A-Z][a-z]?)\s?(?:\d?\+|\(?[IV]+\)|\(\d?\+\))")
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
 _PLURAL = re.compile(r"[A-Z0-9]s$")
 _SPECIES_LETTER = re.compile(r"(?:r?h|r?m|r|[dzxy])-?(\w.{2,})")
+_STRAIN = re.compile(r"\b(?:strain|isolate|type)\s+(?=\S*[A-Z\d])")
 # Words around a name that say nothing of which concept it is.
 _FRINGE = re.compile(
     r"^(?:the|a|an|human|mouse|murine|rat|recombinant|anti|nude|patients? with|hereditary|familial|inherited|"
@@ -85,8 +90,12 @@ def exact(sections: Sequence[Section], name: str) -> list[Candidate]:
     matches = []
     for rank, section in enumerate(sections):
         hits = section.look_up(name)
-        if hits and _SHORT.fullmatch(name):
-            hits = sorted(hits, key=_kind_of_short)
+        if len(hits) > 1:
+            if ion := _ION.fullmatch(name):
+                elements = {hit.number for hit in section.look_up(ion[1])}
+                hits = [hit for hit in hits if hit.number in elements] or hits
+            hits = sorted(hits, key=_kind_of_short) if _SHORT.fullmatch(name) else hits
+            hits = _in_number(section, hits, name)
         matches += [_candidate(section, hit, rank, len(hits)) for hit in hits]
     return matches
 
@@ -113,6 +122,10 @@ def shortened(name: str, profile: str) -> Iterator[str]:
     while (shorter := _FRINGE.sub("", current).strip()) and shorter != current:
         yield shorter
         current = shorter
+    if current.endswith("viruses"):
+        yield current[:-2]
+    if (bare := _STRAIN.sub("", current)) != current:
+        yield bare
     if binomial := species_of_strain(current):
         yield binomial
     if profile == "symbols":
@@ -166,6 +179,20 @@ def _near_score(similarity: float) -> float:
 
 def _as(way: Way, item: Candidate) -> Candidate:
     return Candidate(item.section, item.number, way, min(item.score, _SCORES[way]), item.rank)
+
+
+def _in_number(section: Section, hits: list[Hit], name: str) -> list[Hit]:
+    """The hits with those last whose label is the plural of the name, or its singular, where another's is the name itself:
+    MeSH has Phenol, and Phenols for the class. Of a supplementary record and a heading none is preferred by this."""
+    if section.profile != "words":
+        return hits
+    key, written = key_of(name), words_of(name, "symbols")
+    labels = {hit.number: section.label(hit.number) for hit in hits}
+    same = {number for number, label in labels.items() if words_of(label, "symbols") == written}
+    twins = {number for number, label in labels.items() if number not in same and key_of(label) == key}
+    if all(section.curie(number).startswith(_SUPPLEMENTARY) for number in same):
+        return hits
+    return sorted(hits, key=lambda hit: hit.number in twins)
 
 
 def _kind_of_short(hit: Hit) -> float:

@@ -30,6 +30,8 @@ _MAX_WORDS = 8
 _MAX_STEPS = 3  # from a species up to the group whose everyday name stands for it
 _CODE = re.compile(r"(?=.*\d)(?=.*[A-Z])[\w./:()+ -]{2,30}|[A-Z][A-Z0-9]+-[\w-]+")
 _LONG_WORD = re.compile(r"[a-z]{5}")
+_NAMED_STRAIN = re.compile(r"([A-Z][a-z]+ [a-z-]+) (?:str\. |strain )?(?=\S*[A-Z0-9])[^.]+|H\d+N\d+ subtype")
+_STATED = (Way.CURATED, Way.LEARNT, Way.CONFIRMED)
 _SUFFIXED = re.compile(r"([A-Z]{2,}(?:-\d+)?)[a-z]+[\w-]*")
 _STRAIN = re.compile(r"\b(?:strains?|isolates?|serotypes?|mutants?|cultivars?|cv\.?)\s*$", re.IGNORECASE)
 _SPLIT = re.compile(r"[\s()\[\]/]+|-(?=[a-z]{3})")
@@ -57,6 +59,9 @@ def resolve(organisms: Sequence[Organism], text: str, sections: Sequence[Section
     for item in organisms:
         if item.candidate is None:
             item.candidate = _inside(item.text, known, sections)
+    for item in organisms:
+        if item.candidate:
+            item.candidate = _to_species(item.candidate)
     _resolve_wide(organisms)
     _resolve_strains(organisms, text)
 
@@ -115,10 +120,21 @@ def _resolve_heads(organisms: Sequence[Organism]) -> None:
 def _resolve_wide(organisms: Sequence[Organism]) -> None:
     species = {item.candidate.curie: item.candidate for item in organisms if item.candidate and item.is_species}
     for item in organisms:
-        if item.candidate and item.candidate.way is not Way.CURATED and item.text[0].islower():
+        if item.candidate and item.candidate.way not in _STATED and (item.text[0].islower() or item.text.isalpha()):
             below = [each for each in species.values() if _is_above(item.candidate, each)]
             if len(below) == 1:
                 item.candidate = _in_context(below[0])
+
+
+def _to_species(item: Candidate) -> Candidate:
+    """The species of a strain, as `Vibrio vulnificus` for `Vibrio vulnificus CMCP6`, or of a subtype of influenza viruses;
+    what is no strain stays as it is."""
+    match = _NAMED_STRAIN.fullmatch(item.section.label(item.number))
+    if match is None:
+        return item
+    numbers = [item.section.find(parent) for parent in item.section.parents(item.number)]
+    species = [number for number in numbers if number is not None and match[1] in (None, item.section.label(number))]
+    return replace(item, number=species[0]) if species else item
 
 
 def _resolve_strains(organisms: Sequence[Organism], text: str) -> None:

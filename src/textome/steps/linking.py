@@ -139,7 +139,7 @@ class Linking(StepSettings):
         ]
         resolve(organisms, text, sections)
         for item in organisms:
-            if item.candidate and item.candidate.way is Way.CONTEXT:
+            if item.candidate and item.candidate is not (groups[item.text] or [[None]])[0][0]:
                 groups[item.text] = [[item.candidate]]
         return groups
 

@@ -98,11 +98,11 @@ class _Candidate:
 
 def find_abbreviations(text: str) -> list[Abbreviation]:
     """The definitions in `text`, in the order of their brackets. Time is linear in the length of the text."""
-    return list(_recently_found(text)) if len(text) < _MAX_KEPT else _find(text)
+    return list(_recent_abbreviations(text)) if len(text) < _MAX_KEPT else _find(text)
 
 
 @lru_cache(maxsize=32)
-def _recently_found(text: str) -> tuple[Abbreviation, ...]:
+def _recent_abbreviations(text: str) -> tuple[Abbreviation, ...]:
     """Several steps of a pipeline ask for the definitions of one passage, one after the other."""
     return tuple(_find(text))
 
