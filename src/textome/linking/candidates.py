@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 
 from textome.linking.binomials import species_of_strain
 from textome.linking.composites import parts_of
+from textome.linking.disease_names import other_heads
 from textome.linking.gene_names import series_of, spellings
 from textome.vocabularies import Hit, NameKind, Section
 from textome.vocabularies.keys import key_of, words_of
@@ -142,19 +144,32 @@ def candidates(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
     """
     if matches := exact(sections, name) or reordered(sections, name):
         return [matches]
-    for shorter in shortened(name, sections[0].profile):
+    section, is_words = sections[0], sections[0].profile == "words"
+    if is_words and (groups := _composite(sections, parts_of(name))):
+        return groups
+    shorter_names = shortened(name, section.profile)
+    for shorter in chain(shorter_names, other_heads(name)) if section.type == "Disease" else shorter_names:
         if matches := exact(sections, shorter) or reordered(sections, shorter):
             return [[_as(Way.SHORTENED, item) for item in matches]]
-    if sections[0].type == "Gene":
+    if section.type == "Gene":
         for form in spellings(name):
             if matches := exact(sections, form):
                 return [[_as(Way.SHORTENED, item) for item in matches]]
-    is_words = sections[0].profile == "words"
-    for parts in parts_of(name) if is_words else filter(None, [series_of(name)]):
-        each = [exact(sections, part) or reordered(sections, part) for part in parts]
+    return [] if is_words else _composite(sections, filter(None, [series_of(name)]))
+
+
+def _composite(sections: Sequence[Section], divisions: Iterable[Sequence[str]]) -> list[list[Candidate]]:
+    """The candidates of each part, for the first division of a name of which all parts are known; none if there is none."""
+    for parts in divisions:
+        each = [_of_part(sections, part) for part in parts]
         if all(each):
             return [[_as(Way.COMPOSITE, item) for item in matches] for matches in each]
     return []
+
+
+def _of_part(sections: Sequence[Section], part: str) -> list[Candidate]:
+    forms = chain([part], other_heads(part) if sections[0].type == "Disease" else ())
+    return next((found for form in forms if (found := exact(sections, form) or reordered(sections, form))), [])
 
 
 def near(sections: Sequence[Section], name: str) -> list[list[Candidate]]:

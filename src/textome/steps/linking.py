@@ -139,7 +139,8 @@ class Linking(StepSettings):
         ]
         resolve(organisms, text, sections)
         for item in organisms:
-            if item.candidate and item.candidate is not (groups[item.text] or [[None]])[0][0]:
+            before = groups[item.text]
+            if item.candidate and not (before and item.candidate is before[0][0]):
                 groups[item.text] = [[item.candidate]]
         return groups
 

@@ -10,7 +10,7 @@ import heapq
 import json
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 from textome.errors import InputError
 from textome.formats.reading.sources import atomic_file
 from textome.vocabularies.concepts import Concept, NameKind
-from textome.vocabularies.index import BLOCK, KIND_SHIFT, MAX_CONCEPTS, to_line
+from textome.vocabularies.index import BLOCK, KIND_SHIFT, MAX_CONCEPTS, Vocabulary, to_line
 from textome.vocabularies.keys import MAX_NAME, bag_of, hash_of, key_of, profile_of
 from textome.vocabularies.layout import Writer
 from textome.vocabularies.near import NearNamesBuilder
@@ -43,11 +43,14 @@ def build_vocabulary(
     title: str = "",
     sources: Sequence[dict[str, str]] = (),
     has_near_names: Callable[[Concept], bool] = lambda concept: concept.type in NEAR_TYPES,
+    unchanged: Mapping[str, Vocabulary] | None = None,
 ) -> None:
     """Write the index of these concepts to `path`, whole or not at all.
 
     title, sources   for the index's card
     has_near_names   which concepts are also found by names that resemble theirs
+    unchanged        indexes that have the concepts of further types, by type: these are copied as they are, so that
+                     the file has the same bytes as if all were built anew
 
     Raises InputError where there is no concept with a name, or a concept has no type.
     """
@@ -56,12 +59,17 @@ def build_vocabulary(
         writer = Writer(stream)
         workspace = Path(folder)
         sections = {}
+        copied = sorted((unchanged or {}).items())
         for type, records in groupby(_sorted(concepts, workspace), key=itemgetter(0)):
+            while copied and copied[0][0] < type:
+                name, vocabulary = copied.pop(0)
+                sections[name] = vocabulary.copy_section(name, writer)
             section = _Section(type, workspace, has_near_names)
             for _, same in groupby(records, key=itemgetter(1)):
                 section.add(_merged(list(same)))
             if section.num_names:
                 sections[type] = section.write(writer)
+        sections |= {name: vocabulary.copy_section(name, writer) for name, vocabulary in copied}
         if not sections:
             raise InputError(
                 f"{path}: there is no concept with a name in the input; an empty vocabulary is not written"

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from textome.vocabularies.concepts import NameKind
 from textome.vocabularies.keys import bag_of, hash_of, key_of
-from textome.vocabularies.layout import MappedFile
+from textome.vocabularies.layout import MappedFile, Writer
 from textome.vocabularies.near import Near, NearNames
 
 # An entry is a concept's number with the kind of its name above.
@@ -169,6 +169,13 @@ class Vocabulary:
             if (number := section.find(curie)) is not None:
                 return section, number
         return None
+
+    def copy_section(self, type: str, writer: Writer) -> dict[str, Any]:
+        """Write the arrays of a section into another index; returns its entry in that one's header."""
+        header: dict[str, Any] = self._file.header["sections"][type]
+        arrays = sorted(header["arrays"].items(), key=lambda item: int(item[1][1]))  # in the order of the file
+        copied = {name: writer.array(entry[0], [self._file.array(entry).tobytes()]) for name, entry in arrays}
+        return header | {"arrays": copied}
 
     def verify(self) -> None:
         """Read the whole file. Raises InputError where it is damaged."""

@@ -1,0 +1,36 @@
+"""Other ways to write the name of a disease: "gallbladder dysfunction" is Gallbladder Diseases in the terminologies.
+
+Names are looked up in these forms only where they are not found as they stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_HEAD = re.compile(
+    r"(.+?)[ -](?:dysfunctions?|damages?|injur(?:y|ies)|lesions?|toxicit(?:y|ies)|impairments?|abnormalit(?:y|ies)|"
+    r"defects?|illness(?:es)?|deficits?|complications?|disturbances?|problems?|conditions?|symptoms?|signs?|involvement|"
+    r"anomal(?:y|ies)|malformations?|disorders?|diseases?)",
+    re.IGNORECASE,
+)
+_HEADS = ("disease", "disorder", "abnormality")
+# Of organs, what the terminologies call them.
+_ORGANS = {
+    "cerebral": "brain", "myocardial": "heart", "cardiac": "heart", "hepatic": "liver", "renal": "kidney",
+    "pulmonary": "lung", "neurological": "nervous system", "neurologic": "nervous system", "neural": "nervous system",
+    "ocular": "eye", "dermal": "skin", "cutaneous": "skin", "skeletal": "bone", "hematological": "hematologic",
+    "haematological": "hematologic", "psychiatric": "mental", "vascular": "vascular", "gastric": "stomach",
+}  # fmt: skip
+
+
+def other_heads(name: str) -> Iterator[str]:
+    """The name with the heads that terminologies have in place of "damage" or "dysfunction", the likeliest first."""
+    match = _HEAD.fullmatch(name)
+    if match is None:
+        return
+    words = match[1].split()
+    organ = " ".join([*words[:-1], _ORGANS.get(words[-1].lower(), words[-1])])
+    for stem in dict.fromkeys([match[1], organ]):
+        for head in _HEADS:
+            yield f"{stem} {head}"
