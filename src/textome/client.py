@@ -23,7 +23,7 @@ from threading import Event, Thread
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
-from textome.documents import Document
+from textome.documents import Document, Identifier
 from textome.errors import InputError, TextomeError
 from textome.formats.jsonl import document_from, document_to
 
@@ -31,6 +31,7 @@ _AGAIN = (429, 502, 503, 504)
 _PIECE = 1 << 16
 # Characters of documents in one request, unless one alone has more.
 _REQUEST_CHARACTERS = 60_000
+_REQUEST_NAMES = 1000
 
 
 class ServiceError(TextomeError):
@@ -168,6 +169,31 @@ class Client:
             self._post("/v1/annotate", {"documents": group} | choices) for group in _groups(_sent(documents)) or [[]]
         )
         return [document for answer in answers for document in _received(answer)]
+
+    def link(
+        self, documents: Document | Sequence[Document], *, candidates: int = 1, replace: bool = False
+    ) -> list[Document]:
+        """The documents, in order, their entities with the identifiers of the concepts that they name.
+
+        candidates   how many concepts an ambiguous name gets
+        replace      also link entities that have identifiers, and drop those
+        """
+        answers = (
+            self._post("/v1/link", {"documents": group, "candidates": candidates, "replace": replace})
+            for group in _groups(_sent(documents))
+        )
+        return [document for answer in answers for document in _received(answer)]
+
+    def link_names(self, names: Sequence[str], type: str, *, candidates: int = 1) -> list[tuple[Identifier, ...]]:
+        """The concepts of each name of an entity of this type, the likeliest first; none where no vocabulary has it."""
+        results: list[tuple[Identifier, ...]] = []
+        for start in range(0, len(names), _REQUEST_NAMES):
+            body = {"names": list(names[start : start + _REQUEST_NAMES]), "type": type, "candidates": candidates}
+            results += [
+                tuple(Identifier(item["curie"], item["score"], item["label"]) for item in result["identifiers"])
+                for result in self._post("/v1/link", body)["results"]
+            ]
+        return results
 
     def classify(
         self, texts: Sequence[str] | Sequence[tuple[str, str]], *, model: str = "", task: str = ""

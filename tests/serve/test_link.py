@@ -6,6 +6,8 @@ import pytest
 
 import textome
 from serve.conftest import Running
+from textome.client import Client
+from textome.documents import Document
 
 
 def test_names_get_the_concepts_of_the_linker(server: Running) -> None:
@@ -14,6 +16,33 @@ def test_names_get_the_concepts_of_the_linker(server: Running) -> None:
     (expected,) = textome.Linker().link("renal failure", "Disease")
     assert first["identifiers"] == [{"curie": expected.curie, "score": expected.score, "label": expected.label}]
     assert second == {"name": "blorb", "identifiers": []}
+
+
+def test_entities_of_documents_are_linked_in_their_documents(server: Running) -> None:
+    text = "Renal failure (RF) in mice; RF is bad."
+    entities = [{"type": "Disease", "spans": [[28, 30]], "text": "RF"}]
+    known = [{"type": "Disease", "spans": [[0, 13]], "text": "Renal failure", "identifiers": ["my:1"]}]
+    documents = [{"id": "d", "text": text, "entities": entities + known}]
+    (document,) = server.post("/v1/link", {"documents": documents}).json["documents"]
+    first = next(item for item in document["entities"] if item["text"] == "RF")
+    assert first["identifiers"][0]["curie"] == "mesh:D051437"
+    assert [item["curie"] for item in _identifiers(document, "Renal failure")] == ["my:1"]
+    (replaced,) = server.post("/v1/link", {"documents": documents, "replace": True}).json["documents"]
+    assert [item["curie"] for item in _identifiers(replaced, "Renal failure")] == ["mesh:D051437"]
+
+
+def _identifiers(document: dict, text: str) -> list[dict]:
+    found = next(item["identifiers"] for item in document["entities"] if item["text"] == text)
+    return [{"curie": item} if isinstance(item, str) else item for item in found]
+
+
+def test_the_client_links_documents_and_names(server: Running) -> None:
+    plain = Document.from_text("Gout hurts.", "d")
+    document = plain.with_annotations([plain.entity([(0, 4)], "Disease")])
+    with Client(server.url) as client:
+        (linked,) = client.link(document)
+        (names,) = client.link_names(["gout"], "Disease")
+    assert linked.entities[0].curies == tuple(item.curie for item in names) == ("mesh:D006073",)
 
 
 @pytest.mark.parametrize(
@@ -33,12 +62,15 @@ def test_typed_text_finds_concepts(server: Running, query: str, curie: str) -> N
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({"names": ["gout"]}, 400, "/type"),
+        ({"names": ["gout"]}, 400, "type"),
         ({"names": [""], "type": "Disease"}, 400, "/names/0"),
         ({"names": ["x" * 1001], "type": "Disease"}, 400, "/names/0"),
         ({"names": ["x"] * 1001, "type": "Disease"}, 400, "/names"),
         ({"names": ["gout"], "type": "Colour"}, 422, "Disease"),
         ({"names": ["gout"], "type": "Disease", "candidates": 51}, 400, "/candidates"),
+        ({"names": ["gout"], "type": "Disease", "documents": []}, 400, "exactly one"),
+        ({"type": "Disease"}, 400, "exactly one"),
+        ({"documents": [{"text": "a", "entities": [{"type": "Disease", "spans": [[0, 9]]}]}]}, 422, "document 1"),
     ],
 )
 def test_wrong_requests_are_told_what_to_do(server: Running, body: dict, status: int, message: str) -> None:

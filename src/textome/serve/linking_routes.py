@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from itertools import takewhile
 from threading import Event, Lock
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from textome.documents import Document
+from textome.formats.jsonl import document_to
 from textome.serve.limits import Body
 from textome.serve.problems import overloaded
-from textome.serve.requested import validated
+from textome.serve.requested import linked_documents, validated
 from textome.serve.routing import PROBLEMS, general_problems, json_body, off_loop, while_connected
-from textome.serve.schemas import IdentifierModel, whole
+from textome.serve.schemas import DocumentModel, IdentifierModel, Items, whole
 from textome.serve.service import Service
 from textome.steps.linker import MAX_NAME, MIN_PREFIX, Linker
 
@@ -26,19 +29,42 @@ _MAX_CONCEPTS = 50
 _MAX_TYPED = 200
 LINK_EXAMPLES: dict[str, Any] = {
     "names": {"summary": "Names of diseases", "value": {"names": ["kidney failure", "gout"], "type": "Disease"}},
+    "documents": {
+        "summary": "The entities of a document",
+        "value": {
+            "documents": [
+                {"text": "BRCA1 in mice.", "entities": [{"type": "Gene", "spans": [[0, 5]], "text": "BRCA1"}]}
+            ],
+            "candidates": 3,
+        },
+    },
 }
 
 
 class LinkRequest(BaseModel):
-    """Names of one type of entity."""
+    """Names of one type of entity, or documents whose entities are linked."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"oneOf": [{"required": ["names", "type"]}, {"required": ["documents"]}]},
+    )
 
-    names: list[Annotated[str, Field(min_length=1, max_length=MAX_NAME)]] = Field(max_length=_MAX_NAMES)
-    type: str = Field(max_length=100, description="Of entities that have these names, as Disease.")
+    names: list[Annotated[str, Field(min_length=1, max_length=MAX_NAME)]] = Field([], max_length=_MAX_NAMES)
+    type: str = Field("", max_length=100, description="Of entities that have these names, as Disease.")
+    documents: Items[DocumentModel] = Field([], description="Documents with entities, each read in its document.")
+    replace: bool = Field(False, description="Link also entities of documents that have identifiers, and drop those.")
     candidates: Annotated[int, Field(ge=1, le=_MAX_CONCEPTS), BeforeValidator(whole)] = Field(
         1, description="How many concepts an ambiguous name gets."
     )
+
+    @model_validator(mode="after")
+    def _one_input(self) -> Self:
+        if len(self.model_fields_set & {"names", "documents"}) != 1:
+            raise ValueError("give exactly one of names and documents")
+        if "names" in self.model_fields_set and not self.type:
+            raise ValueError("names need a type, for instance Disease")
+        return self
 
 
 class LinkedName(BaseModel):
@@ -49,9 +75,10 @@ class LinkedName(BaseModel):
 
 
 class LinkResponse(BaseModel):
-    """The names in the order of the request."""
+    """The names, or the documents, in the order of the request."""
 
-    results: list[LinkedName]
+    results: list[LinkedName] = []
+    documents: list[DocumentModel] = []
 
 
 class ConceptModel(BaseModel):
@@ -99,17 +126,19 @@ def linking_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/link",
-        summary="Give names the concepts that they stand for",
+        summary="Give names, or the entities of documents, the concepts that they stand for",
         response_model=LinkResponse,
+        response_model_exclude_unset=True,
         responses=PROBLEMS,
         openapi_extra=json_body("LinkRequest", LINK_EXAMPLES),
     )
     async def link(request: Request) -> LinkResponse:
         async with Body(request, service.limits, service.memory) as data:
             body, _ = await off_loop(data, validated, data, LinkRequest, service.limits)
+            documents = await off_loop(data, linked_documents, body.documents, service.limits)
             left = Event()
             try:
-                return await while_connected(request, work.do(lambda linker: _linked(linker, body, left)))
+                return await while_connected(request, work.do(lambda linker: _linked(linker, body, documents, left)))
             finally:
                 left.set()
 
@@ -135,8 +164,14 @@ def linking_routes(service: Service) -> APIRouter:
     return router
 
 
-def _linked(linker: Linker, body: LinkRequest, left: Event) -> LinkResponse:
-    """The concepts of each name; the rest is left where the client has gone or time is up."""
+def _linked(linker: Linker, body: LinkRequest, documents: Iterable[Document], left: Event) -> LinkResponse:
+    """The concepts of each name, or of the entities of each document; the rest is left where the client has gone or time is
+    up."""
+    if "documents" in body.model_fields_set:
+        linked = linker.annotate(
+            takewhile(lambda _: not left.is_set(), documents), replace=body.replace, candidates=body.candidates
+        )
+        return LinkResponse(documents=[DocumentModel.model_validate(document_to(document)) for document in linked])
     results = []
     for name in body.names:
         if left.is_set():

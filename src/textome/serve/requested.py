@@ -73,6 +73,11 @@ def requested_documents(request: DocumentsRequest, value: Mapping[str, Any], lim
     return bounded(_consistent(items, lambda item, _: bioc.document_from(item)), limits)
 
 
+def linked_documents(items: Sequence[DocumentModel], limits: Limits) -> list[Document]:
+    """The documents of a request to link their entities."""
+    return bounded(_textome_documents(items, limits), limits)
+
+
 def corrected_documents(request: ConvertRequest, limits: Limits) -> list[Document]:
     """The documents of a request to convert."""
     return bounded(textome_documents(request.documents, limits), limits)

@@ -75,9 +75,15 @@ class Linker:
         step = self._step.model_copy(update={"candidates": candidates})
         return list(step.link(document.with_annotations([entity])).entities[0].identifiers)
 
-    def annotate(self, documents: Iterable[Document], replace: bool | None = None) -> Iterator[Document]:
-        """The documents, their entities with identifiers; `replace` also links those that have some."""
-        step = self._step if replace is None else self._step.model_copy(update={"replace": replace})
+    def annotate(
+        self, documents: Iterable[Document], replace: bool | None = None, candidates: int | None = None
+    ) -> Iterator[Document]:
+        """The documents, their entities with identifiers; `replace` also links those that have some.
+
+        candidates   how many concepts an ambiguous name gets; by default the number among the settings
+        """
+        changes = {"replace": replace, "candidates": candidates}
+        step = self._step.model_copy(update={name: value for name, value in changes.items() if value is not None})
         return step(documents)
 
     def concept(self, curie: str) -> ConceptCard | None:
