@@ -224,3 +224,15 @@ def test_of_two_concepts_with_one_name_the_first_is_taken_and_both_are_given_on_
     path = str(tmp_path / "a.vocab")
     assert link(path, "blue", ("blue", "Disease")) == [["x:1"]]
     assert link(path, "blue", ("blue", "Disease"), candidates=5) == [["x:1", "x:2"]]
+
+
+@pytest.mark.parametrize("type", ["FamilyName", "DomainMotif", "Place"])
+def test_a_family_of_genes_is_no_gene(path, type):
+    assert link(path, "BLU1 of humans", ("BLU1", type)) == [[]]
+
+
+def test_a_variant_is_tied_to_the_gene_beside_it(path):
+    plain = document("In human cells BLU1 V600E was seen.", ("BLU1", "Gene"))
+    variant = plain.entity([(20, 25)], "Variant", metadata={"tmvar": "p|SUB|V|600|E"})
+    (linked,) = load_step("linking", vocabularies=[path])([plain.with_new_entities([variant])])
+    assert [item.metadata["gene"] for item in linked.entities if item.type == "Variant"] == ["ncbigene:1"]

@@ -14,6 +14,7 @@ from textome.linking.binomials import any_genus, full_binomials
 from textome.linking.candidates import Candidate, Way, candidates, distinct, exact, near
 from textome.linking.organisms import Organism, resolve
 from textome.linking.species import HUMAN, GeneSpecies
+from textome.linking.variant_genes import with_genes_of_variants
 from textome.steps.step import StepSettings
 from textome.text.abbreviations import find_abbreviations
 from textome.vocabularies import BUNDLED, NameKind, Section, open_vocabulary
@@ -56,7 +57,7 @@ class Linking(StepSettings):
 
     def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:
         for document in documents:
-            yield self.link(document)
+            yield with_genes_of_variants(self.link(document))
 
     def link(self, document: Document) -> Document:
         """The document with identifiers. Mentions of one name and type have the same identifiers everywhere in it."""
