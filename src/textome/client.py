@@ -19,13 +19,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
 from textome.documents import Document, Identifier
 from textome.errors import InputError, TextomeError
 from textome.formats.jsonl import document_from, document_to
+from textome.uploads import Upload
 
 _AGAIN = (429, 502, 503, 504)
 _PIECE = 1 << 16
@@ -308,7 +308,7 @@ class Client:
             connection.connect()
         except OSError as error:
             raise ServiceError(f"the service at {self._peer[0]} does not answer ({error}); is it running?") from error
-        upload = _Upload(connection, self._prefix + path, self._headers, _pieces(source))
+        upload = Upload(connection, self._prefix + path, self._headers, _pieces(source))
         try:
             response = upload.response()
             if response.status != 200:
@@ -375,53 +375,6 @@ class Client:
     def _new_connection(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         return kind(*self._peer, timeout=self._timeout)
-
-
-class _Upload:
-    """Sends pieces in a thread while the answer is read: both ways at once, neither waits for the other's end."""
-
-    def __init__(
-        self, connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str], pieces: Iterable[bytes]
-    ) -> None:
-        self._connection = connection
-        self._error: BaseException | None = None
-        self._stopped = Event()
-        self._thread = Thread(target=self._send, args=(path, headers, pieces), daemon=True)
-        self._thread.start()
-
-    def _send(self, path: str, headers: Mapping[str, str], pieces: Iterable[bytes]) -> None:
-        connection = self._connection
-        try:
-            connection.putrequest("POST", path)
-            for name, value in headers.items():
-                connection.putheader(name, value)
-            connection.putheader("Transfer-Encoding", "chunked")
-            connection.endheaders()
-            for piece in pieces:
-                if self._stopped.is_set():
-                    return
-                if piece:
-                    connection.send(b"%x\r\n%b\r\n" % (len(piece), piece))
-            connection.send(b"0\r\n\r\n")
-        except BaseException as error:  # told to the reader, who waits for an answer that will not come
-            self._error = error
-            if not isinstance(error, OSError) and connection.sock is not None:
-                connection.close()
-
-    def response(self) -> http.client.HTTPResponse:
-        """The head of the answer, which may come before all is sent."""
-        sock = self._connection.sock
-        if sock is None:
-            raise OSError("the connection was closed")
-        response = http.client.HTTPResponse(sock, method="POST")
-        try:
-            response.begin()
-        except (OSError, http.client.HTTPException) as error:
-            raise self._error or error from error
-        return response
-
-    def stop(self) -> None:
-        self._stopped.set()
 
 
 def _pieces(source: str | Path | Iterable[bytes]) -> Iterator[bytes]:

@@ -132,6 +132,17 @@ def test_a_concept_may_have_a_hundred_thousand_names(tmp_path):
     assert curies(section, "name 77777") == ["x:1"]
 
 
+def test_types_that_are_copied_have_the_bytes_of_those_that_are_built(tmp_path):
+    others = [Concept("z:1", "zebra", "Animal"), Concept("a:1", "blue fever", "Gene", taxon=9606)]
+    build_vocabulary([*CONCEPTS, *others], tmp_path / "whole.vocab")
+    whole = Vocabulary.open(tmp_path / "whole.vocab")
+    for type in whole.types:
+        unchanged = {name: whole for name in whole.types if name != type}
+        concepts = [concept for concept in [*CONCEPTS, *others] if concept.type == type]
+        build_vocabulary(concepts, tmp_path / "new.vocab", unchanged=unchanged)
+        assert (tmp_path / "new.vocab").read_bytes() == (tmp_path / "whole.vocab").read_bytes()
+
+
 def test_an_empty_vocabulary_is_not_written(tmp_path):
     with pytest.raises(InputError, match="no concept with a name"):
         build_vocabulary([], tmp_path / "a.vocab")

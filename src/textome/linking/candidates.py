@@ -169,7 +169,7 @@ def _composite(sections: Sequence[Section], divisions: Iterable[Sequence[str]]) 
 
 def _of_part(sections: Sequence[Section], part: str) -> list[Candidate]:
     forms = chain([part], other_heads(part) if sections[0].type == "Disease" else ())
-    return next((found for form in forms if (found := exact(sections, form) or reordered(sections, form))), [])
+    return next((matches for form in forms if (matches := exact(sections, form) or reordered(sections, form))), [])
 
 
 def near(sections: Sequence[Section], name: str) -> list[list[Candidate]]:

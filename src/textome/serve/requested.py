@@ -75,7 +75,7 @@ def requested_documents(request: DocumentsRequest, value: Mapping[str, Any], lim
 
 def linked_documents(items: Sequence[DocumentModel], limits: Limits) -> list[Document]:
     """The documents of a request to link their entities."""
-    return bounded(_textome_documents(items, limits), limits)
+    return bounded(textome_documents(items, limits), limits)
 
 
 def corrected_documents(request: ConvertRequest, limits: Limits) -> list[Document]:
