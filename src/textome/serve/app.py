@@ -25,6 +25,8 @@ from textome.serve import problems, schemas, task_routes
 from textome.serve.curation_routes import CompareRequest, curation_routes
 from textome.serve.guard import Guard
 from textome.serve.keys import KeyFile, RateLimiter
+from textome.serve.label_studio.project import PredictRequest, SetupRequest, WebhookRequest
+from textome.serve.label_studio.routes import Backend, label_studio_routes
 from textome.serve.limits import Body
 from textome.serve.linking_routes import LinkRequest, linking_routes
 from textome.serve.metrics import Metrics
@@ -71,18 +73,27 @@ MinConfidence = Annotated[
 
 
 def create_app(
-    service: Service, *, keys: KeyFile | None = None, rate: float = 0.0, allowed_hosts: Collection[str] = ()
+    service: Service,
+    *,
+    keys: KeyFile | None = None,
+    rate: float = 0.0,
+    allowed_hosts: Collection[str] = (),
+    label_studio: Path | None = None,
 ) -> Guard:
     """The service as an ASGI application. It starts the engines, and finishes them when it ends.
 
     rate            requests a second of each key, or of everybody together where there are no keys; 0 is no bound
     allowed_hosts   what a request's Host may be; empty allows all
+    label_studio    the folder of corrections from Label Studio, where the service is its backend
     """
+    backend = Backend(service, label_studio) if label_studio else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.start()
         yield
+        if backend is not None:
+            await backend.close()
         await asyncio.to_thread(service.close)
 
     app = FastAPI(
@@ -102,6 +113,8 @@ def create_app(
     app.include_router(task_routes.embed_routes(service))  # where no model can, it says what to do
     app.include_router(linking_routes(service))
     app.include_router(curation_routes(service))
+    if backend is not None:
+        app.include_router(label_studio_routes(service, backend))
     if service.pubmed is not None:
         app.include_router(_pubmed_routes(service, service.pubmed))
     app.add_exception_handler(Problem, _answer_problem)
@@ -379,6 +392,9 @@ def _openapi(app: FastAPI, with_keys: bool) -> dict[str, Any]:
         schemas.EmbedRequest,
         LinkRequest,
         CompareRequest,
+        PredictRequest,
+        SetupRequest,
+        WebhookRequest,
         schemas.EmbedResponse,
     )
     _, definitions = models_json_schema(

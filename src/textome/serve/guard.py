@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import math
 import time
@@ -191,7 +192,13 @@ async def send_problem(problem: Problem, send: Send) -> None:
 
 
 def _token(headers: Mapping[bytes, str]) -> str:
+    """A request's key: a bearer token, the password of basic authentication (as Label Studio sends it), or X-Api-Key."""
     scheme, _, token = headers.get(b"authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(token.strip(), validate=True).decode().partition(":")[2]
+        except ValueError:
+            return ""
     return token.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", "")
 
 

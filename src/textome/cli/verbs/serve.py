@@ -53,6 +53,10 @@ def serve(
     pubmed: Annotated[
         bool, typer.Option("--pubmed", help="Fetch citations from PubMed by PMID; else nothing leaves this machine.")
     ] = False,
+    label_studio: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Be a backend of Label Studio, and keep what annotators submit in FOLDER."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.", min=1)] = None,
     workers: Annotated[
         int, typer.Option(help="Processes that share the models' memory; several compute in one thread each.", min=1)
@@ -99,6 +103,8 @@ def serve(
         raise InputError(f"--log-format {log_format}: choose text or json")
     if workers > 1 and threads not in (None, 1):
         raise InputError(f"--threads {threads}: each of several workers computes in one thread; leave --threads out")
+    if workers > 1 and label_studio is not None:
+        raise InputError("--label-studio needs one process; leave --workers out")
     threads = 1 if workers > 1 else threads
     key_file = KeyFile(keys) if keys else None
     limits = Limits(body_bytes=max_body, characters=max_characters, request_seconds=deadline)
@@ -114,7 +120,7 @@ def serve(
     hosts = [*(allowed_host or []), *(local_names(host) if local and key_file is None else [])]
     if not local and not allowed_host:
         hosts = []
-    app = create_app(service, keys=key_file, rate=rate, allowed_hosts=hosts)
+    app = create_app(service, keys=key_file, rate=rate, allowed_hosts=hosts, label_studio=label_studio)
     sockets = bind_each(host, port, workers) if workers > 1 else [bind(host, port)]
     address = sockets[0].getsockname()
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
