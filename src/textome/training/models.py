@@ -11,11 +11,13 @@ from textome.training.recipe_files import Section
 
 
 class Model(Section):
-    """`base` is a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package; of its layers
-    so many as `layers` says are kept, the last one and the others evenly below it, and of each layer the `attention_heads`,
-    and the `intermediate_size` neurons of the feed-forward part, with the largest weights.
+    """Where the model starts.
 
-    heads   of a base that has tasks of the recipe: "kept", the labels of both go on, or "fresh", all begin anew
+    base      a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package
+    heads     if the base has tasks of the recipe: "kept" keeps the heads of common labels, "fresh" makes new heads
+    layers    keeps this many layers of the base: the last one and others evenly below it
+    attention_heads, intermediate_size   keep this many attention heads and feed-forward neurons of each layer: those with
+              the largest weights
     """
 
     base: str
@@ -33,9 +35,9 @@ class SequenceEncoder(Section):
     """The encoder's sizes, or where it comes from.
 
     base        a text encoder in the Hugging Face layout, or the bundle of another sequence model; `package:NAME/FOLDER`
-                for one inside a package. Its sizes are taken, and with `pretrained` its weights
-    layers      of the base so many are kept, the last one and the others evenly below it
-    pooling     what the head sees: the start token's state, or the mean of all
+                for one inside a package. The model has its sizes and, with `pretrained`, its weights
+    layers      keeps this many layers of the base: the last one and others evenly below it
+    pooling     what the head reads: the state of the start token, or the mean of all states
     """
 
     base: str = ""
@@ -65,11 +67,11 @@ class PairEncoder(Section):
 class TranslationModel(Section):
     """Sizes of the encoder-decoder (encoders.seq2seq.model), and of the vocabulary that both languages share.
 
-    base         the bundle of a finished translation, from whose weights the run goes on, as for texts of another field;
-                 sizes, vocabulary and `longest` are its own then, and are not given
+    base         the bundle of a finished translation model, from whose weights the run starts, for instance to adapt it to
+                 another field; it decides sizes, vocabulary and `longest`
     encoder      the paper's own, or another of the same sizes, as "deberta" with disentangled attention
     vocabulary   sub-words, by byte-pair encoding over bytes (Sennrich et al. 2016), so that no character is unknown
-    longest      sub-words of a text at most; training pairs beyond it are left out and counted
+    longest      the maximum sub-words of a text; longer training pairs are left out and counted
     """
 
     base: str | None = None

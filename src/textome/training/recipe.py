@@ -23,7 +23,7 @@ PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 class Data(Section):
-    """Where the corpora lie. With `drop_leaks`, training sentences that stand in any test file are left out."""
+    """The folder of the corpora. `drop_leaks` leaves out training sentences that also occur in a test file."""
 
     root: str = "."
     drop_leaks: bool = True
@@ -35,12 +35,12 @@ class Data(Section):
 
 
 class Distillation(Section):
-    """A larger model that teaches; see distillation.py.
+    """A larger model as the teacher; see distillation.py.
 
-    teacher      the folder of its bundle, which knows at least the recipe's types and has the same tokenizer; of several
-                 teachers the scores are averaged, and the hidden states are those of the first
-    temperature  by which both models' scores are divided before they are compared
-    scores       share of the loss that comes from the teacher's scores, the rest from the labels
+    teacher      the folder of its bundle, which has the recipe's types and the same tokenizer; several teachers form an
+                 ensemble: scores are averaged, hidden states are those of the first
+    temperature  both models' scores are divided by it before they are compared
+    scores       share of the loss that comes from the teacher's scores; the rest comes from the labels
     states       weight of the distance of the hidden states
     """
 
@@ -53,11 +53,11 @@ class Distillation(Section):
 class Privacy(Section):
     """Differentially private training (Abadi et al. 2016); see privacy.py.
 
-    epsilon, delta    what the run may spend; the noise is then as small as the number of steps allows
-    noise_multiplier  the noise instead of `epsilon`: its standard deviation is so many times `max_grad_norm`
-    max_grad_norm     to which the gradient of each record is cut
-    batch_records     how many records a step draws on average, each by a lot of its own
-    accountant        how steps are added up: "prv" (Gopi et al. 2021), or "rdp" (Mironov 2017), which is looser
+    epsilon, delta    the budget of the run; the noise is then as small as the number of steps allows
+    noise_multiplier  the noise, in place of `epsilon`: its standard deviation as a multiple of `max_grad_norm`
+    max_grad_norm     the norm to which the gradient of each record is clipped
+    batch_records     the mean number of records in a step; each record is drawn independently
+    accountant        how steps are accounted for: "prv" (Gopi et al. 2021), or "rdp" (Mironov 2017), which is looser
     runs              how many runs on the same records share `epsilon`; federated training sets it to its rounds
     """
 
@@ -86,33 +86,33 @@ class Stage(Section):
 class Training(Section):
     """Sizes and rates. `token_budget` is the number of tokens of one batch; `select` the checkpoint that is kept.
 
-    epochs         how often the training data are read
-    tokens         of pretraining instead: how many are trained on in all; it has a token budget of 8192, a warm-up of 0.06
-                   and keeps the last weights, where the recipe does not say otherwise
-    stages         of pretraining: sequences are longer in the later ones
-    evaluate_every   of pretraining: tokens between evaluations; 0 for the start and the end only
-    workers        of pretraining: how many processes make batches ahead; by default some for a GPU, none otherwise
-    micro_budget   a batch of more tokens is computed in parts of so many, whose gradients are summed
-    gradient_checkpointing   what is inside a layer is computed again in the backward pass, for memory
-    out_of_memory  what to do where memory does not suffice: "stop" with advice, or "halve" the micro budget and go on
+    epochs         number of passes over the training data
+    tokens         for pretraining, in place of `epochs`: the number of training tokens; pretraining has a token budget of
+                   8192, a warm-up of 0.06, and keeps the last weights by default
+    stages         for pretraining: later stages have longer sequences
+    evaluate_every   for pretraining: tokens between evaluations; 0 evaluates at the start and the end only
+    workers        for pretraining: processes that prepare batches ahead; by default some for a GPU, none otherwise
+    micro_budget   tokens that are computed at once; a larger batch is computed in parts, whose gradients are summed
+    gradient_checkpointing   computes the inside of each layer again in the backward pass, to save memory
+    out_of_memory  what to do when memory runs out: "stop" with advice, or "halve" the micro budget and go on
     compile        PyTorch's compiler joins the small operations of each layer: faster steps after a slow start
     sharding       with several processes, "full" spreads weights, gradients and the optimiser's state over them
-    layer_decay    each layer learns at this share of the rate of the one above it (Howard and Ruder 2018)
-    frozen_layers  so many layers, from the lowest, and the embeddings keep their weights
-    lora_rank      only products of this rank beside the encoder's matrices learn, and the heads (Hu et al. 2022)
-    lora_alpha     the products count lora_alpha / lora_rank times
-    int8_aware     weights and activations are rounded in the forward pass as the int8 graph will; see fake_int8.py
-    adversarial    length of the worst step of the word embeddings on which the loss is taken too (Miyato et al. 2017)
-    r_drop         weight of how far two passes with other dropout masks are apart (Liang et al. 2021)
-    token_masking  the share of tokens that are hidden, anew in each step; their labels stay
-    word_mixing    words of mentions are mixed with others of the same labels inside the encoder, by shares from a Beta
+    layer_decay    learning rate of each layer, as a share of that of the layer above it (Howard and Ruder 2018)
+    frozen_layers  how many layers, counted from the lowest, keep their weights, together with the embeddings
+    lora_rank      trains only the heads and products of this rank beside the encoder's matrices (Hu et al. 2022)
+    lora_alpha     the products are scaled by lora_alpha / lora_rank
+    int8_aware     rounds weights and activations in the forward pass as the int8 graph does; see fake_int8.py
+    adversarial    length of the worst step of the word embeddings, at which a second loss is added (Miyato et al. 2017)
+    r_drop         weight of the divergence of two passes with different dropout masks (Liang et al. 2021)
+    token_masking  share of tokens that [MASK] replaces, drawn anew in each step; labels stay
+    word_mixing    mixes words of mentions with others of the same labels inside the encoder, with shares from a Beta
                    distribution of this parameter (entities only); see word_mixing.py
     average        decay of the running mean of the weights, which is validated and kept instead of the last ones
-    schedule       after the warm-up the rate falls on a line to 0, or with the root of the step (Vaswani et al. 2017)
+    schedule       after the warm-up the rate falls linearly to 0, or with the root of the step (Vaswani et al. 2017)
     beta2, epsilon of Adam
-    min_steps      where the data are few, further epochs follow until so many batches are done
-    patience       stop after so many epochs without a better validation score
-    mlflow         where MLflow keeps the run's numbers too, as "sqlite:///runs.db" or "http://host:5000"
+    min_steps      the least number of batches; small data are read in more epochs until it is reached
+    patience       stops after this many epochs without a better validation score
+    mlflow         the address of an MLflow server or database, as "sqlite:///runs.db" or "http://host:5000"
     """
 
     epochs: int = Field(0, ge=0)
@@ -165,13 +165,13 @@ class Training(Section):
 
 
 class Mixing(Section):
-    """How several tasks share a run; and how two records become one, with the mean of their targets.
+    """How several tasks share a run, and how two records and their targets are mixed.
 
-    temperature  a task with n tokens is drawn in proportion to n ** (1 / temperature): 1 as often as it is large, more
-                 raises the small ones (Devlin 2018; Raffel et al. 2020, section 3.5.2)
+    temperature  a task with n tokens is drawn in proportion to n ** (1 / temperature): 1 draws tasks by their size, above 1
+                 small tasks are drawn more often (Devlin 2018; Raffel et al. 2020, section 3.5.2)
     loss         "fixed" weighs losses by each task's `weight`; "uncertainty" learns a weight (Kendall et al. 2018)
-    mixup        alpha of the beta distribution of the shares (Zhang et al. 2018, equation 1), 0 for none; single labels or
-                 numbers, and vectors of one length
+    mixup        alpha of the beta distribution of the shares (Zhang et al. 2018, equation 1), 0 for none; works for single
+                 labels and numbers, and for vectors of one length
     cutmix       the same for a box of patches, or a stretch of time, of the other record (Yun et al. 2019, equation 1)
     """
 
@@ -191,7 +191,7 @@ class Recipe(Section, Generic[ModelSection]):
     text as `[target]`, with its files in `[data]`; translation, with `task = "translation"`, in `[data]` alone;
     pretraining as `[masking]`, `[data]` and `[[corpora]]` that have a path.
 
-    model   where the model starts from, and its sizes
+    model   the base of the model, and its sizes
     input   how the records of a task over something else than text become sequences; `[modality]` is the same
     """
 
