@@ -12,9 +12,13 @@ import pytest
 
 from bulk.conftest import article, pubmed
 from textome.bulk.inputs import InputFile, content_hash, documents_of, find_files, format_of, stamp_of
+from textome.bulk.ledger import Totals
+from textome.bulk.plan import Plan
+from textome.bulk.progress import plan_line
 from textome.bulk.stored import StoredSource
 from textome.errors import InputError
 from textome.formats import Quarantine
+from textome.formats.reading.folders import num_beside
 
 
 def read(file: InputFile, quarantine: Quarantine | None = None) -> list[str]:
@@ -88,3 +92,11 @@ def test_a_brat_folder_is_one_input_and_its_hash_sees_every_file(tmp_path: Path)
     before = content_hash(file)
     (tmp_path / "1.ann").write_text("T1\tChemical 0 4\tgout\n")
     assert content_hash(file) != before
+
+
+def test_files_beside_data_are_counted(tmp_path: Path) -> None:
+    for name in ("a.txt", "a.txt.md5", "_SUCCESS", ".hidden", "out/.lock", "b/_temporary/c"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("No gout was seen.")
+    assert num_beside([str(tmp_path), str(tmp_path), str(tmp_path / "a.txt")], tmp_path / "out") == 4
+    assert "1 files, 4 passed over (hidden, checksums, markers)" in plan_line(Plan(new=1, beside=4), Totals())

@@ -24,6 +24,7 @@ from textome.bulk.plan import Plan, prepare
 from textome.bulk.pool import LocalResults
 from textome.bulk.work import Options
 from textome.errors import DeviceError, InputError
+from textome.formats.reading.folders import num_beside
 from textome.formats.reading.sources import atomic_file
 
 QUARANTINE = "quarantine.jsonl"
@@ -94,6 +95,7 @@ def run(
                 to=options.to,
                 tell=watcher.scanned,
             )
+            plan.beside = num_beside(inputs, output)
             watcher.planned(plan, ledger.totals(), ledger.begun())
             try:
                 done = (backend or LocalResults(workers))(_readings(ledger, options), output, options)

@@ -23,13 +23,17 @@ _PUBMED_NAME = re.compile(r"pubmed(\d\d)n(\d{4,5})\.xml")
 
 @dataclass
 class Plan:
-    """What `prepare` found: numbers of files and chunks, for telling."""
+    """What `prepare` found: numbers of files and chunks, for telling.
+
+    beside   files of input folders that lie beside data and are passed over
+    """
 
     new: int = 0
     changed: int = 0
     same: int = 0
     trimmed: int = 0
     redone: int = 0
+    beside: int = 0
 
 
 @dataclass

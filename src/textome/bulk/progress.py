@@ -70,6 +70,7 @@ def plan_line(plan: Plan, totals: Totals) -> str:
     """What the run found, in one line."""
     parts = [f"{plan.new + plan.changed + plan.same:,} files"]
     for number, what in (
+        (plan.beside, "passed over (hidden, checksums, markers)"),
         (plan.same, "known"),
         (plan.changed, "changed, to be done again"),
         (plan.trimmed, "results with documents that a newer version replaced, taken out"),

@@ -35,6 +35,18 @@ def files_in(folder: Path) -> list[Path]:
     )
 
 
+def num_beside(inputs: Iterable[str], output: Path | None = None) -> int:
+    """How many files of the folders among inputs lie beside data and are passed over; those in `output` do not count."""
+    folders = [Path(item) for item in dict.fromkeys(inputs) if Path(item).is_dir()]
+    return sum(
+        path.is_file()
+        and lies_beside(path.relative_to(folder).as_posix())
+        and not (output is not None and path.resolve().is_relative_to(output.resolve()))
+        for folder in folders
+        for path in folder.rglob("*")
+    )
+
+
 def inputs_in(folder: Path) -> list[Path]:
     """What to read of a folder: its files; of one with stand-off annotations the folder itself, which is read as a whole,
     and the files that are neither texts nor annotations of it."""
