@@ -30,8 +30,8 @@ class Classification(LabelTask[LabelledText, Classified]):
     negative     labels that mean "nothing" and do not count in F1
     pairs        each record is a pair of texts; read from the training data
     markers      words that mark what the label is about, as "@GENE$": their hidden states are joined to that of [CLS]
-    contrastive  the share of the loss that draws texts of one class together and apart from the others in their batch,
-                 before the last layer (Gunel et al. 2021, equations 1 to 3); helps where there are few examples
+    contrastive  share of a loss that pulls texts of one class together before the last layer and pushes other texts of the
+                 batch away (Gunel et al. 2021, equations 1 to 3); helps with few examples
     """
 
     layouts: ClassVar[tuple[str, ...]] = (

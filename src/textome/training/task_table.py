@@ -17,16 +17,16 @@ class Corpus(Section):
     """A corpus and the types that it annotates everywhere: `types` maps its labels to the model's types.
 
     repeat            how many times a sentence is read in an epoch
-    replace_mentions  the share of mentions that are replaced by other names of their type in every reading but the first,
-                      which then holds only sentences with mentions; names are those of the training part and of `lexicon`
-    lexicon           files with more names, one a line, by the model's type; relative to the recipe's folder
-    back_translation  the folders of two translation bundles, there and back; relative to the recipe's folder
+    replace_mentions  the share of mentions that another name of their type replaces; later readings then hold only
+                      sentences with mentions; names come from the training part and from `lexicon`
+    lexicon           files with more names, one on each line, by the model's type; relative to the recipe's folder
+    back_translation  the folders of two translation bundles, for the way there and back; relative to the recipe's folder
     back_translate    the share of stretches outside mentions that are translated there and back
-    synonyms          a file of sets of words that mean the same; relative to the recipe's folder
-    replace_synonyms  the share of these words, outside mentions, that become another of their set
+    synonyms          a file with a set of synonyms on each line; relative to the recipe's folder
+    replace_synonyms  the share of these words, outside mentions, that another word of their set replaces
     drop_words        the share of words outside mentions that are left out
-    join              so many sentences, drawn at random, become one text
-    All from back_translate on, too, concern every reading but the first.
+    join              how many sentences, drawn at random, form one text
+    All changes affect every reading but the first.
     """
 
     name: str
@@ -63,8 +63,8 @@ class Corpus(Section):
 
 
 class Source(Section):
-    """A corpus made by `textome preprocess`. `weight` is its share of the sequences, against those of the others; without
-    any weights every corpus counts by its size."""
+    """A corpus made by `textome preprocess`. `weight` is its share of the sequences, relative to the other weights; without
+    weights corpora are drawn by their size."""
 
     path: str
     name: str = ""
@@ -75,14 +75,14 @@ class TaskTable(Section):
     """A task, and the data that it learns from.
 
     name    of the task and of its head, in letters, digits, - and _
-    train, validation, test   files of the task's layout; `PATH#RULE` takes a part (see datasets.labelled). Training texts
-                              that stand in a test file are left out
-    layout  of the files; by default the first of the task's
+    train, validation, test   files of the task's layout; `PATH#RULE` selects records (see datasets.labelled). Training
+                              texts that also occur in a test file are left out
+    layout  of the files; by default the first one of the task
     more    further training files by their layout, with the same labels
-    corpora of entities instead: one or several that each annotate some of the types
-    texts   of pretraining instead: what `textome preprocess` made
-    weight  of the loss beside the other tasks' losses
-    shots   so many training records of each class, drawn by the seed, and no more
+    corpora for entities, in place of `train`: each annotates some of the types
+    texts   for pretraining, in place of `train`: corpora made by `textome preprocess`
+    weight  of the task's loss relative to other tasks
+    shots   the number of training records of each class, drawn by the seed
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
