@@ -60,7 +60,7 @@ def main() -> None:
         texts = sentences(options.texts, options.sentences)
         clock = time.process_time if options.processor_time else time.perf_counter
         seconds = measured(bundle, texts, options.rounds, options.threads, clock)
-        report(seconds, bundle, texts, options.threads, options.json)
+        report(seconds, bundle, texts, int8_limit(bundle, options.threads, clock), options.threads, options.json)
 
 
 def measured(
@@ -96,7 +96,10 @@ def measured(
     return seconds
 
 
-def report(seconds: dict[str, list[float]], bundle: Bundle, texts: list[str], threads: int, as_json: bool) -> None:
+def report(
+    seconds: dict[str, list[float]], bundle: Bundle, texts: list[str], limit: float, threads: int, as_json: bool
+) -> None:
+    """limit   the tokens/s of `int8_limit`"""
     tokens = sum(len(item.ids) for item in Tokenizer.load(bundle.directory).encode(texts))
     words = sum(len(text.split()) for text in texts)
     pipeline, _, careful = list(seconds)[:3]
@@ -107,7 +110,6 @@ def report(seconds: dict[str, list[float]], bundle: Bundle, texts: list[str], th
             statistics.median(a / b for a, b in zip(seconds[base], times, strict=True)) for base in (pipeline, careful)
         ]
         rows.append((name, len(texts) / middle, words / middle, tokens / middle, *ratios))
-    limit = int8_limit(bundle, threads)
     reached = tokens / statistics.median(seconds[INT8]) / limit
     if as_json:
         columns = ("way", "sentences_per_s", "words_per_s", "tokens_per_s", "x_pipeline", "x_batched")
@@ -168,7 +170,7 @@ def model_alone(session: Session, bundle: Bundle, texts: list[str]) -> None:
         session.run([ENTITIES], Batch(ids, None, lengths[group]))
 
 
-def int8_limit(bundle: Bundle, threads: int) -> float:
+def int8_limit(bundle: Bundle, threads: int, clock: Callable[[], float]) -> float:
     """Tokens/s if there were nothing but the int8 products of the linear layers, at the best speed of one large one."""
     hidden, inner = bundle.config["hidden_size"], bundle.config["intermediate_size"]
     rows = 2048
@@ -186,9 +188,9 @@ def int8_limit(bundle: Bundle, threads: int) -> float:
     values = {"a": np.ones((rows, hidden), np.uint8)}
     times = []
     for _ in range(30):
-        started = time.perf_counter()
+        started = clock()
         session.run(None, values)
-        times.append(time.perf_counter() - started)
+        times.append(clock() - started)
     rate = 2 * rows * hidden * inner / statistics.median(times)
     per_token = 2 * bundle.config["num_hidden_layers"] * (4 * hidden * hidden + 2 * hidden * inner)
     return rate / per_token
