@@ -1,10 +1,11 @@
 """Does it find what is known? Drug-disease pairs of many texts, ranked, against lists of indications.
 
-    python benchmarks/known_indications.py --model MODEL --data ../shared/data [--output FOLDER] [--trials N]
+    python benchmarks/known_indications.py --model MODEL --data ../shared/data [--output FOLDER] [--sample N]
 
 All abstracts of BC5CDR, BioRED, NCBI-disease and NLM-Gene, and titles and abstracts of randomised trials (Evidence
 Inference), each once and without their annotations, pass `textome bulk` with the bundled entity model and a model
-for relations; a second call goes on where the first was. The pairs are ranked by
+for relations; a second call goes on where the first was. They are read in the order of a hash of their ids, so that the
+first N, which `--sample` takes, are drawn from all. The pairs are ranked by
 
     relation    the relation `treats` of `textome evidence`, by probability
     co-mention  the number of documents with a sentence that has both
@@ -23,7 +24,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from hashlib import sha256
 from math import log
 from pathlib import Path
 
@@ -54,14 +55,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "known-indications")
-    parser.add_argument("--trials", type=int, help="only so many trials")
+    parser.add_argument("--sample", type=int, help="only so many of the texts")
     parser.add_argument("--model", default="relations", help="a bundle that finds relations")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     texts, results = options.output / "texts.jsonl", options.output / "annotated"
     if not texts.exists():
-        write_documents(documents(options.data, options.trials), texts, "jsonl")
+        drawn = sorted(documents(options.data), key=lambda document: sha256(document.id.encode()).digest())
+        write_documents(drawn[: options.sample], texts, "jsonl")
     command = [sys.executable, "-m", "textome.cli.main", "bulk", str(texts), "--output", str(results)]
     command += ["--workers", str(options.workers), "--model", "default", "--model", options.model]
     if subprocess.run(command, check=False).returncode not in (0, 1):
@@ -121,7 +123,7 @@ def co_mentions(results: Results) -> dict[str, list[Pair]]:
     return {"co-mention": [pair for pair, _ in by_count], "PMI": [pair for pair, _ in often]}
 
 
-def documents(data: Path, trials: int | None) -> Iterator[Document]:
+def documents(data: Path) -> Iterator[Document]:
     """All texts, each id once, without annotations."""
     seen: set[str] = set()
     for path in ABSTRACTS:
@@ -129,7 +131,7 @@ def documents(data: Path, trials: int | None) -> Iterator[Document]:
             if document.id not in seen:
                 seen.add(document.id)
                 yield Document(document.id, document.passages)
-    for document in islice(read_documents(f"{data}/{TRIALS}"), trials):
+    for document in read_documents(f"{data}/{TRIALS}"):
         if passages := tuple(_abstract(document.text)):
             yield Document(document.id, passages)
 
