@@ -1,6 +1,6 @@
 """Does it find what is known? Drug-disease pairs of many texts, ranked, against lists of indications.
 
-    python benchmarks/known_indications.py --model MODEL --data ../shared/data [--output FOLDER] [--sample N]
+    python benchmarks/known_indications.py --model MODEL --data ../shared/data [--output FOLDER] [--sample N] [--gold]
 
 All abstracts of BC5CDR, BioRED, NCBI-disease and NLM-Gene, and titles and abstracts of randomised trials (Evidence
 Inference), each once and without their annotations, pass `textome bulk` with the bundled entity model and a model
@@ -11,9 +11,13 @@ first N, which `--sample` takes, are drawn from all. The pairs are ranked by
     co-mention  the number of documents with a sentence that has both
     PMI         pointwise mutual information of the two in documents (Church and Hanks 1990), of pairs in two documents
 
-and compared with the indications of PharmacotherapyDB (categories DM and SYM) and of DrugCentral by identifiers: a pair is
-right where the list has it, or the drug with a broader disease. Of each ranking only pairs count whose drug and disease
-the list names somewhere; of others it says nothing. Recall is of the known pairs that any sentence mentions together.
+With --gold mentions and identifiers are those of the corpora (the PubTator files alone), and so are the relations, of which
+BioRED has those of treatment, or with --model a model's relations between these mentions.
+
+The pairs are compared with the indications of PharmacotherapyDB (categories DM and SYM) and of DrugCentral by identifiers:
+a pair is right where the list has it, or the drug with a broader disease. Of each ranking only pairs count whose drug and
+disease the list names somewhere; of others it says nothing. Recall is of the known pairs that any sentence mentions
+together.
 Neither list says since when a pair is known, so evidence cannot be compared with later indications.
 """
 
@@ -24,17 +28,21 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from math import log
 from pathlib import Path
 
+from textome.bulk.output import write_chunk
 from textome.bulk.query import Results
 from textome.documents import Document, Passage
 from textome.evidence.concepts import Concepts
 from textome.evidence.known import Known, read_known
 from textome.evidence.pairs import Pair, gather
+from textome.evidence.predicates import type_named
 from textome.evidence.statements import Concept, read_statements
 from textome.formats import Quarantine, read_documents, write_documents
+from textome.runtime.model import Model
 from textome.vocabularies import open_vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,16 +64,27 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "known-indications")
     parser.add_argument("--sample", type=int, help="only so many of the texts")
-    parser.add_argument("--model", default="relations", help="a bundle that finds relations")
+    parser.add_argument("--model", help="a bundle that finds relations; default: the bundled one, with --gold none")
+    parser.add_argument("--gold", action="store_true", help="mentions and relations of the corpora, no model")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     texts, results = options.output / "texts.jsonl", options.output / "annotated"
+    if options.gold:
+        gold = options.output / "gold"
+        drawn = sorted(annotated(options.data), key=_by_hash)[: options.sample]
+        if options.model:
+            model = Model.load(options.model)
+            drawn = list(model(Document(item.id, item.passages, item.entities) for item in drawn))
+        located = (("corpora", number, document) for number, document in enumerate(drawn, 1))
+        write_chunk(gold, "parquet", 1, 0, located)
+        report(Results(gold), options.data)
+        return
     if not texts.exists():
-        drawn = sorted(documents(options.data), key=lambda document: sha256(document.id.encode()).digest())
-        write_documents(drawn[: options.sample], texts, "jsonl")
+        drawn = sorted(documents(options.data), key=_by_hash)[: options.sample]
+        write_documents(drawn, texts, "jsonl")
     command = [sys.executable, "-m", "textome.cli.main", "bulk", str(texts), "--output", str(results)]
-    command += ["--workers", str(options.workers), "--model", "default", "--model", options.model]
+    command += ["--workers", str(options.workers), "--model", "default", "--model", options.model or "relations"]
     if subprocess.run(command, check=False).returncode not in (0, 1):
         sys.exit(2)
     report(Results(results), options.data)
@@ -90,9 +109,10 @@ def report(results: Results, data: Path) -> None:
 
 def _row(way: str, pairs: Sequence[Pair], known: Known, concepts: Concepts, total: int) -> str:
     marks = [known.holds(pair, concepts) for pair in pairs if known.covers(pair, concepts)]
+    counts = f"{len(marks):,}, {sum(marks):,} known"
     precisions = [f"{100 * sum(marks[:rank]) / rank:.1f}" if len(marks) >= rank else "-" for rank in RANKS]
     recalls = [f"{100 * sum(marks[:rank]) / max(1, total):.1f}" for rank in RANKS]
-    return "| " + " | ".join([way, f"{len(marks):,}", "", *precisions, "", *recalls]) + " |"
+    return "| " + " | ".join([way, counts, "", *precisions, "", *recalls]) + " |"
 
 
 def treats(results: Results) -> list[Pair]:
@@ -121,6 +141,21 @@ def co_mentions(results: Results) -> dict[str, list[Pair]]:
     often = sorted((item for item in pairs if item[1] >= 2), key=lambda item: (-information(item), item[0].head.key))
     by_count = sorted(pairs, key=lambda item: (-item[1], item[0].head.key, item[0].tail.key))
     return {"co-mention": [pair for pair, _ in by_count], "PMI": [pair for pair, _ in often]}
+
+
+def _by_hash(document: Document) -> bytes:
+    return sha256(document.id.encode()).digest()
+
+
+def annotated(data: Path) -> Iterator[Document]:
+    """The abstracts with the annotations of their corpora, each id once, types by the names of the bundled model."""
+    seen: set[str] = set()
+    for path in ABSTRACTS:
+        for document in read_documents(f"{data}/{path}", "pubtator", Quarantine()):
+            if document.id not in seen:
+                seen.add(document.id)
+                entities = [replace(entity, type=type_named(entity.type)) for entity in document.entities]
+                yield document.with_annotations(entities, document.relations)
 
 
 def documents(data: Path) -> Iterator[Document]:
