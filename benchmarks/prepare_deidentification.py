@@ -2,7 +2,7 @@
 
     python benchmarks/prepare_deidentification.py --data ../shared/data --output runs/deidentification
     textome finetune recipes/deidentification.toml --output runs/deidentification/run
-    textome export runs/deidentification/run/bundle
+    textome export runs/deidentification/run/bundle --output runs/deidentification/run/bundle
     python benchmarks/deidentification.py --data ../shared/data --model runs/deidentification/run/bundle
 
 MEDDOCAN's training part (Marimon et al. 2019, Spanish, CC BY 4.0), the development half of presidio-research's synthetic
