@@ -60,3 +60,21 @@ def test_options_are_those_of_the_program(name: str) -> None:
     options = {option for line in lines for option in re.findall(r"--[a-z-]+", line)}
     assert "--keys" in options
     assert not [option for option in options if f"{option} " not in known]
+
+
+def test_the_workflow_runs_what_there_is_on_every_supported_system() -> None:
+    yaml = pytest.importorskip("yaml")
+    root = DEPLOY.parent
+    jobs = yaml.safe_load((root / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    assert jobs["base"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13", "3.14"]
+    assert {name.split("-")[0] for name in jobs["base"]["strategy"]["matrix"]["system"]} == {
+        "ubuntu",
+        "macos",
+        "windows",
+    }
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    scripts = [command.split()[0] for command in commands if command.startswith(".ci/")]
+    assert sorted(scripts) == [".ci/release", ".ci/run"]
+    for script in scripts:
+        assert (root / script).stat().st_mode & 0o111
+        checked("bash", "-n", str(root / script))
