@@ -61,6 +61,7 @@ FORMATS: dict[str, Format] = {
     "pubtator": Format("pubtator", ".pubtator"),
     "medline": Format("medline", ".nbib", writable=False),
     "ris": Format("ris", ".ris", writable=False),
+    "omop": Format("omop", ".omop.csv", readable=False),
     "csv": Format("table", ".csv"),
     "brat": Format("brat", ""),
     "conll": Format("conll", ".tsv"),

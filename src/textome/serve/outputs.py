@@ -26,9 +26,10 @@ MEDIA_TYPES: dict[str, tuple[str, str]] = {
     "brat": ("application/zip", ".brat.zip"),
     "conll": ("text/tab-separated-values; charset=utf-8", ".tsv"),
     "csv": ("text/csv; charset=utf-8", ".csv"),
+    "omop": ("text/csv; charset=utf-8", ".omop.csv"),
     "html": ("text/html; charset=utf-8", ".html"),
 }
-OutputFormat = Literal["json", "jsonl", "bioc-json", "bioc-xml", "pubtator", "brat", "conll", "csv", "html"]
+OutputFormat = Literal["json", "jsonl", "bioc-json", "bioc-xml", "pubtator", "brat", "conll", "csv", "omop", "html"]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ const NAMES = {
   brat: "brat",
   conll: "CoNLL",
   csv: "CSV",
+  omop: "OMOP",
   html: "HTML page",
 };
 

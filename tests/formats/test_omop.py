@@ -1,0 +1,49 @@
+"""OMOP's table NOTE_NLP: its columns, and offsets that lead back to the mention."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+
+from strategies import documents
+from textome.documents import Document
+from textome.formats import Target, format_of_name, write_documents
+from textome.formats.omop import COLUMNS
+
+
+def rows(path: Path, *items: Document, formulas: bool = True) -> list[dict[str, str]]:
+    write_documents(items, Target.of(path, formulas), "omop")
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_row_says_what_the_text_says_of_a_mention(tmp_path: Path) -> None:
+    text = "\U0001f9ec No gout.\n=cmd fever"
+    empty = Document.from_text(text, "7")
+    gout = empty.entity(
+        [(5, 9)], "Disease", confidence=0.5, identifiers=["mesh:D006073"], attributes={"negated": "true"}
+    )
+    past = empty.entity([(11, 15)], "Disease", attributes={"historical": "true"})
+    path = tmp_path / "a.omop.csv"
+    assert format_of_name(str(path)) == "omop"
+    assert format_of_name("a.csv") == "csv"
+    first, second = rows(path, empty.with_annotations([gout, past]))
+    assert tuple(first) == COLUMNS
+    assert (first["note_id"], first["offset"], first["lexical_variant"]) == ("7", "5", "gout")
+    assert (first["term_exists"], second["term_exists"], second["term_temporal"]) == ("N", "Y", "Past")
+    assert first["term_modifiers"] == "type=Disease,end=9,identifiers=mesh:D006073,confidence=0.5000,negated=true"
+    assert "\n" not in first["snippet"]
+    assert "gout" in first["snippet"]
+    (_, safe) = rows(path, empty.with_annotations([gout, past]), formulas=False)
+    assert safe["lexical_variant"] == "'=cmd"
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(documents())
+def test_offsets_lead_back_to_the_mention(tmp_path_factory: object, document: Document) -> None:
+    path = tmp_path_factory.mktemp("omop") / "a.csv"  # type: ignore[attr-defined]
+    for row, entity in zip(rows(path, document), document.entities, strict=True):
+        start = int(row["offset"])
+        assert document.text[start:].startswith(document.text[entity.start : entity.spans[0].end])
