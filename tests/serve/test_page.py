@@ -37,10 +37,10 @@ def test_types_and_confidence_filter_at_once(page: Any) -> None:
     page.uncheck('[data-type="Disease"]')
     assert tags(page) == [tag for tag in everything if not tag.startswith("Disease")]
     page.check('[data-type="Disease"]')
-    page.fill("#confidence", "0.8")
+    page.fill("#confidence", "0.80")
     sure = tags(page)
     assert 0 < len(sure) <= len(everything)
-    assert page.inner_text("#confidence-value") == "0.8"
+    assert page.inner_text("#confidence-value") == "0.80"
     assert str(len(sure)) in page.inner_text("#export-hint")
 
 
