@@ -41,7 +41,7 @@ _MAX_LISTED = 8  # code points of a short form in a list that holds no letters o
 _MAX_WORDS_LISTED = 6
 _MAX_COST_OF_WORD = 0.2  # where the short form is written in small letters, as an ordinary word is
 _IMPOSSIBLE = 1e9
-_MAX_KEPT = 20_000  # code points of a text whose definitions are kept for a while
+_MAX_KEPT = 5_000  # code points of a text whose definitions are kept for a while
 
 _BRACKET = re.compile(r"[()\[\]]")
 _WORD = re.compile(r"[^\s]+")
@@ -101,7 +101,7 @@ def find_abbreviations(text: str) -> list[Abbreviation]:
     return list(_recent_abbreviations(text)) if len(text) < _MAX_KEPT else _find(text)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=512)
 def _recent_abbreviations(text: str) -> tuple[Abbreviation, ...]:
     """Several steps of a pipeline ask for the definitions of one passage, one after the other."""
     return tuple(_find(text))
