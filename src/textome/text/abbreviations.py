@@ -68,6 +68,7 @@ _ORDINARY_WORD = re.compile(r"[a-z]{4}|\w-\w+-\w")
 _LISTED = re.compile(r"[)\]]\s*(?:,|;|and\b|or\b|but\b|than\b)")
 _JOINING = frozenset(["a", "an", "and", "by", "for", "from", "in", "of", "or", "the", "to", "under", "with"])
 _NEXT_IN_LIST = re.compile(r"\s*(?:[,;]\s*(?:(?:and|or)\s+)?|(?:and|or)\s+)(?:the\s+|an?\s+)?(?=\w[^().;:,\[\]]*$)")
+_INITIAL = re.compile(r"(?<![^\W_])[^\W_]")
 _BRACKETED = re.compile(r"\([^()]*\)[^\w\s]*|\[[^\[\]]*\][^\w\s]*")
 _NO_SHORT_FORM = re.compile(
     r"""[\d.,]+ \s? (?:%|[mkµμn]?[gglLMm]|h|min|s|days?|(?-i:d)|years?|yrs?|weeks?|wks?|months?|Hz|cm)
@@ -269,9 +270,12 @@ def _cheapest_rotated(text: str, words: tuple[Span, ...], short: str, max_cost: 
     splits = [match.start() for match in _PART.finditer(short)]
     if not splits and short.isupper() and max_cost == _MAX_COST_OF_ROTATED and 3 <= len(short) <= 5:
         splits = list(range(1, len(short)))
+    if not splits:
+        return None
+    initials = set(_INITIAL.findall(_plain(text[words[0].start : words[-1].end])))
     for split in splits:
         head, tail = ("".join(filter(str.isalnum, part)) for part in (short[:split], short[split:]))
-        if head and tail:
+        if head and tail and (tail[0].isdigit() or _plain(tail[0]) in initials):
             start = _cheapest_start(text, words, short, _plain(tail + head), max_cost)
             if start is not None:
                 return start
