@@ -15,7 +15,8 @@ project = "Textome"
 author = "The Textome developers"
 copyright = "The Textome developers, Apache License 2.0"
 release = version = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode", "sphinx_copybutton"]
+nb_execution_mode = "off"  # tests/test_notebooks.py runs them; their outputs are stored
 exclude_patterns = ["README.md"]  # the index of those who read the folder itself
 html_theme = "furo"
 html_title = f"Textome {__version__}"

@@ -38,6 +38,9 @@ def test_every_command_of_a_tutorial_works(page: Path, tmp_path: Path) -> None:
     shim.parent.mkdir()
     shim.write_text(f'#!/bin/sh\nexec {sys.executable} -m textome.cli.main "$@"\n')
     shim.chmod(0o755)
+    python = shim.with_name("python")
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     environment = os.environ | {"PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}"}
     environment.pop("TEXTOME_DATA", None)
     for command in commands:

@@ -19,6 +19,8 @@ from textome.errors import InputError
 from textome.formats import FORMATS, Source, guess_format, read_documents, write_documents
 
 HEADS = {
+    "uima-xmi": ['<?xml version="1.0" encoding="UTF-8"?>\n<xmi:XMI xmlns:xmi="http://www.omg.org/XMI">'],
+    "uima-json": ['{"%TYPES": {}, "%FEATURE_STRUCTURES": []}', '{\n  "%TYPES" : {'],
     "ddi-xml": ['<?xml version="1.0"?>\n<document id="DDI-Own.d1"><sentence id="s0" text="Drugala.">'],
     "pubmed-xml": [
         '<?xml version="1.0"?>\n<PubmedArticleSet><PubmedArticle>',
@@ -69,7 +71,9 @@ HEADS = {
         "gène\n",
     ],
 }
-READABLE = {name for name, row in FORMATS.items() if row.readable}
+# Told by the name of the file, or as JSON lines, which read them.
+WITHOUT_SNIFFING = {"docbin", "doccano", "label-studio", "prodigy"}
+READABLE = {name for name, row in FORMATS.items() if row.readable} - WITHOUT_SNIFFING
 
 
 def guess(data: bytes) -> str:

@@ -150,6 +150,7 @@ class Results:
 
     def __init__(self, folder: Path, external_access: bool = False, vocabularies: Sequence[str] = (BUNDLED,)) -> None:
         self._connection, self._vocabularies = duckdb.connect(), vocabularies
+        self._asked = self._connection
         self._has_broader = False
         if not external_access:
             # In this order: the first two cannot be set any more after the third.
@@ -188,7 +189,8 @@ class Results:
             self._connection.execute("CREATE TABLE broader AS SELECT * FROM broader_rows")
             self._has_broader = True
         try:
-            cursor = self._connection.cursor().execute(sql)
+            self._asked = self._connection.cursor()
+            cursor = self._asked.execute(sql)
         except duckdb.Error as error:
             raise InputError(_cannot_be_run(error)) from error
         columns = tuple(str(item[0]) for item in cursor.description or ())
@@ -201,6 +203,10 @@ class Results:
                 raise InputError(_cannot_be_run(error)) from error
 
         return Answer(columns, rows(), lambda: self._connection.cursor().sql(sql).to_arrow_reader(_ROWS))
+
+    def interrupt(self) -> None:
+        """End the statement that was asked last, from another thread; whoever asked it gets InputError."""
+        self._asked.interrupt()
 
     def columns(self, name: str) -> list[tuple[str, str]]:
         """Name and type of the columns of a table or view."""

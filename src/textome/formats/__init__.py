@@ -42,12 +42,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A row of the table: the module is imported when it is first used, so that start-up stays quick."""
+    """A row of the table: the module is imported when it is first used, so that start-up stays quick.
+
+    writes_texts   whether what it writes holds the texts, and can be read again
+    """
 
     module: str
     extension: str
     readable: bool = True
     writable: bool = True
+    writes_texts: bool = True
 
 
 # In the order in which a file of unknown format is tried: the most particular first, plain text last.
@@ -57,16 +61,22 @@ FORMATS: dict[str, Format] = {
     "bioc-xml": Format("bioc_xml", ".xml"),
     "bioc-json": Format("bioc_json", ".json"),
     "ddi-xml": Format("ddi_xml", ".xml", writable=False),
+    "uima-xmi": Format("tools.uima_xmi", ".xmi"),
+    "uima-json": Format("tools.uima_json", ""),
     "jsonl": Format("jsonl", ".jsonl"),
     "pubtator": Format("pubtator", ".pubtator"),
     "medline": Format("medline", ".nbib", writable=False),
     "ris": Format("ris", ".ris", writable=False),
-    "omop": Format("omop", ".omop.csv", readable=False),
-    "csv": Format("table", ".csv"),
+    "omop": Format("omop", ".omop.csv", readable=False, writes_texts=False),
+    "csv": Format("table", ".csv", writes_texts=False),
     "brat": Format("brat", ""),
     "conll": Format("conll", ".tsv"),
     "parquet": Format("parquet", ".parquet", writable=False),
-    "html": Format("html", ".html", readable=False),
+    "docbin": Format("docbin", ".spacy"),
+    "label-studio": Format("tools.label_studio", ".labelstudio.json"),
+    "doccano": Format("tools.doccano", ".doccano.jsonl"),
+    "prodigy": Format("tools.prodigy", ".prodigy.jsonl"),
+    "html": Format("html", ".html", readable=False, writes_texts=False),
     "plain": Format("plain", ".txt"),
 }
 _PARQUET = b"PAR1"
@@ -139,9 +149,9 @@ def format_of_name(name: str) -> str:
     endings = {".bioc.json": "bioc-json", ".bioc.xml": "bioc-xml", ".xml": "bioc-xml"} | {
         row.extension: key for key, row in FORMATS.items() if row.extension not in ("", ".xml") and row.writable
     }
-    for ending, format in endings.items():
+    for ending in sorted(endings, key=len, reverse=True):
         if file_name.endswith(ending):
-            return format
+            return endings[ending]
     if "." not in file_name:
         return "brat"
     raise InputError(f"{name}: no format is known for this name; name the format ({', '.join(FORMATS)})")
@@ -160,6 +170,8 @@ def guess_format(source: Source) -> str:
         raise InputError(f"{source.name}: the file is empty, or its compression is damaged at the start")
     if head.startswith(_PARQUET):
         return "parquet"  # whose beginning is no text
+    if source.name.endswith(FORMATS["docbin"].extension):
+        return "docbin"
     text = decode_head(head, source.name)
     name = next((name for name, row in FORMATS.items() if row.readable and _sniffs(row, text, source.name)), None)
     if name is not None and name != _ANY_TEXT:

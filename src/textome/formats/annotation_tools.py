@@ -30,6 +30,7 @@ _CONTAINERS = ("entities", "label", "labels", "spans", "ents", "denotations", "a
 # Words and sentences have offsets too, but are no annotations.
 _NO_ANNOTATIONS = ("tokens", "sents", "sentences", "passages", "words", "divisions", "blocks", "predictions", "result")
 _TAGS = ("ner_tags", "tags", "labels", "ner", "bio_tags")
+_TASK_MEMBERS = ("annotations", "completions", "predictions")
 _REJECTED = ("reject", "ignore")
 _LONGEST_ABSTRACT = 1_000_000
 Members = dict[str, Any]
@@ -56,8 +57,11 @@ def own_members(value: Any) -> Any:
         value = others | {"abstract": _in_order(index)}
     if value.get("answer") in _REJECTED:
         raise RejectedError
-    if isinstance(value.get("data"), dict) and any(key in value for key in ("annotations", "completions")):
+    task = value.get("data")
+    if isinstance(task, dict) and (any(key in value for key in _TASK_MEMBERS) or isinstance(task.get("text"), str)):
         return _label_studio(value)
+    if isinstance(value.get("meta"), dict) and "spans" in value:
+        value = _prodigy(value)
     if (
         "text" not in value
         and isinstance(value.get("data"), str)
@@ -248,8 +252,12 @@ def _named_by_span(span: Any, entities: list[Members]) -> str:
 
 
 def _label_studio(value: Members) -> Members:
-    """A task of Label Studio: the text of its data, and the first annotation that was not cancelled."""
+    """A task of Label Studio: the text of its data, and the first annotation that was not cancelled; without any, the last
+    prediction with its scores."""
     annotations_of_task = value.get("annotations") or value.get("completions") or []
+    is_predicted = not annotations_of_task and isinstance(value.get("predictions"), list)
+    if is_predicted:
+        annotations_of_task = value["predictions"][-1:]
     if not isinstance(annotations_of_task, list) or not all(isinstance(item, dict) for item in annotations_of_task):
         raise InputError(f"annotations: expected a list of objects, found {described(annotations_of_task)}")
     kept = [item for item in annotations_of_task if not item.get("was_cancelled")]
@@ -259,22 +267,58 @@ def _label_studio(value: Members) -> Members:
     texts = {key: item for key, item in value["data"].items() if isinstance(item, str)}
     results = kept[0].get("result", []) if kept else []
     key = next((str(item["value"]["key"]) for item in results if "key" in item.get("value", {})), "")
-    text = texts.get(key) or texts.get("text") or max(texts.values(), key=len, default="")
+    text = (texts.get(key) if key else "") or texts.get("text") or max(texts.values(), key=len, default="")
     spans = [
         item["value"] | {"id": item.get("id")}
         for item in results
         if isinstance(item.get("value"), dict) and "labels" in item["value"] and "start" in item["value"]
     ]
     relations = [item for item in results if item.get("type") == "relation"]
-    classes = [name for item in results for name in item.get("value", {}).get("choices", ())]
+    classes = [
+        name
+        for item in results
+        if "start" not in item.get("value", {})
+        for name in item.get("value", {}).get("choices", ())
+    ]
     entities = _entities(text, spans)
+    for entity in entities:
+        region = [item for item in results if entity.get("id") and item.get("id") == entity["id"]]
+        entity |= _of_region(region, is_predicted)
     return {
-        "id": value.get("id"),
+        "id": texts.get("document_id") or value.get("id"),
         "text": text,
+        "metadata": {name: item for name, item in texts.items() if item != text and name != "document_id"},
         "entities": entities,
         "relations": _relations({"relations": relations}, entities, None),
         "labels": [{"name": name} for name in classes],
     }
+
+
+def _of_region(results: Sequence[Members], is_predicted: bool) -> Members:
+    """What Label Studio holds of one region besides its label: confidence, attributes as choices, identifiers as texts."""
+    members: Members = {}
+    for item in results:
+        value = item.get("value", {})
+        if is_predicted and isinstance(item.get("score"), int | float) and "labels" in value:
+            members["confidence"] = item["score"]
+        if "choices" in value:
+            pairs = (str(choice).partition("=") for choice in value["choices"])
+            members["attributes"] = {name: text if equals else "true" for name, equals, text in pairs}
+        if item.get("from_name") == "identifiers" and isinstance(value.get("text"), list):
+            members["identifiers"] = [str(curie) for curie in value["text"]]
+    return members
+
+
+def _prodigy(value: Members) -> Members:
+    """An example of Prodigy: its `meta` is metadata, with the id in it, and what `accept` names are labels."""
+    meta = value["meta"]
+    others = {key: item for key, item in value.items() if key not in ("meta", "tokens", "options", "accept")}
+    metadata = {key: str(item) for key, item in meta.items() if key != "id" and isinstance(item, str | int | float)}
+    own: Members = {"metadata": metadata} | ({"id": str(meta["id"])} if meta.get("id") else {})
+    accepted = value.get("accept")
+    if isinstance(accepted, list) and all(isinstance(name, str) for name in accepted):
+        own["labels"] = [{"name": name} for name in accepted]
+    return others | own
 
 
 def _tagged_words(value: Members) -> Members:

@@ -54,7 +54,7 @@ _OWN = ("passages", "entities", "relations", "labels", "metadata")
 def sniff(head: str, name: str) -> bool:
     """The first line is a JSON string or object, or JSON over several lines has one of our members near its beginning."""
     line = head.lstrip().split("\n", 1)[0].strip()
-    if not line.startswith(("{", "[", '"')) or '"documents"' in line[:400]:
+    if not line.startswith(("{", "[", '"')) or '"documents"' in line[:400] or '"%TYPES"' in line[:400]:
         return False
     try:
         value = json.loads(line)

@@ -23,6 +23,7 @@ from pydantic import (
 
 from textome.encoders import encoder_of
 from textome.errors import ModelError, explain
+from textome.runtime import hub
 from textome.runtime.hugging_face import token_classifier
 from textome.runtime.model_files import read_json, refuse_adapter
 from textome.tasks import AnyTask, HeadShape, Task, kind_named, task_class
@@ -41,9 +42,6 @@ TEXT = "text"
 PRECISIONS = ("int8", "bf16", "fp32")
 # Where a graph runs; "cuda" is the first GPU of NVIDIA.
 Device = Literal["cpu", "cuda"]
-# What is taken from a hub: data only, nothing that could run.
-_HUB_PATTERNS = ["*.json", "*.safetensors", "*.onnx", "*.txt", "README.md"]
-_PICKLED = ["pytorch_model*.bin"]
 
 
 class Text(BaseModel):
@@ -376,20 +374,7 @@ def resolve_model(model: str | Path | None, pickled: bool = False) -> Path:
     name = str(model)
     if path.is_absolute() or name.startswith(".") or name.count("/") != 1 or path.exists():
         raise ModelError(f"{name}: there is no such model directory")
-    return _from_hub(name, pickled)
-
-
-def _from_hub(name: str, pickled: bool) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=_HUB_PATTERNS + _PICKLED * pickled))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(
-            f"{name}: no such directory, and the hub did not give it ({reason}); check the name"
-        ) from error
+    return hub.cached(name, pickled)
 
 
 def _explain(error: ValidationError) -> str:

@@ -50,16 +50,18 @@ class Labelling(NamedTuple):
     normalise     of scores (m, heads, outputs) and a temperature for each head, log probabilities
     decode        the entities that those tell of
     probability   of one entity: of log probabilities, its first and last word and its head
+    marginals     of log probabilities those of each word's labels by themselves, (m, heads, 3)
     """
 
     outputs: tuple[str, ...]
     normalise: Callable[[Floats, Floats], Floats]
     decode: Callable[[Floats], list[ScoredSpan]]
     probability: Callable[[Floats, int, int, int], float]
+    marginals: Callable[[Floats], Floats]
 
 
-_INDEPENDENT = Labelling(LABELS, iob.log_probabilities, iob.decode, iob.span_probability)
-_CHAINED = Labelling(crf.PAIRS, crf.chain, crf.decode, crf.span_probability)
+_INDEPENDENT = Labelling(LABELS, iob.log_probabilities, iob.decode, iob.span_probability, lambda rows: rows)
+_CHAINED = Labelling(crf.PAIRS, crf.chain, crf.decode, crf.span_probability, crf.marginals)
 
 
 class Recognised(NamedTuple):
@@ -86,6 +88,7 @@ class Entities(MentionTask[Recognised]):
     """
 
     has_calibration: ClassVar[bool] = True
+    has_uncertainty: ClassVar[bool] = True
     evaluated_by: ClassVar[str] = "entities"
     losses: ClassVar[tuple[str, ...]] = ("iob", "crf")
     old_keys: ClassVar[Mapping[str, str]] = {"exclusive": "mutually_exclusive"}
@@ -314,6 +317,20 @@ class Entities(MentionTask[Recognised]):
         (rows,) = self.log_probabilities([scores])
         spans = [item.key for item in findings if isinstance(item.key, ScoredSpan)]
         return [self.labelling.probability(rows, item.first, item.last, item.head) for item in spans]
+
+    def uncertainty(
+        self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
+    ) -> list[float]:
+        """The mean over words of 1 - the probability of the best label, under the head that is least sure of the word."""
+        pieces: dict[int, list[Floats]] = {}
+        for example, rows in zip(examples, scores, strict=True):
+            pieces.setdefault(example.record, []).append(rows)
+        values = [0.0] * len(records)
+        for number, rows in zip(pieces, self.log_probabilities(list(pieces.values())), strict=True):
+            if rows.size:
+                best = self.labelling.marginals(rows).max(axis=-1)
+                values[number] = float((1 - np.exp(best)).max(axis=-1).mean())
+        return values
 
     def calibrated(self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:
         """With the temperature and threshold of each type that fit labelled records best, see `confidences.fitted`.

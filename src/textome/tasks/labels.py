@@ -51,6 +51,7 @@ class LabelTask(Task[Record, Prediction]):
     """
 
     has_calibration: ClassVar[bool] = True
+    has_uncertainty: ClassVar[bool] = True
     evaluated_by: ClassVar[str] = "labels"
     by_sentence: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "binary_cross_entropy")
@@ -146,6 +147,22 @@ class LabelTask(Task[Record, Prediction]):
     ) -> list[float]:
         predictions = dict(self._classified(record, examples, scores))
         return [predictions[item.sentence].scores[item.name] for item in findings]
+
+    def uncertainty(
+        self, records: Sequence[Record], examples: Sequence[Example], scores: Sequence[Floats]
+    ) -> list[float]:
+        values = []
+        for prediction in self.decode(records, examples, scores):
+            decisions = prediction if isinstance(prediction, list) else [prediction]
+            values.append(sum(map(self._doubt, decisions)) / max(1, len(decisions)))
+        return values
+
+    def _doubt(self, prediction: Classified) -> float:
+        """The expected share of errors among the labels of one decision."""
+        shares = list(prediction.scores.values())
+        if self.multi_label:
+            return sum(min(share, 1 - share) for share in shares) / max(1, len(shares))
+        return 1 - max(shares, default=1.0)
 
     def _classified(
         self, record: Record, examples: Sequence[Example], scores: Sequence[Floats]

@@ -88,6 +88,7 @@ class Task(BaseModel, Generic[Record, Prediction]):
     labels    the names of what is predicted
     layouts   of the task's data, the default first; empty: any format of documents
     has_calibration   whether `calibrated` does anything
+    has_uncertainty   whether `uncertainty` can be asked
     has_graph         whether a model of the task can be exported
     losses            the names that `loss` may be
     trained_by        the run that trains it: "text", "modality", "translation", "masked_lm", or "" for none
@@ -101,6 +102,7 @@ class Task(BaseModel, Generic[Record, Prediction]):
 
     layouts: ClassVar[tuple[str, ...]] = ()
     has_calibration: ClassVar[bool] = False
+    has_uncertainty: ClassVar[bool] = False
     has_graph: ClassVar[bool] = True
     trained_by: ClassVar[str] = "text"
     data_key: ClassVar[str] = "train"
@@ -268,6 +270,12 @@ class Task(BaseModel, Generic[Record, Prediction]):
         self, record: Record, examples: Sequence[Example], scores: Sequence[Floats], findings: Sequence[Finding]
     ) -> list[float]:
         """How probable findings of a record are by other scores of it, as with words hidden."""
+        raise NotImplementedError
+
+    def uncertainty(
+        self, records: Sequence[Record], examples: Sequence[Example], scores: Sequence[Floats]
+    ) -> list[float]:
+        """For each record the share in [0, 1] of what is said of it that is expected to be wrong, by its probabilities."""
         raise NotImplementedError
 
     def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> dict[str, float]:
