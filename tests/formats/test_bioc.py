@@ -540,6 +540,19 @@ def test_an_offset_within_its_passage_never_lands_in_another_by_chance() -> None
     )
 
 
+def test_a_mention_counted_in_its_passage_does_not_reach_into_the_next() -> None:
+    """Read from the start of its passage, the second mention would be the line break and the letter behind it."""
+    parts = [
+        passage("a"),
+        passage("aaaa ", annotation(text="a ", places=[(5, 2)]), offset=2),
+        passage("a", annotation("T2", "a", [(0, 1)]), offset=8),
+    ]
+    assert read(collection(*parts)) == (
+        [],
+        ["a, record 1, document 1: annotation 'T2' stands at 0, outside of its passage at 8"],
+    )
+
+
 @given(st.lists(st.text("ab\U0001f9ec ", min_size=1, max_size=8), min_size=1, max_size=4), st.data())
 def test_offsets_of_the_document_and_of_the_passage_give_the_same(texts: list[str], data: st.DataObject) -> None:
     """Whatever stands where: an annotation that is read lies in its own passage, and has its own text."""

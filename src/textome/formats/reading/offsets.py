@@ -20,6 +20,7 @@ class Part(NamedTuple):
 
     names    what to call each annotation in an error
     region   where, in code points of the document, its annotations may begin; None where that is anywhere
+    closed   whether they must end there, too
     """
 
     text: str
@@ -27,6 +28,7 @@ class Part(NamedTuple):
     annotations: Sequence[Located]
     names: Sequence[str]
     region: tuple[int, int] | None = None
+    closed: bool = False
 
 
 def in_code_points(text: str, annotations: Sequence[Located], names: Sequence[str]) -> list[tuple[Span, ...]]:
@@ -64,21 +66,24 @@ def parts_in_code_points(text: str, parts: Sequence[Part]) -> list[tuple[Span, .
                 where_said = ", ".join(f"{start}-{end}" for start, end in pairs[:20])
                 said = "" if expected is None else f" {_shown(expected)}"
                 raise InputError(f"{name} says{said} at {where_said}, but the text there is {_shown(actual)}")
-            if not _begins_in(part, where):
+            if not _stands_in(part, where):
                 raise InputError(f"{name} stands at {where[0].start}, outside of its passage at {part.offset}")
     raise InputError("the offsets fit the text neither in code points nor in bytes")
 
 
 def _from_the_start(part: Part) -> Part:
-    """The part with offsets of the document, where its annotations count from its own start."""
+    """The part with offsets of the document, where its annotations count from its own start, and lie in it."""
     shifted = [
         ([(start + part.offset, end + part.offset) for start, end in pairs], said) for pairs, said in part.annotations
     ]
-    return part._replace(annotations=shifted)
+    return part._replace(annotations=shifted, region=(part.offset, part.offset + len(part.text)), closed=True)
 
 
-def _begins_in(part: Part, spans: Sequence[Span]) -> bool:
-    return part.region is None or part.region[0] <= spans[0].start < part.region[1]
+def _stands_in(part: Part, spans: Sequence[Span]) -> bool:
+    if part.region is None:
+        return True
+    first, end = part.region
+    return first <= spans[0].start < end and (not part.closed or spans[-1].end <= end)
 
 
 def _fitting(text: str, parts: Sequence[Part], unit: tuple[str, int] | None) -> list[tuple[Span, ...]] | None:
@@ -88,7 +93,7 @@ def _fitting(text: str, parts: Sequence[Part], unit: tuple[str, int] | None) -> 
         table = _positions(part, *unit) if unit and part.annotations else None
         for pairs, said in part.annotations:
             spans = _spans(text, part, pairs, table)
-            if spans is None or not _begins_in(part, spans) or not _matches(text, spans, said):
+            if spans is None or not _stands_in(part, spans) or not _matches(text, spans, said):
                 return None
             converted.append(tuple(spans))
     return converted
