@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A machine that does other work beside must not fail a property.
+settings.register_profile("textome", deadline=None)
+settings.load_profile("textome")
 
 ROOT = Path(__file__).resolve().parent.parent
 

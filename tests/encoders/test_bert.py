@@ -155,7 +155,7 @@ def test_empty_sequences_are_an_error() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"hidden_act": "swish"}, "swish"),
+        ({"hidden_act": "quick_gelu"}, "quick_gelu"),
         ({"hidden_size": 50, "num_attention_heads": 4}, "multiple"),
         ({"position_embedding_type": "relative_key"}, "relative_key"),
     ],

@@ -129,8 +129,8 @@ def test_rows_of_distances_are_those_of_training(buckets: int, max_relative_posi
 
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     model = reference(**KINDS["v2 with its convolution"])
-    with pytest.raises(ModelError, match="the activation 'swish' cannot be exported"):
-        written(model, model.config.to_dict() | {"conv_act": "swish"}, tmp_path, "fp32")
+    with pytest.raises(ModelError, match="the activation 'quick_gelu' cannot be exported"):
+        written(model, model.config.to_dict() | {"conv_act": "quick_gelu"}, tmp_path, "fp32")
     with pytest.raises(ModelError, match="missing: deberta\\.embeddings"):
         build_graph({}, model.config.to_dict(), "fp32")
     with pytest.raises(ModelError, match="the architecture is 'gpt2'"):

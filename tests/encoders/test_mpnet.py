@@ -114,7 +114,7 @@ def test_labels_are_scored_as_in_transformers_and_checkpoints_go_both_ways(tmp_p
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"hidden_act": "silu"}, "'silu' is not one of"),
+        ({"hidden_act": "quick_gelu"}, "'quick_gelu' is not one of"),
         ({"hidden_size": 100, "num_attention_heads": 3}, "not a multiple"),
         ({"relative_attention_num_buckets": 64}, "must be 32"),
     ],

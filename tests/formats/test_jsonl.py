@@ -238,7 +238,7 @@ def test_records_of_a_database_keep_their_ids_and_lose_no_null() -> None:
     assert problems == []
     assert [document.id for document in found] == ["31452104", "7", "8", "3"]
     assert [document.text for document in found] == ["Gout.\nIt hurts.", "Ague.", "Flu.", "Seen."]
-    assert found[0].metadata == {"journal": "J", "year": "2019"}
+    assert found[0].metadata == {"journal": "J", "year": "2019", "open": "true"}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_the_board_gives_what_was_written_last_and_nothing_else() -> None:
 def test_a_text_that_is_only_half_written_is_left_out() -> None:
     board = Board(1)
     board.write(0, b"abcdef")
-    board._places[0][9:10] = b"?"
+    board._slots[0][9:10] = b"?"
     assert board.texts() == []
 
 

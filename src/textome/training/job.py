@@ -6,7 +6,6 @@ scores, whatever they are of, is here: losses, their weights, and the techniques
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -286,7 +285,7 @@ class Job(ABC):
         for task in self.tasks:
             every_score, used = task.score(model)
             # A score that there is not, as concordance without any pair, is NaN; nothing can be chosen by it.
-            task_scores = {name: value for name, value in every_score.items() if math.isfinite(value)}
+            task_scores = {name: value for name, value in every_score.items() if value == value}
             tokens += used
             if len(self.tasks) > 1 and task_scores:
                 task_scores = {task.name: sum(task_scores.values()) / len(task_scores)}
