@@ -1,6 +1,6 @@
 """Drug-target affinity: classical models beside a model of pairs on a recipe's test pairs, and the speed of screening.
 
-    python benchmarks/affinity.py recipes/affinity/kiba.toml [--model runs/kiba/bundle] [--set data.root=runs/kiba]
+    python benchmarks/affinity.py recipes/affinity/kiba.toml [--model runs/kiba/bundle]
     python benchmarks/affinity.py recipes/affinity/kiba.toml --set 'data.train=["pairs.tsv#molecule:0-70%"]' ...
 
     mean                the mean of the target's training pairs, else of all

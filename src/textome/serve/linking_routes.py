@@ -47,7 +47,13 @@ class LinkRequest(BaseModel):
     model_config = ConfigDict(
         strict=True,
         extra="forbid",
-        json_schema_extra={"oneOf": [{"required": ["names", "type"]}, {"required": ["documents"]}]},
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["names", "type"], "properties": {"type": {"minLength": 1}}},
+                {"required": ["documents"]},
+            ],
+            "not": {"required": ["names", "documents"]},
+        },
     )
 
     names: list[Annotated[str, Field(min_length=1, max_length=MAX_NAME)]] = Field([], max_length=_MAX_NAMES)
