@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# A machine that does other work beside must not fail a property.
-settings.register_profile("textome", deadline=None)
+# A machine that does other work beside must not fail a property, and the same code must give the same answer twice.
+# `pytest --hypothesis-profile=search` draws new examples each time.
+settings.register_profile("textome", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("textome")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,7 +6,7 @@ import gzip
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from textome.documents import Document
@@ -117,6 +117,11 @@ def test_old_line_ends_other_encodings_and_exports_are_read(name: str, text: str
     assert [document.id for document in read(text, name)] == ids
 
 
+@example(b"\xfd7zXZ\x00")
+@example(b"\x1f\x8b\x08")
+@example(b"BZh91AY&SY")
+@example(b"PK\x03\x04")
+@example(b"\xff\xfea")
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
 def test_no_bytes_end_a_run(data: bytes) -> None:
     """Whatever a file holds, it is told or refused, and read or quarantined, in any format that is named."""

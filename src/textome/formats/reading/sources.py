@@ -225,6 +225,9 @@ def guarded(records: Iterable[Record], source: str, quarantine: Quarantine) -> I
             yield record
     except (TextomeError, OSError, MemoryError):
         raise
+    except DECOMPRESSION_ERRORS as error:
+        position = f"after record {number}" if number else ""
+        quarantine.add(source, position, f"the file is cut short or damaged ({error})")
     except Exception as error:
         position = f"after record {number}" if number else ""
         reason = f"the rest of the file cannot be read ({type(error).__name__}: {str(error)[:200]})"
