@@ -13,15 +13,29 @@ from tokenizers import Tokenizer
 
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.layers.packing import Layout
-from textome.encoders.seq2seq.decoding import Limits, beam, greedy
-from textome.encoders.seq2seq.model import Transformer, TransformerConfig
+from textome.encoders.seq2seq.model import Cache, Transformer, TransformerConfig
 from textome.errors import InputError, ModelError
 from textome.runtime.bundle import described
+from textome.runtime.generation.decoding import Floats, Ids, Limits, beam, greedy
 from textome.runtime.model_files import read_json
 from textome.tasks.translation import Translation
 from textome.text.sentences import split_sentences
 
 PAD, START, END = "<pad>", "<s>", "</s>"
+
+
+class SourceDecoder:
+    """A model in PyTorch over its sources, as `runtime.generation.decoding.Decoder`."""
+
+    def __init__(self, model: Transformer, cache: Cache) -> None:
+        self.model, self.cache, self.device = model, cache, model.shared.weight.device
+
+    def step(self, tokens: Ids) -> Floats:
+        logits = self.model.step(torch.from_numpy(tokens).to(self.device), self.cache)
+        return logits.float().cpu().numpy()
+
+    def choose(self, rows: Ids) -> None:
+        self.cache.choose(torch.from_numpy(rows).to(self.device))
 
 
 class Translator:
@@ -98,20 +112,19 @@ class Translator:
         device = self.model.shared.weight.device
         layout = Layout.of([len(ids) for ids in sources], device)
         # A translation longer than twice its source and a little is one that repeats itself.
-        longest = torch.tensor([min(self.longest, 2 * len(ids) + 10) for ids in sources], device=device)
         limits = Limits(
-            config.decoder_start_token_id,
-            config.eos_token_id,
-            longest,
-            (config.pad_token_id, config.decoder_start_token_id),
+            first=[config.decoder_start_token_id] * len(sources),
+            max_tokens=[min(self.longest, 2 * len(ids) + 10) for ids in sources],
+            ends=(config.eos_token_id,),
+            never=(config.pad_token_id, config.decoder_start_token_id),
         )
         flat = torch.tensor([token for ids in sources for token in ids], device=device)
         with torch.no_grad():
-            cache = self.model.cache(self.model.encode(flat, layout), layout)
+            decoder = SourceDecoder(self.model, self.model.cache(self.model.encode(flat, layout), layout))
             if width == 1:
-                sequences = [item.tokens for item in greedy(self.model, cache, limits)]
+                sequences = [item.tokens for item in greedy(decoder, limits)]
             else:
-                sequences = [items[0].tokens for items in beam(self.model, cache, limits, width, penalty)]
+                sequences = [items[0].tokens for items in beam(decoder, limits, width, penalty)]
         texts: list[str] = self.tokenizer.decode_batch([list(tokens) for tokens in sequences])
         return [text.strip() for text in texts]
 

@@ -1,0 +1,1 @@
+"""Text that a model writes, token by token: one loop for every decoder, whatever computes its logits."""
