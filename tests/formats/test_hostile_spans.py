@@ -113,7 +113,9 @@ def written(document: Document, format: str, path: Path) -> int:
     return sum(file.stat().st_size for file in ([target] if target.is_file() else target.rglob("*.*")))
 
 
-@pytest.mark.parametrize("format", ["jsonl", "bioc-json", "bioc-xml", "pubtator", "conll", "csv", "html", "brat"])
+@pytest.mark.parametrize(
+    "format", ["jsonl", "bioc-json", "bioc-xml", "pubtator", "conll", "csv", "html", "fhir", "brat"]
+)
 def test_writers_take_time_and_room_in_proportion_to_the_document(format: str, tmp_path: Path) -> None:
     text = "ab " * 10_000
     passages = tuple(Passage(text[start : start + 3], start) for start in range(0, len(text), 3))

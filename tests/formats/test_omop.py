@@ -1,11 +1,16 @@
-"""OMOP's table NOTE_NLP: its columns, and offsets that lead back to the mention."""
+"""OMOP's table NOTE_NLP: what the package `omop-cdm` says of its columns, and offsets that lead back to the mention."""
 
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
+from omop_cdm.regular.cdm54 import NoteNlp
+from sqlalchemy import Date, DateTime, Integer, String
 
 from strategies import documents
 from textome.documents import Document
@@ -40,10 +45,30 @@ def test_a_row_says_what_the_text_says_of_a_mention(tmp_path: Path) -> None:
     assert safe["lexical_variant"] == "'=cmd"
 
 
+def check(row: dict[str, str]) -> None:
+    """The row against the table's columns: their order, types, lengths, and which of them are required."""
+    columns = NoteNlp.__table__.columns
+    assert tuple(row) == tuple(column.name for column in columns)
+    for column in columns:
+        value = row[column.name]
+        match column.type:
+            case _ if not value:
+                assert column.nullable, column.name
+            case Integer():
+                int(value)
+            case Date():
+                date.fromisoformat(value)
+            case DateTime():
+                datetime.fromisoformat(value)
+            case String(length=length):
+                assert len(value) <= length, column.name
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents())
-def test_offsets_lead_back_to_the_mention(tmp_path_factory: object, document: Document) -> None:
-    path = tmp_path_factory.mktemp("omop") / "a.csv"  # type: ignore[attr-defined]
-    for row, entity in zip(rows(path, document), document.entities, strict=True):
+def test_rows_fit_the_table_and_offsets_lead_back(tmp_path_factory: pytest.TempPathFactory, document: Document) -> None:
+    path = tmp_path_factory.mktemp("omop") / "a.csv"
+    for row, entity in zip(rows(path, replace(document, id="7")), document.entities, strict=True):
+        check(row)
         start = int(row["offset"])
         assert document.text[start:].startswith(document.text[entity.start : entity.spans[0].end])

@@ -68,6 +68,7 @@ FORMATS: dict[str, Format] = {
     "medline": Format("medline", ".nbib", writable=False),
     "ris": Format("ris", ".ris", writable=False),
     "omop": Format("omop", ".omop.csv", readable=False, writes_texts=False),
+    "fhir": Format("fhir", ".fhir.json", readable=False, writes_texts=False),
     "csv": Format("table", ".csv", writes_texts=False),
     "brat": Format("brat", ""),
     "conll": Format("conll", ".tsv"),

@@ -27,9 +27,12 @@ MEDIA_TYPES: dict[str, tuple[str, str]] = {
     "conll": ("text/tab-separated-values; charset=utf-8", ".tsv"),
     "csv": ("text/csv; charset=utf-8", ".csv"),
     "omop": ("text/csv; charset=utf-8", ".omop.csv"),
+    "fhir": ("application/fhir+json", ".fhir.json"),
     "html": ("text/html; charset=utf-8", ".html"),
 }
-OutputFormat = Literal["json", "jsonl", "bioc-json", "bioc-xml", "pubtator", "brat", "conll", "csv", "omop", "html"]
+OutputFormat = Literal[
+    "json", "jsonl", "bioc-json", "bioc-xml", "pubtator", "brat", "conll", "csv", "omop", "fhir", "html"
+]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ const NAMES = {
   conll: "CoNLL",
   csv: "CSV",
   omop: "OMOP",
+  fhir: "FHIR",
   html: "HTML page",
 };
 
