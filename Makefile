@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo docs install test test-slow lint format scores bench constraints clean
+.PHONY: help demo docs links install test test-slow lint format scores bench constraints clean
 
 help:
 	@echo "make demo        annotate examples/abstracts.xml with the bundled model (no PyTorch)"
@@ -23,6 +23,7 @@ help:
 	@echo "make format      put the code in order with ruff"
 	@echo "make scores      test F1 of the bundled model on the public corpora"
 	@echo "make docs        build the documentation site in build/site"
+	@echo "make links       ask every address that the documentation names (needs the network)"
 	@echo "make bench       speed of annotation beside the transformers pipeline"
 	@echo "make constraints write constraints.txt anew from what .venv holds"
 	@echo "make clean       remove .venv, results and caches"
@@ -35,6 +36,9 @@ demo: .venv/.base
 docs: .venv/.full
 	$(BIN)/python -m sphinx -q -W --keep-going docs build/site
 	@echo "Written: build/site/index.html"
+
+links: .venv/.full
+	$(BIN)/python -m sphinx -q -b linkcheck docs build/links
 
 install: .venv/.full
 

@@ -32,6 +32,10 @@ copybutton_prompt_text = r">>> |\$ "
 copybutton_prompt_is_regexp = True
 nitpicky = False
 default_role = "py:obj"
+# `make links`: a service of one's own is not on the web.
+linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1|HOST)"]
+linkcheck_timeout = 30
+linkcheck_retries = 2
 
 # Lines of a docstring that explain fields: their names, two or more spaces, the text. Further lines are indented.
 _FIELDS = re.compile(r"^([A-Za-z_][\w.]*(?:, [A-Za-z_][\w.]*)*)  +(\S.*)$")

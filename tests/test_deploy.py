@@ -75,6 +75,9 @@ def test_the_workflow_runs_what_there_is_on_every_supported_system() -> None:
     commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     scripts = [command.split()[0] for command in commands if command.startswith(".ci/")]
     assert sorted(scripts) == [".ci/release", ".ci/run"]
+    (links,) = yaml.safe_load((root / ".github" / "workflows" / "links.yml").read_text())["jobs"].values()
+    assert links["steps"][-1]["run"] == "make links"
+    assert "\nlinks:" in (root / "Makefile").read_text()
     for script in scripts:
         assert (root / script).stat().st_mode & 0o111
         checked("bash", "-n", str(root / script))

@@ -1,4 +1,5 @@
-"""Writes the reference pages that are generated from the code: commands.md, recipes.md and techniques.md.
+"""Writes the reference pages that are generated from the code: commands.md, recipes.md, techniques.md, rest.md, and the
+table in formats.md.
 
     python docs/reference/generate.py [--check]
 
@@ -21,6 +22,7 @@ from typing_extensions import TypeVar
 
 HERE = Path(__file__).resolve().parent
 _GENERATED = "<!-- Written by docs/reference/generate.py; do not edit. -->\n"
+_GENERATED_END = "<!-- Here ends what is generated. -->\n"
 _INTRODUCTION = """
 A recipe is a TOML file. These are its tables and keys; any other key is an error that names the nearest. Every value can be
 given on the command line: `--set training.epochs=3`. A table that was explained above is not explained again.
@@ -258,7 +260,30 @@ def techniques() -> str:
     return f"{_TECHNIQUES}\n{matrix()}"
 
 
-PAGES = {"commands.md": commands, "recipes.md": recipes, "techniques.md": techniques}
+def formats() -> str:
+    """formats.md as it is, with the table between its two marks written anew."""
+    from formats_matrix import matrix
+
+    page = (HERE / "formats.md").read_text(encoding="utf-8")
+    before, rest = page.split(_GENERATED, 1)
+    _, after = rest.split(_GENERATED_END, 1)
+    return f"{before}{_GENERATED}\n{matrix()}\n{_GENERATED_END}{after}"
+
+
+def rest() -> str:
+    """The routes of the service."""
+    from rest_page import page
+
+    return f"{_GENERATED}\n{page()}"
+
+
+PAGES = {
+    "commands.md": commands,
+    "recipes.md": recipes,
+    "techniques.md": techniques,
+    "formats.md": formats,
+    "rest.md": rest,
+}
 
 
 def main() -> None:
