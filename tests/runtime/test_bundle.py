@@ -74,6 +74,28 @@ def test_broken_json_and_missing_directories_are_named(bundle: Path) -> None:
         resolve_model("/nowhere/at/all")
 
 
+def test_a_package_brings_a_bundle_under_a_name(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, metadata = tmp_path / "own_bundle", tmp_path / "own_bundle-1.0.dist-info"
+    module.mkdir()
+    metadata.mkdir()
+    (module / "__init__.py").touch()
+    bundle.rename(module / "bundle")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: own-bundle\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[textome.bundles]\nown = own_bundle\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert resolve_model("own") == module / "bundle"
+    assert Bundle.load(resolve_model("own")).name == Bundle.load(module / "bundle").name
+    metadata.rename(tmp_path / "gone")
+    with pytest.raises(ModelError, match="no such model directory"):
+        resolve_model("own")
+
+
+def test_a_bundle_of_a_package_that_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textome.runtime.bundle.entry_points", lambda **selection: ())
+    with pytest.raises(ModelError, match=r"pip install textome-relations-minilm"):
+        resolve_model("relations")
+
+
 def test_graphs_and_weights_that_are_missing_say_how_to_get_them(bundle: Path, tmp_path: Path) -> None:
     loaded = Bundle.load(bundle)
     for name in ("model.int8.onnx", "model.fp32.onnx"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from textome.tasks.target import Target
 
 DEFAULT_MODEL = "default"
-# Names under which models may come with the package: the default one, and one for relations between its entities.
-BUNDLED_MODELS = (DEFAULT_MODEL, "relations")
+# The group of entry points by which a package brings a bundle: `NAME = "MODULE"`, whose folder "bundle" it is.
+INSTALLED_BUNDLES = "textome.bundles"
+# Bundles of our own that are not in the base package, and the packages that bring them.
+_PACKAGES = {"relations": "textome-relations-minilm"}
 ENTITIES = "entities"
 TEXT = "text"
 PRECISIONS = ("int8", "bf16", "fp32")
@@ -356,22 +359,28 @@ _HINTS = {
 
 
 def resolve_model(model: str | Path | None, pickled: bool = False) -> Path:
-    """The directory of a model: None is the bundled default, then a bundled name, a directory, or a name on the hub.
+    """The directory of a model: None and "default" are the bundled one, then the name of a bundle that a package
+    brings, a directory, or a name on the hub.
 
     pickled   have the hub send old weights too, for `textome convert-checkpoint`
 
     Raises ModelError that says what to do where there is none.
     """
-    if model is None or str(model) in BUNDLED_MODELS:
-        directory = Path(str(files("textome") / "bundled" / str(model or DEFAULT_MODEL)))
+    if model is None or str(model) == DEFAULT_MODEL:
+        directory = Path(str(files("textome") / "bundled" / DEFAULT_MODEL))
         if not directory.is_dir():
-            raise ModelError(
-                f"this installation has no bundled model {model or DEFAULT_MODEL!r}; name one with --model"
-            )
+            raise ModelError("this installation has no bundled model; name one with --model")
         return directory
+    name = str(model)
+    for point in entry_points(group=INSTALLED_BUNDLES, name=name):
+        return Path(str(files(point.value) / "bundle"))
     if (path := Path(model)).is_dir():
         return path
-    name = str(model)
+    if name in _PACKAGES:
+        raise ModelError(
+            f"the model {name!r} is not installed; `pip install {_PACKAGES[name]}` installs it, and in a checkout "
+            f"`pip install packages/{name}`"
+        )
     if path.is_absolute() or name.startswith(".") or name.count("/") != 1 or path.exists():
         raise ModelError(f"{name}: there is no such model directory")
     return hub.cached(name, pickled)

@@ -1,0 +1,1 @@
+"""The bundle that `textome --model relations` loads, in the folder `bundle`."""
