@@ -35,9 +35,9 @@ def main() -> None:
     folder = Path(options.data) / "cls" / "Evidence-Inference"
     articles = unpacked(Path(options.data) / "pretrain/Evidence-Inference-fulltext/evidence-inference-txt.tar.xz")
     texts = {file.stem: file for file in articles.rglob("PMC*.txt")}
-    prompts = {row["PromptID"]: row for row in _table(folder / "prompts_merged.csv")}
+    prompts = {row["PromptID"]: row for row in rows_of(folder / "prompts_merged.csv")}
     marks = defaultdict(list)
-    for row in _table(folder / "v2_annotations.csv"):
+    for row in rows_of(folder / "v2_annotations.csv"):
         if row["Valid Label"] == "True" and row["Valid Reasoning"] == "True" and row["Label"] in ANSWERS:
             marks[row["PromptID"]].append(row)
     left_out, answers = Counter[str](), Counter[str]()
@@ -60,7 +60,7 @@ def main() -> None:
     print(f"{sum(answers.values()):,} questions: {dict(answers)}; left out: {dict(left_out)}")
 
 
-def _table(path: Path) -> list[dict[str, str]]:
+def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,64 @@ def test_a_window_without_the_answer_says_so(tokenizer):
     assert task.targets(second, item).tolist() == [[1, 1], [0, 0]]
     with pytest.raises(InputError, match="question 2: the question has 20 tokens"):
         task.examples([Question("2", "took " * 20, ("gout",))])
+
+
+LONG = "Took daily. " * 30 + "Aspirin with gout. " + "Took daily. " * 30
+
+
+def long_question(**members: Any) -> Question:
+    start = LONG.index("gout")
+    return Question("1", "aspirin", (LONG,), (("gout",),), (AnswerPosition(0, start, start + 4),), **members)
+
+
+def test_only_the_windows_that_match_are_read_and_when_teaching_those_with_an_answer(tokenizer):
+    everything = BoundTask(QuestionAnswering(), tokenizer, 24, 4).examples([long_question()])
+    task = BoundTask(QuestionAnswering(passages=2), tokenizer, 24, 4)
+    nearest = task.examples([long_question()])
+    assert len(nearest) == 2 < len(everything)
+    assert any(task.targets(unit, long_question())[0].sum() == 0 for unit in nearest)
+    other = replace(long_question(), question="malaria")
+    assert all(task.targets(unit, other)[0].all() for unit in task.examples([other]))
+    (taught,) = task.task.prepared([other], 1)
+    assert not all(task.targets(unit, taught)[0].all() for unit in task.examples([taught]))
+
+
+def test_the_match_of_a_sentence_counts_as_much_as_the_weight_says(tokenizer):
+    item = long_question()
+    for weight, first in ((0.0, "Took"), (8.0, "gout")):
+        task = BoundTask(QuestionAnswering(max_answer_words=1, retrieval_weight=weight), tokenizer, 24, 4)
+        units = task.examples([item])
+        scores = [task.targets(unit, item) * (unit.start > 0) for unit in units]
+        scores[0][1] = 3.0  # the first word, which stands in a sentence without a word of the question
+        (answers,) = task.decode([item], units, scores)
+        assert answers[0].text == first
+        assert LONG[answers[0].start : answers[0].end] == answers[0].text
+
+
+def test_the_weight_of_retrieval_is_chosen_on_labelled_questions_and_no_text_needs_sentences(tokenizer):
+    blank = Question("2", "aspirin", ("...", "-"), (("x",),))
+    items = [long_question(), blank]
+    task = BoundTask(QuestionAnswering(max_answer_words=2), tokenizer, 24, 4)
+    units = task.examples(items)
+    scores = [np.zeros((len(unit.positions), 2)) for unit in units]
+    for unit, row in zip(units, scores, strict=True):
+        if not task.targets(unit, items[unit.record])[0].any():
+            row[:] = 2 * task.targets(unit, items[unit.record]) - 0.5
+        elif unit.record == 0:
+            row[1:2] = 2.0
+    chosen = task.task.calibrated(items, units, scores)
+    assert chosen.retrieval_weight
+    assert chosen.decode(items, units, scores)[0][0].text == "gout"
+    given = QuestionAnswering(max_answer_words=2, retrieval_weight=0.5).calibrated(items, units, scores)
+    assert given.retrieval_weight == 0.5
+
+
+def test_answers_may_be_as_long_as_those_of_training():
+    text = "w " * 40
+    questions = [Question(str(n), "q", (text,), positions=(AnswerPosition(0, 0, 59),)) for n in range(3)]
+    assert QuestionAnswering().fitted("a", questions).max_answer_words == 30
+    assert QuestionAnswering(max_answer_words=5).fitted("a", questions).max_answer_words == 5
+    assert QuestionAnswering().fitted("a", [replace(questions[0], positions=())]).max_answer_words is None
 
 
 def test_list_answers_do_not_overlap():

@@ -32,6 +32,7 @@ class Question:
     answers  what is right: one group of synonyms for each thing that is asked for (one group for factoid and SQuAD)
     positions   where answers stand, for training; none where the contexts hold no answer
     kind     "squad", "factoid" or "list"
+    teaches  whether a model learns from it: then its answers are read wherever they stand
     """
 
     id: str
@@ -40,6 +41,7 @@ class Question:
     answers: tuple[tuple[str, ...], ...] = ()
     positions: tuple[AnswerPosition, ...] = ()
     kind: str = "squad"
+    teaches: bool = False
 
 
 @dataclass(frozen=True, slots=True)
