@@ -6,9 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from textome import __version__
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 
@@ -81,3 +84,18 @@ def test_the_workflow_runs_what_there_is_on_every_supported_system() -> None:
     for script in scripts:
         assert (root / script).stat().st_mode & 0o111
         checked("bash", "-n", str(root / script))
+
+
+def test_everything_that_names_the_version_names_the_same() -> None:
+    yaml = pytest.importorskip("yaml")
+    root = DEPLOY.parent
+    changes = (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\d[\w.]*)", changes, re.MULTILINE)[0] == __version__
+    assert yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))["version"] == __version__
+    assert f"image: textome:{__version__}\n" in (DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")
+
+
+def test_the_image_is_built_from_all_that_the_wheel_needs() -> None:
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    copied = re.findall(r"^COPY ([^-].*) \./$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {project["readme"], *project["license-files"], "pyproject.toml"} <= set(copied[0].split())

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from textome.runtime.relations import RelationFinder
     from textome.steps.linker import Linker
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Imported when first used, so that `import textome` and `textome --help` are quick.
 _LAZY = {

@@ -148,7 +148,7 @@ def test_documents_are_told_apart_and_name_their_patient(tmp_path: Path) -> None
     assert "entry" not in bundle_of(path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents())
 def test_offsets_lead_back_to_the_mention(tmp_path_factory: pytest.TempPathFactory, document: Document) -> None:
     first, *others = bundle_of(tmp_path_factory.mktemp("fhir") / "a.json", document)["entry"]

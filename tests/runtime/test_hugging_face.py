@@ -15,6 +15,7 @@ from safetensors.torch import load_file as load_torch
 from safetensors.torch import save_file as save_torch
 from typer.testing import CliRunner
 
+from imitated_hub import Hub
 from textome.cli.main import application
 from textome.documents import Document
 from textome.errors import InputError, ModelError
@@ -78,6 +79,19 @@ def test_pipelines_of_transformers_give_the_same_entities(exclusive: Path, writt
     assert theirs == found(exclusive)
     assert sum(map(len, theirs)) >= 4
     assert [*classify.model.config.id2label.values()][:3] == ["O", "B-Disease", "I-Disease"]
+
+
+def test_a_bundle_that_is_pulled_works_in_their_pipelines(hub: Hub, exclusive: Path, tmp_path: Path) -> None:
+    """Exported for them, pushed, pulled by Textome, and read by a program that knows only transformers."""
+    from transformers import pipeline
+
+    invoke("export", str(exclusive), "-o", str(tmp_path / "model"), "--transformers")
+    invoke("push", str(tmp_path / "model"), "mylab/tiny", "--endpoint", hub.address)
+    invoke("pull", "mylab/tiny", "--output", str(tmp_path / "pulled"), "--endpoint", hub.address)
+    classify = pipeline("ner", model=str(tmp_path / "pulled"), aggregation_strategy="first", device="cpu")
+    theirs = [[item["entity_group"] for item in classify(text)] for text in SENTENCES]
+    assert theirs == [[type for _, type in entities] for entities in found(exclusive)]
+    assert "pipeline_tag: token-classification" in hub.files["README.md"].decode()
 
 
 def test_a_token_classifier_of_transformers_is_an_entity_model(exclusive: Path, written: Path, tmp_path: Path) -> None:

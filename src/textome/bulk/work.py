@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from textome import __version__
 from textome.bulk.chunks import Chunk, Located, unreadable
 from textome.bulk.ledger import Done
 from textome.bulk.output import write_chunk
@@ -61,7 +61,7 @@ class Options:
             "to": self.to,
             "format": self.format,
             "text_column": self.text_column,
-            "textome": version("textome"),
+            "textome": __version__,
         }
 
 

@@ -26,11 +26,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import JsonValue
 
+from textome import __version__
 from textome.documents import Document, Entity, Identifier
 from textome.formats.reading.sources import Target
 
@@ -162,7 +162,7 @@ def _mention(document: Document, entity: Entity, source: str) -> Resource:
         "code": code,
         "subject": subject,
         **_value(entity),
-        "device": {"display": f"textome {version('textome')}"},
+        "device": {"display": f"textome {__version__}"},
     }
 
 

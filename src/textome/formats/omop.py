@@ -11,8 +11,8 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 
+from textome import __version__
 from textome.documents import Document, Entity
 from textome.escapes import no_formula
 from textome.formats.reading.sources import Target
@@ -41,7 +41,7 @@ _MODIFIERS = 2000
 def write(documents: Iterable[Document], target: Target) -> int:
     """Write the entities of the documents; returns the number of documents."""
     written = row = 0
-    system, now = f"textome {version('textome')}", datetime.now(UTC)
+    system, now = f"textome {__version__}", datetime.now(UTC)
     moment = (now.date().isoformat(), now.isoformat(timespec="seconds"))
     with target.open() as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)

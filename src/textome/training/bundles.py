@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from textome import __version__
 from textome.encoders import ENCODERS, encoder_of
 from textome.encoders.checkpoint import to_hugging_face, write_tensors
 from textome.encoders.interface import CheckpointModel, MaskedLM
-from textome.errors import InputError, MissingExtraError, ModelError
+from textome.errors import InputError, ModelError
 from textome.runtime.bundle import PRECISIONS, resolve_model
 from textome.runtime.model_files import read_json, refuse_adapter, weight_files
 from textome.training.devices import device_name
@@ -176,15 +177,8 @@ def lineage(base: Path) -> dict[str, Any]:
 
 def environment(device: torch.device) -> dict[str, str]:
     """Versions and the machine, for the record of a run."""
-    packages = {}
-    for name in ("textome", "torch", "tokenizers", "numpy"):
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError as error:
-            if name != "textome":  # which also runs from its sources
-                raise MissingExtraError("training", "train") from error
-            packages[name] = "not installed"
-    return packages | {
+    return {name: version(name) for name in ("torch", "tokenizers", "numpy")} | {
+        "textome": __version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "device": device_name(device),
