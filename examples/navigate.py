@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from navigation import ACTIONS, Policy, rule, success_rate, wander, write_demonstrations
 
-from textome.inputs.navigation import ACTIONS, Policy, rule, success_rate, wander, write_demonstrations
 from textome.inputs.records import Floats
 from textome.runtime.export import export_bundle
 from textome.runtime.modality_bundle import ModalityBundle

@@ -15,9 +15,9 @@ from textome.encoders.deberta.onnx import distance_rows
 from textome.encoders.deberta.relative import distance_buckets
 from textome.errors import ModelError
 from textome.runtime.batching import Batch
-from textome.runtime.graph import HeadShape, build_graph
+from textome.runtime.graph import build_graph
 from textome.runtime.session import Session
-from textome.tasks import HeadShape as TaskHead
+from textome.tasks import HeadShape
 
 SIZES = {
     "vocab_size": 120,
@@ -101,13 +101,16 @@ def test_tasks_over_deberta_ask_for_token_types_and_places(tmp_path: Path) -> No
     model = reference(**V3)
     tensors = torch.nn.Module()
     tensors.deberta = model.deberta
-    heads = {"one": HeadShape(1, 3), "three": HeadShape(3, 2)}
+    heads = {"one": HeadShape(3, 1), "three": HeadShape(2, 3)}
     tensors.heads = torch.nn.ModuleDict()
     for name, head in heads.items():
-        layers = {"dense": torch.nn.Linear(64 * head.states, 64), "classifier": torch.nn.Linear(64, head.num_labels)}
+        layers = {
+            "dense": torch.nn.Linear(64 * head.num_pooled_positions, 64),
+            "classifier": torch.nn.Linear(64, head.num_labels),
+        }
         tensors.heads[name] = torch.nn.ModuleDict(layers)
     path = written(tensors, model.config.to_dict(), tmp_path, "fp32", **heads)
-    session = Session(path, {"one": TaskHead(3, 1), "three": TaskHead(2, 3)}, threads=1)
+    session = Session(path, {"one": HeadShape(3, 1), "three": HeadShape(2, 3)}, threads=1)
     ids, sizes = np.random.default_rng(1).integers(1, 120, (2, 20)), np.array([20, 12])
     places = np.array([[[0, 4, 9], [0, 0, 0]], [[0, 1, 11], [5, 2, 3]]])
     (found,) = session.run(["three"], Batch(ids, None, sizes, places))

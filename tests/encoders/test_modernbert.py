@@ -18,8 +18,9 @@ from textome.encoders.heads import TaskModel, TokenClassifier
 from textome.encoders.interface import CheckpointModel
 from textome.encoders.layers.packing import Layout
 from textome.errors import ModelError
-from textome.runtime.graph import HeadShape, Precision, build_graph
+from textome.runtime.graph import Precision, build_graph
 from textome.runtime.graph_weights import graph_weights
+from textome.tasks import HeadShape
 
 SIZES = {
     "vocab_size": 97,
@@ -205,7 +206,7 @@ def test_the_graph_has_a_head_for_each_task(tmp_path: Path) -> None:
     torch.manual_seed(2)
     config = transformers.ModernBertConfig(**SIZES).to_dict()
     model = TaskModel(read_encoder_config(config), sizes).eval()
-    heads = {name: HeadShape(states, labels) for name, (labels, states) in sizes.items()}
+    heads = {name: HeadShape(labels, states) for name, (labels, states) in sizes.items()}
     tensors = {name: tensor.numpy() for name, tensor in to_hugging_face(model).items()}
     session = InferenceSession(build_graph(tensors, config, "fp32", heads).SerializeToString())
     ids = sequences()[3]

@@ -21,10 +21,10 @@ from textome.encoders.mpnet import bucket_of_distance
 from textome.runtime.batching import Batch
 from textome.runtime.embedder import Embedder
 from textome.runtime.export import export_encoder
-from textome.runtime.graph import HeadShape, Precision, build_graph
+from textome.runtime.graph import Precision, build_graph
 from textome.runtime.graph_weights import graph_weights
 from textome.runtime.session import Session
-from textome.tasks import HeadShape as TaskHead
+from textome.tasks import HeadShape
 from textome.text.tokenization import Tokenizer
 from textome.training.kinds import plan_run
 from tiny import make_recipe
@@ -156,9 +156,9 @@ def test_the_graph_computes_what_transformers_does_whatever_stands_beside(tmp_pa
 
 def test_the_graph_of_a_classifier_of_texts(tmp_path: Path) -> None:
     theirs = reference(transformers.MPNetForSequenceClassification, num_labels=3)
-    path = written(theirs, tmp_path / "model.fp32.onnx", "fp32", {"topic": HeadShape(1, 3)})
+    path = written(theirs, tmp_path / "model.fp32.onnx", "fp32", {"topic": HeadShape(3, 1)})
     ids = sequences()[3]
-    session = Session(path, {"topic": TaskHead(3, 1)}, 1)
+    session = Session(path, {"topic": HeadShape(3, 1)}, 1)
     (found,) = session.run(["topic"], Batch(ids[None].numpy(), None, np.array([40])))
     with torch.no_grad():
         assert np.abs(found - theirs(ids[None]).logits.numpy()).max() < 1e-4

@@ -18,8 +18,8 @@ from textome.encoders.checkpoint import to_hugging_face
 from textome.encoders.heads import TaskModel
 from textome.encoders.layers.packing import Layout
 from textome.formats.reading.sources import Quarantine
-from textome.runtime.graph import HeadShape, build_graph
-from textome.tasks import task_class
+from textome.runtime.graph import build_graph
+from textome.tasks import HeadShape, task_class
 from textome.tasks.document_relations import BETWEEN, MENTIONS, ConceptPair, DocumentRelations
 from textome.text.tokenization import Tokenizer
 from textome.training.losses import LossOptions, binary_cross_entropy
@@ -264,11 +264,11 @@ def test_the_table_of_tasks_has_it():
 def test_maxima_of_groups_are_the_same_in_torch_numpy_and_the_graph(tmp_path: Path):
     config = CONFIG | {"vocab_size": 50}
     torch.manual_seed(3)
-    shape = HeadShape(7, 4, (2, 2, 2))
+    shape = HeadShape(4, 7, (2, 2, 2))
     model = TaskModel(BertConfig.from_dict(config), {"one": (4, 7, (2, 2, 2)), "two": (3, 1)}).eval()
     tensors = {name: value.detach().numpy() for name, value in to_hugging_face(model).items()}
     path = tmp_path / "graph.onnx"
-    path.write_bytes(build_graph(tensors, config, "fp32", {"one": shape, "two": HeadShape(1, 3)}).SerializeToString())
+    path.write_bytes(build_graph(tensors, config, "fp32", {"one": shape, "two": HeadShape(3, 1)}).SerializeToString())
     ids = torch.randint(1, 50, (9,))
     positions = torch.tensor([[0, 1, 2, 2, 3, 5, 8], [0, 4, 4, 6, 7, 7, 7]])
     with torch.no_grad():

@@ -66,6 +66,7 @@ class Encoder:
     int8_aware      whether its int8 graph rounds word embeddings, the weights of all linear layers and what these read, and
                     nothing else, so that training can round alike
     early_exit      whether tokens can leave its graph early, see early_exit.py
+    next_sentence   whether it has a pooler, and a head for pairs of sentences
     layers_called_once   whether a pass calls every layer with weights once, so that gradients of single records are known
     """
 
@@ -83,6 +84,7 @@ class Encoder:
     prunable: frozenset[Pruned] = frozenset()
     int8_aware: bool = False
     early_exit: bool = False
+    next_sentence: bool = False
     layers_called_once: bool = False
 
     def max_length(self, config: Mapping[str, Any]) -> int:

@@ -23,11 +23,21 @@ def read_encoder_config(values: Mapping[str, Any]) -> EncoderConfig:
 
 def build_encoder(config: EncoderConfig, pooler: bool = False) -> EncoderModel:
     """A fresh encoder. Raises ValueError if a pooler is asked of an architecture that has none."""
-    return _module({"model_type": config.model_type}).build(config, pooler)
+    module = _module({"model_type": config.model_type})
+    if not pooler:
+        return module.build(config)
+    if not architecture(config).next_sentence:
+        raise ValueError(
+            f"{architecture(config).transformers} has no pooler and no next-sentence task; use BERT for these"
+        )
+    return module.build(config, pooler=True)
 
 
 def build_masked_lm(config: EncoderConfig, next_sentence: bool = False) -> MaskedLM:
     """A fresh encoder with the head that pretrains it. Raises ValueError if it has no head for pairs of sentences."""
+    if next_sentence and not architecture(config).next_sentence:
+        name = architecture(config).transformers
+        raise ValueError(f"{name} has no head for masking.next_sentence; set it to false")
     return _module({"model_type": config.model_type}).build_masked_lm(config, next_sentence)
 
 

@@ -10,7 +10,7 @@ processors: half the file, and the speed of fp32.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, Protocol, cast
@@ -134,6 +134,12 @@ class Builder:
         """Round the tensor `name` as `other` is rounded, where its range is given."""
         if other in self.ranges:
             self.ranges = {**self.ranges, name: self.ranges[other]}
+
+    def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        """The finished graph."""
+        graph = helper.make_graph(self.nodes, "textome", inputs, outputs, self.weights)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="textome")
 
     def rename(self, old: str, new: str) -> str:
         """Give the output of the last node of this name, which nothing reads yet, another name."""

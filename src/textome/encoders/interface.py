@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -26,6 +26,29 @@ class TensorNames:
     names: Names
     prefix: str
     unused: str
+
+
+def layered_names(
+    parameters: Iterable[str],
+    around: Mapping[str, str],
+    layer: Mapping[str, tuple[str, ...]],
+    layers: str = "encoder.layer",
+) -> Names:
+    """The names of an encoder that has these parameters.
+
+    around   of the modules that are in no layer, ours -> theirs
+    layer    of the modules of `layers.NUMBER`, ours -> theirs
+    layers   before the number of a layer
+    """
+    names: Names = {}
+    for ours in parameters:
+        module, kind = ours.rsplit(".", 1)
+        if module.startswith("layers."):
+            _, number, inner = module.split(".", 2)
+            names[ours] = tuple(f"{layers}.{number}.{name}.{kind}" for name in layer[inner])
+        else:
+            names[ours] = (f"{around[module]}.{kind}",)
+    return names
 
 
 def with_prefix(encoder: TensorNames) -> Names:
@@ -140,7 +163,7 @@ class ModelModule(Protocol):
         """From a parsed `config.json`. Raises ValueError for a setting that is not supported."""
 
     def build(self, config: Any, pooler: bool = False) -> EncoderModel:
-        """A fresh encoder. Raises ValueError if a pooler is asked of an architecture that has none."""
+        """A fresh encoder; a pooler is asked only of an architecture that has one."""
 
     def build_masked_lm(self, config: Any, next_sentence: bool = False) -> MaskedLM:
-        """A fresh encoder with the head that pretrains it. Raises ValueError if it has no head for pairs of sentences."""
+        """A fresh encoder with the head that pretrains it; one for pairs of sentences is asked only where there is one."""

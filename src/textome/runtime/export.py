@@ -13,12 +13,12 @@ from textome.encoders import encoder_of
 from textome.errors import MissingExtraError, ModelError
 from textome.formats.reading.sources import atomic_file
 from textome.runtime.bundle import PRECISIONS, TEXT, Bundle
-from textome.runtime.model_files import read_weights, refuse_adapter, weight_files
+from textome.runtime.model_files import read_json, read_weights, refuse_adapter, weight_files
 from textome.text.tokenization import Tokenizer
 
 if TYPE_CHECKING:
     from textome.runtime.graph import Precision
-    from textome.tasks import HeadShape as TaskHead
+    from textome.tasks import HeadShape
 
 # A file of ONNX holds 2 GB: a larger model has no fp32 graph to measure ranges with, and those of each batch are taken.
 _LARGEST_GRAPH = 2_000_000_000
@@ -45,9 +45,9 @@ def export_encoder(checkpoint: Path, output: Path, precision: str) -> Path:
     a checkpoint that lacks a file, or is an encoder of another architecture.
     """
     refuse_adapter(checkpoint)
-    config = _json(checkpoint / "config.json")
+    config = read_json(checkpoint / "config.json")
     pooling = checkpoint / "1_Pooling" / "config.json"
-    chosen = "cls" if pooling.is_file() and _json(pooling).get("pooling_mode_cls_token") else "mean"
+    chosen = "cls" if pooling.is_file() and read_json(pooling).get("pooling_mode_cls_token") else "mean"
     if not (checkpoint / "tokenizer.json").is_file():
         raise ModelError(f"{checkpoint}: there is no tokenizer.json; a model needs the tokenizer it was trained with")
     graph = _serialised(
@@ -77,16 +77,6 @@ def _encoder_only(tensors: Mapping[str, Any], config: Mapping[str, Any]) -> dict
     bare = {encoder.prefix + name: value for name, value in tensors.items() if encoder.prefix + name in known}
     return bare | {name: value for name, value in tensors.items() if name in known or not (
         encoder.prefix + name in known or re.match(encoder.unused, name))}  # fmt: skip
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); give the folder of a checkpoint") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: expected a JSON object")
-    return values
 
 
 def _written(graph: bytes, source: Path, output: Path, precision: str) -> Path:
@@ -129,20 +119,12 @@ def _text_graph(
     config: Mapping[str, Any],
     tensors: Mapping[str, Any],
     precision: str,
-    sizes: Mapping[str, TaskHead] | None,
+    heads: Mapping[str, HeadShape] | None,
 ) -> Any:
-    """sizes   the shape of each head by name; None of a token classifier, {} of the encoder alone"""
+    """heads   the shape of each head by name; None of a token classifier, {} of the encoder alone"""
     from textome.runtime.calibration import activation_ranges, sequences
-    from textome.runtime.graph import HeadShape, build_graph
+    from textome.runtime.graph import build_graph
 
-    heads = (
-        None
-        if sizes is None
-        else {
-            name: HeadShape(size.num_pooled_positions, size.num_labels, size.groups, size.recurrent)
-            for name, size in sizes.items()
-        }
-    )
     ranges = None
     if precision == "int8" and sum(tensor.nbytes for tensor in tensors.values()) < _LARGEST_GRAPH:
         longest = min(512, encoder_of(config).max_length(config))

@@ -13,7 +13,6 @@ joined states, whose places in M rows are the input TASK.places (B, M, states) i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,6 @@ from onnx import TensorProto, helper
 from textome.encoders import EXIT_THRESHOLD, Encoder, HeadLayer, encoder_of, num_joined
 from textome.encoders.early_exit import EarlyExit, exit_module_of, give_back, outside_scores
 from textome.encoders.graph import (
-    CONTRIB,
-    OPSET,
     Array,
     Builder,
     Precision,
@@ -38,20 +35,9 @@ from textome.encoders.graph import (
 )
 from textome.errors import ModelError
 from textome.runtime.states import ONLY_STATES
+from textome.tasks import HeadShape
 
-__all__ = ["HeadShape", "Precision", "build_graph", "check_tensors", "expected_shapes", "quantise_rows"]
-
-
-@dataclass(frozen=True, slots=True)
-class HeadShape:
-    """A task's head: `states` hidden states that are joined (0 for a head over each token), its number of labels, the
-    `groups` among the states of which only the maximum is joined, and the `recurrent` units of an LSTM in each direction;
-    see encoders.heads.Head."""
-
-    states: int
-    num_labels: int
-    groups: tuple[int, ...] = ()
-    recurrent: int = 0
+__all__ = ["Precision", "build_graph", "check_tensors", "expected_shapes", "quantise_rows"]
 
 
 def build_graph(
@@ -82,7 +68,7 @@ def build_graph(
     hidden = onnx_of(encoder).encode(builder, config, bool(heads))
     if heads is not None and not heads:
         builder.node("Transpose", [hidden], ONLY_STATES.name, perm=[1, 0, 2])
-        return _model(builder, {ONLY_STATES.name: HeadShape(0, int(config["hidden_size"]))}, pairs=False)
+        return _model(builder, {ONLY_STATES.name: HeadShape(int(config["hidden_size"]), 0)}, pairs=False)
     if heads is not None:
         _score_tasks(builder, hidden, heads, layer)
         return _model(builder, heads)
@@ -90,7 +76,7 @@ def build_graph(
         hidden = head_nodes(builder, hidden, layer, "head")
     builder.score(hidden, "classifier", "classifier.output")
     builder.node("Transpose", ["classifier.output"], "logits", perm=[1, 0, 2])
-    return _model(builder, {"logits": HeadShape(0, len(tensors["classifier.bias"]))}, pairs=False)
+    return _model(builder, {"logits": HeadShape(len(tensors["classifier.bias"]), 0)}, pairs=False)
 
 
 def _check_exit(encoder: Encoder, config: Mapping[str, Any], early_exit: EarlyExit, alone: bool, rounded: bool) -> None:
@@ -113,7 +99,7 @@ def _with_exit(builder: Builder, encoder: Encoder, config: Mapping[str, Any], ea
     others = outside_scores(builder, early_exit, hidden)
     output = give_back(builder, scores, staying, others, "classifier.output")
     builder.node("Transpose", [output], "logits", perm=[1, 0, 2])
-    return _model(builder, {"logits": HeadShape(0, len(early_exit.outside))}, pairs=False, fed=(EXIT_THRESHOLD,))
+    return _model(builder, {"logits": HeadShape(len(early_exit.outside), 0)}, pairs=False, fed=(EXIT_THRESHOLD,))
 
 
 def _encoder(config: Mapping[str, Any]) -> Encoder:
@@ -127,14 +113,14 @@ def _score_tasks(builder: Builder, hidden: str, heads: Mapping[str, HeadShape], 
     """The heads of all tasks over hidden states (S, B, hidden_size)."""
     rows = builder.node("Transpose", [hidden], "encoder.hidden_states", perm=[1, 0, 2])
     for task, head in heads.items():
-        own = layer.of(task, len(heads), head.states)
-        if not head.states:
+        own = layer.of(task, len(heads), head.num_pooled_positions)
+        if not head.num_pooled_positions:
             source = head_nodes(builder, rows, own, task) if own.over_tokens else rows
             if head.recurrent:
                 source = _both_ways(builder, hidden, _lstm(own), head.recurrent, task)
             builder.score(source, own.classifier, task)
             continue
-        if head.states == 1:
+        if head.num_pooled_positions == 1:
             zero = builder.constant(f"{task}.first", np.array(0, np.int64))
             joined = builder.node("Gather", [rows, zero], f"{task}.states", axis=1)
         else:
@@ -181,7 +167,7 @@ def _both_ways(builder: Builder, hidden: str, name: str, units: int, task: str) 
 
 def _maxima(builder: Builder, states: str, head: HeadShape, task: str) -> str:
     """(B, M, num_joined, hidden_size) of all positions (B, M, states, hidden_size): see encoders.heads.Head."""
-    sizes = [head.states - sum(head.groups), *head.groups]
+    sizes = [head.num_pooled_positions - sum(head.groups), *head.groups]
     names = [f"{task}.group.{number}" for number in range(len(sizes))]
     split = builder.constant(f"{task}.sizes", np.array(sizes, np.int64))
     builder.nodes.append(helper.make_node("Split", [states, split], names, name=f"{task}.groups", axis=2))
@@ -195,16 +181,16 @@ def expected_shapes(config: Mapping[str, Any], heads: Mapping[str, HeadShape] | 
     encoder, hidden = _encoder(config), int(config["hidden_size"])
     shapes, layer = onnx_of(encoder).shapes(config), encoder.head_layer(config)
     if heads is None:
-        heads = {"": HeadShape(0, len(config.get("id2label", {})))}
+        heads = {"": HeadShape(len(config.get("id2label", {})), 0)}
     for task, head in heads.items():
-        own = layer.of(task, len(heads), head.states)
+        own = layer.of(task, len(heads), head.num_pooled_positions)
         shapes |= linear_shape(own.classifier, head.num_labels, 2 * head.recurrent or hidden)
         for way in ("", "_reverse") if head.recurrent else ():
             for kind, size in (("ih", hidden), ("hh", head.recurrent)):
                 shapes[f"{_lstm(own)}.weight_{kind}_l0{way}"] = (4 * head.recurrent, size)
                 shapes[f"{_lstm(own)}.bias_{kind}_l0{way}"] = (4 * head.recurrent,)
-        if head.states or own.over_tokens:
-            shapes |= head_shapes(own, num_joined(max(1, head.states), head.groups), hidden)
+        if head.num_pooled_positions or own.over_tokens:
+            shapes |= head_shapes(own, num_joined(max(1, head.num_pooled_positions), head.groups), hidden)
     return shapes
 
 
@@ -229,11 +215,11 @@ def _model(
     inputs += [value(item.name, item.data_type, list(item.dims)) for item in builder.weights if item.name in fed]
     outputs = []
     for task, head in heads.items():
-        if head.states > 1:
-            inputs.append(value(f"{task}.places", TensorProto.INT64, ["batch", f"{task}.rows", head.states]))
-        middle = [] if head.states == 1 else [f"{task}.rows" if head.states else "length"]
+        if head.num_pooled_positions > 1:
+            inputs.append(
+                value(f"{task}.places", TensorProto.INT64, ["batch", f"{task}.rows", head.num_pooled_positions])
+            )
+        middle = [] if head.num_pooled_positions == 1 else [f"{task}.rows" if head.num_pooled_positions else "length"]
         shape = ["batch", *middle, head.num_labels]
         outputs.append(value(task, TensorProto.FLOAT, shape))
-    graph = helper.make_graph(builder.nodes, "textome", inputs, outputs, builder.weights)
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="textome")
+    return builder.model(inputs, outputs)

@@ -12,5 +12,6 @@ ENCODER = Encoder(
     prunable=frozenset({"layers", "attention_heads", "intermediate_size"}),
     int8_aware=True,
     early_exit=True,
+    next_sentence=True,
     layers_called_once=True,
 )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from textome.encoders.bert import ENCODER
-from textome.encoders.interface import Names, TensorNames
+from collections.abc import Iterable
 
-_EMBEDDINGS = {
-    "embeddings.word_embeddings.weight": "embeddings.word_embeddings.weight",
-    "embeddings.position_embeddings.weight": "embeddings.position_embeddings.weight",
-    "embeddings.token_type_embeddings.weight": "embeddings.token_type_embeddings.weight",
-    "embeddings.norm.weight": "embeddings.LayerNorm.weight",
-    "embeddings.norm.bias": "embeddings.LayerNorm.bias",
+from textome.encoders.bert import ENCODER
+from textome.encoders.interface import TensorNames, layered_names
+
+_AROUND = {
+    "embeddings.word_embeddings": "embeddings.word_embeddings",
+    "embeddings.position_embeddings": "embeddings.position_embeddings",
+    "embeddings.token_type_embeddings": "embeddings.token_type_embeddings",
+    "embeddings.norm": "embeddings.LayerNorm",
+    "pooler": "pooler.dense",
 }
-_LAYER = {
+LAYER = {
     "attention.project": ("attention.self.query", "attention.self.key", "attention.self.value"),
     "attention.output": ("attention.output.dense",),
     "attention_norm": ("attention.output.LayerNorm",),
@@ -32,19 +34,6 @@ MASKED_LM = {
 }
 
 
-def tensor_names(num_layers: int, pooler: bool) -> TensorNames:
-    """The names of an encoder with this number of layers, and with a pooler or without."""
-    names: Names = {ours: (theirs,) for ours, theirs in _EMBEDDINGS.items()} | layer_names(num_layers)
-    if pooler:
-        names |= {f"pooler.{kind}": (f"pooler.dense.{kind}",) for kind in ("weight", "bias")}
-    return TensorNames(names, ENCODER.prefix, ENCODER.unused)
-
-
-def layer_names(num_layers: int) -> Names:
-    """The names of the layers alone."""
-    return {
-        f"layers.{number}.{ours}.{kind}": tuple(f"encoder.layer.{number}.{name}.{kind}" for name in theirs)
-        for number in range(num_layers)
-        for ours, theirs in _LAYER.items()
-        for kind in ("weight", "bias")
-    }
+def tensor_names(parameters: Iterable[str]) -> TensorNames:
+    """The names of an encoder that has these parameters."""
+    return TensorNames(layered_names(parameters, _AROUND, LAYER), ENCODER.prefix, ENCODER.unused)

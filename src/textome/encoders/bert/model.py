@@ -14,9 +14,10 @@ from textome.encoders.heads import MaskedLanguageModel
 from textome.encoders.interface import EncoderModel, MaskedLM, TensorNames
 from textome.encoders.layers.attention import SelfAttention
 from textome.encoders.layers.dropout import Dropout
-from textome.encoders.layers.feed_forward import ACTIVATIONS, FeedForward
+from textome.encoders.layers.feed_forward import ACTIVATIONS
 from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
+from textome.encoders.layers.post_norm import PostNormLayer
 from textome.encoders.layers.sizes import EncoderSizes
 
 
@@ -73,26 +74,12 @@ class BertEmbeddings(nn.Module):
         return self.dropout(self.norm(total))  # type: ignore[no-any-return]
 
 
-class BertLayer(nn.Module):
-    """Self-attention and feed-forward, each with dropout, residual and post-norm (Vaswani et al. 2017, 3.1).
-
-    Input   hidden (T, hidden_size), layout
-    Output  (T, hidden_size)
-    """
+class BertLayer(PostNormLayer):
+    """Input hidden (T, hidden_size) and layout, output (T, hidden_size)."""
 
     def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.attention = SelfAttention(
-            config.hidden_size, config.num_attention_heads, config.head_size, config.attention_probs_dropout_prob
-        )
-        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.feed_forward = FeedForward(config)
-        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = Dropout(config.hidden_dropout_prob)
-
-    def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
-        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, layout)))
-        return self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))  # type: ignore[no-any-return]
+        heads, dropout = config.num_attention_heads, config.attention_probs_dropout_prob
+        super().__init__(config, SelfAttention(config.hidden_size, heads, config.head_size, dropout))
 
 
 class Bert(EncoderModel):
@@ -126,7 +113,7 @@ class Bert(EncoderModel):
         return torch.tanh(self.pooler(hidden[layout.cu_seqlens[:-1].long()]))
 
     def tensor_names(self) -> TensorNames:
-        return tensor_names(self.config.num_hidden_layers, self.pooler is not None)
+        return tensor_names(name for name, _ in self.named_parameters())
 
 
 read_config, build = BertConfig.from_dict, Bert

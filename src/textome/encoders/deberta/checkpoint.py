@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from textome.encoders.deberta import ENCODER
-from textome.encoders.interface import Names, TensorNames, with_prefix
+from textome.encoders.interface import TensorNames, layered_names, with_prefix
 
 _LAYER = {
     "attention.project": ("attention.self.query_proj", "attention.self.key_proj", "attention.self.value_proj"),
@@ -42,15 +42,7 @@ _MASK_DECODER = {
 
 def tensor_names(parameters: Iterable[str]) -> TensorNames:
     """The names of an encoder that has these parameters."""
-    names: Names = {}
-    for ours in parameters:
-        part, kind = ours.rsplit(".", 1)
-        if part.startswith("layers."):
-            _, number, inner = part.split(".", 2)
-            names[ours] = tuple(f"encoder.layer.{number}.{name}.{kind}" for name in _LAYER[inner])
-        else:
-            names[ours] = (f"{_AROUND[part]}.{kind}",)
-    return TensorNames(names, ENCODER.prefix, ENCODER.unused)
+    return TensorNames(layered_names(parameters, _AROUND, _LAYER), ENCODER.prefix, ENCODER.unused)
 
 
 def mask_decoder_names(encoder: TensorNames) -> TensorNames:

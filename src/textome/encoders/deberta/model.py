@@ -21,9 +21,10 @@ from textome.encoders.deberta.relative import disentangled, distance_buckets
 from textome.encoders.interface import EncoderModel, MaskedLM, TensorNames
 from textome.encoders.layers.attention import attend
 from textome.encoders.layers.dropout import Dropout
-from textome.encoders.layers.feed_forward import ACTIVATIONS, FeedForward
+from textome.encoders.layers.feed_forward import ACTIVATIONS
 from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
+from textome.encoders.layers.post_norm import PostNormLayer
 from textome.encoders.layers.sizes import EncoderSizes
 
 
@@ -220,27 +221,21 @@ def _middle(table: Tensor | None, length: int) -> Tensor | None:
     return table[:, longest - length : longest + length]
 
 
-class DebertaLayer(nn.Module):
-    """Disentangled attention and feed-forward, each with dropout, residual and post-norm.
+class DebertaLayer(PostNormLayer):
+    """A layer with disentangled attention.
 
     Input   hidden (T, hidden_size), layout, positions, queries (T, hidden_size) of the mask decoder or None
     Output  (T, hidden_size)
     """
 
     def __init__(self, config: DebertaConfig) -> None:
-        super().__init__()
-        self.attention = DisentangledAttention(config)
-        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.feed_forward = FeedForward(config)
-        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = Dropout(config.hidden_dropout_prob)
+        super().__init__(config, DisentangledAttention(config))
 
     def forward(
         self, hidden: Tensor, layout: Layout, positions: Positions | None, queries: Tensor | None = None
     ) -> Tensor:
-        attended = self.dropout(self.attention(hidden, layout, positions, queries))
-        hidden = self.attention_norm((hidden if queries is None else queries) + attended)
-        return self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))  # type: ignore[no-any-return]
+        attended = self.attention(hidden, layout, positions, queries)
+        return self.completed(hidden if queries is None else queries, attended)
 
 
 class Convolution(nn.Module):
@@ -373,18 +368,9 @@ class EnhancedMaskDecoder(MaskedLM):
         return self.encoder.multiplications(layout) // layers * (layers + 1)
 
 
-read_config = DebertaConfig.from_dict
-
-
-def build(config: DebertaConfig, pooler: bool = False) -> Deberta:
-    """A fresh encoder. Raises ValueError if a pooler is asked of it: it has none."""
-    if pooler:
-        raise ValueError("DeBERTa has no pooler and no next-sentence task; use BERT for these")
-    return Deberta(config)
+read_config, build = DebertaConfig.from_dict, Deberta
 
 
 def build_masked_lm(config: DebertaConfig, next_sentence: bool = False) -> MaskedLM:
-    """A fresh encoder with the mask decoder. Raises ValueError if it shall know pairs of sentences too."""
-    if next_sentence:
-        raise ValueError("DeBERTa has no head for masking.next_sentence; set it to false")
+    """A fresh encoder with the mask decoder."""
     return EnhancedMaskDecoder(config)

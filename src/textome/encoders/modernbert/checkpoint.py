@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textome.encoders.interface import Names, TensorNames
+from textome.encoders.interface import TensorNames, layered_names
 from textome.encoders.modernbert import ENCODER
 
-_NAMES = {
+_AROUND = {
     "embeddings.word_embeddings": "embeddings.tok_embeddings",
     "embeddings.norm": "embeddings.norm",
     "norm": "final_norm",
 }
 _LAYER = {
-    "attention.project": "attn.Wqkv",
-    "attention.output": "attn.Wo",
-    "attention_norm": "attn_norm",
-    "feed_forward.expand": "mlp.Wi",
-    "feed_forward.contract": "mlp.Wo",
-    "feed_forward_norm": "mlp_norm",
+    "attention.project": ("attn.Wqkv",),
+    "attention.output": ("attn.Wo",),
+    "attention_norm": ("attn_norm",),
+    "feed_forward.expand": ("mlp.Wi",),
+    "feed_forward.contract": ("mlp.Wo",),
+    "feed_forward_norm": ("mlp_norm",),
 }
 # The product with the word embeddings has no matrix of its own: theirs is tied too.
 MASKED_LM = {
@@ -32,12 +32,4 @@ MASKED_LM = {
 
 def tensor_names(parameters: Iterable[str]) -> TensorNames:
     """The names of an encoder that has these parameters."""
-    names: Names = {}
-    for ours in parameters:
-        part, kind = ours.rsplit(".", 1)
-        if part.startswith("layers."):
-            _, number, inner = part.split(".", 2)
-            names[ours] = (f"layers.{number}.{_LAYER[inner]}.{kind}",)
-        else:
-            names[ours] = (f"{_NAMES[part]}.{kind}",)
-    return TensorNames(names, ENCODER.prefix, ENCODER.unused)
+    return TensorNames(layered_names(parameters, _AROUND, _LAYER, "layers"), ENCODER.prefix, ENCODER.unused)

@@ -148,17 +148,11 @@ def read_config(values: Mapping[str, Any]) -> ModernBertConfig:
     return config
 
 
-def build(config: ModernBertConfig, pooler: bool = False) -> ModernBert:
-    """A fresh encoder. Raises ValueError if a pooler is asked of it: it has none."""
-    if pooler:
-        raise ValueError("ModernBERT has no pooler and no next-sentence task; use BERT for these")
-    return ModernBert(config)
+build = ModernBert
 
 
 def build_masked_lm(config: ModernBertConfig, next_sentence: bool = False) -> MaskedLM:
-    """A fresh encoder with its head for hidden tokens. Raises ValueError if it shall know pairs of sentences too."""
-    if next_sentence:
-        raise ValueError("ModernBERT has no head for masking.next_sentence; set it to false")
+    """A fresh encoder with its head for hidden tokens."""
     activation = ACTIVATIONS[config.classifier_activation]
     biases = {"bias": config.classifier_bias, "norm_bias": config.norm_bias}
     return MaskedLanguageModel(ModernBert(config), activation, config.norm_eps, MASKED_LM, **biases)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from textome.encoders.interface import Names, TensorNames
+from collections.abc import Iterable
+
+from textome.encoders.interface import TensorNames, layered_names
 from textome.encoders.mpnet import ENCODER
 
 _AROUND = {
-    "embeddings.word_embeddings.weight": "embeddings.word_embeddings.weight",
-    "embeddings.position_embeddings.weight": "embeddings.position_embeddings.weight",
-    "embeddings.norm.weight": "embeddings.LayerNorm.weight",
-    "embeddings.norm.bias": "embeddings.LayerNorm.bias",
-    "relative.weight": "encoder.relative_attention_bias.weight",
+    "embeddings.word_embeddings": "embeddings.word_embeddings",
+    "embeddings.position_embeddings": "embeddings.position_embeddings",
+    "embeddings.norm": "embeddings.LayerNorm",
+    "relative": "encoder.relative_attention_bias",
 }
 _LAYER = {
     "attention.project": ("attention.attn.q", "attention.attn.k", "attention.attn.v"),
@@ -30,13 +31,6 @@ MASKED_LM = {
 }
 
 
-def tensor_names(num_layers: int) -> TensorNames:
-    """The names of an encoder with this number of layers."""
-    names: Names = {ours: (theirs,) for ours, theirs in _AROUND.items()}
-    names |= {
-        f"layers.{number}.{ours}.{kind}": tuple(f"encoder.layer.{number}.{name}.{kind}" for name in theirs)
-        for number in range(num_layers)
-        for ours, theirs in _LAYER.items()
-        for kind in ("weight", "bias")
-    }
-    return TensorNames(names, ENCODER.prefix, ENCODER.unused)
+def tensor_names(parameters: Iterable[str]) -> TensorNames:
+    """The names of an encoder that has these parameters."""
+    return TensorNames(layered_names(parameters, _AROUND, _LAYER), ENCODER.prefix, ENCODER.unused)

@@ -15,9 +15,9 @@ from torch.nn import functional
 from textome.encoders.heads import MaskedLanguageModel
 from textome.encoders.interface import EncoderModel, MaskedLM, TensorNames
 from textome.encoders.layers.dropout import Dropout
-from textome.encoders.layers.feed_forward import FeedForward
 from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
+from textome.encoders.layers.post_norm import PostNormLayer
 from textome.encoders.layers.sizes import EncoderSizes
 from textome.encoders.mpnet import BUCKETS, ENCODER, bucket_of_distance
 from textome.encoders.mpnet.checkpoint import MASKED_LM, tensor_names
@@ -81,26 +81,6 @@ class BiasedAttention(nn.Module):
         return self.output(torch.cat(pieces))  # type: ignore[no-any-return]
 
 
-class MPNetLayer(nn.Module):
-    """Self-attention and feed-forward, each with dropout, residual and post-norm.
-
-    Input   hidden (T, hidden_size), layout, bias as of `BiasedAttention`
-    Output  (T, hidden_size)
-    """
-
-    def __init__(self, config: MPNetConfig) -> None:
-        super().__init__()
-        self.attention = BiasedAttention(config)
-        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.feed_forward = FeedForward(config)
-        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = Dropout(config.hidden_dropout_prob)
-
-    def forward(self, hidden: Tensor, layout: Layout, bias: Tensor) -> Tensor:
-        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, layout, bias)))
-        return self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))  # type: ignore[no-any-return]
-
-
 class MPNet(EncoderModel):
     """The MPNet encoder."""
 
@@ -110,7 +90,9 @@ class MPNet(EncoderModel):
         super().__init__()
         self.config = config
         self.embeddings = MPNetEmbeddings(config)
-        self.layers = nn.ModuleList(MPNetLayer(config) for _ in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(
+            PostNormLayer(config, BiasedAttention(config)) for _ in range(config.num_hidden_layers)
+        )
         self.relative = nn.Embedding(BUCKETS, config.num_attention_heads)
         self.apply(lambda module: initialise_weights(module, config.initializer_range))
 
@@ -129,21 +111,12 @@ class MPNet(EncoderModel):
         return hidden  # type: ignore[no-any-return]
 
     def tensor_names(self) -> TensorNames:
-        return tensor_names(self.config.num_hidden_layers)
+        return tensor_names(name for name, _ in self.named_parameters())
 
 
-read_config = MPNetConfig.from_dict
-
-
-def build(config: MPNetConfig, pooler: bool = False) -> MPNet:
-    """A fresh encoder. Raises ValueError if a pooler is asked of it, which only next-sentence prediction needs."""
-    if pooler:
-        raise ValueError("MPNet has no pooler and no next-sentence task; use BERT for these")
-    return MPNet(config)
+read_config, build = MPNetConfig.from_dict, MPNet
 
 
 def build_masked_lm(config: MPNetConfig, next_sentence: bool = False) -> MaskedLM:
-    """A fresh encoder with its head for hidden tokens. Raises ValueError if it shall know pairs of sentences too."""
-    if next_sentence:
-        raise ValueError("MPNet has no head for masking.next_sentence; set it to false")
+    """A fresh encoder with its head for hidden tokens."""
     return MaskedLanguageModel(MPNet(config), functional.gelu, config.layer_norm_eps, MASKED_LM)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
-from textome.encoders.bert.checkpoint import layer_names
-from textome.encoders.bert.checkpoint import tensor_names as bert_names
-from textome.encoders.interface import TensorNames, with_prefix
+from textome.encoders.bert import ENCODER
+from textome.encoders.bert.checkpoint import LAYER
+from textome.encoders.interface import TensorNames, layered_names, with_prefix
 
 
-def tensor_names(parameters: Iterable[str], num_layers: int) -> TensorNames:
-    """The names of a model with these parameters and this number of layers."""
-    bert = bert_names(num_layers, pooler=False)
-    layers = with_prefix(replace(bert, names=layer_names(num_layers)))
-    return replace(bert, names=layers | {name: (name,) for name in parameters if name not in layers})
+def tensor_names(parameters: Iterable[str]) -> TensorNames:
+    """The names of a model with these parameters."""
+    every = list(parameters)
+    inner = (name.removeprefix("encoder.") for name in every if name.startswith("encoder."))
+    layers = with_prefix(TensorNames(layered_names(inner, {}, LAYER), ENCODER.prefix, ENCODER.unused))
+    return TensorNames({name: (name,) for name in every} | layers, ENCODER.prefix, ENCODER.unused)

@@ -195,7 +195,7 @@ class SequenceModel(CheckpointModel):
         return total / layout.lengths[:, None]
 
     def tensor_names(self) -> TensorNames:
-        return tensor_names((name for name, _ in self.named_parameters()), self.config.num_hidden_layers)
+        return tensor_names(name for name, _ in self.named_parameters())
 
     @torch.no_grad()
     def start_from(self, text: Bert, start_id: int, segments: tuple[str, ...] = ()) -> None:

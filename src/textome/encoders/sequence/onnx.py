@@ -19,7 +19,6 @@ from onnx import TensorProto, helper
 from textome.encoders.bert import onnx as bert
 from textome.encoders.graph import (
     CONTRIB,
-    OPSET,
     Array,
     Builder,
     Precision,
@@ -172,8 +171,4 @@ def _model(builder: Builder, shapes: Mapping[str, Shape], outputs: int) -> onnx.
         inputs.append(value(f"{name}.positions", TensorProto.INT64, ["batch", f"{name}_tokens", len(shape.axes)]))
     (first, *_) = shapes.values()
     scored = ["batch", outputs] if outputs else ["batch", "length", first.size]
-    graph = helper.make_graph(
-        builder.nodes, "textome", inputs, [value(OUTPUT, TensorProto.FLOAT, scored)], builder.weights
-    )
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="textome")
+    return builder.model(inputs, [value(OUTPUT, TensorProto.FLOAT, scored)])

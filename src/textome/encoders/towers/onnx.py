@@ -17,7 +17,6 @@ from onnx import TensorProto, helper
 
 from textome.encoders.graph import (
     CONTRIB,
-    OPSET,
     Array,
     Builder,
     Precision,
@@ -83,6 +82,4 @@ def _model(builder: Builder, config: Mapping[str, Any]) -> onnx.ModelProto:
         inputs.append(value(f"{side}.values", TensorProto.FLOAT, [f"{side}_things", int(size)]))
         inputs.append(value(f"{side}.index", TensorProto.INT64, ["pairs"]))
     output = value(OUTPUT, TensorProto.FLOAT, ["pairs", int(config["num_outputs"])])
-    graph = helper.make_graph(builder.nodes, "textome", inputs, [output], builder.weights)
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="textome")
+    return builder.model(inputs, [output])

@@ -6,9 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from navigation import ACTIONS, CHANNELS, World, rule, success_rate, wander, write_demonstrations
 
 from textome.formats.reading.sources import Quarantine
-from textome.inputs.navigation import ACTIONS, CHANNELS, World, rule, success_rate, wander, write_demonstrations
 from textome.inputs.sensors import Sensors
 
 
