@@ -82,11 +82,11 @@ clean:
 	@touch $@
 
 # Of the indexes that know the pinned version pip takes the one with the CPU build, since "2.13.0+cpu" counts as newer.
-.venv/.full: .venv/.made pyproject.toml constraints.txt
+.venv/.full: .venv/.made pyproject.toml constraints.txt packages/relations/pyproject.toml
 	@extra=; \
 	if [ -n "$(CPU_INDEX)" ] && [ "$$(uname -s)" = Linux ] && ! $(BIN)/python -c "import torch" 2>/dev/null && \
 		$(BIN)/python -c "import urllib.request as u; u.urlopen('$(CPU_INDEX)/torch/', timeout=5)" 2>/dev/null; \
 	then extra="--extra-index-url $(CPU_INDEX)"; fi; \
-	echo $(PIP) $$extra --editable '.[all,dev]'; \
-	$(PIP) $$extra --editable '.[all,dev]'
+	echo $(PIP) $$extra --editable '.[all,dev]' packages/relations; \
+	$(PIP) $$extra --editable '.[all,dev]' packages/relations
 	@touch .venv/.base $@

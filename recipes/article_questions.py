@@ -7,7 +7,7 @@ the question is "How does A affect B, compared with C?", the text is the article
 experts marked. The parts are those of the corpus, by article; questions are drawn by the hash of their numbers.
 
 MedQuAD (Ben Abacha and Demner-Fushman 2019) gives easier ones to begin with, `start.json`: a page about a disease, all its
-parts, a question to one part, and as the answer the first sentence of that part; `--start 1000` says how many.
+parts, a question to one part, and as the answer the first sentence of that part; `--start` says how many.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=400)
     parser.add_argument("--validation", type=int, default=150)
     parser.add_argument("--test", type=int, default=300)
-    parser.add_argument("--start", type=int, default=1000)
+    parser.add_argument("--start", type=int, default=500)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     marked = list(marked_questions(Path(options.data)))
