@@ -18,6 +18,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -49,6 +50,7 @@ ODD = [
     SECRET,
 ]
 HOSTILE = [b"[" * 2000, b'{"a":' * 500, b"9" * 5000, b"1e999", b"NaN", b"\\ud800", b"\xff\xfe"]
+CONFIG = '<View><Labels name="label" toName="t"><Label value="Disease"/></Labels><Text name="t" value="$text"/></View>'
 QUERIES = ["", "?types=Disease", "?types=%00", "?min_confidence=nan", "?from=jsonl", "?from=conll", "?format=brat"]
 TEXT = f"Quinine can cause tinnitus in a {SECRET}."
 GOOD: list[dict[str, object]] = [
@@ -88,12 +90,44 @@ GOOD: list[dict[str, object]] = [
         "format": "bioc-xml",
     },
 ]
+ENTITY = {
+    "id": "T1",
+    "type": "Disease",
+    "spans": [[18, 26]],
+    "text": "tinnitus",
+    "identifiers": [{"curie": "mesh:D014012"}],
+}
+DOCUMENT = {"id": "1", "text": TEXT, "entities": [ENTITY]}
+TASK = {"id": 1, "data": {"text": TEXT}}
+RESULT = {
+    "from_name": "label",
+    "to_name": "t",
+    "type": "labels",
+    "value": {"start": 18, "end": 26, "text": "tinnitus", "labels": ["Disease"]},
+}
+# Good requests of the routes that read others than GOOD. Nothing here starts a training.
+OTHERS: list[tuple[str, dict[str, object]]] = [
+    ("/v1/compare", {"first": [DOCUMENT], "second": [DOCUMENT | {"entities": [ENTITY | {"type": "Chemical"}]}]}),
+    ("/v1/link", {"names": ["tinnitus", SECRET], "type": "Disease", "candidates": 3}),
+    ("/v1/link", {"documents": [DOCUMENT], "replace": True, "candidates": 2}),
+    ("/v1/label-studio/setup", {"project": "7.165", "schema": CONFIG}),
+    ("/v1/label-studio/predict", {"tasks": [TASK], "project": "7.165", "label_config": CONFIG}),
+    (
+        "/v1/label-studio/webhook",
+        {
+            "action": "ANNOTATION_CREATED",
+            "project": {"id": 7, "label_config": CONFIG},
+            "task": TASK,
+            "annotation": {"result": [RESULT], "was_cancelled": False},
+        },
+    ),
+]
 
 
-def damaged_json(generator: random.Random) -> bytes:
-    """A good request with one to four members replaced by odd values, or its bytes damaged."""
-    value = json.loads(json.dumps(generator.choice(GOOD)))
-    for _ in range(generator.randint(1, 4)):
+def damaged_json(good: dict[str, object], generator: random.Random) -> bytes:
+    """A good request with up to three members replaced by odd values, or its bytes damaged."""
+    value = json.loads(json.dumps(good))
+    for _ in range(generator.randint(0, 3)):
         places: list[tuple[object, object]] = []
         collect(value, places)
         owner, key = generator.choice(places)
@@ -141,9 +175,12 @@ def damaged_bytes(data: bytes, generator: random.Random) -> bytes:
 
 def request(generator: random.Random, files: list[bytes]) -> tuple[str, bytes, dict[str, str]]:
     """A path, a body and headers."""
-    if generator.random() < 0.6:
-        body = damaged_json(generator)
-        path = generator.choice(["/v1/annotate", "/v1/annotate", "/v1/annotate", "/v1/convert"])
+    if generator.random() < 0.7:
+        path, good = generator.choice(OTHERS)
+        if generator.random() < 0.5:
+            path = generator.choice(["/v1/annotate", "/v1/annotate", "/v1/annotate", "/v1/convert"])
+            good = generator.choice(GOOD)
+        body = damaged_json(good, generator)
         headers = {}
         if generator.random() < 0.05:
             body, headers = gzip.compress(body), {"Content-Encoding": "gzip"}
@@ -154,15 +191,13 @@ def request(generator: random.Random, files: list[bytes]) -> tuple[str, bytes, d
     if generator.random() < 0.2:
         body = gzip.compress(body)
         body = damaged_bytes(body, generator) if generator.random() < 0.5 else body
-    path = generator.choice(["/v1/annotate/file", "/v1/annotate/file", "/v1/annotate/pubmed-xml"])
+    path = generator.choice(["/v1/annotate/file", "/v1/convert/file", "/v1/annotate/pubmed-xml"])
     query = generator.choice(QUERIES)
     return path, body, {"X-Query": query}
 
 
 def sources() -> list[bytes]:
     """The examples in every format that is read from one file."""
-    import tempfile
-
     import textome
 
     documents = list(textome.read_documents(EXAMPLES / "abstracts.xml"))[:2]
@@ -216,7 +251,13 @@ def started(url: str = "") -> Iterator[tuple[subprocess.Popen[str] | None, str, 
         place = urlsplit(url)
         yield None, place.hostname or "", place.port or 80
         return
+    with tempfile.TemporaryDirectory() as corrections:
+        yield from serving(corrections)
+
+
+def serving(corrections: str) -> Iterator[tuple[subprocess.Popen[str] | None, str, int]]:
     command = [sys.executable, "-m", "textome.cli.main", "serve", "--port", "0", "--quiet"]
+    command += ["--label-studio", corrections]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     match = re.search(r"http://([\d.]+):(\d+)", process.stderr.readline())

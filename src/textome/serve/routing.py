@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from textome.documents import Document
 from textome.serve import problems
-from textome.serve.limits import is_packed
+from textome.serve.limits import Body, is_packed
 from textome.serve.outputs import MEDIA_TYPES, OutputFormat, render
-from textome.serve.service import SMALL
+from textome.serve.requested import validated
+from textome.serve.service import SMALL, Service
 
 T = TypeVar("T")
+Message = TypeVar("Message", bound=BaseModel)
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": text,
@@ -45,6 +49,14 @@ _ANSWERS: dict[str, Any] = {
     for media, _ in MEDIA_TYPES.values()
     if not media.startswith("application/json")
 }
+
+
+@asynccontextmanager
+async def received(request: Request, service: Service, kind: type[Message]) -> AsyncIterator[Message]:
+    """A request's body as a checked message, while it is in use; see `Body` for the bounds, `validated` for the checks."""
+    async with Body(request, service.limits, service.memory) as data:
+        message, _ = await off_loop(data, validated, data, kind, service.limits)
+        yield message
 
 
 async def off_loop(data: bytes, function: Callable[..., T], *arguments: Any) -> T:

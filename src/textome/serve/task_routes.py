@@ -19,7 +19,7 @@ from textome.serve import schemas
 from textome.serve.limits import Body, Limits
 from textome.serve.problems import Problem, too_large
 from textome.serve.requested import requested_documents, validated
-from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, rendered, while_connected
+from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, received, rendered, while_connected
 from textome.serve.service import LoadedModel, Service
 from textome.tasks import Task
 from textome.tasks.examples import Floats
@@ -43,8 +43,7 @@ def classify_routes(service: Service) -> APIRouter:
         openapi_extra=json_body("ClassifyRequest", schemas.CLASSIFY_EXAMPLES),
     )
     async def classify(request: Request) -> schemas.ClassifyResponse:
-        async with Body(request, service.limits, service.memory) as data:
-            body, _ = await off_loop(data, validated, data, schemas.ClassifyRequest, service.limits)
+        async with received(request, service, schemas.ClassifyRequest) as body:
             model, name = service.part(body.model, body.task, ("classification", "sentence_classification"))
             texts = body.texts or [text for pair in body.pairs for text in pair]
             characters = _counted(texts, max(len(body.texts), len(body.pairs)), service.limits)

@@ -16,11 +16,10 @@ from textome.errors import InputError, ModelError
 from textome.runtime.bundle import ENTITIES
 from textome.runtime.step import ModelSettings
 from textome.serve.label_studio.project import LabelConfig, PredictRequest, Project, SetupRequest, WebhookRequest
-from textome.serve.limits import Body
 from textome.serve.problems import Problem, inconsistent, overloaded, without_text
 from textome.serve.queueing import Settings
-from textome.serve.requested import bounded, validated
-from textome.serve.routing import PROBLEMS, general_problems, json_body, off_loop, while_connected
+from textome.serve.requested import bounded
+from textome.serve.routing import PROBLEMS, general_problems, json_body, received, while_connected
 from textome.serve.service import LoadedModel, Service
 
 log = logging.getLogger("textome.serve")
@@ -130,8 +129,7 @@ def label_studio_routes(service: Service, backend: Backend) -> APIRouter:
         openapi_extra=json_body("SetupRequest", None),
     )
     async def setup(request: Request) -> dict[str, str]:
-        async with Body(request, service.limits, service.memory) as data:
-            message, _ = validated(data, SetupRequest, service.limits)
+        async with received(request, service, SetupRequest) as message:
             _read(LabelConfig.of, message.schema_)
             return {"model_version": (await backend.model(_number(message.project))).name}
 
@@ -142,8 +140,7 @@ def label_studio_routes(service: Service, backend: Backend) -> APIRouter:
         openapi_extra=json_body("PredictRequest", None),
     )
     async def predict(request: Request) -> dict[str, Any]:
-        async with Body(request, service.limits, service.memory) as data:
-            message, _ = await off_loop(data, validated, data, PredictRequest, service.limits)
+        async with received(request, service, PredictRequest) as message:
             config: LabelConfig = _read(LabelConfig.of, message.label_config)
             texts = [_read(config.text_of, task) for task in message.tasks]
             documents = [
@@ -172,8 +169,7 @@ def label_studio_routes(service: Service, backend: Backend) -> APIRouter:
         openapi_extra=json_body("WebhookRequest", None),
     )
     async def webhook(request: Request) -> Response:
-        async with Body(request, service.limits, service.memory) as data:
-            message, _ = await off_loop(data, validated, data, WebhookRequest, service.limits)
+        async with received(request, service, WebhookRequest) as message:
             try:
                 handled = await asyncio.to_thread(_kept, backend, message)
                 if message.action == "START_TRAINING":
