@@ -38,3 +38,9 @@ def test_it_reads_who_treats_and_who_causes(tmp_path: Path) -> None:
     assert ("CID", "amiodarone", "hypothyroidism") in related
     assert ("Negative_Correlation", "levothyroxine", "hypothyroidism") in related
     assert ("Negative_Correlation", "imatinib", "chronic myeloid leukemia") in related
+
+
+def test_info_says_what_it_is() -> None:
+    result = CliRunner().invoke(application(), ["info", "relations", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["task relations"]["kind"] == "document_relations"

@@ -358,6 +358,11 @@ _HINTS = {
 }
 
 
+def is_installed(name: str) -> bool:
+    """Whether a model of this name comes with Textome or with another package."""
+    return name == DEFAULT_MODEL or bool(entry_points(group=INSTALLED_BUNDLES, name=name))
+
+
 def resolve_model(model: str | Path | None, pickled: bool = False) -> Path:
     """The directory of a model: None and "default" are the bundled one, then the name of a bundle that a package
     brings, a directory, or a name on the hub.

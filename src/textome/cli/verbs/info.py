@@ -15,7 +15,7 @@ from textome.steps import STEPS, Row
 
 def info(
     path: Annotated[
-        str, typer.Argument(metavar="MODEL_OR_FILE", help="A model, a corpus, a file, or 'default'.")
+        str, typer.Argument(metavar="MODEL_OR_FILE", help="A model (a folder, 'default', 'relations'), a corpus or a file.")
     ] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -25,10 +25,11 @@ def info(
     """
     from textome.corpus.store import is_corpus
     from textome.formats import Quarantine
+    from textome.runtime.bundle import is_installed
 
     quarantine = Quarantine()
     folder = Path(path)
-    if path == "default" or (folder / "textome.json").exists():
+    if is_installed(path) or (folder / "textome.json").exists():
         description = _describe_model(path)
     elif (folder / "config.json").exists():
         description = _describe_encoder(folder)
@@ -59,7 +60,7 @@ def _shown(value: Any) -> str:
 def _describe_model(path: str) -> dict[str, Any]:
     from textome.runtime.bundle import Bundle, resolve_model
 
-    bundle = Bundle.load(resolve_model(None if path == "default" else path))
+    bundle = Bundle.load(resolve_model(path))
     description: dict[str, Any] = {"name": bundle.name, "directory": str(bundle.directory), "reads": bundle.reads}
     for name, task in bundle.tasks.items():
         description[f"task {name}"] = {"kind": task.kind, "labels": list(task.label_names)}
