@@ -23,7 +23,7 @@ HELP_TIMES = 2
 HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client", "PIL")
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
-_BELOW_TASKS = {"metrics", "datasets", "inputs", "text", "formats", "documents", "errors", "escapes"}
+_BELOW_TASKS = {"metrics", "datasets", "inputs", "text", "formats", "documents", "errors", "escapes", "version"}
 _BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
 _BELOW_TRAINING = {"linking", "vocabularies", "corpus", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
@@ -31,8 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "escapes": set(),
     "processors": set(),
+    "version": set(),
     "documents": {"errors"},
-    "formats": {"documents", "errors", "escapes"},
+    "formats": {"documents", "errors", "escapes", "version"},
     "datasets": {"formats", "documents", "errors"},
     "text": {"documents", "errors"},
     "vocabularies": {"formats", "documents", "errors"},
@@ -65,10 +66,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"agents", "citations", "serve", "bulk", "evidence", "__init__", *_BELOW_COMMANDS},
     "client": {"uploads", "formats", "documents", "errors"},
     "uploads": set(),
-    "citations": {"__init__", "formats", "errors"},
+    "citations": {"formats", "errors", "version"},
     "spacy": {"pipeline", "formats", "documents"},
     "agents": {"bulk", "pipeline", "steps", "formats", "documents", "errors"},
-    "__init__": {"pipeline", "runtime", "steps", "formats", "documents", "errors"},
+    "__init__": {"pipeline", "runtime", "steps", "formats", "documents", "errors", "version"},
     "__main__": {"cli"},
     "bundled": set(),
 }
@@ -77,6 +78,7 @@ WITHOUT_TORCH = {
     "errors",
     "escapes",
     "processors",
+    "version",
     "documents",
     "formats",
     "text",

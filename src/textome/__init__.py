@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from textome.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from textome.runtime.predictor import Predictor
     from textome.runtime.relations import RelationFinder
     from textome.steps.linker import Linker
-
-__version__ = "0.2.0"
 
 # Imported when first used, so that `import textome` and `textome --help` are quick.
 _LAZY = {

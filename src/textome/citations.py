@@ -22,9 +22,9 @@ from pathlib import Path
 
 from lxml import etree
 
-from textome import __version__
 from textome.errors import InputError
 from textome.formats import Quarantine, Target
+from textome.version import __version__
 
 E_UTILITIES = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils/efetch.fcgi"
 EUROPE_PMC = "https://www.ebi.ac.uk/europepmc/webservices/rest"

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from textome import __version__
 from textome.bulk.chunks import Chunk, Located, unreadable
 from textome.bulk.ledger import Done
 from textome.bulk.output import write_chunk
@@ -17,6 +16,7 @@ from textome.formats.reading.sources import BadRecord
 from textome.pipeline import PipelineChoice, choose_pipeline
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.step import ModelSettings
+from textome.version import __version__
 
 _BLOCK = 1 << 20
 

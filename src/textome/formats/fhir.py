@@ -30,9 +30,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import JsonValue
 
-from textome import __version__
 from textome.documents import Document, Entity, Identifier
 from textome.formats.reading.sources import Target
+from textome.version import __version__
 
 Resource = dict[str, JsonValue]
 

@@ -12,10 +12,10 @@ import io
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from textome import __version__
 from textome.documents import Document, Entity
 from textome.escapes import no_formula
 from textome.formats.reading.sources import Target
+from textome.version import __version__
 
 COLUMNS = (
     "note_nlp_id",

@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from textome import __version__
 from textome.encoders import ENCODERS, encoder_of
 from textome.encoders.checkpoint import to_hugging_face, write_tensors
 from textome.encoders.interface import CheckpointModel, MaskedLM
@@ -28,6 +27,7 @@ from textome.training.devices import device_name
 from textome.training.recipe import Recipe
 from textome.training.recipe_files import provenance_of
 from textome.training.run import written
+from textome.version import __version__
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
