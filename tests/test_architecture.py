@@ -125,6 +125,10 @@ NAMES_AN_ENCODER = {
     "training/modality/job": "trains the encoder of sequences that are not texts",
     "training/modality/data": "packs what it reads",
     "training/pairs/job": "trains two towers, and is about nothing else",
+    "training/text_to_text/model": "builds a T5, and is about nothing else",
+    "training/text_to_text/job": "trains a T5",
+    "training/text_to_text/writer": "has a T5 write",
+    "training/pretraining/spans": "pretrains a T5",
     "inputs/proteins": "the usual name of a column",
     "runtime/export": "builds its graph, which has other inputs than those of texts",
 }
@@ -139,8 +143,11 @@ NAMES_A_TASK = {
     "training/modality/job": "trains on what is not text",
     "training/pairs/job": "trains on pairs",
     "training/pretraining/job": "guesses hidden tokens",
+    "training/pretraining/spans": "leaves spans out",
+    "training/text_to_text/job": "trains a T5 on tasks as texts",
     "training/translation/job": "trains the encoder-decoder",
     "training/translation/translator": "runs the encoder-decoder",
+    "runtime/generation/targets": "writes the targets of tasks as texts",
     "evaluation/answer_evaluation": "the scores of answers have a threshold",
 }
 

@@ -39,6 +39,8 @@ _RUNS = {
     "pairs": "Pairs of two things",
     "translation": "Translation",
     "masked_lm": "Pretraining",
+    "span_corruption": "Pretraining of text-to-text models",
+    "text_to_text": "Text-to-text models",
 }
 # Keys that mean the same in every table; a class explains those that are its own.
 _COMMON = {

@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from graphs import logits, lone_session
 from textome.encoders.build import build_encoder, build_masked_lm, read_encoder_config
 from textome.encoders.checkpoint import load_tensors, to_hugging_face
+from textome.encoders.distances import bucket_of_distance
 from textome.encoders.heads import TaskModel, TokenClassifier
 from textome.encoders.interface import CheckpointModel
 from textome.encoders.layers.packing import Layout
-from textome.encoders.mpnet import bucket_of_distance
 from textome.runtime.batching import Batch
 from textome.runtime.embedder import Embedder
 from textome.runtime.export import export_encoder

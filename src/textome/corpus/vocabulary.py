@@ -1,4 +1,4 @@
-"""A WordPiece vocabulary learnt from text, and how it compares with another.
+"""A vocabulary learnt from text, WordPiece or one with sentinels as T5 has, and how it compares with another.
 
 A vocabulary that knows a field's words cuts them in fewer pieces: sequences are shorter, so everything is faster, and a
 word has an embedding of its own (Gu et al. 2021, section 2.3).
@@ -13,10 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import models, trainers
+from tokenizers import Tokenizer as _FastTokenizer
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from textome.errors import InputError
-from textome.text.tokenization import Tokenizer
+from textome.text.tokenization import SENTINELS, Tokenizer
 from textome.text.wordpiece import SPECIAL, add_marks, bert_tokenizer
 
 # Terms are counted as badly cut from the third piece on.
@@ -24,6 +25,8 @@ WELL_CUT = 2
 # Rarer characters than the commonest thousand become unknown: a corpus of papers holds most of Unicode somewhere.
 _ALPHABET = 1000
 _BATCH = 1000
+# Of T5.
+PADDING, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,38 @@ def train_vocabulary(sentences: Iterable[str], size: int, lowercase: bool = True
     return Tokenizer(tokenizer, "the new vocabulary")
 
 
-def write_vocabulary(tokenizer: Tokenizer, folder: Path, lowercase: bool) -> None:
+def train_with_sentinels(sentences: Iterable[str], size: int, lowercase: bool = False) -> Tokenizer:
+    """A unigram tokenizer (Kudo 2018) of at most `size` tokens in the layout of T5: padding, end and unknown first, the
+    sentinels <extra_id_99> to <extra_id_0> last.
+
+    Raises InputError where the text has no word, or `size` leaves no room for its letters.
+    """
+    tokenizer = _FastTokenizer(models.Unigram())
+    steps = [normalizers.NFKC(), *([normalizers.Lowercase()] if lowercase else [])]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=size - len(SENTINELS),
+        special_tokens=[PADDING, END, UNKNOWN],
+        unk_token=UNKNOWN,
+        show_progress=False,
+    )
+    try:
+        tokenizer.train_from_iterator(sentences, trainer)
+    except Exception as error:  # the library raises plain Exception
+        raise InputError(f"no vocabulary of {size} tokens can be learnt from the text ({error})") from error
+    if tokenizer.get_vocab_size() <= 3:
+        raise InputError("the text has no word, so no vocabulary can be learnt from it")
+    tokenizer.add_special_tokens(list(SENTINELS[::-1]))
+    # As it is read again, since its numbers are rounded where they are written.
+    return Tokenizer(_FastTokenizer.from_str(tokenizer.to_str()), "the new vocabulary")
+
+
+def write_vocabulary(tokenizer: Tokenizer, folder: Path, lowercase: bool, sentinels: bool = False) -> None:
     """Write the files that a model's directory has for its tokenizer; `folder` appears whole or not at all.
+
+    sentinels   it is one of `train_with_sentinels`
 
     Raises InputError where `folder` exists.
     """
@@ -77,13 +110,23 @@ def write_vocabulary(tokenizer: Tokenizer, folder: Path, lowercase: bool) -> Non
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     tokenizer.save(draft / "tokenizer.json")
-    (draft / "vocab.txt").write_text("".join(f"{token}\n" for token in tokenizer.vocabulary()), encoding="utf-8")
-    config = {
+    config: dict[str, object] = {
         "tokenizer_class": "BertTokenizer",
         "do_lower_case": lowercase,
         "model_max_length": 512,
         **{f"{name[1:-1].lower()}_token": name for name in SPECIAL},
     }
+    if sentinels:
+        config = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "extra_special_tokens": list(SENTINELS),
+            "model_max_length": 512,
+            "pad_token": PADDING,
+            "eos_token": END,
+            "unk_token": UNKNOWN,
+        }
+    else:
+        (draft / "vocab.txt").write_text("".join(f"{token}\n" for token in tokenizer.vocabulary()), encoding="utf-8")
     (draft / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     draft.replace(folder)
 

@@ -13,6 +13,7 @@ from textome.formats.reading.json_values import parse_json
 from textome.formats.reading.members import described, id_of, label_of, list_of, object_of, required_text, text_of
 from textome.formats.reading.sources import Quarantine, Source, guarded
 
+LAYOUTS = ("squad", "bioasq-factoid", "bioasq-list")
 # An offset may miss its answer by so many characters, as where somebody cleaned the text or counted other units.
 _NEAR = 32
 
@@ -86,7 +87,7 @@ def read_questions(path: str, layout: str, quarantine: Quarantine) -> Iterator[Q
     elif layout in ("bioasq-factoid", "bioasq-list"):
         questions = _bioasq(values, layout.removeprefix("bioasq-"), source.name, quarantine)
     else:
-        raise InputError(f"{path}: the layout {layout!r} is unknown; choose squad, bioasq-factoid or bioasq-list")
+        raise InputError(f"{path}: the layout {layout!r} is unknown; choose one of: {', '.join(LAYOUTS)}")
     seen: set[str] = set()
     for item in guarded(questions, source.name, quarantine):
         if item.id in seen:

@@ -33,6 +33,7 @@ TASKS = {
     "regression": ("target", "Target"),
     "masked_tokens": ("target", "Target"),
     "masked_lm": ("pretraining", "MaskedLanguageModel"),
+    "span_corruption": ("span_corruption", "SpanCorruption"),
     "survival": ("survival", "Survival"),
     "affinity": ("affinity", "Affinity"),
 }

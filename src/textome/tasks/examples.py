@@ -31,6 +31,7 @@ class Example:
     record_of_position the record of each position, where they are not all of `record`
     sentences          the sentence of the record that each position is of, where sentences are scored
     tokens             the sub-words of the whole text, where the way back from positions to the text needs them
+    target_ids         what is to be written, of a task that writes; None where the record does not say
     """
 
     record: int
@@ -43,6 +44,7 @@ class Example:
     record_of_position: tuple[int, ...] = ()
     sentences: tuple[int, ...] = ()
     tokens: Tokens | None = None
+    target_ids: Integers | None = None
 
     @property
     def owners(self) -> tuple[int, ...]:

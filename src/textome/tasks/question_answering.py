@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from textome.datasets.questions import Answer, Question, listed, read_questions
+from textome.datasets.questions import LAYOUTS, Answer, Question, listed, read_questions
 from textome.documents import Document, Label, Span
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
@@ -60,7 +60,7 @@ class QuestionAnswering(Task[Question, list[Answer]]):
     temperature        what scores are divided by before probabilities are taken
     """
 
-    layouts: ClassVar[tuple[str, ...]] = ("squad", "bioasq-factoid", "bioasq-list")
+    layouts: ClassVar[tuple[str, ...]] = LAYOUTS
     has_calibration: ClassVar[bool] = True
     evaluated_by: ClassVar[str] = "answers"
     losses: ClassVar[tuple[str, ...]] = ("spans",)

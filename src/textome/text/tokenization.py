@@ -26,6 +26,10 @@ Integers = NDArray[np.int32]
 CHARACTERS_AT_ONCE = 50_000
 # Where a long text may be cut: before white space, and where each mark and each ideograph is a word by itself.
 _SPACE = re.compile(r"\s")
+# What an input begins with; the vocabularies of T5 have no token for that, and a target there begins with padding.
+_STARTS = ("[CLS]", "<s>", "<pad>")
+# Sentinels stand for spans of a text (Raffel et al. 2020), in order.
+SENTINELS = tuple(f"<extra_id_{number}>" for number in range(100))
 _SPACE_OR_MARK = re.compile(r"""\s|(?<=[{}()"',;:.!?/])(?=[{}()"',;:.!?/])|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])""")
 
 
@@ -64,7 +68,7 @@ class Tokenizer:
         )
         marks = tokenizer.encode("a,,\u4e00\u4e00", add_special_tokens=False).word_ids
         self._cuts = _SPACE_OR_MARK if len({*marks}) == 5 else _SPACE
-        self.start_id, self.end_id = (self._special(names, source) for names in (("[CLS]", "<s>"), ("[SEP]", "</s>")))
+        self.start_id, self.end_id = (self._special(names, source) for names in (_STARTS, ("[SEP]", "</s>")))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -116,6 +120,10 @@ class Tokenizer:
             for encoding in encodings:
                 yield np.asarray(encoding.ids, np.int32)
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids without special tokens and white space around."""
+        return self._tokenizer.decode(list(ids)).strip()
+
     def in_running_text(self, sentences: Sequence[str]) -> list[str]:
         """The sentences of a document so that their ids, end to end, are those of the document: all but the first with a
         space in front, in vocabularies that have it in their tokens."""
@@ -137,6 +145,21 @@ class Tokenizer:
     def mask_id(self) -> int:
         """The id of the token that hides another in pretraining. Raises ModelError where the vocabulary has none."""
         return self._special(("[MASK]", "<mask>"), self._source)
+
+    @property
+    def sentinel_ids(self) -> list[int]:
+        """The ids of <extra_id_0>, <extra_id_1> and so on. Raises ModelError where the vocabulary has none."""
+        ids: list[int] = []
+        for name in SENTINELS:
+            if (number := self._tokenizer.token_to_id(name)) is None:
+                break
+            ids.append(number)
+        if len(ids) < 2:
+            raise ModelError(
+                f"{self._source}: the vocabulary has no sentinels ({SENTINELS[0]} ...); make one with: textome "
+                f"train-tokenizer --sentinels"
+            )
+        return ids
 
     @property
     def unknown_id(self) -> int | None:

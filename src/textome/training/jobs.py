@@ -11,6 +11,7 @@ from textome.training.modality.job import SequenceJob
 from textome.training.pairs.job import PairJob
 from textome.training.parallel.processes import Processes
 from textome.training.pretraining.job import PretrainingJob
+from textome.training.pretraining.spans import SpanCorruptionJob
 from textome.training.recipe import Recipe
 from textome.training.run import Report
 from textome.training.text.job import TextJob
@@ -22,4 +23,5 @@ JOBS: dict[str, Callable[[Recipe[Any], Path, Processes, Report], Job]] = {
     "pairs": PairJob.of,
     "translation": TranslationJob.of,
     "masked_lm": PretrainingJob.of,
+    "span_corruption": SpanCorruptionJob.of,
 }

@@ -99,6 +99,43 @@ class TranslationModel(Section):
         return self
 
 
+class TextToTextModel(Section):
+    """The sizes of a T5 (encoders.t5), or where it comes from.
+
+    base          a T5 in the Hugging Face layout, the model of a run that pretrained one, or the bundle of a finished run;
+                  it decides the sizes and the vocabulary
+    tokenizer     without a base: a folder with a vocabulary that has sentinels (`textome train-tokenizer --sentinels`)
+    feed_forward  "relu" as in T5 v1.0, or "gated-gelu" as in v1.1
+    tied          whether the output scores by the table of embeddings, as in v1.0
+    window, overlap   tokens of a source at most, and how many of them two windows of a longer one share
+    """
+
+    base: str | None = None
+    tokenizer: str | None = None
+    hidden_size: int = Field(256, ge=8)
+    encoder_layers: int = Field(4, ge=1)
+    decoder_layers: int = Field(4, ge=1)
+    num_attention_heads: int = Field(4, ge=1)
+    head_size: int = Field(64, ge=1)
+    intermediate_size: int = Field(1024, ge=8)
+    feed_forward: Literal["relu", "gelu", "gated-gelu", "gated-relu", "gated-silu"] = "gated-gelu"
+    tied: bool = True
+    dropout: float = Field(0.1, ge=0, lt=1)
+    window: int = Field(512, ge=8)
+    overlap: int = Field(64, ge=0)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> TextToTextModel:
+        if (self.base is None) == (self.tokenizer is None):
+            raise ValueError("give model.base, or model.tokenizer for a fresh model")
+        own = {"base", "dropout", "window", "overlap"}
+        if self.base is not None and (extra := sorted(self.model_fields_set - own)):
+            raise ValueError(f"model.base brings {', '.join(extra)} with it; leave out what base brings")
+        if self.overlap >= self.window - 2:
+            raise ValueError("model.overlap must be smaller than model.window")
+        return self
+
+
 class PretrainedModel(Section):
     """Where the encoder comes from.
 

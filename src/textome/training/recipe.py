@@ -12,7 +12,14 @@ from typing_extensions import TypeVar
 from textome.errors import InputError
 from textome.inputs import AnyModality
 from textome.tasks import task_class
-from textome.training.models import Model, PairEncoder, PretrainedModel, SequenceEncoder, TranslationModel
+from textome.training.models import (
+    Model,
+    PairEncoder,
+    PretrainedModel,
+    SequenceEncoder,
+    TextToTextModel,
+    TranslationModel,
+)
 from textome.training.recipe_files import Section, from_folder, is_beside, parse, read_recipe
 from textome.training.short_forms import NAMES, in_full
 from textome.training.task_table import TaskTable, with_paths
@@ -217,11 +224,11 @@ class Recipe(Section, Generic[ModelSection]):
         names = [table.name for table in self.tasks]
         if len(set(names)) < len(names):
             raise ValueError("two tasks have the same name")
-        if self.kind != "text" and len(names) > 1:
+        if self.kind not in ("text", "text_to_text") and len(names) > 1:
             raise ValueError("several tasks share a run only where all of them read text")
         if any(table.task.trained_by != self.kind for table in self.tasks):
             raise ValueError("tasks over text and others do not share a run")
-        if (self.kind == "masked_lm") != bool(self.training.tokens):
+        if (self.tasks[0].task.data_key == "texts") != bool(self.training.tokens):
             raise ValueError("training.tokens is for pretraining, and training.epochs for all else")
         if (self.input is None) == (self.kind in ("modality", "pairs")):
             raise ValueError("tasks over something else than text need [modality], and no other task has it")
@@ -253,6 +260,7 @@ RECIPES: dict[str, type[Recipe[Any]]] = {
     "pairs": Recipe[PairEncoder],
     "translation": Recipe[TranslationModel],
     "masked_lm": Recipe[PretrainedModel],
+    "span_corruption": Recipe[TextToTextModel],
 }
 
 

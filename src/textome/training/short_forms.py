@@ -22,6 +22,8 @@ _TABLES: dict[str, tuple[str, ...]] = {
     "translation": (),
     "pretraining": ("masking", "corpora"),
 }
+# The kinds of tasks that read corpora, in runs that are so many tokens long.
+_PRETRAINING_KINDS = ("masked_lm", "span_corruption")
 # What pretraining does where a recipe does not say otherwise.
 _PRETRAINING = {"token_budget": 8192, "warmup": 0.06, "select": "last"}
 _KeyPath = tuple[int | str, ...]
@@ -64,7 +66,7 @@ def _one_task(values: Mapping[str, Any]) -> dict[str, Any]:
 def _with_defaults(values: dict[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
     """The values with what pretraining has as defaults of its own."""
     training = values.get("training")
-    if table.get("kind") != "masked_lm" or not isinstance(training, Mapping):
+    if table.get("kind") not in _PRETRAINING_KINDS or not isinstance(training, Mapping):
         return values
     return values | {"training": _PRETRAINING | dict(training)}
 
@@ -79,7 +81,7 @@ def _named(values: Mapping[str, Any]) -> str:
 
 def pretrains(values: Mapping[str, Any]) -> bool:
     """Whether a recipe pretrains an encoder."""
-    return _named(values) == "pretraining" or _first(values).get("kind") == "masked_lm"
+    return _named(values) == "pretraining" or _first(values).get("kind") in _PRETRAINING_KINDS
 
 
 def _first(values: Mapping[str, Any]) -> Mapping[str, Any]:

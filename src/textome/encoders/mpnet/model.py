@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textome.encoders.distances import bucket_of_distance
 from textome.encoders.heads import MaskedLanguageModel
 from textome.encoders.interface import EncoderModel, MaskedLM, TensorNames
 from textome.encoders.layers.dropout import Dropout
@@ -19,7 +20,7 @@ from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
 from textome.encoders.layers.post_norm import PostNormLayer
 from textome.encoders.layers.sizes import EncoderSizes
-from textome.encoders.mpnet import BUCKETS, ENCODER, bucket_of_distance
+from textome.encoders.mpnet import BUCKETS, ENCODER
 from textome.encoders.mpnet.checkpoint import MASKED_LM, tensor_names
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from textome.encoders.distances import bucket_of_distance
 from textome.encoders.graph import Array, Builder, Shapes, attend, linear_shape, norm_shape, padding_scores
-from textome.encoders.mpnet import BUCKETS, ENCODER, bucket_of_distance
+from textome.encoders.mpnet import BUCKETS, ENCODER
 
 _TABLE, _POSITIONS = "mpnet.encoder.relative_attention_bias.weight", "mpnet.embeddings.position_embeddings.weight"
 

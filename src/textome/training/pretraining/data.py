@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -168,6 +168,10 @@ class Mixture:
     token_budget: int
     seed: int
 
+    def generator(self, source: int, turn: int, number: int) -> np.random.Generator:
+        """What is drawn for a sequence in a pass over its source: always the same."""
+        return np.random.default_rng([_MASKS, self.seed, source, turn, number])
+
     def block(self, number: int) -> list[Drawn]:
         """The batches of a block: about `POOL` of them."""
         drawn: Drawn = []
@@ -208,6 +212,13 @@ def held_out(corpus: Corpus, share: float) -> NDArray[np.bool_]:
     return np.random.default_rng(corpus.num_documents).random(corpus.num_documents) < share
 
 
+class Assembles(Protocol):
+    """Makes the batches of a pretraining task, which have a `block` and a `number` as `PretrainingBatch` has."""
+
+    def batch(self, drawn: Drawn) -> Any:
+        """The batch of sequences named as in `Mixture.block`."""
+
+
 class Assembler:
     """Makes batches of sequences: special tokens, masks, and pairs for next-sentence prediction.
 
@@ -243,7 +254,7 @@ class Assembler:
         )
 
     def _example(self, source: int, turn: int, number: int) -> tuple[Ids, Ids, Ids, Ids, int]:
-        generator = np.random.default_rng([_MASKS, self._mixture.seed, source, turn if self._dynamic else 0, number])
+        generator = self._mixture.generator(source, turn if self._dynamic else 0, number)
         sequences = self._mixture.sources[source]
         ids = sequences.ids(number)
         follows = 0
@@ -273,19 +284,19 @@ class Assembler:
 
 
 @dataclass(frozen=True)
-class Making(Dataset[PretrainingBatch]):
+class Making(Dataset[Any]):
     """Makes planned batches; picklable, so that other processes can do it."""
 
-    assembler: Assembler
+    assembler: Assembles
 
-    def __getitem__(self, planned: tuple[int, int, Drawn]) -> PretrainingBatch:
+    def __getitem__(self, planned: tuple[int, int, Drawn]) -> Any:
         block, number, drawn = planned
         return replace(self.assembler.batch(drawn), block=block, number=number)
 
 
 def prefetched(
-    assembler: Assembler, mixture: Mixture, block: int, batch: int, workers: int, pin: bool
-) -> Iterator[PretrainingBatch]:
+    assembler: Assembles, mixture: Mixture, block: int, batch: int, workers: int, pin: bool
+) -> Iterator[Any]:
     """All batches from one on, without end, in order; `workers` processes make them ahead (0: this one)."""
     loader = DataLoader(
         Making(assembler),

@@ -28,6 +28,7 @@ from textome.formats.reading.sources import Quarantine
 from textome.runtime.bundle import DEFAULT_MODEL
 from textome.tasks.masked_lm import Masker
 from textome.tasks.pretraining import MaskedLanguageModel
+from textome.tasks.span_corruption import SpanCorruption
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, read_config, read_weights, write_encoder
 from textome.training.devices import precision_for, workers_for
@@ -37,7 +38,15 @@ from textome.training.models import PretrainedModel
 from textome.training.optimisation.course import Progress
 from textome.training.parallel.processes import Processes
 from textome.training.preparation import prepare_encoder
-from textome.training.pretraining.data import Assembler, Mixture, PretrainingBatch, Sequences, held_out, prefetched
+from textome.training.pretraining.data import (
+    Assembler,
+    Assembles,
+    Mixture,
+    PretrainingBatch,
+    Sequences,
+    held_out,
+    prefetched,
+)
 from textome.training.pretraining.throughput import matrix_product_speed, training_operations
 from textome.training.pretraining.transplant import transplanted
 from textome.training.recipe import Recipe
@@ -47,17 +56,16 @@ from textome.training.run import Report
 class PretrainingTask(TrainingTask[PretrainingBatch]):
     """Hidden tokens of corpora, and whether two parts follow each other where the recipe asks for it."""
 
-    task: MaskedLanguageModel
+    task: MaskedLanguageModel | SpanCorruption
     lengths = ()
 
     def __init__(self, recipe: Recipe[PretrainedModel], tokenizer: Tokenizer, device: torch.device) -> None:
         (table,) = recipe.tasks
-        assert isinstance(table.task, MaskedLanguageModel)
+        assert isinstance(table.task, MaskedLanguageModel | SpanCorruption)
         self.name, self.task, self.sources = table.name, table.task, table.texts
         self.quarantine, self.hashes = Quarantine(), {}
         self.loss, self.options = LOSSES["tokens"], LossOptions(recipe.training.label_smoothing)
         self._settings, self._tokenizer, self._device = recipe.training, tokenizer, device
-        self._masker = Masker.of(tokenizer, self.task.unit, self.task.probability)
         self.corpora = [Corpus.open(Path(recipe.path(source.path)), tokenizer) for source in self.sources]
         self._validation = self._validation_batches()
 
@@ -90,7 +98,7 @@ class PretrainingTask(TrainingTask[PretrainingBatch]):
         tokens = 0
         for name, batches in self._validation.items():
             loss = right = count = 0.0
-            for batch in (item.to(self._device) for item in batches):
+            for batch in map(self.packed, batches):
                 with torch.no_grad():
                     logits, _ = self.logits(model, batch)
                 loss += functional.cross_entropy(logits, batch.targets, reduction="sum").item()
@@ -116,9 +124,16 @@ class PretrainingTask(TrainingTask[PretrainingBatch]):
     def batches(self, stage: int, block: int, number: int) -> Iterator[PretrainingBatch]:
         """All batches with the sequences of a stage, from one on, without end."""
         mixture = self._mixture(self._settings.stages[stage].length)
-        assembler = Assembler(mixture, self._tokenizer, self._masker, self.task.dynamic, self.task.next_sentence)
+        assembler = self._assembler(mixture, self.task.dynamic)
         workers = workers_for(self._device) if self._settings.workers is None else self._settings.workers
         return prefetched(assembler, mixture, block, number, workers, self._device.type == "cuda")
+
+    def _assembler(self, mixture: Mixture, dynamic: bool) -> Assembles:
+        """What makes batches of a mixture's sequences; `dynamic` as the task has it."""
+        task = self.task
+        assert isinstance(task, MaskedLanguageModel)
+        masker = Masker.of(self._tokenizer, task.unit, task.probability)
+        return Assembler(mixture, self._tokenizer, masker, dynamic, task.next_sentence)
 
     @lru_cache(maxsize=1)  # noqa: B019 - the task lives as long as the run
     def _mixture(self, length: int) -> Mixture:
@@ -141,7 +156,7 @@ class PretrainingTask(TrainingTask[PretrainingBatch]):
         for source, corpus in zip(self.sources, self.corpora, strict=True):
             sequences = Sequences.of(corpus, settings.stages[-1].length - 2, held_out(corpus, task.held_out))
             mixture = Mixture((sequences,), (1.0,), settings.token_budget, settings.seed)
-            assembler = Assembler(mixture, self._tokenizer, self._masker, False, task.next_sentence)
+            assembler = self._assembler(mixture, False)
             drawn_batches: list[PretrainingBatch] = []
             used = 0
             for drawn in mixture.whole():

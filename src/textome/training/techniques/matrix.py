@@ -13,7 +13,12 @@ from textome.tasks import TASKS, Task, task_class
 _NOT_TEXT = "it is for tasks over text"
 _IN_EPOCHS = "it reads its examples whole, in epochs"
 _IN_TOKENS = "its length is given in tokens"
+_PRETRAINING = dict.fromkeys(("masked_lm", "span_corruption"), _IN_TOKENS)
 _TWO_SIDES = "the layers of its two sides have no one order"
+_TWO_SIDED = dict.fromkeys(("translation", "text_to_text", "span_corruption", "pairs"), _TWO_SIDES)
+_NO_INT8 = "it has no int8 graph"
+_NO_MASK = "its vocabulary has no mask"
+_PARTS = "its sequences are parts of documents"
 _OTHER_ROUNDING = "the rounding of its graph is another"
 
 
@@ -68,26 +73,38 @@ TECHNIQUES = (
         "training.sharding",
         _except(
             translation="it translates beside the call in which spread weights are gathered",
+            text_to_text="it writes beside the call in which spread weights are gathered",
+            span_corruption="the layers of its two sides are not spread",
             pairs="its towers are too small to spread",
         ),
     ),
     Technique("smaller parts of a batch", "training.micro_budget"),
     Technique("activations computed again", "training.gradient_checkpointing"),
     Technique("compilation", "training.compile"),
-    Technique("layer decay", "training.layer_decay", _except(translation=_TWO_SIDES, pairs=_TWO_SIDES)),
-    Technique("frozen layers", "training.frozen_layers", _except(translation=_TWO_SIDES, pairs=_TWO_SIDES)),
+    Technique("layer decay", "training.layer_decay", _except(**_TWO_SIDED)),
+    Technique("frozen layers", "training.frozen_layers", _except(**_TWO_SIDED)),
     Technique("running mean of weights", "training.average"),
     Technique("end without progress", "training.patience"),
-    Technique("least number of steps", "training.min_steps", _except(masked_lm=_IN_TOKENS)),
-    Technique("rate that falls with the root of the step", "training.schedule", _except(masked_lm=_IN_TOKENS)),
-    Technique("sequences that grow longer", "training.stages", _only(_IN_EPOCHS, "masked_lm")),
-    Technique("evaluations on the way", "training.evaluate_every", _only(_IN_EPOCHS, "masked_lm")),
-    Technique("batches made ahead", "training.workers", _only(_IN_EPOCHS, "masked_lm")),
+    Technique("least number of steps", "training.min_steps", _except(**_PRETRAINING)),
+    Technique(
+        "rate that falls with the root of the step",
+        "training.schedule",
+        _except(**_PRETRAINING),
+    ),
+    Technique("sequences that grow longer", "training.stages", _only(_IN_EPOCHS, "masked_lm", "span_corruption")),
+    Technique("evaluations on the way", "training.evaluate_every", _only(_IN_EPOCHS, "masked_lm", "span_corruption")),
+    Technique("batches made ahead", "training.workers", _only(_IN_EPOCHS, "masked_lm", "span_corruption")),
     Technique("LoRA", "training.lora_rank"),
     Technique(
         "rounding as int8 does",
         "training.int8_aware",
-        _except(modality=_OTHER_ROUNDING, pairs=_OTHER_ROUNDING, translation="it has no int8 graph"),
+        _except(
+            modality=_OTHER_ROUNDING,
+            pairs=_OTHER_ROUNDING,
+            translation=_NO_INT8,
+            text_to_text=_NO_INT8,
+            span_corruption=_NO_INT8,
+        ),
     ),
     Technique(
         "adversarial step of embeddings",
@@ -103,7 +120,9 @@ TECHNIQUES = (
             masked_tokens="it hides tokens anyway",
             modality="its inputs are changed by settings of their own",
             pairs="its inputs are vectors",
-            translation="its vocabulary has no mask",
+            translation=_NO_MASK,
+            text_to_text=_NO_MASK,
+            span_corruption="it leaves spans out anyway",
         ),
     ),
     Technique("word mixing", "training.word_mixing", _for_mentions("it mixes the words of mentions")),
@@ -120,7 +139,9 @@ TECHNIQUES = (
             modality="what its input learns from the data, as means or vocabularies, is not private",
             pairs="one thing is in many records",
             translation="its vocabulary is learnt from the data",
-            masked_lm="its sequences are parts of documents",
+            masked_lm=_PARTS,
+            span_corruption=_PARTS,
+            text_to_text="the gradients of single records are not known through two sides",
         ),
     ),
     Technique("heads of the base go on", "model.heads", _only("its head begins anew", "text")),

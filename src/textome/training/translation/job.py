@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from torch import Tensor
 from textome.datasets.parallel import Pair
 from textome.encoders import encoder_of
 from textome.encoders.build import conversion_to
-from textome.encoders.layers.packing import Layout
 from textome.encoders.seq2seq.model import Transformer, TransformerConfig
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
@@ -28,26 +27,11 @@ from textome.training.preparation import prepare_encoder
 from textome.training.recipe import Recipe
 from textome.training.run import Report
 from textome.training.text.corpora import SHORTEST_LEAK
+from textome.training.translation.packing import PackedPairs
 from textome.training.translation.translator import END, PAD, START, Translator
 
 # Validation pairs that are translated after each epoch, greedily.
 VALIDATED = 500
-
-
-@dataclass(frozen=True)
-class PackedPairs:
-    """Sources (T,) and targets (U,) end to end, sorted by length: of the targets what is shown, and what follows it."""
-
-    source: Tensor
-    source_layout: Layout
-    shown: Tensor
-    layout: Layout
-    targets: Tensor
-    sizes: list[int]
-
-    @property
-    def num_tokens(self) -> int:
-        return self.source_layout.num_tokens + self.layout.num_tokens
 
 
 class TranslationTask(TrainingTask[PackedPairs]):
@@ -80,19 +64,8 @@ class TranslationTask(TrainingTask[PackedPairs]):
         self.lengths = [len(source) + len(target) for source, target in self.pairs]
 
     def packed(self, batch: Batch) -> PackedPairs:
-        chosen = sorted((self.pairs[index] for index in batch.indices), key=lambda pair: (len(pair[0]), len(pair[1])))
         start = self._translator.model.config.decoder_start_token_id
-        source, shown, targets = (
-            torch.tensor([token for ids in rows for token in ids], device=self._device)
-            for rows in (
-                [ids for ids, _ in chosen],
-                [(start, *ids[:-1]) for _, ids in chosen],
-                [ids for _, ids in chosen],
-            )
-        )
-        sizes = [[len(pair[side]) for pair in chosen] for side in (0, 1)]
-        layouts = [Layout.of(lengths, self._device) for lengths in sizes]
-        return PackedPairs(source, layouts[0], shown, layouts[1], targets, sizes[1])
+        return PackedPairs.of((self.pairs[index] for index in batch.indices), start, self._device)
 
     def positions(self, packed: PackedPairs) -> Tensor:
         return torch.arange(packed.source_layout.num_tokens, device=self._device)

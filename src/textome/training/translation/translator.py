@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
+from torch import Tensor, nn
 
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.layers.packing import Layout
@@ -24,10 +25,18 @@ from textome.text.sentences import split_sentences
 PAD, START, END = "<pad>", "<s>", "</s>"
 
 
+class Steps(Protocol):
+    """An encoder-decoder, of whichever architecture."""
+
+    shared: nn.Embedding
+
+    def step(self, tokens: Tensor, cache: Cache) -> Tensor: ...
+
+
 class SourceDecoder:
     """A model in PyTorch over its sources, as `runtime.generation.decoding.Decoder`."""
 
-    def __init__(self, model: Transformer, cache: Cache) -> None:
+    def __init__(self, model: Steps, cache: Cache) -> None:
         self.model, self.cache, self.device = model, cache, model.shared.weight.device
 
     def step(self, tokens: Ids) -> Floats:

@@ -21,6 +21,9 @@ def train_tokenizer(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the vocabulary.")],
     size: Annotated[int, typer.Option(min=100, help="The number of tokens.")] = 30522,
     cased: Annotated[bool, typer.Option("--cased", help="Keep capitals and accents apart.")] = False,
+    sentinels: Annotated[
+        bool, typer.Option("--sentinels", help="A unigram vocabulary with sentinels, for text-to-text models.")
+    ] = False,
     compare: Annotated[
         str | None, typer.Option(metavar="MODEL", help="The vocabulary to compare with; default: the bundled model's.")
     ] = None,
@@ -29,13 +32,19 @@ def train_tokenizer(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Learn a WordPiece vocabulary from text and compare it with another one.
+    """Learn a vocabulary from text, WordPiece or with --sentinels as T5 has, and compare it with another one.
 
     Example: textome train-tokenizer runs/corpora/trials --output runs/vocabulary --terms NCBI-disease/train.tsv
     """
     from dataclasses import asdict
 
-    from textome.corpus.vocabulary import WELL_CUT, fit, train_vocabulary, write_vocabulary
+    from textome.corpus.vocabulary import (
+        WELL_CUT,
+        fit,
+        train_vocabulary,
+        train_with_sentinels,
+        write_vocabulary,
+    )
     from textome.errors import InputError
     from textome.formats import read_documents
     from textome.runtime.bundle import resolve_model
@@ -46,10 +55,11 @@ def train_tokenizer(
     general = Tokenizer.load(resolve_model(compare))
     names = [entity.text for item in read_documents(terms) for entity in item.entities] if terms else []
     say("reading the text and learning the vocabulary")
-    vocabulary = train_vocabulary(_sentences(inputs), size, lowercase=not cased)
+    train = train_with_sentinels if sentinels else train_vocabulary
+    vocabulary = train(_sentences(inputs), size, lowercase=not cased)
     sample = list(islice(_sentences(inputs), COMPARED))
     fits = {"the new one": fit(vocabulary, sample, names), "compared with": fit(general, sample, names)}
-    write_vocabulary(vocabulary, output, lowercase=not cased)
+    write_vocabulary(vocabulary, output, not cased, sentinels)
     if json_:
         echo(json.dumps({name: asdict(item) for name, item in fits.items()}, indent=1))
         return

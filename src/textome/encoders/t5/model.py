@@ -1,0 +1,251 @@
+"""T5 over packed tokens (Raffel et al. 2020): encoder and decoder with norms in front, no biases of layers, scores of
+attention that are not scaled, and a bias of these for each distance, one table a side for all its layers (section 2.1).
+
+Sources and targets are packed, each by a layout of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textome.encoders.distances import bucket_of_distance
+from textome.encoders.interface import CheckpointModel, TensorNames
+from textome.encoders.layers.attention import attend_across
+from textome.encoders.layers.dropout import Dropout
+from textome.encoders.layers.feed_forward import ACTIVATIONS, in_rows
+from textome.encoders.layers.packing import Layout
+from textome.encoders.seq2seq.model import Cache, LayerCache
+from textome.encoders.t5 import FEED_FORWARD, T5Config
+from textome.encoders.t5.checkpoint import tensor_names
+
+# The layers before the activation, without a gate and with one.
+_EXPANDING = (("expand",), ("gate", "value"))
+
+
+def _norm(config: T5Config) -> nn.RMSNorm:
+    """The norm of each side and part: only scale, neither mean nor bias (Zhang and Sennrich 2019)."""
+    return nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
+
+
+class Attention(nn.Module):
+    """Multi-head attention without biases, over the sequence itself with a bias for each distance, or over another.
+
+    The root of the head's size is multiplied into the queries, by which attention divides again: T5 does not scale.
+    """
+
+    def __init__(self, config: T5Config) -> None:
+        super().__init__()
+        self.heads, self.size, self.rate = config.num_heads, config.d_kv, config.dropout_rate
+        inner = config.num_heads * config.d_kv
+        self.query = nn.Linear(config.d_model, inner, bias=False)
+        self.memory = nn.Linear(config.d_model, 2 * inner, bias=False)
+        self.output = nn.Linear(inner, config.d_model, bias=False)
+        nn.init.normal_(self.query.weight, std=(config.d_model * config.d_kv) ** -0.5)
+        nn.init.normal_(self.memory.weight, std=config.d_model**-0.5)
+        nn.init.normal_(self.output.weight, std=inner**-0.5)
+
+    def forward(self, hidden: Tensor, layout: Layout, bias: Tensor) -> Tensor:
+        """Over the sequence itself: hidden (T, d_model), bias (heads, max_seqlen, max_seqlen), to (T, d_model)."""
+        query, (key, value) = self.split(self.query(hidden)), self.keys(hidden)
+        rate, pieces = self.rate if self.training else 0.0, []
+        sizes = [group.count * group.length for group in layout.groups]
+        for group, *rows in zip(
+            layout.groups, *(torch.split(tensor, sizes) for tensor in (query, key, value)), strict=True
+        ):
+            shape = (group.count, group.length, self.heads, self.size)
+            queries, keys, values = (tensor.reshape(shape).transpose(1, 2) for tensor in rows)
+            scores = bias[None, :, : group.length, : group.length].to(queries.dtype)
+            attended = functional.scaled_dot_product_attention(queries, keys, values, scores, rate, scale=1.0)
+            pieces.append(attended.transpose(1, 2).reshape(len(rows[0]), -1))
+        return self.output(torch.cat(pieces))  # type: ignore[no-any-return]
+
+    def across(self, hidden: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
+        """Over another sequence, memory (U, d_model), without biases."""
+        query = self.split(self.query(hidden)) * math.sqrt(self.size)
+        rate = self.rate if self.training else 0.0
+        attended = attend_across(query, *self.keys(memory), layout, memory_layout, rate)
+        return self.output(attended.reshape(len(hidden), -1))  # type: ignore[no-any-return]
+
+    def keys(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, (..., heads, size) each, of hidden states (..., d_model)."""
+        key, value = self.memory(memory).chunk(2, -1)
+        return self.split(key), self.split(value)
+
+    def split(self, hidden: Tensor) -> Tensor:
+        """(..., heads * size) by head: (..., heads, size)."""
+        return hidden.view(*hidden.shape[:-1], self.heads, self.size)
+
+    def step(self, hidden: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+        """One token of each sequence over keys that are there already.
+
+        Input   hidden (B, d_model), key and value (B, heads, n, size), what is added to scores (.., .., 1, n) or None
+        Output  (B, d_model)
+        """
+        query = self.split(self.query(hidden))[:, :, None]
+        attended = functional.scaled_dot_product_attention(query, key, value, bias, scale=1.0)
+        return self.output(attended.reshape(len(hidden), -1))  # type: ignore[no-any-return]
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with an activation between, or in v1.1 with one that gates a third: (T, d_model) to the same."""
+
+    def __init__(self, config: T5Config) -> None:
+        super().__init__()
+        activation, gated = FEED_FORWARD[config.feed_forward_proj]
+        self.activation = ACTIVATIONS[activation]
+        layers = {name: nn.Linear(config.d_model, config.d_ff, bias=False) for name in _EXPANDING[gated]}
+        self.gate, self.value, self.expand = (layers.get(name) for name in ("gate", "value", "expand"))
+        for layer in layers.values():
+            nn.init.normal_(layer.weight, std=config.d_model**-0.5)
+        self.dropout = Dropout(config.dropout_rate)
+        self.contract = nn.Linear(config.d_ff, config.d_model, bias=False)
+        nn.init.normal_(self.contract.weight, std=config.d_ff**-0.5)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return in_rows(self._rows, hidden)
+
+    def _rows(self, hidden: Tensor) -> Tensor:
+        if self.gate is not None and self.value is not None:
+            inner = self.activation(self.gate(hidden)) * self.value(hidden)
+        else:
+            assert self.expand is not None
+            inner = self.activation(self.expand(hidden))
+        return self.contract(self.dropout(inner))  # type: ignore[no-any-return]
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, each with a norm in front, dropout and a residual."""
+
+    def __init__(self, config: T5Config) -> None:
+        super().__init__()
+        self.attention, self.attention_norm = Attention(config), _norm(config)
+        self.feed_forward, self.feed_forward_norm = FeedForward(config), _norm(config)
+        self.dropout = Dropout(config.dropout_rate)
+
+    def forward(self, hidden: Tensor, layout: Layout, bias: Tensor) -> Tensor:
+        hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), layout, bias))
+        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))  # type: ignore[no-any-return]
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, attention over the source, and feed-forward."""
+
+    def __init__(self, config: T5Config) -> None:
+        super().__init__()
+        self.attention, self.attention_norm = Attention(config), _norm(config)
+        self.across, self.across_norm = Attention(config), _norm(config)
+        self.feed_forward, self.feed_forward_norm = FeedForward(config), _norm(config)
+        self.dropout = Dropout(config.dropout_rate)
+
+    def forward(self, hidden: Tensor, layout: Layout, bias: Tensor, memory: Tensor, memory_layout: Layout) -> Tensor:
+        hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), layout, bias))
+        hidden = hidden + self.dropout(self.across.across(self.across_norm(hidden), layout, memory, memory_layout))
+        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))  # type: ignore[no-any-return]
+
+    def step(self, hidden: Tensor, cache: LayerCache, bias: Tensor, mask: Tensor | None) -> Tensor:
+        """One more token (B, d_model) of each sequence; its key and value join the cache."""
+        normed = self.attention_norm(hidden)
+        cache.append(*self.attention.keys(normed))
+        hidden = hidden + self.attention.step(normed, cache.key, cache.value, bias)
+        normed = self.across_norm(hidden)
+        hidden = hidden + self.across.step(normed, cache.source_key, cache.source_value, mask)
+        return hidden + self.feed_forward(self.feed_forward_norm(hidden))  # type: ignore[no-any-return]
+
+
+class Side(nn.Module):
+    """Encoder or decoder: its layers, its table of biases (buckets, heads), and the norm behind the last layer."""
+
+    def __init__(self, config: T5Config, layer: Callable[[T5Config], nn.Module], count: int, causal: bool) -> None:
+        super().__init__()
+        self._buckets, self._farthest = config.relative_attention_num_buckets, config.relative_attention_max_distance
+        self._causal = causal
+        self.layers = nn.ModuleList(layer(config) for _ in range(count))
+        self.biases = nn.Embedding(self._buckets, config.num_heads)
+        nn.init.normal_(self.biases.weight, std=config.d_model**-0.5)
+        self.norm = _norm(config)
+        self.dropout = Dropout(config.dropout_rate)
+
+    def bias(self, queries: range, keys: int) -> Tensor:
+        """What is added to scores of the queries at these positions over `keys` keys: (heads, queries, keys)."""
+        distance = np.arange(keys)[None] - np.array(queries)[:, None]
+        buckets = bucket_of_distance(distance, self._buckets, self._farthest, self._causal)
+        device = self.biases.weight.device
+        bias = self.biases(torch.from_numpy(buckets).to(device)).permute(2, 0, 1)
+        if self._causal:
+            bias = bias.masked_fill(torch.from_numpy(distance > 0).to(device), float("-inf"))
+        return bias  # type: ignore[no-any-return]
+
+
+class T5(CheckpointModel):
+    """Encoder and decoder with one table of embeddings for sources and targets.
+
+    Input   source (T,) int64 and target (U,) int64, with layouts of as many sequences each. A target begins with
+            `decoder_start_token_id`; what is scored at a token is the next one.
+    Output  logits (U, vocab_size)
+    """
+
+    def __init__(self, config: T5Config) -> None:
+        super().__init__()
+        self.config = config
+        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.encoder = Side(config, EncoderLayer, config.num_layers, causal=False)
+        self.decoder = Side(config, DecoderLayer, config.decoder_layers, causal=True)
+        self.lm_head = None if config.tie_word_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The layers of both sides, the encoder's first."""
+        return nn.ModuleList([*self.encoder.layers, *self.decoder.layers])
+
+    def forward(self, source: Tensor, source_layout: Layout, target: Tensor, target_layout: Layout) -> Tensor:
+        return self.decode(target, target_layout, self.encode(source, source_layout), source_layout)
+
+    def encode(self, source: Tensor, layout: Layout) -> Tensor:
+        """Hidden states (T, d_model) of the sources."""
+        side, hidden = self.encoder, self.encoder.dropout(self.shared(source))
+        bias = side.bias(range(layout.max_seqlen), layout.max_seqlen)
+        for layer in side.layers:
+            hidden = layer(hidden, layout, bias)
+        return side.dropout(side.norm(hidden))  # type: ignore[no-any-return]
+
+    def decode(self, target: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
+        """Logits (U, vocab_size) of targets that are known already, all at once."""
+        side, hidden = self.decoder, self.decoder.dropout(self.shared(target))
+        bias = side.bias(range(layout.max_seqlen), layout.max_seqlen)
+        for layer in side.layers:
+            hidden = layer(hidden, layout, bias, memory, memory_layout)
+        return self._score(side.dropout(side.norm(hidden)))
+
+    def cache(self, memory: Tensor, layout: Layout) -> Cache:
+        """An empty cache over sources: their keys and values are computed once."""
+        rows, layers = layout.padded(memory), []
+        for layer in self.decoder.layers:
+            assert isinstance(layer, DecoderLayer)
+            key, value = (item.transpose(1, 2) for item in layer.across.keys(rows))
+            empty = key.new_empty(len(rows), layer.attention.heads, 0, layer.attention.size)
+            layers.append(LayerCache(empty, empty, key, value))
+        return Cache(layers, None if layout.equal else layout.mask()[:, None, None])
+
+    def step(self, tokens: Tensor, cache: Cache) -> Tensor:
+        """The logits (B, vocab_size) of what follows `tokens` (B,), the newest of each target."""
+        side, hidden = self.decoder, self.shared(tokens)
+        bias = side.bias(range(cache.length, cache.length + 1), cache.length + 1)[None]
+        for layer, own in zip(side.layers, cache.layers, strict=True):
+            assert isinstance(layer, DecoderLayer)
+            hidden = layer.step(hidden, own, bias, cache.mask)
+        cache.length += 1
+        return self._score(side.norm(hidden))
+
+    def tensor_names(self) -> TensorNames:
+        return tensor_names(name for name, _ in self.named_parameters())
+
+    def _score(self, hidden: Tensor) -> Tensor:
+        if self.config.scales_outputs:
+            hidden = hidden * self.config.d_model**-0.5
+        return functional.linear(hidden, self.shared.weight if self.lm_head is None else self.lm_head.weight)
