@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import textome
 from cli.conftest import Run, write
 from textome.cli.main import VERBS
 from textome.formats import read_documents
@@ -222,6 +223,27 @@ def test_help_names_every_verb_with_an_example(run: Run) -> None:
     assert "--install-completion" in text
     module = [sys.executable, "-m", "textome", "--version"]
     assert subprocess.run(module, capture_output=True, text=True, check=True).stdout == run("--version").out
+
+
+def test_a_shell_completes_verbs_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    def completed(words: str, position: int) -> list[str]:
+        shell = os.environ | {
+            "_TEXTOME_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(position),
+        }
+        command = [sys.executable, "-m", "textome"]
+        return subprocess.run(command, env=shell, capture_output=True, text=True, check=True).stdout.split()
+
+    assert completed("textome ann", 1) == ["annotate"]
+    assert "--vocabulary" in completed("textome annotate --voc", 2)
+
+
+def test_names_of_the_package_are_listed_once_and_are_there() -> None:
+    names = dir(textome)
+    assert len(names) == len({*names})
+    assert {*textome.__all__} <= {*names}
+    assert [name for name in textome.__all__ if getattr(textome, name, None) is None] == []
 
 
 def test_findings_are_explained(run: Run, tmp_path: Path, tiny_bundle: Path, tiny_tasks: Path) -> None:

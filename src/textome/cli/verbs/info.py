@@ -15,7 +15,8 @@ from textome.steps import STEPS, Row
 
 def info(
     path: Annotated[
-        str, typer.Argument(metavar="MODEL_OR_FILE", help="A model (a folder, 'default', 'relations'), a corpus or a file.")
+        str,
+        typer.Argument(metavar="MODEL_OR_FILE", help="A model (a folder, 'default', 'relations'), a corpus or a file."),
     ] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
