@@ -309,14 +309,15 @@ class Record(Document):
     """A document whose content is no text: an image, a sound, a signal, a sequence, a molecule, or several together.
 
     content  what the reader of an input makes of the raw data, as pixels or samples (see `textome.inputs`)
-    target   a label, or values by name (missing ones left out), or None where the data has none
+    target   a label, a tuple of all labels that hold, values by name (missing ones left out), or None where the data has
+             none
 
     `metadata` holds what a part of the data can be chosen by, as the speaker or the file's own split.
     """
 
     passages: tuple[Passage, ...] = ()
     content: Any = None
-    target: str | Mapping[str, float] | None = None
+    target: str | tuple[str, ...] | Mapping[str, float] | None = None
 
 
 def spans_problem(spans: Sequence[Span], length: int) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from textome.errors import InputError
 from textome.formats import Quarantine
 from textome.inputs.proteins import CLASSES, DIPEPTIDES, OTHERS, RESIDUES, Proteins, kmer_counts, normalised
+from textome.inputs.records import Record
 
 
 def test_fasta_is_read_and_bad_records_are_quarantined(tmp_path: Path) -> None:
@@ -67,3 +68,53 @@ def test_counts_are_those_of_all_words(sequence: str) -> None:
     assert counts[len(DIPEPTIDES) :].sum() == pytest.approx(len(whole), abs=1e-3)
     for triad in set(whole):
         assert counts[len(DIPEPTIDES) + int(triad, 7)] == pytest.approx(whole.count(triad), abs=1e-4)
+
+
+def test_several_labels_and_attributes_stand_in_columns(tmp_path: Path) -> None:
+    path = tmp_path / "p.tsv"
+    path.write_text("name\tsequence\tec\tsplit\na\tMKV\t2; 2.7;2\ttrain\nb\tMK\t\ttest\n")
+    first, second = Proteins(labels="ec").read(str(path), Quarantine())
+    assert (first.target, first.metadata) == (("2", "2.7"), {"split": "train"})
+    assert second.target is None
+    with pytest.raises(InputError, match="no column 'go'"):
+        list(Proteins(labels="go").read(str(path), Quarantine()))
+    with pytest.raises(ValueError, match="one of label, labels and targets"):
+        Proteins(labels="ec", label="ec")
+
+
+def test_sites_are_the_positions_that_differ() -> None:
+    records = [Record(name, content=name) for name in ("MKVA", "MRVA", "MKVG")]
+    fitted = Proteins(scheme="sites", window=8).fitted(records)
+    assert (fitted.reference, fitted.sites) == ("MKVA", (1, 3))
+    segment = fitted.features("MRVG")["protein"]
+    assert segment.positions[:, 0].tolist() == [1, 3]
+    whole = Proteins(window=8).features("MRVG")["protein"]
+    assert segment.values.tolist() == whole.values[[1, 3]].tolist()
+    assert fitted.shapes() == Proteins(window=8).shapes()
+    assert list(fitted.without("MRVG")) == [("K2R", "MKVG"), ("A4G", "MRVA")]
+    with pytest.raises(InputError, match="V3W: no training sequence differs at position 3"):
+        fitted.features("MKWA")
+    with pytest.raises(InputError, match="5 residues; the model reads variants of a protein of 4"):
+        fitted.features("MKVAA")
+    with pytest.raises(InputError, match="sequences of one length"):
+        Proteins(scheme="sites").fitted([*records, Record("e", content="MK")])
+    with pytest.raises(InputError, match="nothing to learn"):
+        Proteins(scheme="sites").fitted(records[:1])
+
+
+@given(st.text(RESIDUES, min_size=1, max_size=60), st.integers(1, 3), st.integers(1, 40), st.integers(0, 9))
+def test_a_crop_is_a_stretch_of_the_sequence_where_it_stands(sequence: str, halved: int, crop: int, seed: int) -> None:
+    modality = Proteins(scheme="convolved", window=64, downsamplings=halved, crop=crop)
+    whole = modality.features(sequence)["protein"]
+    assert len(whole.positions) == -(-len(sequence) // 2**halved)
+    part = modality.varied({"protein": whole}, np.random.default_rng(seed))["protein"]
+    first = int(part.positions[0, 0]) * 2**halved
+    assert len(part.values) == min(crop, len(sequence))
+    assert part.values.tolist() == whole.values[first : first + len(part.values)].tolist()
+    assert part.positions[:, 0].tolist() == list(range(first // 2**halved, -(-(first + len(part.values)) // 2**halved)))
+
+
+def test_stretches_are_taken_away_one_by_one() -> None:
+    changed = dict(Proteins().without("A" * 23))
+    assert list(changed) == ["1-10", "11-20", "21-23"]
+    assert changed["21-23"] == "A" * 20 + "XXX"

@@ -229,9 +229,9 @@ def test_the_temperature_is_the_one_under_which_the_labels_are_most_probable():
     chance = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
     gold = np.eye(2, dtype=np.float32)[(generator.random(4000) < chance).astype(int)]
     gold[0] = np.nan
-    found = target.with_temperature(gold, (3 * scores).astype(np.float32))  # three times too sure
+    found = target.with_confidences(gold, (3 * scores).astype(np.float32))  # three times too sure
     assert found.temperature == pytest.approx(3, rel=0.15)
-    assert target.with_temperature(np.full((2, 2), np.nan, np.float32), scores[:2].astype(np.float32)) is target
+    assert target.with_confidences(np.full((2, 2), np.nan, np.float32), scores[:2].astype(np.float32)) is target
 
 
 def test_errors_say_what_to_do(tmp_path: Path):

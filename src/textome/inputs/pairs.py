@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,7 +12,7 @@ from textome.errors import InputError
 from textome.formats.reading.rows import check_decoded, check_width, read_rows
 from textome.formats.reading.sources import Quarantine, Source
 from textome.inputs.molecule_files import value_of
-from textome.inputs.records import Record
+from textome.inputs.records import Record, beside
 from textome.inputs.together import Together
 
 
@@ -65,9 +64,7 @@ class Pairs(Together):
                 quarantine.add(source.name, f"line {line}", error)
 
     def other_files(self, path: str) -> list[str]:
-        source = Source.of(path)
-        folder = source.path.parent if source.path is not None else Path()
-        return [str(folder / file) for file in self.files.values()]
+        return [str(beside(path, file)) for file in self.files.values()]
 
     def contents(self, name: str, path: str, quarantine: Quarantine) -> dict[str, Any]:
         """The things of a file by their ids, read as the part `name` reads them. Raises InputError as `Modality.read`."""

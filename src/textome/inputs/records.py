@@ -15,7 +15,7 @@ from textome.datasets.labelled import chosen_part
 from textome.documents import Document
 from textome.documents import Record as Record
 from textome.errors import InputError
-from textome.formats.reading.sources import Quarantine, guarded
+from textome.formats.reading.sources import Quarantine, Source, guarded
 
 Floats = NDArray[np.float32]
 
@@ -141,6 +141,12 @@ class Modality(BaseModel):
     def moment_of(self, record: Record) -> tuple[str, float] | None:
         """Whose record it is and of when, where one patient has several records; they stay together in a split."""
         return None
+
+
+def beside(path: str, file: str) -> Path:
+    """A file that is named relative to the folder of another one; that of standard input is where the process is."""
+    source = Source.of(path)
+    return (source.path.parent if source.path is not None else Path()) / file
 
 
 def read_records(modality: Modality, path: str, quarantine: Quarantine) -> Iterator[Record]:

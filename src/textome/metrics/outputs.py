@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import itemgetter
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +37,9 @@ def score_outputs(kind: str, gold: Floats, answers: Floats) -> dict[str, float]:
         return {
             "roc_auc": mean_roc_auc(gold, answers),
             "accuracy": float(np.mean((answers[known] >= 0.5) == (gold[known] >= 0.5))),
+            "f_max": f_max(gold, answers)[0],
+            "aupr": average_precision(gold[known], answers[known]),
+            "macro_aupr": _known_mean([average_precision(*column) for column in zip(gold.T, answers.T, strict=True)]),
         }
     whole = np.asarray(np.isfinite(gold).all(1))
     gold, answers = gold[whole], answers[whole]
@@ -56,10 +62,7 @@ def score_outputs(kind: str, gold: Floats, answers: Floats) -> dict[str, float]:
 
 def mean_roc_auc(gold: Floats, answers: Floats) -> float:
     """The mean over labels that occur and are absent, each over the records where it is known (Wu et al. 2018)."""
-    areas = [roc_auc(gold[:, number], answers[:, number]) for number in range(gold.shape[1])]
-    return (
-        float(np.mean([value for value in areas if np.isfinite(value)])) if np.isfinite(areas).any() else float("nan")
-    )
+    return _known_mean([roc_auc(gold[:, number], answers[:, number]) for number in range(gold.shape[1])])
 
 
 def roc_auc(gold: NDArray[np.floating], answers: NDArray[np.floating]) -> float:
@@ -73,6 +76,61 @@ def roc_auc(gold: NDArray[np.floating], answers: NDArray[np.floating]) -> float:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     return float((ranks[there].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def average_precision(gold: NDArray[np.floating], answers: NDArray[np.floating]) -> float:
+    """The area under the curve of precision over recall: the mean of the precision at each record with the label, equal
+    answers together (Davis and Goadrich 2006, without their interpolation). NaN where no record has it; records whose
+    `gold` is NaN are left out."""
+    known = np.isfinite(gold)
+    there, values = gold[known] >= 0.5, answers[known]
+    if not there.any():
+        return float("nan")
+    order = np.argsort(-values, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)
+    hits = np.cumsum(there[order])[ends]
+    return float((np.diff(hits, prepend=0) * hits / (ends + 1)).sum() / there.sum())
+
+
+def f_max(gold: Floats, answers: Floats) -> tuple[float, float]:
+    """The best F1 that one threshold gives to records with several labels, and the lowest threshold that gives it.
+
+    As for the function of proteins (Radivojac et al. 2013, Online Methods): at each of 0.01, 0.02, ..., 1 the precision is
+    a mean over the records with an answer from there on, and the recall a mean over all records. Records without any label,
+    and cells whose `gold` is NaN, are left out; NaN where no record has a label.
+    """
+    labelled = (gold >= 0.5).any(1)
+    there, values = gold[labelled] >= 0.5, np.where(np.isfinite(gold), answers, -np.inf)[labelled]
+    if not len(there):
+        return float("nan"), 0.5
+    best = (0.0, 0.01)
+    for threshold in np.arange(1, 101) / 100:
+        said = values >= threshold
+        answered, hits = said.any(1), (said & there).sum(1)
+        if hits.any():
+            precision = (hits[answered] / said[answered].sum(1)).mean()
+            recall = (hits / there.sum(1)).mean()
+            best = max(
+                best, (float(2 * precision * recall / (precision + recall)), float(threshold)), key=itemgetter(0)
+            )
+    return best
+
+
+def spearman(gold: NDArray[np.floating], answers: NDArray[np.floating]) -> float:
+    """The correlation of ranks, equal values with their mean rank (Spearman 1904); NaN where one side has one value."""
+    ranks = []
+    for values in (gold, answers):
+        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+        ranks.append((np.cumsum(counts) - (counts - 1) / 2)[inverse])
+    one, two = (rank - rank.mean() for rank in ranks)
+    scale = float(np.sqrt((one @ one) * (two @ two)))
+    return float(one @ two) / scale if scale else float("nan")
+
+
+def _known_mean(values: Sequence[float]) -> float:
+    """The mean of the values that are not NaN; NaN where all are."""
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _affinities(gold: Floats, answers: Floats, widths: Floats) -> dict[str, float]:
@@ -90,16 +148,19 @@ def _affinities(gold: Floats, answers: Floats, widths: Floats) -> dict[str, floa
 
 
 def _numbers(gold: Floats, answers: Floats) -> dict[str, float]:
-    """Means over the outputs of each one's root mean square error, mean absolute error and share of explained variance."""
-    errors = np.where(np.isfinite(gold), answers - gold, np.nan).astype(np.float64)
-    outputs = np.isfinite(errors).any(0)
-    errors, known = errors[:, outputs], gold[:, outputs].astype(np.float64)
-    squares = np.nanmean(errors**2, 0)
-    variances = np.nanvar(known, 0)
-    varied = variances > 0
-    r2 = 1 - squares[varied] / variances[varied]
+    """Means over the outputs of each one's root mean square error, mean absolute error, share of explained variance and
+    correlation of ranks."""
+    columns = [
+        (one[rows].astype(np.float64), two[rows])
+        for one, two, rows in zip(gold.T, answers.T, np.isfinite(gold).T, strict=True)
+        if rows.any()
+    ]
+    squares = [float(np.mean((two - one) ** 2)) for one, two in columns]
     return {
         "rmse": float(np.sqrt(squares).mean()),
-        "mae": float(np.nanmean(np.abs(errors), 0).mean()),
-        "r2": float(r2.mean()) if len(r2) else float("nan"),
+        "mae": float(np.mean([np.abs(two - one).mean() for one, two in columns])),
+        "r2": _known_mean(
+            [1 - square / one.var() for square, (one, _) in zip(squares, columns, strict=True) if one.var() > 0]
+        ),
+        "spearman": _known_mean([spearman(*column) for column in columns]),
     }

@@ -15,17 +15,17 @@ from pydantic import Field, model_validator
 from textome.documents import Document, Label, Record
 from textome.errors import InputError
 from textome.inputs.records import Floats, typical_distances
-from textome.metrics.outputs import score_outputs
+from textome.metrics.outputs import f_max, score_outputs
 from textome.tasks import kind_named
 from textome.tasks.task import HeadShape, Task
 
 METRICS = {
     "sequence_classification": ("accuracy", "macro_f1", "balanced_accuracy", "roc_auc"),
-    "sequence_labels": ("roc_auc", "accuracy"),
-    "regression": ("rmse", "mae", "r2"),
+    "sequence_labels": ("roc_auc", "accuracy", "f_max", "aupr", "macro_aupr"),
+    "regression": ("rmse", "mae", "r2", "spearman"),
     "masked_tokens": ("accuracy",),
     "survival": ("concordance",),
-    "affinity": ("concordance", "mse", "r_m2", "rmse", "mae", "r2"),
+    "affinity": ("concordance", "mse", "r_m2", "rmse", "mae", "r2", "spearman"),
 }
 # The kinds whose answers are numbers, which are learnt standardised.
 NUMBERS = ("regression", "affinity")
@@ -50,6 +50,8 @@ class Target(Task[Record, Floats]):
     class_weights  "balanced" weighs a class by 1 / its frequency
     means, deviations   of the training data, which numbers are standardised by
     temperature  what the scores of a classification are divided by before probabilities are taken
+    threshold    of sequence_labels: the probability from which a label holds; with the metric f_max the best one of the
+                 validation data
     pooling  what is scored: the state of the start token, or the mean of all
     """
 
@@ -73,6 +75,7 @@ class Target(Task[Record, Floats]):
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
     temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
+    threshold: float = Field(0.5, ge=0, le=1)
     pooling: Literal["first", "mean"] = "mean"
 
     @model_validator(mode="before")
@@ -155,11 +158,18 @@ class Target(Task[Record, Floats]):
     def encode(self, record: Record) -> Floats:
         """(num_labels,): 1 for the record's labels and 0 for others, or the values; NaN where nothing is known.
 
-        Raises InputError for a label that is not in `labels`, or a target of another kind.
+        Several labels hold, and all others do not. Raises InputError for a label that is not in `labels`, or a target of
+        another kind.
         """
         row = np.full(len(self.labels), np.nan, np.float32)
         if record.target is None:
             return row
+        if isinstance(record.target, tuple):
+            if self.kind != "sequence_labels":
+                raise InputError(f"record {record.id}: found a set of labels; set target.kind = 'multi_label'")
+            if unknown := [name for name in record.target if name not in self.labels]:
+                raise InputError(f"record {record.id}: the label {unknown[0]!r} is not one of the model's")
+            return np.isin(self.labels, record.target).astype(np.float32)
         if self.kind == "sequence_classification":
             if not isinstance(record.target, str):
                 raise InputError(f"record {record.id}: expected one label, found values; set target.kind")
@@ -220,7 +230,7 @@ class Target(Task[Record, Floats]):
             holds = (
                 [max(values, key=lambda key: values[key])]
                 if self.kind == "sequence_classification"
-                else [key for key, value in values.items() if value >= 0.5]
+                else [key for key, value in values.items() if value >= self.threshold]
             )
             labels = [Label(key, name, values[key], None, values) for key in holds]
             labels = [label for label in labels if not self._choice.leaves_out(label.confidence)]
@@ -232,11 +242,14 @@ class Target(Task[Record, Floats]):
     def score(self, records: Sequence[Record], predictions: Sequence[Floats]) -> dict[str, float]:
         return score_outputs(self.kind, np.stack([self.encode(record) for record in records]), np.stack(predictions))
 
-    def with_temperature(self, gold: Floats, outputs: Floats) -> Self:
-        """Of a classification, with the temperature under which gold labels are most probable (Guo et al. 2017).
+    def with_confidences(self, gold: Floats, outputs: Floats) -> Self:
+        """Of a classification, with the temperature under which gold labels are most probable (Guo et al. 2017); of several
+        labels that are chosen by f_max, with the threshold that gives it.
 
         gold, outputs   (B, num_labels) of validation records, as `encode` has them and as the model gives them
         """
+        if self.kind == "sequence_labels" and self.main_metric == "f_max":
+            return self.model_copy(update={"threshold": f_max(gold, self.answers(outputs))[1]})
         known = np.isfinite(gold).all(1)
         if self.kind != "sequence_classification" or not known.any():
             return self
@@ -261,14 +274,17 @@ class Target(Task[Record, Floats]):
             best = self.labels[int(answer.argmax())]
             return {"label": best, "probability": values[best], "probabilities": values}
         if self.kind == "sequence_labels":
-            return {"labels": [name for name, value in values.items() if value >= 0.5], "probabilities": values}
+            return {
+                "labels": [name for name, value in values.items() if value >= self.threshold],
+                "probabilities": values,
+            }
         return {"values": values}
 
 
 def _labels(records: Sequence[Record]) -> tuple[str, ...]:
     labels: set[str] = set()
     for record in records:
-        if isinstance(record.target, Mapping):
+        if isinstance(record.target, Mapping | tuple):
             labels.update(record.target)
         elif record.target is not None:
             labels.add(record.target)

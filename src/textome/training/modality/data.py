@@ -14,6 +14,7 @@ import torch
 from textome.encoders.layers.packing import Layout
 from textome.encoders.sequence.model import PackedSegment, PackedSequences
 from textome.errors import InputError
+from textome.formats.reading.archives import SEPARATOR
 from textome.formats.reading.sources import Quarantine
 from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape, part_of, unique_records
 from textome.tasks import Task
@@ -64,7 +65,7 @@ def load_records(recipe: Recipe[Any], modality: Modality) -> ModalityRecords:
         raise InputError(f"{', '.join(table.train)}: no training record; {_reasons(quarantine)}")
     pooling = {"pooling": recipe.model.pooling} if isinstance(recipe.model, SequenceEncoder) else {}
     paths = {address.partition("#")[0] for address in (*table.train, *table.validation, *table.test)}
-    hashes = {address: _hash(Path(recipe.path(address))) for address in sorted(paths)}
+    hashes = {address: _hash(Path(recipe.path(address).partition(SEPARATOR)[0])) for address in sorted(paths)}
     for address in sorted(paths):
         others = (Path(path) for path in modality.other_files(recipe.path(address)))
         hashes |= {f"{address}, {path.name}": _hash(path) for path in others}

@@ -119,9 +119,9 @@ class SequenceTask(TrainingTask[PackedRecords]):
         if self.task.needs_training_outputs:
             outputs, owners = self._outputs(model, self.data.train)
             self.task = self.task.completed(self._targets[owners], outputs)
-        if self.data.validation and self.task.kind == "sequence_classification":
+        if self.data.validation and not self._guesses:
             outputs, owners = self._outputs(model, self.data.validation)
-            self.task = self.task.with_temperature(self._rows(self.data.validation)[owners], outputs)
+            self.task = self.task.with_confidences(self._rows(self.data.validation)[owners], outputs)
 
     def answers(self, model: SequenceModel, records: Sequence[Record]) -> Floats:
         """(B, num_labels): means over each record's views."""
