@@ -129,6 +129,7 @@ NAMES_AN_ENCODER = {
     "training/text_to_text/job": "trains a T5",
     "training/text_to_text/writer": "has a T5 write",
     "training/pretraining/spans": "pretrains a T5",
+    "training/maps/job": "trains a model of pixels, and is about nothing else",
     "inputs/proteins": "the usual name of a column",
     "runtime/export": "builds its graph, which has other inputs than those of texts",
 }

@@ -37,6 +37,7 @@ _RUNS = {
     "text": "Tasks over text",
     "modality": "Images, speech, sensors, DNA and molecules",
     "pairs": "Pairs of two things",
+    "maps": "Pixels of images",
     "translation": "Translation",
     "masked_lm": "Pretraining",
     "span_corruption": "Pretraining of text-to-text models",

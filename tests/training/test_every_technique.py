@@ -15,6 +15,7 @@ from textome.training.kinds import plan_run
 from textome.training.techniques.matrix import CONFLICTS, TECHNIQUES
 from tiny import make_pretraining_recipe
 from tiny_modalities import write_images
+from tiny_pixels import write_masked
 from tiny_sequences import write_dna
 from training.test_pairs import write_pairs
 from training.test_translation import make_recipe as make_translation
@@ -74,7 +75,20 @@ def pairs(folder: Path) -> Path:
     return path
 
 
+def segmentation(folder: Path) -> Path:
+    write_masked(folder, 4)
+    path = folder / "recipe.toml"
+    path.write_text(
+        'name = "tiny"\n[data]\ntrain = ["."]\nvalidation = ["."]\ndrop_leaks = false\n'
+        '[modality]\nkind = "pixels"\ntile = 32\noverlap = 8\n[target]\nkind = "segmentation"\n'
+        "[model]\nwidths = [8, 8]\nencoder_layers = 1\nhidden_size = 16\nnum_attention_heads = 2\nintermediate_size = 16\n"
+        '[training]\nepochs = 1\nlearning_rate = 1e-3\ntoken_budget = 32\nprecision = "fp32"\n'
+    )
+    return path
+
+
 RUNS: dict[str, Callable[[Path], Path]] = {
+    "segmentation": segmentation,
     "sequence_classification": sequences(write_images, 'kind = "image"\nsize = 8\npatch = 4', ""),
     "masked_tokens": sequences(write_dna, 'kind = "dna"\nwindow = 24', 'kind = "masked"'),
     "affinity": pairs,

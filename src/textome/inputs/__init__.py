@@ -14,6 +14,7 @@ from textome.inputs.expression import Expression
 from textome.inputs.images import Images
 from textome.inputs.molecules import Molecules
 from textome.inputs.pairs import Pairs
+from textome.inputs.pixels.pixels import Pixels
 from textome.inputs.proteins import Proteins
 from textome.inputs.sensors import Sensors
 from textome.inputs.speech import Speech
@@ -21,6 +22,6 @@ from textome.inputs.tables import Tables
 from textome.inputs.together import Together
 
 AnyModality = Annotated[
-    Images | Sensors | Speech | Dna | Molecules | Proteins | Expression | Tables | Together | Pairs,
+    Images | Pixels | Sensors | Speech | Dna | Molecules | Proteins | Expression | Tables | Together | Pairs,
     Field(discriminator="kind"),
 ]

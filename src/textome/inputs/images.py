@@ -96,9 +96,7 @@ class Images(Modality):
             image = image[::-1]
         if self.shift or self.zoom or self.rotate:
             image = self._moved(image, generator)
-        if self.brightness or self.contrast or self.saturation:
-            image = self._recoloured(image, generator)
-        return image
+        return recoloured(image, generator, self.brightness, self.contrast, self.saturation)
 
     def views(self, content: Pixels) -> list[Pixels]:
         image = self._resized(content)
@@ -143,15 +141,19 @@ class Images(Modality):
         )
         return np.asarray(moved).reshape(image.shape)
 
-    def _recoloured(self, image: Pixels, generator: np.random.Generator) -> Pixels:
-        values = image.astype(np.float32)
-        brightness, contrast, saturation = (
-            (1 + most) ** generator.uniform(-1, 1) for most in (self.brightness, self.contrast, self.saturation)
-        )
-        values *= brightness
-        values = (values - values.mean()) * contrast + values.mean()
-        if self.channels == 3:
-            grey = values.mean(2, keepdims=True)
-            values = (values - grey) * saturation + grey
-        pixels: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-        return pixels
+
+def recoloured(
+    image: Pixels, generator: np.random.Generator, brightness: float, contrast: float, saturation: float
+) -> Pixels:
+    """An image (height, width, channels) with factors drawn up to 1 + these, or their inverse."""
+    if not (brightness or contrast or saturation):
+        return image
+    values = image.astype(np.float32)
+    brighter, harder, stronger = ((1 + most) ** generator.uniform(-1, 1) for most in (brightness, contrast, saturation))
+    values *= brighter
+    values = (values - values.mean()) * harder + values.mean()
+    if image.shape[2] == 3:
+        grey = values.mean(2, keepdims=True)
+        values = (values - grey) * stronger + grey
+    pixels: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return pixels

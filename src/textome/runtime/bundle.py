@@ -162,8 +162,14 @@ class Bundle:
             _check_there(directory, "tokenizer.json")
             bundle._check_sizes()
         else:
-            _ = bundle.target
+            bundle._check_other_task()
         return bundle
+
+    def _check_other_task(self) -> None:
+        """Raises ModelError where what is not text has other tasks than one of its own."""
+        if len(self.tasks) > 1 or any(task.trained_by in ("text", "translation") for task in self.tasks.values()):
+            names = ", ".join(task.kind for task in self.tasks.values())
+            raise ModelError(f"{self.directory / 'textome.json'}: a model of {self.reads} has no tasks {names}")
 
     def _check_sizes(self) -> None:
         """Raises ModelError where the labels, or the window, are not those of `config.json`."""

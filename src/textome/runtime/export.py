@@ -107,9 +107,13 @@ def _sequence_graph(bundle: Bundle, tensors: Mapping[str, Any], precision: str) 
     from textome.encoders.sequence.onnx import build_sequence_graph
     from textome.encoders.towers import MODEL_TYPE
     from textome.encoders.towers.onnx import build_pair_graph
+    from textome.encoders.transunet import MODEL_TYPE as MAPS
+    from textome.encoders.transunet.onnx import build_map_graph
 
     if bundle.config.get("model_type") == MODEL_TYPE:
         return build_pair_graph(tensors, bundle.config, cast("Precision", precision))
+    if bundle.config.get("model_type") == MAPS:
+        return build_map_graph(tensors, bundle.config, cast("Precision", precision))
     shapes, outputs, kind = bundle.modality.shapes(), len(bundle.target.labels), cast("Precision", precision)
     return build_sequence_graph(tensors, bundle.config, shapes, outputs, bundle.target.pooling, kind)
 

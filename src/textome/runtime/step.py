@@ -8,7 +8,7 @@ from importlib import import_module
 from inspect import signature
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +31,7 @@ MODELS = {
     "encoder": ("textome.runtime.model", "Model"),
     "sequence_encoder": ("textome.runtime.predictor", "Predictor"),
     "pair_encoder": ("textome.runtime.pairs", "PairPredictor"),
+    "map_encoder": ("textome.runtime.pixels.predictor", "MapPredictor"),
     "decoder": ("textome.training.translation.step", "TranslationModel"),
 }
 
@@ -87,6 +88,9 @@ class ModelStep(ABC):
     tasks    by name, as the settings choose
     report   called with a document that a task cannot read, which goes on without its annotations; None raises
     """
+
+    # Records that are read together.
+    pool_records: ClassVar[int] = POOL_RECORDS
 
     def __init__(self, bundle: Bundle, settings: ModelSettings | None = None) -> None:
         self.bundle = bundle
@@ -181,7 +185,7 @@ class ModelStep(ABC):
         path   where the records are from, for the quarantine
         """
         waiting = iter(items)
-        while pool := list(islice(waiting, POOL_RECORDS)):
+        while pool := list(islice(waiting, self.pool_records)):
             try:
                 predictions = self.predictions(name, pool)
             except InputError:  # one of them is bad, which is told before anything is computed

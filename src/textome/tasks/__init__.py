@@ -36,6 +36,7 @@ TASKS = {
     "span_corruption": ("span_corruption", "SpanCorruption"),
     "survival": ("survival", "Survival"),
     "affinity": ("affinity", "Affinity"),
+    "segmentation": ("pixels.segmentation", "Segmentation"),
 }
 # Kinds in older recipes and bundles, and what they are called now.
 _OLD_KINDS = {"sentences": "sentence_classification", "answers": "question_answering"}

@@ -236,6 +236,9 @@ class Target(Task[Record, Floats]):
             labels = [label for label in labels if not self._choice.leaves_out(label.confidence)]
         return document.with_labels([*document.labels, *labels])
 
+    def is_labelled(self, record: Record) -> bool:
+        return self.kind == "masked_tokens" or record.target is not None
+
     def check_labels(self, record: Record) -> None:
         self.encode(record)
 
@@ -266,6 +269,15 @@ class Target(Task[Record, Floats]):
         if name in _POWERS:
             return 1 / (1 + value / float(np.mean(np.power(self.deviations, _POWERS[name]))))
         return max(value, 0.0) if np.isfinite(value) else 0.0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ("label", "probability") if self.kind == "sequence_classification" else self.answer_names
+
+    def table_rows(self, described: Mapping[str, Any]) -> list[list[str]]:
+        if self.kind == "sequence_classification":
+            return [[described["label"], str(described["probability"])]]
+        return [[str(value) for value in described["values" if "values" in described else "probabilities"].values()]]
 
     def described(self, answer: Floats) -> dict[str, Any]:
         """One answer (num_labels,) for people and machines: the label with its probability, or values by name."""

@@ -257,6 +257,19 @@ class Task(BaseModel, Generic[Record, Prediction]):
         """The document with what was predicted for its records; `name` is that of the task in its bundle."""
         raise NotImplementedError
 
+    def described(self, prediction: Prediction) -> dict[str, Any]:
+        """A prediction for people and machines, without pixels, samples and the like."""
+        raise NotImplementedError
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of a table of predictions."""
+        raise NotImplementedError
+
+    def table_rows(self, described: Mapping[str, Any]) -> list[list[str]]:
+        """The rows of what `described` gives in such a table."""
+        raise NotImplementedError
+
     def findings(
         self, record: Record, examples: Sequence[Example], scores: Sequence[Floats], label: str | None = None
     ) -> list[Finding]:
@@ -303,6 +316,10 @@ class Task(BaseModel, Generic[Record, Prediction]):
     def is_nothing(self, prediction: Prediction) -> bool:
         """Whether a prediction says that there is nothing, as no relation between two mentions."""
         return False
+
+    def is_labelled(self, record: Record) -> bool:
+        """Whether the task can learn from a record."""
+        return getattr(record, "target", None) is not None
 
     def labels_of(self, record: Record) -> tuple[str, ...]:
         """All labels of a record; empty for a task without classes."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from textome.training.job import Job
+from textome.training.maps.job import MapJob
 from textome.training.modality.job import SequenceJob
 from textome.training.pairs.job import PairJob
 from textome.training.parallel.processes import Processes
@@ -21,6 +22,7 @@ JOBS: dict[str, Callable[[Recipe[Any], Path, Processes, Report], Job]] = {
     "text": TextJob.of,
     "modality": SequenceJob.of,
     "pairs": PairJob.of,
+    "maps": MapJob.of,
     "translation": TranslationJob.of,
     "masked_lm": PretrainingJob.of,
     "span_corruption": SpanCorruptionJob.of,

@@ -27,6 +27,7 @@ from textome.training.divergence import (
     softened_divergence,
     span_divergence,
 )
+from textome.training.maps.losses import areas, areas_and_depths, centres
 
 Divergence = Callable[[Tensor, Tensor, Tensor, Sequence[int]], Tensor]
 
@@ -293,6 +294,16 @@ def _rows(targets: Sequence[NDArray[Any]]) -> int:
     return sum(map(len, targets))
 
 
+def _of_maps(value: Callable[[Tensor, Tensor], Tensor]) -> Loss:
+    return Loss(
+        lambda logits, targets, sizes, options: value(logits, targets),
+        lambda first, second, targets, sizes: functional.mse_loss(first, second),
+        _rows,
+        lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
+    )
+
+
+_MAPS = {"areas": areas, "areas_and_depths": areas_and_depths, "centres": centres}
 LOSSES: dict[str, Loss] = {
     "cross_entropy": Loss(
         lambda logits, targets, sizes, options: cross_entropy(logits, targets, options),
@@ -367,6 +378,7 @@ LOSSES: dict[str, Loss] = {
         _rows,
         lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
     ),
+    **{name: _of_maps(value) for name, value in _MAPS.items()},
     "cox": Loss(
         lambda logits, targets, sizes, options: cox(logits, targets),
         lambda first, second, targets, sizes: functional.mse_loss(first, second),

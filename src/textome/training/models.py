@@ -64,6 +64,30 @@ class PairEncoder(Section):
     hidden_dropout: float = Field(0.1, ge=0, lt=1)
 
 
+class MapEncoder(Section):
+    """The sizes of a model that gives maps of images (encoders.transunet.model).
+
+    widths        channels at half and at a quarter of a tile's side, multiples of 8
+    encoder_layers, hidden_size, num_attention_heads, intermediate_size   of the Transformer over patches of 8 x 8 pixels
+    """
+
+    widths: tuple[int, int] = (24, 48)
+    encoder_layers: int = Field(2, ge=1)
+    hidden_size: int = Field(96, ge=8)
+    num_attention_heads: int = Field(4, ge=1)
+    intermediate_size: int = Field(192, ge=8)
+    hidden_dropout: float = Field(0.0, ge=0, lt=1)
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _sizes(self) -> MapEncoder:
+        if any(width < 8 or width % 8 for width in self.widths):
+            raise ValueError(f"widths are multiples of 8, not {self.widths}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError("hidden_size must be a multiple of num_attention_heads")
+        return self
+
+
 class TranslationModel(Section):
     """Sizes of the encoder-decoder (encoders.seq2seq.model), and of the vocabulary that both languages share.
 

@@ -13,6 +13,7 @@ from textome.errors import InputError
 from textome.inputs import AnyModality
 from textome.tasks import task_class
 from textome.training.models import (
+    MapEncoder,
     Model,
     PairEncoder,
     PretrainedModel,
@@ -230,7 +231,7 @@ class Recipe(Section, Generic[ModelSection]):
             raise ValueError("tasks over text and others do not share a run")
         if (self.tasks[0].task.data_key == "texts") != bool(self.training.tokens):
             raise ValueError("training.tokens is for pretraining, and training.epochs for all else")
-        if (self.input is None) == (self.kind in ("modality", "pairs")):
+        if (self.input is None) == (self.kind in ("modality", "pairs", "maps")):
             raise ValueError("tasks over something else than text need [modality], and no other task has it")
         return self
 
@@ -258,6 +259,7 @@ RECIPES: dict[str, type[Recipe[Any]]] = {
     "text": Recipe[Model],
     "modality": Recipe[SequenceEncoder],
     "pairs": Recipe[PairEncoder],
+    "maps": Recipe[MapEncoder],
     "translation": Recipe[TranslationModel],
     "masked_lm": Recipe[PretrainedModel],
     "span_corruption": Recipe[TextToTextModel],

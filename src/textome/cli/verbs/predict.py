@@ -6,10 +6,11 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from textome.cli.pictures import write_pictures
 from textome.cli.streams import EscapeFormulas, finish, reported, say
 from textome.errors import InputError
 from textome.escapes import no_formula
@@ -17,6 +18,8 @@ from textome.escapes import no_formula
 if TYPE_CHECKING:
     from textome.formats import Quarantine
     from textome.runtime.bundle import Bundle
+    from textome.runtime.pixels.predictor import MapPredictor
+    from textome.runtime.predictor import Predictor
 
 Row = dict[str, Any]
 
@@ -33,13 +36,16 @@ def predict(
     ] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; - is standard output.")] = Path("-"),
-    to: Annotated[Literal["jsonl", "tsv"], typer.Option(help="JSON lines, or a table.")] = "jsonl",
+    to: Annotated[
+        Literal["jsonl", "tsv", "png", "coco"],
+        typer.Option(help="JSON lines, a table; of pixels also a folder of masks (png), or boxes (coco)."),
+    ] = "jsonl",
     escape_formulas: EscapeFormulas = False,
     precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
 ) -> None:
     """Give labels to texts, to pairs of texts or to the sentences of abstracts; or classify images, sounds, signals, DNA,
-    molecules or several of them together, or predict numbers from them.
+    molecules or several of them together, or predict numbers from them; or find things in images, as masks or boxes.
 
     Example: textome predict abstracts.xml --model runs/piboso/bundle --to tsv
     """
@@ -55,6 +61,11 @@ def predict(
             if value is not None:
                 raise InputError(f"--{name} is for models of text; {model} is none")
         predictor = _Files(bundle, precision, threads)
+        if to in ("png", "coco"):
+            write_pictures(predictor.of_pixels(to), inputs, output, to)
+            return
+    elif to in ("png", "coco"):
+        raise InputError(f"--to {to} is for models of pixels; {model} reads text")
     else:
         predictor = _Texts(model, task, question, layout, from_, precision, threads)
     started, count = time.monotonic(), 0
@@ -67,12 +78,13 @@ def predict(
                 for name, rows in predictor.answers(path, quarantine):
                     count += 1
                     for row in rows:
-                        line = {"file": path, "id": name} | row
                         if to == "jsonl":
-                            stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                            values = {"file": path, "id": name} | row
+                            stream.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
                         else:
-                            cells = [path, name, *predictor.cells(row)]
-                            stream.write(_line(list(map(no_formula, cells)) if escape_formulas else cells))
+                            for cells in predictor.rows(row):
+                                line = [path, name, *cells]
+                                stream.write(_line(list(map(no_formula, line)) if escape_formulas else line))
             except InputError as error:
                 if len(several) == 1:
                     raise
@@ -85,30 +97,32 @@ class _Files:
     """A sequence model's answers about images, sounds, signals and the like."""
 
     def __init__(self, bundle: Bundle, precision: str | None, threads: int | None) -> None:
-        from textome.runtime.predictor import Predictor
         from textome.runtime.step import ModelSettings, model_of
 
-        loaded = model_of(bundle, ModelSettings(precision=precision, threads=threads))
-        assert isinstance(loaded, Predictor)
-        self._predictor = loaded
-        self.name, self._target = self._predictor.bundle.name, self._predictor.bundle.target
+        self._predictor = cast(
+            "Predictor | MapPredictor", model_of(bundle, ModelSettings(precision=precision, threads=threads))
+        )
+        self.name = bundle.name
+        (self._target,) = bundle.tasks.values()
+
+    def of_pixels(self, to: str) -> MapPredictor:
+        """The model, where it is one of pixels. Raises InputError otherwise."""
+        from textome.runtime.pixels.predictor import MapPredictor
+
+        if not isinstance(self._predictor, MapPredictor):
+            raise InputError(f"--to {to} is for models of pixels; this one reads {self._predictor.bundle.reads}")
+        return self._predictor
 
     @property
     def columns(self) -> list[str]:
-        return (
-            ["label", "probability"]
-            if self._target.kind == "sequence_classification"
-            else list(self._target.answer_names)
-        )
+        return list(self._target.columns)
 
     def answers(self, path: str, quarantine: Quarantine) -> Iterator[tuple[str, list[Row]]]:
         for record, answer in self._predictor.stream(path, quarantine):
             yield record.id, [self._target.described(answer)]
 
-    def cells(self, row: Row) -> list[str]:
-        if self._target.kind == "sequence_classification":
-            return [row["label"], str(row["probability"])]
-        return [str(value) for value in row["values" if "values" in row else "probabilities"].values()]
+    def rows(self, row: Row) -> list[list[str]]:
+        return self._target.table_rows(row)
 
 
 class _Texts:
@@ -149,11 +163,11 @@ class _Texts:
             return self._labeller.records(records, quarantine, path)
         return self._labeller.documents(read_documents(path, self._from, quarantine), quarantine, path, self._question)
 
-    def cells(self, row: Row) -> list[str]:
+    def rows(self, row: Row) -> list[list[str]]:
         if self._labeller.multi_label:
-            return [str(value) for value in row["probabilities"].values()]
+            return [[str(value) for value in row["probabilities"].values()]]
         where = [str(row[name]) for name in ("sentence", "start", "end", "text") if name in row]
-        return [*where, row["label"], str(row["probability"])]
+        return [[*where, row["label"], str(row["probability"])]]
 
 
 def _line(cells: Sequence[str]) -> bytes:

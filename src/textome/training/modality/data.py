@@ -59,8 +59,7 @@ def load_records(recipe: Recipe[Any], modality: Modality) -> ModalityRecords:
     train, validation, test = (read(paths) for paths in (table.train, table.validation, table.test))
     known = {_key(record.content) for record in test} if recipe.data.drop_leaks else set()
     kept = [record for record in train if _key(record.content) not in known]
-    if target.kind != "masked_tokens":
-        kept = [record for record in kept if record.target is not None]
+    kept = [record for record in kept if target.is_labelled(record)]
     if not kept:
         raise InputError(f"{', '.join(table.train)}: no training record; {_reasons(quarantine)}")
     pooling = {"pooling": recipe.model.pooling} if isinstance(recipe.model, SequenceEncoder) else {}

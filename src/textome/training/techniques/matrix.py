@@ -15,7 +15,8 @@ _IN_EPOCHS = "it reads its examples whole, in epochs"
 _IN_TOKENS = "its length is given in tokens"
 _PRETRAINING = dict.fromkeys(("masked_lm", "span_corruption"), _IN_TOKENS)
 _TWO_SIDES = "the layers of its two sides have no one order"
-_TWO_SIDED = dict.fromkeys(("translation", "text_to_text", "span_corruption", "pairs"), _TWO_SIDES)
+_AROUND = "convolutions stand before its layers and behind them"
+_TWO_SIDED = dict.fromkeys(("translation", "text_to_text", "span_corruption", "pairs"), _TWO_SIDES) | {"maps": _AROUND}
 _NO_INT8 = "it has no int8 graph"
 _NO_MASK = "its vocabulary has no mask"
 _PARTS = "its sequences are parts of documents"
@@ -76,6 +77,7 @@ TECHNIQUES = (
             text_to_text="it writes beside the call in which spread weights are gathered",
             span_corruption="the layers of its two sides are not spread",
             pairs="its towers are too small to spread",
+            maps=_AROUND,
         ),
     ),
     Technique("smaller parts of a batch", "training.micro_budget"),
@@ -101,6 +103,7 @@ TECHNIQUES = (
         _except(
             modality=_OTHER_ROUNDING,
             pairs=_OTHER_ROUNDING,
+            maps=_OTHER_ROUNDING,
             translation=_NO_INT8,
             text_to_text=_NO_INT8,
             span_corruption=_NO_INT8,
@@ -138,6 +141,7 @@ TECHNIQUES = (
         _except(
             modality="what its input learns from the data, as means or vocabularies, is not private",
             pairs="one thing is in many records",
+            maps="what its input learns from the data, as means, is not private",
             translation="its vocabulary is learnt from the data",
             masked_lm=_PARTS,
             span_corruption=_PARTS,
@@ -147,7 +151,9 @@ TECHNIQUES = (
     Technique("heads of the base go on", "model.heads", _only("its head begins anew", "text")),
     Technique("pruned layers", "model.layers", _only("it keeps all layers", "text", "modality")),
     Technique(
-        "changed readings", "corpora.repeat", _for_mentions("its records are read as they are", "modality", "pairs")
+        "changed readings",
+        "corpora.repeat",
+        _for_mentions("its records are read as they are", "modality", "pairs", "maps"),
     ),
     Technique("mixed records", "mixing.mixup", _with("mixing", "its inputs or targets cannot be added")),
     Technique("balanced classes", "class_weights", _with("class_weights", "it has no classes that are rare")),

@@ -1,0 +1,1 @@
+"""Models of pixels without PyTorch: what they say of images, and the files that it is written to."""

@@ -1,0 +1,1 @@
+"""Tasks about the pixels of images: a model gives maps, and maps become masks or boxes."""

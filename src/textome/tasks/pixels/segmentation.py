@@ -1,0 +1,183 @@
+"""Segmentation: the class of each pixel, and where things touch, which thing it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from textome.documents import Document, Label
+from textome.errors import InputError
+from textome.inputs.pixels.regions import Box, Mask, Objects, Picture, Regions, boxes_of
+from textome.metrics.segmentation import dice_and_iou, object_scores
+from textome.tasks.pixels.maps import Floats, MapTask
+
+# Among which the thresholds of a trained model are chosen.
+_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+_DEPTHS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
+
+@dataclass(frozen=True, slots=True)
+class Segmented:
+    """What each pixel of an image is.
+
+    classes   (height, width) uint8, 0 for nothing, else one more than the number of the label
+    objects   (height, width) int32, the number of the thing, 0 for none; None where they are not told apart
+    """
+
+    classes: Mask
+    objects: Objects | None = None
+
+
+class Segmentation(MapTask[Segmented]):
+    """The class of each pixel: none, or one of `labels`. The maps are their probabilities.
+
+    objects    whether things that touch are told apart: the last map is how deep a pixel lies in its thing, and things grow
+               from deep ones; needs masks that number things, or one for each thing
+    metric     "dice" or "iou", means over images and labels; with `objects` also "aji", "object_f1", "object_precision"
+    threshold  a pixel is of the most probable label where all labels together are at least as probable
+    depth      above which pixels begin a thing
+    min_area   in pixels, of things
+    threshold and depth are fitted to the validation data when training ends.
+    """
+
+    needs: ClassVar[str] = "a mask, and with objects = true one that numbers things, or one for each thing"
+
+    kind: Literal["segmentation"] = "segmentation"
+    metric: Literal["dice", "iou", "aji", "object_f1", "object_precision"] = "dice"
+    objects: bool = False
+    threshold: float = Field(0.5, gt=0, lt=1)
+    depth: float = Field(0.5, gt=0, lt=1)
+    min_area: int = Field(0, ge=0)
+
+    def model_post_init(self, context: Any) -> None:
+        if self.metric not in ("dice", "iou") and not self.objects:
+            raise ValueError(f"metric {self.metric!r} is of things; set objects = true")
+
+    @property
+    def stride(self) -> int:
+        return 1
+
+    @property
+    def biases(self) -> tuple[float, ...]:
+        return (0.0,) * (1 + len(self.labels) + self.objects)
+
+    @property
+    def loss(self) -> str:
+        return "areas_and_depths" if self.objects else "areas"
+
+    @property
+    def has_confidence(self) -> bool:
+        return False
+
+    def is_labelled(self, record: Picture) -> bool:
+        regions = record.regions
+        return regions is not None and (regions.objects if self.objects else regions.classes) is not None
+
+    def planes(self, regions: Regions, tile: int) -> Floats:
+        """The number of each pixel's class, 0 for none; with `objects` also how deep it lies."""
+        planes = [self._classes(regions).astype(np.float32)]
+        if self.objects:
+            from textome.tasks.pixels.instances import depths
+
+            assert regions.objects is not None
+            planes.append(depths(regions.objects))
+        return np.stack(planes)
+
+    def _classes(self, regions: Regions) -> Mask:
+        """(height, width) by the task's own labels."""
+        assert regions.classes is not None
+        if regions.names == self.labels:
+            return regions.classes
+        known = {label: number for number, label in enumerate(self.labels, 1)}
+        return np.array([0, *(known.get(name, 0) for name in regions.names)], np.uint8)[regions.classes]
+
+    def activated(self, scores: Floats) -> Floats:
+        classes = scores[: 1 + len(self.labels)].astype(np.float64)
+        powers = np.exp(classes - classes.max(0))
+        maps = [powers / powers.sum(0), *(1 / (1 + np.exp(-scores[1 + len(self.labels) :].astype(np.float64))),)]
+        return np.concatenate(maps).astype(np.float32)
+
+    def read_off(self, maps: Floats, height: int, width: int) -> Segmented:
+        from textome.inputs.pixels.pixels import upscaled
+
+        maps = upscaled(maps, height, width)
+        classes = (maps[1 : 1 + len(self.labels)].argmax(0) + 1) * (1 - maps[0] >= self.threshold)
+        if not self.objects:
+            return Segmented(classes.astype(np.uint8))
+        from textome.tasks.pixels.instances import grown
+
+        objects = grown(classes > 0, maps[-1], self.depth, self.min_area)
+        return Segmented((classes * (objects > 0)).astype(np.uint8), objects)
+
+    def score(self, records: Sequence[Picture], predictions: Sequence[Segmented]) -> dict[str, float]:
+        gold = [record.regions for record in records if record.regions is not None]
+        areas = [
+            dice_and_iou(self._classes(regions) == number, predicted.classes == number)
+            for regions, predicted in zip(gold, predictions, strict=True)
+            for number in range(1, 1 + len(self.labels))
+        ]
+        dice, iou = np.mean(areas, 0).tolist()
+        scores = {"dice": dice, "iou": iou}
+        if self.objects:
+            things = [(one.objects, other.objects) for one, other in zip(gold, predictions, strict=True)]
+            known = [(one, other) for one, other in things if one is not None and other is not None]
+            scores |= object_scores(*zip(*known, strict=True))
+        return scores
+
+    def with_thresholds(self, records: Sequence[Picture], maps: Sequence[Floats]) -> Self:
+        best, best_score = self, -1.0
+        for threshold in _THRESHOLDS:
+            task = self.model_copy(update={"threshold": threshold})
+            if (score := task._scored(records, maps)["dice"]) > best_score:
+                best, best_score = task, score
+        if self.objects:
+            chosen = [best.model_copy(update={"depth": depth}) for depth in _DEPTHS]
+            best = max(chosen, key=lambda task: task._scored(records, maps)["object_precision"])
+        return best
+
+    def _scored(self, records: Sequence[Picture], maps: Sequence[Floats]) -> dict[str, float]:
+        sizes = [record.content.shape[:2] for record in records]
+        read = [self.read_off(each, *size) for each, size in zip(maps, sizes, strict=True)]
+        return self.score(records, read)
+
+    def described(self, prediction: Segmented) -> dict[str, Any]:
+        """The share of the image's pixels that each label has, and how many things there are."""
+        counts = np.bincount(prediction.classes.ravel(), minlength=1 + len(self.labels))
+        shares = {label: round(float(counts[number] / counts.sum()), 6) for number, label in enumerate(self.labels, 1)}
+        things = {} if prediction.objects is None else {"objects": int(prediction.objects.max(initial=0))}
+        return {"shares": shares} | things
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.labels, *(("objects",) if self.objects else ()))
+
+    def table_rows(self, described: Mapping[str, Any]) -> list[list[str]]:
+        things = [str(described["objects"])] if self.objects else []
+        return [[*map(str, described["shares"].values()), *things]]
+
+    def boxes(self, prediction: Segmented) -> tuple[Box, ...]:
+        if prediction.objects is None:
+            return super().boxes(prediction)
+        return boxes_of(prediction.objects, prediction.classes, self.labels)
+
+    def mask(self, prediction: Segmented) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """The number of each pixel's thing, in 16 bits; else that of its label, and of one label 255."""
+        if prediction.objects is not None:
+            if (count := int(prediction.objects.max(initial=0))) > 65535:
+                raise InputError(f"the image has {count:,} things; a PNG file can number 65,535")
+            return prediction.objects.astype(np.uint16)
+        return prediction.classes * np.uint8(255) if len(self.labels) == 1 else prediction.classes
+
+    def annotate(
+        self, name: str, document: Document, records: Sequence[Picture], predictions: Sequence[Segmented]
+    ) -> Document:
+        """The document with a number for each label, its share of the image, and for how many things there are."""
+        described = self.described(predictions[0])
+        numbers = described["shares"] | ({"objects": described["objects"]} if "objects" in described else {})
+        labels = [Label.of_number(label, name, float(value)) for label, value in numbers.items()]
+        return document.with_labels([*document.labels, *labels])

@@ -1,0 +1,1 @@
+"""Models that give maps of images, for masks and boxes."""
