@@ -30,12 +30,13 @@ from onnx import TensorProto, helper
 from safetensors.numpy import save_file
 
 from textome.formats import read_documents
+from textome.pipeline import Pipeline
 from textome.processors import available_threads
-from textome.runtime.annotator import Annotator
 from textome.runtime.batching import Batch, batches
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.export import export_bundle
 from textome.runtime.graph_weights import graph_weights
+from textome.runtime.model import Model
 from textome.runtime.session import Session
 from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer
@@ -73,9 +74,9 @@ def measured(
     pipeline = transformers.pipeline(
         "token-classification", model=model, tokenizer=tokenizer, device=-1, ignore_labels=outside
     )
-    int8 = Annotator.load(bundle.directory, precision="int8", threads=threads)
-    whole = Annotator.load(bundle.directory, precision="int8", threads=threads, early_exit=False)
-    fp32 = Annotator.load(bundle.directory, precision="fp32", threads=threads)
+    int8 = Pipeline([Model.load(bundle.directory, precision="int8", threads=threads)])
+    whole = Pipeline([Model.load(bundle.directory, precision="int8", threads=threads, early_exit=False)])
+    fp32 = Pipeline([Model.load(bundle.directory, precision="fp32", threads=threads)])
     session = Session.of(bundle, "int8", threads)
     ways: dict[str, Callable[[], object]] = {
         "transformers pipeline, as it comes (batch 1)": lambda: [pipeline(text) for text in texts],

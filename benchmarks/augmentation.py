@@ -32,9 +32,9 @@ from one_sentence import in_one_sentence
 from textome.evaluation.entity_task import compare, map_types
 from textome.formats import read_documents
 from textome.metrics.entities import score_entities
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
+from textome.runtime.model import Model
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory
 from textome.training.finetune import finetune
@@ -112,9 +112,9 @@ def run(options: argparse.Namespace, way: str, seed: int) -> dict[str, object]:
         bundle = finetune(recipe, folder / "run")
         export_bundle(Bundle.load(bundle), bundle, "fp32")
         documents = list(read_documents(str(options.data / "test.tsv")))
-        annotator = Annotator.load(bundle, precision="fp32", sentences=False)
+        model = Model.load(bundle, precision="fp32", sentences=False)
         mapping = map_types((entity.type for item in documents for entity in item.entities), ["Disease"], {})
-        found = compare(annotator, documents, mapping, words=True)
+        found = compare(model, documents, mapping, words=True)
         f1 = 100 * score_entities(found.gold, found.predicted).micro.f1
     return {"way": way, "seed": seed, "epochs": epochs, "sentences": len(chosen), "f1": round(f1, 2)}
 

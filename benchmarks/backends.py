@@ -29,10 +29,10 @@ from openvino import opset13
 
 from textome.documents import Document
 from textome.encoders.graph import quantise_rows
+from textome.pipeline import Pipeline
 from textome.processors import available_threads
-from textome.runtime.annotator import Annotator
 from textome.runtime.batching import Batch
-from textome.runtime.bundle import Bundle
+from textome.runtime.bundle import ENTITIES, Bundle
 from textome.runtime.model import Model
 from textome.runtime.session import Session
 from textome.tasks.examples import Floats
@@ -86,21 +86,21 @@ def compare(bundle: Bundle, plain: Path, texts: list[str], rounds: int, threads:
         started = time.perf_counter()
         sessions[name] = load()
         starting[name] = time.perf_counter() - started
-    annotators = {name: Annotator(Model(bundle, session)) for name, session in sessions.items()}
-    first = annotators["ONNX Runtime fp32"]
-    _, _, examples = first.model.prepare(first.name, [Document.from_text(text) for text in texts])
+    models = {name: Model(bundle, session) for name, session in sessions.items()}
+    first = models["ONNX Runtime fp32"]
+    _, _, examples = first.prepare(ENTITIES, [Document.from_text(text) for text in texts])
     tokens = sum(len(example.input_ids) - 2 for example in examples)
-    exact = first.model.scores(first.name, examples[:16])
-    seconds: dict[str, list[float]] = {name: [] for name in annotators}
+    exact = first.scores(ENTITIES, examples[:16])
+    seconds: dict[str, list[float]] = {name: [] for name in models}
     for number in range(rounds + 1):
-        for name, annotator in annotators.items():
+        for name, model in models.items():
             started = time.perf_counter()
-            annotator.annotate(texts)
+            Pipeline([model]).annotate(texts)
             if number:  # the first round warms up
                 seconds[name].append(time.perf_counter() - started)
     print(f"\n{len(texts)} sentences, {tokens} tokens\n{'':32}{'tokens/s':>10}{'start, s':>10}{'difference':>12}")
     for name, times in seconds.items():
-        found = annotators[name].model.scores(first.name, examples[:16])
+        found = models[name].scores(ENTITIES, examples[:16])
         difference = max(np.abs(a - b).max() for a, b in zip(found, exact, strict=True))
         print(f"{name:32}{tokens / statistics.median(times):10,.0f}{starting[name]:10.2f}{difference:12.1e}")
 

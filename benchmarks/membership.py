@@ -31,9 +31,9 @@ from textome.evaluation.entity_task import compare, map_types
 from textome.evaluation.membership import loss_attack
 from textome.formats import read_documents
 from textome.metrics.entities import score_entities
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
+from textome.runtime.model import Model
 from textome.text.tokenization import Tokenizer
 from textome.training.devices import choose_device
 from textome.training.finetune import finetune
@@ -138,9 +138,9 @@ def test_f1(bundle: Path, data: Path) -> float:
     """Entity F1 on the test set, in percent."""
     export_bundle(Bundle.load(bundle), bundle, "fp32")
     documents = list(read_documents(str(data / "test.tsv")))
-    annotator = Annotator.load(bundle, precision="fp32", sentences=False)
+    model = Model.load(bundle, precision="fp32", sentences=False)
     mapping = map_types((entity.type for item in documents for entity in item.entities), ["Disease"], {})
-    found = compare(annotator, documents, mapping, words=True)
+    found = compare(model, documents, mapping, words=True)
     return 100 * score_entities(found.gold, found.predicted).micro.f1
 
 

@@ -32,8 +32,8 @@ from textome.evaluation.entity_task import Comparison, compare, map_types
 from textome.formats import Quarantine, read_documents
 from textome.formats.reading.sources import atomic_file
 from textome.metrics.entities import PRF, score_entities
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle, read_json, resolve_model
+from textome.runtime.model import Model
 from textome.text.sentences import sentence_spans
 
 AIONER = "link/AIONER"
@@ -124,10 +124,8 @@ def compared(model: str | None, precision: str | None, name: str, data: Path | s
     labels = {entity.type for item in documents for entity in item.entities}
     given = {label: kind if kind in known else "" for label, kind in corpus.types.items()}
     mapping = map_types(labels, known, given)
-    annotator = Annotator.load(
-        model, precision=precision, types=sorted(set(mapping.values())), sentences=not corpus.words
-    )
-    return compare(annotator, documents, mapping, words=corpus.words)
+    loaded = Model.load(model, precision=precision, types=sorted(set(mapping.values())), sentences=not corpus.words)
+    return compare(loaded, documents, mapping, words=corpus.words)
 
 
 @cache
@@ -178,14 +176,15 @@ def table(rows: Sequence[Row]) -> str:
 
 def speed(model: str | None, precision: str | None, data: Path | str) -> tuple[float, float]:
     """Words and tokens a second on one thread, best of three rounds."""
-    annotator = Annotator.load(model, precision=precision, threads=1, sentences=False)
+    loaded = Model.load(model, precision=precision, threads=1, sentences=False)
     documents = documents_of("NCBI-disease", data)
     words = sum(len(item.text.split()) for item in documents)
-    tokens = sum(len(item.ids) for item in annotator.model.tokenizer.encode([item.text for item in documents]))
+    tokens = sum(len(item.ids) for item in loaded.tokenizer.encode([item.text for item in documents]))
     best = float("inf")
     for _ in range(ROUNDS):
         started = time.perf_counter()
-        annotator.annotate(documents, replace=True)
+        for _ in loaded(document.with_annotations(()) for document in documents):
+            pass
         best = min(best, time.perf_counter() - started)
     return words / best, tokens / best
 

@@ -12,14 +12,15 @@ import numpy as np
 import onnxruntime
 from scores import documents_of, model_parser
 
-from textome.runtime.annotator import Annotator
+from textome.pipeline import Pipeline
+from textome.runtime.model import Model
 
 
 def main() -> None:
     parser = model_parser(__doc__)
     parser.add_argument("--sentences", type=int, default=300)
     options = parser.parse_args()
-    annotator = Annotator.load(options.model, precision=options.precision, sentences=False)
+    annotator = Pipeline([Model.load(options.model, precision=options.precision, sentences=False)])
     documents = documents_of("NCBI-disease", options.data)[: options.sentences]
     together = annotator.annotate(documents, replace=True)
     both, either, apart = 0, 0, [0.0]
@@ -31,7 +32,7 @@ def main() -> None:
         apart += [
             abs((found[key].confidence or 0) - (alone[key].confidence or 0)) for key in found.keys() & alone.keys()
         ]
-    print(f"{annotator.bundle.name}, onnxruntime {onnxruntime.__version__}, {len(documents)} sentences")
+    print(f"{annotator.models[0].name}, onnxruntime {onnxruntime.__version__}, {len(documents)} sentences")
     print(f"{both} entities found both ways, {either - both} only alone or only among others")
     middle, high = np.percentile(apart, [50, 99])
     print(f"confidences differ by {middle:.4f} in the median, {high:.4f} in one of a hundred, {max(apart):.4f} at most")

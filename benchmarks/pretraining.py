@@ -23,8 +23,9 @@ from pathlib import Path
 from scores import CORPORA, DATA, documents_of, rows_of
 
 from textome.formats.reading.sources import atomic_file
-from textome.runtime.annotator import Annotator
+from textome.pipeline import Pipeline
 from textome.runtime.bundle import Bundle, resolve_model
+from textome.runtime.model import Model
 from textome.text.tokenization import Tokenizer
 
 ROUNDS = 3
@@ -99,7 +100,7 @@ def _cell(values: list[float]) -> str:
 
 def speed(model: str, precision: str, data: Path) -> tuple[float, float]:
     """Words and sub-word tokens of the NCBI-disease test text annotated in a second, from raw text to entities."""
-    annotator = Annotator.load(model, precision=precision)
+    annotator = Pipeline([Model.load(model, precision=precision)])
     documents = documents_of("NCBI-disease", data)
     texts = [document.text for document in documents]
     tokens = sum(len(item.ids) for item in Tokenizer.load(resolve_model(model)).encode(texts))

@@ -17,9 +17,9 @@ from pathlib import Path
 from textome.evaluation.entity_task import compare, map_types
 from textome.formats import read_documents
 from textome.metrics.entities import score_entities
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
+from textome.runtime.model import Model
 from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
 
@@ -51,8 +51,8 @@ def main() -> None:
                 scores = []
                 for precision in ("fp32", "int8"):
                     export_bundle(Bundle.load(bundle), bundle, precision)
-                    annotator = Annotator.load(bundle, precision=precision, sentences=False)
-                    found = compare(annotator, documents, mapping, words=True)
+                    model = Model.load(bundle, precision=precision, sentences=False)
+                    found = compare(model, documents, mapping, words=True)
                     scores.append(100 * score_entities(found.gold, found.predicted).micro.f1)
                 plain, int8 = scores
                 print(f"| {name} | {seed} | {plain:.2f} | {int8:.2f} | {int8 - plain:+.2f} |", flush=True)

@@ -23,7 +23,7 @@ from textome.formats import read_documents
 from textome.processors import available_threads
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.runtime.relations import RelationFinder
+from textome.runtime.model import Model
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
 
@@ -44,25 +44,25 @@ def main() -> None:
         f"onnxruntime {onnxruntime.__version__}, numpy {np.__version__}, {options.threads} threads, {recipe.model.base}"
     )
     with tempfile.TemporaryDirectory() as folder:
-        finders = {}
+        models = {}
         for way, one_pass in (("once for each pair", "false"), ("one pass", "true")):
             sets = [f"tasks.{table.name}.one_pass={one_pass}", f"tasks.{table.name}.shots=8", "training.epochs=1"]
             sets += [f"tasks.{table.name}.validation=[]", "training.select=last"]
             bundle = plan_run(options.recipe, sets).start(Path(folder) / one_pass, False, lambda record: None)
             export_bundle(Bundle.load(bundle), bundle, "int8")
-            finders[way] = RelationFinder.load(bundle, threads=options.threads)
-        tasks = [finder.model.task(finder.name) for finder in finders.values()]
+            models[way] = Model.load(bundle, threads=options.threads)
+        tasks = [model.task(table.name) for model in models.values()]
         pairs = [len(task.records(task.ready(document))) for task in tasks for document in documents]
-        count = sum(pairs) // len(finders)
+        count = sum(pairs) // len(models)
         print(f"{len(documents)} documents, {count} pairs\n")
-        took: dict[str, list[float]] = {way: [] for way in finders}
+        took: dict[str, list[float]] = {way: [] for way in models}
         for _ in range(options.repeats):
-            for way, finder in finders.items():
+            for way, model in models.items():
                 began = time.perf_counter()
-                for _ in finder.stream(documents):
+                for _ in model(documents):
                     pass
                 took[way].append(time.perf_counter() - began)
-    slow, fast = (statistics.median(took[way]) for way in finders)
+    slow, fast = (statistics.median(took[way]) for way in models)
     print("| a text is read | pairs/s | documents/s |\n|---|---|---|")
     for way, seconds in took.items():
         middle = statistics.median(seconds)

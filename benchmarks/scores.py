@@ -26,8 +26,8 @@ from textome.evaluation.bootstrap import bootstrap_intervals
 from textome.evaluation.entity_task import Comparison, compare, map_types
 from textome.formats import read_documents
 from textome.metrics.entities import PRF, score_entities
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle, resolve_model
+from textome.runtime.model import Model
 from textome.text.sentences import sentence_spans
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,8 +121,8 @@ def compared(
     labels = {entity.type for item in documents for entity in item.entities}
     mapping = map_types(labels, Bundle.load(resolve_model(model)).types, corpus.types)
     types = sorted(set(mapping.values()))
-    annotator = Annotator.load(model, precision=precision, types=types, flat=flat, sentences=not corpus.words)
-    return compare(annotator, documents, mapping, words=corpus.words)
+    loaded = Model.load(model, precision=precision, types=types, flat=flat, sentences=not corpus.words)
+    return compare(loaded, documents, mapping, words=corpus.words)
 
 
 def mistakes(model: str | None, precision: str | None, data: Path | str) -> Counter[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Load on the service, beside the offline Annotator and a plain transformers pipeline behind FastAPI.
+"""Load on the service, beside the offline pipeline and a plain transformers pipeline behind FastAPI.
 
 python benchmarks/serve.py                              30 seconds at 64 connections, texts of the examples
 python benchmarks/serve.py --seconds 300 --data FILE    documents of your own, for instance real abstracts
@@ -158,7 +158,7 @@ def serve(arguments: argparse.Namespace, texts: list[str]) -> dict[str, object]:
 
 
 def offline(arguments: argparse.Namespace, texts: list[str]) -> dict[str, object]:
-    """The Annotator on the same texts, all together, again and again for the same time."""
+    """The pipeline on the same texts, all together, again and again for the same time."""
     annotator = textome.load(threads=arguments.threads)
     annotator.annotate(texts[:50])
     number = 0

@@ -20,7 +20,7 @@ from typing import Any
 
 import onnxruntime
 
-from textome.runtime.annotator import Annotator
+from textome.pipeline import Pipeline
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.model import Model
 from textome.runtime.session import Session
@@ -55,7 +55,7 @@ def main() -> None:
         }
         for name, (method, how) in ways.items():
             print(f"{name:30}{together(number, method, how):8.0f} MB", flush=True)
-    print(f"{'forked, with the parent':30}{together(number, 'fork', Annotator.load(threads=1)):8.0f} MB")
+    print(f"{'forked, with the parent':30}{together(number, 'fork', Pipeline([Model.load(threads=1)])):8.0f} MB")
 
 
 def with_weights_apart(folder: Path) -> Path:
@@ -84,11 +84,11 @@ def together(number: int, method: str, how: Any) -> float:
 
 def work(how: Any, barrier: Barrier, sizes: Any) -> None:
     if how is None:
-        annotator = Annotator.load(threads=1)
-    elif isinstance(how, Annotator):
+        annotator = Pipeline([Model.load(threads=1)])
+    elif isinstance(how, Pipeline):
         annotator = how
     else:
-        annotator = Annotator(Model(Bundle.load(resolve_model(None)), Mapped(*how)))
+        annotator = Pipeline([Model(Bundle.load(resolve_model(None)), Mapped(*how))])
     annotator.annotate(TEXT)
     barrier.wait(120)
     sizes.put(megabytes())

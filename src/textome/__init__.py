@@ -21,19 +21,14 @@ if TYPE_CHECKING:
     from textome.formats import Quarantine, read_documents, write_documents
     from textome.formats.dataframes import documents_to_dataframe
     from textome.pipeline import Pipeline
-    from textome.runtime.annotator import Annotator
     from textome.runtime.answerer import Answerer
-    from textome.runtime.classifier import Classifier
     from textome.runtime.embedder import Embedder
     from textome.runtime.predictor import Predictor
-    from textome.runtime.relations import RelationFinder
     from textome.steps.linker import Linker
 
 # Imported when first used, so that `import textome` and `textome --help` are quick.
 _LAZY = {
-    "Annotator": "textome.runtime.annotator",
     "Answerer": "textome.runtime.answerer",
-    "Classifier": "textome.runtime.classifier",
     "Document": "textome.documents",
     "Embedder": "textome.runtime.embedder",
     "Entity": "textome.documents",
@@ -48,7 +43,6 @@ _LAZY = {
     "Quarantine": "textome.formats",
     "Record": "textome.documents",
     "Relation": "textome.documents",
-    "RelationFinder": "textome.runtime.relations",
     "Span": "textome.documents",
     "TextomeError": "textome.errors",
     "documents_to_dataframe": "textome.formats.dataframes",
@@ -56,9 +50,7 @@ _LAZY = {
     "write_documents": "textome.formats",
 }
 __all__ = [
-    "Annotator",
     "Answerer",
-    "Classifier",
     "Document",
     "Embedder",
     "Entity",
@@ -73,7 +65,6 @@ __all__ = [
     "Quarantine",
     "Record",
     "Relation",
-    "RelationFinder",
     "Span",
     "TextomeError",
     "documents_to_dataframe",

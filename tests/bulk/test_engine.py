@@ -65,13 +65,13 @@ def test_every_document_comes_once_with_its_entities(bulk: Any, tmp_path: Path) 
 
 @pytest.mark.parametrize("format", ["jsonl", "bioc-json", "bioc-xml", "pubtator"])
 def test_other_formats_hold_what_annotate_gives(bulk: Any, tmp_path: Path, tiny_bundle: Path, format: str) -> None:
+    from one_model import entities_of
     from textome.formats import read_documents
-    from textome.runtime.annotator import Annotator
 
     source = pubmed(tmp_path / "a.xml", map(article, range(1, 8)))
     bulk(source, to=format, chunk=100)
     (path,) = (tmp_path / "out" / "documents").iterdir()
-    expected = Annotator.load(tiny_bundle, threads=1).annotate(read_documents(source))
+    expected = entities_of(tiny_bundle, threads=1).annotate(read_documents(source))
     found = list(read_documents(path, format))
     assert [[(e.start, e.end, e.type) for e in d.entities] for d in found] == [
         [(e.start, e.end, e.type) for e in d.entities] for d in expected

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 from cli.conftest import Run, write
+from one_model import labels_of
 from textome.runtime.bundle import Bundle
-from textome.runtime.classifier import Classifier
 from textome.runtime.export import export_bundle
+from textome.runtime.model import Model
 from textome.runtime.step import POOL_RECORDS
 from textome.training.kinds import plan_run
 from tiny_tasks import make_task_recipe
@@ -30,7 +31,7 @@ def test_every_document_gets_its_labels_and_bad_ones_are_set_aside(run: Run, tin
     told = rows(found.out)
     assert [row["id"] for row in told] == [name for name in texts if name != "c"]
     assert [row["label"] for row in told[:3]] == ["drug", "disease", "disease"]
-    (alone,) = Classifier.load(model, "single").classify([texts["a"]])
+    (alone,) = labels_of(Model.load(model), "single", [texts["a"]])
     for name, share in alone.scores.items():
         assert abs(told[0]["probabilities"][name] - share) < 1e-5  # type: ignore[index]
     table = tmp_path / "found.tsv"
@@ -38,7 +39,7 @@ def test_every_document_gets_its_labels_and_bad_ones_are_set_aside(run: Run, tin
     header, first = (line.split("\t") for line in table.read_text().splitlines()[:2])
     assert header == ["file", "id", "disease", "drug"]
     assert first[:2] == [str(place), "a"]
-    (both,) = Classifier.load(model, "topics").classify([texts["a"]])
+    (both,) = labels_of(Model.load(model), "topics", [texts["a"]])
     assert [round(both.scores[name], 6) for name in ("disease", "drug")] == [float(cell) for cell in first[2:]]
 
 

@@ -16,13 +16,13 @@ from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from captured import captured_job
+from one_model import entities_of
 from textome.corpus.store import write_description, write_shard
 from textome.encoders.build import build_masked_lm, read_encoder_config
 from textome.encoders.checkpoint import load_tensors, to_hugging_face
 from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
 from textome.errors import InputError
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import PRECISIONS, Bundle
 from textome.runtime.embedder import Embedder
 from textome.runtime.export import export_bundle, export_encoder
@@ -99,7 +99,7 @@ def test_entities_are_learnt_and_the_bundle_is_that_of_transformers(bundle: Path
 def test_the_exported_bundle_finds_entities_at_their_places(bundle: Path, precision: str) -> None:
     export_bundle(Bundle.load(bundle), bundle, precision)
     text = "no gout was seen\n\n  aspirin is given for type 2 diabetes ."
-    annotator = Annotator.load(bundle, precision=precision)
+    annotator = entities_of(bundle, precision=precision)
     document = annotator.annotate(text)
     found = {(entity.text, entity.type) for entity in document.entities}
     assert found >= {("aspirin", "Chemical"), ("type 2 diabetes", "Disease")}

@@ -12,6 +12,7 @@ import torch
 import transformers
 from hypothesis import given, settings
 
+from one_model import entities_of
 from strategies import documents
 from textome.datasets.labelled import LabelledSentences, LabelledText
 from textome.documents import Document, Passage
@@ -20,7 +21,6 @@ from textome.explain import Explainer, Explanation, explain_record
 from textome.explain.occlusion import _Tracer, log_odds, words_of
 from textome.explain.page import explanation_page
 from textome.formats import read_documents
-from textome.runtime.annotator import Annotator
 from textome.runtime.model import Model
 from textome.tasks.classification import Classification
 from textome.tasks.relations import Relations
@@ -74,7 +74,7 @@ def test_weights_of_entities_are_what_hiding_a_word_does(tiny_bundle: Path) -> N
 def test_what_is_annotated_is_explained_at_its_place(tiny_bundle: Path) -> None:
     document = Document("d", (Passage("No gout was seen."), Passage("Aspirin 💊 is given for malaria.", 20)))
     found = Explainer.load(tiny_bundle, precision="fp32").explain(document)
-    entities = Annotator.load(tiny_bundle, precision="fp32").annotate(document).entities
+    entities = entities_of(tiny_bundle, precision="fp32").annotate(document).entities
     assert len(found) == len(entities) > 1
     for item, entity in zip(found, entities, strict=True):
         assert item.document == "d"

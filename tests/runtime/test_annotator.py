@@ -12,11 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import textome
+from one_model import entities_of
 from strategies import documents
 from textome.cli.main import application
 from textome.documents import Document, Passage
 from textome.errors import InputError, ModelError
-from textome.runtime.annotator import Annotator
+from textome.pipeline import Pipeline
 from textome.runtime.batching import batches
 from tiny import with_twin_heads
 
@@ -24,8 +26,8 @@ TEXT = "Metformin is given for type 2 diabetes. Patients with breast cancer took
 
 
 @pytest.fixture(scope="module")
-def annotator(tiny_bundle: Path) -> Annotator:
-    return Annotator.load(tiny_bundle, threads=1)
+def annotator(tiny_bundle: Path) -> Pipeline:
+    return entities_of(tiny_bundle, threads=1)
 
 
 def found(document: Document) -> list[tuple[str, str]]:
@@ -34,7 +36,7 @@ def found(document: Document) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_a_text_gives_its_entities_in_order_with_confidence(tiny_bundle: Path, precision: str) -> None:
-    document = Annotator.load(tiny_bundle, precision=precision).annotate(TEXT)
+    document = entities_of(tiny_bundle, precision=precision).annotate(TEXT)
     assert found(document) == [
         ("Metformin", "Chemical"), ("type 2 diabetes", "Disease"), ("breast cancer", "Disease"), ("aspirin", "Chemical"),
     ]  # fmt: skip
@@ -43,18 +45,18 @@ def test_a_text_gives_its_entities_in_order_with_confidence(tiny_bundle: Path, p
 
 
 def test_types_and_confidence_are_filters(tiny_bundle: Path) -> None:
-    assert {name for _, name in found(Annotator.load(tiny_bundle, types=["Chemical"]).annotate(TEXT))} == {"Chemical"}
-    assert found(Annotator.load(tiny_bundle, min_confidence=1.0).annotate(TEXT)) == []
+    assert {name for _, name in found(entities_of(tiny_bundle, types=["Chemical"]).annotate(TEXT))} == {"Chemical"}
+    assert found(entities_of(tiny_bundle, min_confidence=1.0).annotate(TEXT)) == []
     with pytest.raises(InputError, match="does not know the type 'Gene'"):
-        Annotator.load(tiny_bundle, types=["Gene"])
-    with pytest.raises(InputError, match="probability"):
-        Annotator.load(tiny_bundle, min_confidence=2)
+        textome.load(tiny_bundle, types=["Gene"])
+    with pytest.raises(InputError, match="min_confidence"):
+        entities_of(tiny_bundle, min_confidence=2)
 
 
 def test_of_overlapping_entities_the_most_probable_is_kept(tiny_bundle: Path, tmp_path: Path) -> None:
-    annotator = Annotator.load(with_twin_heads(tiny_bundle, tmp_path / "twins"), precision="fp32")
+    annotator = entities_of(with_twin_heads(tiny_bundle, tmp_path / "twins"), precision="fp32")
     every = annotator.annotate(TEXT).entities
-    flat = annotator.choosing(flat=True).annotate(TEXT).entities
+    flat = entities_of(tmp_path / "twins", precision="fp32", flat=True).annotate(TEXT).entities
     assert len(flat) == len({entity.spans for entity in every}) < len(every)
     for entity in flat:
         rivals = [other for other in every if other.start < entity.end and entity.start < other.end]
@@ -72,33 +74,33 @@ def test_the_thresholds_of_a_bundle_hold_for_those_who_name_none(tiny_bundle: Pa
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, bundle)
     description = json.loads((bundle / "textome.json").read_text())
-    every = Annotator.load(bundle, min_confidence=0.0).annotate(TEXT).entities
+    every = entities_of(bundle, min_confidence=0.0).annotate(TEXT).entities
     least = sorted(entity.confidence or 0 for entity in every if entity.type == "Disease")[-1] - 1e-6
     description["tasks"]["entities"]["thresholds"] = {"Disease": least}
     (bundle / "textome.json").write_text(json.dumps(description))
-    annotator = Annotator.load(bundle)
+    annotator = entities_of(bundle)
     kept = [entity.text for entity in every if entity.type == "Chemical" or (entity.confidence or 0) >= least]
     assert 0 < len(kept) < len(every)
     assert [text for text, _ in found(annotator.annotate(TEXT))] == kept
-    assert [text for text, _ in found(annotator.choosing(["Disease"]).annotate(TEXT))] == [
+    assert [text for text, _ in found(entities_of(bundle, types=["Disease"]).annotate(TEXT))] == [
         entity.text for entity in every if entity.type == "Disease" and entity.text in kept
     ]
-    assert len(annotator.choosing(min_confidence=0.0).annotate(TEXT).entities) == len(every)
+    assert len(entities_of(bundle, min_confidence=0.0).annotate(TEXT).entities) == len(every)
     description["tasks"]["entities"]["thresholds"] = {"Disease": 2}
     (bundle / "textome.json").write_text(json.dumps(description))
     with pytest.raises(ModelError, match="thresholds"):
-        Annotator.load(bundle)
+        entities_of(bundle)
 
 
 def test_many_texts_give_what_each_gives_alone(tiny_bundle: Path) -> None:
-    annotator = Annotator.load(tiny_bundle, precision="fp32", token_budget=64)
+    annotator = entities_of(tiny_bundle, precision="fp32", token_budget=64)
     texts = [f"{'patients with ' * (number % 9)}gout took insulin daily ." for number in range(40)]
     for text, document in zip(texts, annotator.annotate(texts), strict=True):
         assert document.text == text
         assert found(document) == found(annotator.annotate(text))
 
 
-def test_a_sentence_longer_than_the_window_keeps_its_end(annotator: Annotator) -> None:
+def test_a_sentence_longer_than_the_window_keeps_its_end(annotator: Pipeline) -> None:
     """The window holds 32 tokens; no entity of a sentence of 400 words may be missing, at a seam or elsewhere."""
     text = " ".join(["patients with malaria took quinine daily"] * 70)
     assert annotator.annotate(text).entities[-1].start > len(text) - 20
@@ -110,7 +112,7 @@ def test_a_sentence_longer_than_the_window_keeps_its_end(annotator: Annotator) -
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(documents(), max_size=4))
-def test_offsets_hold_whatever_the_text(annotator: Annotator, given_documents: list[Document]) -> None:
+def test_offsets_hold_whatever_the_text(annotator: Pipeline, given_documents: list[Document]) -> None:
     """Document's own checks run on every result; texts, old entities and relations stay."""
     for before, after in zip(given_documents, annotator.annotate(given_documents), strict=True):
         assert after.passages == before.passages
@@ -121,7 +123,7 @@ def test_offsets_hold_whatever_the_text(annotator: Annotator, given_documents: l
         assert all(entity.confidence is not None for entity in after.entities)
 
 
-def test_offsets_count_from_the_document_not_the_passage(annotator: Annotator) -> None:
+def test_offsets_count_from_the_document_not_the_passage(annotator: Pipeline) -> None:
     document = Document(
         "1", (Passage("Aspirin daily", 0, "title"), Passage("\u0301\U0001f9ec Gout. No asthma was seen", 20))
     )
@@ -130,22 +132,22 @@ def test_offsets_count_from_the_document_not_the_passage(annotator: Annotator) -
     assert {text for text, _ in found(annotator.annotate(document))} >= {"Aspirin", "asthma"}
 
 
-def test_accents_are_not_cut_from_their_letter(annotator: Annotator) -> None:
+def test_accents_are_not_cut_from_their_letter(annotator: Pipeline) -> None:
     found = annotator.annotate("patients with asthma\u0301 took it daily").entities
     assert [entity.text for entity in found if "asthma" in entity.text] == ["asthma\u0301"]
 
 
-def test_texts_without_words_are_annotated_too(annotator: Annotator) -> None:
+def test_texts_without_words_are_annotated_too(annotator: Pipeline) -> None:
     assert [document.entities for document in annotator.annotate(["", " \n", "\u200b"])] == [(), (), ()]
     assert annotator.annotate([]) == []
 
 
-def test_wrong_inputs_are_named(annotator: Annotator) -> None:
+def test_wrong_inputs_are_named(annotator: Pipeline) -> None:
     with pytest.raises(InputError, match="input 2: expected a text or a Document, found int"):
         annotator.annotate(["a", 3])  # type: ignore[list-item]
 
 
-def test_an_annotated_document_annotated_again_is_the_same(annotator: Annotator) -> None:
+def test_an_annotated_document_annotated_again_is_the_same(annotator: Pipeline) -> None:
     once = annotator.annotate(TEXT)
     assert annotator.annotate(once) == once
     assert found(annotator.annotate(once, replace=True)) == found(once)

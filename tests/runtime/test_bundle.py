@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from one_model import entities_of
 from textome.documents import Document
 from textome.errors import ModelError
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.export import export_bundle
 
@@ -160,6 +160,6 @@ def test_a_forged_folder_is_one_sentence(bundle: Path, name: str) -> None:
     FORGED[name](bundle)
     text = Document.from_text("gout and asthma " * 500 + "a" * 40)
     with pytest.raises(ModelError) as caught:
-        Annotator.load(bundle).annotate([text])
+        entities_of(bundle).annotate([text])
     assert str(bundle) in str(caught.value)
     assert "\n" not in str(caught.value)

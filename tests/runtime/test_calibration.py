@@ -9,9 +9,9 @@ import onnx
 import pytest
 from safetensors.numpy import load_file
 
+from one_model import entities_of
 from textome.datasets.labelled import LabelledText
 from textome.encoders.graph import scale_and_zero
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.calibration import activation_ranges, sequences
 from textome.runtime.export import export_bundle
@@ -30,7 +30,7 @@ def kinds(path: Path) -> set[str]:
 def test_a_text_is_scored_alike_alone_and_among_others(tiny_bundle: Path) -> None:
     assert "DynamicQuantizeLinear" not in kinds(tiny_bundle / "model.int8.onnx")
     texts = [" ".join(parts) for parts in make_texts(40)] + ["! ? x", "Gout."]
-    annotator = Annotator.load(tiny_bundle, precision="int8", sentences=False)
+    annotator = entities_of(tiny_bundle, precision="int8", sentences=False)
     together = annotator.annotate(texts)
     alone = [annotator.annotate(text) for text in texts]
     assert sum(len(item.entities) for item in together) > 40

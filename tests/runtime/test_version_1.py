@@ -9,16 +9,14 @@ from typing import Any
 
 import pytest
 
+from one_model import entities_of, labels_of, labels_of_sentences, related
 from textome.documents import Document
 from textome.errors import ModelError
-from textome.runtime.annotator import Annotator
 from textome.runtime.answerer import Answerer
 from textome.runtime.bundle import Bundle, Description, described
-from textome.runtime.classifier import Classifier
 from textome.runtime.export import export_bundle
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.model import Model
-from textome.runtime.relations import RelationFinder
 from textome.tasks import AnyTask
 from textome.tasks.labels import Classified
 
@@ -113,18 +111,18 @@ def test_a_bundle_says_what_it_said(runner: Model) -> None:
     def rounded(predictions: list[Classified]) -> list[Any]:
         return [[list(item.labels), pytest.approx(dict(item.scores), abs=2e-5)] for item in predictions]
 
-    document = Annotator.load(runner.bundle.directory).annotate(expected["text"])
+    document = entities_of(runner.bundle.directory).annotate(expected["text"])
     assert [[it.start, it.end, it.type, pytest.approx(it.confidence, abs=2e-5)] for it in document.entities] == (
         expected["entities"]
     )
-    assert rounded(Classifier(runner, "single").classify([expected["text"]])) == expected["single"]
-    assert rounded(Classifier(runner, "topics").classify(["patients aspirin and gout daily"])) == expected["topics"]
+    assert rounded(labels_of(runner, "single", [expected["text"]])) == expected["single"]
+    assert rounded(labels_of(runner, "topics", ["patients aspirin and gout daily"])) == expected["topics"]
     abstract = ["patients took aspirin", "no gout was seen"]
-    assert rounded(Classifier(runner, "roles", "sentences").classify_sentences([abstract])[0]) == expected["roles"]
-    (related,) = RelationFinder(runner).stream([document])
+    assert rounded(labels_of_sentences(runner, "roles", [abstract])[0]) == expected["roles"]
+    (annotated,) = related(runner, [document])
     assert [
         [it.type, [target for _, target in it.arguments], pytest.approx(it.confidence, abs=2e-5)]
-        for it in related.relations
+        for it in annotated.relations
     ] == expected["treats"]
     answers = Answerer(runner).ask("for", [Document.from_text("patients took insulin daily with gout", "1")])
     assert [[it.text, it.start, it.end, pytest.approx(it.confidence, abs=2e-5)] for it in answers[:2]] == (
@@ -141,7 +139,7 @@ def test_tasks_annotate_documents(runner: Model) -> None:
         records = task.records(document, question)
         return task.annotate(name, document, records, runner.predictions(name, records))
 
-    with_entities = Annotator.load(runner.bundle.directory).annotate(document)
+    with_entities = entities_of(runner.bundle.directory).annotate(document)
     related = annotated("treats", with_entities)
     assert {relation.type for relation in related.relations} <= {"treats"}
     labelled = annotated("single", related)

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
+from one_model import entities_of
 from serve.conftest import Running, connected, running
 from textome.documents import Document
 from textome.formats import Source, read_documents
 from textome.formats.jsonl import document_from
-from textome.runtime.annotator import Annotator
+from textome.pipeline import Pipeline
 from textome.serve.limits import Limits
 from textome.serve.queueing import Settings
 
@@ -39,15 +40,15 @@ def citations(number: int, text: str = TEXT) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def annotator(tiny_bundle: Path) -> Annotator:
-    return Annotator.load(tiny_bundle, threads=1)
+def annotator(tiny_bundle: Path) -> Pipeline:
+    return entities_of(tiny_bundle, threads=1)
 
 
 def spans(documents: Any) -> list[Any]:
     return [[(item.start, item.end, item.type, item.text) for item in document.entities] for document in documents]
 
 
-def test_a_text_documents_and_bioc_give_what_the_annotator_gives(server: Running, annotator: Annotator) -> None:
+def test_a_text_documents_and_bioc_give_what_the_annotator_gives(server: Running, annotator: Pipeline) -> None:
     expected = spans([annotator.annotate(TEXT)])
     for body in (
         {"text": TEXT},
@@ -71,7 +72,7 @@ def test_types_confidence_and_old_annotations(server: Running) -> None:
 
 
 @pytest.mark.parametrize("format", ["jsonl", "bioc-json", "bioc-xml", "pubtator", "conll"])
-def test_answers_in_every_format_read_the_same(server: Running, annotator: Annotator, format: str) -> None:
+def test_answers_in_every_format_read_the_same(server: Running, annotator: Pipeline, format: str) -> None:
     answer = server.post("/v1/annotate", {"documents": [{"id": "1", "text": TEXT}], "format": format})
     assert answer.status == 200
     assert "attachment" in answer.headers["content-disposition"]
@@ -97,7 +98,7 @@ def test_corrected_documents_are_written_in_other_formats(server: Running) -> No
     assert b"1\t0\t9\tMetformin\tDrug" in answer.body
 
 
-def test_files_are_recognised_by_their_content(server: Running, annotator: Annotator) -> None:
+def test_files_are_recognised_by_their_content(server: Running, annotator: Pipeline) -> None:
     expected = spans([annotator.annotate(TEXT)])
     for data in (TEXT.encode(), f"1|t|{TEXT}\n\n".encode(), json.dumps({"text": TEXT}).encode()):
         for packed in (data, gzip.compress(data), bz2.compress(data)):
@@ -124,7 +125,7 @@ def test_bad_records_of_a_file_are_told_and_the_others_annotated(server: Running
     assert "expected a text" in wrong.json["detail"]
 
 
-def test_pubmed_xml_streams_in_order(server: Running, annotator: Annotator) -> None:
+def test_pubmed_xml_streams_in_order(server: Running, annotator: Pipeline) -> None:
     data = citations(500)
     for body in (data, gzip.compress(data)):
         answer = server.post("/v1/annotate/pubmed-xml", body)

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from one_model import entities_of, labels_of, labels_of_sentences, related
 from serve.conftest import Running, running
 from textome.client import Client, ServiceError
 from textome.datasets.labelled import LabelledText
 from textome.documents import Document
 from textome.errors import InputError
-from textome.runtime.annotator import Annotator
 from textome.runtime.answerer import Answerer
-from textome.runtime.classifier import Classifier
 from textome.runtime.model import Model
-from textome.runtime.relations import RelationFinder
 from textome.serve.engine import Engine
 from textome.serve.limits import Limits
 from textome.serve.queueing import ClosedError, QueueFullError, Settings
@@ -58,19 +56,18 @@ def test_classify_is_what_the_classifier_says(tasks: Running, runner: Model) -> 
     with Client(tasks.url) as client:
         found = client.classify(texts, task="single")
         sentences = client.classify_sentences(["patients took insulin. No gout was seen."], task="roles")
-    expected = Classifier(runner, "single").classify(texts)
+    expected = labels_of(runner, "single", texts)
     assert [item.labels for item in found] == [item.labels for item in expected] == [("drug",), ("disease",)]
     assert found[0].scores == pytest.approx(expected[0].scores, abs=1e-3)
     ((first, second),) = sentences
     assert [(item.start, item.end) for item in (first, second)] == [(0, 22), (23, 40)]
-    roles = Classifier(runner, "roles", "sentences")
-    (labels,) = roles.classify_sentences([["patients took insulin.", "No gout was seen."]])
+    (labels,) = labels_of_sentences(runner, "roles", [["patients took insulin.", "No gout was seen."]])
     assert [first.scores, second.scores] == [pytest.approx(item.scores, abs=1e-3) for item in labels]
 
 
 def test_relations_are_those_of_the_finder(tasks: Running, runner: Model, tiny_tasks: Path) -> None:
-    annotated = Annotator.load(tiny_tasks / "run" / "bundle", threads=1).annotate(TEXT)
-    (expected,) = RelationFinder(runner).stream([annotated])
+    annotated = entities_of(tiny_tasks / "run" / "bundle", threads=1).annotate(TEXT)
+    (expected,) = related(runner, [annotated])
     assert [relation.type for relation in expected.relations] == ["treats"]
     with Client(tasks.url) as client:
         (found,) = client.relations(TEXT)  # the entities are found first

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from captured import captured_job
 from graphs import logits, lone_session
+from one_model import entities_of
 from textome.cli.main import application
 from textome.encoders.bert.model import Bert, BertConfig
 from textome.encoders.checkpoint import load_tensors, to_hugging_face
@@ -23,7 +24,6 @@ from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
 from textome.encoders.pruning import keep_heads, keep_layers, keep_neurons, spread
 from textome.errors import InputError
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.tasks.iob import IGNORED
@@ -171,7 +171,7 @@ def test_a_student_learns_from_the_teacher_alone(tmp_path: Path, tiny_bundle: Pa
     assert min(measured["student"]["scores"].values()) > 0.9
     assert (tiny_bundle / "model.safetensors").read_bytes() == before
     export_bundle(Bundle.load(bundle), bundle, "fp32")
-    document = Annotator.load(bundle).annotate("aspirin is given for gout .")
+    document = entities_of(bundle).annotate("aspirin is given for gout .")
     assert [(entity.text, entity.type) for entity in document.entities] == [
         ("aspirin", "Chemical"),
         ("gout", "Disease"),

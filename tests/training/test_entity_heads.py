@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from one_model import entities_of
 from textome.documents import Document
 from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import TaskModel
 from textome.encoders.layers.packing import Layout
 from textome.errors import InputError
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.hugging_face import why_not_one_softmax
@@ -46,7 +46,7 @@ def test_entities_are_learnt_and_the_exported_graph_finds_them(bundle: Path) -> 
     assert max(scores) > 0.9
     for precision in ("fp32", "int8"):
         export_bundle(Bundle.load(bundle), bundle, precision)
-        document = Annotator.load(bundle, precision=precision).annotate(TEXT)
+        document = entities_of(bundle, precision=precision).annotate(TEXT)
         found = [(entity.text, entity.type) for entity in document.entities]
         assert found == [("gout", "Disease"), ("aspirin", "Chemical"), ("type 2 diabetes", "Disease")]
         assert all(0.2 < (entity.confidence or 0) <= 1 for entity in document.entities)

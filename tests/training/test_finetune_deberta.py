@@ -9,12 +9,12 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from one_model import entities_of
 from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import load_tensors, to_hugging_face
 from textome.encoders.deberta.model import Deberta, DebertaConfig
 from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.training.finetune import finetune
@@ -54,5 +54,5 @@ def test_entities_with_deberta(tmp_path: Path) -> None:
         difference = ours(input_ids, Layout.of([20])) - theirs(input_ids[None]).logits[0]
     assert difference.abs().max() < 1e-4
     export_bundle(Bundle.load(bundle), bundle, "int8")
-    document = Annotator.load(bundle).annotate("aspirin is given for gout .")
+    document = entities_of(bundle).annotate("aspirin is given for gout .")
     assert {(entity.text, entity.type) for entity in document.entities} >= {("gout", "Disease")}

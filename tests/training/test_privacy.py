@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from captured import captured_job
+from one_model import entities_of
 from textome.cli.main import application
 from textome.errors import InputError
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.training import loop
@@ -150,7 +150,7 @@ def test_a_private_run_tells_what_it_spent_and_its_bundle_too(tmp_path: Path) ->
     assert f"epsilon {spent['epsilon']:.2f} at delta 0.001" in (bundle / "README.md").read_text()
     assert not (tmp_path / "run" / "privacy-secret.json").exists()
     export_bundle(Bundle.load(bundle), bundle, "fp32")
-    assert Annotator.load(bundle).annotate("no gout was seen") is not None
+    assert entities_of(bundle).annotate("no gout was seen") is not None
 
 
 def test_it_learns_in_spite_of_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

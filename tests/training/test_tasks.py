@@ -12,15 +12,13 @@ import transformers
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from one_model import entities_of, labels_of, labels_of_sentences, related
 from textome.cli.main import application
 from textome.errors import InputError, ModelError
 from textome.formats import read_documents, write_documents
-from textome.runtime.annotator import Annotator
 from textome.runtime.bundle import Bundle
-from textome.runtime.classifier import Classifier
 from textome.runtime.export import export_bundle
 from textome.runtime.model import Model
-from textome.runtime.relations import RelationFinder
 from textome.training.kinds import few_shots, plan_run
 from tiny_tasks import ONE_PASS, join_documents, make_task_recipe
 
@@ -35,20 +33,17 @@ def test_one_encoder_learns_six_tasks_at_once(tiny_tasks):
 
 
 def test_the_exported_graph_answers_every_task(tiny_tasks):
-    classifier = Classifier.load(tiny_tasks / "run" / "bundle", "single")
-    found = classifier.classify(["patients took aspirin", "no malaria was seen"])
+    model = Model.load(tiny_tasks / "run" / "bundle")
+    found = labels_of(model, "single", ["patients took aspirin", "no malaria was seen"])
     assert [item.labels for item in found] == [("drug",), ("disease",)]
     assert sum(found[0].scores.values()) == pytest.approx(1)
-    topics = Classifier(classifier.runner, "topics").classify(
-        ["patients gout daily", "patients gout and insulin daily"]
-    )
+    topics = labels_of(model, "topics", ["patients gout daily", "patients gout and insulin daily"])
     assert [set(item.labels) for item in topics] == [{"disease"}, {"disease", "drug"}]
-    roles = Classifier(classifier.runner, "roles", "sentences")
-    (labels,) = roles.classify_sentences([["patients took insulin", "no gout was seen"]])
+    (labels,) = labels_of_sentences(model, "roles", [["patients took insulin", "no gout was seen"]])
     assert [item.labels for item in labels] == [("aim",), ("result",)]
     with pytest.raises(ModelError, match="several such tasks; name one of: single, topics"):
-        Classifier(classifier.runner)
-    document = Annotator.load(tiny_tasks / "run" / "bundle").annotate("aspirin is given for breast cancer")
+        model.bundle.task_of("classification")
+    document = entities_of(tiny_tasks / "run" / "bundle").annotate("aspirin is given for breast cancer")
     assert [(entity.text, entity.type) for entity in document.entities] == [
         ("aspirin", "Chemical"),
         ("breast cancer", "Disease"),
@@ -70,8 +65,8 @@ def test_entities_and_labels_come_from_one_pass_of_the_encoder(tiny_tasks, monke
     readings = reader.read(texts)
     assert passes == [("single", "topics", "entities")] * len(passes)
     assert len(passes) <= 2
-    single = Classifier(reader.model, "single").classify(texts)
-    annotator = Annotator.load(tiny_tasks / "run" / "bundle", precision="fp32", sentences=False)
+    single = labels_of(reader.model, "single", texts)
+    annotator = entities_of(tiny_tasks / "run" / "bundle", precision="fp32", sentences=False)
     for text, reading, label in zip(texts, readings, single, strict=True):
         assert reading.labels["single"].scores == pytest.approx(label.scores, abs=1e-5)
         assert set(reading.labels) == {"single", "topics"}
@@ -106,15 +101,15 @@ def test_a_single_task_is_a_plain_checkpoint_of_transformers(tmp_path):
     model = transformers.AutoModelForSequenceClassification.from_pretrained(bundle).eval()
     runner = Model.load(bundle)
     texts = ["patients took aspirin", "no type 2 diabetes was seen daily"]
-    for text, found in zip(texts, Classifier(runner).classify(texts), strict=True):
+    for text, found in zip(texts, labels_of(runner, "single", texts), strict=True):
         (tokens,) = runner.tokenizer.encode([text])
         ids = torch.tensor([[runner.tokenizer.start_id, *tokens.ids.tolist(), runner.tokenizer.end_id]])
         temperature = runner.task("single").temperature
         expected = torch.softmax(model(ids).logits[0] / temperature, -1).tolist()
         assert list(found.scores.values()) == pytest.approx(expected, abs=1e-5)
         assert list(found.scores) == list(model.config.id2label.values())
-    with pytest.raises(ModelError, match="this model finds no entities"):
-        Annotator.load(bundle)
+    with pytest.raises(InputError, match="has no task 'entities'; its tasks are single"):
+        entities_of(bundle)
 
 
 def test_ask_answers_from_files_with_sentence_place_and_confidence(tiny_tasks, tmp_path):
@@ -224,13 +219,13 @@ def test_annotate_adds_relations_to_the_entities_it_finds(tiny_tasks, tiny_bundl
 def test_relations_of_pubtator_are_between_concepts(tiny_tasks, tmp_path):
     text = "9|t|insulin is given for gout\n9|a|\n9\t0\t7\tinsulin\tChemical\tD007328\n9\t21\t25\tgout\tDisease\tD006073\n\n"
     (tmp_path / "in.pubtator").write_text(text)
-    finder = RelationFinder.load(tiny_tasks / "run" / "bundle")
-    found = list(finder.stream(read_documents(tmp_path / "in.pubtator")))
+    model = Model.load(tiny_tasks / "run" / "bundle")
+    found = list(related(model, read_documents(tmp_path / "in.pubtator")))
     write_documents(found, tmp_path / "out.pubtator", "pubtator")
     assert "9\ttreats\tD007328\tD006073" in (tmp_path / "out.pubtator").read_text()
-    (again,) = finder.stream(found)
+    (again,) = related(model, found)
     assert len(again.relations) == 1
-    (none,) = RelationFinder(finder.model, min_confidence=1.0).stream(read_documents(tmp_path / "in.pubtator"))
+    (none,) = related(model, read_documents(tmp_path / "in.pubtator"), min_confidence=1.0)
     assert none.relations == ()
 
 
@@ -332,13 +327,13 @@ def test_relations_in_one_pass_are_those_of_the_text_whatever_stands_beside_it(t
     bundle = plan_run(tmp_path / "treats.toml", ONE_PASS).start(tmp_path / "run", False, lambda record: None)
     assert last_scores(tmp_path / "run")["treats"] > 0.75  # all pairs score 0.4
     export_bundle(Bundle.load(bundle), bundle, "fp32")
-    finder = RelationFinder.load(bundle)
-    candidates = finder.model.task(finder.name).records(documents[0])
-    (example,) = finder.model.examples(finder.name, candidates)
+    model = Model.load(bundle)
+    candidates = model.task("treats").records(documents[0])
+    (example,) = model.examples("treats", candidates)
     assert len(example.record_of_position) == len(candidates)
-    together = list(finder.stream(documents))
+    together = list(related(model, documents))
     for document, found in zip(documents, together, strict=True):
-        (alone,) = finder.stream([document])
+        (alone,) = related(model, [document])
         assert [relation.arguments for relation in alone.relations] == [one.arguments for one in found.relations]
         shares = [relation.confidence for relation in found.relations]
         assert [relation.confidence for relation in alone.relations] == pytest.approx(shares, abs=1e-5)

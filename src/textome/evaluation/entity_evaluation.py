@@ -16,7 +16,6 @@ from textome.evaluation.evaluation import Comparison, Data, Evaluation
 from textome.evaluation.report import as_dict, format_table
 from textome.formats import Quarantine, Source, expand_inputs, guess_format, read_inputs
 from textome.metrics.entities import EntityScores, score_entities
-from textome.runtime.annotator import Annotator
 from textome.runtime.model import Model
 from textome.runtime.step import ModelStep
 
@@ -54,8 +53,9 @@ class EntityEvaluation(Evaluation):
         mapping = map_types(labels, model.types, data.mapping)
         if not mapping:
             raise InputError(f"{data}: the data holds no entity of a type that the model knows")
-        annotator = Annotator(model.choosing(sentences=kind != "conll"), sorted(set(mapping.values())))
-        spans = compare(annotator, documents, mapping, words=kind == "conll")
+        types = tuple(sorted(set(mapping.values())))
+        chosen = model.choosing(tasks=(name,), types=types, sentences=kind != "conll")
+        spans = compare(chosen, documents, mapping, words=kind == "conll")
         details = score_entities(spans.gold, spans.predicted)
         novelty = by_novelty(spans, documents, names_of(read(data.train), mapping)) if data.train else []
         intervals = bootstrap_intervals(spans.gold, spans.predicted)

@@ -10,7 +10,7 @@ import numpy as np
 
 from textome.documents import Document
 from textome.errors import InputError
-from textome.runtime.annotator import Annotator
+from textome.runtime.model import Model
 
 Spans = set[tuple[int, int, str]]
 
@@ -52,7 +52,7 @@ def map_types(labels: Iterable[str], types: Sequence[str], chosen: Mapping[str, 
     return mapping
 
 
-def compare(annotator: Annotator, documents: Sequence[Document], mapping: Mapping[str, str], words: bool) -> Comparison:
+def compare(model: Model, documents: Sequence[Document], mapping: Mapping[str, str], words: bool) -> Comparison:
     """Annotate documents afresh and set the result beside their own annotations.
 
     words   the texts are words joined by one space (CoNLL): a prediction is taken to cover the words whose first
@@ -61,7 +61,7 @@ def compare(annotator: Annotator, documents: Sequence[Document], mapping: Mappin
     gold = [_spans(document, mapping) for document in documents]
     expected_types = set(mapping.values())
     confidences = []
-    for document in annotator.stream(documents, replace=True):
+    for document in model(item.with_annotations(()) for item in documents):
         confidence_of = {
             (entity.start, entity.end, entity.type): entity.confidence or 0.0
             for entity in document.entities
