@@ -23,7 +23,18 @@ HELP_TIMES = 2
 HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client", "PIL")
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
-_BELOW_TASKS = {"metrics", "datasets", "inputs", "text", "formats", "documents", "errors", "escapes", "version"}
+_BELOW_TASKS = {
+    "metrics",
+    "datasets",
+    "inputs",
+    "text",
+    "formats",
+    "documents",
+    "settings",
+    "errors",
+    "escapes",
+    "version",
+}
 _BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
 _BELOW_TRAINING = {"linking", "vocabularies", "corpus", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
@@ -32,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "escapes": set(),
     "processors": set(),
     "version": set(),
+    "settings": {"errors"},
     "documents": {"errors"},
     "formats": {"documents", "errors", "escapes", "version"},
     "datasets": {"formats", "documents", "errors"},
@@ -79,6 +91,7 @@ WITHOUT_TORCH = {
     "escapes",
     "processors",
     "version",
+    "settings",
     "documents",
     "formats",
     "text",

@@ -36,7 +36,7 @@ class Answerer:
 
     def __init__(self, runner: Model, name: str | None = None) -> None:
         self.runner, self.name = runner, runner.bundle.task_of("question_answering", name)
-        task = runner.task(self.name)
+        task: object = runner.task(self.name)
         assert isinstance(task, QuestionAnswering)
         self.task = task
 

@@ -27,7 +27,7 @@ from textome.errors import ModelError, explain
 from textome.runtime import hub
 from textome.runtime.hugging_face import token_classifier
 from textome.runtime.model_files import read_json, refuse_adapter
-from textome.tasks import AnyTask, HeadShape, Task, kind_named, task_class
+from textome.tasks import AnyTask, HeadShape, SomeTask, kind_named, task_class
 from textome.tasks.entities import Entities
 
 if TYPE_CHECKING:
@@ -223,8 +223,8 @@ class Bundle:
         """The task of a model of other things than text. Raises ModelError where it has another."""
         from textome.tasks.target import Target
 
-        task, *more = self.tasks.values()
-        if more or not isinstance(task, Target):
+        tasks: list[object] = [*self.tasks.values()]
+        if len(tasks) > 1 or not isinstance(task := tasks[0], Target):
             names = ", ".join(task.kind for task in self.tasks.values())
             raise ModelError(f"{self.directory / 'textome.json'}: a model of {self.reads} has no tasks {names}")
         return task
@@ -239,14 +239,14 @@ class Bundle:
         return self.description.provenance
 
     @property
-    def tasks(self) -> dict[str, Task[Any, Any]]:
+    def tasks(self) -> dict[str, SomeTask]:
         """All tasks by name."""
         return dict(self.description.tasks)
 
     @property
     def entities(self) -> Entities:
         """The entity task. Raises ModelError where the bundle has other tasks."""
-        task = self.description.tasks.get(ENTITIES)
+        task: object = self.description.tasks.get(ENTITIES)
         if not isinstance(task, Entities):
             raise ModelError(f"{self.directory}: this model finds no entities; its tasks are {', '.join(self.tasks)}")
         return task
@@ -264,7 +264,7 @@ class Bundle:
         return self.entities.default_types or self.types
 
     @property
-    def other_tasks(self) -> dict[str, Task[Any, Any]]:
+    def other_tasks(self) -> dict[str, SomeTask]:
         """The tasks with heads other than that of entities, by name."""
         return {name: task for name, task in self.tasks.items() if name != ENTITIES and task.head_shape.num_labels}
 
@@ -279,7 +279,8 @@ class Bundle:
         """How texts become vectors, of a model that is for nothing else; any encoder can be asked for them."""
         from textome.tasks.embedding import Embedding
 
-        return next((task for task in self.description.tasks.values() if isinstance(task, Embedding)), None)
+        tasks: list[object] = [*self.tasks.values()]
+        return next((task for task in tasks if isinstance(task, Embedding)), None)
 
     def only_task(self, name: str | None) -> str:
         """The name of the task that is named, or of the only one there is. Raises ModelError otherwise."""

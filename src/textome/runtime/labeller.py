@@ -29,8 +29,9 @@ class Labeller:
 
     def __init__(self, runner: Model, name: str) -> None:
         self.runner, self.name = runner, name
-        self.task = runner.task(name)
-        assert isinstance(self.task, LabelTask)
+        task: object = runner.task(name)
+        assert isinstance(task, LabelTask)
+        self.task: LabelTask[Any, Any] = task
         self.labels = self.task.label_names
         self.by_sentence, self.multi_label = self.task.by_sentence, self.task.multi_label
         self.pairs = self.task.reads_pairs

@@ -14,7 +14,7 @@ from textome.runtime.batching import Batch, in_batches
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.session import Session
 from textome.runtime.step import ModelSettings, ModelStep
-from textome.tasks import Task
+from textome.tasks import SomeRecord, SomeTask
 from textome.tasks.examples import Example, Floats
 from textome.text.tokenization import Tokenizer
 
@@ -59,7 +59,7 @@ class Model(ModelStep):
 
     def prepare(
         self, name: str, documents: Sequence[Document]
-    ) -> tuple[list[Document], list[list[Any]], list[Example]]:
+    ) -> tuple[list[Document], list[list[SomeRecord]], list[Example]]:
         """Before the encoder: the documents as the task needs them, their records, and the examples of all records."""
         task = self.tasks[name]
         prepared = [task.ready(document) for document in documents]
@@ -81,7 +81,7 @@ class Model(ModelStep):
         self,
         name: str,
         documents: Sequence[Document],
-        records: Sequence[Sequence[Any]],
+        records: Sequence[Sequence[SomeRecord]],
         examples: Sequence[Example],
         scores: Sequence[Floats],
     ) -> list[Document]:
@@ -93,7 +93,7 @@ class Model(ModelStep):
             for document, own in zip(documents, records, strict=True)
         ]
 
-    def _records(self, task: Task[Any, Any], document: Document) -> list[Any]:
+    def _records(self, task: SomeTask, document: Document) -> list[SomeRecord]:
         """What of a document the task is asked about; nothing of a document without any text."""
         if not document.text.strip():
             return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from textome.inputs.records import Floats, Segments, Shape, read_records
 from textome.runtime.bundle import Bundle
 from textome.runtime.session import open_graph
 from textome.runtime.step import POOL_RECORDS, ModelSettings, ModelStep
+from textome.tasks import Task
 
 TOKEN_BUDGET = 8192
 
@@ -82,8 +83,9 @@ class Predictor(ModelStep):
     def apply(self, name: str, documents: Sequence[Document]) -> list[Document]:
         views = [self._views_of(document) for document in documents]
         answers = iter(self._means([own for own in views if own]))
+        task = cast("Task[Document, Floats]", self.tasks[name])
         return [
-            self.tasks[name].annotate(name, document, [document], [next(answers)]) if own else document
+            task.annotate(name, document, [document], [next(answers)]) if own else document
             for document, own in zip(documents, views, strict=True)
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from textome.datasets.labelled import LabelledText
 from textome.documents import Document
@@ -13,6 +13,7 @@ from textome.errors import ModelError
 from textome.runtime.batching import Batch, in_batches
 from textome.runtime.bundle import ENTITIES
 from textome.runtime.model import Model
+from textome.tasks import Task
 from textome.tasks.examples import Example, Floats
 from textome.tasks.labels import Classified
 
@@ -51,7 +52,7 @@ class Reader:
         _, records, spans = self.model.prepare(ENTITIES, documents)
         scores = in_batches(examples, self.model.settings.token_budget, self._run)
         labels = {
-            name: self.model.task(name).decode(items, examples, [row[number][None] for row in scores])
+            name: self._task(name).decode(items, examples, [row[number][None] for row in scores])
             for number, name in enumerate(self.tasks)
         }
         logits = [row[-1][example.positions] for row, example in zip(scores, spans, strict=True)]
@@ -60,6 +61,9 @@ class Reader:
             Reading(document, {name: labels_of[number] for name, labels_of in labels.items()})
             for number, document in enumerate(annotated)
         ]
+
+    def _task(self, name: str) -> Task[LabelledText, Classified]:
+        return cast("Task[LabelledText, Classified]", self.model.task(name))
 
     def _run(self, examples: list[Example]) -> list[tuple[Floats, ...]]:
         """For each example the scores of each head: (num_labels,) of a task, last (S, num_labels) of the entities."""

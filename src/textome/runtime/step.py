@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from inspect import signature
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from textome.documents import Document
-from textome.errors import InputError, MissingExtraError, ModelError, explain
+from textome.errors import InputError, MissingExtraError, ModelError
 from textome.formats import Quarantine, Source, read_documents
 from textome.runtime.bundle import Bundle, Device, resolve_model
-from textome.tasks import Task
+from textome.settings import Settings
+from textome.tasks import SomeTask
 from textome.tasks.task import Choice
 
 # Characters of documents that are read together: enough that batches hold inputs of equal lengths, few enough that memory
@@ -36,7 +37,7 @@ MODELS = {
 }
 
 
-class ModelSettings(BaseModel):
+class ModelSettings(Settings):
     """What a model of a pipeline is, and what it looks for.
 
     model           a bundle's folder or hub name; None: the bundled one
@@ -54,7 +55,7 @@ class ModelSettings(BaseModel):
     early_exit      False has every token pass all layers of a model whose plain words leave early, which is slower
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    settings_of: ClassVar[str] = "model"
 
     model: str | None = None
     precision: str | None = None
@@ -68,14 +69,6 @@ class ModelSettings(BaseModel):
     token_budget: int = Field(default=1024, ge=1)
     device: Device = "cpu"
     early_exit: bool = True
-
-    @classmethod
-    def of(cls, settings: Mapping[str, object]) -> Self:
-        """The settings from values of any origin. Raises InputError that names the one that is wrong."""
-        try:
-            return cls.model_validate(settings)
-        except ValidationError as error:
-            raise InputError(explain(error, "model")) from error
 
     @property
     def choice(self) -> Choice:
@@ -125,7 +118,7 @@ class ModelStep(ABC):
         return self.bundle.types if self.bundle.has_entities else ()
 
     @property
-    def asked(self) -> dict[str, Task[Any, Any]]:
+    def asked(self) -> dict[str, SomeTask]:
         """The tasks that annotate documents: those that read one text, and with a question the others too."""
         question = self.settings.question is not None
         tasks = {
@@ -206,7 +199,7 @@ class ModelStep(ABC):
             return False
         return True
 
-    def task(self, name: str) -> Task[Any, Any]:
+    def task(self, name: str) -> SomeTask:
         """The task of this name. Raises ModelError where there is none."""
         if name not in self.tasks:
             raise ModelError(f"{self.directory}: the model has no task {name!r}; its tasks are {', '.join(self.tasks)}")
@@ -223,7 +216,7 @@ class ModelStep(ABC):
     def _pools(self, documents: Iterable[Document]) -> Iterator[list[Document]]:
         return pools(documents)
 
-    def _is_other_models(self, task: Task[Any, Any]) -> bool:
+    def _is_other_models(self, task: SomeTask) -> bool:
         """Whether the types that are asked for are all left to other models."""
         return (
             task.gives == "entities"

@@ -21,7 +21,7 @@ from textome.serve.problems import Problem, too_large
 from textome.serve.requested import requested_documents, validated
 from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, received, rendered, while_connected
 from textome.serve.service import LoadedModel, Service
-from textome.tasks import Task
+from textome.tasks import SomeTask
 from textome.tasks.examples import Floats
 from textome.tasks.labels import Classified
 from textome.tasks.vectors import normalised
@@ -171,7 +171,7 @@ async def _with_entities(service: Service, name: str, documents: Sequence[Docume
     )
 
 
-def _check_number_of_pairs(documents: Sequence[Document], task: Task[Any, Any]) -> None:
+def _check_number_of_pairs(documents: Sequence[Document], task: SomeTask) -> None:
     """Raises Problem (413) beyond the bounds."""
     total = 0
     for document in documents:

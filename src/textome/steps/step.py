@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar, Self
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
 
 from textome.documents import Document
-from textome.errors import InputError, explain
+from textome.settings import Settings
 
 
-class StepSettings(BaseModel):
+class StepSettings(Settings):
     """A step: its fields are its settings; called with documents, it gives each back, in order, with more annotations.
 
     adds_types   the types of the entities that it adds of its own accord; not those of a model whose entities it copies
@@ -20,15 +18,9 @@ class StepSettings(BaseModel):
 
     adds_types: ClassVar[tuple[str, ...]] = ()
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     @classmethod
-    def of(cls, settings: Mapping[str, object]) -> Self:
-        """The step with these settings. Raises InputError that names the setting that is wrong."""
-        try:
-            return cls.model_validate(settings)
-        except ValidationError as error:
-            raise InputError(explain(error, f"step {cls.__name__}")) from error
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        cls.settings_of = f"step {cls.__name__}"
 
     @abstractmethod
     def __call__(self, documents: Iterable[Document]) -> Iterator[Document]:

@@ -14,9 +14,19 @@ from typing import Annotated, Any, cast
 from pydantic import BeforeValidator, InstanceOf, SerializeAsAny, ValidationError
 
 from textome.errors import explain
-from textome.tasks.task import HeadShape, Task
+from textome.tasks.task import HeadShape, SomePrediction, SomeRecord, SomeTask, Task
 
-__all__ = ["TASKS", "AnyTask", "HeadShape", "Task", "kind_named", "task_class"]
+__all__ = [
+    "TASKS",
+    "AnyTask",
+    "HeadShape",
+    "SomePrediction",
+    "SomeRecord",
+    "SomeTask",
+    "Task",
+    "kind_named",
+    "task_class",
+]
 
 # The kind of a task -> its module here, which has the class of the second name.
 TASKS = {
@@ -53,14 +63,14 @@ def kind_named(name: str, of_text: bool = True) -> str:
     return (_OLD_KINDS if of_text else _OLD_SEQUENCE_KINDS).get(name, name)
 
 
-def task_class(kind: str) -> type[Task[Any, Any]]:
+def task_class(kind: str) -> type[SomeTask]:
     """The class of a kind. Raises ValueError for one that is not in the table."""
     if (kind := kind_named(kind)) not in TASKS:
         near = difflib.get_close_matches(kind, TASKS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the kinds are {', '.join(TASKS)}"
         raise ValueError(f"there is no kind of task {kind!r}; {hint}")
     module, name = TASKS[kind]
-    return cast(type[Task[Any, Any]], getattr(import_module(f"textome.tasks.{module}"), name))
+    return cast(type[SomeTask], getattr(import_module(f"textome.tasks.{module}"), name))
 
 
 def _validated(entry: Any) -> Any:
@@ -74,7 +84,7 @@ def _validated(entry: Any) -> Any:
         raise ValueError(_explained(task, error)) from error
 
 
-def _explained(task: type[Task[Any, Any]], error: ValidationError) -> str:
+def _explained(task: type[SomeTask], error: ValidationError) -> str:
     item = error.errors()[0]
     if item["type"] != "extra_forbidden":
         return explain(error)
@@ -85,4 +95,4 @@ def _explained(task: type[Task[Any, Any]], error: ValidationError) -> str:
     return f"{key} is no key of a task of this kind; {hint}"
 
 
-AnyTask = Annotated[SerializeAsAny[InstanceOf[Task[Any, Any]]], BeforeValidator(_validated)]
+AnyTask = Annotated[SerializeAsAny[InstanceOf[SomeTask]], BeforeValidator(_validated)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, NewType, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -361,3 +361,12 @@ def number_of(label: str, labels: Sequence[str], record: str) -> int:
     if label not in labels:
         raise InputError(f"record {record}: the label {label!r} is none of the model's: {', '.join(labels)}")
     return labels.index(label)
+
+
+# A record and a prediction of a task that is known by the table alone: only the task itself looks into them.
+SomeRecord = NewType("SomeRecord", object)
+SomePrediction = NewType("SomePrediction", object)
+if TYPE_CHECKING:
+    SomeTask = Task[SomeRecord, SomePrediction]
+else:
+    SomeTask = Task

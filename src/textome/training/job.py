@@ -63,7 +63,7 @@ class TrainingTask(ABC, Generic[PackedKind]):
     """
 
     name: str
-    task: Task[Any, Any]
+    task: Task[Any, Any]  # each class of training tasks names its own
     lengths: Sequence[int]
     loss: Loss
     options: LossOptions

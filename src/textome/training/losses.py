@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from textome.errors import InputError
 from textome.metrics.affinity import MAX_LOG_DEVIATION
-from textome.tasks import Task
+from textome.tasks import SomeTask
 from textome.tasks.iob import IGNORED, LABELS
 from textome.training.chains import chain_loss, chain_marginals
 from textome.training.divergence import (
@@ -88,9 +88,7 @@ class Loss:
         return totals / torch.bincount(owner, minlength=count)
 
 
-def options_of(
-    task: Task[Any, Any], targets: Sequence[NDArray[Any]], smoothing: float, device: torch.device
-) -> LossOptions:
+def options_of(task: SomeTask, targets: Sequence[NDArray[Any]], smoothing: float, device: torch.device) -> LossOptions:
     """The options that a task asks for, its class weights counted in training targets.
 
     Raises InputError where labels cannot be smoothed.
@@ -274,7 +272,7 @@ def spans(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def _counts(task: Task[Any, Any], targets: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+def _counts(task: SomeTask, targets: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
     rows = np.concatenate(targets)
     if rows.dtype == np.float32:
         return np.asarray(rows.sum(0), np.float64)

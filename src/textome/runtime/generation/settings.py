@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Self
+from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from textome.errors import InputError, explain
+from textome.settings import Settings
 
 
-class GenerationSettings(BaseModel):
+class GenerationSettings(Settings):
     """How texts are written. Without any of `temperature`, `top_k`, `top_p` and `beam` the most probable token is taken.
 
     max_new_tokens  tokens of a text at most
@@ -25,7 +24,7 @@ class GenerationSettings(BaseModel):
     samples         texts for each prompt: several draws, or the best of a beam
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    settings_of: ClassVar[str] = "generation"
 
     max_new_tokens: int = Field(default=128, ge=1)
     temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -37,14 +36,6 @@ class GenerationSettings(BaseModel):
     stop: tuple[str, ...] = ()
     seed: int = Field(default=0, ge=0)
     samples: int = Field(default=1, ge=1)
-
-    @classmethod
-    def of(cls, settings: Mapping[str, object]) -> Self:
-        """The settings from values of any origin. Raises InputError that names the one that is wrong."""
-        try:
-            return cls.model_validate(settings)
-        except ValidationError as error:
-            raise InputError(explain(error, "generation")) from error
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ class ModalityRecords:
     """
 
     modality: Modality
-    target: Task[Any, Any]
+    target: Task[Record, Floats]
     train: list[Record]
     validation: list[Record]
     test: list[Record]
@@ -44,7 +44,7 @@ class ModalityRecords:
 def load_records(recipe: Recipe[Any], modality: Modality) -> ModalityRecords:
     """Read the data of a recipe. Raises InputError where there is no training record with a target."""
     (table,), quarantine = recipe.tasks, Quarantine()
-    target = table.task
+    target = cast("Task[Record, Floats]", table.task)  # as that of every task over something else than text
     known_records: dict[str, list[Record]] = {}
 
     def read(paths: Sequence[str]) -> list[Record]:

@@ -18,7 +18,7 @@ from textome.encoders.heads import TaskModel
 from textome.encoders.pruning import spread
 from textome.errors import InputError
 from textome.runtime.bundle import Bundle
-from textome.tasks import Task
+from textome.tasks import SomeTask
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, read_weights
 from textome.training.recipe import Distillation
@@ -34,7 +34,7 @@ class Teacher:
     def __init__(
         self,
         recipe: Distillation,
-        tasks: Mapping[str, Task[Any, Any]],
+        tasks: Mapping[str, SomeTask],
         tokenizer: Tokenizer,
         window: int,
         device: torch.device,
@@ -58,7 +58,7 @@ class Teacher:
         return total / (1 + len(self.others)), states.values
 
 
-def _read_teacher(name: str, tasks: Mapping[str, Task[Any, Any]], tokenizer: Tokenizer, window: int) -> TaskModel:
+def _read_teacher(name: str, tasks: Mapping[str, SomeTask], tokenizer: Tokenizer, window: int) -> TaskModel:
     directory = base_directory(name, "distillation.teacher")
     bundle = Bundle.load(directory)
     if Tokenizer.load(directory).fingerprint != tokenizer.fingerprint:
@@ -79,7 +79,7 @@ def _read_teacher(name: str, tasks: Mapping[str, Task[Any, Any]], tokenizer: Tok
     return model.eval().requires_grad_(False)
 
 
-def _rows(teacher: str, bundle: Bundle, name: str, task: Task[Any, Any]) -> list[int]:
+def _rows(teacher: str, bundle: Bundle, name: str, task: SomeTask) -> list[int]:
     """The rows of a teacher's head for each output of the student's. Raises InputError where one is missing."""
     own = bundle.tasks.get(name)
     if own is None or own.kind != task.kind:

@@ -12,12 +12,12 @@ from textome.encoders import encoder_of
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import Head, TaskModel
 from textome.runtime.bundle import Bundle
-from textome.tasks import Task
+from textome.tasks import SomeTask
 
 
 def load_base(
     model: TaskModel,
-    tasks: Mapping[str, Task[Any, Any]],
+    tasks: Mapping[str, SomeTask],
     base: Path,
     config: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
@@ -46,15 +46,15 @@ def load_base(
     return kept, [label for task in tasks.values() for label in task.label_names if label not in kept]
 
 
-def _alike(task: Task[Any, Any], own: Task[Any, Any]) -> bool:
+def _alike(task: SomeTask, own: SomeTask) -> bool:
     return task.kind == own.kind and task.head_shape[1:] == own.head_shape[1:]
 
 
 def _keep(
     head: Head,
     names: Mapping[str, tuple[str, ...]],
-    task: Task[Any, Any],
-    own: Task[Any, Any],
+    task: SomeTask,
+    own: SomeTask,
     tensors: Mapping[str, Tensor],
 ) -> None:
     numbers = {output: number for number, output in enumerate(own.output_names)}

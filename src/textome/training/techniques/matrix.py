@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from textome.tasks import TASKS, Task, task_class
+from textome.tasks import TASKS, SomeTask, task_class
 
 _NOT_TEXT = "it is for tasks over text"
 _IN_EPOCHS = "it reads its examples whole, in epochs"
@@ -24,10 +24,10 @@ _OTHER_ROUNDING = "the rounding of its graph is another"
 
 
 # Why a technique does not work for a task, of the run, the kind and the class of the task; "" where it works.
-Reason = Callable[[str, str, type[Task[Any, Any]] | None], str]
+Reason = Callable[[str, str, type[SomeTask] | None], str]
 
 
-def _always(run: str, kind: str, task: type[Task[Any, Any]] | None) -> str:
+def _always(run: str, kind: str, task: type[SomeTask] | None) -> str:
     return ""
 
 
@@ -49,7 +49,7 @@ def _with(feature: str, reason: str) -> Reason:
 def _for_mentions(reason: str, *others: str) -> Reason:
     """Works for tasks about mentions, and in these runs."""
 
-    def answer(run: str, kind: str, task: type[Task[Any, Any]] | None) -> str:
+    def answer(run: str, kind: str, task: type[SomeTask] | None) -> str:
         from textome.tasks.mentions import MentionTask
 
         return "" if run in others or (task is not None and issubclass(task, MentionTask)) else reason
@@ -191,9 +191,9 @@ CONFLICTS = (
 )
 
 
-def runs() -> dict[str, tuple[str, type[Task[Any, Any]] | None]]:
+def runs() -> dict[str, tuple[str, type[SomeTask] | None]]:
     """By the kind of each task that can be trained, its run and its class."""
-    run_of_kind: dict[str, tuple[str, type[Task[Any, Any]] | None]] = {}
+    run_of_kind: dict[str, tuple[str, type[SomeTask] | None]] = {}
     for kind in TASKS:
         task = task_class(kind)
         if task.trained_by:
@@ -201,7 +201,7 @@ def runs() -> dict[str, tuple[str, type[Task[Any, Any]] | None]]:
     return run_of_kind
 
 
-def check_techniques(recipe: BaseModel, run: str, tasks: Iterable[Task[Any, Any]]) -> None:
+def check_techniques(recipe: BaseModel, run: str, tasks: Iterable[SomeTask]) -> None:
     """Raises ValueError for a technique that a recipe asks for and that does not work for one of its tasks."""
     for technique in TECHNIQUES:
         if not _asked(recipe, technique.key):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.tasks import Task
+from textome.tasks import SomeRecord, SomeTask
 from textome.tasks.examples import Example
+from textome.tasks.mentions import Sentence
 from textome.text.tokenization import Tokenizer
 from textome.training.models import Model
 from textome.training.recipe import Recipe
@@ -33,10 +34,10 @@ class TaskData:
     """
 
     table: TaskTable
-    task: Task[Any, Any]
+    task: SomeTask
     examples: list[Example]
     targets: list[NDArray[Any]]
-    validation: dict[str, list[Any]]
+    validation: dict[str, list[SomeRecord]]
     num_records: int
     quarantine: Quarantine
     leaks: int = 0
@@ -52,7 +53,7 @@ def load_task(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskDat
 
 def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:
     quarantine = Quarantine()
-    task: Task[Any, Any] = table.task
+    task: SomeTask = table.task
     train, validation = (
         _read(recipe, table, table.train, quarantine),
         _read(recipe, table, table.validation, quarantine),
@@ -94,16 +95,16 @@ def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskD
 
 def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:
     """The sentences of all corpora; a word whose type its corpus does not annotate teaches that head nothing."""
-    task: Task[Any, Any] = table.task
+    task: SomeTask = table.task
     corpora = load_corpora(recipe, table)
-    train = [sentence for corpus in corpora for sentence in corpus.train]
+    train = [sentence for corpus in corpora for sentence in _records(corpus.train)]
     quarantine = Quarantine()
     for corpus in corpora:
         quarantine.merge(corpus.quarantine)
     if recipe.distillation is None:
         _check_labelled(table, train, quarantine)
-    groups = [(corpus.name, task.group_of(sentence, 0)) for corpus in corpora for sentence in corpus.train]
-    validation = {corpus.name: corpus.validation for corpus in corpora if corpus.validation}
+    groups = [(corpus.name, task.group_of(sentence, 0)) for corpus in corpora for sentence in _records(corpus.train)]
+    validation = {corpus.name: _records(corpus.validation) for corpus in corpora if corpus.validation}
     hashes = {path: value for corpus in corpora for path, value in corpus.hashes.items()}
     leaks = sum(corpus.leaks for corpus in corpora)
     data = _task_data(recipe, table, task, tokenizer, train, groups, validation, quarantine, leaks, hashes)
@@ -120,7 +121,12 @@ def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> Tas
     return data
 
 
-def _check_labelled(table: TaskTable, records: Sequence[Any], quarantine: Quarantine) -> None:
+def _records(sentences: list[Sentence]) -> list[SomeRecord]:
+    """The sentences of a corpus as records of the task that learns from corpora."""
+    return cast("list[SomeRecord]", sentences)
+
+
+def _check_labelled(table: TaskTable, records: Sequence[SomeRecord], quarantine: Quarantine) -> None:
     """Raises InputError where no training record has a label, with what could not be read."""
     try:
         table.task.check_labelled(table.name, records)
@@ -131,11 +137,11 @@ def _check_labelled(table: TaskTable, records: Sequence[Any], quarantine: Quaran
 def _task_data(
     recipe: Recipe,
     table: TaskTable,
-    task: Task[Any, Any],
+    task: SomeTask,
     tokenizer: Tokenizer,
-    train: Sequence[Any],
+    train: Sequence[SomeRecord],
     groups: Sequence[object],
-    validation: dict[str, list[Any]],
+    validation: dict[str, list[SomeRecord]],
     quarantine: Quarantine,
     leaks: int,
     hashes: dict[str, str],
@@ -149,7 +155,7 @@ def _task_data(
     return TaskData(table, task, examples, targets, validation, len(train), quarantine, leaks, hashes, owners)
 
 
-def few(task: Task[Any, Any], records: Sequence[Any], shots: int, seed: int) -> list[Any]:
+def few(task: SomeTask, records: Sequence[SomeRecord], shots: int, seed: int) -> list[SomeRecord]:
     """`shots` records of each class (of each set of labels), drawn by the seed; fewer where a class has fewer."""
     order = np.random.default_rng(seed).permutation(len(records))
     counts: Counter[str] = Counter()
@@ -162,8 +168,8 @@ def few(task: Task[Any, Any], records: Sequence[Any], shots: int, seed: int) -> 
     return [records[index] for index in sorted(chosen)]
 
 
-def _read(recipe: Recipe, table: TaskTable, paths: Sequence[str], quarantine: Quarantine) -> list[Any]:
-    records: list[Any] = []
+def _read(recipe: Recipe, table: TaskTable, paths: Sequence[str], quarantine: Quarantine) -> list[SomeRecord]:
+    records: list[SomeRecord] = []
     for number, path in enumerate(paths):
         records_of_file = table.task.read(recipe.path(path), table.layout, quarantine)
         # Ids need only be unique in their file, so those of further files are told apart by its name.
@@ -171,7 +177,7 @@ def _read(recipe: Recipe, table: TaskTable, paths: Sequence[str], quarantine: Qu
     return records
 
 
-def _further(recipe: Recipe, table: TaskTable, quarantine: Quarantine) -> list[Any]:
+def _further(recipe: Recipe, table: TaskTable, quarantine: Quarantine) -> list[SomeRecord]:
     """The training texts of other layouts, their ids told apart by layout and file."""
     return [
         _renamed(record, f"{layout}/{path}")
@@ -186,16 +192,16 @@ def _renamed(record: Any, prefix: str) -> Any:
 
 
 def _readable(
-    task: Task[Any, Any],
-    records: Sequence[Any],
+    task: SomeTask,
+    records: Sequence[SomeRecord],
     tokenizer: Tokenizer,
     model: Model,
     quarantine: Quarantine,
     name: str,
-) -> list[Any]:
+) -> list[SomeRecord]:
     """The records that the task can read; the others are quarantined, since one bad record must not end a run."""
 
-    def check(some: Sequence[Any]) -> None:
+    def check(some: Sequence[SomeRecord]) -> None:
         for example in task.examples(some, tokenizer, model.window, model.overlap):
             task.targets_of(example, some)
 
@@ -213,7 +219,7 @@ def _readable(
     return list(records)
 
 
-def _fingerprints(task: Task[Any, Any], record: Any) -> set[str]:
+def _fingerprints(task: SomeTask, record: SomeRecord) -> set[str]:
     """A record's texts without case and white space; short ones stand in many texts by chance and prove nothing."""
     fingerprints = {"".join(text.split()).casefold() for text in task.texts_of(record)}
     return {text for text in fingerprints if len(text) >= SHORTEST_LEAK}

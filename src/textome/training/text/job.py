@@ -17,7 +17,7 @@ from textome.encoders import encoder_of
 from textome.encoders.build import read_encoder_config
 from textome.encoders.heads import TaskModel
 from textome.encoders.layers.packing import Layout
-from textome.tasks import Task
+from textome.tasks import SomeTask
 from textome.tasks.examples import Example, Floats
 from textome.text.tokenization import Tokenizer
 from textome.training.batches import plan
@@ -70,7 +70,7 @@ class TextTask(TrainingTask[PackedExamples]):
         self.options = options_of(data.task, data.targets, recipe.training.label_smoothing, device)
 
     @property
-    def task(self) -> Task[Any, Any]:  # type: ignore[override]
+    def task(self) -> SomeTask:  # type: ignore[override]
         return self.data.task
 
     def packed(self, batch: Batch) -> PackedExamples:
@@ -254,7 +254,7 @@ class TextJob(Job):
 
 
 def build_model(
-    recipe: Recipe, base: Path, tasks: Mapping[str, Task[Any, Any]], report: Report = lambda event: None
+    recipe: Recipe, base: Path, tasks: Mapping[str, SomeTask], report: Report = lambda event: None
 ) -> tuple[TaskModel, dict[str, Any]]:
     """The model of a recipe before it is trained, and its `config.json`."""
     values, tensors = read_base(recipe.model, base)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Self, cast
 
 from textome.datasets.parallel import Pair
 from textome.documents import Document
 from textome.runtime.bundle import Bundle
 from textome.runtime.step import ModelSettings, ModelStep
+from textome.tasks.translation import Translation
 from textome.training.translation.translator import Translator
 
 
@@ -30,7 +31,7 @@ class TranslationModel(ModelStep):
         """Every text can be translated."""
 
     def apply(self, name: str, documents: Sequence[Document]) -> list[Document]:
-        task = self.tasks[name]
+        task = cast("Translation", self.tasks[name])
         records = [task.records(document) for document in documents]
         texts = iter(self.translator.translate_layouts([record.source for own in records for record in own]))
         return [
