@@ -235,20 +235,22 @@ class Entities(MentionTask[Recognised]):
         for example, logits in zip(examples, scores, strict=True):
             tokens[example.record] = example.tokens
             pieces.setdefault(example.record, []).append(logits)
-        joined = self.log_probabilities(list(pieces.values()))
+        joined = self.log_probabilities(pieces.values())
         spans_of = {number: self.labelling.decode(rows) for number, rows in zip(pieces, joined, strict=True)}
         return [Recognised(tokens.get(number), spans_of.get(number, [])) for number in range(len(records))]
 
-    def log_probabilities(self, sentences: Sequence[Sequence[Floats]]) -> list[Floats]:
+    def log_probabilities(self, sentences: Iterable[Sequence[Floats]]) -> Iterator[Floats]:
         """(m, num_chosen_types, 3) of the m words of each sentence, from the scores (n, num_labels) of its windows; with a
-        "crf", (m, num_chosen_types, 3, 3), see `crf.chain`."""
+        "crf", (m, num_chosen_types, 3, 3), see `crf.chain`. One after another: those of a pool would fill the memory."""
         if self.labels:
-            return [self._of_one_softmax(np.concatenate(windows)) for windows in sentences]
+            yield from (self._of_one_softmax(np.concatenate(windows)) for windows in sentences)
+            return
         heads = np.array([self.types.index(name) for name in self.chosen_types])
         temperature = np.array([self.temperature.get(name, 1.0) for name in self.chosen_types], np.float32)
         joined = (windows[0] if len(windows) == 1 else np.concatenate(windows) for windows in sentences)
         labelling, size = self.labelling, len(self.labelling.outputs)
-        return [labelling.normalise(rows.reshape(len(rows), -1, size)[:, heads], temperature) for rows in joined]
+        for rows in joined:
+            yield labelling.normalise(rows.reshape(len(rows), -1, size)[:, heads], temperature)
 
     def _of_one_softmax(self, scores: Floats) -> Floats:
         """(m, num_labels) as (m, num_chosen_types, 3): for a type, O is the most probable of all labels that are not its
@@ -326,7 +328,7 @@ class Entities(MentionTask[Recognised]):
         for example, rows in zip(examples, scores, strict=True):
             pieces.setdefault(example.record, []).append(rows)
         values = [0.0] * len(records)
-        for number, rows in zip(pieces, self.log_probabilities(list(pieces.values())), strict=True):
+        for number, rows in zip(pieces, self.log_probabilities(pieces.values()), strict=True):
             if rows.size:
                 best = self.labelling.marginals(rows).max(axis=-1)
                 values[number] = float((1 - np.exp(best)).max(axis=-1).mean())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from textome.runtime.bundle import Bundle
     from textome.runtime.pixels.predictor import MapPredictor
     from textome.runtime.predictor import Predictor
+    from textome.tasks import SomePrediction
 
 Row = dict[str, Any]
 
@@ -119,7 +120,7 @@ class _Files:
 
     def answers(self, path: str, quarantine: Quarantine) -> Iterator[tuple[str, list[Row]]]:
         for record, answer in self._predictor.stream(path, quarantine):
-            yield record.id, [self._target.described(answer)]
+            yield record.id, [self._target.described(cast("SomePrediction", answer))]
 
     def rows(self, row: Row) -> list[list[str]]:
         return self._target.table_rows(row)

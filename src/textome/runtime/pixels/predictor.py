@@ -18,6 +18,7 @@ from textome.inputs.records import Floats, read_records
 from textome.runtime.bundle import Bundle
 from textome.runtime.session import open_graph
 from textome.runtime.step import ModelSettings, ModelStep
+from textome.tasks import Task
 from textome.tasks.pixels.maps import MapTask
 
 
@@ -96,7 +97,7 @@ class MapPredictor(ModelStep):
         return self.stream_predictions("", self.read("", path, quarantine), quarantine, path)
 
     def apply(self, name: str, documents: Sequence[Document]) -> list[Document]:
-        labelled = []
+        labelled, task = [], cast("Task[Document, Any]", self.tasks[name])
         for document in documents:
             try:
                 prediction = self.predict(self.input.content_of(document))
@@ -106,7 +107,7 @@ class MapPredictor(ModelStep):
                 self.report(document, error)
                 labelled.append(document)
             else:
-                labelled.append(self.tasks[name].annotate(name, document, [document], [prediction]))
+                labelled.append(task.annotate(name, document, [document], [prediction]))
         return labelled
 
     def _pools(self, documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from textome.datasets.labelled import LabelledText
 from textome.encoders.t5.model import T5
 from textome.runtime.generation.targets import settings_of, write_targets
 from textome.tasks.text_to_text import TextToText
@@ -50,8 +51,9 @@ class TextToTextTask(TrainingTask[PackedPairs]):
 
     @property
     def task(self) -> TextToText:  # type: ignore[override]
-        assert isinstance(self.data.task, TextToText)
-        return self.data.task
+        task: object = self.data.task
+        assert isinstance(task, TextToText)
+        return task
 
     def packed(self, batch: Batch) -> PackedPairs:
         pairs = (self.pairs[index] for index in batch.indices)
@@ -71,7 +73,7 @@ class TextToTextTask(TrainingTask[PackedPairs]):
         """The main metric of what is written, greedily, for the first validation records."""
         scores, tokens = {}, 0
         for name, records in self.data.validation.items():
-            chosen = records[:VALIDATED]
+            chosen = cast("list[LabelledText]", records[:VALIDATED])
             examples = self.task.examples(chosen, self._tokenizer, self._model.window, self._model.overlap)
             tokens += sum(len(example.input_ids) for example in examples)
             settings = settings_of(self.task.model_copy(update={"beam": 1}))

@@ -9,7 +9,7 @@ from textome.datasets.parallel import Pair
 from textome.documents import Document
 from textome.runtime.bundle import Bundle
 from textome.runtime.step import ModelSettings, ModelStep
-from textome.tasks.translation import Translation
+from textome.tasks import Task
 from textome.training.translation.translator import Translator
 
 
@@ -31,7 +31,7 @@ class TranslationModel(ModelStep):
         """Every text can be translated."""
 
     def apply(self, name: str, documents: Sequence[Document]) -> list[Document]:
-        task = cast("Translation", self.tasks[name])
+        task = cast("Task[Pair, str]", self.tasks[name])
         records = [task.records(document) for document in documents]
         texts = iter(self.translator.translate_layouts([record.source for own in records for record in own]))
         return [
