@@ -45,6 +45,26 @@ def test_a_row_says_what_the_text_says_of_a_mention(tmp_path: Path) -> None:
     assert safe["lexical_variant"] == "'=cmd"
 
 
+@pytest.mark.parametrize(
+    ("attributes", "exists"),
+    [
+        ({}, "Y"),
+        ({"experiencer": "patient"}, "Y"),
+        ({"uncertain": "true"}, "Y"),
+        ({"historical": "true"}, "Y"),
+        ({"negated": "true"}, "N"),
+        ({"hypothetical": "true"}, "N"),
+        ({"experiencer": "family"}, "N"),
+        ({"experiencer": "other"}, "N"),
+    ],
+)
+def test_a_term_exists_where_the_patient_has_or_had_it(attributes: dict[str, str], exists: str, tmp_path: Path) -> None:
+    document = Document.from_text("Gout.", "7")
+    entity = document.entity([(0, 4)], "Disease", attributes=attributes)
+    (row,) = rows(tmp_path / "a.csv", document.with_annotations([entity]))
+    assert row["term_exists"] == exists
+
+
 def check(row: dict[str, str]) -> None:
     """The row against the table's columns: their order, types, lengths, and which of them are required."""
     columns = NoteNlp.__table__.columns

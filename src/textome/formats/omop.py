@@ -2,7 +2,8 @@
 
 `note_id` is the document's id. `note_nlp_concept_id` is 0, as a concept's number comes from a site's own vocabulary tables;
 CURIEs stand in `term_modifiers` with type, confidence and attributes, as `name=value`. `offset` counts code points,
-`nlp_date` is the day of writing, `term_exists` is N for a negated mention, `term_temporal` is Past for a historical one.
+`nlp_date` is the day of writing. `term_exists` says whether the patient has or had it, as the Common Data Model defines
+it: N where the mention is negated, hypothetical or about somebody else. `term_temporal` is Past for a historical mention.
 """
 
 from __future__ import annotations
@@ -59,9 +60,15 @@ def write(documents: Iterable[Document], target: Target) -> int:
 
 def _row(document: Document, entity: Entity, system: str, moment: tuple[str, str]) -> Iterator[object]:
     yield from (document.id, 0, _snippet(document, entity), entity.start, entity.text[:_LONGEST], 0, 0, system, *moment)
-    yield "N" if entity.attributes.get("negated") == "true" else "Y"
+    yield "Y" if _is_of_the_patient(entity) else "N"
     yield "Past" if entity.attributes.get("historical") == "true" else ""
     yield _modifiers(entity)
+
+
+def _is_of_the_patient(entity: Entity) -> bool:
+    """Whether the text says that the patient has or had it, also with doubt."""
+    denied = any(entity.attributes.get(name) == "true" for name in ("negated", "hypothetical"))
+    return not denied and entity.attributes.get("experiencer", "patient") == "patient"
 
 
 def _snippet(document: Document, entity: Entity) -> str:
