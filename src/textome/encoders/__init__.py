@@ -59,7 +59,9 @@ class Encoder:
     head_layer      the layer that its heads have, from a parsed `config.json`
     unused          a pattern of the tensors that its published checkpoints have and other tasks do not need
     config          what `config.json` says so that `transformers` computes heads as Textome does
+    positions       the key of `config.json` for the number of positions
     unused_positions   the rows of its table of positions that no token has
+    causal          whether a token sees only those before it, so that it writes texts and has no heads over them
     dropout, attention_dropout   the keys of `config.json` for dropout of hidden states and of attention weights
     starts_from     the folders of architectures whose weights a fresh one can take over, see its conversion.py
     prunable        what pruning.py can take away
@@ -77,7 +79,9 @@ class Encoder:
     head_layer: Callable[[Mapping[str, Any]], HeadLayer]
     unused: str
     config: Mapping[str, Any] = field(default_factory=dict)
+    positions: str = "max_position_embeddings"
     unused_positions: int = 0
+    causal: bool = False
     dropout: tuple[str, ...] = ("hidden_dropout_prob",)
     attention_dropout: tuple[str, ...] = ("attention_probs_dropout_prob",)
     starts_from: frozenset[str] = frozenset()
@@ -89,7 +93,7 @@ class Encoder:
 
     def max_length(self, config: Mapping[str, Any]) -> int:
         """The tokens of a sequence at most, with those at its ends."""
-        return int(config.get("max_position_embeddings", 512)) - self.unused_positions
+        return int(config.get(self.positions, 512)) - self.unused_positions
 
     def with_dropout(self, config: Mapping[str, Any], hidden: float, attention: float) -> dict[str, Any]:
         """A parsed `config.json` with these probabilities."""
@@ -97,7 +101,14 @@ class Encoder:
 
 
 # The `model_type` of a `config.json` -> the folder.
-ENCODERS = {"bert": "bert", "deberta-v2": "deberta", "modernbert": "modernbert", "mpnet": "mpnet"}
+ENCODERS = {
+    "bert": "bert",
+    "deberta-v2": "deberta",
+    "modernbert": "modernbert",
+    "mpnet": "mpnet",
+    "gpt2": "gpt",
+    "textome-gpt": "gpt",  # with rotary positions
+}
 # A constant of a graph that tokens leave early, which a caller may feed: the score that a token must exceed to stay; minus
 # infinity keeps all. See early_exit.py.
 EXIT_THRESHOLD = "exit.threshold"

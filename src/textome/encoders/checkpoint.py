@@ -1,6 +1,7 @@
 """Checkpoints in the Hugging Face layout: their tensor names and ours, both ways, with every name and shape checked.
 
-The only difference of substance: their query, key and value matrices are one matrix here.
+The only differences of substance: their query, key and value matrices are one matrix here, and some architectures have
+matrices transposed.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ class LoadReport:
 
 def to_hugging_face(model: CheckpointModel) -> dict[str, Tensor]:
     """The model's tensors under their Hugging Face names, ready for `model.safetensors`."""
-    state = model.state_dict()
+    state, known = model.state_dict(), model.tensor_names()
     tensors: dict[str, Tensor] = {}
-    for ours, theirs in model.tensor_names().names.items():
-        for name, part in zip(theirs, state[ours].chunk(len(theirs)), strict=True):
+    for ours, theirs in known.names.items():
+        whole = state[ours].t() if ours in known.transposed else state[ours]
+        for name, part in zip(theirs, whole.chunk(len(theirs)), strict=True):
             tensors[name] = part.detach().cpu().contiguous().clone()
     return tensors
 
@@ -67,20 +69,23 @@ def load_tensors(
     missing: list[str] = []
     wrong: list[str] = []
     kept: list[str] = []
+    expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    expected |= {name: expected[name][::-1] for name in known.transposed}
     for ours, theirs in known.names.items():
         sources = [_find(available, name, known.prefix) for name in theirs]
         if ours.startswith(tuple(fresh)) and (
-            None in sources or _shape(available, sources) != tuple(state[ours].shape)
+            None in sources or _shape(available, sources) != expected[ours]
         ):
             kept.append(ours)
         elif None in sources:
             missing += [name for name, key in zip(theirs, sources, strict=True) if key is None]
-        elif (shape := _shape(available, sources)) != tuple(state[ours].shape):
-            wrong.append(f"{' + '.join(theirs)} has shape {shape}, expected {tuple(state[ours].shape)}")
+        elif (shape := _shape(available, sources)) != expected[ours]:
+            wrong.append(f"{' + '.join(theirs)} has shape {shape}, expected {expected[ours]}")
         else:
             keys = [key for key in sources if key is not None]
             used.update(keys)
-            state[ours] = torch.cat([available[key] for key in keys]).to(state[ours].dtype)
+            whole = torch.cat([available[key] for key in keys]).to(state[ours].dtype)
+            state[ours] = whole.t() if ours in known.transposed else whole
     left = sorted(available.keys() - used)
     unknown = [name for name in left if not re.match(known.unused, name)]
     problems = (

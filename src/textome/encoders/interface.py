@@ -21,11 +21,13 @@ class TensorNames:
     names    see `Names`
     prefix   of the encoder's names, which a checkpoint may have or lack
     unused   a pattern of tensors that a checkpoint may have and the model does not need
+    transposed   our names of the matrices that a checkpoint has transposed
     """
 
     names: Names
     prefix: str
     unused: str
+    transposed: frozenset[str] = frozenset()
 
 
 def layered_names(
@@ -124,16 +126,15 @@ class EncoderModel(CheckpointModel):
 
 
 class MaskedLM(CheckpointModel):
-    """An encoder that guesses hidden tokens, for pretraining.
+    """An encoder that guesses hidden tokens, or what follows a token, for pretraining.
 
-    Input   input_ids (T,) int64, layout, positions (M,) int64 of the hidden tokens in the packed batch,
-            token_type_ids (T,) int64 or None
+    Input   input_ids (T,) int64, layout, positions (M,) int64 in the packed batch of the hidden tokens, or of those whose
+            successors are guessed, token_type_ids (T,) int64 or None
     Output  logits (M, vocab_size); and (B, 2) if it has `next_sentence`, where index 0 means that the second part of a pair
             follows the first, else None
     """
 
     encoder: EncoderModel
-    bias: nn.Parameter
     next_sentence: nn.Linear | None
 
     def forward(

@@ -156,7 +156,7 @@ def write_encoder(
         "recipe": provenance_of(recipe),
         "data": data,
         "held_out": scores,
-        "environment": environment(model.bias.device),
+        "environment": environment(model.encoder.word_embeddings.weight.device),
     }
     lines = [f"Pretrained from `{recipe.model.base}` on {', '.join(data)}: {recipe.training.tokens:,} tokens.", ""]
     text = card_head(recipe, lines, "fill-mask")

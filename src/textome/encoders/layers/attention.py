@@ -27,7 +27,13 @@ WINDOW_ROWS = 32
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float = 0.0, window: int | None = None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    dropout: float = 0.0,
+    window: int | None = None,
+    causal: bool = False,
 ) -> Tensor:
     """softmax(Q K^T / sqrt(head_size)) V within each sequence (Vaswani et al. 2017, eq. 1), no padding anywhere.
 
@@ -35,6 +41,7 @@ def attend(
             layout            where each sequence begins and ends
             dropout           probability that an attention weight is dropped
             window            the largest distance to a key that a query attends to; None for all keys of the sequence
+            causal            a query attends to its own key and those before it; without a window
     Output  (T, num_heads, head_size)
 
     On a CPU each group of equally long sequences is one call, on views of the packed tensors. On a GPU
@@ -42,7 +49,7 @@ def attend(
     otherwise rows are padded inside attention alone.
     """
     if query.is_cuda:
-        return _attend_on_gpu(query, key, value, layout, dropout, window)
+        return _attend_on_gpu(query, key, value, layout, dropout, window, causal)
     sizes = [group.count * group.length for group in layout.groups]
     weights = query.shape[1] * sum(group.count * group.length**2 for group in layout.groups)
     pieces = []
@@ -55,9 +62,11 @@ def attend(
         if window is not None and group.length > window + 1:
             attended = _attend_in_window(queries, keys, values, dropout, window)
         elif _blocks_are_faster(queries, weights, dropout):
-            attended = blocked(queries, keys, values, dropout)
+            attended = blocked(queries, keys, values, dropout, _later_keys(queries) if causal else None)
         else:
-            attended = functional.scaled_dot_product_attention(queries, keys, values, dropout_p=dropout)
+            attended = functional.scaled_dot_product_attention(
+                queries, keys, values, dropout_p=dropout, is_causal=causal
+            )
         pieces.append(attended.transpose(1, 2).reshape(-1, *query.shape[1:]))
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
@@ -89,6 +98,12 @@ def attend_across(
             rows, columns, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
         )
     return queries.packed(attended.transpose(1, 2))
+
+
+def _later_keys(query: Tensor) -> Tensor:
+    """What is added to the scores of n queries, (n, n): minus infinity at the keys behind each."""
+    length = query.shape[2]
+    return query.new_full((length, length), float("-inf")).triu(1)
 
 
 def _attend_in_window(query: Tensor, key: Tensor, value: Tensor, dropout: float, window: int) -> Tensor:
@@ -124,22 +139,25 @@ def _attend_in_window(query: Tensor, key: Tensor, value: Tensor, dropout: float,
 
 
 def _attend_on_gpu(
-    query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float, window: int | None
+    query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float, window: int | None, causal: bool
 ) -> Tensor:
     if dropout == 0.0 and query.dtype in (torch.bfloat16, torch.float16):
         from torch.nn.attention.varlen import varlen_attn
 
         bounds, longest = layout.cu_seqlens, layout.max_seqlen
-        sides = (-1, -1) if window is None else (window, window)
+        sides = (-1, 0 if causal else -1) if window is None else (window, window)
         return varlen_attn(query, key, value, bounds, bounds, longest, longest, window_size=sides)  # type: ignore[return-value]
     rows, columns, values = (layout.padded(tokens).transpose(1, 2) for tokens in (query, key, value))
-    mask = None if layout.equal else layout.mask()[:, None, None]
+    # Padding stands behind the tokens, so a causal mask hides it from all of them.
+    mask = None if layout.equal or causal else layout.mask()[:, None, None]
     if window is not None:
         positions = torch.arange(layout.max_seqlen, device=query.device)
         near = (positions[:, None] - positions).abs() <= window
         # A query of padding must have a key, or its row is NaN.
         mask = near if mask is None else near & mask | near.diag().diag()
-    attended = functional.scaled_dot_product_attention(rows, columns, values, attn_mask=mask, dropout_p=dropout)
+    attended = functional.scaled_dot_product_attention(
+        rows, columns, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
+    )
     return layout.packed(attended.transpose(1, 2))
 
 
@@ -160,7 +178,7 @@ _attend_uncompiled: Callable[..., Tensor] = torch.compiler.disable(attend)  # ty
 class SelfAttention(nn.Module):
     """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2) with one matrix for queries, keys and values.
 
-    window   see `attend`
+    window, causal   see `attend`
 
     Input   hidden (T, hidden_size), layout, rotation of the tokens' positions (see rotary.py) or None
     Output  (T, hidden_size)
@@ -174,10 +192,11 @@ class SelfAttention(nn.Module):
         dropout: float,
         bias: bool = True,
         window: int | None = None,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         self.num_heads, self.head_size = num_heads, head_size
-        self.dropout, self.window = dropout, window
+        self.dropout, self.window, self.causal = dropout, window, causal
         self.project = nn.Linear(hidden_size, 3 * num_heads * head_size, bias=bias)
         self.output = nn.Linear(num_heads * head_size, hidden_size, bias=bias)
 
@@ -188,5 +207,6 @@ class SelfAttention(nn.Module):
         else:
             query, key = rotated(projected[:, :2], rotation).unbind(1)
             value = projected[:, 2]
-        attended = _attend_uncompiled(query, key, value, layout, self.dropout if self.training else 0.0, self.window)
+        dropout = self.dropout if self.training else 0.0
+        attended = _attend_uncompiled(query, key, value, layout, dropout, self.window, self.causal)
         return self.output(attended.flatten(1))  # type: ignore[no-any-return]

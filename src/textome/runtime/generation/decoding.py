@@ -261,8 +261,8 @@ def _done(finished: list[Hypothesis], total: float, position: int, longest: int,
 def _drawn(chances: Floats, draws: Sequence[float]) -> Ids:
     """A token for each row of probabilities (B, vocab_size): where their sum first exceeds the row's draw from [0, 1)."""
     sums = chances.cumsum(-1)
-    exceeds: NDArray[np.bool_] = sums > np.asarray(draws)[:, None] * sums[:, -1:]
-    return exceeds.argmax(-1)
+    exceeds = sums > np.asarray(draws)[:, None] * sums[:, -1:]
+    return np.asarray(exceeds.argmax(-1), np.int64)
 
 
 def _repeating(tokens: Sequence[int], size: int) -> list[int]:

@@ -23,7 +23,7 @@ def transplanted(model: MaskedLM, old: Tokenizer, new: Tokenizer) -> MaskedLM:
     origins = partitions(old.vocabulary(), new.vocabulary())
     config = dataclasses.replace(model.encoder.config, vocab_size=len(origins))
     smaller = build_masked_lm(config, model.next_sentence is not None)
-    smaller.to(model.bias.device)
+    smaller.to(model.encoder.word_embeddings.weight.device)
     state = dict(model.state_dict())
     for name in ("encoder.embeddings.word_embeddings.weight", "bias"):
         before = state[name]

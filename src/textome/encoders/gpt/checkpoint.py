@@ -1,0 +1,38 @@
+"""The tensor names of GPT-2 in the Hugging Face layout, whose linear layers (`Conv1D`) have their matrices transposed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textome.encoders.gpt import ENCODER
+from textome.encoders.interface import Names, TensorNames
+
+_NAMES = {
+    "embeddings.word_embeddings": "wte",
+    "embeddings.position_embeddings": "wpe",
+    "norm": "ln_f",
+}
+_LAYER = {
+    "attention.project": "attn.c_attn",
+    "attention.output": "attn.c_proj",
+    "attention_norm": "ln_1",
+    "feed_forward.expand": "mlp.c_fc",
+    "feed_forward.contract": "mlp.c_proj",
+    "feed_forward_norm": "ln_2",
+}
+# Of the layers in a checkpoint, those whose matrices stand there with a row for each input.
+CONV1D = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
+
+
+def tensor_names(parameters: Iterable[str]) -> TensorNames:
+    """The names of an encoder that has these parameters."""
+    names: Names = {}
+    for ours in parameters:
+        module, kind = ours.rsplit(".", 1)
+        if module.startswith("layers."):
+            _, number, inner = module.split(".", 2)
+            names[ours] = (f"h.{number}.{_LAYER[inner]}.{kind}",)
+        else:
+            names[ours] = (f"{_NAMES[module]}.{kind}",)
+    transposed = frozenset(ours for ours, (theirs,) in names.items() if theirs.endswith(CONV1D))
+    return TensorNames(names, ENCODER.prefix, ENCODER.unused, transposed)
