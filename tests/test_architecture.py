@@ -153,6 +153,7 @@ NAMES_A_TASK = {
     "runtime/bundle": "entities have a graph of their own; vectors have no head; what is not text has one task",
     "runtime/hugging_face": "token classifiers of transformers are entity models",
     "runtime/embedder": "gives the vectors of any encoder, whatever its bundle's task",
+    "runtime/generation/model": "runs language models, whose prediction is a likelihood",
     "runtime/answerer": "a public name of before, for questions about documents",
     "training/modality/job": "trains on what is not text",
     "training/pairs/job": "trains on pairs",

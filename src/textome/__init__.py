@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from textome.pipeline import Pipeline
     from textome.runtime.answerer import Answerer
     from textome.runtime.embedder import Embedder
+    from textome.runtime.generation.writer import Writer
     from textome.runtime.predictor import Predictor
     from textome.steps.linker import Linker
 
@@ -45,6 +46,7 @@ _LAZY = {
     "Relation": "textome.documents",
     "Span": "textome.documents",
     "TextomeError": "textome.errors",
+    "Writer": "textome.runtime.generation.writer",
     "documents_to_dataframe": "textome.formats.dataframes",
     "read_documents": "textome.formats",
     "write_documents": "textome.formats",
@@ -67,6 +69,7 @@ __all__ = [
     "Relation",
     "Span",
     "TextomeError",
+    "Writer",
     "documents_to_dataframe",
     "load",
     "read_documents",

@@ -40,6 +40,7 @@ VERBS = (
     "deidentify",
     "convert-checkpoint",
     "translate",
+    "generate",
     "predict",
     "screen",
     "follow",

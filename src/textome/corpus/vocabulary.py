@@ -1,4 +1,4 @@
-"""A vocabulary learnt from text, WordPiece or one with sentinels as T5 has, and how it compares with another.
+"""A vocabulary learnt from text, WordPiece, byte-level or one with sentinels as T5 has, and how it compares with another.
 
 A vocabulary that knows a field's words cuts them in fewer pieces: sequences are shorter, so everything is faster, and a
 word has an embedding of its own (Gu et al. 2021, section 2.3).
@@ -17,6 +17,7 @@ from tokenizers import Tokenizer as _FastTokenizer
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from textome.errors import InputError
+from textome.text.byte_level import END_OF_TEXT, byte_level_tokenizer, learn_merges
 from textome.text.tokenization import SENTINELS, Tokenizer
 from textome.text.wordpiece import SPECIAL, add_marks, bert_tokenizer
 
@@ -97,9 +98,19 @@ def train_with_sentinels(sentences: Iterable[str], size: int, lowercase: bool = 
     return Tokenizer(_FastTokenizer.from_str(tokenizer.to_str()), "the new vocabulary")
 
 
-def write_vocabulary(tokenizer: Tokenizer, folder: Path, lowercase: bool, sentinels: bool = False) -> None:
+def train_byte_vocabulary(sentences: Iterable[str], size: int) -> Tokenizer:
+    """A byte-level vocabulary as GPT-2 has it, of at most `size` tokens. Raises InputError where `size` is too small."""
+    if size < (least := 257):
+        raise InputError(f"a vocabulary of {size} tokens has no room for all bytes; ask for {least} or more")
+    tokenizer = byte_level_tokenizer()
+    learn_merges(tokenizer, sentences, size, (END_OF_TEXT,))
+    return Tokenizer(tokenizer, "the new vocabulary")
+
+
+def write_vocabulary(tokenizer: Tokenizer, folder: Path, lowercase: bool | None, sentinels: bool = False) -> None:
     """Write the files that a model's directory has for its tokenizer; `folder` appears whole or not at all.
 
+    lowercase   whether capitals are taken away; None of a byte-level vocabulary
     sentinels   it is one of `train_with_sentinels`
 
     Raises InputError where `folder` exists.
@@ -125,6 +136,11 @@ def write_vocabulary(tokenizer: Tokenizer, folder: Path, lowercase: bool, sentin
             "eos_token": END,
             "unk_token": UNKNOWN,
         }
+    elif lowercase is None:
+        config = {
+            "tokenizer_class": "GPT2Tokenizer",
+            **dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT),
+        }
     else:
         (draft / "vocab.txt").write_text("".join(f"{token}\n" for token in tokenizer.vocabulary()), encoding="utf-8")
     (draft / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
@@ -136,7 +152,7 @@ def fit(tokenizer: Tokenizer, sentences: Sequence[str], terms: Sequence[str] = (
     words = Counter(word for sentence in sentences for word in sentence.split())
     if not words:
         raise InputError("there is no word to compare vocabularies with")
-    pieces = _pieces(tokenizer, list(words))
+    pieces = _pieces(tokenizer, tokenizer.in_running_text(["", *words])[1:])
     unknown = tokenizer.unknown_id
     total = words.total()
     return Fit(

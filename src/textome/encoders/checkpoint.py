@@ -73,9 +73,7 @@ def load_tensors(
     expected |= {name: expected[name][::-1] for name in known.transposed}
     for ours, theirs in known.names.items():
         sources = [_find(available, name, known.prefix) for name in theirs]
-        if ours.startswith(tuple(fresh)) and (
-            None in sources or _shape(available, sources) != expected[ours]
-        ):
+        if ours.startswith(tuple(fresh)) and (None in sources or _shape(available, sources) != expected[ours]):
             kept.append(ours)
         elif None in sources:
             missing += [name for name, key in zip(theirs, sources, strict=True) if key is None]

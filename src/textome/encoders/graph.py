@@ -290,6 +290,23 @@ class OnnxModule(Protocol):
         """
 
 
+class DecoderOnnxModule(Protocol):
+    """What the `onnx.py` of an architecture has beside that whose tokens see only those before them."""
+
+    def build_decoder(
+        self, tensors: Mapping[str, Array], config: Mapping[str, Any], precision: Precision
+    ) -> onnx.ModelProto:
+        """The graph that writes, from tensors under their Hugging Face names; see runtime.generation.session.
+
+        Raises ModelError for tensors that do not fit.
+        """
+
+
+def decoder_onnx_of(encoder: Encoder) -> DecoderOnnxModule:
+    """The `onnx.py` of such an architecture."""
+    return cast(DecoderOnnxModule, import_module(f"textome.encoders.{encoder.folder}.onnx"))
+
+
 def onnx_of(encoder: Encoder) -> OnnxModule:
     """The `onnx.py` of an architecture."""
     return cast(OnnxModule, import_module(f"textome.encoders.{encoder.folder}.onnx"))

@@ -45,6 +45,11 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.num_pooled, self.groups = num_pooled, tuple(groups)
+        if architecture(config).causal:
+            raise InputError(
+                f"{config.model_type} sees only the tokens before each, so it has no heads over texts; pretrain it, and "
+                "write with `textome generate`"
+            )
         self.layer = layer = architecture(config).head_layer(vars(config))
         there, size = num_pooled > 0 or layer.over_tokens, config.hidden_size
         self.lstm = nn.LSTM(size, recurrent, bidirectional=True) if recurrent else None

@@ -29,7 +29,7 @@ EVALUATIONS = {
 }
 
 # Scores of numbers, which are no shares.
-_NUMBERS = ("rmse", "mae", "r2")
+_NUMBERS = ("rmse", "mae", "r2", "word_perplexity", "token_perplexity", "bits_per_byte")
 
 
 @dataclass(frozen=True)

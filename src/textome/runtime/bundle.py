@@ -25,7 +25,7 @@ from pydantic import (
 from textome.encoders import encoder_of
 from textome.errors import ModelError, explain
 from textome.runtime import hub
-from textome.runtime.hugging_face import token_classifier
+from textome.runtime.hugging_face import language_model, token_classifier
 from textome.runtime.model_files import read_json, refuse_adapter
 from textome.tasks import AnyTask, HeadShape, SomeTask, kind_named, task_class
 from textome.tasks.entities import Entities
@@ -346,7 +346,8 @@ def _check_there(directory: Path, name: str) -> None:
 
 
 def _of_other_library(directory: Path) -> dict[str, Any] | None:
-    """The `textome.json` of a token classifier of transformers; None where there is one, or the folder is something else.
+    """The `textome.json` of a token classifier or a language model of transformers; None where there is one, or the folder
+    is something else.
 
     Raises ModelError for an adapter, and for labels that are not those of entities.
     """
@@ -355,7 +356,8 @@ def _of_other_library(directory: Path) -> dict[str, Any] | None:
     refuse_adapter(directory)
     if not (directory / "config.json").is_file():
         return None
-    return token_classifier(directory, read_json(directory / "config.json"))
+    config = read_json(directory / "config.json")
+    return token_classifier(directory, config) or language_model(directory, config)
 
 
 _HINTS = {

@@ -95,12 +95,21 @@ def _graph(bundle: Bundle, precision: str) -> bytes:
     if bundle.reads != TEXT:
         return _serialised(bundle.directory, precision, lambda tensors: _sequence_graph(bundle, tensors, precision))
     bundle.check_graph()
+    if encoder_of(bundle.config).causal:
+        return _decoder(bundle.directory, bundle.config, precision)
     heads = None if bundle.has_entities and not bundle.heads else bundle.heads
     return _serialised(
         bundle.directory,
         precision,
         lambda tensors: _text_graph(bundle.directory, bundle.config, tensors, precision, heads),
     )
+
+
+def _decoder(directory: Path, config: Mapping[str, Any], precision: str) -> bytes:
+    from textome.encoders.graph import decoder_onnx_of
+
+    build = decoder_onnx_of(encoder_of(config)).build_decoder
+    return _serialised(directory, precision, lambda tensors: build(tensors, config, cast("Precision", precision)))
 
 
 def _sequence_graph(bundle: Bundle, tensors: Mapping[str, Any], precision: str) -> Any:

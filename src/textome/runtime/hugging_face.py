@@ -1,4 +1,4 @@
-"""Folders of other libraries in the Hugging Face layout: their entity models, and what cannot be used.
+"""Folders of other libraries in the Hugging Face layout: their entity models, models that write, and what cannot be used.
 
 A token classifier of `transformers` has one softmax over O and the B-X and I-X of all types. A bundle of Textome has a
 softmax over O, B, I for each type, so that types may overlap. Of types that exclude each other the one follows from the
@@ -58,6 +58,23 @@ def token_classifier(directory: Path, config: Mapping[str, Any]) -> dict[str, An
         "name": directory.resolve().name,
         "input": {"kind": "text", "window": window, "overlap": min(_OVERLAP, window // 4)},
         "tasks": {"entities": {"kind": "entities", "types": types, "labels": labels}},
+        "provenance": {"transformers": str(config.get("_name_or_path") or directory.resolve().name)},
+    }
+
+
+def language_model(directory: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The `textome.json` that a checkpoint of GPT-2 stands for; None where the folder is another model's."""
+    try:
+        encoder = encoder_of(config)
+    except ValueError:  # which is reported where the model is used for something
+        return None
+    if not encoder.causal:
+        return None
+    return {
+        "format_version": 2,
+        "name": directory.resolve().name,
+        "input": {"kind": "text", "window": encoder.max_length(config)},
+        "tasks": {"text": {"kind": "language_model", "begins": False}},
         "provenance": {"transformers": str(config.get("_name_or_path") or directory.resolve().name)},
     }
 

@@ -33,6 +33,7 @@ MODELS = {
     "sequence_encoder": ("textome.runtime.predictor", "Predictor"),
     "pair_encoder": ("textome.runtime.pairs", "PairPredictor"),
     "map_encoder": ("textome.runtime.pixels.predictor", "MapPredictor"),
+    "language_model": ("textome.runtime.generation.model", "LanguageModel"),
     "decoder": ("textome.training.translation.step", "TranslationModel"),
 }
 

@@ -44,6 +44,7 @@ TASKS = {
     "masked_tokens": ("target", "Target"),
     "masked_lm": ("pretraining", "MaskedLanguageModel"),
     "span_corruption": ("span_corruption", "SpanCorruption"),
+    "language_model": ("language_model", "LanguageModel"),
     "survival": ("survival", "Survival"),
     "affinity": ("affinity", "Affinity"),
     "segmentation": ("pixels.segmentation", "Segmentation"),

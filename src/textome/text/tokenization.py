@@ -20,6 +20,7 @@ from tokenizers import Encoding
 from tokenizers import Tokenizer as _FastTokenizer
 
 from textome.errors import ModelError
+from textome.text.byte_level import END_OF_TEXT
 
 Integers = NDArray[np.int32]
 # Characters that the library cuts at once: meanwhile it takes some 400 bytes for each.
@@ -27,7 +28,8 @@ CHARACTERS_AT_ONCE = 50_000
 # Where a long text may be cut: before white space, and where each mark and each ideograph is a word by itself.
 _SPACE = re.compile(r"\s")
 # What an input begins with; the vocabularies of T5 have no token for that, and a target there begins with padding.
-_STARTS = ("[CLS]", "<s>", "<pad>")
+_STARTS = ("[CLS]", "<s>", "<pad>", END_OF_TEXT)
+_ENDS = ("[SEP]", "</s>", END_OF_TEXT)
 # Sentinels stand for spans of a text (Raffel et al. 2020), in order.
 SENTINELS = tuple(f"<extra_id_{number}>" for number in range(100))
 _SPACE_OR_MARK = re.compile(r"""\s|(?<=[{}()"',;:.!?/])(?=[{}()"',;:.!?/])|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])""")
@@ -68,7 +70,7 @@ class Tokenizer:
         )
         marks = tokenizer.encode("a,,\u4e00\u4e00", add_special_tokens=False).word_ids
         self._cuts = _SPACE_OR_MARK if len({*marks}) == 5 else _SPACE
-        self.start_id, self.end_id = (self._special(names, source) for names in (_STARTS, ("[SEP]", "</s>")))
+        self.start_id, self.end_id = (self._special(names, source) for names in (_STARTS, _ENDS))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -120,9 +122,14 @@ class Tokenizer:
             for encoding in encodings:
                 yield np.asarray(encoding.ids, np.int32)
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids without special tokens and white space around."""
-        return self._tokenizer.decode(list(ids)).strip()
+    def decode(self, ids: Sequence[int], strip: bool = True) -> str:
+        """The text of ids without special tokens, and without white space around unless `strip` is False.
+
+        Bytes that are no whole character become U+FFFD.
+        """
+        with self._explained():
+            text = self._tokenizer.decode(list(ids))
+        return text.strip() if strip else text
 
     def in_running_text(self, sentences: Sequence[str]) -> list[str]:
         """The sentences of a document so that their ids, end to end, are those of the document: all but the first with a

@@ -23,6 +23,7 @@ from textome.encoders.interface import CheckpointModel, MaskedLM
 from textome.errors import InputError, ModelError
 from textome.runtime.bundle import PRECISIONS, resolve_model
 from textome.runtime.model_files import read_json, refuse_adapter, weight_files
+from textome.tasks import Task
 from textome.training.devices import device_name
 from textome.training.recipe import Recipe
 from textome.training.recipe_files import provenance_of
@@ -32,10 +33,11 @@ from textome.version import __version__
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
-def base_directory(base: str, key: str = "model.base") -> Path:
+def base_directory(base: str, key: str = "model.base", needs_weights: bool = True) -> Path:
     """The directory that a recipe names: a folder, a name on the hub, or "default", the bundled model.
 
-    key   under which the recipe names it, for messages
+    key             under which the recipe names it, for messages
+    needs_weights   False of one that only gives its sizes
 
     Raises InputError where it is missing or has no weights, and names the package to install for `package:NAME/FOLDER`.
     """
@@ -48,7 +50,7 @@ def base_directory(base: str, key: str = "model.base") -> Path:
     else:
         directory = resolve_model(base)
     refuse_adapter(directory)
-    if not _weights_of(directory):
+    if needs_weights and not _weights_of(directory):
         # Of the hub's files old weights are not fetched here, so a name there may have some.
         old = any(directory.glob("pytorch_model*.bin*")) or not Path(base).is_dir()
         hint = f"; of old weights make one: textome convert-checkpoint {base} --output FOLDER" if old else ""
@@ -91,8 +93,10 @@ def read_config(directory: Path, kinds: Sequence[str] = tuple(ENCODERS)) -> dict
 
 
 def architecture(config: Mapping[str, Any], suffix: str) -> str:
-    """The name of the class that loads a checkpoint in `transformers`, for instance BertForTokenClassification."""
-    return encoder_of(config).transformers + suffix
+    """The name of the class that loads a checkpoint in `transformers`, for instance BertForTokenClassification; one that is
+    not there for an architecture of our own, which it must not load as another."""
+    own = str(config.get("model_type")).startswith("textome")
+    return ("Textome" if own else encoder_of(config).transformers) + suffix
 
 
 def write_folder(
@@ -144,26 +148,40 @@ def write_encoder(
     recipe: Recipe[Any],
     data: Mapping[str, Any],
     scores: Mapping[str, Mapping[str, float]],
+    tasks: Mapping[str, Task[Any, Any]],
 ) -> Path:
-    """Write a pretrained encoder with its language-model head; `folder` appears whole or not at all.
+    """Write a pretrained model with its language-model head; `folder` appears whole or not at all.
 
     `transformers` loads it as BertForMaskedLM (or BertForPreTraining), or as DebertaV2ForMaskedLM, which leaves the
     positions of the mask decoder out and so guesses hidden tokens worse; fine-tuning loads it as `model.base`.
-    `pretraining.json` says where it comes from.
+    `pretraining.json` says where it comes from. With `tasks`, which the model can do as it is, the folder is a bundle
+    with a `textome.json`; `transformers` loads it as GPT2LMHeadModel unless its positions are rotary.
     """
-    kind = architecture(config, "ForMaskedLM" if model.next_sentence is None else "ForPreTraining")
-    provenance = {
+    suffix = "LMHeadModel" if tasks else "ForMaskedLM" if model.next_sentence is None else "ForPreTraining"
+    provenance: dict[str, Any] = {
         "recipe": provenance_of(recipe),
         "data": data,
         "held_out": scores,
         "environment": environment(model.encoder.word_embeddings.weight.device),
     }
     lines = [f"Pretrained from `{recipe.model.base}` on {', '.join(data)}: {recipe.training.tokens:,} tokens.", ""]
-    text = card_head(recipe, lines, "fill-mask")
-    text += ["| held-out text | perplexity | accuracy at hidden tokens, % |", "|---|---|---|"]
+    text = card_head(recipe, lines, "text-generation" if tasks else "fill-mask")
+    text += ["| held-out text | perplexity of a token | accuracy at guessed tokens, % |", "|---|---|---|"]
     text += [f"| {name} | {item['perplexity']:.2f} | {100 * item['accuracy']:.2f} |" for name, item in scores.items()]
-    described = dict(config) | {"architectures": [kind]}
-    return write_folder(folder, model, described, base, provenance, "\n".join(text) + "\n", "pretraining.json")
+    described = dict(config) | {"architectures": [architecture(config, suffix)]}
+    description, name = provenance, "pretraining.json"
+    if tasks:
+        entries = {key: task.model_dump(mode="json") for key, task in tasks.items()}
+        reads = {"kind": "text", "window": encoder_of(config).max_length(config)}
+        description = {
+            "format_version": 2,
+            "name": recipe.name,
+            "input": reads,
+            "tasks": entries,
+            "provenance": provenance,
+        }
+        name = "textome.json"
+    return write_folder(folder, model, described, base, description, "\n".join(text) + "\n", name)
 
 
 def lineage(base: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from textome.tasks import kind_named
+from textome.tasks import kind_named, task_class
 
 # What `task` may say in a recipe. It is needed in no recipe with [[tasks]], whose kinds say what is trained.
 NAMES = ("tasks", "entities", "modality", "translation", "pretraining")
@@ -22,8 +22,6 @@ _TABLES: dict[str, tuple[str, ...]] = {
     "translation": (),
     "pretraining": ("masking", "corpora"),
 }
-# The kinds of tasks that read corpora, in runs that are so many tokens long.
-_PRETRAINING_KINDS = ("masked_lm", "span_corruption")
 # What pretraining does where a recipe does not say otherwise.
 _PRETRAINING = {"token_budget": 8192, "warmup": 0.06, "select": "last"}
 _KeyPath = tuple[int | str, ...]
@@ -66,7 +64,7 @@ def _one_task(values: Mapping[str, Any]) -> dict[str, Any]:
 def _with_defaults(values: dict[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
     """The values with what pretraining has as defaults of its own."""
     training = values.get("training")
-    if table.get("kind") not in _PRETRAINING_KINDS or not isinstance(training, Mapping):
+    if not _is_pretraining(table) or not isinstance(training, Mapping):
         return values
     return values | {"training": _PRETRAINING | dict(training)}
 
@@ -81,7 +79,15 @@ def _named(values: Mapping[str, Any]) -> str:
 
 def pretrains(values: Mapping[str, Any]) -> bool:
     """Whether a recipe pretrains an encoder."""
-    return _named(values) == "pretraining" or _first(values).get("kind") in _PRETRAINING_KINDS
+    return _named(values) == "pretraining" or _is_pretraining(_first(values))
+
+
+def _is_pretraining(table: Mapping[str, Any]) -> bool:
+    """Whether a task's table has a kind that is learnt from texts without labels."""
+    try:
+        return task_class(str(table.get("kind"))).data_key == "texts"
+    except ValueError:  # which the recipe itself reports
+        return False
 
 
 def _first(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textome.encoders.gpt import ENCODER
+from textome.encoders.gpt import CONV1D, ENCODER
 from textome.encoders.interface import Names, TensorNames
 
 _NAMES = {
@@ -20,8 +20,6 @@ _LAYER = {
     "feed_forward.contract": "mlp.c_proj",
     "feed_forward_norm": "ln_2",
 }
-# Of the layers in a checkpoint, those whose matrices stand there with a row for each input.
-CONV1D = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
 
 
 def tensor_names(parameters: Iterable[str]) -> TensorNames:

@@ -38,8 +38,8 @@ class PretrainingBatch:
     """Sequences end to end, sorted by length, some of their tokens hidden.
 
     input_ids       (T,) int64, with [CLS] and [SEP]
-    masked_positions (M,) int64, where in `input_ids` a token was chosen
-    targets         (M,) int64, what stood there
+    masked_positions (M,) int64, where in `input_ids` a token was chosen, or stands whose successor is guessed
+    targets         (M,) int64, what stood there, or follows it
     layout          where each sequence begins and ends
     token_type_ids  (T,) int64, or None without next-sentence prediction
     follows         (B,) int64, 0 where the second part follows the first and 1 where not, or None
@@ -112,24 +112,31 @@ class PretrainingBatch:
 class Sequences:
     """The sequences of one corpus: runs of whole sentences of one document, of at most `length` tokens.
 
-    A sentence that is longer by itself is cut. `rows` is (n, 3) int64: shard, first token, end token.
+    A sentence that is longer by itself is cut.
+
+    rows   (n, 3) int64: shard, first token, end token
+    last   (n,) bool: whether a sequence ends where its document does
     """
 
     corpus: Corpus
     rows: NDArray[np.int64]
+    last: NDArray[np.bool_]
 
     @classmethod
     def of(cls, corpus: Corpus, length: int, documents: NDArray[np.bool_]) -> Sequences:
         """Sequences of the documents where the mask (num_documents,) is true; `length` leaves special tokens out."""
         rows: list[tuple[int, int, int]] = []
+        last: list[bool] = []
         number = 0
         for shard_number, shard in enumerate(corpus.shards):
             bounds = shard.sentences.tolist()
-            for first, last in zip(shard.documents[:-1].tolist(), shard.documents[1:].tolist(), strict=True):
+            for first, stop in zip(shard.documents[:-1].tolist(), shard.documents[1:].tolist(), strict=True):
                 if documents[number]:
-                    rows += ((shard_number, start, end) for start, end in _cut(bounds[first : last + 1], length))
+                    runs = _cut(bounds[first : stop + 1], length)
+                    rows += ((shard_number, start, end) for start, end in runs)
+                    last += (end == bounds[stop] for _, end in runs)
                 number += 1
-        return cls(corpus, np.array(rows, np.int64).reshape(-1, 3))
+        return cls(corpus, np.array(rows, np.int64).reshape(-1, 3), np.array(last, np.bool_))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -222,12 +229,19 @@ class Assembles(Protocol):
 class Assembler:
     """Makes batches of sequences: special tokens, masks, and pairs for next-sentence prediction.
 
+    masker         None: nothing is hidden, and the target at each token is the next one. A sequence begins with the start
+                   token, and ends with the end token where its document ends
     dynamic        draw another mask in each pass over a corpus (Liu et al. 2019); otherwise always the same
     next_sentence  make pairs; half of them get a random sequence as their second part (Devlin et al. 2019)
     """
 
     def __init__(
-        self, mixture: Mixture, tokenizer: Tokenizer, masker: Masker, dynamic: bool = True, next_sentence: bool = False
+        self,
+        mixture: Mixture,
+        tokenizer: Tokenizer,
+        masker: Masker | None,
+        dynamic: bool = True,
+        next_sentence: bool = False,
     ) -> None:
         self._mixture = mixture
         self._masker = masker
@@ -257,6 +271,9 @@ class Assembler:
         generator = self._mixture.generator(source, turn if self._dynamic else 0, number)
         sequences = self._mixture.sources[source]
         ids = sequences.ids(number)
+        if self._masker is None:
+            whole = np.concatenate([[self._start], ids, [self._end] * int(sequences.last[number])]).astype(np.int64)
+            return whole, np.arange(len(whole) - 1), whole[1:], np.zeros_like(whole), 0
         follows = 0
         parts = [ids]
         if self._pairs:

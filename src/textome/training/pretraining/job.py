@@ -1,9 +1,9 @@
-"""The job of a run that pretrains an encoder: it guesses hidden tokens of corpora.
+"""The job of a run that pretrains a model: it guesses hidden tokens of corpora, or what follows each token.
 
-The run leaves the encoder with its language-model head in `model/`, in the Hugging Face layout: `transformers` loads it as
-BertForMaskedLM or DebertaV2ForMaskedLM, and a recipe names it as `model.base`. DeBERTa is trained with its enhanced mask
-decoder. Each process of a parallel run computes a part of each batch, so their number changes the time and not the result
-(but for dropout, whose random numbers differ, and for rounding).
+The run leaves the model with its language-model head in `model/`, in the Hugging Face layout: `transformers` loads it as
+BertForMaskedLM, DebertaV2ForMaskedLM or GPT2LMHeadModel, and a recipe names it as `model.base`. DeBERTa is trained with its
+enhanced mask decoder. Each process of a parallel run computes a part of each batch, so their number changes the time and
+not the result (but for dropout, whose random numbers differ, and for rounding).
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from textome.encoders.interface import MaskedLM
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
 from textome.runtime.bundle import DEFAULT_MODEL
-from textome.tasks.masked_lm import Masker
-from textome.tasks.pretraining import MaskedLanguageModel
+from textome.tasks.pretraining import Pretraining
 from textome.tasks.span_corruption import SpanCorruption
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import base_directory, read_config, read_weights, write_encoder
@@ -54,14 +53,15 @@ from textome.training.run import Report
 
 
 class PretrainingTask(TrainingTask[PretrainingBatch]):
-    """Hidden tokens of corpora, and whether two parts follow each other where the recipe asks for it."""
+    """Hidden tokens of corpora, or those that follow each token, and whether two parts follow each other where the recipe
+    asks for it."""
 
-    task: MaskedLanguageModel | SpanCorruption
+    task: Pretraining | SpanCorruption
     lengths = ()
 
     def __init__(self, recipe: Recipe[PretrainedModel], tokenizer: Tokenizer, device: torch.device) -> None:
         (table,) = recipe.tasks
-        assert isinstance(table.task, MaskedLanguageModel | SpanCorruption)
+        assert isinstance(table.task, Pretraining | SpanCorruption)
         self.name, self.task, self.sources = table.name, table.task, table.texts
         self.quarantine, self.hashes = Quarantine(), {}
         self.loss, self.options = LOSSES["tokens"], LossOptions(recipe.training.label_smoothing)
@@ -74,7 +74,7 @@ class PretrainingTask(TrainingTask[PretrainingBatch]):
         return moved
 
     def logits(self, model: nn.Module, packed: PretrainingBatch) -> tuple[Tensor, Tensor]:
-        """The scores of hidden tokens, and those of pairs (B, 2), empty without them."""
+        """The scores of the guessed tokens, and those of pairs (B, 2), empty without them."""
         logits, follows = model(packed.input_ids, packed.layout, packed.masked_positions, packed.token_type_ids)
         return logits.float(), logits.new_empty(0) if follows is None else follows.float()
 
@@ -93,7 +93,7 @@ class PretrainingTask(TrainingTask[PretrainingBatch]):
         return len(indices)
 
     def score(self, model: nn.Module) -> tuple[dict[str, Any], int]:
-        """Perplexity and accuracy at the hidden tokens of held-out documents, for each corpus."""
+        """Perplexity and accuracy at the guessed tokens of held-out documents, for each corpus."""
         scores: dict[str, Any] = {}
         tokens = 0
         for name, batches in self._validation.items():
@@ -124,16 +124,16 @@ class PretrainingTask(TrainingTask[PretrainingBatch]):
     def batches(self, stage: int, block: int, number: int) -> Iterator[PretrainingBatch]:
         """All batches with the sequences of a stage, from one on, without end."""
         mixture = self._mixture(self._settings.stages[stage].length)
-        assembler = self._assembler(mixture, self.task.dynamic)
+        assembler = self._assembler(mixture, bool(getattr(self.task, "dynamic", False)))
         workers = workers_for(self._device) if self._settings.workers is None else self._settings.workers
         return prefetched(assembler, mixture, block, number, workers, self._device.type == "cuda")
 
     def _assembler(self, mixture: Mixture, dynamic: bool) -> Assembles:
         """What makes batches of a mixture's sequences; `dynamic` as the task has it."""
         task = self.task
-        assert isinstance(task, MaskedLanguageModel)
-        masker = Masker.of(self._tokenizer, task.unit, task.probability)
-        return Assembler(mixture, self._tokenizer, masker, dynamic, task.next_sentence)
+        assert isinstance(task, Pretraining)
+        pairs = bool(getattr(task, "next_sentence", False))
+        return Assembler(mixture, self._tokenizer, task.masker(self._tokenizer), dynamic, pairs)
 
     @lru_cache(maxsize=1)  # noqa: B019 - the task lives as long as the run
     def _mixture(self, length: int) -> Mixture:
@@ -186,7 +186,7 @@ class PretrainingJob(Job):
         finish = prepare_encoder(model.encoder, recipe.training)
         model.to(device)
         job = cls(recipe, model, [PretrainingTask(recipe, tokenizer, device)], device, finish=finish)
-        job._described = config, base
+        job._described, job.metric = (config, base), "accuracy"
         return job
 
     @property
@@ -236,12 +236,13 @@ class PretrainingJob(Job):
         """The encoder in the Hugging Face layout."""
         last = progress["scores"][-1] if progress["scores"] else self.validate()
         scores: Any = {name: values for name, values in last.items() if name != "mean"}
-        return write_encoder(folder, model, *self._described, self.recipe, self.report(), scores)
+        tasks = {item.name: item.task for item in self.tasks if getattr(item.task, "causal", False)}
+        return write_encoder(folder, model, *self._described, self.recipe, self.report(), scores, tasks)
 
 
 def _build(recipe: Recipe[PretrainedModel]) -> tuple[MaskedLM, Tokenizer, dict[str, Any], Path]:
     """The model, its tokenizer, its `config.json`, and the directory whose tokenizer files it keeps."""
-    base = base_directory(recipe.model.base)
+    base = base_directory(recipe.model.base, needs_weights=not recipe.model.scratch)
     dropout = recipe.model.hidden_dropout, recipe.model.attention_dropout
     published = read_config(base)
     published = encoder_of(published).with_dropout(published, *dropout)
@@ -251,26 +252,42 @@ def _build(recipe: Recipe[PretrainedModel]) -> tuple[MaskedLM, Tokenizer, dict[s
         raise InputError(f"model.encoder: {error}") from error
     values = published if conversion is None else conversion.config_like(published)
     values = encoder_of(values).with_dropout(values, *dropout)
+    tokenizer, directory = _tokenizer(recipe, base)
+    if recipe.model.scratch:
+        values |= {"vocab_size": tokenizer.vocabulary_size}
+    (table,), causal = recipe.tasks, encoder_of(values).causal
+    if causal != getattr(table.task, "causal", causal):
+        sees = "only the tokens before each" if causal else "all tokens"
+        raise InputError(f"the task {table.task.kind} cannot be learnt by {values['model_type']}, which sees {sees}")
+    if causal:
+        values |= {"bos_token_id": tokenizer.start_id, "eos_token_id": tokenizer.end_id}
     config = read_encoder_config(values)
     longest, most = max(stage.length for stage in recipe.training.stages), encoder_of(values).max_length(values)
     if longest > most:
         raise InputError(f"training.stages has sequences of {longest} tokens, but {base} has only {most} positions")
     try:
-        model = build_masked_lm(config, bool(getattr(recipe.tasks[0].task, "next_sentence", False)))
+        model = build_masked_lm(config, bool(getattr(table.task, "next_sentence", False)))
     except ValueError as error:
         raise InputError(str(error)) from error
-    tokenizer = Tokenizer.load(base)
-    if not recipe.model.scratch:
-        read = model if conversion is None else build_masked_lm(read_encoder_config(published))
-        head = ("transform.", "norm.", "bias", "next_sentence.", "encoder.pooler.", "position_embeddings.")
-        load_tensors(read, read_weights(base, published), str(base), fresh=head)
-        if conversion is not None:
-            conversion.take_over(read, model)
+    if recipe.model.scratch:
+        return model, tokenizer, values, directory
+    read = model if conversion is None else build_masked_lm(read_encoder_config(published))
+    head = ("transform.", "norm.", "bias", "next_sentence.", "encoder.pooler.", "position_embeddings.")
+    load_tensors(read, read_weights(base, published), str(base), fresh=head)
+    if conversion is not None:
+        conversion.take_over(read, model)
     if recipe.model.tokenizer is None:
         return model, tokenizer, values, base
-    named = recipe.model.tokenizer
-    elsewhere = named == DEFAULT_MODEL or named.startswith("package:")
-    directory = base_directory(named, "model.tokenizer") if elsewhere else Path(recipe.path(named))
-    new_tokenizer = Tokenizer.load(directory)
-    values["vocab_size"] = new_tokenizer.vocabulary_size
-    return transplanted(model, tokenizer, new_tokenizer), new_tokenizer, values, directory
+    if causal:
+        raise InputError("model.tokenizer: only a fresh model (model.scratch = true) can take another vocabulary here")
+    values["vocab_size"] = tokenizer.vocabulary_size
+    return transplanted(model, Tokenizer.load(base), tokenizer), tokenizer, values, directory
+
+
+def _tokenizer(recipe: Recipe[PretrainedModel], base: Path) -> tuple[Tokenizer, Path]:
+    """The tokenizer that the model has at the end, and its folder."""
+    directory = base
+    if (named := recipe.model.tokenizer) is not None:
+        elsewhere = named == DEFAULT_MODEL or named.startswith("package:")
+        directory = base_directory(named, "model.tokenizer") if elsewhere else Path(recipe.path(named))
+    return Tokenizer.load(directory), directory

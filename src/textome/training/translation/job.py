@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, normalizers
 from torch import Tensor
 
 from textome.datasets.parallel import Pair
@@ -19,6 +19,7 @@ from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
 from textome.metrics.translation import score_translations
 from textome.tasks.translation import Translation
+from textome.text.byte_level import byte_level_tokenizer, learn_merges
 from textome.training.job import Batch, Described, Job, TrainingTask
 from textome.training.losses import LOSSES, LossOptions
 from textome.training.models import TranslationModel
@@ -201,17 +202,10 @@ def _tokenizer(path: Path, recipe: Recipe[TranslationModel], pairs: Sequence[Pai
     """The joint vocabulary of both languages, trained on the training pairs; that of a run that goes on is read."""
     if path.exists():
         return Tokenizer.from_file(str(path))
-    tokenizer = Tokenizer(models.BPE())
+    tokenizer = byte_level_tokenizer(add_prefix_space=True)
     tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=recipe.model.vocabulary,
-        special_tokens=[PAD, START, END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator((text for pair in pairs for text in (pair.source, pair.target)), trainer)
+    texts = (text for pair in pairs for text in (pair.source, pair.target))
+    learn_merges(tokenizer, texts, recipe.model.vocabulary, (PAD, START, END))
     draft = path.with_name(".tokenizer.json.partial")
     tokenizer.save(str(draft))
     draft.replace(path)

@@ -24,6 +24,9 @@ def train_tokenizer(
     sentinels: Annotated[
         bool, typer.Option("--sentinels", help="A unigram vocabulary with sentinels, for text-to-text models.")
     ] = False,
+    byte_level: Annotated[
+        bool, typer.Option("--byte-level", help="Byte-pair encoding over bytes, for language models.")
+    ] = False,
     compare: Annotated[
         str | None, typer.Option(metavar="MODEL", help="The vocabulary to compare with; default: the bundled model's.")
     ] = None,
@@ -32,7 +35,8 @@ def train_tokenizer(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Learn a vocabulary from text, WordPiece or with --sentinels as T5 has, and compare it with another one.
+    """Learn a vocabulary from text, WordPiece, with --sentinels as T5 has or with --byte-level as GPT-2 has, and compare it
+    with another one.
 
     Example: textome train-tokenizer runs/corpora/trials --output runs/vocabulary --terms NCBI-disease/train.tsv
     """
@@ -41,6 +45,7 @@ def train_tokenizer(
     from textome.corpus.vocabulary import (
         WELL_CUT,
         fit,
+        train_byte_vocabulary,
         train_vocabulary,
         train_with_sentinels,
         write_vocabulary,
@@ -52,14 +57,22 @@ def train_tokenizer(
 
     if output.exists():
         raise InputError(f"{output} exists already; name another folder for the vocabulary")
+    if byte_level and (cased or sentinels):
+        raise InputError(
+            "a byte-level vocabulary keeps capitals and has no sentinels; leave out --cased and --sentinels"
+        )
     general = Tokenizer.load(resolve_model(compare))
     names = [entity.text for item in read_documents(terms) for entity in item.entities] if terms else []
     say("reading the text and learning the vocabulary")
-    train = train_with_sentinels if sentinels else train_vocabulary
-    vocabulary = train(_sentences(inputs), size, lowercase=not cased)
+    sentences = _sentences(inputs)
+    if byte_level:
+        vocabulary = train_byte_vocabulary(sentences, size)
+    else:
+        train = train_with_sentinels if sentinels else train_vocabulary
+        vocabulary = train(sentences, size, lowercase=not cased)
     sample = list(islice(_sentences(inputs), COMPARED))
     fits = {"the new one": fit(vocabulary, sample, names), "compared with": fit(general, sample, names)}
-    write_vocabulary(vocabulary, output, not cased, sentinels)
+    write_vocabulary(vocabulary, output, None if byte_level else not cased, sentinels)
     if json_:
         echo(json.dumps({name: asdict(item) for name, item in fits.items()}, indent=1))
         return
