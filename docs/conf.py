@@ -39,7 +39,7 @@ linkcheck_retries = 2
 
 # Lines of a docstring that explain fields: their names, two or more spaces, the text. Further lines are indented.
 _FIELDS = re.compile(r"^([A-Za-z_][\w.]*(?:, [A-Za-z_][\w.]*)*)  +(\S.*)$")
-_REPOSITORY_PAGE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+([A-Z]+\.md)\)")
+_REPOSITORY_PAGE = re.compile(r"\[[^\]]+\]\((?:\.\./)+([A-Z]+\.md|(?:src|packages|examples)/[^)]+\.md)\)")
 
 
 def as_list(app: Sphinx, what: str, name: str, item: object, options: object, lines: list[str]) -> None:
@@ -61,8 +61,8 @@ def as_list(app: Sphinx, what: str, name: str, item: object, options: object, li
 
 
 def outside(app: Sphinx, page: str, source: list[str]) -> None:
-    """Links to pages at the top of the repository, which are not part of the site, become names."""
-    source[0] = _REPOSITORY_PAGE.sub(r"`\2`", source[0])
+    """Links to pages of the repository that are not part of the site become names."""
+    source[0] = _REPOSITORY_PAGE.sub(r"`\1`", source[0])
 
 
 def setup(app: Sphinx) -> None:

@@ -68,6 +68,7 @@ _COMMON = {
     "format": "of the files; `textome convert --help` lists the formats",
     "gradient_checkpointing": "compute what is inside a layer again in the backward pass: less memory, a third more work",
     "head_learning_rate": "of the layers on top of the encoder; by default the same",
+    "head_size": "size of each head's queries, keys and values",
     "held_out": "share of each corpus that is kept back for evaluation",
     "held_out_tokens": "the most tokens that are kept back",
     "hidden_dropout": "share of activations that are dropped in training",
@@ -111,6 +112,7 @@ _COMMON = {
     "warmup": "share of the steps in which the learning rate rises",
     "weight": "how much it counts beside the others",
     "weight_decay": "of AdamW",
+    "wild_type": "the FASTA file of the one protein whose `mutations` a table has, relative to the table's folder",
     "window": "the most tokens that are read at once, special ones included",
     "workers": "processes that prepare batches",
 }
