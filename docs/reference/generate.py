@@ -246,7 +246,7 @@ def type_name(annotation: Any) -> str:
         return "table, of the kind of run"
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", Any: "any"}
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"table {annotation.__name__}"
+        return f"table {annotation.__name__.partition('[')[0]}"
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
