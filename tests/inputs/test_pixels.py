@@ -15,7 +15,7 @@ from PIL import Image
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
 from textome.inputs.pixels.files import decoded_mask
-from textome.inputs.pixels.pixels import Pixels, upscaled
+from textome.inputs.pixels.pixels import Pixels, stretched, upscaled
 from textome.inputs.pixels.regions import Box, Picture, Regions, boxes_of
 from textome.inputs.pixels.tiles import Floats, merged, starts, weights
 from tiny_pixels import png, write_masked, write_things, write_voc
@@ -278,6 +278,17 @@ def test_a_drawn_tile_is_the_same_whenever_it_is_drawn() -> None:
     one, other, third = (pixels.drawn(record, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
     assert np.array_equal(one, other)
     assert not np.array_equal(one, third)
+
+
+def test_an_image_is_stretched_to_the_whole_range_and_noise_alone_is_not() -> None:
+    dim = np.array([[[2], [4], [12]]], np.uint8)
+    assert stretched(dim).ravel().tolist() == [0, 51, 255]
+    assert np.array_equal(stretched(stretched(dim)), stretched(dim))
+    assert stretched(np.full((3, 3, 1), 7, np.uint8)).max() == 0
+    assert stretched(np.array([[[7], [8]]], np.uint8)).ravel().tolist() == [0, 32]
+    pixels = Pixels(stretch=True, scale=2)
+    assert pixels.resized(dim).shape == (2, 6, 1)
+    assert pixels.fitted([Picture("x", content=dim)]).means[0] > 50
 
 
 def test_settings_that_do_not_fit_are_refused() -> None:

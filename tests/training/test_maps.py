@@ -24,10 +24,10 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.pixels.predictor import MapPredictor
 from textome.training.finetune import finetune
-from textome.training.maps.losses import areas, areas_and_depths
+from textome.training.maps.losses import areas, areas_and_depths, centres
 from textome.training.models import MapEncoder
 from textome.training.recipe import Recipe
-from tiny_pixels import png, scene, write_masked, write_things
+from tiny_pixels import png, scene, write_masked, write_things, write_voc
 
 MODEL = {"widths": [8, 8], "encoder_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
 TRAINING = {"epochs": 10, "learning_rate": 1e-2, "token_budget": 64, "precision": "fp32", "device": "cpu", "seed": 3}
@@ -206,3 +206,56 @@ def test_the_loss_of_areas_is_cross_entropy_and_dice() -> None:
     depth = torch.rand(2, 1, 4, 4, generator=generator)
     both = areas_and_depths(torch.cat([scores, torch.zeros(2, 1, 4, 4)], 1), torch.cat([classes.float(), depth], 1))
     assert float(both) == pytest.approx(expected + np.log(2), rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def located(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
+    """A folder of Pascal VOC, and a model of its boxes."""
+    folder = tmp_path_factory.mktemp("boxes") / "voc"
+    write_voc(folder)
+    bundle = train(folder, {"kind": "detection", "cell": 2}, epochs=20)
+    export_bundle(bundle, bundle.directory, "fp32")
+    return folder, bundle
+
+
+def test_boxes_are_learnt_by_heart_and_written(located: tuple[Path, Bundle], tmp_path: Path) -> None:
+    folder, bundle = located
+    scores = json.loads((bundle.directory.parent / "scores.json").read_text())
+    assert scores["map50"] > 0.8
+    assert scores["map"] <= scores["map50"]
+    assert {"map50 round", "map50 square"} <= scores.keys()
+    result = command("evaluate", "--data", folder, "--model", bundle.directory, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["map50"] == pytest.approx(scores["map50"], abs=1e-3)
+    image = folder / "JPEGImages" / "1.png"
+    line = json.loads(command("predict", image, "-m", bundle.directory).stdout)
+    assert sorted(box["label"] for box in line["boxes"]) == ["round", "square"]
+    table = command("predict", image, "-m", bundle.directory, "--to", "tsv").stdout.splitlines()
+    assert table[0].split("\t") == ["file", "id", "label", "confidence", "left", "upper", "right", "lower"]
+    assert len(table) == 3
+    coco = tmp_path / "boxes.json"
+    assert command("predict", image, "-m", bundle.directory, "--to", "coco", "-o", coco).exit_code == 0
+    values = json.loads(coco.read_text())
+    assert [category["name"] for category in values["categories"]] == ["round", "square"]
+    assert all(0 <= item["score"] <= 1 for item in values["annotations"])
+    result = command("predict", image, "-m", bundle.directory, "--to", "png", "-o", tmp_path / "masks")
+    assert isinstance(result.exception, InputError)
+    assert "gives no masks" in str(result.exception)
+
+
+def test_the_loss_of_centres_is_that_of_its_paper() -> None:
+    """Zhou et al. 2019, equations 1 to 4, pixel by pixel."""
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randn(1, 6, 3, 3, generator=generator)
+    targets = torch.rand(1, 7, 3, 3, generator=generator) * 0.9
+    targets[0, -1] = 0
+    targets[0, 0, 1, 1] = targets[0, -1, 1, 1] = 1
+    targets[0, 1, 0, 2] = targets[0, -1, 0, 2] = 1
+    shares = 1 / (1 + np.exp(-scores.numpy()[0, :2]))
+    heat = targets.numpy()[0, :2]
+    right = (1 - shares) ** 2 * np.log(shares)
+    wrong = (1 - heat) ** 4 * shares**2 * np.log(1 - shares)
+    focal = -np.where(heat == 1, right, wrong).sum() / 2
+    errors = np.abs(scores.numpy() - targets.numpy()[:, :6])[0, 2:, [1, 0], [1, 2]]
+    expected = focal + 0.1 * errors[:, :2].sum() / 2 + errors[:, 2:].sum() / 2
+    assert float(centres(scores, targets)) == pytest.approx(expected, rel=1e-5)

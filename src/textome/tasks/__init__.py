@@ -47,6 +47,7 @@ TASKS = {
     "language_model": ("language_model", "LanguageModel"),
     "survival": ("survival", "Survival"),
     "affinity": ("affinity", "Affinity"),
+    "detection": ("pixels.detection", "Detection"),
     "segmentation": ("pixels.segmentation", "Segmentation"),
 }
 # Kinds in older recipes and bundles, and what they are called now.

@@ -21,6 +21,8 @@ from textome.inputs.records import Floats, Modality, Record, Shape
 Kind = TypeVar("Kind", bound=np.generic)
 # The tile's side must be a multiple of it.
 PATCH = 8
+# The shares of the values of an image that are at most its darkest and its brightest ones, and the least range between.
+_DARKEST, _BRIGHTEST, _MIN_SPAN = 0.01, 0.998, 8
 # A box of which less than this share is in a tile is not looked for there.
 MIN_VISIBLE = 0.4
 
@@ -30,6 +32,8 @@ class Pixels(Modality):
 
     channels   1 for grey or 3 for colour, to which every image is brought
     scale      by which an image is made smaller, or larger, before it is read
+    stretch    whether each image's values are stretched first, so that its darkest are 0 and its brightest 255, for images
+               of different exposures
     tile       pixels along a side of what is read at once, a multiple of 8
     overlap    pixels that neighbouring tiles share at least
     values     of masks with classes: the value of each class's pixels; without it all pixels above 0 are of one class,
@@ -47,6 +51,7 @@ class Pixels(Modality):
     kind: Literal["pixels"] = "pixels"
     channels: Literal[1, 3] = 1
     scale: float = Field(1.0, gt=0, le=8)
+    stretch: bool = False
     tile: int = Field(128, ge=PATCH, multiple_of=PATCH)
     overlap: int = Field(32, ge=0)
     values: dict[str, int] = Field(default_factory=dict)
@@ -80,7 +85,7 @@ class Pixels(Modality):
     def fitted(self, records: Sequence[Record]) -> Self:
         count, total, squares = 0, np.zeros(self.channels), np.zeros(self.channels)
         for record in records:
-            values = record.content.reshape(-1, self.channels).astype(np.float64)
+            values = self.resized(record.content).reshape(-1, self.channels).astype(np.float64)
             count, total, squares = count + len(values), total + values.sum(0), squares + (values**2).sum(0)
         means = total / count
         deviations = np.sqrt(np.maximum(squares / count - means**2, 1.0))
@@ -106,6 +111,9 @@ class Pixels(Modality):
         return merged(self.standardised(self.resized(content)), self.tile, self.overlap, stride, run)
 
     def resized(self, content: Image) -> Image:
+        """An image as it is read: stretched and scaled, where the settings say so."""
+        if self.stretch:
+            content = stretched(content)
         if self.scale == 1:
             return content
         size = (max(1, round(side * self.scale)) for side in content.shape[:2])
@@ -148,6 +156,15 @@ class Pixels(Modality):
             visible = (box.within(size, size) for box in moved if _visible(box, size))
             boxes = tuple(box.scaled(self.tile / size) for box in visible)
         return tile, Regions(regions.names, plane(regions.classes), plane(regions.objects), boxes)
+
+
+def stretched(image: Image) -> Image:
+    """An image whose values are stretched linearly from _DARKEST to _BRIGHTEST of them, over at least _MIN_SPAN."""
+    shares = np.bincount(image.ravel(), minlength=256).cumsum() / image.size
+    low, high = (int(np.searchsorted(shares, share)) for share in (_DARKEST, _BRIGHTEST))
+    table = (np.arange(256) - low) * (255 / max(high - low, _MIN_SPAN))
+    pixels: Image = np.clip(np.rint(table), 0, 255).astype(np.uint8)[image]
+    return pixels
 
 
 def _visible(box: Box, size: int) -> bool:

@@ -81,7 +81,7 @@ class MapPredictor(ModelStep):
         """
         task = self.only_task
         maps = self.input.maps(image, task.stride, self._run)
-        return task.read_off(maps, *image.shape[:2])
+        return task.read_off(maps, image.shape[0], image.shape[1], self.input.scale)
 
     def predictions(self, name: str, records: Sequence[Picture]) -> list[Any]:
         return [self.predict(record.content) for record in records]

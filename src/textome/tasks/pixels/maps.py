@@ -79,11 +79,11 @@ class MapTask(Task[Picture, P], Generic[P]):
         """Maps of scores (num_maps, height, width) as they can be averaged where tiles overlap."""
         raise NotImplementedError
 
-    def read_off(self, maps: Floats, height: int, width: int) -> P:
-        """What the maps of an image say of it; its size is given in pixels."""
+    def read_off(self, maps: Floats, height: int, width: int, scale: float = 1.0) -> P:
+        """What maps say of an image of this size in pixels; they are of the image made `scale` times as large."""
         raise NotImplementedError
 
-    def with_thresholds(self, records: Sequence[Picture], maps: Sequence[Floats]) -> Self:
+    def with_thresholds(self, records: Sequence[Picture], maps: Sequence[Floats], scale: float = 1.0) -> Self:
         """The task with the thresholds under which validation records score best by the maps of a trained model."""
         return self
 

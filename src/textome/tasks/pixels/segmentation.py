@@ -102,7 +102,7 @@ class Segmentation(MapTask[Segmented]):
         maps = [powers / powers.sum(0), *(1 / (1 + np.exp(-scores[1 + len(self.labels) :].astype(np.float64))),)]
         return np.concatenate(maps).astype(np.float32)
 
-    def read_off(self, maps: Floats, height: int, width: int) -> Segmented:
+    def read_off(self, maps: Floats, height: int, width: int, scale: float = 1.0) -> Segmented:
         from textome.inputs.pixels.pixels import upscaled
 
         maps = upscaled(maps, height, width)
@@ -129,7 +129,7 @@ class Segmentation(MapTask[Segmented]):
             scores |= object_scores(*zip(*known, strict=True))
         return scores
 
-    def with_thresholds(self, records: Sequence[Picture], maps: Sequence[Floats]) -> Self:
+    def with_thresholds(self, records: Sequence[Picture], maps: Sequence[Floats], scale: float = 1.0) -> Self:
         best, best_score = self, -1.0
         for threshold in _THRESHOLDS:
             task = self.model_copy(update={"threshold": threshold})

@@ -91,7 +91,7 @@ class MapTrainingTask(TrainingTask[PackedTiles]):
     def calibrate(self, model: TransUNet) -> None:
         """Fit the task's thresholds to the validation data."""
         if some := self._validation[:MAX_CALIBRATION]:
-            self.task = self.task.with_thresholds(some, list(self._maps(model, some)))
+            self.task = self.task.with_thresholds(some, list(self._maps(model, some)), self.pixels.scale)
 
     def test(self, model: TransUNet) -> dict[str, Any]:
         """All scores on the test images; empty where there are none."""
@@ -99,8 +99,10 @@ class MapTrainingTask(TrainingTask[PackedTiles]):
 
     def scores(self, model: TransUNet, records: Sequence[Picture]) -> dict[str, float]:
         """All scores of a model on images."""
-        sizes = (record.content.shape[:2] for record in records)
-        read = [self.task.read_off(maps, *size) for maps, size in zip(self._maps(model, records), sizes, strict=True)]
+        read = [
+            self.task.read_off(maps, record.content.shape[0], record.content.shape[1], self.pixels.scale)
+            for maps, record in zip(self._maps(model, records), records, strict=True)
+        ]
         return self.task.score(records, read)
 
     def counts(self) -> dict[str, Any]:
