@@ -82,7 +82,7 @@ def compare(output: Path, seeds: int) -> None:
     print(f"held out: {len(texts)} articles, {words:,} words, {size:,} bytes\n")
     print(f"{'model':28}{'of a word':>10}{'of a token':>11}{'bits a byte':>12}")
     test = list(tokenizer.ids(texts))
-    for order in (2, 3, 4, 5, 6):
+    for order in (1, 2, 3, 4, 5):
         started = time.perf_counter()
         model = KneserNey(training, order, tokenizer.vocabulary_size, tokenizer.start_id)
         total = -sum(model.log_probability(ids) for ids in test)

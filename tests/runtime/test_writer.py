@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +150,7 @@ def test_the_int8_graph_says_nearly_the_same(bundle: Path, writer: LanguageModel
 
 
 def test_what_cannot_be_written_on_is_refused(writer: LanguageModel) -> None:
-    with pytest.raises(InputError, match=r"prompt 2: the prompt has \d+ tokens, and the model has 48 positions"):
+    with pytest.raises(InputError, match=r"prompt 2: the prompt has \d+ tokens, and the model reads at most 48"):
         writer.generate(["no", "malaria " * 60])
     with pytest.raises(InputError, match="temperature"):
         writer.generate("no", temperature=0)
@@ -161,6 +162,22 @@ def test_what_cannot_be_written_on_is_refused(writer: LanguageModel) -> None:
 def test_other_models_write_nothing(tiny_bundle: Path) -> None:
     with pytest.raises(ModelError, match="this model writes no texts; its tasks are entities"):
         Writer.load(tiny_bundle)
+
+
+def test_checkpoints_of_other_architectures_and_settings_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "other"))
+    config = json.loads((folder / "config.json").read_text())
+    for changes, message in (
+        (
+            {"model_type": "llama", "architectures": ["LlamaForCausalLM"]},
+            "config.json: the architecture is 'llama'; only",
+        ),
+        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx True is not supported"),
+        ({"n_embd": 64}, "the weights do not fit config.json"),
+    ):
+        (folder / "config.json").write_text(json.dumps(config | changes))
+        with pytest.raises(ModelError, match=message):
+            export_bundle(Bundle.load(folder), tmp_path / "bundle", "fp32")
 
 
 def test_a_pipeline_writes_on_from_documents(bundle: Path, writer: LanguageModel) -> None:

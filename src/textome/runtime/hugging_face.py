@@ -63,11 +63,16 @@ def token_classifier(directory: Path, config: Mapping[str, Any]) -> dict[str, An
 
 
 def language_model(directory: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The `textome.json` that a checkpoint of GPT-2 stands for; None where the folder is another model's."""
+    """The `textome.json` that a checkpoint of GPT-2 stands for; None where the folder is no model that writes.
+
+    Raises ModelError for a model that writes, of another architecture.
+    """
     try:
         encoder = encoder_of(config)
-    except ValueError:  # which is reported where the model is used for something
-        return None
+    except ValueError as error:
+        if any(str(name).endswith(("ForCausalLM", "LMHeadModel")) for name in config.get("architectures") or []):
+            raise ModelError(f"{directory / 'config.json'}: {error}") from error
+        return None  # which is reported where the model is used for something
     if not encoder.causal:
         return None
     return {

@@ -172,7 +172,8 @@ def write_encoder(
     description, name = provenance, "pretraining.json"
     if tasks:
         entries = {key: task.model_dump(mode="json") for key, task in tasks.items()}
-        reads = {"kind": "text", "window": encoder_of(config).max_length(config)}
+        # Positions beyond the longest sequence were never trained.
+        reads = {"kind": "text", "window": max(stage.length for stage in recipe.training.stages)}
         description = {
             "format_version": 2,
             "name": recipe.name,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textome.encoders.gpt import ROTARY
+from textome.encoders.gpt import check_config
 from textome.encoders.gpt.checkpoint import tensor_names
 from textome.encoders.interface import EncoderModel, MaskedLM, TensorNames, with_prefix
 from textome.encoders.layers.attention import SelfAttention
@@ -40,13 +40,6 @@ _KEYS = {
     "initializer_range": "initializer_range",
     "rotary_theta": "rotary_theta",
 }
-# Settings that would change what is computed, and the only value of each that is supported.
-_FIXED = {
-    "scale_attn_weights": True,
-    "scale_attn_by_inverse_layer_idx": False,
-    "add_cross_attention": False,
-    "tie_word_embeddings": True,
-}
 
 
 @dataclass(frozen=True)
@@ -70,11 +63,7 @@ class GptConfig(EncoderSizes):
 
         Raises ValueError for a setting that is not supported.
         """
-        for key, only in _FIXED.items():
-            if (value := values.get(key, only)) != only:
-                raise ValueError(f"{key} {value!r} is not supported; only {only} is")
-        if (values.get("model_type") == ROTARY) != (values.get("rotary_theta") is not None):
-            raise ValueError(f"rotary_theta is for checkpoints of the model_type {ROTARY!r}, and they need it")
+        check_config(values)
         known = {ours: values[theirs] for ours, theirs in _KEYS.items() if values.get(theirs) is not None}
         return cls(**{"intermediate_size": 4 * known.get("hidden_size", cls.hidden_size)} | known)
 

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from textome.encoders.gpt import CONV1D, ENCODER
+from textome.encoders.gpt import CONV1D, ENCODER, check_config
 from textome.encoders.graph import (
     CONTRIB,
     OPSET,
@@ -64,7 +64,14 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
 
 
 def build_decoder(tensors: Mapping[str, Array], config: Mapping[str, Any], precision: Precision) -> onnx.ModelProto:
-    """The graph from tensors under their Hugging Face names; raises ModelError for tensors that do not fit."""
+    """The graph from tensors under their Hugging Face names.
+
+    Raises ModelError for tensors that do not fit, and for a setting that is not supported.
+    """
+    try:
+        check_config(config)
+    except ValueError as error:
+        raise ModelError(str(error)) from error
     whole = {
         name if name.startswith(ENCODER.prefix) else ENCODER.prefix + name: values
         for name, values in tensors.items()

@@ -9,7 +9,6 @@ from typing import Self
 import numpy as np
 
 from textome.documents import Document
-from textome.encoders import encoder_of
 from textome.errors import InputError
 from textome.runtime.batching import batches
 from textome.runtime.bundle import Bundle
@@ -41,7 +40,7 @@ class LanguageModel(Writer):
     def __init__(self, bundle: Bundle, session: DecoderSession, settings: ModelSettings | None = None) -> None:
         super().__init__(bundle, settings)
         self.session, self.tokenizer = session, Tokenizer.load(bundle.directory)
-        self._positions = encoder_of(bundle.config).max_length(bundle.config)
+        self._positions = bundle.window
         self._task = next(task for task in bundle.tasks.values() if isinstance(task, tasks.LanguageModel))
         self._start, self._end = (
             int(bundle.config.get(key, default))
@@ -58,7 +57,8 @@ class LanguageModel(Writer):
         (ids,) = self._prompts([prompt])
         if len(ids) >= self._positions:
             raise InputError(
-                f"the prompt has {len(ids):,} tokens, and the model has {self._positions:,} positions; give its end alone"
+                f"the prompt has {len(ids):,} tokens, and the model reads at most {self._positions:,}, what it writes "
+                "among them; give its end alone"
             )
 
     def write(self, prompts: Sequence[str], settings: GenerationSettings) -> list[list[Text]]:
@@ -70,7 +70,7 @@ class LanguageModel(Writer):
         return self._write(self._prompts(prompts), [settings.max_new_tokens] * len(prompts), settings)
 
     def predictions(self, name: str, records: Sequence[Document]) -> list[Likelihood]:
-        """How probable each text is. One longer than the model's positions is read in windows that share their halves."""
+        """How probable each text is. One longer than the model's window is read in windows that share their halves."""
         texts = list(self.tokenizer.ids([record.text for record in records]))
         windows = [window for number, ids in enumerate(texts) for window in self._windows(number, ids.tolist())]
         totals = [0.0] * len(texts)
