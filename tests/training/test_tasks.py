@@ -108,6 +108,9 @@ def test_a_single_task_is_a_plain_checkpoint_of_transformers(tmp_path):
         expected = torch.softmax(model(ids).logits[0] / temperature, -1).tolist()
         assert list(found.scores.values()) == pytest.approx(expected, abs=1e-5)
         assert list(found.scores) == list(model.config.id2label.values())
+    classify = transformers.pipeline("text-classification", model=str(bundle), device="cpu")
+    best = [max(found.scores, key=found.scores.__getitem__) for found in labels_of(runner, "single", texts)]
+    assert [item["label"] for item in classify(texts)] == best
     with pytest.raises(InputError, match="has no task 'entities'; its tasks are single"):
         entities_of(bundle)
 
