@@ -58,7 +58,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "linking": {"vocabularies", "documents", "errors"},
     "tasks": _BELOW_TASKS,
     "encoders": {"errors"},  # pure maths: no files of documents, no labels, no command line
-    "inputs": {"datasets", "formats", "documents", "errors"},  # reading and features; the embedders are encoders
+    "inputs": {
+        "datasets",
+        "formats",
+        "documents",
+        "settings",
+        "errors",
+    },  # and no embedders, which are encoders
     "runtime": set(_BELOW_RUNTIME),
     "steps": {
         "linking",

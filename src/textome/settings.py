@@ -1,24 +1,40 @@
-"""Settings: what a step, a model or a generation is set up with, from values of any origin."""
+"""What recipes, bundles and calls set up: fields that are checked when they are set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from textome.errors import InputError, explain
 
 
-class Settings(BaseModel):
-    """Fields that are checked when they are set, and do not change afterwards.
+class Fields(BaseModel):
+    """Fields that do not change after they are set, and no others: a table of a recipe, an entry of a bundle.
+
+    old_keys   keys in older recipes and bundles, and what they are called now
+    """
+
+    old_keys: ClassVar[Mapping[str, str]] = {}
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_old_keys(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {cls.old_keys.get(key, key): value for key, value in values.items()}
+
+
+class Settings(Fields):
+    """What a step, a model or a generation is set up with.
 
     settings_of   what the settings are of, which a message about a wrong one begins with
     """
 
     settings_of: ClassVar[str]
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def of(cls, settings: Mapping[str, object]) -> Self:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
 
 from textome.datasets.labelled import chosen_part
 from textome.documents import Document
 from textome.documents import Record as Record
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine, Source, guarded
+from textome.settings import Fields
 
 Floats = NDArray[np.float32]
 
@@ -56,25 +56,13 @@ class Segment:
 Segments = Mapping[str, Segment]
 
 
-class Modality(BaseModel):
+class Modality(Fields):
     """A way from raw files to segments. The fields of a modality are its settings, as a recipe and a bundle write them.
 
     Beside `kind`, by which recipes and bundles name it, it has these methods; those after `features` may stay as they are.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    # Keys in older recipes and bundles, and what they are called now.
-    old_keys: ClassVar[Mapping[str, str]] = {}
-
     kind: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _rename_old_keys(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        return {cls.old_keys.get(key, key): value for key, value in values.items()}
 
     def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
         """The records of a file or folder. Bad ones are quarantined with their path and reason.

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, NewType, S
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
+from pydantic import PrivateAttr
 
 from textome.documents import Document, Span
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
+from textome.settings import Fields
 from textome.tasks.examples import Example, Floats
 from textome.text.tokenization import Tokenizer
 
@@ -77,7 +78,7 @@ class Finding:
     key: object = None
 
 
-class Task(BaseModel, Generic[Record, Prediction]):
+class Task(Fields, Generic[Record, Prediction]):
     """A task: its fields are a recipe's table and a bundle's entry.
 
     A record is what the task is asked about: a text, an abstract, a pair of mentions, a question. Records become examples,
@@ -98,8 +99,6 @@ class Task(BaseModel, Generic[Record, Prediction]):
     reads_hidden_states   whether its scores are made of the last hidden states by `scores_of`, and not by a head
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     layouts: ClassVar[tuple[str, ...]] = ()
     has_calibration: ClassVar[bool] = False
     has_uncertainty: ClassVar[bool] = False
@@ -110,19 +109,10 @@ class Task(BaseModel, Generic[Record, Prediction]):
     run_by: ClassVar[str] = "encoder"
     reads_hidden_states: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ()
-    # Keys in older recipes, and what they are called now.
-    old_keys: ClassVar[Mapping[str, str]] = {}
 
     kind: str
     metric: str
     _choice: Choice = PrivateAttr(default_factory=Choice)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _rename_old_keys(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        return {cls.old_keys.get(key, key): value for key, value in values.items()}
 
     @classmethod
     def features(cls, kind: str) -> frozenset[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textome.cli.options import InputFormat, Inputs, OutputFormat, Replace, TextColumn, Threads
 from textome.cli.pipelines import with_pipeline
 from textome.cli.streams import EscapeFormulas, finish, read_all, reported, watched
 
@@ -19,22 +20,22 @@ if TYPE_CHECKING:
 
 @with_pipeline
 def annotate(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders; - is standard input.")],
+    inputs: Inputs,
     pipeline: PipelineChoice,
     output: Annotated[
         list[str] | None,
         typer.Option("--output", "-o", help="Where to write; may be given several times, in several formats."),
     ] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Format to write; default: by the output's name.")] = None,
-    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
+    to: OutputFormat = None,
+    from_: InputFormat = None,
+    text_column: TextColumn = None,
     escape_formulas: EscapeFormulas = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
+    replace: Replace = False,
     relations: Annotated[
         str | None, typer.Option("--relations", help="A bundle that finds relations between the entities.", hidden=True)
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print highlighted text, also beside an --output.")] = False,
-    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Annotate texts: entities by default, and whatever the models and steps of the pipeline give.
 

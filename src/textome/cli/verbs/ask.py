@@ -9,23 +9,24 @@ from typing import Annotated
 
 import typer
 
+from textome.cli.options import AsJson, InputFormat, Inputs, Precision, Threads
 from textome.cli.streams import echo, finish, read_all, say
 from textome.errors import InputError
 
 
 def ask(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders; - is standard input.")],
+    inputs: Inputs,
     model: Annotated[str, typer.Option("--model", "-m", help="A bundle with a task of kind answers.")],
     question: Annotated[str | None, typer.Option("--question", "-q", help="The question.")] = None,
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many answers.")] = 5,
-    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
+    from_: InputFormat = None,
     bioasq: Annotated[
         str | None, typer.Option(help="Take the inputs as BioASQ files and answer their `factoid` or `list` questions.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="With --bioasq: where the answers go.")] = None,
-    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    precision: Precision = None,
+    threads: Threads = None,
+    as_json: AsJson = False,
 ) -> None:
     """Answer a question by the words of texts, with their sentence, their place and the confidence.
 

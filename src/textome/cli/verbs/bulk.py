@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textome.cli.options import InputFormat, Replace, TextColumn
 from textome.cli.pipelines import with_pipeline
 from textome.cli.streams import SHOWN, echo, say
 from textome.errors import InputError, MissingExtraError
@@ -31,9 +32,9 @@ def bulk(
     pipeline: PipelineChoice,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results and the ledger.")] = None,
     to: Annotated[str, typer.Option("--to", help="parquet, jsonl, bioc-json, bioc-xml or pubtator.")] = "parquet",
-    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Drop annotations that the input has already.")] = False,
+    from_: InputFormat = None,
+    text_column: TextColumn = None,
+    replace: Replace = False,
     workers: Annotated[int | None, typer.Option(help="Processes that annotate; default: one for each core.")] = None,
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Annotate on the Ray cluster at this address; auto finds one.")

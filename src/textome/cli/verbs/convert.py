@@ -6,19 +6,18 @@ from typing import Annotated
 
 import typer
 
+from textome.cli.options import EntityType, InputFormat, Inputs, OutputPath, TextColumn
 from textome.cli.streams import EscapeFormulas, finish, read_all, reported, watched
 
 
 def convert(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders; - is standard input.")],
+    inputs: Inputs,
     to: Annotated[str, typer.Option("--to", help="Format to write.")],
-    output: Annotated[str, typer.Option("--output", "-o", help="File or folder to write; - is standard output.")] = "-",
-    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
+    output: OutputPath = "-",
+    from_: InputFormat = None,
+    text_column: TextColumn = None,
     escape_formulas: EscapeFormulas = False,
-    entity_type: Annotated[
-        str | None, typer.Option(help="Type of the entities of a CoNLL file with bare tags.")
-    ] = None,
+    entity_type: EntityType = None,
 ) -> None:
     """Convert annotated documents between formats.
 

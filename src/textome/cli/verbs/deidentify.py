@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textome.cli.options import InputFormat, Inputs, OutputFormat, OutputPath, TextColumn
 from textome.cli.streams import EscapeFormulas, finish, read_all, say, split_list, watched
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def deidentify(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders; - is standard input.")],
+    inputs: Inputs,
     mode: Annotated[
         str,
         typer.Option(
@@ -27,10 +28,10 @@ def deidentify(
             help="[NAME]; an invented name, dates moved; or the text as it is with entities NAME, DATE, ...",
         ),
     ] = "mask",
-    output: Annotated[str, typer.Option("--output", "-o", help="File or folder to write; - is standard output.")] = "-",
-    to: Annotated[str | None, typer.Option("--to", help="Format to write; default: by the output's name.")] = None,
-    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
+    output: OutputPath = "-",
+    to: OutputFormat = None,
+    from_: InputFormat = None,
+    text_column: TextColumn = None,
     escape_formulas: EscapeFormulas = False,
     kinds: Annotated[
         str | None, typer.Option(help="Kinds to look for, as NAME,DATE; default: all but COUNTRY.")

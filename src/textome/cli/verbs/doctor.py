@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import platform
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from textome.cli.options import AsJson
 from textome.cli.streams import echo, say
 from textome.processors import available_threads
 
@@ -40,7 +38,7 @@ _USES = {
 _CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Tell what is installed, which accelerators there are, and what is missing and how to get it.
 
     Example: textome doctor

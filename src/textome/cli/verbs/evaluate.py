@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from textome.cli.options import AsJson, EntityType, Precision, TextColumn, Threads
 from textome.cli.streams import echo, finish, reported, say
 from textome.errors import InputError
 
@@ -26,16 +27,14 @@ def evaluate(
         str | None,
         typer.Option("--format", "--from", help="Format or layout of the data; default: by content or task."),
     ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
+    text_column: TextColumn = None,
     label_column: Annotated[str | None, typer.Option(help="Column of a table that holds their labels.")] = None,
     map_: Annotated[
         list[str] | None, typer.Option("--map", metavar="LABEL=TYPE", help="What a label of the data stands for.")
     ] = None,
-    entity_type: Annotated[
-        str | None, typer.Option(help="Type of the entities of a CoNLL file with bare tags.")
-    ] = None,
-    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
+    entity_type: EntityType = None,
+    precision: Precision = None,
+    threads: Threads = None,
     report: Annotated[Path | None, typer.Option(help="Write a page with plots and the worst errors here.")] = None,
     train: Annotated[
         list[str] | None, typer.Option("--train", help="Training files: scores names seen there apart from new ones.")
@@ -44,7 +43,7 @@ def evaluate(
         list[str] | None, typer.Option("--set", metavar="STEP.KEY=VALUE", help="A setting, where --task is a step.")
     ] = None,
     compare: Annotated[str | None, typer.Option(help="Another bundle, to tell which of the two is better.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score a model on annotated data by its task's metric, with 95 % intervals.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textome.cli.options import BulkFolder
 from textome.cli.streams import EscapeFormulas, echo, report, say, split_list
 from textome.errors import InputError, MissingExtraError
 from textome.escapes import no_formula, shown
@@ -25,7 +26,7 @@ _SHOWN_ROWS = 50
 
 
 def evidence(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --output of `textome bulk`.")],
+    folder: BulkFolder,
     concept: Annotated[
         str | None, typer.Argument(metavar="CONCEPT", help="A name or CURIE; default: all pairs.")
     ] = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textome.cli.options import AsJson, InputFormat, Precision, TaskName, Threads
 from textome.cli.streams import echo, finish, read_all, say, split_list
 from textome.errors import InputError
 
@@ -28,7 +29,7 @@ def explain(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="A bundle's folder or hub name; default: the bundled model.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="Which of the bundle's tasks, where it has several.")] = None,
+    task: TaskName = None,
     types: Annotated[
         str | None, typer.Option(help="Entity types to explain, as A,B; default: the model's own.")
     ] = None,
@@ -41,13 +42,13 @@ def explain(
         typer.Option(help="The second text, for a task that reads two: where the answer of a question may stand."),
     ] = None,
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many words to show of each finding.")] = 5,
-    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
+    from_: InputFormat = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A page (.html) or all weights (.json).")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    precision: Precision = None,
+    threads: Threads = None,
+    as_json: AsJson = False,
 ) -> None:
     """Tell which words speak for each entity, label, relation or answer that a model finds, and which against it.
 

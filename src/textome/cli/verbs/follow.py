@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from textome.cli.options import OutputFile, Threads
 from textome.cli.streams import finish, say
 from textome.errors import InputError
 
@@ -41,9 +42,9 @@ def follow(
         float | None,
         typer.Option(help="An event within this time, in the unit of the data; default: the model's first."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; - is standard output.")] = Path("-"),
+    output: OutputFile = Path("-"),
     to: Annotated[Literal["csv", "jsonl"], typer.Option(help="A table, or JSON lines.")] = "csv",
-    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Follow patients: after each visit the chance of an event within a time, and an alert at the first that is too high.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from textome.cli.options import AsJson
 from textome.cli.streams import echo, finish
 from textome.steps import STEPS, Row
 
@@ -18,7 +19,7 @@ def info(
         str,
         typer.Argument(metavar="MODEL_OR_FILE", help="A model (a folder, 'default', 'relations'), a corpus or a file."),
     ] = "default",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell what a model and the steps behind it, a corpus, or a file of documents hold.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from textome.cli.options import InputFormat, OutputFile, Precision, TaskName, Threads
 from textome.cli.pictures import write_pictures
 from textome.cli.streams import EscapeFormulas, finish, reported, say
 from textome.errors import InputError
@@ -28,22 +29,22 @@ Row = dict[str, Any]
 def predict(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders; PLACE#RULE for a part.")],
     model: Annotated[str, typer.Option("--model", "-m", help="A bundle, exported by textome export.")],
-    task: Annotated[str | None, typer.Option(help="Which of the bundle's tasks, where it has several.")] = None,
+    task: TaskName = None,
     question: Annotated[
         str | None, typer.Option("--question", "-q", help="What is asked of every text, by a task that reads pairs.")
     ] = None,
     layout: Annotated[
         str | None, typer.Option(help="Read records, pairs too, from files of training data: tsv, jsonl, pubmedqa ...")
     ] = None,
-    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; - is standard output.")] = Path("-"),
+    from_: InputFormat = None,
+    output: OutputFile = Path("-"),
     to: Annotated[
         Literal["jsonl", "tsv", "png", "coco"],
         typer.Option(help="JSON lines, a table; of pixels also a folder of masks (png), or boxes (coco)."),
     ] = "jsonl",
     escape_formulas: EscapeFormulas = False,
-    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
+    precision: Precision = None,
+    threads: Threads = None,
 ) -> None:
     """Give labels to texts, to pairs of texts or to the sentences of abstracts; or classify images, sounds, signals, DNA,
     molecules or several of them together, or predict numbers from them; or find things in images, as masks or boxes.

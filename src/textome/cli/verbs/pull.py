@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
+from textome.cli.options import Endpoint, Repository
 from textome.cli.streams import echo, say
 
 
 def pull(
-    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the hub.")],
+    repository: Repository,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The folder to make; default: the repository's NAME.")
     ] = None,
     revision: Annotated[str | None, typer.Option(help="A branch, tag or commit.")] = None,
-    endpoint: Annotated[str | None, typer.Option(metavar="URL", help="Another hub; default: HF_ENDPOINT.")] = None,
+    endpoint: Endpoint = None,
 ) -> None:
     """Pull a model from a hub into a folder: a bundle of Textome, or a token classifier of transformers.
 

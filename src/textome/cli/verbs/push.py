@@ -6,16 +6,17 @@ from typing import Annotated
 
 import typer
 
+from textome.cli.options import Endpoint, Repository
 from textome.cli.streams import echo, say
 
 
 def push(
     model: Annotated[str, typer.Argument(metavar="BUNDLE", help="The folder of a bundle.")],
-    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the hub.")],
+    repository: Repository,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
     licence: Annotated[str | None, typer.Option("--licence", help="For the model card, as apache-2.0.")] = None,
     message: Annotated[str, typer.Option(help="What changed, for the commit.")] = "",
-    endpoint: Annotated[str | None, typer.Option(metavar="URL", help="Another hub; default: HF_ENDPOINT.")] = None,
+    endpoint: Endpoint = None,
 ) -> None:
     """Push a bundle to a hub in the Hugging Face layout, with its model card.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textome.cli.options import BulkFolder
 from textome.cli.streams import EscapeFormulas, echo, say
 from textome.errors import InputError, MissingExtraError
 from textome.escapes import shown
@@ -20,7 +21,7 @@ _SHOWN_ROWS = 50
 
 
 def query(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --output of `textome bulk`.")],
+    folder: BulkFolder,
     sql: Annotated[
         str | None, typer.Argument(metavar="SQL", help="A statement, or the name of a view; default: list the views.")
     ] = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textome.cli.options import OutputFile, Precision, Threads
 from textome.cli.streams import finish, report, say
 from textome.errors import InputError
 
@@ -30,13 +31,13 @@ def screen(
     model: Annotated[
         str, typer.Option("--model", "-m", help="A bundle of a model of pairs, exported by textome export.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; - is standard output.")] = Path("-"),
+    output: OutputFile = Path("-"),
     to: Annotated[str, typer.Option(help="tsv, csv or jsonl.")] = "tsv",
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many of each target, the strongest first.")] = None,
     smiles: Annotated[str, typer.Option(help="The column of the SMILES.")] = "smiles",
     name: Annotated[str | None, typer.Option(help="The column of the names; default: `name` if there is one.")] = None,
-    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
+    precision: Precision = None,
+    threads: Threads = None,
 ) -> None:
     """Rank a library of molecules by how strongly each is predicted to bind to a protein, with an interval for each.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textome.cli.options import InputFormat, Inputs, TextColumn, Threads
 from textome.cli.pipelines import with_pipeline
 from textome.cli.streams import finish, read_all, say, watched
 from textome.errors import InputError
@@ -17,22 +18,22 @@ if TYPE_CHECKING:
 
 @partial(with_pipeline, but=("question", "min_confidence", "flat"))
 def select(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders; - is standard input.")],
+    inputs: Inputs,
     pipeline: PipelineChoice,
     number: Annotated[int, typer.Option("--count", "-n", help="How many texts to select.", min=1)] = 100,
     output: Annotated[str, typer.Option("--output", "-o", help="File or folder; - is standard output.")] = "-",
     to: Annotated[
         str | None, typer.Option("--to", help="Format to write; default: by the output's name, else as the input's.")
     ] = None,
-    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
+    from_: InputFormat = None,
+    text_column: TextColumn = None,
     labelled: Annotated[
         list[str] | None, typer.Option(help="Files of texts that have labels already; may be given several times.")
     ] = None,
     diversity: Annotated[
         float, typer.Option(help="How much a text loses that is like one selected before.", min=0, max=1)
     ] = 0.5,
-    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Select the texts to label next: those of which the model is least sure, and that are least like each other.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from textome.cli.options import OutputFile, Precision, Threads
 from textome.cli.streams import finish, say
 from textome.errors import InputError
 
@@ -17,12 +18,12 @@ def variants(
     source: Annotated[str, typer.Argument(metavar="VCF", help="The variants; - is standard input.")],
     reference: Annotated[Path, typer.Option("--reference", "-r", help="The genome that they change, as FASTA.")],
     model: Annotated[str, typer.Option("--model", "-m", help="A model of DNA that was pretrained on hidden tokens.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; - is standard output.")] = Path("-"),
+    output: OutputFile = Path("-"),
     flank: Annotated[
         int | None, typer.Option(min=1, help="Bases read on each side; default: what the model can read.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
+    precision: Precision = None,
+    threads: Threads = None,
 ) -> None:
     """Score variants: the log-likelihood of the sequence with the change minus that without it, as a table.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textome.cli.options import AsJson
 from textome.cli.streams import echo, finish, watched
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def build(
 def info(
     path: Annotated[str, typer.Argument(metavar="INDEX", help="An index, or 'default'.")] = "default",
     find: Annotated[str | None, typer.Option(help="A name or a CURIE to look up.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What an index holds and where it comes from; the whole file is checked. With --find, what a name stands for.
 

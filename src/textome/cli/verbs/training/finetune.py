@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from textome.cli.options import RecipeFile, Resume, RunFolder
 from textome.cli.streams import echo, say
 from textome.cli.training import DeviceOption, Teller, need_training, overrides
 from textome.errors import InputError
@@ -22,10 +23,8 @@ def _print_techniques(asked: bool) -> None:
 
 
 def finetune(
-    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The run's folder; default: runs/ and the recipe's name.")
-    ] = None,
+    recipe: RecipeFile,
+    output: RunFolder = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, as training.epochs=3.")
     ] = None,
@@ -34,7 +33,7 @@ def finetune(
         typer.Option(min=1, help="Only so many examples of each class, drawn by the seed; not for entities."),
     ] = None,
     device: DeviceOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    resume: Resume = False,
     finish: Annotated[
         bool,
         typer.Option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textome.cli.options import InputFormat, TextColumn
 from textome.cli.streams import SECONDS_BETWEEN_LINES, echo, say, split_list
 from textome.cli.streams import report as tell_quarantine
 from textome.errors import InputError
@@ -32,8 +33,8 @@ def preprocess(
         str | None,
         typer.Option(help="Model whose vocabulary cuts the texts: folder or hub name; default: the bundled."),
     ] = None,
-    from_: Annotated[str | None, typer.Option("--from", help="Format of the input; default: by its content.")] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of a table that holds the texts.")] = None,
+    from_: InputFormat = None,
+    text_column: TextColumn = None,
     blank_lines: Annotated[
         bool, typer.Option("--blank-lines", help="Blank lines part documents in plain text.")
     ] = False,

@@ -7,21 +7,20 @@ from typing import Annotated
 
 import typer
 
+from textome.cli.options import RecipeFile, Resume, RunFolder
 from textome.cli.streams import echo
 from textome.cli.training import DeviceOption, Teller, need_training, overrides
 
 
 def pretrain(
-    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The run's folder; default: runs/ and the recipe's name.")
-    ] = None,
+    recipe: RecipeFile,
+    output: RunFolder = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a value, as training.tokens=5000000."),
     ] = None,
     device: DeviceOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    resume: Resume = False,
 ) -> None:
     """Go on pretraining an encoder on a corpus; it stands in the run's folder, as model/, at the end.
 
