@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from textome.formats.reading.folders import hash_of
 from textome.formats.reading.sources import Quarantine, atomic_file
 from textome.inputs.molecule_files import write_prepared
 from textome.inputs.molecules import Molecules
 from textome.training.recipe import load_recipe
-from textome.training.text.corpora import file_hash
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     for name, modality in settings.items():
         quarantine = Quarantine()
         table = modality.table(str(roots[name]), quarantine)
-        facts = {"source": name, "sha256": file_hash(str(roots[name])), "quarantined": quarantine.count}
+        facts = {"source": name, "sha256": hash_of(Path(roots[name])), "quarantined": quarantine.count}
         with atomic_file(arguments.output / name) as stream:
             stream.write(write_prepared(table, facts))
         size = (arguments.output / name).stat().st_size / 1e6

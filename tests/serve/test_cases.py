@@ -8,7 +8,7 @@ import pytest
 
 from textome.serve.limits import Limits
 from textome.serve.problems import Problem
-from textome.serve.requested import Uploaded, requested_documents, uploaded_documents, validated
+from textome.serve.requested import Uploaded, uploaded_documents, with_documents
 from textome.serve.schemas import DocumentsRequest
 
 # Files of which nothing is read, and of which some records are quarantined or passed over; all others are read whole.
@@ -65,7 +65,7 @@ def test_nothing_of_a_dump_of_pubmed_vanishes(cases: Path) -> None:
 @pytest.mark.parametrize("name", ["spans_bomb_small.json", "entities_bomb_convert.json"])
 def test_bombs_are_refused_at_once(cases: Path, name: str) -> None:
     def documents() -> object:
-        return requested_documents(*validated((cases / name).read_bytes(), DocumentsRequest, Limits()), Limits())
+        return with_documents((cases / name).read_bytes(), DocumentsRequest, Limits())
 
     with pytest.raises(Problem) as caught:
         documents()

@@ -152,7 +152,7 @@ def test_the_deadline_holds_for_reading_and_writing_too(tiny_bundle: Path, monke
         time.sleep(1.5)
         raise AssertionError
 
-    monkeypatch.setattr("textome.serve.app.requested_documents", slow)
+    monkeypatch.setattr("textome.serve.app.with_documents", slow)
     with running(tiny_bundle, Limits(request_seconds=0.3)) as server:
         started = time.monotonic()
         answer = server.post("/v1/annotate", {"text": "gout " * 10_000})

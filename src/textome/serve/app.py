@@ -37,9 +37,9 @@ from textome.serve.requested import (
     InputFormat,
     corrected_documents,
     invalid,
-    requested_documents,
     uploaded_documents,
     validated,
+    with_documents,
 )
 from textome.serve.routing import (
     PROBLEMS,
@@ -196,12 +196,7 @@ def _entity_routes(service: Service) -> APIRouter:
     )
     async def annotate(request: Request) -> Response:
         async with Body(request, service.limits, service.memory) as data:
-
-            def read() -> tuple[schemas.AnnotateRequest, list[Document]]:
-                body, value = validated(data, schemas.AnnotateRequest, service.limits)
-                return body, requested_documents(body, value, service.limits)
-
-            body, documents = await off_loop(data, read)
+            body, documents = await off_loop(data, with_documents, data, schemas.AnnotateRequest, service.limits)
             model = service.model(body.model, ENTITIES)
             annotator = service.chosen(
                 model,

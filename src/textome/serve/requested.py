@@ -16,6 +16,7 @@ from textome.serve.problems import Problem, bad_request, inconsistent, too_large
 from textome.serve.schemas import ConvertRequest, DocumentModel, DocumentsRequest, Quarantined
 
 Body = TypeVar("Body", bound=BaseModel)
+Request = TypeVar("Request", bound=DocumentsRequest)
 InputFormat = Literal[
     "pubmed-xml", "jats", "bioc-xml", "bioc-json", "jsonl", "pubtator", "medline", "ris", "csv", "conll", "plain"
 ]
@@ -62,8 +63,14 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
     return bad_request(f"{pointer or 'the request'}: {message}; see /v1/openapi.json", pointer=pointer)
 
 
-def requested_documents(request: DocumentsRequest, value: Mapping[str, Any], limits: Limits) -> list[Document]:
-    """The documents of a checked request. Raises Problem where they are too many, too large, or contradict themselves."""
+def with_documents(data: bytes, kind: type[Request], limits: Limits) -> tuple[Request, list[Document]]:
+    """A request as `validated` gives it, and its documents. Raises Problem also where they are too many, too large, or
+    contradict themselves."""
+    request, value = validated(data, kind, limits)
+    return request, _documents_of(request, value, limits)
+
+
+def _documents_of(request: DocumentsRequest, value: Mapping[str, Any], limits: Limits) -> list[Document]:
     if "text" in request.model_fields_set:
         return bounded([Document.from_text(request.text)], limits)
     if "documents" in request.model_fields_set:

@@ -18,7 +18,7 @@ from textome.runtime.bundle import ENTITIES
 from textome.serve import schemas
 from textome.serve.limits import Body, Limits
 from textome.serve.problems import Problem, too_large
-from textome.serve.requested import requested_documents, validated
+from textome.serve.requested import validated, with_documents
 from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, received, rendered, while_connected
 from textome.serve.service import LoadedModel, Service
 from textome.tasks import SomeTask
@@ -75,12 +75,7 @@ def relation_routes(service: Service) -> APIRouter:
     )
     async def relations(request: Request) -> Response:
         async with Body(request, service.limits, service.memory) as data:
-
-            def read() -> tuple[schemas.RelationsRequest, list[Document]]:
-                body, value = validated(data, schemas.RelationsRequest, service.limits)
-                return body, requested_documents(body, value, service.limits)
-
-            body, documents = await off_loop(data, read)
+            body, documents = await off_loop(data, with_documents, data, schemas.RelationsRequest, service.limits)
             model, name = service.part(body.model, body.task, ("relations",))
 
             chosen = service.chosen(model, [], tasks=(name,), min_confidence=body.min_confidence)
@@ -110,12 +105,7 @@ def answer_routes(service: Service) -> APIRouter:
     )
     async def answer(request: Request) -> schemas.AnswerResponse:
         async with Body(request, service.limits, service.memory) as data:
-
-            def read() -> tuple[schemas.AnswerRequest, list[Document]]:
-                body, value = validated(data, schemas.AnswerRequest, service.limits)
-                return body, requested_documents(body, value, service.limits)
-
-            body, documents = await off_loop(data, read)
+            body, documents = await off_loop(data, with_documents, data, schemas.AnswerRequest, service.limits)
             model, name = service.part(body.model, body.task, ("question_answering",))
             passages: list[Any] = []
 

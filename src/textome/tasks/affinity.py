@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
-from textome.documents import Document, Label
 from textome.inputs.records import Floats
 from textome.metrics.affinity import MAX_LOG_DEVIATION
 from textome.tasks.target import Target
@@ -70,13 +68,3 @@ class Affinity(Target):
             rank = int(np.ceil((len(known) + 1) * self.coverage))
             widths.append(float(known[min(rank, len(known)) - 1]) if len(known) else 1.0)
         return self.model_copy(update={"widths": tuple(widths)})
-
-    def described(self, answer: Floats) -> dict[str, Any]:
-        return {"values": {name: round(float(value), 6) for name, value in zip(self.answer_names, answer, strict=True)}}
-
-    def annotate(
-        self, name: str, document: Document, records: Sequence[Document], predictions: Sequence[Floats]
-    ) -> Document:
-        values = self.described(predictions[0])["values"]
-        labels = [Label.of_number(key, name, values[key]) for key in self.labels]
-        return document.with_labels([*document.labels, *labels])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textome.documents import Document, Label, Record
+from textome.documents import Record
 from textome.errors import InputError
 from textome.inputs.records import Floats
 from textome.metrics.survival import baseline_hazard
@@ -46,6 +46,10 @@ class Survival(Target):
     def answer_names(self) -> tuple[str, ...]:
         """The names of the numbers of an answer: the risk, and the probability to be without the event at each horizon."""
         return ("risk", *(f"survival at {horizon:g}" for horizon in self.horizons if self.baseline))
+
+    @property
+    def annotated_names(self) -> tuple[str, ...]:
+        return self.answer_names
 
     def fitted(self, name: str, records: Sequence[Record]) -> Self:
         rows = np.stack([self.encode(record) for record in records])
@@ -91,14 +95,3 @@ class Survival(Target):
         before = np.searchsorted(times, horizons, side="right")
         cumulative = np.where(before > 0, hazards[np.maximum(before - 1, 0)], 0.0)
         return np.asarray(np.exp(-cumulative * np.exp(risks)), np.float64)
-
-    def described(self, answer: Floats) -> dict[str, Any]:
-        return {"values": {name: round(float(value), 6) for name, value in zip(self.answer_names, answer, strict=True)}}
-
-    def annotate(
-        self, name: str, document: Document, records: Sequence[Document], predictions: Sequence[Floats]
-    ) -> Document:
-        values = self.described(predictions[0])["values"]
-        return document.with_labels(
-            [*document.labels, *(Label.of_number(key, name, value) for key, value in values.items())]
-        )

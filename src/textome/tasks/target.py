@@ -190,6 +190,11 @@ class Target(Task[Record, Floats]):
         return self.labels
 
     @property
+    def annotated_names(self) -> tuple[str, ...]:
+        """Those of them that become labels of a document."""
+        return self.labels
+
+    @property
     def horizons_answered(self) -> tuple[float, ...]:
         """Times for which `chance_within` can be asked; empty of a task that says nothing of time."""
         return ()
@@ -223,15 +228,12 @@ class Target(Task[Record, Floats]):
         self, name: str, document: Document, records: Sequence[Document], predictions: Sequence[Floats]
     ) -> Document:
         """The document with the label that is most probable, all that hold, or a label for each number."""
-        values = {key: round(float(value), 6) for key, value in zip(self.labels, predictions[0], strict=True)}
-        if self.kind == "regression":
-            labels = [Label.of_number(key, name, value) for key, value in values.items()]
+        answer = self.described(predictions[0])
+        if "values" in answer:
+            labels = [Label.of_number(key, name, answer["values"][key]) for key in self.annotated_names]
         else:
-            holds = (
-                [max(values, key=lambda key: values[key])]
-                if self.kind == "sequence_classification"
-                else [key for key, value in values.items() if value >= self.threshold]
-            )
+            values = answer["probabilities"]
+            holds = [answer["label"]] if "label" in answer else answer["labels"]
             labels = [Label(key, name, values[key], None, values) for key in holds]
             labels = [label for label in labels if not self._choice.leaves_out(label.confidence)]
         return document.with_labels([*document.labels, *labels])
@@ -281,7 +283,7 @@ class Target(Task[Record, Floats]):
 
     def described(self, answer: Floats) -> dict[str, Any]:
         """One answer (num_labels,) for people and machines: the label with its probability, or values by name."""
-        values = {name: round(float(value), 6) for name, value in zip(self.labels, answer, strict=True)}
+        values = {name: round(float(value), 6) for name, value in zip(self.answer_names, answer, strict=True)}
         if self.kind == "sequence_classification":
             best = self.labels[int(answer.argmax())]
             return {"label": best, "probability": values[best], "probabilities": values}

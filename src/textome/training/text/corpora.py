@@ -44,11 +44,6 @@ def load_corpora(recipe: Recipe, table: TaskTable) -> list[CorpusData]:
     return [_load(recipe, table, *item, forbidden) for item in zip(table.corpora, quarantines, strict=True)]
 
 
-def file_hash(path: str | Path) -> str:
-    """sha256 of a file's bytes, or of the names and contents of a folder of texts with annotations."""
-    return hash_of(Path(path))
-
-
 def _load(
     recipe: Recipe, table: TaskTable, corpus: Corpus, quarantine: Quarantine, forbidden: frozenset[str]
 ) -> CorpusData:
@@ -62,15 +57,15 @@ def _load(
             for document in read_documents(source, corpus.format, quarantine, **_options(corpus)):
                 sentences += task.sentences(document, corpus.types, corpus.format != "conll", number)
                 number += 1
-            data.hashes[path] = file_hash(recipe.path(path).partition("!")[0])
+            data.hashes[path] = hash_of(Path(recipe.path(path).partition("!")[0]))
     for path in [*corpus.lexicon.values(), *([corpus.synonyms] if corpus.synonyms else [])]:
-        data.hashes[Path(path).name] = file_hash(path)
+        data.hashes[Path(path).name] = hash_of(Path(path))
     kept = [sentence for sentence in data.train if _fingerprint(sentence.text) not in forbidden]
     data.leaks = len(data.train) - len(kept)
     generator = np.random.default_rng([recipe.training.seed, table.corpora.index(corpus)])
     data.train = kept + _further_readings(recipe, corpus, kept, task.types, generator)
     for name, path in zip(("there", "back"), corpus.back_translation, strict=False):
-        data.hashes[name] = file_hash(Path(path) / "model.safetensors")
+        data.hashes[name] = hash_of(Path(path) / "model.safetensors")
     if not data.train:
         raise InputError(
             f"corpus {corpus.name!r}: no training sentence was read from {', '.join(corpus.train)}{quarantine.first}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
+from textome.formats.reading.folders import hash_of
 from textome.formats.reading.sources import Quarantine
 from textome.tasks import SomeRecord, SomeTask
 from textome.tasks.examples import Example
@@ -19,7 +21,7 @@ from textome.text.tokenization import Tokenizer
 from textome.training.models import Model
 from textome.training.recipe import Recipe
 from textome.training.task_table import TaskTable
-from textome.training.text.corpora import SHORTEST_LEAK, file_hash, load_corpora
+from textome.training.text.corpora import SHORTEST_LEAK, load_corpora
 
 
 @dataclass
@@ -87,7 +89,7 @@ def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskD
     )
     hashes = {}
     for path in (*table.train, *table.validation, *(path for paths in table.more.values() for path in paths)):
-        hashes[path] = file_hash(recipe.path(path.partition("#")[0].partition("!")[0]))
+        hashes[path] = hash_of(Path(recipe.path(path.partition("#")[0].partition("!")[0])))
     groups = [task.group_of(record, number) for number, record in enumerate(train)]
     validations = {table.name: validation} if validation else {}
     return _task_data(recipe, table, task, tokenizer, train, groups, validations, quarantine, leaks, hashes)
