@@ -38,7 +38,8 @@ def print_document(document: Document, console: Console | None = None) -> None:
 def style_of(entity_type: str) -> str:
     """The style of a type: fixed for the common ones, by name for others, the same in every run."""
     index = _ORDER.index(entity_type) if entity_type in _ORDER else sum(map(ord, entity_type)) % len(_PALETTE)
-    foreground = "white" if _PALETTE[index] == "#0072B2" else "black"
+    # By value: the terminal's own "black" may be a grey.
+    foreground = "#FFFFFF" if _PALETTE[index] == "#0072B2" else "#000000"
     return f"{foreground} on {_PALETTE[index]}"
 
 
