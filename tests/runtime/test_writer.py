@@ -22,6 +22,7 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.generation.model import LanguageModel
 from textome.runtime.generation.writer import Writer
+from textome.runtime.model import Model
 from tiny import make_texts
 
 POSITIONS = 48
@@ -178,6 +179,11 @@ def test_checkpoints_of_other_architectures_and_settings_are_refused(checkpoint:
         (folder / "config.json").write_text(json.dumps(config | changes))
         with pytest.raises(ModelError, match=message):
             export_bundle(Bundle.load(folder), tmp_path / "bundle", "fp32")
+
+
+def test_it_has_no_heads_for_those_that_need_them(bundle: Path) -> None:
+    with pytest.raises(ModelError, match="its task text is a language_model, asked by textome annotate, generate"):
+        Model.load(bundle)
 
 
 def test_a_pipeline_writes_on_from_documents(bundle: Path, writer: LanguageModel) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from textome.documents import Document
-from textome.errors import InputError
+from textome.errors import InputError, ModelError
 from textome.runtime.batching import Batch, in_batches
 from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.session import Session
@@ -29,11 +29,22 @@ class Model(ModelStep):
 
     @classmethod
     def of(cls, bundle: Bundle, settings: ModelSettings, with_states: bool = False) -> Self:
-        _ = bundle.text  # a model of something else says so
+        cls.check_bundle(bundle)
         session = Session.of(
             bundle, settings.precision, settings.threads, with_states, settings.early_exit, settings.device
         )
         return cls(bundle, session, settings)
+
+    @staticmethod
+    def check_bundle(bundle: Bundle) -> None:
+        """Raises ModelError for a bundle that is no encoder of texts with heads."""
+        _ = bundle.text  # a model of something else says so
+        for name, task in bundle.tasks.items():
+            if task.run_by != "encoder":
+                raise ModelError(
+                    f"{bundle.directory}: this model has no heads over texts, which this needs; its task {name} is a "
+                    f"{task.kind}, asked by textome annotate, generate or translate"
+                )
 
     @classmethod
     def load(cls, model: str | Path | None = None, *, with_states: bool = False, **settings: object) -> Self:

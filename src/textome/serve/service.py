@@ -58,6 +58,7 @@ class LoadedModel:
     def load(cls, name: str, settings: ModelSettings, bounds: Settings, threads: int | None) -> LoadedModel:
         """Load a bundle. Raises ModelError where that is not possible."""
         bundle = Bundle.load(resolve_model(settings.model))
+        Model.check_bundle(bundle)
         path = bundle.onnx_path(settings.precision)
         gives_vectors = bundle.embeddings or names_states(path, states_output(bundle.config, bool(bundle.heads)))
         chosen = settings.model_copy(update={"threads": threads, "token_budget": bounds.token_budget})
