@@ -36,11 +36,11 @@ from textome.training.recipe import load_recipe
 
 AREAS = {
     "sigma": (0, 1, 2),
-    "threshold": ("otsu", "li", "local 31", "local 61", "local 101"),
-    "offset": (-0.04, 0.0, 0.04),
-    "min_area": (0, 12, 60),
+    "threshold": ("otsu", "li", "local 51"),
+    "offset": (-0.03, 0.0, 0.03),
+    "min_area": (0, 30),
 }
-THINGS = {"peak_distance": (3, 5, 8, 12, 20, 30), "depth_sigma": (0, 1, 2)}
+THINGS = {"peak_distance": (3, 5, 8, 12, 20), "depth_sigma": (0, 1)}
 
 
 def main() -> None:

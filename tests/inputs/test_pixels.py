@@ -234,6 +234,7 @@ def test_an_annotation_without_boxes_says_that_nothing_is_there_and_a_broken_one
 def test_masks_of_every_kind_of_image_give_their_numbers() -> None:
     numbers = np.array([[0, 1], [2, 200]], np.uint8)
     palette = Image.new("P", (2, 2))
+    palette.putpalette([value for value in range(256) for _ in range(3)])
     palette.putdata(numbers.ravel().tolist())
     stream = io.BytesIO()
     palette.save(stream, "PNG")

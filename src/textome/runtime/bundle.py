@@ -226,7 +226,10 @@ class Bundle:
         tasks: list[object] = [*self.tasks.values()]
         if len(tasks) > 1 or not isinstance(task := tasks[0], Target):
             names = ", ".join(task.kind for task in self.tasks.values())
-            raise ModelError(f"{self.directory / 'textome.json'}: a model of {self.reads} has no tasks {names}")
+            raise ModelError(
+                f"{self.directory}: a model of the task {names} gives no labels or numbers of records; ask it with: textome "
+                f"predict -m {self.directory}"
+            )
         return task
 
     @property

@@ -16,7 +16,7 @@ except ModuleNotFoundError as error:
 Floats = NDArray[np.float32]
 _NEIGHBOURS = np.ones((3, 3), bool)
 # Steps of depth in which things grow.
-_LEVELS = 16
+_LEVELS = 8
 
 
 def depths(objects: Objects) -> Floats:
