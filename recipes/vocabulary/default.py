@@ -24,8 +24,8 @@ from pathlib import Path
 from chemicals import chemicals
 from diseases import diseases
 from genes import genes, rat_genes
-from learnt import CORPORA, fold_of, learnt
-from mesh import Mesh
+from learnt import CORPORA, dropped, fold_of, learnt
+from mesh import REPLACED, Mesh, replaced
 from packages import PACKAGES, Wheels
 from species import species
 
@@ -65,6 +65,7 @@ def main() -> None:
     if arguments.rat:
         digest = hashlib.sha256(arguments.rat.read_bytes()).hexdigest()
         sources.append({"file": arguments.rat.name, "content": "genes of rat", "sha256": digest, "terms": RAT_TERMS})
+    sources.append({"file": REPLACED.name, "content": "successors of identifiers", "terms": "metadata of BELB, MIT"})
     if arguments.link:
         sources += [{"file": f"{name}.PubTator", "content": "names learnt", "terms": CORPUS_TERMS} for name in CORPORA]
     with tempfile.TemporaryDirectory() as folder:
@@ -94,8 +95,10 @@ def all_concepts(
         yield from chemicals(wheels, mesh)
     if "Species" in types:
         yield from species(wheels, mesh, folder)
+    successors = replaced()
     if link:
-        for concept in learnt(link, lambda document: fold_of(document) != fold, taxon_of):
+        successors = dropped(link, mesh) | successors
+        for concept in learnt(link, lambda document: fold_of(document) != fold, taxon_of, successors):
             if concept.type not in types:
                 continue
             prefix, _, local = concept.curie.partition(":")
@@ -103,6 +106,12 @@ def all_concepts(
                 yield concept
             elif local in mesh.records:  # MeSH has dropped some of the numbers that corpora have
                 yield replace(concept, label=mesh.records[local].label)
+    # An identifier that has been replaced is a name of its successor, so that it is found by it.
+    for old, new in sorted(successors.items()):
+        record = mesh.records.get(new.removeprefix("mesh:"))
+        type = "Disease" if record is None or mesh.is_disease(record) else "Chemical"
+        if type in types:
+            yield Concept(new, record.label if record else "", type, related=(old,))
 
 
 def _genes(wheels: Wheels, rat: Path | None) -> Iterator[Concept]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import lzma
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from packages import Wheels, goatools_genes
@@ -16,6 +16,7 @@ HUMAN, RAT = 9606, 10116
 _MODULES = ("genes_NCBI_9606_All", "genes_NCBI_10090_ProteinCoding", "genes_NCBI_7227_ProteinCoding")
 # Loci that nobody has named.
 _NO_NAME = re.compile(r"LOC\d+|.*P\d*|.*-PS\d*|GM\d+|.*RIK|ORF\d+", re.I)
+_PROTEIN = re.compile(r"\(([a-z]{4,}(?:in|ase|or|kine)(?: (?:[A-Z]|\d|alpha|beta|gamma))?)\)$")
 _MAX_NAME = 45
 _MAX_WORDS = 6
 _NOT_A_NAME = re.compile(
@@ -43,7 +44,7 @@ def genes(wheels: Wheels) -> Iterator[Concept]:
                 continue
             names = (
                 item
-                for item in (*gene.aliases, *gene.names)
+                for item in (*gene.aliases, *gene.names, *_in_brackets(gene.names))
                 if len(item) <= _MAX_NAME and len(item.split()) <= _MAX_WORDS and not _NOT_A_NAME.search(item)
             )
             yield Concept(f"ncbigene:{gene.number}", gene.symbol, "Gene", synonyms=tuple(names), taxon=gene.taxon)
@@ -59,6 +60,11 @@ def rat_genes(path: Path, symbols: Collection[str]) -> Iterator[Concept]:
         for row in csv.DictReader(stream, delimiter="\t"):
             if row["symbol"].upper() in symbols and row["ncbi_gene_id"].isdigit():
                 yield Concept(f"ncbigene:{row['ncbi_gene_id']}", row["symbol"], "Gene", taxon=RAT)
+
+
+def _in_brackets(names: Iterable[str]) -> Iterator[str]:
+    """The name of a protein that stands in brackets behind another, as `podocin` in "nephrosis 2 (podocin)"."""
+    return (match[1] for name in names if (match := _PROTEIN.search(name)))
 
 
 def _split(text: str) -> list[str]:

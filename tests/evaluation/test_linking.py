@@ -65,6 +65,18 @@ def test_a_linker_sees_no_identifier():
     assert score_linking(gold, linked, type_of)["Disease"].strict == 0.0
 
 
+def test_an_identifier_that_was_replaced_counts_as_its_successor():
+    class Step:
+        def __call__(self, documents):
+            return (item for item in LINKED)
+
+        def current(self, curie):
+            return {"x:4": "x:7"}.get(curie, curie)
+
+    gold, _ = link_gold_mentions(Step(), GOLD)
+    assert [entity.curies for entity in gold[1].entities] == [("x:1",), ("x:7",), ("x:9",)]
+
+
 def test_the_command_scores_the_step(tmp_path):
     build_vocabulary([Concept("mesh:D000001", "blue fever", "Disease")], tmp_path / "a.vocab")
     text = "1|t|blue fever\n1|a|red fever\n1\t0\t10\tblue fever\tDisease\tD000001\n1\t11\t20\tred fever\tDisease\tD000002\n"

@@ -19,6 +19,7 @@ from textome.linking.gene_names import series_of, spellings
         ("blue proteins", "blue"),
         ("blue (BL) factor", "blue factor"),
         ("BLU1a", "BLU1 alpha"),
+        ("type 1 blue green receptor", "blue green receptor type 1"),
         ("BLU4A", "BLU4"),
         ("BLU3KO", "BLU3"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from textome.documents import Document
-from textome.linking.binomials import any_genus, full_binomials
+from textome.linking.binomials import any_genus, full_binomials, nouns_of
 from textome.steps import load_step
 from textome.vocabularies import Concept, build_vocabulary
 
@@ -14,6 +14,10 @@ CONCEPTS = [
     Concept("ncbitaxon:2", "Blueus caeruleus", "Species", parents=("ncbitaxon:1",)),
     Concept("ncbitaxon:3", "Azurella cyanea", "Species", related=("anygenus cyane",), curated=("azures",)),
     Concept("ncbitaxon:4", "Indigo fever virus", "Species", ("IFV",)),
+    Concept("ncbitaxon:10", "Blueidae", "Species"),
+    Concept("ncbitaxon:11", "Blueonia", "Species", parents=("ncbitaxon:10",)),
+    Concept("ncbitaxon:12", "Ultrella maritima", "Species", related=("anygenus ncbitaxon:10 maritim",)),
+    Concept("ncbitaxon:13", "Streptobacteria", "Species"),
 ]
 
 
@@ -43,6 +47,9 @@ def link(path, text, *names):
         ("IFV and IFV09-2 isolates", ("IFV", "IFV09-2 isolates"), None),
         ("indigo fever", ("indigo fever",), "ncbitaxon:4"),
         ("Coerulea cyaneus was renamed.", ("Coerulea cyaneus",), "ncbitaxon:3"),
+        ("Blueonia maritimus was renamed.", ("Blueonia maritimus",), "ncbitaxon:12"),
+        ("Azurella maritimus was not.", ("Azurella maritimus",), None),
+        ("A streptobacterial colony.", ("streptobacterial",), "ncbitaxon:13"),
     ],
 )
 def test_a_name_goes_by_its_document(path, text, names, last):
@@ -68,5 +75,18 @@ def test_an_abbreviated_genus_is_one_of_the_document(name, text, names, full):
 
 
 def test_the_epithet_is_kept_without_its_ending():
-    assert any_genus("Azurella cyanea") == any_genus("Coerulea cyaneus") == "anygenus cyane"
+    assert any_genus("Azurella cyanea").split() == any_genus("Coerulea cyaneus").split() == ["anygenus", "cyane"]
+    assert any_genus("Azurella cyanea", "ncbitaxon:1") == "anygenus ncbitaxon:1 cyane"
     assert any_genus("azures") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "noun"),
+    [("streptococcal", "streptococcus"), ("mycobacterial", "mycobacterium"), ("adenoviral", "adenovirus")],
+)
+def test_an_adjective_is_made_from_a_noun(name, noun):
+    assert noun in nouns_of(name)
+
+
+def test_a_noun_is_no_adjective():
+    assert nouns_of("bluefish") == nouns_of("viral") == []

@@ -156,6 +156,11 @@ def corners(tmp_path_factory):
         Concept("mesh:C13", "azure", "Chemical"),
         Concept("mesh:D20", "Carbon Dioxide", "Chemical", curated=("CO2",)),
         Concept("mesh:D21", "Cobalt", "Chemical", curated=("Co", "Co2+")),
+        Concept("mesh:C14", "bluine", "Chemical"),
+        Concept("mesh:D14", "Bluines", "Chemical", related=("mesh:C99",)),
+        Concept("mesh:D22", "Oxygen", "Chemical", curated=("O2",)),
+        Concept("mesh:D23", "Superoxides", "Chemical"),
+        Concept("mesh:D24", "Tritium", "Chemical", curated=("3H",)),
         Concept("ncbitaxon:1", "Bluea", "Species"),
         Concept("ncbitaxon:2", "Bluea minor", "Species", parents=("ncbitaxon:1",)),
         Concept("ncbitaxon:3", "Bluea minor XY12", "Species", parents=("ncbitaxon:2",)),
@@ -175,10 +180,33 @@ def corners(tmp_path_factory):
         ("azure", "mesh:D12"),
         ("CO2", "mesh:D20"),
         ("Co2+", "mesh:D21"),
+        ("bluine", "mesh:C14"),
+        ("O2", "mesh:D22"),
+        ("O2-", "mesh:D23"),
+        ("·O2−", "mesh:D23"),
     ],
 )
 def test_a_compound_and_its_class_and_an_ion_and_a_formula_are_told_apart(corners, name, curie):
     assert link(corners, name, (name, "Chemical")) == [[curie]]
+
+
+def test_a_compound_with_an_isotope_is_both(corners):
+    assert link(corners, "[3H]bluenol", ("[3H]bluenol", "Chemical")) == [["mesh:D11", "mesh:D24"]]
+
+
+def test_an_identifier_that_has_been_replaced_has_a_successor(corners):
+    step = load_step("linking", vocabularies=[corners])
+    assert step.current("mesh:C99") == "mesh:D14"
+    assert step.current("mesh:D14") == "mesh:D14"
+    assert step.current("mesh:D99") == "mesh:D99"
+
+
+def test_what_is_only_like_a_name_is_asked_for_once(path):
+    step = load_step("linking", vocabularies=[path])
+    (unsure,) = step.unsure(
+        document("blues fevr, azure fever", ("blues fevr", "Disease"), ("azure fever", "Disease")), "Disease"
+    )
+    assert (unsure.name, unsure.indices, unsure.in_document) == ("blues fevr", (0,), {"mesh:D3"})
 
 
 @pytest.mark.parametrize(

@@ -219,3 +219,20 @@ def test_a_name_that_a_corpus_confirms_is_preferred_to_one_that_it_only_learnt(t
     build_vocabulary(concepts, tmp_path / "a.vocab")
     hits = Vocabulary.open(tmp_path / "a.vocab").section("Disease").look_up("cold")
     assert [hit.kind for hit in hits] == [NameKind.CONFIRMED, NameKind.LEARNT, NameKind.LABEL]
+
+
+def test_uses_in_corpora_are_summed_and_capped(tmp_path):
+    concepts = [Concept("x:1", "blue", "Disease", uses=3), Concept("x:1", "", "Disease", learnt=("azure",), uses=4)]
+    build_vocabulary([*concepts, Concept("x:2", "red", "Disease", uses=1000)], tmp_path / "a.vocab")
+    section = Vocabulary.open(tmp_path / "a.vocab").section("Disease")
+    assert [section.uses(0), section.uses(1)] == [7, 255]
+
+
+def test_a_concept_without_uses_has_none(path):
+    assert Vocabulary.open(path).section("Disease").uses(0) == 0
+
+
+def test_a_replaced_identifier_is_a_name_of_its_successor(tmp_path):
+    build_vocabulary([Concept("mesh:D1", "blue", "Disease", related=("mesh:C1",))], tmp_path / "a.vocab")
+    section = Vocabulary.open(tmp_path / "a.vocab").section("Disease")
+    assert [section.current(curie) for curie in ("mesh:C1", "mesh:D1", "mesh:C2")] == ["mesh:D1", "mesh:D1", "mesh:C2"]

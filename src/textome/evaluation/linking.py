@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 from textome.documents import Document, Entity
 from textome.pipeline import Step
@@ -118,10 +120,34 @@ def score_together(
     }
 
 
+@runtime_checkable
+class KnowsReplaced(Protocol):
+    """A linker that knows which identifiers a terminology has replaced since."""
+
+    def current(self, curie: str) -> str: ...
+
+
 def link_gold_mentions(step: Step, documents: Iterable[Document]) -> tuple[list[Document], list[Document]]:
-    """The documents, and the same mentions with the identifiers that a linker gives them."""
+    """The documents, and the same mentions with the identifiers that a linker gives them.
+
+    An identifier of the documents that its terminology has replaced becomes its successor, where the linker knows that.
+    """
     gold = list(documents)
-    return gold, list(step(without_identifiers(gold)))
+    linked = list(step(without_identifiers(gold)))
+    return (with_current_identifiers(gold, step.current) if isinstance(step, KnowsReplaced) else gold), linked
+
+
+def with_current_identifiers(documents: Iterable[Document], current: Callable[[str], str]) -> list[Document]:
+    """The documents with the successors of identifiers that a terminology has replaced."""
+    current = lru_cache(maxsize=None)(current)
+    return [
+        document.with_annotations([_current(entity, current) for entity in document.entities], document.relations)
+        for document in documents
+    ]
+
+
+def _current(entity: Entity, current: Callable[[str], str]) -> Entity:
+    return replace(entity, identifiers=tuple(replace(each, curie=current(each.curie)) for each in entity.identifiers))
 
 
 def _count(score: LinkingScore, number: int, entity: Entity, answer: Entity, seen: Collection[str]) -> None:

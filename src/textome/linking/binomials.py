@@ -7,7 +7,11 @@ from collections.abc import Iterable
 
 _SCIENTIFIC = re.compile(r"[A-Z](?:[a-z]+|[a-z]{0,3}\.)\s?[a-z-]{3,}(?:\s.*)?", re.DOTALL)
 _BINOMIAL = re.compile(r"[A-Z][a-z]+\s([a-z-]{5,})")
-_ENDING = re.compile(r"(?:us|a|um|is|e)$")
+_ENDING = re.compile(r"(?:ae|ii|us|um|is|os|on|a|e|i)$")
+FAMILY = re.compile(r"[A-Z][a-z]+(?:idae|aceae)")  # the endings that the codes of nomenclature prescribe
+_ADJECTIVE = re.compile(r"(?:ial|al)$", re.IGNORECASE)
+_NOUNS = {"erial": ("ia", "ium"), "occal": ("us", "i"), "viral": ("us",), "ungal": ("us", "i")}
+_MIN_ADJECTIVE = 7
 _ABBREVIATED = re.compile(r"([A-Z])([a-z]{0,3})\.\s?([a-z-]{3,})(.*)", re.DOTALL)
 
 
@@ -29,11 +33,17 @@ def full_binomials(name: str, text: str, names: Iterable[str]) -> list[str]:
     return [f"{each} {epithet}{rest}" for each in genera]
 
 
-def any_genus(name: str) -> str | None:
-    """The name of a species without its genus, as an index keeps those that a single species of all has: taxonomists move
-    species from one genus to another, and the epithet stays but for its ending. None where the name is no binomial."""
+def any_genus(name: str, family: str = "") -> str | None:
+    """The name of a species without its genus, as an index keeps those that a single species of all has, or of a family
+    by its CURIE: taxonomists move species from one genus to another, and the epithet stays but for its ending. None where
+    the name is no binomial."""
     match = _BINOMIAL.fullmatch(name)
-    return f"anygenus {_ENDING.sub('', match[1])}" if match else None
+    return f"anygenus {family} {_ENDING.sub('', match[1])}" if match else None
+
+
+def nouns_of(name: str) -> list[str]:
+    """The names that an adjective is made from: of `streptococcal` streptococcus, of `adenoviral` adenovirus."""
+    return [_ADJECTIVE.sub(ending, name) for ending in _NOUNS.get(name[-5:].lower(), ()) if len(name) > _MIN_ADJECTIVE]
 
 
 def is_scientific(name: str) -> bool:

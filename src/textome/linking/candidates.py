@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 
@@ -12,6 +12,7 @@ from textome.linking.binomials import species_of_strain
 from textome.linking.composites import parts_of
 from textome.linking.disease_names import other_heads
 from textome.linking.gene_names import series_of, spellings
+from textome.linking.reranking import features, probabilities
 from textome.vocabularies import Hit, NameKind, Section
 from textome.vocabularies.keys import key_of, words_of
 
@@ -67,12 +68,15 @@ _SCORES: dict[Way, float] = {
     Way.SHORTENED: 0.6,
     Way.COMPOSITE: 0.8,
 }
+_NUM_NEAR, _NUM_RERANKED = 5, 12
 _SUPPLEMENTARY = "mesh:C"
 _WAY_OF_KIND = {kind: Way[kind.name] for kind in NameKind}
 # A name of few signs, as `CHF`: other corpora's use of it says less than the dictionary.
 _SHORT = re.compile(r"[A-Za-z0-9αβγ-]{1,6}")
 # The symbol of an element with its charge: Co2+ is Co, and not CO2.
 _ION = re.compile(r"([A-Z][a-z]?)\s?(?:\d?\+|\(?[IV]+\)|\(\d?\+\))")
+# Keys have no charges and radicals: without this, superoxide is oxygen.
+_SUPEROXIDE = re.compile(r"[·•.*˙∙]?\(?O2\)?[·•.*˙∙]?[-−–⁻]")
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
 _PLURAL = re.compile(r"[A-Z0-9]s$")
 _SPECIES_LETTER = re.compile(r"(?:r?h|r?m|r|[dzxy])-?(\w.{2,})")
@@ -90,8 +94,9 @@ _FRINGE = re.compile(
 def exact(sections: Sequence[Section], name: str) -> list[Candidate]:
     """The concepts that have this name, in the order of preference: of vocabularies, then of kinds of names."""
     matches = []
+    written = _SUPEROXIDE.sub("superoxide", name) if "O2" in name else name
     for rank, section in enumerate(sections):
-        hits = section.look_up(name)
+        hits = section.look_up(written)
         if len(hits) > 1:
             if ion := _ION.fullmatch(name):
                 elements = {hit.number for hit in section.look_up(ion[1])}
@@ -172,14 +177,48 @@ def _of_part(sections: Sequence[Section], part: str) -> list[Candidate]:
     return next((matches for form in forms if (matches := exact(sections, form) or reordered(sections, form))), [])
 
 
-def near(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
-    """The concepts with names that resemble this one, the nearest first, as one list; nothing if there are none."""
-    matches = [
-        Candidate(section, item.number, Way.NEAR, _near_score(item.similarity), rank)
-        for rank, section in enumerate(sections)
-        for item in section.nearest(name)
-    ]
+def near(
+    sections: Sequence[Section],
+    name: str,
+    related: Sequence[Candidate] = (),
+    in_document: Collection[str] = (),
+) -> list[list[Candidate]]:
+    """The concepts with names that resemble this one, the likeliest first, as one list; nothing if there are none.
+
+    related       candidates that have the name as a related one: of diseases they compete with the near names
+    in_document   the CURIEs of what the document names otherwise
+    """
+    matches = similar(sections, name, related)
+    if matches and matches[0].section.type == "Disease":
+        scores = probabilities(near_features(name, matches, in_document))
+    else:
+        scores = [_near_score(item.score) for item in matches]
+    matches = [replace(item, score=score) for item, score in zip(matches, scores, strict=True)]
     return [sorted(matches, key=lambda item: (-item.score, item.rank))] if matches else []
+
+
+def similar(sections: Sequence[Section], name: str, related: Sequence[Candidate] = ()) -> list[Candidate]:
+    """The concepts with names that resemble this one, with the similarity as score; of diseases also the related ones."""
+    is_disease = bool(sections) and sections[0].type == "Disease"
+    matches = (
+        Candidate(section, item.number, Way.NEAR, item.similarity, rank)
+        for rank, section in enumerate(sections)
+        for item in section.nearest(name, _NUM_RERANKED if is_disease else _NUM_NEAR)
+    )
+    return distinct([*(replace(item, score=1.0) for item in related if is_disease), *matches])
+
+
+def near_features(name: str, matches: Sequence[Candidate], in_document: Collection[str]) -> list[list[float]]:
+    """The values of `reranking.FEATURES` for candidates whose scores are similarities."""
+    return features(
+        name,
+        [item.section.label(item.number) for item in matches],
+        [item.score for item in matches],
+        [item.curie for item in matches],
+        [item.section.uses(item.number) for item in matches],
+        [item.way is not Way.NEAR for item in matches],
+        in_document,
+    )
 
 
 def _candidate(section: Section, hit: Hit, rank: int, number: int) -> Candidate:

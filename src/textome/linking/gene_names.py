@@ -64,7 +64,7 @@ def forms_of(name: str) -> Iterator[str]:
         yield f"{match[2]} {match[1]}"
     kept = [word for word in folded if word.lower() not in _FRINGE]
     for each in (folded, kept):
-        for turned in (each, [*each[1:], *each[:1]], [*each[-1:], *each[:-1]]):
+        for turned in (each, [*each[1:], *each[:1]], [*each[-1:], *each[:-1]], [*each[2:], *each[:2]]):
             yield " ".join(turned)
             yield " ".join(_ROMAN.get(word.lower(), word) for word in turned)
             yield " ".join(_ARABIC.get(word, word) for word in turned)

@@ -19,7 +19,7 @@ from itertools import pairwise
 from operator import itemgetter
 
 from textome.documents import Span
-from textome.linking.binomials import is_scientific
+from textome.linking.binomials import FAMILY, any_genus, is_scientific
 from textome.linking.candidates import Candidate, Way, exact
 from textome.vocabularies import Section
 from textome.vocabularies.keys import key_of, words_of
@@ -66,6 +66,19 @@ def resolve(organisms: Sequence[Organism], text: str, sections: Sequence[Section
     _resolve_strains(organisms, text)
 
 
+def under_other_genera(name: str, sections: Sequence[Section]) -> Iterator[str]:
+    """The names that an index has for a species whatever its genus: under any genus of all, and of the family of this one,
+    as of `Magnaporthe oryzae` for what is now Pyricularia oryzae."""
+    if form := any_genus(name):
+        yield form
+        for genus in exact(sections, name.partition(" ")[0])[:1]:
+            for curie in genus.section.ancestors(genus.curie):
+                number = genus.section.find(curie)
+                if number is not None and FAMILY.fullmatch(genus.section.label(number)):
+                    yield any_genus(name, curie) or form
+                    return
+
+
 def _inside(name: str, known: Mapping[str, Candidate], sections: Sequence[Section]) -> Candidate | None:
     """The longest name within the words of this one; of equally long ones the last, since the head stands there.
 
@@ -101,7 +114,13 @@ def _resolve_beside(organisms: Sequence[Organism], text: str) -> None:
                 continue
             if not known.is_species and "(" not in gap:
                 continue
-            if other.candidate is None or (known.is_species and _is_above(other.candidate, known.candidate)):
+            is_wide = (
+                other.candidate is not None
+                and other.candidate.way not in _STATED
+                and known.is_species
+                and _is_above(other.candidate, known.candidate)
+            )
+            if other.candidate is None or is_wide:
                 other.candidate = _in_context(known.candidate)
 
 

@@ -87,10 +87,10 @@ class Linker:
         return step(documents)
 
     def concept(self, curie: str) -> ConceptCard | None:
-        """The concept of a CURIE; None where no vocabulary has it."""
+        """The concept of a CURIE, also of one that has been replaced; None where no vocabulary has it."""
         for type, sections in self._sections.items():
             for section in sections:
-                if (number := section.find(curie)) is not None:
+                if (number := section.find(section.current(curie))) is not None:
                     return _concept(section, number, type)
         return None
 

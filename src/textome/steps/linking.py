@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -10,9 +10,9 @@ from pydantic import field_validator
 
 from textome.documents import Document, Identifier, Span
 from textome.errors import InputError
-from textome.linking.binomials import any_genus, full_binomials
+from textome.linking.binomials import full_binomials, nouns_of
 from textome.linking.candidates import Candidate, Way, candidates, distinct, exact, near
-from textome.linking.organisms import Organism, resolve
+from textome.linking.organisms import Organism, resolve, under_other_genera
 from textome.linking.species import HUMAN, GeneSpecies
 from textome.linking.variant_genes import with_genes_of_variants
 from textome.steps.step import StepSettings
@@ -65,13 +65,13 @@ class Linking(StepSettings):
         if not mentions:
             return document
         identifiers_of: dict[int, tuple[Identifier, ...]] = {}
-        organisms = self._organisms(mentions.values(), document.text)
-        for mention in mentions.values():
-            if mention.type != "Gene":
-                groups = organisms.get(mention.text) if mention.type == "Species" else None
-                if groups is None:
-                    groups = mention.candidates(self._sections[mention.type])
-                identifiers_of |= dict.fromkeys(mention.indices, self._chosen(groups))
+        groups_of = self._named(mentions, document.text)
+        in_document = _curies(groups_of.values())
+        for key, groups in groups_of.items():
+            mention = mentions[key]
+            if _is_unsure(mention, groups):
+                groups = mention.resembling(self._sections[mention.type], groups, in_document)
+            identifiers_of |= dict.fromkeys(mention.indices, self._chosen(groups))
         genes = [mention for mention in mentions.values() if mention.type == "Gene"]
         if genes:
             linked = self._with(document, identifiers_of)
@@ -81,9 +81,16 @@ class Linking(StepSettings):
             }
             species = GeneSpecies(linked, symbols)
             for mention in genes:
-                groups = [_of_species(each, mention, species, self.species) for each in mention.candidates(sections)]
+                groups = [_of_species(each, mention, species, self.species) for each in mention.named(sections)]
                 identifiers_of |= dict.fromkeys(mention.indices, self._chosen(groups))
         return self._with(document, identifiers_of)
+
+    def current(self, curie: str) -> str:
+        """The identifier that has replaced this one, where a vocabulary knows it; else this one."""
+        sections = [section for each in self._sections.values() for section in each]
+        if any(section.find(curie) is not None for section in sections):
+            return curie
+        return next((new for section in sections if (new := section.current(curie)) != curie), curie)
 
     def species_of_symbols(self, document: Document) -> dict[str, set[int]]:
         """The names of genes in a document, each with the species that have a gene of exactly this symbol."""
@@ -124,6 +131,26 @@ class Linking(StepSettings):
             mention.indices.append(index)
             mention.spans.append(Span(entity.start, entity.end))
         return mentions
+
+    def unsure(self, document: Document, type: str) -> Iterator[Unsure]:
+        """The mentions of a type of which no vocabulary has the name, or, of diseases, has it only as a related one."""
+        mentions = self._mentions(document)
+        groups_of = self._named(mentions, document.text)
+        in_document = _curies(groups_of.values())
+        for key, groups in groups_of.items():
+            if key[0] == type and _is_unsure(mentions[key], groups):
+                yield mentions[key].unsure(self._sections[type], groups, in_document)
+
+    def _named(
+        self, mentions: Mapping[tuple[str, str], _Mention], text: str
+    ) -> dict[tuple[str, str], list[list[Candidate]]]:
+        """What has the names of the mentions, but for those of genes."""
+        organisms = self._organisms(mentions.values(), text)
+        return {
+            key: organisms[mention.text] if mention.type == "Species" else mention.named(self._sections[mention.type])
+            for key, mention in mentions.items()
+            if mention.type != "Gene"
+        }
 
     def _organisms(self, mentions: Iterable[_Mention], text: str) -> dict[str, list[list[Candidate]]]:
         """What the names of organisms stand for in this document, by name."""
@@ -171,6 +198,18 @@ class Linking(StepSettings):
         return document.with_annotations(entities, document.relations)
 
 
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """A name that is only like those of a vocabulary, the entities that have it, the concepts that have it as a related
+    name, and the CURIEs of what the document names otherwise."""
+
+    name: str
+    indices: tuple[int, ...]
+    sections: Sequence[Section]
+    related: Sequence[Candidate]
+    in_document: Collection[str]
+
+
 @dataclass(slots=True)
 class _Mention:
     """A name in a document, with all entities that are written so."""
@@ -182,19 +221,43 @@ class _Mention:
     indices: list[int] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
 
-    def candidates(self, sections: Sequence[Section]) -> list[list[Candidate]]:
-        """By its long form where the document defines one, else by the name itself; for a gene the symbol comes first."""
-        expanded = " ".join(self.long_forms.get(word, word) for word in self.text.split())
-        names = [self.long_form, self.text] if self.long_form else [self.text, expanded]
-        if self.long_form and self.type == "Gene":
-            names.reverse()
-        for name in dict.fromkeys(names):
+    @property
+    def names(self) -> list[str]:
+        """Its long form where the document defines one, then the name itself; for a gene the symbol comes first."""
+        names = [self.long_form, self.text] if self.long_form else [self.text, self._expanded]
+        return names[::-1] if self.long_form and self.type == "Gene" else list(dict.fromkeys(names))
+
+    @property
+    def _expanded(self) -> str:
+        return " ".join(self.long_forms.get(word, word) for word in self.text.split())
+
+    def named(self, sections: Sequence[Section]) -> list[list[Candidate]]:
+        """The candidates that have one of its names; of a long form without any only what its short form is by hand."""
+        for name in self.names:
             if matches := candidates(sections, name):
                 return [_confirmed(group, sections, self.long_form) for group in matches]
-            if name == self.long_form and (matches := near(sections, name)):
+            if name == self.long_form and sections[0].has_near:
                 by_hand = [item for item in exact(sections, self.text) if item.way is Way.CURATED]
-                return [by_hand] if by_hand and matches[0][0].score < _SURE else matches
-        return near(sections, expanded)
+                is_near = by_hand and any(group[0].score >= _SURE for group in near(sections, name))
+                return [by_hand] if by_hand and not is_near else []
+        return []
+
+    def resembling(
+        self, sections: Sequence[Section], groups: list[list[Candidate]], in_document: Collection[str]
+    ) -> list[list[Candidate]]:
+        """The candidates with names like its own, where none has it, or only as a related one."""
+        question = self.unsure(sections, groups, in_document)
+        matches = near(sections, question.name, question.related, question.in_document)
+        if not matches and self.long_form:
+            return candidates(sections, self.text)
+        return matches or groups
+
+    def unsure(
+        self, sections: Sequence[Section], groups: list[list[Candidate]], in_document: Collection[str]
+    ) -> Unsure:
+        related = [item for group in groups for item in group]
+        others = frozenset(in_document) - {item.curie for item in related}
+        return Unsure(self.long_form or self._expanded, tuple(self.indices), sections, related, others)
 
 
 @lru_cache(maxsize=8)
@@ -226,6 +289,18 @@ def _long_forms(document: Document) -> dict[str, str]:
     }
 
 
+def _curies(groups_of_mentions: Iterable[list[list[Candidate]]]) -> frozenset[str]:
+    """The first answers to the mentions."""
+    return frozenset(group[0].curie for groups in groups_of_mentions for group in groups)
+
+
+def _is_unsure(mention: _Mention, groups: Sequence[Sequence[Candidate]]) -> bool:
+    """Whether nothing has the name, or, of a disease, only as a related one; species have no near names."""
+    if not groups:
+        return mention.type != "Species"
+    return len(groups) == 1 and mention.type == "Disease" and groups[0][0].way is Way.RELATED
+
+
 def _confirmed(group: list[Candidate], sections: Sequence[Section], long_form: str | None) -> list[Candidate]:
     """The candidates of a short form; those that its long form also names come first."""
     if len(group) < 2 or not long_form:
@@ -242,11 +317,13 @@ def _of_organism(
     for name in full:
         if matches := exact(sections, name):
             return [matches]
-    if groups := mention.candidates(sections):
+    if groups := mention.named(sections):
         return groups
-    former = any_genus(full[0] if full else mention.long_form or mention.text)
-    matches = exact(sections, former) if former else []
-    return [matches] if matches else []
+    written_out = full[0] if full else mention.long_form or mention.text
+    for form in (*under_other_genera(written_out, sections), *nouns_of(mention.text)):
+        if matches := exact(sections, form):
+            return [matches]
+    return []
 
 
 def _of_species(group: list[Candidate], mention: _Mention, organisms: GeneSpecies, default: int) -> list[Candidate]:

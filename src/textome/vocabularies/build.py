@@ -11,7 +11,7 @@ import json
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +21,7 @@ import numpy as np
 from textome.errors import InputError
 from textome.formats.reading.sources import atomic_file
 from textome.vocabularies.concepts import Concept, NameKind
-from textome.vocabularies.index import BLOCK, KIND_SHIFT, MAX_CONCEPTS, Vocabulary, to_line
+from textome.vocabularies.index import BLOCK, KIND_SHIFT, MAX_CONCEPTS, REMAINDER_BITS, TAIL_CODES, Vocabulary, to_line
 from textome.vocabularies.keys import MAX_NAME, bag_of, hash_of, key_of, profile_of
 from textome.vocabularies.layout import Writer
 from textome.vocabularies.near import NearNamesBuilder
@@ -32,9 +32,12 @@ _NAMES_IN_MEMORY = 400_000
 _PARTITIONS = 256
 _RECORD = np.dtype([("hash", "<u8"), ("entry", "<u4")])
 _TUPLES = ("synonyms", "related", "curated", "learnt", "parents", "tree_numbers", "xrefs")
-# A concept as JSON holds it: type, CURIE, its place in the input, label, taxon, and the tuples of `_TUPLES`.
+# A concept as JSON holds it: type, CURIE, its position in the input, label, taxon, uses, and the tuples of `_TUPLES`.
 _Record = tuple[Any, ...]
-_FIRST_TUPLE = 5
+_FIRST_TUPLE = 6
+_MAX_USES = 255
+_MAX_DICTIONARY = 32_768  # what zlib looks back
+_DICTIONARY_SHARE = 64
 
 
 def build_vocabulary(
@@ -86,7 +89,7 @@ def _sorted(concepts: Iterable[Concept], folder: Path) -> Iterator[_Record]:
         if not concept.type:
             raise InputError(f"concept {concept.curie}: it has no type; say which entities name it, with --type")
         tuples = (getattr(concept, name) for name in _TUPLES)
-        pending.append((concept.type, concept.curie, order, concept.label, concept.taxon, *tuples))
+        pending.append((concept.type, concept.curie, order, concept.label, concept.taxon, concept.uses, *tuples))
         num_names += 1 + len(concept.synonyms) + len(concept.related) + len(concept.learnt)
         if num_names >= _NAMES_IN_MEMORY:
             runs.append(_write_run(pending, folder / f"run{len(runs)}"))
@@ -118,7 +121,8 @@ def _merged(records: list[_Record]) -> Concept:
     joined = (dict.fromkeys(chain(*each)) for each in zip(*(record[_FIRST_TUPLE:] for record in records), strict=True))
     tuples = dict(zip(_TUPLES, map(tuple, joined), strict=True))
     tuples["synonyms"] += tuple(labels[1:])
-    return Concept(records[0][1], labels[0] if labels else "", records[0][0], taxon=taxa[0] if taxa else 0, **tuples)
+    label, taxon, uses = labels[0] if labels else "", taxa[0] if taxa else 0, sum(record[5] for record in records)
+    return Concept(records[0][1], label, records[0][0], taxon=taxon, uses=uses, **tuples)
 
 
 class _Section:
@@ -134,6 +138,7 @@ class _Section:
         self._details = (self._folder / "details").open("w+", encoding="utf-8")
         self._taxa = (self._folder / "taxa").open("w+b")
         self._has_taxa = False
+        self._uses = bytearray()
         self._curie_of_tree_number: dict[str, str] = {}
         self.num_concepts = self.num_names = 0
 
@@ -148,6 +153,7 @@ class _Section:
         self._details.write(to_line(*map(" ".join, details)) + "\n")
         self._taxa.write(concept.taxon.to_bytes(4, "little"))
         self._has_taxa |= bool(concept.taxon)
+        self._uses.append(min(concept.uses, _MAX_USES))
         for key, kind in self._keys(concept).items():
             self._names.add(hash_of(key), kind << KIND_SHIFT | number)
             self.num_names += 1
@@ -158,23 +164,25 @@ class _Section:
 
     def write(self, writer: Writer) -> dict[str, Any]:
         """Write the section's arrays; returns its entry in the header."""
-        count, bits = self._names.sort()
+        count, bits, tail_bits = self._names.sort()
         self._taxa.flush()
         details = _BlockWriter(self._folder / "detail_blocks")
         for line in self._resolved_details():
             details.add(line)
         arrays = {
-            "remainders": writer.array("I", self._names.remainders(bits)),
-            "entries": writer.array("I", self._names.entries()),
+            "remainders": writer.array("H", self._names.remainders(bits)),
+            "tails": writer.array(TAIL_CODES[tail_bits], self._names.tails(bits, tail_bits)),
+            "entries_low": writer.array("H", self._names.entries(0)),
+            "entries_high": writer.array("H", self._names.entries(16)),
             "buckets": writer.array("I", self._names.buckets(bits)),
-            "labels": writer.array("B", self._labels.text()),
-            "label_starts": writer.array("Q", self._labels.starts()),
-            "details": writer.array("B", details.text()),
-            "detail_starts": writer.array("Q", details.starts()),
+            **self._labels.write(writer, "labels"),
+            **details.write(writer, "details"),
         }
         if self._has_taxa:
             arrays["taxa"] = writer.array("I", _pieces(self._taxa))
         self._taxa.close()
+        if any(self._uses):
+            arrays["uses"] = writer.array("B", [bytes(self._uses)])
         arrays |= self._near.write(writer)
         return {
             "arrays": arrays,
@@ -183,6 +191,7 @@ class _Section:
             "names": count,
             "profile": self.profile,
             "reordered": self._has_reordered,
+            "tail_bits": tail_bits,
         }
 
     def _resolved_details(self) -> Iterator[str]:
@@ -225,10 +234,9 @@ class _Partitions:
         if len(self._hashes) == _NAMES_IN_MEMORY:
             self._spill()
 
-    def sort(self) -> tuple[int, int]:
-        """Sort all pairs, leave each concept once under a hash; returns their number and the bits that tell hashes apart.
-
-        The bits are those of the buckets: with the 32 bits after them they are enough for all hashes.
+    def sort(self) -> tuple[int, int, int]:
+        """Sort all pairs, leave each concept once under a hash; returns their number and the bits that tell hashes apart:
+        those of the buckets, and those that follow the 16 bits after them.
         """
         self._spill()
         count = needed = 0
@@ -244,15 +252,23 @@ class _Partitions:
             if len(distinct) > 1:
                 closest = int(np.min(distinct[1:] ^ distinct[:-1]))
                 needed = max(needed, 64 - closest.bit_length() + 1)
-        return count, min(32, max(1, count.bit_length() - 3, needed - 32))
+        bits, rest = max(1, count.bit_length() - 3), needed - REMAINDER_BITS
+        tail_bits = 8 if rest - 8 <= bits + 2 else 16
+        return count, min(32, max(bits, rest - tail_bits)), tail_bits
 
     def remainders(self, bits: int) -> Iterator[bytes]:
-        for pairs in self._read():
-            yield (pairs["hash"] >> np.uint64(32 - bits) & np.uint64(0xFFFFFFFF)).astype("<u4").tobytes()
+        """The first 16 of the bits after those of the bucket."""
+        shift = np.uint64(64 - bits - REMAINDER_BITS)
+        return ((pairs["hash"] >> shift).astype("<u2").tobytes() for pairs in self._read())
 
-    def entries(self) -> Iterator[bytes]:
-        for pairs in self._read():
-            yield pairs["entry"].tobytes()
+    def tails(self, bits: int, tail_bits: int) -> Iterator[bytes]:
+        """The bits after those."""
+        shift, size = np.uint64(64 - bits - REMAINDER_BITS - tail_bits), f"<u{tail_bits // 8}"
+        return ((pairs["hash"] >> shift).astype(size).tobytes() for pairs in self._read())
+
+    def entries(self, shift: int) -> Iterator[bytes]:
+        """16 bits of the entries, from this one up."""
+        return ((pairs["entry"] >> np.uint32(shift)).astype("<u2").tobytes() for pairs in self._read())
 
     def buckets(self, bits: int) -> Iterator[bytes]:
         """Where each bucket starts, and the number of all pairs."""
@@ -279,33 +295,43 @@ class _Partitions:
 
 
 class _BlockWriter:
-    """Lines of text in compressed blocks, kept in a file until the section is written."""
+    """Lines of text, kept in a file until they are written as compressed blocks that share a dictionary."""
 
     def __init__(self, path: Path) -> None:
         self._stream = path.open("w+b")
-        self._pending: list[str] = []
         self._starts = [0]
+        self._num_lines = self._num_bytes = 0
 
     def add(self, line: str) -> None:
-        self._pending.append(line)
-        if len(self._pending) == BLOCK:
-            self._compress()
-
-    def text(self) -> Iterator[bytes]:
-        if self._pending:
-            self._compress()
-        yield from _pieces(self._stream)
-        self._stream.close()
-
-    def starts(self) -> Iterator[bytes]:
-        """Where each block starts, and the number of all bytes; to be asked for after `text`."""
-        yield np.array(self._starts, "<u8").tobytes()
-
-    def _compress(self) -> None:
-        data = zlib.compress("\n".join(self._pending).encode("utf-8", "replace"), 9)
+        data = line.encode("utf-8", "replace") + b"\n"
         self._stream.write(data)
-        self._starts.append(self._starts[-1] + len(data))
-        self._pending = []
+        self._num_lines += 1
+        self._num_bytes += len(data)
+
+    def write(self, writer: Writer, name: str) -> dict[str, list[int | str]]:
+        """The arrays of the lines: the blocks, where each starts, with the number of all bytes, and the dictionary."""
+        dictionary = self._dictionary()
+        blocks = writer.array("B", self._blocks(dictionary))
+        starts = writer.array("Q", [np.array(self._starts, "<u8").tobytes()])
+        self._stream.close()
+        return {name: blocks, f"{name}_starts": starts, f"{name}_dictionary": writer.array("B", [dictionary])}
+
+    def _dictionary(self) -> bytes:
+        """A small share of the lines, at equal distances: what a block has in common with them is written short."""
+        size = min(_MAX_DICTIONARY, self._num_bytes // _DICTIONARY_SHARE)
+        step = max(1, self._num_bytes // max(size, 1))
+        self._stream.seek(0)
+        chosen = b"".join(line for number, line in enumerate(self._stream) if number % step == 0)
+        return chosen[:size]
+
+    def _blocks(self, dictionary: bytes) -> Iterator[bytes]:
+        self._stream.seek(0)
+        for _ in range(0, self._num_lines, BLOCK):
+            compressor = zlib.compressobj(9, zdict=dictionary)
+            text = b"".join(islice(self._stream, BLOCK)).removesuffix(b"\n")
+            data = compressor.compress(text) + compressor.flush()
+            self._starts.append(self._starts[-1] + len(data))
+            yield data
 
 
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:

@@ -41,6 +41,7 @@ class Concept:
     tree_numbers  positions in a tree, as MeSH's `C04.557.337`; the number without its last step is the parent's
     xrefs         CURIEs of the same concept in other terminologies
     taxon         the species of a gene, as a number of the NCBI Taxonomy; 0 if there is none
+    uses          mentions in annotated corpora
     """
 
     curie: str
@@ -54,6 +55,7 @@ class Concept:
     tree_numbers: tuple[str, ...] = ()
     xrefs: tuple[str, ...] = ()
     taxon: int = 0
+    uses: int = 0
 
     def names(self) -> Iterable[tuple[NameKind, str]]:
         """All names with their kinds, the preferred ones first."""

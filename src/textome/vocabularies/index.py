@@ -1,9 +1,12 @@
 """Look-up: from a name to its concepts, and from a concept to its label, parents and cross-references.
 
 One section a type of entity. A section's names are a hash table without names: the 64-bit hash of a name's key (see
-`keys`) picks a bucket by its first `bits` bits, and the next 32 bits are looked for among the sorted ones of that bucket.
-A build refuses two keys that these bits do not tell apart, so the known names never meet; a name that the vocabulary does
-not hold is taken for one that it holds with a probability below 2^-29, since `bits` is at least log2(names) - 3.
+`keys`) picks a bucket by its first `bits` bits, and the next 24 bits, of large sections 32, are looked for among the sorted
+ones of that bucket. They are enough to tell all known names apart; a name that the vocabulary does not hold is taken for
+one that it holds with a probability below 2^-20, since `bits` is at least log2(names) - 4.
+
+The first 16 of these bits lie in one array and the others in a second, and so do the 16 lower and the 16 upper bits of an
+entry: apart they compress better in a wheel.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from textome.vocabularies.near import Near, NearNames
 
 # An entry is a concept's number with the kind of its name above.
 KIND_SHIFT = 28
+REMAINDER_BITS = 16
+TAIL_CODES = {8: "B", 16: "H"}
 MAX_CONCEPTS = 1 << KIND_SHIFT
 BLOCK = 256  # concepts in one compressed block of text
 _BLOCKS_KEPT = 64
@@ -53,13 +58,13 @@ class Section:
         self.type, self.profile = type, str(header["profile"])
         self.has_reordered = bool(header["reordered"])
         self.num_concepts, self.num_names = int(header["concepts"]), int(header["names"])
-        self._shift = 64 - int(header["bits"])
+        self._shift, self._tail_bits = 64 - int(header["bits"]), int(header["tail_bits"])
         self._buckets = file.array(arrays["buckets"])
-        self._remainders = file.array(arrays["remainders"])
-        self._entries = file.array(arrays["entries"])
+        self._remainders, self._tails = file.array(arrays["remainders"]), file.array(arrays["tails"])
+        self._low, self._high = file.array(arrays["entries_low"]), file.array(arrays["entries_high"])
         self._taxa = file.array(arrays["taxa"]) if "taxa" in arrays else None
-        self._labels = _Blocks(file, arrays["labels"], arrays["label_starts"])
-        self._details = _Blocks(file, arrays["details"], arrays["detail_starts"])
+        self._uses = file.array(arrays["uses"]) if "uses" in arrays else None
+        self._labels, self._details = _Blocks(file, arrays, "labels"), _Blocks(file, arrays, "details")
         self._near = NearNames(file, arrays, self.profile) if "near_concepts" in arrays else None
 
     def look_up(self, name: str) -> list[Hit]:
@@ -70,6 +75,11 @@ class Section:
         """The concepts that have a name of the same words in another order. None where the section keeps no such names."""
         return self.look_up_key(bag_of(name, self.profile)) if self.has_reordered else []
 
+    @property
+    def has_near(self) -> bool:
+        """Whether names that resemble a given one can be looked up."""
+        return self._near is not None
+
     def nearest(self, name: str, count: int = 5) -> list[Near]:
         """The concepts with names that resemble this one, the nearest first. None where the section keeps no such names."""
         return self._near.nearest(name, count) if self._near else []
@@ -79,13 +89,15 @@ class Section:
         if not key:
             return []
         number = hash_of(key)
-        bucket, remainder = number >> self._shift, number >> (self._shift - 32) & 0xFFFFFFFF
+        bucket, remainder = number >> self._shift, number >> (self._shift - REMAINDER_BITS) & 0xFFFF
+        tail = number >> (self._shift - REMAINDER_BITS - self._tail_bits) & (1 << self._tail_bits) - 1
         end = self._buckets[bucket + 1]
         index = bisect_left(self._remainders, remainder, self._buckets[bucket], end)
         hits = []
         while index < end and self._remainders[index] == remainder:
-            entry = self._entries[index]
-            hits.append(Hit(entry & (MAX_CONCEPTS - 1), _KINDS[entry >> KIND_SHIFT]))
+            if self._tails[index] == tail:
+                entry = self._high[index] << 16 | self._low[index]
+                hits.append(Hit(entry & (MAX_CONCEPTS - 1), _KINDS[entry >> KIND_SHIFT]))
             index += 1
         return hits
 
@@ -98,6 +110,15 @@ class Section:
     def taxon(self, number: int) -> int:
         """The species of a gene, as a number of the NCBI Taxonomy; 0 if there is none."""
         return self._taxa[number] if self._taxa else 0
+
+    def uses(self, number: int) -> int:
+        """How many mentions in annotated corpora a concept has, at most 255."""
+        return self._uses[number] if self._uses else 0
+
+    def current(self, curie: str) -> str:
+        """The CURIE that has replaced this one, where the section knows one; else this one."""
+        hits = self.look_up(curie) if self.find(curie) is None else []
+        return self.curie(hits[0].number) if hits else curie
 
     def parents(self, number: int) -> list[str]:
         """The CURIEs of the next broader concepts."""
@@ -173,7 +194,8 @@ class Vocabulary:
     def copy_section(self, type: str, writer: Writer) -> dict[str, Any]:
         """Write the arrays of a section into another index; returns its entry in that one's header."""
         header: dict[str, Any] = self._file.header["sections"][type]
-        arrays = sorted(header["arrays"].items(), key=lambda item: int(item[1][1]))  # in the order of the file
+        # In the order of the file, empty arrays before the ones that begin where they do.
+        arrays = sorted(header["arrays"].items(), key=lambda item: item[1][1:])
         copied = {name: writer.array(entry[0], [self._file.array(entry).tobytes()]) for name, entry in arrays}
         return header | {"arrays": copied}
 
@@ -183,13 +205,14 @@ class Vocabulary:
 
 
 class _Blocks:
-    """Lines of text, one a concept, compressed in blocks of `BLOCK`; the blocks used last are kept."""
+    """Lines of text, one a concept, compressed in blocks of `BLOCK` with one dictionary; the blocks used last are kept."""
 
-    def __init__(self, file: MappedFile, text: list[Any], starts: list[Any]) -> None:
-        text_bytes, bounds = file.array(text), file.array(starts)
+    def __init__(self, file: MappedFile, arrays: dict[str, list[Any]], name: str) -> None:
+        text_bytes, bounds = file.array(arrays[name]), file.array(arrays[f"{name}_starts"])
+        dictionary = file.array(arrays[f"{name}_dictionary"])
 
         def text_of(block: int) -> bytes:
-            return zlib.decompress(text_bytes[bounds[block] : bounds[block + 1]])
+            return zlib.decompressobj(zdict=dictionary).decompress(text_bytes[bounds[block] : bounds[block + 1]])
 
         def lines(block: int) -> list[str]:
             return text_of(block).decode().split("\n")

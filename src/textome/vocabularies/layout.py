@@ -27,7 +27,7 @@ import numpy as np
 from textome.errors import InputError
 
 MAGIC = b"TXMVOCAB"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _PREAMBLE = struct.Struct("<8sIIQ32s")
 _CHUNK = 1 << 20
 # The letters of `memoryview.cast` for the arrays of an index; `B` is also text.

@@ -1,0 +1,58 @@
+"""The concepts with similar names, by how probable it is that a mention means them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textome.linking.reranking import FEATURES, WEIGHTS, features, probabilities
+
+NAME = "severe blue lung fever"
+
+
+def rows(labels, similarities, uses=None, in_document=()):
+    curies = [f"mesh:D{number}" for number in range(len(labels))]
+    return features(NAME, labels, similarities, curies, uses or [0] * len(labels), [False] * len(labels), in_document)
+
+
+def test_each_feature_has_a_weight():
+    assert len(WEIGHTS) == len(FEATURES) == len(rows(["a"], [0.5])[0])
+
+
+def test_features_say_what_their_names_say():
+    (row,) = rows(["Blue Fever"], [0.9], [1], {"mesh:D0"})
+    values = dict(zip(FEATURES, row, strict=True))
+    assert values["similarity"] == 0.9
+    assert values["words in the label"] == 0.5
+    assert values["words of the label"] == 1.0
+    assert values["head in the label"] == values["heading of MeSH"] == values["in the document"] == 1.0
+    assert values["uses in annotated texts"] == math.log(2)
+    assert values["never used"] == values["broader by name"] == 0.0
+
+
+def test_of_equal_names_the_one_that_texts_use_is_likelier():
+    often, never = probabilities(rows(["Blue Fever", "Blue Fever"], [0.8, 0.8], [50, 0]))
+    assert often > never
+
+
+def test_the_more_similar_name_is_likelier():
+    high, low = probabilities(rows(["Blue Lung Fever", "Blue Rash"], [0.95, 0.62]))
+    assert high > low
+
+
+@given(st.lists(st.tuples(st.text(max_size=20), st.floats(0, 1)), max_size=6))
+def test_probabilities_leave_room_for_none_of_them(candidates):
+    labels, similarities = [label for label, _ in candidates], [similarity for _, similarity in candidates]
+    values = probabilities(rows(labels, similarities))
+    assert all(0 <= value <= 1 for value in values)
+    assert sum(values) <= 1 + 1e-12
+
+
+def test_probabilities_are_those_of_a_softmax_with_a_candidate_of_score_zero():
+    weights = [0.0] * len(FEATURES)
+    weights[0] = 2.0
+    (value,) = probabilities(rows(["a"], [0.5]), weights)
+    assert value == pytest.approx(math.e / (1 + math.e))
