@@ -169,6 +169,7 @@ NAMES_A_TASK = {
     "training/translation/job": "trains the encoder-decoder",
     "training/translation/translator": "runs the encoder-decoder",
     "runtime/generation/targets": "writes the targets of tasks as texts",
+    "runtime/generation/text_to_text": "runs what was trained on tasks as texts",
     "evaluation/answer_evaluation": "the scores of answers have a threshold",
 }
 
@@ -195,7 +196,7 @@ def needs_torch(module: str) -> bool:
 
 def _in_any_process(names: list[str]) -> bool:
     """Whether the module of these names below `encoders` works without PyTorch."""
-    return names[-1] in ("__init__", "early_exit", "graph", "onnx") or (
+    return names[-1] in ("__init__", "distances", "early_exit", "graph", "onnx") or (
         len(names) == 1 and (SOURCE / "encoders" / names[0]).is_dir()
     )
 

@@ -10,7 +10,9 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from textome.cli.main import application
 from textome.corpus.store import write_description, write_shard
 from textome.corpus.vocabulary import train_with_sentinels, write_vocabulary
 from textome.encoders.layers.packing import Layout
@@ -60,7 +62,10 @@ stages = [{{ until = 1.0, length = 32 }}]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("t5")
-    finetune(load_recipe(make_t5_recipe(folder)), folder / "run")
+    arguments = ["pretrain", str(make_t5_recipe(folder)), "--output", str(folder / "run")]
+    result = CliRunner().invoke(application(), arguments)
+    assert result.exit_code == 0, result.output
+    assert "tokens/s" in result.stderr
     return folder
 
 

@@ -89,8 +89,9 @@ def _line(record: dict[str, Any]) -> tuple[str, int, int]:
     """A step's record as a line, and how far it is: steps, or tokens, done of all."""
     line = f"loss {record['loss']:.4f}  {record['tokens_per_second']:,.0f} tokens/s"
     if "of" in record:
-        used = f"{100 * record['utilisation']:.0f} % of the device's matrix products"
-        return f"{line}  {used}", record["tokens"], record["of"]
+        if "utilisation" in record:
+            line += f"  {100 * record['utilisation']:.0f} % of the device's matrix products"
+        return line, record["tokens"], record["of"]
     return (
         f"step {record['step']} of {record['steps']}  epoch {record['epoch']}  {line}",
         record["step"],

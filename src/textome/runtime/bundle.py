@@ -93,7 +93,7 @@ class Description(BaseModel):
 
     @model_validator(mode="after")
     def _vectors_alone(self) -> Self:
-        if len(self.tasks) > 1 and any(not task.head_shape.num_labels for task in self.tasks.values()):
+        if len(self.tasks) > 1 and any(task.reads_hidden_states for task in self.tasks.values()):
             raise ValueError("a model for embeddings has no other task")
         return self
 
@@ -182,6 +182,8 @@ class Bundle:
             )
         if not all(task.has_graph for task in self.tasks.values()):
             return  # its architecture is no encoder alone
+        if self.config.get("is_encoder_decoder"):
+            return  # its positions are relative, so that no window is too long
         try:
             longest = encoder_of(self.config).max_length(self.config)
         except ValueError as error:

@@ -30,7 +30,13 @@ def export_bundle(bundle: Bundle, output: Path, precision: str) -> Path:
 
     The precision is "int8", "bf16" or "fp32". Raises ModelError where the bundle has no weights or they do not fit.
     """
-    graph = _graph(bundle, precision)
+    if bundle.config.get("is_encoder_decoder") and any(task.has_graph for task in bundle.tasks.values()):
+        encoder, graph = _both_sides(bundle, precision)
+        output.mkdir(parents=True, exist_ok=True)
+        with atomic_file(output / f"encoder.{precision}.onnx") as stream:
+            stream.write(encoder)
+    else:
+        graph = _graph(bundle, precision)
     path = _written(graph, bundle.directory, output, precision)
     if not (output / "textome.json").is_file():  # of another library
         with atomic_file(output / "textome.json") as stream:
@@ -110,6 +116,20 @@ def _decoder(directory: Path, config: Mapping[str, Any], precision: str) -> byte
 
     build = decoder_onnx_of(encoder_of(config)).build_decoder
     return _serialised(directory, precision, lambda tensors: build(tensors, config, cast("Precision", precision)))
+
+
+def _both_sides(bundle: Bundle, precision: str) -> tuple[bytes, bytes]:
+    """The graphs of encoder and decoder of a text-to-text model."""
+    from textome.encoders.t5 import T5Config
+
+    def build(side: int) -> Callable[[Mapping[str, Any]], Any]:
+        from textome.encoders.t5.onnx import build_graphs
+
+        config = T5Config.from_dict(bundle.config)
+        return lambda tensors: build_graphs(tensors, config, cast("Precision", precision))[side]
+
+    encoder, decoder = (_serialised(bundle.directory, precision, build(side)) for side in (0, 1))
+    return encoder, decoder
 
 
 def _sequence_graph(bundle: Bundle, tensors: Mapping[str, Any], precision: str) -> Any:

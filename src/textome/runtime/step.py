@@ -34,6 +34,7 @@ MODELS = {
     "pair_encoder": ("textome.runtime.pairs", "PairPredictor"),
     "map_encoder": ("textome.runtime.pixels.predictor", "MapPredictor"),
     "language_model": ("textome.runtime.generation.model", "LanguageModel"),
+    "text_to_text": ("textome.runtime.generation.text_to_text", "TextToTextModel"),
     "decoder": ("textome.training.translation.step", "TranslationModel"),
 }
 

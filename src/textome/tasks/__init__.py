@@ -43,6 +43,7 @@ TASKS = {
     "regression": ("target", "Target"),
     "masked_tokens": ("target", "Target"),
     "masked_lm": ("pretraining", "MaskedLanguageModel"),
+    "text_to_text": ("text_to_text", "TextToText"),
     "span_corruption": ("span_corruption", "SpanCorruption"),
     "language_model": ("language_model", "LanguageModel"),
     "survival": ("survival", "Survival"),

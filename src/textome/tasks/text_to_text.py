@@ -241,12 +241,12 @@ class TextToText(Task[LabelledText, Written]):
         pairs = {record.pair is not None for record in records}
         if len(pairs) > 1:
             raise InputError(f"task {name!r}: some training records are pairs of texts and some are single texts")
-        found = self.labels
-        if self.has_classes and not found:
-            found = tuple(sorted({label for record in records for label in record.labels}))
-        if self.has_classes and len(found) < 2:
+        labels = self.labels
+        if self.has_classes and not labels:
+            labels = tuple(sorted({label for record in records for label in record.labels}))
+        if self.has_classes and len(labels) < 2:
             raise InputError(f"task {name!r}: the training records have one class alone, from which nothing is learnt")
-        return self.model_copy(update={"pairs": pairs.pop(), "labels": found})
+        return self.model_copy(update={"pairs": pairs.pop(), "labels": labels})
 
     def check_labelled(self, name: str, records: Sequence[LabelledText]) -> None:
         if not any(record.labels for record in records):

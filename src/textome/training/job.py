@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
 from textome.tasks import Task
 from textome.training.batches import cut, plan
@@ -208,6 +209,9 @@ class Job(ABC):
         settings = self.recipe.training
         generator = np.random.default_rng([settings.seed, epoch])
         batches = [plan(task.lengths, settings.token_budget, generator) for task in self.tasks]
+        for task, own in zip(self.tasks, batches, strict=True):
+            if not own:
+                raise InputError(f"task {task.name!r}: no training record is left{task.quarantine.first}")
         if len(batches) == 1:
             return [Batch(0, batch, epoch) for batch in batches[0]]
         total = sum(map(len, batches))

@@ -16,6 +16,7 @@ from textome.training.pretraining.spans import SpanCorruptionJob
 from textome.training.recipe import Recipe
 from textome.training.run import Report
 from textome.training.text.job import TextJob
+from textome.training.text_to_text.job import TextToTextJob
 from textome.training.translation.job import TranslationJob
 
 JOBS: dict[str, Callable[[Recipe[Any], Path, Processes, Report], Job]] = {
@@ -26,4 +27,5 @@ JOBS: dict[str, Callable[[Recipe[Any], Path, Processes, Report], Job]] = {
     "translation": TranslationJob.of,
     "masked_lm": PretrainingJob.of,
     "span_corruption": SpanCorruptionJob.of,
+    "text_to_text": TextToTextJob.of,
 }

@@ -263,6 +263,7 @@ RECIPES: dict[str, type[Recipe[Any]]] = {
     "translation": Recipe[TranslationModel],
     "masked_lm": Recipe[PretrainedModel],
     "span_corruption": Recipe[TextToTextModel],
+    "text_to_text": Recipe[TextToTextModel],
 }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from textome.runtime.batching import in_batches
 from textome.runtime.generation.decoding import Decoder, Limits, generate
 from textome.runtime.generation.settings import GenerationSettings
+from textome.runtime.generation.writer import stops_after
 from textome.tasks.examples import Example, Integers
 from textome.tasks.text_to_text import TextToText, Written
 from textome.text.tokenization import Tokenizer
@@ -24,6 +25,19 @@ def settings_of(task: TextToText) -> GenerationSettings:
     )
 
 
+def limits_of(tokenizer: Tokenizer, count: int, settings: GenerationSettings) -> Limits:
+    """Those of `count` targets: each begins with the tokenizer's start token and ends with its end token."""
+    start, end = tokenizer.start_id, tokenizer.end_id
+    return Limits(
+        first=[start] * count,
+        max_tokens=[settings.max_new_tokens] * count,
+        ends=(end,),
+        never=tuple({start, *tokenizer.special_ids} - {end}),
+        no_repeat=settings.no_repeat,
+        is_stopped=stops_after(tokenizer, settings.stop),
+    )
+
+
 def write_targets(
     open_batch: Opens,
     examples: Sequence[Example],
@@ -31,29 +45,17 @@ def write_targets(
     settings: GenerationSettings,
     token_budget: int = 4096,
 ) -> list[Written]:
-    """The best target of each example: what ends it is the tokenizer's end token, what it begins with its start token.
+    """The best target of each example.
 
     token_budget   tokens of the sources of a batch, padding included; a beam of n counts n times
     """
-    start, end = tokenizer.start_id, tokenizer.end_id
-    never = tuple({start, *tokenizer.special_ids} - {end})
-    stopped: Callable[[Sequence[int]], bool] = lambda tokens: False  # noqa: E731
-    if settings.stop:
-        stopped = lambda tokens: tokenizer.decode(tokens).endswith(settings.stop)  # noqa: E731
 
     def run(chosen: Sequence[Example]) -> list[Written]:
-        limits = Limits(
-            first=[start] * len(chosen),
-            max_tokens=[settings.max_new_tokens] * len(chosen),
-            ends=(end,),
-            never=never,
-            no_repeat=settings.no_repeat,
-            is_stopped=stopped,
-        )
-        found = generate(open_batch([example.input_ids for example in chosen]), limits, settings)
+        limits = limits_of(tokenizer, len(chosen), settings)
+        written = generate(open_batch([example.input_ids for example in chosen]), limits, settings)
         return [
             Written(tokenizer.decode(best.tokens), float(np.exp(best.log_probability / max(1, len(best.tokens) + 1))))
-            for best, *_ in found
+            for best, *_ in written
         ]
 
     return in_batches(examples, max(1, token_budget // settings.beam), run)
