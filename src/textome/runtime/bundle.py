@@ -229,7 +229,7 @@ class Bundle:
         if len(tasks) > 1 or not isinstance(task := tasks[0], Target):
             names = ", ".join(task.kind for task in self.tasks.values())
             raise ModelError(
-                f"{self.directory}: a model of the task {names} gives no labels or numbers of records; ask it with: textome "
+                f"{self.directory}: a model of the task {names} says nothing of whole records; ask it with: textome "
                 f"predict -m {self.directory}"
             )
         return task
