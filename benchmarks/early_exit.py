@@ -32,7 +32,7 @@ from textome.runtime.graph import build_graph
 from textome.runtime.graph_weights import graph_constant, graph_ranges, graph_weights
 from textome.tasks.entities import Entities, Recognised
 from textome.tasks.examples import Example, Floats
-from textome.tasks.mentions import Sentence
+from textome.tasks.spans.mentions import Sentence
 from textome.text.tokenization import Tokenizer
 
 Run = Callable[[dict[str, Any]], Floats]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from textome.formats import read_documents
 from textome.tasks.entities import Entities
-from textome.tasks.mentions import Sentence
+from textome.tasks.spans.mentions import Sentence
 
 
 def read(data: str, task: Entities) -> Iterator[Sentence]:

@@ -29,7 +29,7 @@ from textome.evaluation.selection import CANDIDATES, diverse, text_vectors
 from textome.formats.reading.sources import Quarantine
 from textome.tasks.entities import Entities
 from textome.tasks.examples import Example
-from textome.tasks.mentions import Sentence
+from textome.tasks.spans.mentions import Sentence
 from textome.text.tokenization import Tokenizer
 
 WINDOW = 256

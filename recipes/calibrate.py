@@ -20,7 +20,7 @@ from textome.runtime.bundle import described, read_json
 from textome.runtime.model import Model
 from textome.tasks.confidences import LEAST_CONFIDENCE
 from textome.tasks.entities import Entities
-from textome.tasks.mentions import Sentence
+from textome.tasks.spans.mentions import Sentence
 
 
 def main() -> None:

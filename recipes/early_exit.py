@@ -34,7 +34,7 @@ from textome.runtime.graph import build_graph
 from textome.runtime.graph_weights import graph_ranges, graph_weights
 from textome.runtime.session import open_graph
 from textome.runtime.states import StatesOutput
-from textome.tasks.mentions import Sentence
+from textome.tasks.spans.mentions import Sentence
 from textome.text.sentences import sentence_spans
 from textome.text.tokenization import Tokenizer
 

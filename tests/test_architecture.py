@@ -293,7 +293,7 @@ def test_no_modules_import_each_other():
 @pytest.mark.parametrize(
     ("name", "line", "wrong"),
     [
-        ("formats/conll", "from textome.tasks.iob import decode", True),
+        ("formats/conll", "from textome.tasks.spans.iob import decode", True),
         ("formats/conll", "def read():\n    import textome.cli.main", True),
         ("formats/conll", "from textome import tasks", True),
         ("formats/conll", "from textome.formats.reading.sources import Source", False),
@@ -306,7 +306,7 @@ def test_no_modules_import_each_other():
         ("runtime/graph", "from textome.encoders.bert import model", True),
         ("runtime/model", "def load():\n    from torch import nn", True),
         ("runtime/model", "if TYPE_CHECKING:\n    from textome.encoders.bert.model import Bert", True),
-        ("runtime/model", "from textome.tasks.iob import decode", False),
+        ("runtime/model", "from textome.tasks.spans.iob import decode", False),
         ("training/finetune", "from textome.cli.streams import say", True),
         ("documents", "from textome import Pipeline", True),
         ("cli/main", "import textome", False),

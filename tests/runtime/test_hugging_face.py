@@ -25,7 +25,7 @@ from textome.runtime.hugging_face import one_softmax, write_token_classifier
 from textome.runtime.model import Model
 from textome.runtime.model_files import read_weights, weight_files
 from textome.tasks.entities import Entities
-from textome.tasks.iob import decode, log_probabilities
+from textome.tasks.spans.iob import decode, log_probabilities
 
 SENTENCES = (
     "Metformin is given for type 2 diabetes.",

@@ -12,8 +12,8 @@ from letters import letter_tokenizer
 from textome.tasks.confidences import TEMPERATURES, THRESHOLDS, Candidates, fitted
 from textome.tasks.entities import Entities
 from textome.tasks.examples import Floats
-from textome.tasks.iob import Mention
-from textome.tasks.mentions import Sentence
+from textome.tasks.spans.iob import Mention
+from textome.tasks.spans.mentions import Sentence
 from textome.tasks.task import Choice
 
 TOKENIZER = letter_tokenizer()

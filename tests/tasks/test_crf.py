@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from textome.tasks import crf
-from textome.tasks.iob import BEGIN, IGNORED, INSIDE, OUTSIDE
+from textome.tasks.spans import crf
+from textome.tasks.spans.iob import BEGIN, IGNORED, INSIDE, OUTSIDE
 from textome.training.chains import chain_loss, chain_marginals
 
 Path = tuple[int, ...]

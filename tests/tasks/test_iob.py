@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from letters import letter_tokenizer
-from textome.tasks import iob
 from textome.tasks.entities import Entities
-from textome.tasks.mentions import Sentence
+from textome.tasks.spans import iob
+from textome.tasks.spans.mentions import Sentence
 from textome.tasks.windows import windows
 from textome.text.tokenization import Tokens
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textome.errors import InputError
-from textome.tasks.iob import Mention
+from textome.tasks.spans.iob import Mention
 from textome.training.recipe import load_recipe
 from textome.training.techniques.augmentation import names_of, read_lexicon, replace_mentions
 from tiny import DISEASES, corpora_of, make_recipe

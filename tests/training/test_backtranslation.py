@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textome.errors import InputError, ModelError
-from textome.tasks.iob import Mention
+from textome.tasks.spans.iob import Mention
 from textome.training.finetune import finetune
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe

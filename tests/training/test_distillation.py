@@ -26,7 +26,7 @@ from textome.encoders.pruning import keep_heads, keep_layers, keep_neurons, spre
 from textome.errors import InputError
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.tasks.iob import IGNORED
+from textome.tasks.spans.iob import IGNORED
 from textome.text.tokenization import Tokenizer
 from textome.training.divergence import softened_divergence
 from textome.training.job import Batch

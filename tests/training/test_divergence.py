@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from captured import captured_job
 from textome.errors import InputError
-from textome.tasks.iob import IGNORED
+from textome.tasks.spans.iob import IGNORED
 from textome.training.divergence import (
     binary_divergence,
     cross_entropy_divergence,

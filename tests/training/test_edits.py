@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from captured import captured_job
 from textome.encoders.layers.packing import Layout
 from textome.errors import InputError
-from textome.tasks.iob import Mention
+from textome.tasks.spans.iob import Mention
 from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
 from textome.training.techniques.edits import Synonyms, drop_words, join, read_synonyms, replace_synonyms

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from captured import captured_job
 from textome.errors import InputError
-from textome.tasks.iob import IGNORED, OUTSIDE
+from textome.tasks.spans.iob import IGNORED, OUTSIDE
 from textome.text.tokenization import Tokenizer
 from textome.training.batches import plan
 from textome.training.finetune import finetune

@@ -16,8 +16,8 @@ from textome.encoders.heads import TaskModel
 from textome.tasks import Task
 from textome.tasks.classification import Classification
 from textome.tasks.entities import Entities
-from textome.tasks.iob import LABELS
 from textome.tasks.relations import Relations
+from textome.tasks.spans.iob import LABELS
 from textome.training.bundles import read_config, read_weights
 from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe

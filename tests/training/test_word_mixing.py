@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from captured import captured_job
 from textome.errors import InputError
-from textome.tasks.iob import IGNORED
+from textome.tasks.spans.iob import IGNORED
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
 from textome.training.techniques.word_mixing import mixed, partners

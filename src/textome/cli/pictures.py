@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from textome.cli.streams import finish, reported, say
 from textome.errors import InputError
@@ -39,7 +39,7 @@ def _answers(
     for path in inputs:
         try:
             for picture, prediction in predictor.stream(path, quarantine):
-                yield path, picture, prediction
+                yield path, cast("Picture", picture), prediction
         except InputError as error:
             if len(inputs) == 1:
                 raise

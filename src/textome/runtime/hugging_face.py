@@ -20,7 +20,7 @@ from textome.errors import ModelError
 from textome.formats.reading.sources import atomic_file
 from textome.runtime.model_files import WEIGHTS, read_weights, weight_files
 from textome.tasks.entities import Entities
-from textome.tasks.iob import LABELS
+from textome.tasks.spans.iob import LABELS
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 # Tokens of a window, and of the overlap of two, where a folder does not say.

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from textome.documents import Document, Record
 from textome.errors import InputError, ModelError
-from textome.formats import Quarantine, Source, read_documents
-from textome.inputs.records import Floats, Segments, Shape, read_records
+from textome.inputs.records import Floats, Segments, Shape
 from textome.runtime.bundle import Bundle
-from textome.runtime.session import open_graph
-from textome.runtime.step import POOL_RECORDS, ModelSettings, ModelStep
+from textome.runtime.records import RecordModel
+from textome.runtime.step import ModelSettings
 from textome.tasks import Task
 
 TOKEN_BUDGET = 8192
 
 
-class Predictor(ModelStep):
+class Predictor(RecordModel):
     """A bundle of a sequence model: as a step it labels records.
 
     Raises ModelError where the bundle or its graph is damaged or missing.
@@ -34,45 +31,16 @@ class Predictor(ModelStep):
         threads: int | None = None,
         settings: ModelSettings | None = None,
     ) -> None:
-        super().__init__(bundle, settings)
-        self.input, self.target = bundle.modality, bundle.target
-        self._shapes = self.input.shapes()
-        path = bundle.onnx_path(precision, self.settings.device)
-        self._session = open_graph(path, threads, device=self.settings.device)
+        super().__init__(bundle, precision, threads, settings)
+        self.target, self._shapes = bundle.target, self.input.shapes()
         if (names := {item.name for item in self._session.get_inputs()}) != self.input_names():
-            raise ModelError(f"{path}: the graph has the inputs {sorted(names)}, which are not those of textome.json")
+            raise ModelError(
+                f"{self._graph}: the graph has the inputs {sorted(names)}, which are not those of textome.json"
+            )
 
     def input_names(self) -> set[str]:
         """The inputs that its graph has."""
         return {f"{name}.{kind}" for name in self._shapes for kind in ("values", "mask", "positions")}
-
-    @classmethod
-    def load(cls, directory: str | Path, precision: str | None = None, threads: int | None = None) -> Predictor:
-        """From a bundle's folder; precision "int8" or "fp32", by default the first that is there."""
-        return cls(Bundle.load(directory), precision, threads)
-
-    @classmethod
-    def of(cls, bundle: Bundle, settings: ModelSettings) -> Predictor:
-        return cls(bundle, settings.precision, settings.threads, settings)
-
-    def documents(
-        self, path: str | Path | Source, quarantine: Quarantine, format: str | None = None, **options: str
-    ) -> Iterator[Document]:
-        """The records of a file or folder, or with a format documents, whose texts are sequences, say."""
-        if format:
-            return read_documents(path, format, quarantine, **options)
-        return read_records(self.input, str(path), quarantine)
-
-    def read(
-        self, name: str, path: str, quarantine: Quarantine, layout: str | None = None, **columns: str
-    ) -> Iterator[Record]:
-        """The records of a file or folder, or of `PATH#RULE` for some of them, see `inputs.records.read_records`.
-
-        Raises InputError for `columns`: the model's input names its own.
-        """
-        if columns:
-            raise InputError(f"--{next(iter(columns)).replace('_', '-')} is for tables of texts; this model reads none")
-        return read_records(self.input, path, quarantine)
 
     def predictions(self, name: str, records: Sequence[Record]) -> list[Floats]:
         return list(self.answer([record.content for record in records]))
@@ -88,14 +56,6 @@ class Predictor(ModelStep):
             task.annotate(name, document, [document], [next(answers)]) if own else document
             for document, own in zip(documents, views, strict=True)
         ]
-
-    def stream(self, path: str, quarantine: Quarantine) -> Iterator[tuple[Record, Floats]]:
-        """Each record of a file or folder (`PATH#RULE` for some of them) with its answer (num_labels,), in order.
-
-        Records that cannot be read, or of which nothing can be made, are quarantined. Raises InputError where the path
-        cannot be read at all.
-        """
-        return self.stream_predictions("", self.read("", path, quarantine), quarantine, path)
 
     def answer(self, contents: Sequence[Any]) -> Floats:
         """(B, num_labels) probabilities or numbers of contents as the input's reader makes them, e.g. pixels."""
@@ -117,11 +77,6 @@ class Predictor(ModelStep):
                 outputs[index] = row if row.ndim == 1 else row[: lengths[index]]
             start = end
         return outputs
-
-    def _pools(self, documents: Iterable[Document]) -> Iterator[list[Document]]:
-        waiting = iter(documents)
-        while pool := list(islice(waiting, POOL_RECORDS)):
-            yield pool
 
     def _views(self, content: Any) -> list[Segments]:
         return [self.input.features(view) for view in self.input.views(content)]

@@ -19,10 +19,10 @@ from textome.errors import InputError
 from textome.formats import read_documents
 from textome.formats.reading.sources import Quarantine
 from textome.metrics.entities import score_entities
-from textome.tasks import crf, iob
 from textome.tasks.confidences import LEAST_CONFIDENCE, TEMPERATURES, Candidates, fitted
 from textome.tasks.examples import Example, Floats
-from textome.tasks.iob import (
+from textome.tasks.spans import crf, iob
+from textome.tasks.spans.iob import (
     BEGIN,
     INSIDE,
     LABELS,
@@ -34,7 +34,7 @@ from textome.tasks.iob import (
     targets,
     without_overlaps,
 )
-from textome.tasks.mentions import MentionTask, Sentence
+from textome.tasks.spans.mentions import MentionTask, Sentence
 from textome.tasks.task import Choice, Finding, HeadShape
 from textome.tasks.windows import windows, with_special_tokens
 from textome.text.sentences import split_sentences

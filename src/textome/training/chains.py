@@ -1,4 +1,4 @@
-"""The loss of a conditional random field over the labels of each sentence, see tasks.crf, and its marginals."""
+"""The loss of a conditional random field over the labels of each sentence, see tasks.spans.crf, and its marginals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from textome.tasks.iob import IGNORED, LABELS, OUTSIDE
+from textome.tasks.spans.iob import IGNORED, LABELS, OUTSIDE
 
 # In place of the logarithm of zero, whose gradient would be none.
 _NEVER = -1e30

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from textome.tasks.iob import IGNORED, LABELS
+from textome.tasks.spans.iob import IGNORED, LABELS
 
 
 def kl_divergence(first: Tensor, second: Tensor) -> Tensor:

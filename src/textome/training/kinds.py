@@ -11,7 +11,7 @@ from typing import Any
 
 from textome.errors import InputError
 from textome.tasks import task_class
-from textome.tasks.mentions import MentionTask
+from textome.tasks.spans.mentions import MentionTask
 from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
 from textome.training.run import Report

@@ -15,7 +15,7 @@ from torch.nn import functional
 from textome.errors import InputError
 from textome.metrics.affinity import MAX_LOG_DEVIATION
 from textome.tasks import SomeTask
-from textome.tasks.iob import IGNORED, LABELS
+from textome.tasks.spans.iob import IGNORED, LABELS
 from textome.training.chains import chain_loss, chain_marginals
 from textome.training.divergence import (
     binary_divergence,

@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from textome.tasks import AnyTask, kind_named, task_class
-from textome.tasks.mentions import MentionTask
+from textome.tasks.spans.mentions import MentionTask
 from textome.training.recipe_files import Section
 
 

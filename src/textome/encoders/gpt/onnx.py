@@ -21,7 +21,6 @@ from onnx import TensorProto, helper
 from textome.encoders.gpt import CONV1D, ENCODER, check_config
 from textome.encoders.graph import (
     CONTRIB,
-    OPSET,
     PADDING_SCORE,
     Array,
     Builder,
@@ -223,6 +222,4 @@ def _model(builder: Builder, config: Mapping[str, Any]) -> onnx.ModelProto:
         for kind in ("key", "value"):
             inputs.append(value(f"past.{number}.{kind}", TensorProto.FLOAT, ["batch", heads, "before", size]))
             outputs.append(value(f"present.{number}.{kind}", TensorProto.FLOAT, ["batch", heads, "total", size]))
-    graph = helper.make_graph(builder.nodes, "textome", inputs, outputs, builder.weights)
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="textome")
+    return builder.model(inputs, outputs)

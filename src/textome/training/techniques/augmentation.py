@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from textome.errors import InputError
-from textome.tasks.iob import Mention
+from textome.tasks.spans.iob import Mention
 
 _BINOMIAL = re.compile(r"([A-Z])[a-z]+ ([a-z]+)")
 

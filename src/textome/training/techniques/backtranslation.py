@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from textome.errors import InputError
-from textome.tasks.iob import Mention
+from textome.tasks.spans.iob import Mention
 from textome.training.techniques.edits import Text, edited
 from textome.training.translation.translator import Translator
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from textome.errors import InputError
-from textome.tasks.iob import Mention
+from textome.tasks.spans.iob import Mention
 
 Text = tuple[str, tuple[Mention, ...]]
 Edit = tuple[int, int, str]

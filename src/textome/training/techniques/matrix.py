@@ -50,7 +50,7 @@ def _for_mentions(reason: str, *others: str) -> Reason:
     """Works for tasks about mentions, and in these runs."""
 
     def answer(run: str, kind: str, task: type[SomeTask] | None) -> str:
-        from textome.tasks.mentions import MentionTask
+        from textome.tasks.spans.mentions import MentionTask
 
         return "" if run in others or (task is not None and issubclass(task, MentionTask)) else reason
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from textome.tasks.iob import BEGIN
+from textome.tasks.spans.iob import BEGIN
 
 
 def partners(targets: Tensor) -> Tensor:

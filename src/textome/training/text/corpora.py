@@ -12,7 +12,7 @@ from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import Quarantine, Source, read_documents
 from textome.formats.reading.folders import hash_of
-from textome.tasks.mentions import MentionTask, Sentence
+from textome.tasks.spans.mentions import MentionTask, Sentence
 from textome.text.sentences import sentence_spans
 from textome.training.devices import choose_device
 from textome.training.recipe import Recipe

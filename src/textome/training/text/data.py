@@ -16,7 +16,7 @@ from textome.formats.reading.folders import hash_of
 from textome.formats.reading.sources import Quarantine
 from textome.tasks import SomeRecord, SomeTask
 from textome.tasks.examples import Example
-from textome.tasks.mentions import Sentence
+from textome.tasks.spans.mentions import Sentence
 from textome.text.tokenization import Tokenizer
 from textome.training.models import Model
 from textome.training.recipe import Recipe

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from textome.documents import Document
 from textome.errors import InputError
-from textome.tasks.iob import Mention
+from textome.tasks.spans.iob import Mention
 from textome.tasks.task import Prediction, Task
 from textome.text.sentences import sentence_spans
 

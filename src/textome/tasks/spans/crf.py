@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from textome.tasks.iob import BEGIN, INSIDE, LABELS, OUTSIDE, ScoredSpan, spans_of
+from textome.tasks.spans.iob import BEGIN, INSIDE, LABELS, OUTSIDE, ScoredSpan, spans_of
 
 Floats = NDArray[np.float32]
 PAIRS = tuple(f"{before}>{label}" for before in LABELS for label in LABELS)
