@@ -98,6 +98,10 @@ def test_sites_are_the_positions_that_differ() -> None:
         fitted.features("MKVAA")
     with pytest.raises(InputError, match="sequences of one length"):
         Proteins(scheme="sites").fitted([*records, Record("e", content="MK")])
+    given = Proteins(scheme="sites", window=8, sites=(1, 2)).fitted(records)
+    assert given.features("MRWA")["protein"].positions[:, 0].tolist() == [1, 2]
+    with pytest.raises(InputError, match=r"modality\.sites has 4, and the sequences have 4 residues"):
+        Proteins(scheme="sites", sites=(1, 4)).fitted(records)
     with pytest.raises(InputError, match="nothing to learn"):
         Proteins(scheme="sites").fitted(records[:1])
 

@@ -34,13 +34,13 @@ def test_parts_are_looked_up_in_their_files_and_may_be_missing(tmp_path: Path) -
         {"id": "a", "label": "x", "split": "test", "parts": {"dna": "d.fa::two", "note": "small"}},
         "\n",
         {"values": {"y": 1, "z": None}, "parts": {"dna": "single.fa", "note": None, "other": "scan.png"}},
-        {"id": "c", "parts": {"note": "large", "dna": " "}},
+        {"id": "c", "labels": ["y", "x", "y"], "parts": {"note": "large", "dna": " "}},
     )
     assert bad == []
     assert records == [
         Record("a", content={"dna": "GG", "note": "small"}, target="x", metadata={"split": "test"}),
         Record("line-3", content={"dna": "TTT"}, target={"y": 1.0}),
-        Record("c", content={"note": "large"}),
+        Record("c", content={"note": "large"}, target=("y", "x")),
     ]
 
 
@@ -55,9 +55,10 @@ def test_lines_that_are_wrong_are_quarantined_with_their_reason(tmp_path: Path) 
         {"id": "f"},
         {"id": "g", "values": {"y": "high"}, "parts": {"note": "n"}},
         {"id": "h", "parts": {"dna": "none.fa::x"}},
+        {"id": "i", "labels": "x", "parts": {"note": "n"}},
     )
     assert records == []
-    assert [line.partition(":")[0] for line in bad] == [f"line {number}" for number in range(1, 9)]
+    assert [line.partition(":")[0] for line in bad] == [f"line {number}" for number in range(1, 10)]
     for line, reason in zip(
         bad,
         (
@@ -69,6 +70,7 @@ def test_lines_that_are_wrong_are_quarantined_with_their_reason(tmp_path: Path) 
             'expected an object with "parts"',
             "values: 'y' is no number",
             "no such file",
+            'labels is "x"; expected a list',
         ),
         strict=True,
     ):
@@ -99,6 +101,29 @@ def test_drop_takes_one_part_of_some_records_but_never_the_only_one() -> None:
     assert set(drawn) == {("dna", "note"), ("dna",), ("note",)}
     assert 70 < drawn.count(("dna", "note")) < 130
     assert all(tuple(modality.augmented({"dna": "A"}, generator)) == ("dna",) for _ in range(20))
+
+
+def test_parts_and_their_pieces_are_taken_away_one_by_one() -> None:
+    modality = Together(parts=PARTS)
+    changed = list(modality.without({"dna": "AC", "note": "red blue"}))
+    assert changed == [
+        ("dna", {"note": "red blue"}),
+        ("note", {"dna": "AC"}),
+        ("note: red", {"dna": "AC", "note": "blue"}),
+        ("note: blue", {"dna": "AC", "note": "red"}),
+    ]
+    assert list(modality.without({"note": "red"})) == []
+
+
+def test_tokens_have_names() -> None:
+    modality = Together(parts=PARTS).fitted([Record("a", content={"dna": "ACG", "note": "red blue"})])
+    names = modality.token_names({"dna": "AC", "note": "red blue"})
+    assert (list(names), names["dna"], "".join(names["note"]).replace("##", "")) == (
+        ["dna", "note"],
+        ["1", "2"],
+        "redblue",
+    )
+    assert modality.token_names({"dna": "AC", "note": " "}).keys() == {"dna"}
 
 
 def test_views_are_those_of_every_part() -> None:

@@ -22,7 +22,8 @@ from textome.formats import Quarantine
 from textome.inputs.records import Record
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
-from textome.training.modality.data import pack_sequences
+from textome.training.modality.data import load_records, pack_sequences
+from textome.training.recipe import parse_recipe
 from tiny_sequences import train
 
 
@@ -133,6 +134,23 @@ def test_effects_of_variants_are_learnt_from_pretrained_residues(tmp_path: Path)
             {"kind": "regression"},
             model={"base": str(pretrained.directory)},
         )
+
+
+def test_test_records_that_the_trained_model_cannot_read_are_quarantined(tmp_path: Path) -> None:
+    write_variants(tmp_path)
+    (tmp_path / "test.csv").write_text("variant,fitness\nT2A;L5G,2\nT2A;N8G,2\n")
+    values = {
+        "name": "tiny",
+        "data": {"root": str(tmp_path), "train": ["variants.csv"], "test": ["test.csv"], "drop_leaks": False},
+        "modality": VARIANTS,
+        "target": {"kind": "regression"},
+        "training": {"epochs": 1, "learning_rate": 1e-3},
+    }
+    recipe = parse_recipe(values, "tiny")
+    data = load_records(recipe, recipe.input)
+    assert [record.id for record in data.test] == ["T2A;L5G"]
+    (bad,) = data.quarantine.records
+    assert (bad.position, "N8G: no training sequence differs" in bad.reason) == ("record T2A;N8G", True)
 
 
 def test_a_bundle_of_variants_reads_its_own_description(tmp_path: Path) -> None:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from lxml import etree
+from typer.testing import CliRunner
 
 import textome
+from textome.cli.main import application
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.checkpoint import load_tensors
+from textome.encoders.sequence.model import SequenceModel
 from textome.errors import InputError
+from textome.explain.attention import attention_of
 from textome.formats.reading.sources import Quarantine
 from textome.inputs.dna_files import reverse_complement
+from textome.inputs.records import Record
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
 from textome.training.losses import known_labels
@@ -123,7 +132,9 @@ def test_overlapping_words_cannot_be_hidden(tmp_path: Path) -> None:
         train(tmp_path, write_dna(tmp_path), modality, {"kind": "masked"}, epochs=1)
 
 
-def test_several_parts_tell_more_than_each_and_each_may_be_missing(tmp_path: Path) -> None:
+def test_several_parts_tell_more_than_each_and_each_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = write_pairs(tmp_path)
     parts = {"dna": {"kind": "dna", "window": 16}, "note": {"kind": "text", "window": 16, "vocabulary": 64}}
     scores = {}
@@ -139,6 +150,8 @@ def test_several_parts_tell_more_than_each_and_each_may_be_missing(tmp_path: Pat
     alone = both.answer([{"dna": "A" * 10}, {"note": "it is blue"}, {"dna": "G" * 10, "note": "it is blue"}])
     assert alone.argmax(1).tolist() == [0, 1, 1]
     _same_by_torch(both)
+    _attention_by_torch(both, monkeypatch)
+    _explained(both, tmp_path / place)
 
 
 def test_a_text_part_takes_the_words_of_the_encoder_that_it_starts_from(tmp_path: Path) -> None:
@@ -162,17 +175,59 @@ def _tensors(bundle: ModalityBundle) -> dict[str, np.ndarray]:
     return load_file(bundle.directory / "model.safetensors")
 
 
-def _same_by_torch(predictor: Predictor) -> None:
-    """The graph and the model give the same scores, also where parts are missing."""
-    from textome.encoders.bert.model import BertConfig
-    from textome.encoders.checkpoint import load_tensors
-    from textome.encoders.sequence.model import SequenceModel
+def _attention_by_torch(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph's attention is that of the model's queries and keys; what is missing is in no row."""
+    record = Record("a", content={"dna": "ACGT", "note": "it is blue"})
+    attention = attention_of(predictor, record)
+    assert attention is not None
+    kept: list[torch.Tensor] = []
 
-    bundle = predictor.bundle
+    def recorded(query: torch.Tensor, key: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
+        kept.append((query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5).softmax(-1))
+        return attend(query, key, *rest, **options)
+
+    attend = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", recorded)
+    model = _model(predictor.bundle).eval()
+    with torch.no_grad():
+        model(pack_sequences([predictor.input.features(record.content)], predictor.input.shapes()))
+    monkeypatch.undo()
+    expected = np.stack([layer[0].mean(0).numpy() for layer in kept])
+    np.testing.assert_allclose(attention.layers, expected, atol=1e-5)
+    assert attention.parts == ("[start]", "dna", "note")
+    np.testing.assert_allclose(attention.between_parts.sum(2), 1, atol=1e-5)
+    dna, note = attention.slices[1:]
+    by_hand = expected[:, dna, note].sum(2).mean(1)
+    np.testing.assert_allclose(attention.between_parts[:, 1, 2], by_hand, atol=1e-5)
+    assert attention.between_tokens(2, 1).shape == (len(attention.names[2]), 4)
+    assert attention_of(predictor, Record("a", content={"dna": "ACGT"})) is None
+
+
+def _explained(predictor: Predictor, place: Path) -> None:
+    """The command writes a page with what each part weighs and how the parts look at each other."""
+    page = place.parent / "why.html"
+    arguments = ["explain", str(place), "--model", str(predictor.bundle.directory), "--output", str(page)]
+    assert CliRunner().invoke(application(), arguments).exit_code == 0
+    text = page.read_text()
+    for words in ("dna looks at note", "note looks at dna", "note: ", "<rect ", "mean over layers"):
+        assert words in text
+    etree.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
+    shown = CliRunner().invoke(application(), [*arguments[:4], "--json"])
+    first = json.loads(shown.stdout)[0]
+    assert first["attention"]["parts"] == ["[start]", "dna", "note"]
+
+
+def _model(bundle: ModalityBundle) -> SequenceModel:
     shapes = bundle.modality.shapes()
     model = SequenceModel(BertConfig.from_dict(bundle.config), shapes, len(bundle.target.labels), bundle.pooling)
-    tensors = {name: torch.from_numpy(array) for name, array in _tensors(bundle).items()}
-    load_tensors(model, tensors, "bundle")
+    load_tensors(model, {name: torch.from_numpy(array) for name, array in _tensors(bundle).items()}, "bundle")
+    return model
+
+
+def _same_by_torch(predictor: Predictor) -> None:
+    """The graph and the model give the same scores, also where parts are missing."""
+    bundle = predictor.bundle
+    shapes, model = bundle.modality.shapes(), _model(bundle)
     items = [
         bundle.modality.features(content)
         for content in ({"dna": "ACGT"}, {"note": "red"}, {"note": "it is red", "dna": "ACGTTT"})

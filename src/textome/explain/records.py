@@ -12,6 +12,7 @@ import numpy as np
 
 from textome.documents import Record
 from textome.errors import InputError
+from textome.explain.attention import Attention, attention_of
 from textome.explain.occlusion import NEAREST
 from textome.runtime.predictor import Predictor
 
@@ -24,12 +25,24 @@ class RecordExplanation:
     finding  a class, or the name of a number
     value    its probability, or the number
     parts    the name of each part that was taken away, and its weight, the heaviest first
+    attention   how its parts look at each other, where it has several
     """
 
     record: str
     finding: str
     value: float
     parts: tuple[tuple[str, float], ...]
+    attention: Attention | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        own: dict[str, object] = {
+            "record": self.record,
+            "finding": self.finding,
+            "value": self.value,
+            "parts": self.parts,
+        }
+        return own | ({"attention": self.attention.as_dict()} if self.attention else {})
 
 
 def explain_content(predictor: Predictor, record: Record, label: str | None = None) -> RecordExplanation:
@@ -40,7 +53,8 @@ def explain_content(predictor: Predictor, record: Record, label: str | None = No
     """
     target = predictor.target
     parts = list(predictor.input.without(record.content))
-    if not parts:
+    attention = attention_of(predictor, record)
+    if not parts and len(predictor.input.shapes()) == 1:
         raise InputError(
             f"answers about {predictor.input.kind} cannot be explained: its content has no parts with names"
         )
@@ -57,4 +71,4 @@ def explain_content(predictor: Predictor, record: Record, label: str | None = No
     weights = [(name, round(float(values[0] - value), 6)) for (name, _), value in zip(parts, values[1:], strict=True)]
     weights.sort(key=lambda item: -abs(item[1]))
     finding = target.labels[number] if number < len(target.labels) else target.main_metric
-    return RecordExplanation(record.id, finding, float(answers[0, number]), tuple(weights))
+    return RecordExplanation(record.id, finding, float(answers[0, number]), tuple(weights), attention)

@@ -100,6 +100,11 @@ class Molecules(Modality):
             raise InputError(f"{content[0]!r} has {len(ids)} tokens, more than the model's window of {self.window}")
         return {"molecule": Segment(ids, np.arange(len(ids))[:, None])}
 
+    def token_names(self, content: Sequence[str]) -> dict[str, list[str]]:
+        if self.scheme == "fingerprint":
+            return {"molecule": ["fingerprint"]}
+        return {"molecule": [VOCABULARY[number] for number in encode(content[0]).tolist()]}
+
     def augmented(self, content: Sequence[str], generator: np.random.Generator) -> Sequence[str]:
         return (content[int(generator.integers(len(content)))],)
 

@@ -55,7 +55,8 @@ class Proteins(Modality):
     targets          the columns of what was measured; an empty cell is missing. A table to predict may have none of them
     mutations        in place of `sequence`: a column of mutations as V39A;D40G of the one protein in the FASTA file
                      `wild_type`, relative to the table's folder
-    reference, sites   of "sites", learnt: the most frequent residue at each position, and the positions read, from 0
+    sites            of "sites": the positions that are read, from 0, in order; empty: those where training sequences differ
+    reference        of "sites", learnt: the most frequent residue at each position
 
     Letters are those of IUPAC in either case; a stop (*) at the end is left out. Any other letter, a sequence of which more
     than half is X, and a mutation that the wild type cannot have are bad records. A table's other columns are attributes,
@@ -118,7 +119,11 @@ class Proteins(Modality):
                 f"others {other}; take scheme = 'residues' or align them"
             )
         columns = [Counter(column) for column in zip(*(record.content for record in records), strict=True)]
-        sites = tuple(number for number, column in enumerate(columns) if len(column) > 1)
+        sites = self.sites or tuple(number for number, column in enumerate(columns) if len(column) > 1)
+        if sites and sites[-1] >= len(columns):
+            raise InputError(
+                f"modality.sites has {sites[-1]}, and the sequences have {len(columns)} residues, the first is 0"
+            )
         if not sites:
             raise InputError("scheme = 'sites': all training sequences are the same; there is nothing to learn")
         reference = "".join(column.most_common(1)[0][0] for column in columns)
@@ -174,6 +179,16 @@ class Proteins(Modality):
         for start in range(0, len(content), _STRETCH):
             end = min(start + _STRETCH, len(content))
             yield f"{start + 1}-{end}", content[:start] + "X" * (end - start) + content[end:]
+
+    def token_names(self, content: str) -> dict[str, list[str]]:
+        if self.scheme == "kmers":
+            return {"protein": ["words"]}
+        if self.scheme == "convolved":
+            stride = 2**self.downsamplings
+            ends = [(start, min(start + stride, len(content))) for start in range(0, len(content), stride)]
+            return {"protein": [f"{start + 1}-{end}" for start, end in ends]}
+        positions = self.sites if self.scheme == "sites" else range(len(content))
+        return {"protein": [f"{content[position]}{position + 1}" for position in positions]}
 
     def _tokens(self, residues: int) -> int:
         """How many tokens the convolutions leave."""

@@ -113,6 +113,13 @@ class Modality(Fields):
         """The name of each part of a content that can be taken away, as a column, and the content without it."""
         yield from ()
 
+    def token_names(self, content: Any) -> dict[str, list[str]]:
+        """What people call each token of each segment: its position from 1, unless the modality knows a better word."""
+        return {
+            name: [",".join(str(number + 1) for number in position) for position in segment.positions.tolist()]
+            for name, segment in self.features(content).items()
+        }
+
     def varied(self, segments: Segments, generator: np.random.Generator) -> Segments:
         """Augmentation of the segments themselves, as hidden stretches of time."""
         return segments

@@ -161,6 +161,10 @@ class Tables(Modality):
             if not all(_is_gap(str(row.get(name, ""))) for row in content):
                 yield name, [{**row, name: ""} for row in content]
 
+    def token_names(self, content: Sequence[Cells]) -> dict[str, list[str]]:
+        rows = list(content)[-self.visits :]
+        return {"table": [f"{name} {row.get(name, '') or '-'}" for row in rows for name in self.columns]}
+
     def _entry(self, name: str, cell: str) -> tuple[int, float]:
         """Where a cell has its number in the vector of its column, and the number: a gap at 0, what is unknown at 1."""
         if _is_gap(cell):

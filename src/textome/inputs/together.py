@@ -34,9 +34,9 @@ class Together(Modality):
 
         {"id": "17", "label": "WBC", "split": "train", "parts": {"cell": "bccd.tar::17/0", "note": "a large cell"}}
 
-    `label`, or `values` by name for numbers and several labels; other texts are attributes. A part that is text stands
-    there itself; any other is FILE::ID, the record of that id in a file of its modality, or FILE alone where it holds one
-    record, relative to the lines' own folder. A part that is missing, null or empty is not there.
+    `label`, `labels` (a list of all that hold), or `values` by name for numbers; other texts are attributes. A part that is
+    text stands there itself; any other is FILE::ID, the record of that id in a file of its modality, or FILE alone where it
+    holds one record, relative to the lines' own folder. A part that is missing, null or empty is not there.
 
     parts   the modality of each part, by name, with its settings
     drop    while training, the share of records with several parts that lose one of them, drawn anew for each reading
@@ -96,6 +96,18 @@ class Together(Modality):
             del names[int(generator.integers(len(names)))]
         return {name: self.parts[name].augmented(content[name], generator) for name in names}
 
+    def without(self, content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Each part, where another one is left, and what can be taken away of each, as a word or a column."""
+        for name in content if len(content) > 1 else ():
+            yield name, {key: value for key, value in content.items() if key != name}
+        for name, value in content.items():
+            for piece, rest in self.parts[name].without(value):
+                yield f"{name}: {piece}", {**content, name: rest}
+
+    def token_names(self, content: Mapping[str, Any]) -> dict[str, list[str]]:
+        names = {name: part.token_names(content[name]) for name, part in self.parts.items() if name in content}
+        return {name: _only(own, name) for name, own in names.items() if own}
+
     def varied(self, segments: Segments, generator: np.random.Generator) -> Segments:
         def change(name: str, segment: Segment) -> Segment:
             part = self.parts[name]
@@ -136,7 +148,7 @@ class Together(Modality):
         if not content:
             raise InputError(f"the record has none of the parts that are read here: {', '.join(self.parts)}")
         attributes = {name: value for name, value in values.items() if isinstance(value, str)}
-        target = attributes.pop("label", None) or _numbers(values.get("values"))
+        target = attributes.pop("label", None) or _labels(values.get("labels")) or _numbers(values.get("values"))
         return Record(attributes.pop("id", f"line-{number}"), metadata=attributes, content=content, target=target)
 
     def _content(
@@ -172,6 +184,14 @@ def _only(segments: Mapping[str, Any], name: str) -> Any:
     if len(segments) != 1:
         raise InputError(f"part {name!r} has {len(segments)} segments; a part is one")
     return next(iter(segments.values()))
+
+
+def _labels(values: Any) -> tuple[str, ...] | None:
+    if values is None:
+        return None
+    if not isinstance(values, list) or not all(isinstance(name, str) for name in values):
+        raise InputError(f"labels is {json.dumps(values)[:40]}; expected a list of texts")
+    return tuple(dict.fromkeys(values))
 
 
 def _numbers(values: Any) -> dict[str, float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, Self
 
@@ -67,6 +67,16 @@ class Words(Modality):
         if len(ids) > self.window:
             raise InputError(f"the text has {len(ids)} tokens, more than the {self.window} of the model's window")
         return {"text": Segment(np.array(ids, np.int64), np.arange(len(ids))[:, None])} if ids else {}
+
+    def without(self, content: str) -> Iterator[tuple[str, str]]:
+        """The text without each of its words, where another one is left."""
+        words = content.split()
+        for number, word in enumerate(words if len(words) > 1 else ()):
+            yield word, " ".join(words[:number] + words[number + 1 :])
+
+    def token_names(self, content: str) -> dict[str, list[str]]:
+        names = _loaded(self.tokenizer).encode(content, add_special_tokens=False).tokens
+        return {"text": list(names)} if names else {}
 
 
 @lru_cache(maxsize=4)

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textome.documents import Document, Record
+from textome.encoders.sequence import ATTENTION
 from textome.errors import InputError, ModelError
 from textome.inputs.records import Floats, Segments, Shape
 from textome.runtime.bundle import Bundle
 from textome.runtime.records import RecordModel
+from textome.runtime.session import open_graph
 from textome.runtime.step import ModelSettings
 from textome.tasks import Task
 
@@ -33,6 +36,7 @@ class Predictor(RecordModel):
     ) -> None:
         super().__init__(bundle, precision, threads, settings)
         self.target, self._shapes = bundle.target, self.input.shapes()
+        self._attending: Any = None  # the same graph with its attention as outputs, opened when it is asked for
         if (names := {item.name for item in self._session.get_inputs()}) != self.input_names():
             raise ModelError(
                 f"{self._graph}: the graph has the inputs {sorted(names)}, which are not those of textome.json"
@@ -77,6 +81,27 @@ class Predictor(RecordModel):
                 outputs[index] = row if row.ndim == 1 else row[: lengths[index]]
             start = end
         return outputs
+
+    def attention(self, item: Segments) -> tuple[dict[str, NDArray[np.int64]], Floats]:
+        """The tokens of each segment of a sequence, by their numbers in it, and how much each token looks at each other,
+        (layers, heads, tokens, tokens); the start token is number 0.
+
+        Raises ModelError for a graph that does not name its attention.
+        """
+        layers = range(int(self.bundle.config["num_hidden_layers"]))
+        if self._attending is None:
+            names = [ATTENTION.format(layer=layer) for layer in layers]
+            self._attending = open_graph(self._graph, self.settings.threads, names, self.settings.device)
+        feeds = padded([item], self._shapes)
+        positions, start = [0], 1
+        tokens: dict[str, NDArray[np.int64]] = {}
+        for name in self._shapes:
+            if name in item:
+                positions += range(start, start + len(item[name].positions))
+                tokens[name] = np.arange(len(positions) - len(item[name].positions), len(positions))
+            start += feeds[f"{name}.positions"].shape[1]
+        _, *shares = self._attending.run(None, feeds)
+        return tokens, np.stack([layer[0][:, positions][:, :, positions] for layer in shares])
 
     def _views(self, content: Any) -> list[Segments]:
         return [self.input.features(view) for view in self.input.views(content)]

@@ -47,7 +47,7 @@ class Session:
         early_exit: bool = True,
         device: Device = "cpu",
     ) -> None:
-        self._session = open_graph(path, threads, states, device)
+        self._session = open_graph(path, threads, (states.name,) if states else (), device)
         can_leave = EXIT_THRESHOLD in {item.name for item in self._session.get_overridable_initializers()}
         self._all_stay = {EXIT_THRESHOLD: np.array(-np.inf, np.float32)} if can_leave else {}
         self._constants = {} if early_exit else self._all_stay
@@ -134,13 +134,14 @@ def inference_devices() -> dict[str, str]:
 
 
 def open_graph(
-    path: Path, threads: int | None, states: StatesOutput | None = None, device: Device = "cpu"
+    path: Path, threads: int | None, tensors: Sequence[str] = (), device: Device = "cpu"
 ) -> onnxruntime.InferenceSession:
-    """The runtime's session of a graph, with its hidden states as a further output where they are named.
+    """The runtime's session of a graph.
 
+    tensors  the names of tensors that become further outputs, as its hidden states
     device   "cuda": operators that the GPU does not have run on the processor
 
-    Raises ModelError where it cannot be loaded, where it has no such states, and where there is no such device.
+    Raises ModelError where it cannot be loaded, where it has no such tensors, and where there is no such device.
     """
     if device != "cpu" and inference_devices()[device] != "ready":
         raise ModelError(f"{path}: the device {device} is {inference_devices()[device]}, or run it with --device cpu")
@@ -155,7 +156,7 @@ def open_graph(
     # Batches come in many shapes: a plan of memory for each of them would only grow.
     options.enable_mem_pattern = False
     try:
-        source = str(path) if states is None else _with_states(path, states)
+        source = _with_outputs(path, tensors) if tensors else str(path)
         graph = _Graph(source, options, providers=providers)
         graph.path = path
         return graph
@@ -171,10 +172,10 @@ def names_states(path: Path, states: StatesOutput) -> bool:
         return graph.find(states.name.encode()) >= 0
 
 
-def _with_states(path: Path, states: StatesOutput) -> bytes:
+def _with_outputs(path: Path, tensors: Sequence[str]) -> bytes:
     graph = path.read_bytes()
-    if states.name.encode() not in graph:
-        raise ModelError(
-            f"{path}: the graph does not name its hidden states; export the model again with `textome export`"
-        )
-    return with_output(graph, states.name)
+    for name in tensors:
+        if name.encode() not in graph:
+            raise ModelError(f"{path}: the graph has no tensor {name!r}; export the model again with `textome export`")
+        graph = with_output(graph, name)
+    return graph

@@ -53,7 +53,8 @@ def explain(
     """Tell which words speak for each entity, label, relation or answer that a model finds, and which against it.
 
     Each word is hidden in turn; its weight is how far the log-odds of the finding fall (0.7: its odds halve). Of a model of
-    tables or of gene expression, each column or gene is taken away in turn.
+    tables or of gene expression, each column or gene is taken away in turn; of proteins each mutation or stretch; of
+    several modalities together each of them, and a page pictures how much each looks at the others.
 
     Example: textome explain "Metformin lowered glucose in type 2 diabetes." --output report.html
     """
@@ -113,21 +114,21 @@ def _records(
     quarantine: Quarantine,
 ) -> None:
     """Explain the answers about the records of a file that is not text."""
+    from textome.explain.record_page import record_page
     from textome.explain.records import explain_content
     from textome.formats.reading.sources import atomic_file
 
-    if output and output.suffix != ".json":
-        raise InputError(f"--output {output}: name a .json file; pages are for texts")
     explanations = []
     for record in predictor.read("", path, quarantine):
         try:
             explanations.append(explain_content(predictor, record, label))
         except InputError as error:
             quarantine.add(path, f"record {record.id}", error)
-    everything = json.dumps([asdict(item) for item in explanations], indent=2, ensure_ascii=False)
+    everything = json.dumps([item.as_dict() for item in explanations], indent=2, ensure_ascii=False)
     if output:
+        page = everything if output.suffix == ".json" else record_page(explanations, predictor.name)
         with atomic_file(output) as stream:
-            stream.write(everything.encode())
+            stream.write(page.encode())
     if as_json:
         echo(everything)
     elif not output:
@@ -135,6 +136,10 @@ def _records(
             echo(f"{item.record}: {item.finding} {item.value:.3f}")
             for name, weight in item.parts[:number]:
                 echo(f"  {weight:+6.2f}  {name}")
+            if item.attention:
+                for name, row in zip(item.attention.parts, item.attention.between_parts.mean(0), strict=True):
+                    shares = (f"{part} {share:.2f}" for part, share in zip(item.attention.parts, row, strict=True))
+                    echo(f"  {name} looks at {', '.join(shares)}")
     say(f"{len(explanations):,} answers explained")
     finish(quarantine, len(explanations))
 

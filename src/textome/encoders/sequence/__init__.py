@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+# The tensor with the attention of a layer, (B, heads, S, S): a row is how much a token looks at each other.
+ATTENTION = "bert.encoder.layer.{layer}.attention.shares"
+
 
 class Shape(Protocol):
     """What an embedder needs to know of a segment, see inputs.records.Shape."""

@@ -68,12 +68,17 @@ def load_records(recipe: Recipe[Any], modality: Modality) -> ModalityRecords:
     for address in sorted(paths):
         others = (Path(path) for path in modality.other_files(recipe.path(address)))
         hashes |= {f"{address}, {path.name}": _hash(path) for path in others}
+    fitted = modality.fitted(kept)
+
+    def readable(records: Sequence[Record], paths: Sequence[str]) -> list[Record]:
+        return [record for record in records if _is_readable(fitted, record, ", ".join(paths), quarantine)]
+
     return ModalityRecords(
-        modality.fitted(kept),
+        fitted,
         target.fitted(table.name, kept).model_copy(update=pooling),
         kept,
-        validation,
-        test,
+        readable(validation, table.validation),
+        readable(test, table.test),
         hashes,
         quarantine,
         len(train) - len(kept),
@@ -170,6 +175,16 @@ def _box(segment: Segment, share: float, generator: np.random.Generator) -> np.n
     sizes = np.rint(sides * share ** (1 / len(sides))).astype(int)
     first = [generator.integers(0, side - size, endpoint=True) for side, size in zip(sides, sizes, strict=True)]
     return np.asarray(np.all((positions >= first) & (positions < np.add(first, sizes)), axis=1))
+
+
+def _is_readable(modality: Modality, record: Record, path: str, quarantine: Quarantine) -> bool:
+    """Whether the modality, with what it has learnt, can read a record; one that it cannot is quarantined."""
+    try:
+        modality.features(record.content)
+    except InputError as error:
+        quarantine.add(path, f"record {record.id}", error)
+        return False
+    return True
 
 
 def _key(content: Any) -> str:
