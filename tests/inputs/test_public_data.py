@@ -9,6 +9,8 @@ import pytest
 
 from textome.formats.reading.sources import Quarantine
 from textome.inputs.images import Images
+from textome.inputs.pixels.pixels import Pixels
+from textome.inputs.pixels.regions import Picture
 from textome.inputs.records import read_records
 from textome.inputs.sensors import Sensors
 from textome.inputs.speech import Speech
@@ -62,3 +64,30 @@ def test_blood_cells(shared_data: Path):
     assert set(counts) == {"RBC", "WBC", "Platelets"}
     assert sum(counts.values()) + quarantine.count == 4888
     assert quarantine.count < 10
+
+
+@pytest.mark.slow
+def test_membranes_and_boxes_of_blood_cells(shared_data: Path):
+    quarantine = Quarantine()
+    records = list(
+        Pixels(values={"membrane": 0}).read(str(shared_data / "vision/ISBI-membrane/membrane.tar.xz"), quarantine)
+    )
+    assert {record.metadata["name"] for record in records} == {str(number) for number in range(30)}
+    assert all(isinstance(record, Picture) and record.regions is not None for record in records)
+    assert not quarantine.count
+    pictures = [
+        record
+        for record in Pixels(channels=3).read(str(shared_data / "vision" / "BCCD" / "bccd.tar"), quarantine)
+        if isinstance(record, Picture)
+    ]
+    assert Counter(record.metadata["split"] for record in pictures) == {"train": 205, "validation": 87, "test": 72}
+    assert sum(len(record.regions.boxes or ()) for record in pictures if record.regions) + quarantine.count == 4888
+
+
+@pytest.mark.slow
+def test_nuclei_have_a_mask_each(shared_data: Path):
+    quarantine = Quarantine()
+    records = list(Pixels().read(str(shared_data / "vision" / "DSB2018-nuclei" / "nuclei.tar.xz"), quarantine))
+    assert len(records) == 220
+    objects = [record.regions.objects for record in records if isinstance(record, Picture) and record.regions]
+    assert sum(int(each.max()) for each in objects if each is not None) + quarantine.count == 5928

@@ -100,9 +100,9 @@ class Detection(MapTask[Boxes]):
                 numbers.tolist(), sides.tolist(), confidences, strict=True
             )
         ]
-        return self._apart([box for box in boxes if box.width > 0 and box.height > 0])[:_MAX_BOXES]
+        return self._suppressed([box for box in boxes if box.width > 0 and box.height > 0])[:_MAX_BOXES]
 
-    def _apart(self, boxes: Sequence[Box]) -> Boxes:
+    def _suppressed(self, boxes: Sequence[Box]) -> Boxes:
         """Without those that overlap too much with a surer one of their label; the surest come first."""
         if not boxes:
             return ()
