@@ -160,7 +160,7 @@ NAMES_A_TASK = {
     "runtime/hugging_face": "token classifiers of transformers are entity models",
     "runtime/embedder": "gives the vectors of any encoder, whatever its bundle's task",
     "runtime/generation/model": "runs language models, whose prediction is a likelihood",
-    "runtime/answerer": "a public name of before, for questions about documents",
+    "runtime/answerer": "answers questions from documents, with the sentence of each answer",
     "training/modality/job": "trains on what is not text",
     "training/pairs/job": "trains on pairs",
     "training/pretraining/job": "guesses hidden tokens",
