@@ -171,11 +171,14 @@ def cost(data: Path, num_documents: int = 100) -> None:
     documents = [item.with_annotations(()) for item in read_documents(path)][:num_documents]
     seconds: dict[str, float] = {}
     kilobytes: dict[str, int] = {}
-    for kind, step in zip(kinds, pipeline.steps, strict=True):
-        before, started = getrusage(RUSAGE_SELF).ru_maxrss, time.process_time()
-        documents = list(step(documents))
-        seconds[kind] = time.process_time() - started
-        kilobytes[kind] = getrusage(RUSAGE_SELF).ru_maxrss - before
+    for _ in range(2):  # the better round counts, and for memory the first
+        annotated = documents
+        for kind, step in zip(kinds, pipeline.steps, strict=True):
+            before, started = getrusage(RUSAGE_SELF).ru_maxrss, time.process_time()
+            annotated = list(step(annotated))
+            elapsed = time.process_time() - started
+            seconds[kind] = min(seconds.get(kind, elapsed), elapsed)
+            kilobytes.setdefault(kind, getrusage(RUSAGE_SELF).ru_maxrss - before)
     for kind in ("abbreviations", "linking"):
         milliseconds, share = 1e3 * seconds[kind] / num_documents, seconds[kind] / sum(seconds.values())
         print(

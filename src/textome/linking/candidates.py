@@ -193,7 +193,10 @@ def near(
         scores = probabilities(near_features(name, matches, in_document))
     else:
         scores = [_near_score(item.score) for item in matches]
-    matches = [replace(item, score=score) for item, score in zip(matches, scores, strict=True)]
+    matches = [
+        Candidate(item.section, item.number, item.way, score, item.rank)
+        for item, score in zip(matches, scores, strict=True)
+    ]
     return [sorted(matches, key=lambda item: (-item.score, item.rank))] if matches else []
 
 
