@@ -1,8 +1,10 @@
-"""Does a language model learn from the examples in its prompt? Accuracy by their number, on codes that it has never seen.
+r"""Does a language model learn from the examples in its prompt? Accuracy by their number, on codes that it has never seen.
 
     python benchmarks/in_context.py prepare [--output runs/in_context]
-    textome pretrain recipes/in_context.toml --output runs/in_context/seed1
-    python benchmarks/in_context.py score [--output runs/in_context] [--seeds 1]
+    textome pretrain recipes/in_context.toml --output runs/in_context/first
+    textome pretrain recipes/in_context.toml --output runs/in_context/second --set training.seed=2 \
+        --set model.base=runs/in_context/first/model --set model.scratch=false
+    python benchmarks/in_context.py score [--output runs/in_context]
 
 A text is a code: pairs of a letter of abcd and the letter of wxyz that stands for it, drawn anew for each text, as in
 "axbzax". A prompt has some pairs and then a letter. Nothing but the prompt tells what follows; a guess is right one time in
@@ -36,12 +38,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=["prepare", "score"])
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "in_context")
-    parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
     if options.step == "prepare":
         prepare(options.output)
     else:
-        score(options.output, options.seeds)
+        score(options.output)
 
 
 def codes() -> tuple[list[str], list[str]]:
@@ -62,12 +63,11 @@ def prepare(output: Path) -> None:
     write_description(output / "corpus", tokenizer, [write_shard(output / "corpus", 0, texts, tokenizer)], {})
 
 
-def score(output: Path, seeds: int) -> None:
+def score(output: Path) -> None:
     """Print the share of right answers by the number of pairs in the prompt, on codes that were not trained on."""
     _, held_out = codes()
-    print(f"{'pairs in the prompt':24}" + "".join(f"{shots:>8}" for shots in SHOTS))
-    for seed in range(1, seeds + 1):
-        bundle = output / f"seed{seed}" / "model"
+    print(f"{'pairs in the prompt':32}" + "".join(f"{shots:>8}" for shots in SHOTS))
+    for bundle in sorted(output.glob("*/model")):
         export_bundle(Bundle.load(bundle), bundle, "fp32")
         writer = Writer.load(bundle, precision="fp32")
         generator = np.random.default_rng(2)
@@ -80,7 +80,7 @@ def score(output: Path, seeds: int) -> None:
             rows["all"].append(float(np.mean(right)))
             rows["the letter was shown"].append(_mean(right, shown))
         for name, values in rows.items():
-            print(f"{f'seed {seed}, {name}':32}"[:32] + "".join(f"{100 * value:8.1f}" for value in values))
+            print(f"{f'{bundle.parent.name}, {name}':32}" + "".join(f"{100 * value:8.1f}" for value in values))
 
 
 def _pairs(code: str, count: int, generator: np.random.Generator) -> str:

@@ -2,7 +2,7 @@
 
     python benchmarks/language_models.py prepare [--data FOLDER] [--output runs/language_models]
     textome pretrain recipes/pretrain_gpt_small.toml --output runs/language_models/seed1     (and seeds 2 and 3, by --set)
-    python benchmarks/language_models.py compare [--output runs/language_models]
+    python benchmarks/language_models.py compare [--output runs/language_models] [--orders 1 2 3 4 5]
 
 The texts are full texts of randomised trials (Evidence Inference). The n-gram model is interpolated Kneser-Ney with three
 discounts (Chen and Goodman 1999, section 3) over the same sub-words, so that both give every text a probability. All
@@ -37,12 +37,12 @@ def main() -> None:
     parser.add_argument("step", choices=["prepare", "compare"])
     parser.add_argument("--data", type=Path, default=os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "language_models")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--orders", type=int, nargs="*", default=[1, 2, 3, 4, 5], help="of the n-gram models")
     options = parser.parse_args()
     if options.step == "prepare":
         prepare(Path(options.data), options.output)
     else:
-        compare(options.output, options.seeds)
+        compare(options.output, options.orders)
 
 
 def prepare(data: Path, output: Path) -> None:
@@ -71,7 +71,7 @@ def prepare(data: Path, output: Path) -> None:
             stream.write(json.dumps({"id": str(number), "text": " ".join(sentences)}) + "\n")
 
 
-def compare(output: Path, seeds: int) -> None:
+def compare(output: Path, orders: Sequence[int]) -> None:
     """Print the scores of the n-gram models and of the runs that are there."""
     tokenizer = Tokenizer.load(output / "vocabulary")
     texts = [json.loads(line)["text"] for line in (output / "held_out.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -82,17 +82,13 @@ def compare(output: Path, seeds: int) -> None:
     print(f"held out: {len(texts)} articles, {words:,} words, {size:,} bytes\n")
     print(f"{'model':28}{'of a word':>10}{'of a token':>11}{'bits a byte':>12}")
     test = list(tokenizer.ids(texts))
-    for order in (1, 2, 3, 4, 5):
+    for order in orders:
         started = time.perf_counter()
         model = KneserNey(training, order, tokenizer.vocabulary_size, tokenizer.start_id)
         total = -sum(model.log_probability(ids) for ids in test)
         seconds = time.perf_counter() - started
         _print(f"Kneser-Ney, {order}-gram", total, words, sum(map(len, test)), size, f"{seconds:.0f} s")
-    for seed in range(1, seeds + 1):
-        bundle = output / f"seed{seed}" / "model"
-        if not bundle.is_dir():
-            print(f"seed {seed}: {bundle} is missing; train it first")
-            continue
+    for bundle in sorted(output.glob("*/model")):
         done = subprocess.run(
             [sys.executable, "-m", "textome", "evaluate", "--model", str(bundle), "--data",
              str(output / "held_out.jsonl"), "--json"],
@@ -100,7 +96,7 @@ def compare(output: Path, seeds: int) -> None:
         )  # fmt: skip
         scores = json.loads(done.stdout)
         values = [scores[name] for name in ("word_perplexity", "token_perplexity", "bits_per_byte")]
-        print(f"{f'GPT-2, seed {seed}':28}{values[0]:10.1f}{values[1]:11.2f}{values[2]:12.3f}")
+        print(f"{f'GPT-2, {bundle.parent.name}':28}{values[0]:10.1f}{values[1]:11.2f}{values[2]:12.3f}")
 
 
 class KneserNey:

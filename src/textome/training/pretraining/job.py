@@ -276,12 +276,13 @@ def _build(recipe: Recipe[PretrainedModel]) -> tuple[MaskedLM, Tokenizer, dict[s
     load_tensors(read, read_weights(base, published), str(base), fresh=head)
     if conversion is not None:
         conversion.take_over(read, model)
-    if recipe.model.tokenizer is None:
+    old = Tokenizer.load(base)
+    if old.fingerprint == tokenizer.fingerprint:
         return model, tokenizer, values, base
     if causal:
         raise InputError("model.tokenizer: only a fresh model (model.scratch = true) can take another vocabulary here")
     values["vocab_size"] = tokenizer.vocabulary_size
-    return transplanted(model, Tokenizer.load(base), tokenizer), tokenizer, values, directory
+    return transplanted(model, old, tokenizer), tokenizer, values, directory
 
 
 def _tokenizer(recipe: Recipe[PretrainedModel], base: Path) -> tuple[Tokenizer, Path]:
