@@ -17,6 +17,7 @@ from tiny import make_pretraining_recipe
 from tiny_modalities import write_images
 from tiny_pixels import write_masked
 from tiny_sequences import write_dna
+from training.test_language_model import make_gpt_recipe
 from training.test_pairs import write_pairs
 from training.test_translation import make_recipe as make_translation
 
@@ -94,6 +95,7 @@ RUNS: dict[str, Callable[[Path], Path]] = {
     "affinity": pairs,
     "translation": lambda folder: make_translation(folder, epochs=1),
     "masked_lm": lambda folder: make_pretraining_recipe(folder, tokens=600),
+    "language_model": lambda folder: make_gpt_recipe(folder, {}, tokens=1500),
 }
 
 

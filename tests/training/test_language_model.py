@@ -28,7 +28,7 @@ SIZES = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "initialize
 ROTARY = {"model_type": "textome-gpt", "rotary_theta": 10000.0}
 
 
-def make_gpt_recipe(folder: Path, config: dict[str, object]) -> Path:
+def make_gpt_recipe(folder: Path, config: dict[str, object], tokens: int = 20_000) -> Path:
     """A recipe over a small corpus, which `folder` is given with the sizes and the vocabulary."""
     (folder / "base").mkdir()
     (folder / "base" / "config.json").write_text(json.dumps({"model_type": "gpt2"} | SIZES | config))
@@ -37,7 +37,7 @@ def make_gpt_recipe(folder: Path, config: dict[str, object]) -> Path:
     write_vocabulary(tokenizer, folder / "vocabulary", lowercase=None)
     write_description(folder / "texts", tokenizer, [write_shard(folder / "texts", 0, documents, tokenizer)], {})
     path = folder / "gpt.toml"
-    path.write_text("""
+    path.write_text(f"""
 name = "tiny-gpt"
 [model]
 base = "./base"
@@ -47,13 +47,13 @@ hidden_dropout = 0.0
 [[tasks]]
 name = "text"
 kind = "language_model"
-texts = [{ name = "texts", path = "./texts" }]
+texts = [{{ name = "texts", path = "./texts" }}]
 held_out = 0.2
 [training]
-tokens = 20000
+tokens = {tokens}
 token_budget = 512
 learning_rate = 1e-2
-stages = [{ until = 1.0, length = 48 }]
+stages = [{{ until = 1.0, length = 48 }}]
 precision = "fp32"
 """)
     return path

@@ -107,6 +107,7 @@ TECHNIQUES = (
             translation=_NO_INT8,
             text_to_text=_NO_INT8,
             span_corruption=_NO_INT8,
+            language_model=_OTHER_ROUNDING,
         ),
     ),
     Technique(
@@ -126,6 +127,7 @@ TECHNIQUES = (
             translation=_NO_MASK,
             text_to_text=_NO_MASK,
             span_corruption="it leaves spans out anyway",
+            language_model=_NO_MASK,
         ),
     ),
     Technique("word mixing", "training.word_mixing", _for_mentions("it mixes the words of mentions")),
