@@ -21,6 +21,7 @@ _EXTRAS = {
     "bulk": ("pyarrow", "duckdb", "fsspec"),
     "cluster": ("ray",),
     "modalities": ("pillow", "soundfile"),
+    "pixels": ("pillow", "pycocotools", "scipy"),
     "molecules": ("rdkit",),
 }
 _USES = {
@@ -33,6 +34,7 @@ _USES = {
     "bulk": "bulk and query",
     "cluster": "bulk --ray",
     "modalities": "predict and finetune of images and sounds",
+    "pixels": "masks and boxes in images",
     "molecules": "predict and finetune of molecules",
 }
 _CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
