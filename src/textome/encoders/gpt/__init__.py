@@ -40,5 +40,4 @@ ENCODER = Encoder(
     causal=True,
     dropout=("embd_pdrop", "resid_pdrop"),
     attention_dropout=("attn_pdrop",),
-    layers_called_once=True,
 )
