@@ -75,6 +75,8 @@ def test_what_was_read_is_learnt_and_written(run: Path) -> None:
     writer = LanguageModel.load(bundle, precision="fp32", threads=1)
     ((text,),) = writer.generate("patients with breast", max_new_tokens=8)
     assert text.text.startswith(" cancer")
+    together = writer.generate(["no", "patients with breast", "aspirin is given for type 2"], max_new_tokens=8)
+    assert [item.text for item in together[1]] == [text.text]
     usual, odd = (Document.from_text(text) for text in ("no gout was seen", "gout seen was no"))
     likely, unlikely = (item.log_probability for item in writer.predictions("text", [usual, odd]))
     assert likely > unlikely + 5
