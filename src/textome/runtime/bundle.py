@@ -25,7 +25,7 @@ from pydantic import (
 from textome.encoders import encoder_of
 from textome.errors import ModelError, explain
 from textome.runtime import hub
-from textome.runtime.hugging_face import language_model, token_classifier
+from textome.runtime.hugging_face import language_model, text_to_text, token_classifier
 from textome.runtime.model_files import read_json, refuse_adapter
 from textome.tasks import AnyTask, HeadShape, SomeTask, kind_named, task_class
 from textome.tasks.entities import Entities
@@ -351,8 +351,8 @@ def _check_there(directory: Path, name: str) -> None:
 
 
 def _of_other_library(directory: Path) -> dict[str, Any] | None:
-    """The `textome.json` of a token classifier or a language model of transformers; None where there is one, or the folder
-    is something else.
+    """The `textome.json` of a token classifier, a T5 or a language model of transformers; None where there is one, or the
+    folder is something else.
 
     Raises ModelError for an adapter, and for labels that are not those of entities.
     """
@@ -362,7 +362,7 @@ def _of_other_library(directory: Path) -> dict[str, Any] | None:
     if not (directory / "config.json").is_file():
         return None
     config = read_json(directory / "config.json")
-    return token_classifier(directory, config) or language_model(directory, config)
+    return token_classifier(directory, config) or text_to_text(directory, config) or language_model(directory, config)
 
 
 _HINTS = {

@@ -62,6 +62,19 @@ def token_classifier(directory: Path, config: Mapping[str, Any]) -> dict[str, An
     }
 
 
+def text_to_text(directory: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The `textome.json` that a checkpoint of T5 stands for, with prompts of any beginning; None of another model."""
+    if "T5ForConditionalGeneration" not in (config.get("architectures") or []):
+        return None
+    return {
+        "format_version": 2,
+        "name": directory.resolve().name,
+        "input": {"kind": "text", "window": int(config.get("n_positions", 512)), "overlap": 64},
+        "tasks": {"text": {"kind": "text_to_text"}},
+        "provenance": {"transformers": str(config.get("_name_or_path") or directory.resolve().name)},
+    }
+
+
 def language_model(directory: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """The `textome.json` that a checkpoint of GPT-2 stands for; None where the folder is no model that writes.
 

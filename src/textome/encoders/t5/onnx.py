@@ -11,6 +11,7 @@ Decoder  tokens (B, 1) int64, the newest of each target; attention_mask (B, S); 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -52,7 +53,13 @@ def shapes(config: T5Config) -> Shapes:
 def build_graphs(
     tensors: Mapping[str, Array], config: T5Config, precision: Precision
 ) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    """Encoder and decoder, of tensors under their Hugging Face names. Raises ModelError for tensors that do not fit."""
+    """Encoder and decoder, of tensors under their Hugging Face names. Raises ModelError for tensors that do not fit.
+
+    An output matrix that is not the table of embeddings is the model's own, whatever the configuration says.
+    """
+    output, shared = tensors.get("lm_head.weight"), tensors.get("shared.weight")
+    tied = output is None or shared is None or np.array_equal(output, shared)
+    config = replace(config, tie_word_embeddings=tied, scale_decoder_outputs=config.scales_outputs)
     expected = shapes(config)
     known = {name: values for name, values in tensors.items() if name in expected or "embed_tokens" not in name}
     if config.tie_word_embeddings:
