@@ -17,7 +17,6 @@ keys are the settings of that step (`runtime.model.ModelSettings`, or the fields
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -284,6 +283,8 @@ def setting(text: str) -> tuple[str, str, object]:
 
     Raises InputError for a text of another form.
     """
+    import tomllib  # few pipelines come from files or have settings
+
     name, equals, value = text.partition("=")
     step, dot, key = name.strip().partition(".")
     if not (equals and dot and step and key):
@@ -296,6 +297,8 @@ def setting(text: str) -> tuple[str, str, object]:
 
 def _read(path: Path) -> list[StepChoice]:
     """The steps of a pipeline file."""
+    import tomllib
+
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textome.cli.options import OutputFile, Precision, Threads
 from textome.cli.streams import finish, reported
 from textome.errors import InputError
 
@@ -41,10 +42,10 @@ def generate(
     stop: Annotated[list[str] | None, typer.Option(help="End a text before this string; may be repeated.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of what is drawn. [default: 0]")] = None,
     samples: Annotated[int | None, typer.Option(help="Texts for each prompt. [default: 1]")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; - is standard output.")] = Path("-"),
+    output: OutputFile = Path("-"),
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines, with what ended each text.")] = False,
-    precision: Annotated[str | None, typer.Option(help="int8, bf16 or fp32, where the bundle has several.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads; default: all cores.")] = None,
+    precision: Precision = None,
+    threads: Threads = None,
 ) -> None:
     """Write on from prompts with a language model, or write the answer of a text-to-text model, without PyTorch.
 
