@@ -213,7 +213,7 @@ def located(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
     """A folder of Pascal VOC, and a model of its boxes."""
     folder = tmp_path_factory.mktemp("boxes") / "voc"
     write_voc(folder)
-    bundle = train(folder, {"kind": "detection", "cell": 2}, epochs=20)
+    bundle = train(folder, {"kind": "detection", "cell": 4}, epochs=16)
     export_bundle(bundle, bundle.directory, "fp32")
     return folder, bundle
 

@@ -93,6 +93,10 @@ class Modality(Fields):
         """The segments of one record, without those that are missing. Raises InputError where nothing can be made of it."""
         raise NotImplementedError
 
+    def check(self, content: Any) -> None:
+        """Raises InputError where nothing can be made of a content."""
+        self.features(content)
+
     def fitted(self, records: Sequence[Record]) -> Self:
         """The modality with what it learns from training records: means, vocabularies."""
         return self

@@ -180,7 +180,7 @@ def _box(segment: Segment, share: float, generator: np.random.Generator) -> np.n
 def _is_readable(modality: Modality, record: Record, path: str, quarantine: Quarantine) -> bool:
     """Whether the modality, with what it has learnt, can read a record; one that it cannot is quarantined."""
     try:
-        modality.features(record.content)
+        modality.check(record.content)
     except InputError as error:
         quarantine.add(path, f"record {record.id}", error)
         return False
