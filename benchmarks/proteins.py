@@ -113,7 +113,7 @@ def alignments(
             (Path(folder) / name).write_text("".join(lines))
         files = [f"{folder}/{name}" for name in ("queries", "targets", "hits", "work")]
         columns = "query,target,nident,qlen,tlen,bits"
-        rule = ["-s", "7.5", "-e", "10000", "--format-output", columns, "--threads", "1", "-v", "1"]
+        rule = ["-a", "-s", "7.5", "-e", "10000", "--format-output", columns, "--threads", "1", "-v", "1"]
         subprocess.run(["mmseqs", "easy-search", *files, *rule], check=True)
         for line in (Path(folder) / "hits").read_text().splitlines():
             query, target, equal, one, two, bits = line.split("\t")
