@@ -57,7 +57,7 @@ def main() -> None:
         rows = summaries(test) if metric == "rouge" else classes(train, test)
         for label, texts in rows.items():
             tell(label, task, test, [Written(text, 1.0) for text in texts])
-        for path, model in models.items():
+        for path, model in ((path, model) for path, model in models.items() if name in model.tasks):
             tell(str(path), task, test, model.predictions(name, test))
 
 
