@@ -150,6 +150,7 @@ NAMES_AN_ENCODER = {
     "training/pretraining/spans": "pretrains a T5",
     "training/maps/job": "trains a model of pixels, and is about nothing else",
     "inputs/proteins": "the usual name of a column",
+    "runtime/predictor": "asks the graph of a sequence for the attention of its layers",
     "runtime/export": "builds its graph, which has other inputs than those of texts",
 }
 
