@@ -181,10 +181,11 @@ def test_two_annotators_are_compared(page: Any, tmp_path: Path) -> None:
     page.wait_for_selector("#disagreements li:only-child")
 
 
-def test_every_format_is_exported(page: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("formats", [[*MEDIA_TYPES][:6], [*MEDIA_TYPES][6:]])  # Chromium lets a page save ten files
+def test_every_format_is_exported(page: Any, tmp_path: Path, formats: list[str]) -> None:
     opened(page, tmp_path, document(relations=[{"type": "treats", "arguments": [["head", "T1"], ["tail", "T2"]]}]))
     assert page.locator("#export button").count() == len(MEDIA_TYPES)
-    for format in MEDIA_TYPES:
+    for format in formats:
         data = saved(page, format)
         assert b"gout" in data or zipfile.is_zipfile(io.BytesIO(data))
         if format in FORMATS and FORMATS[format].readable and format not in ("csv", "brat"):
