@@ -171,7 +171,7 @@ def _general_routes(service: Service, metrics: Metrics) -> APIRouter:
         "/v1/convert",
         summary="Write annotated documents in another format",
         response_class=Response,
-        responses=PROBLEMS | {200: documents_answer("The documents", {"type": "object"})},
+        responses=PROBLEMS | {200: documents_answer("The documents, in the format asked for")},
         openapi_extra=json_body("ConvertRequest", None),
     )
     async def convert(request: Request) -> Response:
@@ -184,8 +184,7 @@ def _general_routes(service: Service, metrics: Metrics) -> APIRouter:
 def _entity_routes(service: Service) -> APIRouter:
     router = APIRouter()
     streaming = 0
-    schemas_of_json = [{"$ref": f"#/components/schemas/{name}"} for name in ("AnnotateResponse", "BiocCollection")]
-    answer = documents_answer("The documents with their entities, in the format asked for", {"anyOf": schemas_of_json})
+    answer = documents_answer("The documents with their entities, in the format asked for")
 
     @router.post(
         "/v1/annotate",
@@ -283,7 +282,7 @@ def _entity_routes(service: Service) -> APIRouter:
 def _pubmed_routes(service: Service, address: str) -> APIRouter:
     router = APIRouter()
     answers = PROBLEMS | {
-        200: documents_answer("The citation with its entities", {"$ref": "#/components/schemas/AnnotateResponse"}),
+        200: documents_answer("The citation with its entities, in the format asked for"),
         502: PROBLEMS[500] | {"description": "PubMed did not give the citation"},
     }
 

@@ -68,9 +68,7 @@ class CompareResponse(BaseModel):
 
 def curation_routes(service: Service) -> APIRouter:
     router = APIRouter()
-    answer = documents_answer(
-        "The documents, in the format asked for", {"$ref": "#/components/schemas/AnnotateResponse"}
-    )
+    answer = documents_answer("The documents, in the format asked for")
 
     @router.post(
         "/v1/convert/file",

@@ -45,7 +45,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 # Records that a header names; more are counted.
 _IN_A_HEADER = 10
 _ANSWERS: dict[str, Any] = {
-    media: {"schema": {"type": "string"}}
+    media: {"schema": {"type": "object" if media.endswith("+json") else "string"}}
     for media, _ in MEDIA_TYPES.values()
     if not media.startswith("application/json")
 }
@@ -110,8 +110,10 @@ def text_answer(description: str) -> dict[int | str, dict[str, Any]]:
     } | general_problems()
 
 
-def documents_answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}} | _ANSWERS}
+def documents_answer(description: str) -> dict[str, Any]:
+    """Documents in any format; `json` and `bioc-json` have the same media type."""
+    shapes = [{"$ref": f"#/components/schemas/{name}"} for name in ("AnnotateResponse", "BiocCollection")]
+    return {"description": description, "content": {"application/json": {"schema": {"anyOf": shapes}}} | _ANSWERS}
 
 
 def json_body(name: str, examples: dict[str, Any] | None) -> dict[str, Any]:

@@ -277,7 +277,7 @@ class Quarantined(BaseModel):
 class AnnotateResponse(BaseModel):
     """The documents with their entities, in the order of the request."""
 
-    model: str
+    model: str = Field("", description="Empty where no model ran.")
     documents: list[DocumentModel]
     quarantined: list[Quarantined] = Field([], description="Records that could not be read; the others are here.")
     passed_over: dict[str, int] = Field(

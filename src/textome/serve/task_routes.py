@@ -63,8 +63,7 @@ def classify_routes(service: Service) -> APIRouter:
 
 def relation_routes(service: Service) -> APIRouter:
     router = APIRouter()
-    shapes = [{"$ref": f"#/components/schemas/{name}"} for name in ("AnnotateResponse", "BiocCollection")]
-    answer = documents_answer("The documents with their relations, in the format asked for", {"anyOf": shapes})
+    answer = documents_answer("The documents with their relations, in the format asked for")
 
     @router.post(
         "/v1/relations",
