@@ -138,7 +138,7 @@ def _doc_span(doc: Doc, entity: Entity) -> DocSpan | None:
 
 
 def _plain(value: Any) -> Any:
-    """Lists for the tuples that spaCy's files have in their place."""
+    """Lists instead of the tuples that spaCy's files have."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,6 +1,6 @@
 """Images from files: PNG, JPEG and the like, MedMNIST archives, JSON lists of pixels, boxes cut out of annotated images.
 
-What a place holds is told from its content:
+What a path holds is recognised by its content:
 
     an image file, or a folder of them    `CLASS/name.png` has the label CLASS where the folder holds folders
     name.npz          MedMNIST: train_images, train_labels, ...; attribute `split`

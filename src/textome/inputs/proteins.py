@@ -53,7 +53,7 @@ class Proteins(Modality):
     sequence, name   columns of a table: the letters, a unique name ("": the number of the line)
     label, labels    a column with a class, or with any number of them and `;` between ("": none)
     targets          the columns of what was measured; an empty cell is missing. A table to predict may have none of them
-    mutations        in place of `sequence`: a column of mutations as V39A;D40G of the one protein in the FASTA file
+    mutations        instead of `sequence`: a column of mutations as V39A;D40G of the one protein in the FASTA file
                      `wild_type`, relative to the table's folder
     sites            of "sites": the positions that are read, from 0, in order; empty: those where training sequences differ
     reference        of "sites", learnt: the most frequent residue at each position

@@ -12,10 +12,8 @@ from textome.documents import Document, Record
 from textome.encoders.sequence import ATTENTION
 from textome.errors import InputError, ModelError
 from textome.inputs.records import Floats, Segments, Shape
-from textome.runtime.bundle import Bundle
 from textome.runtime.records import RecordModel
 from textome.runtime.session import open_graph
-from textome.runtime.step import ModelSettings
 from textome.tasks import Task
 
 TOKEN_BUDGET = 8192
@@ -27,15 +25,8 @@ class Predictor(RecordModel):
     Raises ModelError where the bundle or its graph is damaged or missing.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        precision: str | None = None,
-        threads: int | None = None,
-        settings: ModelSettings | None = None,
-    ) -> None:
-        super().__init__(bundle, precision, threads, settings)
-        self.target, self._shapes = bundle.target, self.input.shapes()
+    def _prepare(self) -> None:
+        self.target, self._shapes = self.bundle.target, self.input.shapes()
         self._attending: Any = None  # the same graph with its attention as outputs, opened when it is asked for
         if (names := {item.name for item in self._session.get_inputs()}) != self.input_names():
             raise ModelError(

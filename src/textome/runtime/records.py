@@ -33,6 +33,10 @@ class RecordModel(ModelStep):
         self.input = bundle.modality
         self._graph = bundle.onnx_path(self.settings.precision, self.settings.device)
         self._session = open_graph(self._graph, self.settings.threads, device=self.settings.device)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What a kind of model needs besides its graph. Raises ModelError where the bundle is of another kind."""
 
     @classmethod
     def load(cls, directory: str | Path, precision: str | None = None, threads: int | None = None) -> Self:

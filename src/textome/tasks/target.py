@@ -166,7 +166,7 @@ class Target(Task[Record, Floats]):
             return row
         if isinstance(record.target, tuple):
             if self.kind != "sequence_labels":
-                raise InputError(f"record {record.id}: found a set of labels; set target.kind = 'multi_label'")
+                raise InputError(f"record {record.id}: it has a set of labels; set target.kind = 'multi_label'")
             if unknown := [name for name in record.target if name not in self.labels]:
                 raise InputError(f"record {record.id}: the label {unknown[0]!r} is not one of the model's")
             return np.isin(self.labels, record.target).astype(np.float32)

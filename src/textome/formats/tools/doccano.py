@@ -22,7 +22,7 @@ __all__ = ["read", "sniff", "write"]
 
 
 def sniff(head: str, name: str) -> bool:
-    """False: its lines are told as JSON lines are."""
+    """False: its lines are recognised as JSON lines are."""
     return False
 
 

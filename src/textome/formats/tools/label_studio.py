@@ -26,7 +26,7 @@ MODEL_VERSION = "textome"
 
 
 def sniff(head: str, name: str) -> bool:
-    """False: its tasks are told as JSON lines are."""
+    """False: its tasks are recognised as JSON lines are."""
     return False
 
 

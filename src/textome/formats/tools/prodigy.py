@@ -26,7 +26,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 def sniff(head: str, name: str) -> bool:
-    """False: its lines are told as JSON lines are."""
+    """False: its lines are recognised as JSON lines are."""
     return False
 
 

@@ -1,6 +1,6 @@
 """Images with masks or boxes, from folders and archives.
 
-What a path holds is told from its content:
+What a path holds is recognised by its content:
 
     a folder with Annotations and JPEGImages   Pascal VOC: boxes; attribute `split`
     a folder with images (or image) and masks (or mask, labels, label), also several below one another

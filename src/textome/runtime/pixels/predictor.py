@@ -13,9 +13,7 @@ from textome.errors import InputError, ModelError
 from textome.inputs.pixels.pixels import Pixels
 from textome.inputs.pixels.regions import Picture
 from textome.inputs.records import Floats
-from textome.runtime.bundle import Bundle
 from textome.runtime.records import RecordModel
-from textome.runtime.step import ModelSettings
 from textome.tasks import Task
 from textome.tasks.pixels.maps import MapTask
 
@@ -29,16 +27,11 @@ class MapPredictor(RecordModel):
     input: Pixels
     pool_records: ClassVar[int] = 1  # an image is large, and its tiles are computed one by one
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        precision: str | None = None,
-        threads: int | None = None,
-        settings: ModelSettings | None = None,
-    ) -> None:
-        super().__init__(bundle, precision, threads, settings)
-        if not isinstance(bundle.modality, Pixels):
-            raise ModelError(f"{bundle.directory}: a model that gives maps reads pixels, and not {bundle.reads}")
+    def _prepare(self) -> None:
+        if not isinstance(self.bundle.modality, Pixels):
+            raise ModelError(
+                f"{self.bundle.directory}: a model that gives maps reads pixels, and not {self.bundle.reads}"
+            )
 
     @property
     def only_task(self) -> MapTask[Any]:

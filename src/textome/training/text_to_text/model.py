@@ -54,7 +54,7 @@ def build_t5(recipe: Recipe[TextToTextModel]) -> tuple[T5, Tokenizer, Path]:
 
 
 def load_t5(folder: Path, dropout: float | None = None) -> T5:
-    """The model of a folder with `config.json` and `model.safetensors`; `dropout` in place of its own.
+    """The model of a folder with `config.json` and `model.safetensors`; `dropout` instead of its own.
 
     An output matrix in the weights that is not the table of embeddings is the model's own, whatever `config.json` says:
     version 5 of `transformers` writes that embeddings are tied even where they are not.
