@@ -90,7 +90,7 @@ def make(data: Path, output: Path) -> dict[str, dict[str, int]]:
     for name, file in (("BioRED", "BioRED_TrainDev"), ("NLM-Gene", "NLMgene_Train"), ("GNormPlus", "GNormPlus_Train")):
         documents = list(pubtator(data / AIONER / f"{file}.PubTator.gz"))
         listed = [item for item in documents if item.id in named.get(file, ())]
-        shared = [item for item in documents if tests.found_in(sentences(item), pmid_of(item))]
+        shared = [item for item in documents if tests.sets_with(sentences(item), pmid_of(item))]
         kept[name] = [item for item in documents if item not in listed and item not in shared]
         left[name] = [item for item in listed if item not in shared]
         report[name] = {
@@ -106,7 +106,7 @@ def make(data: Path, output: Path) -> dict[str, dict[str, int]]:
         "BioRED-train": kept["BioRED"],
         "BioRED-dev": [item for item in left["BioRED"] if item.id in dev],
         "NLM-Gene-train": kept["NLM-Gene"],
-        "NLM-Gene-apart": [item for item in kept["NLM-Gene"] if not elsewhere.found_in(sentences(item), item.id)],
+        "NLM-Gene-apart": [item for item in kept["NLM-Gene"] if not elsewhere.sets_with(sentences(item), item.id)],
         "GNormPlus-train": kept["GNormPlus"],
     }
     for file, documents in files.items():
