@@ -62,6 +62,21 @@ def test_each_shared_type_keeps_its_rows_wherever_they_stand(tmp_path: Path, old
             assert kind not in old or torch.equal(here[at], there[old.index(kind)])
 
 
+def test_a_linear_head_goes_on_as_a_chain_that_gives_the_same(tmp_path: Path) -> None:
+    """Its scores of a label are the same whatever label was before, so both heads find the same entities."""
+    tensors = _written(tmp_path / "base", {"entities": Entities(types=("Disease", "Gene"))})
+    model, kept, fresh = _loaded(tmp_path / "base", tensors, {"entities": Entities(types=("Gene", "Cell"), head="crf")})
+    assert (kept, fresh) == (["Gene"], ["Cell"])
+    weight = model.heads.entities.classifier.weight.data.view(2, len(LABELS), len(LABELS), -1)
+    assert all(torch.equal(rows, tensors["classifier.weight"][len(LABELS) :]) for rows in weight[0])
+
+
+def test_a_chain_does_not_go_on_as_a_linear_head(tmp_path: Path) -> None:
+    tensors = _written(tmp_path / "base", {"entities": Entities(types=("Disease",), head="crf")})
+    _, kept, fresh = _loaded(tmp_path / "base", tensors, {"entities": Entities(types=("Disease",))})
+    assert (kept, fresh) == ([], ["Disease"])
+
+
 def test_heads_of_any_task_go_on_with_their_labels(tmp_path: Path) -> None:
     base = {
         "topic": Classification(labels=("a", "b", "c")),

@@ -6,7 +6,7 @@ joined before spans are decoded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
@@ -153,6 +153,13 @@ class Entities(MentionTask[Recognised]):
     @property
     def output_names(self) -> tuple[str, ...]:
         return self.labels or tuple(f"{name}:{output}" for name in self.types for output in self.labelling.outputs)
+
+    def first_output(self, name: str, known: Container[str]) -> str | None:
+        """Where the older head scores labels alone, a label after another one begins as that label."""
+        if name in known:
+            return name
+        kind, _, pair = name.rpartition(":")
+        return next((other for other in [f"{kind}:{pair.rpartition('>')[2]}"] if other in known), None)
 
     @property
     def checkpoint_labels(self) -> tuple[str, ...]:

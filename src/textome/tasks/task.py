@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, NewType, Self, TypeVar
 
@@ -156,6 +156,10 @@ class Task(Fields, Generic[Record, Prediction]):
     def output_names(self) -> tuple[str, ...]:
         """The name of each score of the head: equal for equal meanings, so that a head can go on in another run."""
         return self.label_names
+
+    def first_output(self, name: str, known: Container[str]) -> str | None:
+        """Which of the `known` scores of an older head the score `name` of `output_names` begins as; None: of no one."""
+        return name if name in known else None
 
     @property
     def checkpoint_labels(self) -> tuple[str, ...]:

@@ -28,7 +28,8 @@ def load_base(
     fresh   whether all heads begin anew
 
     Where the base is a bundle with a task of the same name and kind, the model has its head: the layer before the last one,
-    and the rows of the last for each output of the same name. Other rows and heads keep their initial weights.
+    and the rows of the last for each output of the same name, or the one that the task begins it as. Other rows and heads
+    keep their initial weights.
     """
     layer = encoder_of(config).head_layer(config)
     scoring = tuple(f"{name}." for name in (layer.classifier, layer.text_classifier, "heads") if name)
@@ -40,8 +41,8 @@ def load_base(
         for name, task in tasks.items():
             own, head = bundle.tasks.get(name), model.heads[name]
             assert isinstance(head, Head)
-            if own is not None and _alike(task, own):
-                _keep(head, head.names(name, len(bundle.tasks)), task, own, tensors)
+            names = head.names(name, len(bundle.tasks))
+            if own is not None and _alike(task, own) and _keep(head, names, task, own, tensors):
                 kept += [label for label in task.label_names if label in own.label_names]
     return kept, [label for task in tasks.values() for label in task.label_names if label not in kept]
 
@@ -56,9 +57,11 @@ def _keep(
     task: SomeTask,
     own: SomeTask,
     tensors: Mapping[str, Tensor],
-) -> None:
+) -> bool:
+    """Whether any score goes on."""
     numbers = {output: number for number, output in enumerate(own.output_names)}
-    rows = [(at, numbers[output]) for at, output in enumerate(task.output_names) if output in numbers]
+    firsts = [task.first_output(output, numbers) for output in task.output_names]
+    rows = [(at, numbers[first]) for at, first in enumerate(firsts) if first is not None]
     for ours, parameter in head.named_parameters():
         (theirs,) = names[ours]
         if not ours.startswith("classifier."):
@@ -66,3 +69,4 @@ def _keep(
         elif rows:
             here, there = (list(column) for column in zip(*rows, strict=True))
             parameter.data[here] = tensors[theirs][there].to(parameter.dtype)
+    return bool(rows)
