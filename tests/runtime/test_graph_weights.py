@@ -10,9 +10,13 @@ import pytest
 import torch
 import transformers
 
+from textome.encoders.bert.model import BertConfig
+from textome.encoders.checkpoint import to_hugging_face
+from textome.encoders.heads import TaskModel
 from textome.errors import ModelError
 from textome.runtime.graph import build_graph
 from textome.runtime.graph_weights import graph_weights
+from textome.tasks import HeadShape
 
 SIZES = {
     "vocab_size": 90,
@@ -73,6 +77,26 @@ def test_weights_of_an_int8_graph_are_near_and_give_the_same_graph_again(model, 
             assert np.array_equal(one, other), first.name
         else:
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_weights_of_a_graph_with_several_heads_come_back(tmp_path: Path, precision: str) -> None:
+    """Such a graph takes token types; a run can go on from it, as from one of entities."""
+    config = transformers.BertConfig(**SIZES).to_dict()
+    heads = {"topic": HeadShape(3, 1), "relations": HeadShape(4, 3 + 2 * 2, (2, 2))}
+    torch.manual_seed(0)
+    model = TaskModel(BertConfig.from_dict(config), heads)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    tensors = {name: tensor.numpy() for name, tensor in to_hugging_face(model).items()}
+    path = tmp_path / f"model.{precision}.onnx"
+    path.write_bytes(build_graph(tensors, config, precision, heads).SerializeToString())
+    found = graph_weights(path, config, heads)
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        rounded = precision == "int8" and name.endswith("weight") and "encoder.layer" in name and "Norm" not in name
+        near = np.abs(tensor).max() / 63 / 2 if rounded or "word_embeddings" in name else 0.0
+        assert np.abs(found[name] - tensor).max() <= near + 1e-6, name
 
 
 def test_what_is_not_an_entity_model_of_bert_is_refused(model, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The weights in an exported graph of an entity model, back under their Hugging Face names.
+"""The weights in an exported graph, back under their Hugging Face names.
 
 A package or a server often has the graph only. What int8 rounded away is lost, the rest is exact: exported again with the
 same settings these weights give the same integers.
@@ -18,12 +18,17 @@ from textome.encoders import encoder_of
 from textome.encoders.graph import Array, onnx_of
 from textome.errors import ModelError
 from textome.runtime.graph import expected_shapes
+from textome.tasks import HeadShape
 
 
-def graph_weights(path: Path, config: Mapping[str, Any]) -> dict[str, Array]:
+def graph_weights(
+    path: Path, config: Mapping[str, Any], heads: Mapping[str, HeadShape] | None = None
+) -> dict[str, Array]:
     """The float32 tensors of `model.<precision>.onnx`, of the shapes that `config.json` says.
 
-    Raises ModelError for a graph that cannot be read, is not one of an entity model, or keeps its weights in another form.
+    heads   those of a graph with several, as `Bundle.heads`; empty or None: one of entities, as `config.json` says
+
+    Raises ModelError for a graph that cannot be read, has other heads, or keeps its weights in another form.
     """
     restored = onnx_of(encoder_of(config)).restored
     try:
@@ -32,13 +37,13 @@ def graph_weights(path: Path, config: Mapping[str, Any]) -> dict[str, Array]:
         raise ModelError(f"{path}: the graph cannot be read ({error})") from error
     there = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     tensors: dict[str, Array] = {}
-    for name, shape in expected_shapes(config).items():
+    for name, shape in expected_shapes(config, heads or None).items():
         try:
             values = _tensor(there, name) if name in there else restored(name, shape, there)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
         if values is None or values.shape != shape:
-            raise ModelError(f"{path}: the graph has no {name} of shape {shape}; it is not that of an entity model")
+            raise ModelError(f"{path}: the graph has no {name} of shape {shape}; it is not that of this config.json")
         tensors[name] = np.array(values, np.float32, order="C")
     return tensors
 

@@ -21,7 +21,7 @@ from textome.encoders import ENCODERS, encoder_of
 from textome.encoders.checkpoint import to_hugging_face, write_tensors
 from textome.encoders.interface import CheckpointModel, MaskedLM
 from textome.errors import InputError, ModelError
-from textome.runtime.bundle import PRECISIONS, resolve_model
+from textome.runtime.bundle import PRECISIONS, Bundle, resolve_model
 from textome.runtime.model_files import read_json, refuse_adapter, weight_files
 from textome.tasks import Task
 from textome.training.devices import device_name
@@ -63,7 +63,7 @@ def read_weights(directory: Path, config: Mapping[str, Any]) -> dict[str, Tensor
 
     config   its `config.json`
 
-    Raises ModelError for a graph that is not one of a BERT entity model.
+    Raises ModelError for a graph whose encoder or heads do not give their weights back.
     """
     files = _weights_of(directory)
     if not files:
@@ -72,7 +72,8 @@ def read_weights(directory: Path, config: Mapping[str, Any]) -> dict[str, Tensor
         return {name: tensor for path in files for name, tensor in load_file(path).items()}
     from textome.runtime.graph_weights import graph_weights
 
-    return {name: torch.from_numpy(values) for name, values in graph_weights(files[0], config).items()}
+    heads = Bundle.load(directory).heads if (directory / "textome.json").is_file() else None
+    return {name: torch.from_numpy(values) for name, values in graph_weights(files[0], config, heads).items()}
 
 
 def _weights_of(directory: Path) -> list[Path]:

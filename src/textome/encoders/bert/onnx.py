@@ -112,9 +112,9 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
 
 
 def restored(name: str, shape: tuple[int, ...], constants: Mapping[str, Array]) -> Array | None:
-    """Positions have the embedding of the first token type in them, so token types come back as zeros."""
+    """Where a graph takes no token types, positions hold the embedding of the first one, and types come back as zeros."""
     if name.endswith("token_type_embeddings.weight"):
-        return np.zeros(shape, np.float32)
+        return constants.get("bert.embeddings.types", np.zeros(shape, np.float32))
     positions = constants.get("bert.embeddings.positions")
     return positions[:, 0] if positions is not None and name.endswith("position_embeddings.weight") else None
 
