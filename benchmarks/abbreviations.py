@@ -29,8 +29,8 @@ def main() -> None:
 
     halves: dict[str, list[tuple[str, Pairs]]] = {"development": [], "test": []}
     for pmid, text, gold in read_abstracts(arguments.data / "abbreviations" / "MED1250" / "MED1250_labeled.txt.gz"):
-        half = int(hashlib.sha256(pmid.encode()).hexdigest(), 16) // 3 % 2
-        halves["test" if half else "development"].append((text, gold))
+        is_test = int(hashlib.sha256(pmid.encode()).hexdigest(), 16) // 3 % 2
+        halves["test" if is_test else "development"].append((text, gold))
     print(f"{'half':<12}{'pairs':>7}{'precision':>11}{'recall':>9}{'F1':>9}{'MB/s':>8}")
     for half, abstracts in halves.items():
         started = time.perf_counter()

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,11 +115,12 @@ def _tanimoto(vectors: Matrix) -> Matrix:
     """(n, n) Tanimoto similarities of vectors of counts (Willett et al. 1998, table 1)."""
     products = vectors @ vectors.T
     squares = np.diag(products)
-    return products / np.maximum(squares[:, None] + squares[None] - products, 1e-9)
+    return np.asarray(products / np.maximum(squares[:, None] + squares[None] - products, 1e-9))
 
 
 def _values(records: Sequence[Record]) -> Matrix:
-    return np.array([next(iter(record.target.values())) for record in records], np.float32)
+    targets = [record.target for record in records]
+    return np.array([next(iter(target.values())) for target in targets if isinstance(target, Mapping)], np.float32)
 
 
 def _show(name: str, data: ModalityRecords, predict: object) -> None:

@@ -20,12 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
 from textome.client import Client, ServiceError
+from textome.documents import Document
 from textome.formats import read_documents, write_documents
 from textome.steps import STEPS
 
@@ -121,7 +122,9 @@ def compare(folder: Path, rounds: int, abstracts: int, jobs: list[str]) -> None:
         print(f"{job:<10}{a:>15.3f}{b:>8.3f}{c:>8.3f}{d / 1e6:>12.1f}{e / 1e6:>8.1f}{f:>8.3f}", flush=True)
 
 
-def run(version: Version, words: list[str | Path], during: Callable[[], None] | None = None, text: bytes = b"") -> Cost:
+def run(
+    version: Version, words: Sequence[str | Path], during: Callable[[], None] | None = None, text: bytes = b""
+) -> Cost:
     """Run a command of this version to its end, or until `during` returns; its cost, with that of its own children."""
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as errors:
         given.write(text)
@@ -147,12 +150,12 @@ def help_text(version: Version, folder: Path, model: Path) -> Cost:
 
 
 def cold(version: Version, folder: Path, model: Path) -> Cost:
-    words = ["annotate", "-", "--to", "jsonl", "--model", model, "--threads", "1", *version.without]
+    words: list[str | Path] = ["annotate", "-", "--to", "jsonl", "--model", model, "--threads", "1", *version.without]
     return run(version, words, text=b"Metformin lowered HbA1c in patients with type 2 diabetes.")
 
 
 def annotate(version: Version, folder: Path, model: Path) -> Cost:
-    words = [
+    words: list[str | Path] = [
         "annotate",
         folder / "texts.jsonl",
         "--model",
@@ -188,7 +191,7 @@ def serve(version: Version, folder: Path, model: Path) -> Cost:
             for document in documents:
                 list(client.annotate([document]))
 
-    words = [
+    words: list[str | Path] = [
         "serve",
         "--model",
         model,
@@ -223,11 +226,11 @@ JOBS: dict[str, Callable[[Version, Path, Path], Cost]] = {
 }
 
 
-def tagged(documents: list[object]) -> str:
+def tagged(documents: Sequence[Document]) -> str:
     """The texts as CoNLL lines, in which each word that ends in "itis", "oma" or "betes" is a disease."""
     lines = []
     for document in documents:
-        for word in document.text.split():  # type: ignore[attr-defined]
+        for word in document.text.split():
             lines.append(f"{word}\t{'B-Disease' if word.strip('.,;()').endswith(('itis', 'oma', 'betes')) else 'O'}")
             if word.endswith("."):
                 lines.append("")

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -104,7 +105,7 @@ def report(
     tokens = sum(len(item.ids) for item in Tokenizer.load(bundle.directory).encode(texts))
     words = sum(len(text.split()) for text in texts)
     pipeline, _, careful = list(seconds)[:3]
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name, times in seconds.items():
         middle = statistics.median(times)
         ratios = [
@@ -194,7 +195,7 @@ def int8_limit(bundle: Bundle, threads: int, clock: Callable[[], float]) -> floa
         times.append(clock() - started)
     rate = 2 * rows * hidden * inner / statistics.median(times)
     per_token = 2 * bundle.config["num_hidden_layers"] * (4 * hidden * hidden + 2 * hidden * inner)
-    return rate / per_token
+    return float(rate / per_token)
 
 
 def machine(threads: int) -> dict[str, object]:

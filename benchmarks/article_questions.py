@@ -1,6 +1,6 @@
 """Questions to whole articles: what retrieval gains, beside the sentence that matches the question best.
 
-    python recipes/article_questions.py
+    python recipes/article_questions_data.py
     textome finetune recipes/tasks/article_questions_start.toml --output runs/article-questions-start
     textome finetune recipes/tasks/article_questions.toml --output runs/article-questions-1 --set training.seed=1   (2, 3)
     python benchmarks/article_questions.py runs/article-questions-*/bundle [--data runs/article-questions/test.json]

@@ -47,7 +47,7 @@ def measured(kind: torch.dtype, length: int, dropout: float, options: argparse.N
     """Median milliseconds of both sides, on the same views of packed tokens."""
     count = options.tokens // length
     packed = torch.randn(count, length, 3, options.heads, options.size).to(kind)
-    given = [part.transpose(1, 2).detach().requires_grad_() for part in packed.unbind(2)]
+    given = query, key, value = [part.transpose(1, 2).detach().requires_grad_() for part in packed.unbind(2)]
     gradient = torch.randn(count, length, options.heads, options.size).to(kind).transpose(1, 2)
 
     def step(attention: Callable[[], Tensor]) -> float:
@@ -56,8 +56,8 @@ def measured(kind: torch.dtype, length: int, dropout: float, options: argparse.N
         return 1000 * (time.perf_counter() - started)
 
     sides: list[Callable[[], Tensor]] = [
-        lambda: functional.scaled_dot_product_attention(*given, dropout_p=dropout),
-        lambda: blocked(*given, dropout),
+        lambda: functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout),
+        lambda: blocked(query, key, value, dropout),
     ]
     for side in sides:
         step(side)

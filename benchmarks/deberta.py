@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import cast
 
 import torch
 import transformers
@@ -59,7 +60,8 @@ def main() -> None:
                 calls = [step(model, batch, kind == "training", options) for model in (theirs, ours)]
                 seconds, peaks = measured(calls, options.repeats, device)
                 cells = [f"{value / sum(batch.lengths) * 1e6:.2f}" if value else "out of memory" for value in seconds]
-                times = f"{seconds[0] / seconds[1]:.2f}" if all(seconds) else ""
+                first, second = seconds
+                times = f"{first / second:.2f}" if first and second else ""
                 memory = " | ".join(f"{peak / 1e6:.0f}" for peak in peaks)
                 print(f"| {length} | {shape} | {kind} | {' | '.join(cells)} | {times} | {memory} |", flush=True)
 
@@ -112,8 +114,8 @@ class Batch:
 
 def hidden_states(model: torch.nn.Module, batch: Batch) -> Tensor:
     if isinstance(model, Deberta):
-        return model(batch.packed, batch.layout)
-    return model(batch.padded, attention_mask=batch.mask).last_hidden_state
+        return cast("Tensor", model(batch.packed, batch.layout))
+    return cast("Tensor", model(batch.padded, attention_mask=batch.mask).last_hidden_state)
 
 
 def step(model: torch.nn.Module, batch: Batch, training: bool, options: argparse.Namespace) -> Callable[[], None]:
@@ -143,13 +145,15 @@ def difference(theirs: torch.nn.Module, ours: Deberta, options: argparse.Namespa
         hidden = hidden[batch.mask.bool()] if model is theirs else hidden
         (hidden.float() - target).square().sum().backward()
         results.append(hidden.detach().float())
-    wanted = {name: parameter.grad for name, parameter in theirs.named_parameters()}
+    expected = {name: parameter.grad for name, parameter in theirs.named_parameters() if parameter.grad is not None}
     for parameter in ours.parameters():
+        assert parameter.grad is not None
         parameter.data, parameter.grad = parameter.grad, parameter.data
     worst = 0.0
     for name, gradient in to_hugging_face(ours).items():
-        worst = max(worst, float((gradient - wanted[name]).norm() / wanted[name].norm().clamp(min=1e-3)))
+        worst = max(worst, float((gradient - expected[name]).norm() / expected[name].norm().clamp(min=1e-3)))
     for parameter in ours.parameters():
+        assert parameter.grad is not None
         parameter.data, parameter.grad = parameter.grad, None
     theirs.zero_grad(set_to_none=True)
     hidden = (results[0] - results[1]).abs().max()

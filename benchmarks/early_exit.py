@@ -1,4 +1,4 @@
-"""Speed against F1 where tokens leave an entity model early, by the threshold of its gate (recipes/early_exit.py).
+"""Speed against F1 where tokens leave an entity model early, by the threshold of its gate (recipes/early_exit_gate.py).
 
     OMP_NUM_THREADS=1 python benchmarks/early_exit.py --model BUNDLE --data FILE [TYPES=FILE ...] [--shift -2 -1 0 1 2]
         [--sentences N] [--rounds R] [--json]
@@ -78,7 +78,7 @@ def runner(graph: bytes, threshold: float | None) -> Run:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     more = {} if threshold is None else {EXIT_THRESHOLD: np.array(threshold, np.float32)}
-    return lambda feeds: session.run(None, feeds | more)[0]  # type: ignore[no-any-return]
+    return lambda feeds: session.run(None, feeds | more)[0]
 
 
 def scores(run: Run, examples: Sequence[Example]) -> Iterator[tuple[int, Floats]]:

@@ -108,8 +108,8 @@ def chosen(model: Model, settings: Sequence[Any], records: Sequence[Record], fol
     for setting in settings:
         said = np.zeros(len(records))
         for known, unseen in split(records, folds, seed):
-            parts = ([records[index] for index in part] for part in (known, unseen))
-            said[unseen] = model(*parts, setting, seed)
+            train, test = ([records[index] for index in part] for part in (known, unseen))
+            said[unseen] = model(train, test, setting, seed)
         scores.append(measured(records, said)[0])
     return settings[int(np.argmax(scores))]
 

@@ -210,11 +210,12 @@ def bioc(generator: random.Random) -> Request:
     sentences = [{"offset": start, "text": text[start : start + step]} for start in range(0, len(text), step)][:20_000]
     passage = {"offset": 0, "text": text if generator.random() < 0.7 else "", "annotations": annotations}
     passage["sentences"] = sentences
-    body = {"documents": [{"id": "1", "passages": [passage]}]}
+    document: dict[str, object] = {"id": "1", "passages": [passage]}
+    body = {"documents": [document]}
     if generator.random() < 0.5:
-        body["documents"][0]["relations"] = [{"id": "R", "nodes": [{"refid": "0", "role": "a"}] * number}] * 3
+        document["relations"] = [{"id": "R", "nodes": [{"refid": "0", "role": "a"}] * number}] * 3
     if len(text) > READ:
-        passage["annotations"].append({"id": "odd", "text": "nowhere", "locations": [{"offset": 0, "length": 3}]})
+        annotations.append({"id": "odd", "text": "nowhere", "locations": [{"offset": 0, "length": 3}]})
     if generator.random() < 0.5:
         return "bioc", "/v1/annotate", json.dumps({"bioc": body}).encode(), {}
     return "bioc", "/v1/annotate/file?from=bioc-json", json.dumps(body).encode(), {}
@@ -322,6 +323,7 @@ def main() -> int:
     wrong = 0
     large = False
     with started() as (process, host, port):
+        assert process is not None
         watch = Watch(process.pid)
         for number, (kind, path, body, headers) in enumerate(requests(arguments.seed, arguments.number), 1):
             if large:  # what it took is given back half a second later
@@ -350,8 +352,10 @@ def main() -> int:
             if process.poll() is not None:
                 print(f"the service ended at request {number}", file=sys.stderr)
                 return 1
-    for kind, (count, seconds, memory) in sorted(worst.items()):
-        print(f"{kind:22}{count:6.0f} requests, at most {seconds:5.2f} s of processor time, {memory:4.0f} MB")
+    for kind, (num_requests, max_seconds, max_memory) in sorted(worst.items()):
+        print(
+            f"{kind:22}{num_requests:6.0f} requests, at most {max_seconds:5.2f} s of processor time, {max_memory:4.0f} MB"
+        )
     print(
         f"{arguments.number} requests, seed {arguments.seed}: {dict(sorted(statuses.items()))}; {wrong} beyond the bounds"
     )

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SECRET = "zebrafinch"
-ODD = [
+ODD: list[object] = [
     None,
     True,
     -1,
@@ -143,8 +143,9 @@ def damaged_json(good: dict[str, object], generator: random.Random) -> bytes:
     return damaged_bytes(data, generator) if generator.random() < 0.3 else data
 
 
-def collect(value: object, places: list[tuple[object, object]]) -> None:
-    for key, item in list(value.items()) if isinstance(value, dict) else list(enumerate(value)):  # type: ignore[call-overload]
+def collect(value: dict[str, object] | list[object], places: list[tuple[object, object]]) -> None:
+    items: list[tuple[object, object]] = [*(value.items() if isinstance(value, dict) else enumerate(value))]
+    for key, item in items:
         places.append((value, key))
         if isinstance(item, dict | list):
             collect(item, places)
@@ -259,12 +260,11 @@ def serving(corrections: str) -> Iterator[tuple[subprocess.Popen[str] | None, st
     command = [sys.executable, "-m", "textome.cli.main", "serve", "--port", "0", "--quiet"]
     command += ["--label-studio", corrections]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    match = re.search(r"http://([\d.]+):(\d+)", process.stderr.readline())
+    errors = process.stderr
+    assert errors is not None
+    match = re.search(r"http://([\d.]+):(\d+)", errors.readline())
     assert match is not None
-    threading.Thread(
-        target=lambda: [print(line, end="", file=sys.stderr) for line in process.stderr], daemon=True
-    ).start()
+    threading.Thread(target=lambda: [print(line, end="", file=sys.stderr) for line in errors], daemon=True).start()
     try:
         yield process, match[1], int(match[2])
     finally:

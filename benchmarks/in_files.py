@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from textome.formats import read_documents
 from textome.tasks.entities import Entities
@@ -14,7 +15,8 @@ def read(data: str, task: Entities) -> Iterator[Sentence]:
     stand in it. Bare tags of a table of tokens, B and I, are of the first type."""
     names, equals, path = data.rpartition("=")
     table = path.endswith(".tsv")
-    documents = list(read_documents(path, **({"entity_type": names.split(",")[0]} if table and names else {})))
+    options: dict[str, Any] = {"entity_type": names.split(",")[0]} if table and names else {}
+    documents = list(read_documents(path, **options))
     present = {entity.type for document in documents for entity in document.entities}
     types = names.split(",") if equals else [kind for kind in task.types if kind in present]
     for number, document in enumerate(documents):

@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from one_sentence import in_one_sentence
@@ -207,7 +207,8 @@ def _write(options: argparse.Namespace, name: str, start: str, seed: int) -> Non
             f"model.pretrained={str(start == 'pretrained').lower()}",
         ]
         overrides += ["model.layers=6", f"training.learning_rate={options.rate}"]
-    golds, answers, models, target = [], [], set(), None
+    golds, answers, models = [], [], set()
+    target: Any = None
     for part in entry.parts():
         run = classical if start == "baseline" else trained
         target, gold, answer, model = run(RECIPES / f"{entry.recipe}.toml", [*part, *overrides, *options.overrides])
@@ -245,6 +246,7 @@ def trained(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str, A
 
     from textome.training.devices import autocast, choose_device, device_name, precision_for
     from textome.training.finetune import trained_job
+    from textome.training.modality.job import SequenceTask
     from textome.training.recipe import load_recipe
 
     recipe = load_recipe(path, overrides)
@@ -253,7 +255,8 @@ def trained(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str, A
         job, _ = trained_job(recipe, Path(folder) / "run")
     with torch.no_grad(), autocast(device, precision_for(recipe.training.precision, device)):
         (task,) = job.tasks
-        answers = task.answers(job.bare, task.data.test)
+        assert isinstance(task, SequenceTask)
+        answers = task.answers(cast(Any, job.bare), task.data.test)
     gold = np.stack([task.task.encode(record) for record in task.data.test])
     return task.task, gold, {"": answers}, device_name(device)
 
@@ -268,11 +271,14 @@ def classical(path: Path, overrides: Sequence[str]) -> tuple[Any, Any, dict[str,
     """
     import sklearn
 
+    from textome.tasks.target import Target
     from textome.training.modality.data import load_records
     from textome.training.recipe import load_recipe
 
     recipe = load_recipe(path, overrides)
+    assert recipe.input is not None
     data = load_records(recipe, recipe.input)
+    assert isinstance(data.target, Target)
     train, test = designs(data.modality, data.train, data.test)
     gold_train, gold = (np.stack([data.target.encode(item) for item in items]) for items in (data.train, data.test))
     answers = {}
@@ -343,7 +349,7 @@ def _estimators(kind: str) -> dict[str, Any]:
     return {"SVM": lambda: make_pipeline(scaled(SVC(C=10))), **forest}
 
 
-def designs(modality: Any, train: Sequence[Any], test: Sequence[Any]) -> tuple[Any, Any]:
+def designs(modality: Any, train: Sequence[Any], test: Sequence[Any]) -> tuple[Any, ...]:
     """A row of features for each record of both parts."""
     if modality.kind == "image":
         return tuple(

@@ -32,8 +32,9 @@ from textome.evaluation.entity_task import Comparison, compare, map_types
 from textome.formats import Quarantine, read_documents
 from textome.formats.reading.sources import atomic_file
 from textome.metrics.entities import PRF, score_entities
-from textome.runtime.bundle import Bundle, read_json, resolve_model
+from textome.runtime.bundle import Bundle, resolve_model
 from textome.runtime.model import Model
+from textome.runtime.model_files import read_json
 from textome.text.sentences import sentence_spans
 
 AIONER = "link/AIONER"

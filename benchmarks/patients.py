@@ -39,6 +39,7 @@ from textome.runtime.export import export_bundle
 from textome.runtime.follow_up import Watch
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
+from textome.tasks.survival import Survival
 from textome.training.finetune import finetune
 from textome.training.modality.data import load_records
 from textome.training.recipe import load_recipe
@@ -65,8 +66,8 @@ def main() -> None:
                 scores[name].append(found)
                 tested += rows
         print(f"\n{path.stem}, {FOLDS} folds by patient: mean (standard deviation)")
-        for name, found in scores.items():
-            values = {key: [row[key] for row in found] for key in found[0]}
+        for name, folds in scores.items():
+            values = {key: [row[key] for row in folds] for key in folds[0]}
             line = ", ".join(
                 f"{key} {np.mean(value):.3f} ({np.std(value, ddof=1):.3f})" for key, value in values.items()
             )
@@ -93,6 +94,7 @@ def results(
     )
     training = recipe.training.model_copy(update={"seed": fold})
     recipe = recipe.model_copy(update={"tasks": [table], "training": training})
+    assert recipe.input is not None
     data = load_records(recipe, recipe.input)
     with tempfile.TemporaryDirectory() as folder:
         bundle = ModalityBundle.load(finetune(recipe, Path(folder) / "run"))
@@ -118,6 +120,7 @@ def results(
             yield name, {"ROC AUC": roc_auc(truth[:, 1], said)}, []
         return
     times, events = truth[:, 0].astype(float), truth[:, 1].astype(float)
+    assert isinstance(bundle.target, Survival)
     horizon = bundle.target.horizons[1]
     rows = list(zip(times.tolist(), events.tolist(), answers[:, 0].tolist(), strict=True))
     yield "Textome", _survival(times, events, answers[:, 0], answers[:, 2], horizon), rows

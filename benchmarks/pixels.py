@@ -25,10 +25,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage import feature, filters, measure, morphology, segmentation
+from skimage import feature, filters, measure, segmentation
+from skimage.morphology import remove_small_objects
 
 from textome.inputs.pixels.pixels import Pixels
 from textome.inputs.pixels.regions import Box, Picture, boxes_of
+from textome.inputs.records import Record
 from textome.tasks.pixels.detection import Detection
 from textome.tasks.pixels.segmentation import Segmentation, Segmented
 from textome.training.modality.data import ModalityRecords, load_records
@@ -51,6 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     for path in options.recipes:
         recipe = load_recipe(path)
+        assert recipe.input is not None
         data = load_records(recipe, recipe.input)
         known, test = data.train + data.validation, data.test
         step = max(1, len(known) // options.images)
@@ -79,7 +82,7 @@ def shown(values: dict[str, Any]) -> dict[str, str]:
 
 
 def classical(
-    data: ModalityRecords, known: Sequence[Picture], test: Sequence[Picture]
+    data: ModalityRecords, known: Sequence[Record], test: Sequence[Record]
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """The settings of the best pipeline on the known images, and its scores on the test images."""
     task, pixels = data.target, data.modality
@@ -121,7 +124,7 @@ def segmented(image: NDArray[np.uint8], settings: dict[str, Any], dark: bool, th
         threshold = {"otsu": filters.threshold_otsu, "li": filters.threshold_li}[kind](smooth)
     mask = smooth > threshold
     if settings["min_area"]:
-        mask = morphology.remove_small_objects(mask, max_size=settings["min_area"] - 1)
+        mask = remove_small_objects(mask, max_size=settings["min_area"] - 1)
     if not things:
         return Segmented(mask.astype(np.uint8))
     from scipy.ndimage import distance_transform_edt
@@ -173,7 +176,12 @@ def boxes_by_colour(
             )
         return every
 
-    grid = {"sigma": (1, 2), "threshold": ("otsu", "li", "local 101"), "offset": (0.0,), "min_area": (12, 200)}
+    grid: dict[str, Sequence[Any]] = {
+        "sigma": (1, 2),
+        "threshold": ("otsu", "li", "local 101"),
+        "offset": (0.0,),
+        "min_area": (12, 200),
+    }
     grid |= {"peak_distance": (5, 12, 30), "depth_sigma": (1,)}
     best = chosen(grid, lambda settings: task.score(known, answers(known, settings))["map50"])
     return best, task.score(test, answers(test, best))

@@ -110,7 +110,7 @@ def make_base(folder: Path, texts: Iterable[str]) -> None:
     """A BERT of random weights, with a vocabulary of these texts that keeps capitals."""
     write_vocabulary(train_vocabulary(texts, NUM_TOKENS, lowercase=False), folder, lowercase=False)
     words = len((folder / "vocab.txt").read_text(encoding="utf-8").splitlines())
-    config = {"vocab_size": words, "max_position_embeddings": 256, "type_vocab_size": 2} | SIZES
+    config: dict[str, object] = {"vocab_size": words, "max_position_embeddings": 256, "type_vocab_size": 2, **SIZES}
     config |= {"model_type": "bert", "hidden_act": "gelu", "layer_norm_eps": 1e-12, "initializer_range": 0.05}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     torch.manual_seed(1)

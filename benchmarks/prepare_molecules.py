@@ -28,7 +28,7 @@ def main() -> None:
     for path in arguments.recipes:
         recipe = load_recipe(path)
         if not isinstance(recipe.input, Molecules):
-            parser.error(f"{path}: reads {recipe.input.kind}, not molecules")
+            parser.error(f"{path}: reads {recipe.input and recipe.input.kind}, not molecules")
         for place in (place for table in recipe.tasks for place in (*table.train, *table.validation, *table.test)):
             name = place.partition("#")[0]
             settings[name] = both(settings.get(name), recipe.input)

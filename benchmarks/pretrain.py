@@ -31,6 +31,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from bert_base import write
@@ -120,15 +121,13 @@ def textome_steps(options: argparse.Namespace, device: torch.device) -> list[tup
     from textome.training.recipe import parse_recipe
 
     steps: list[tuple[int, int, float]] = []
-    original = module.training_operations
 
     def noted(model: Any, layout: Layout, scored: int) -> int:
-        operations = original(model, layout, scored)
+        operations = training_operations(model, layout, scored)
         steps.append((layout.num_tokens, operations, time.perf_counter()))
         return operations
 
-    module.training_operations = noted
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, patch.object(module, "training_operations", noted):
         recipe = parse_recipe(
             {
                 "name": "benchmark",

@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import torch
 from one_sentence import in_one_sentence
@@ -53,10 +54,10 @@ def main() -> None:
         parts[-1].append(length)
     ours, theirs = our_model(options.device), their_model(options.device)
     ways: dict[str, Callable[[], None]] = {
-        "plain, packed": lambda: [plain(ours, part) for part in parts] and None,
-        "private, packed": lambda: [packed(ours, part) for part in parts] and None,
-        "private, one record at a time": lambda: [alone(ours, length) for length in lengths] and None,
-        "private, Opacus on padded rows": lambda: [padded(theirs, part) for part in parts] and None,
+        "plain, packed": lambda: each(plain, ours, parts),
+        "private, packed": lambda: each(packed, ours, parts),
+        "private, one record at a time": lambda: each(alone, ours, lengths),
+        "private, Opacus on padded rows": lambda: each(padded, theirs, parts),
     }
     found: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(options.rounds + 1):
@@ -90,7 +91,8 @@ def our_model(device: str) -> TokenClassifier:
 def their_model(device: str) -> nn.Module:
     config = TheirConfig.from_pretrained(base_directory(BASE), num_labels=3)
     model = BertForTokenClassification.from_pretrained(base_directory(BASE), config=config, attn_implementation="sdpa")
-    return GradSampleModuleFastGradientClipping(model.train().to(device), max_grad_norm=1.0, use_ghost_clipping=True)
+    private = GradSampleModuleFastGradientClipping(model.train().to(device), max_grad_norm=1.0, use_ghost_clipping=True)
+    return cast("nn.Module", private)
 
 
 def losses(model: TokenClassifier, lengths: list[int]) -> tuple[Tensor, Tensor]:
@@ -102,6 +104,11 @@ def losses(model: TokenClassifier, lengths: list[int]) -> tuple[Tensor, Tensor]:
     logits = model(ids, Layout.of(lengths, device), torch.zeros_like(ids))
     each = functional.cross_entropy(logits, gold, reduction="none")
     return torch.zeros(len(lengths), device=device).index_add(0, owner, each), owner
+
+
+def each(step: Callable[[Any, Any], None], model: nn.Module, parts: Iterable[Any]) -> None:
+    for part in parts:
+        step(model, part)
 
 
 def plain(model: TokenClassifier, lengths: list[int]) -> None:
@@ -119,7 +126,7 @@ def alone(model: TokenClassifier, length: int) -> None:
     add_clipped_alone(model, losses(model, [length])[0][0], 1.0)
 
 
-def padded(model: nn.Module, lengths: list[int]) -> None:
+def padded(model: Any, lengths: list[int]) -> None:
     """Norms by a first backward pass, the cut sum by a second one."""
     device = next(model.parameters()).device
     shape = (len(lengths), max(lengths))

@@ -34,6 +34,7 @@ from textome.inputs.proteins import Proteins
 from textome.inputs.records import Record
 from textome.metrics.outputs import f_max, score_outputs
 from textome.runtime.predictor import Predictor
+from textome.tasks.target import Target
 from textome.training.modality.data import ModalityRecords, load_records
 from textome.training.recipe import load_recipe
 
@@ -76,6 +77,7 @@ def show(name: str, seeds: Sequence[dict[str, float]], shown: Sequence[str]) -> 
 
 
 def rows(data: ModalityRecords, records: Sequence[Record]) -> Matrix:
+    assert isinstance(data.target, Target)
     return np.stack([data.target.encode(record) for record in records])
 
 

@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from textome.corpus.leakage import TestSets, pmid_of
 from textome.documents import Document
@@ -103,7 +104,7 @@ def rows_of(
 def documents_of(name: str, data: Path | str, fresh: bool = True) -> tuple[Document, ...]:
     """The test documents of a corpus; with `fresh`, of BioRED those that share nothing with a corpus that is trained on."""
     corpus = CORPORA[name]
-    options = {"entity_type": corpus.entity_type} if corpus.entity_type else {}
+    options: dict[str, Any] = {"entity_type": corpus.entity_type} if corpus.entity_type else {}
     documents = tuple(item for place in corpus.test for item in read_documents(f"{data}/{place}", **options))
     if name != "BioRED" or not fresh:
         return documents

@@ -98,11 +98,11 @@ def main() -> None:
         print(name, " ".join(f"{words:,}:{score:.3f}" for words, score in several[0]))
         needed[name] = [words_for(points, 0.95 * full) for points in several]
     print(f"\n{'way':<30}{'words for 95 % of full F1':>28}{'share of all':>14}{'of random':>12}")
-    for name, several in needed.items():
-        mean = statistics.mean(several)
+    for name, counts in needed.items():
+        mean = statistics.mean(counts)
         share, saved = mean / len(train.labels), mean / statistics.mean(needed["random"])
         print(
-            f"{name:<30}{mean:>28,.0f}{share:>14.1%}{saved:>12.1%}   seeds: {', '.join(f'{item:,.0f}' for item in several)}"
+            f"{name:<30}{mean:>28,.0f}{share:>14.1%}{saved:>12.1%}   seeds: {', '.join(f'{item:,.0f}' for item in counts)}"
         )
     print(f"{time.process_time() - started:.0f} s of processor time, torch {torch.__version__}")
 

@@ -28,6 +28,7 @@ from textome.inputs.dna_tokens import kmer_counts, one_hot
 from textome.inputs.molecules import Molecules
 from textome.inputs.records import Record
 from textome.metrics.outputs import score_outputs
+from textome.tasks.target import Target
 from textome.training.modality.data import ModalityRecords, load_records
 from textome.training.recipe import load_recipe
 
@@ -38,6 +39,7 @@ Fit = Callable[[Matrix, Matrix, Matrix, int], Matrix]
 
 def baselines(data: ModalityRecords, seed: int) -> Iterator[tuple[str, dict[str, float]]]:
     """The name and all scores on the test data of each classical model for what a recipe reads."""
+    assert isinstance(data.target, Target)
     rows = [np.stack([data.target.encode(record) for record in part]) for part in (data.train, data.test)]
     for name, features, fit in _models(data):
         train, test = (features(part) for part in (data.train, data.test))
@@ -50,7 +52,9 @@ def _models(data: ModalityRecords) -> Iterator[tuple[str, Callable[[list[Record]
         yield "bases by place + logistic regression", lambda part: one_hot(_contents(part)), _classes(_linear)
         yield "bases by place + random forest", lambda part: one_hot(_contents(part)), _classes(_forest)
     elif isinstance(data.modality, Molecules):
-        descriptors = load_recipe(PRETRAINED_ON).modality.descriptors  # type: ignore[union-attr]
+        pretrained_on = load_recipe(PRETRAINED_ON).input
+        assert isinstance(pretrained_on, Molecules)
+        descriptors = pretrained_on.descriptors
         fit = _numbers if data.target.kind == "regression" else _labels
 
         def structure(part: list[Record]) -> Matrix:
@@ -113,6 +117,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for path in arguments.recipes:
         recipe = load_recipe(path)
+        assert recipe.input is not None
         data = load_records(recipe, recipe.input)
         print(f"{recipe.name}: {len(data.train):,} training and {len(data.test):,} test records")
         found: dict[str, list[float]] = {}

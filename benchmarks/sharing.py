@@ -68,7 +68,7 @@ def with_weights_apart(folder: Path) -> Path:
 
 def together(number: int, method: str, how: Any) -> float:
     """Megabytes of `number` processes, and of this one where they are forked from it."""
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     barrier, sizes = context.Barrier(number + 1), context.Queue()
     processes = [context.Process(target=work, args=(how, barrier, sizes)) for _ in range(number)]
     for process in processes:
@@ -79,7 +79,7 @@ def together(number: int, method: str, how: Any) -> float:
     barrier.wait(120)
     for process in processes:
         process.join()
-    return total
+    return float(total)
 
 
 def work(how: Any, barrier: Barrier, sizes: Any) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from textome.inputs.together import Together
 from textome.metrics.outputs import score_outputs
 from textome.runtime.predictor import Predictor
+from textome.tasks.target import Target
 from textome.training.modality.data import ModalityRecords, load_records
 from textome.training.recipe import load_recipe
 
@@ -50,11 +51,13 @@ def score(predictor: Predictor, data: ModalityRecords, missing: str) -> float:
     contents = [left(record.content, predictor, missing) for record in data.test]
     if not all(contents):
         return float("nan")
+    assert isinstance(data.target, Target)
     gold = np.stack([data.target.encode(record) for record in data.test])
     return score_outputs(data.target.kind, gold, predictor.answer(contents))[data.target.main_metric]
 
 
 def left(content: Mapping[str, Any], predictor: Predictor, missing: str) -> dict[str, Any]:
+    assert isinstance(predictor.input, Together)
     return {name: value for name, value in content.items() if name in predictor.input.parts and name != missing}
 
 

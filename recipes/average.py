@@ -22,7 +22,8 @@ from torch import Tensor
 
 from textome.encoders.checkpoint import write_tensors
 from textome.formats.reading.sources import atomic_file
-from textome.runtime.bundle import Bundle, described, read_json
+from textome.runtime.bundle import Bundle, described
+from textome.runtime.model_files import read_json
 from textome.tasks.spans.iob import LABELS
 from textome.training.bundles import base_directory, read_config, read_weights
 

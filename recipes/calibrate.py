@@ -13,11 +13,13 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from textome.formats import read_documents
 from textome.formats.reading.sources import atomic_file
-from textome.runtime.bundle import described, read_json
+from textome.runtime.bundle import described
 from textome.runtime.model import Model
+from textome.runtime.model_files import read_json
 from textome.tasks.confidences import LEAST_CONFIDENCE
 from textome.tasks.entities import Entities
 from textome.tasks.spans.mentions import Sentence
@@ -56,7 +58,8 @@ def read(data: str, task: Entities) -> Iterator[Sentence]:
     """The sentences of a file, annotated for the types that it names or else for all of the task's that stand in it."""
     names, equals, place = data.rpartition("=")
     table = place.endswith(".tsv")
-    documents = list(read_documents(place, **({"entity_type": names.split(",")[0]} if table and names else {})))
+    options: dict[str, Any] = {"entity_type": names.split(",")[0]} if table and names else {}
+    documents = list(read_documents(place, **options))
     present = {entity.type for document in documents for entity in document.entities}
     types = names.split(",") if equals else [kind for kind in task.types if kind in present]
     for number, document in enumerate(documents):

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from textome.formats import Quarantine
 from textome.formats.reading.sources import atomic_file
-from textome.runtime.bundle import described, read_json
+from textome.runtime.bundle import described
 from textome.runtime.model import Model
+from textome.runtime.model_files import read_json
 
 
 def main() -> None:

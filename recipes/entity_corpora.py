@@ -32,6 +32,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from textome.corpus.leakage import TestSets, pmid_of
 from textome.documents import Document
@@ -151,7 +152,8 @@ def test_sets(data: Path) -> TestSets:
             for item in pubtator(data / place):
                 found.add(place, sentences(item), [pmid] if (pmid := pmid_of(item)) else [])
         else:
-            for item in read_documents(f"{data}/{place}", **({"entity_type": "Species"} if "s800" in place else {})):
+            options: dict[str, Any] = {"entity_type": "Species"} if "s800" in place else {}
+            for item in read_documents(f"{data}/{place}", **options):
                 found.add(place, sentences(item) if "JNLPBA" in place else [item.text])
     return found
 

@@ -73,7 +73,7 @@ def answers(archive: Path) -> Iterator[str]:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
     for file in sorted(unpacked(archive).rglob("*.xml")):
         for answer in etree.parse(str(file), parser).iter("Answer"):
-            if text := "".join(answer.itertext()).strip():
+            if text := "".join(map(str, answer.itertext())).strip():
                 yield text
 
 

@@ -65,6 +65,7 @@ def main() -> None:
     arguments = parser.parse_args()
     taxon_of = read_taxa(arguments.data / "vocab")
     linking = load_step("linking", min_score=0)
+    assert isinstance(linking, Linking)
     found, texts = [], {}
     for corpus in _CORPORA:
         for document in training_documents(arguments.data / "link", corpus):
@@ -73,10 +74,10 @@ def main() -> None:
     labels = labels_of(found)
     folds = {item.document: item.fold for item in found}
     for fold in range(NUM_FOLDS):
-        weights = train_words({name: texts[name] for name in labels if folds[name] != fold}, labels)
+        of_words = train_words({name: texts[name] for name in labels if folds[name] != fold}, labels)
         for item in found:
             if item.fold == fold:
-                judge(item, texts[item.document], weights)
+                judge(item, texts[item.document], of_words)
     for fold in range(NUM_FOLDS):
         weights = train([item for item in found if item.fold != fold])
         print(f"fold {fold}: {accuracy(weights, [item for item in found if item.fold == fold]):.1%}")
@@ -172,7 +173,7 @@ def train(parts: list[Example]) -> np.ndarray:
         gradient = rows.T @ (probabilities * share[example]) - rows[right].T @ share + _L2 * weights
         return float(-share @ np.log(probabilities[right] + 1e-12) + _L2 / 2 * weights @ weights), gradient
 
-    return minimize(loss, np.zeros(len(FEATURES)), jac=True, method="L-BFGS-B").x
+    return np.asarray(minimize(loss, np.zeros(len(FEATURES)), jac=True, method="L-BFGS-B").x)
 
 
 def accuracy(weights: np.ndarray, parts: list[Example]) -> float:

@@ -73,7 +73,7 @@ def read_weights(files: Iterable[Path]) -> dict[str, NDArray[np.float32]]:
     tensors: dict[str, NDArray[np.float32]] = {}
     for path in files:
         try:
-            stored = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+            stored = deserialize(path.read_bytes())
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path}: the weights cannot be read ({error})") from error
         for name, about in stored:

@@ -172,7 +172,7 @@ def _blocks_are_faster(query: Tensor, weights: int, dropout: float) -> bool:
 
 
 # A compiler would compile what depends on the lengths again for each batch.
-_attend_uncompiled: Callable[..., Tensor] = torch.compiler.disable(attend)  # type: ignore[no-untyped-call]
+_attend_uncompiled: Callable[..., Tensor] = torch.compiler.disable(attend)
 
 
 class SelfAttention(nn.Module):

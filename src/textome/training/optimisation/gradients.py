@@ -130,7 +130,7 @@ class Gradients:
             share = counted * (counts[index] / sum(counts) if sum(counts) else 1 / len(parts))
             with autocast(self.device, self.precision):
                 loss, used = self.job.loss(parts[index])
-            self.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(loss * share).backward()
             value += loss.detach().float() * share
             tokens += used
         if self.processes is not None and processes > 1:

@@ -1,6 +1,6 @@
 """Questions to whole articles, from Evidence Inference (DeYoung et al. 2020), in SQuAD's layout.
 
-    python recipes/article_questions.py [--train 400] [--validation 150] [--test 300] [--output runs/article-questions]
+    python recipes/article_questions_data.py [--train 400] [--validation 150] [--test 300] [--output runs/article-questions]
 
 An expert read what an intervention does to an outcome, compared with another one, and marked where the article says it:
 the question is "How does A affect B, compared with C?", the text is the article (about 4,000 words), the answers are what

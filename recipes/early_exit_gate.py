@@ -1,6 +1,6 @@
 """Let the tokens of an entity model that are plainly outside every entity leave its graph early.
 
-    python recipes/early_exit.py BUNDLE --texts FILE... [--depth 2] [--keep 0.9995] [--output FOLDER]
+    python recipes/early_exit_gate.py BUNDLE --texts FILE... [--depth 2] [--keep 0.9995] [--output FOLDER]
 
 Trains a gate on the hidden states behind layer --depth, by what the model itself says of each word in the end (distillation
 from its own last layer): the encoder and its head stay as they are, so that the model without its gate is the same, bit for
@@ -33,7 +33,6 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.graph import build_graph
 from textome.runtime.graph_weights import graph_ranges, graph_weights
 from textome.runtime.session import open_graph
-from textome.runtime.states import StatesOutput
 from textome.tasks.spans.mentions import Sentence
 from textome.text.sentences import sentence_spans
 from textome.text.tokenization import Tokenizer
@@ -81,7 +80,7 @@ def learnt_from(
     each token the index in 0..T-1 of the first one of its word, -1 for special tokens."""
     tokenizer = Tokenizer.load(bundle.directory)
     name = f"bert.encoder.layer.{depth - 1}.output.hidden"
-    session = open_graph(bundle.onnx_path("int8"), None, StatesOutput(name, batch_first=False))
+    session = open_graph(bundle.onnx_path("int8"), None, [name])
     never = {item.name: np.array(-np.inf, np.float32) for item in session.get_overridable_initializers()}
     assert set(never) <= {EXIT_THRESHOLD}
     records = [Sentence(text, (), (), 0, 0) for text in texts]
