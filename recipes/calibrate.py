@@ -4,7 +4,8 @@
 
 What is fitted is what `textome finetune` fits on validation data (textome.tasks.confidences), but to the exported graph
 that is shipped. `TYPES=FILE` takes from a file only these types, as A,B; bare tags of a table of tokens, B and I, are of
-the first. A type with fewer than 50 mentions keeps its own, or gets the threshold --rest. --print only prints.
+the first. --names lists the types whose known names count.
+A type with fewer than 50 mentions keeps its own, or gets the threshold --rest. --print only prints.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from textome.runtime.model_files import read_json
 from textome.tasks.confidences import LEAST_CONFIDENCE
 from textome.tasks.entities import Entities
 from textome.tasks.spans.mentions import Sentence
+from textome.tasks.spans.names import NameEvidence
 
 
 def main() -> None:
@@ -31,12 +33,14 @@ def main() -> None:
     parser.add_argument("--data", action="append", required=True, metavar="[TYPES=]FILE")
     parser.add_argument("--precision", choices=["int8", "fp32"])
     parser.add_argument("--rest", type=float, help="the threshold of types that have none")
+    parser.add_argument("--names", type=lambda text: text.split(","), default=[], metavar="TYPES")
     parser.add_argument("--print", action="store_true")
     options = parser.parse_args()
     model = Model.load(options.bundle, precision=options.precision)
     name = model.bundle.task_of("entities")
     task = model.task(name)
     assert isinstance(task, Entities)
+    task = task.model_copy(update={"known_names": dict.fromkeys(options.names, NameEvidence())})
     records = [record for data in options.data for record in read(data, task)]
     examples = model.examples(name, records)
     fitted = task.calibrated(records, examples, model.scores(name, examples))
@@ -45,6 +49,10 @@ def main() -> None:
     entities = description["tasks"][name]
     thresholds = {} if options.rest is None else dict.fromkeys(task.types, options.rest)
     entities |= {"temperature": fitted.temperature, "thresholds": thresholds | fitted.thresholds}
+    if fitted.known_names:
+        entities["known_names"] = {name: item.model_dump() for name, item in fitted.known_names.items()}
+    for kind, evidence in fitted.known_names.items():
+        print(f"{kind}: names add {evidence}")
     for kind in task.types:
         count = sum(task.types[mention.head] == kind for record in records for mention in record.mentions)
         temperature, threshold = fitted.temperature.get(kind, 1.0), entities["thresholds"].get(kind, LEAST_CONFIDENCE)

@@ -24,6 +24,7 @@ HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "promethe
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
 _BELOW_TASKS = {
+    "vocabularies",
     "metrics",
     "datasets",
     "inputs",
@@ -36,7 +37,7 @@ _BELOW_TASKS = {
     "version",
 }
 _BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
-_BELOW_TRAINING = {"linking", "vocabularies", "corpus", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
+_BELOW_TRAINING = {"linking", "corpus", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),

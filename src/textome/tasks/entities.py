@@ -6,7 +6,7 @@ joined before spans are decoded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
@@ -19,12 +19,9 @@ from textome.errors import InputError
 from textome.formats import read_documents
 from textome.formats.reading.sources import Quarantine
 from textome.metrics.entities import score_entities
-from textome.tasks.confidences import LEAST_CONFIDENCE, TEMPERATURES, Candidates, fitted
+from textome.tasks.confidences import LEAST_CONFIDENCE, TEMPERATURES, Candidates, best_threshold, fitted
 from textome.tasks.examples import Example, Floats
-from textome.tasks.spans import crf, iob
 from textome.tasks.spans.iob import (
-    BEGIN,
-    INSIDE,
     LABELS,
     OUTSIDE,
     Labels,
@@ -34,34 +31,15 @@ from textome.tasks.spans.iob import (
     targets,
     without_overlaps,
 )
+from textome.tasks.spans.labelling import CHAINED, INDEPENDENT, Labelling, of_one_softmax
 from textome.tasks.spans.mentions import MentionTask, Sentence
+from textome.tasks.spans.names import NamedSpan, NameEvidence, fitted_evidence, resolved, standing_of, with_names
 from textome.tasks.task import Choice, Finding, HeadShape
 from textome.tasks.windows import windows, with_special_tokens
 from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer, Tokens, end_of_character
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-class Labelling(NamedTuple):
-    """How a head's scores are read.
-
-    outputs       the names of the scores of one type
-    normalise     of scores (m, heads, outputs) and a temperature for each head, log probabilities
-    decode        the entities that those tell of
-    probability   of one entity: of log probabilities, its first and last word and its head
-    marginals     of log probabilities those of each word's labels by themselves, (m, heads, 3)
-    """
-
-    outputs: tuple[str, ...]
-    normalise: Callable[[Floats, Floats], Floats]
-    decode: Callable[[Floats], list[ScoredSpan]]
-    probability: Callable[[Floats, int, int, int], float]
-    marginals: Callable[[Floats], Floats]
-
-
-_INDEPENDENT = Labelling(LABELS, iob.log_probabilities, iob.decode, iob.span_probability, lambda rows: rows)
-_CHAINED = Labelling(crf.PAIRS, crf.chain, crf.decode, crf.span_probability, crf.marginals)
 
 
 class Recognised(NamedTuple):
@@ -85,6 +63,8 @@ class Entities(MentionTask[Recognised]):
                         of its outputs; empty: a softmax over O, B, I for each type
     temperature         by type, what scores are divided by before probabilities are taken; 1 where a type is missing
     thresholds          by type, entities below it are left out where a user names no other; 0.1 where a type is missing
+    known_names         by type, what it adds to the log odds of an entity that the bundled vocabulary has its text as a
+                        name, see names; fitted with temperatures and thresholds for the types that are listed
     """
 
     has_calibration: ClassVar[bool] = True
@@ -102,6 +82,7 @@ class Entities(MentionTask[Recognised]):
     labels: tuple[str, ...] = ()
     temperature: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     thresholds: dict[str, Probability] = Field(default_factory=dict)
+    known_names: dict[str, NameEvidence] = Field(default_factory=dict)
 
     @classmethod
     def from_version_1(cls, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,6 +99,7 @@ class Entities(MentionTask[Recognised]):
             ("mutually_exclusive", groups),
             ("temperature", self.temperature),
             ("thresholds", self.thresholds),
+            ("known_names", self.known_names),
         ):
             if unknown := [name for name in names if name not in self.types]:
                 raise ValueError(f"{key} names {unknown[0]!r}, which is not in types")
@@ -138,13 +120,13 @@ class Entities(MentionTask[Recognised]):
     @property
     def labelling(self) -> Labelling:
         """How the scores of the head are read, but for `labels`."""
-        return _CHAINED if self.head.endswith("crf") else _INDEPENDENT
+        return CHAINED if self.head.endswith("crf") else INDEPENDENT
 
     @property
     def loss(self) -> str:
         if self.labels:
             raise InputError("entities.labels are those of models of other libraries; leave them out to train a model")
-        return "crf" if self.labelling is _CHAINED else "iob"
+        return "crf" if self.labelling is CHAINED else "iob"
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -163,7 +145,7 @@ class Entities(MentionTask[Recognised]):
 
     @property
     def checkpoint_labels(self) -> tuple[str, ...]:
-        return self.labels or (label_names(self.types) if self.labelling is _INDEPENDENT else self.output_names)
+        return self.labels or (label_names(self.types) if self.labelling is INDEPENDENT else self.output_names)
 
     @property
     def checkpoint_caveat(self) -> str:
@@ -237,20 +219,51 @@ class Entities(MentionTask[Recognised]):
         self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> list[Recognised]:
         """The entities of each sentence, in order of their start; those of different types may overlap."""
+        evidence = self._evidence()
+        tokens: dict[int, Tokens | None] = {}
+        spans_of: dict[int, list[ScoredSpan]] = {}
+        for number, words, rows in self._joined(examples, scores):
+            tokens[number], spans_of[number] = words, self.labelling.decode(rows)
+            if evidence and words is not None:
+                named = self._named(records[number].text, words, rows, spans_of[number])
+                spans_of[number] = resolved(named, evidence)
+        return [Recognised(tokens.get(number), spans_of.get(number, [])) for number in range(len(records))]
+
+    def _joined(
+        self, examples: Sequence[Example], scores: Sequence[Floats]
+    ) -> Iterator[tuple[int, Tokens | None, Floats]]:
+        """The number of each sentence, its tokens and `log_probabilities`."""
         pieces: dict[int, list[Floats]] = {}
         tokens: dict[int, Tokens | None] = {}
         for example, logits in zip(examples, scores, strict=True):
             tokens[example.record] = example.tokens
             pieces.setdefault(example.record, []).append(logits)
-        joined = self.log_probabilities(pieces.values())
-        spans_of = {number: self.labelling.decode(rows) for number, rows in zip(pieces, joined, strict=True)}
-        return [Recognised(tokens.get(number), spans_of.get(number, [])) for number in range(len(records))]
+        for number, rows in zip(pieces, self.log_probabilities(pieces.values()), strict=True):
+            yield number, tokens[number], rows
+
+    def _evidence(self) -> dict[int, NameEvidence]:
+        """What known names add, by the number of each chosen type that has something."""
+        return {head: self.known_names[name] for head, name in enumerate(self.chosen_types) if name in self.known_names}
+
+    def _named(self, text: str, tokens: Tokens, rows: Floats, spans: Sequence[ScoredSpan]) -> list[NamedSpan]:
+        """The decoded spans of a sentence and the possible ones with known names."""
+
+        def text_of(first: int, last: int) -> str:
+            return text[int(tokens.word_starts[first]) : end_of_character(text, int(tokens.word_ends[last]))]
+
+        def probability(first: int, last: int, head: int) -> float:
+            return self.labelling.probability(rows, first, last, head)
+
+        types = {head: self.chosen_types[head] for head in self._evidence()}
+        return with_names(spans, self.labelling.marginals(rows), probability, text_of, types)
 
     def log_probabilities(self, sentences: Iterable[Sequence[Floats]]) -> Iterator[Floats]:
         """(m, num_chosen_types, 3) of the m words of each sentence, from the scores (n, num_labels) of its windows; with a
         "crf", (m, num_chosen_types, 3, 3), see `crf.chain`. One after another: those of a pool would fill the memory."""
         if self.labels:
-            yield from (self._of_one_softmax(np.concatenate(windows)) for windows in sentences)
+            yield from (
+                of_one_softmax(np.concatenate(windows), self.labels, self.chosen_types) for windows in sentences
+            )
             return
         heads = np.array([self.types.index(name) for name in self.chosen_types])
         temperature = np.array([self.temperature.get(name, 1.0) for name in self.chosen_types], np.float32)
@@ -258,22 +271,6 @@ class Entities(MentionTask[Recognised]):
         labelling, size = self.labelling, len(self.labelling.outputs)
         for rows in joined:
             yield labelling.normalise(rows.reshape(len(rows), -1, size)[:, heads], temperature)
-
-    def _of_one_softmax(self, scores: Floats) -> Floats:
-        """(m, num_labels) as (m, num_chosen_types, 3): for a type, O is the most probable of all labels that are not its
-        own, so that a type is never preferred where another label is more probable."""
-        rows = scores - scores.max(axis=-1, keepdims=True)
-        rows = rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True))
-        by_type = np.full((len(rows), len(self.chosen_types), len(LABELS)), -np.inf, np.float32)
-        for head, name in enumerate(self.chosen_types):
-            own = [self.labels.index(label) for label in (f"B-{name}", f"I-{name}") if label in self.labels]
-            by_type[:, head, OUTSIDE] = np.delete(rows, own, axis=-1).max(axis=-1)
-            for mark, label in ((BEGIN, f"B-{name}"), (INSIDE, f"I-{name}")):
-                if label in self.labels:
-                    by_type[:, head, mark] = rows[:, self.labels.index(label)]
-                elif mark == BEGIN:  # a scheme of I-X alone: the first word of a run begins
-                    by_type[:, head, mark] = rows[:, self.labels.index(f"I-{name}")] - 1e-3
-        return by_type
 
     def kept(self, sentences: Iterable[Sequence[ScoredSpan]]) -> Iterator[list[ScoredSpan]]:
         """The entities of each sentence that a user wants: over the thresholds and, where `flat`, without overlaps."""
@@ -317,25 +314,29 @@ class Entities(MentionTask[Recognised]):
             start = int(tokens.word_starts[item.first])
             end = end_of_character(record.text, int(tokens.word_ends[item.last]))
             name = self.chosen_types[item.head]
-            findings.append(Finding(name, item.confidence, Span(start, end), record.offset, key=item))
+            standing = standing_of(record.text[start:end], name) if name in self.known_names else None
+            key = NamedSpan(item, standing)
+            findings.append(Finding(name, item.confidence, Span(start, end), record.offset, key=key))
         return findings
 
     def confidences(
         self, record: Sentence, examples: Sequence[Example], scores: Sequence[Floats], findings: Sequence[Finding]
     ) -> list[float]:
         (rows,) = self.log_probabilities([scores])
-        spans = [item.key for item in findings if isinstance(item.key, ScoredSpan)]
-        return [self.labelling.probability(rows, item.first, item.last, item.head) for item in spans]
+        evidence, confidences = self._evidence(), []
+        for item in findings:
+            if isinstance(item.key, NamedSpan):
+                (first, last, head, _), standing = item.key
+                confidence = self.labelling.probability(rows, first, last, head)
+                confidences.append(evidence[head].shifted(confidence, standing) if head in evidence else confidence)
+        return confidences
 
     def uncertainty(
         self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> list[float]:
         """The mean over words of 1 - the probability of the best label, under the head that is least sure of the word."""
-        pieces: dict[int, list[Floats]] = {}
-        for example, rows in zip(examples, scores, strict=True):
-            pieces.setdefault(example.record, []).append(rows)
         values = [0.0] * len(records)
-        for number, rows in zip(pieces, self.log_probabilities(pieces.values()), strict=True):
+        for number, _, rows in self._joined(examples, scores):
             if rows.size:
                 best = self.labelling.marginals(rows).max(axis=-1)
                 values[number] = float((1 - np.exp(best)).max(axis=-1).mean())
@@ -344,19 +345,49 @@ class Entities(MentionTask[Recognised]):
     def calibrated(self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]) -> Self:
         """With the temperature and threshold of each type that fit labelled records best, see `confidences.fitted`.
 
-        Types with fewer than `confidences.MIN_MENTIONS` mentions keep what they have.
+        Types with fewer than `confidences.MIN_MENTIONS` mentions keep what they have. What known names add is fitted at
+        that temperature, and the threshold then with it.
         """
         candidates = self._candidates(records, examples, scores)
         fits = {name: fitted(item) for name, item in candidates.items() if item.suffice}
         temperature = self.temperature | {name: fit.temperature for name, fit in fits.items()}
         thresholds = self.thresholds | {name: fit.threshold for name, fit in fits.items()}
-        return self.model_copy(update={"temperature": temperature, "thresholds": thresholds})
+        own = self.model_copy(update={"temperature": temperature, "thresholds": thresholds})
+        listed = [name for name in self.known_names if name in fits]
+        return own._with_fitted_names(listed, records, examples, scores) if listed else own
+
+    def _with_fitted_names(
+        self, listed: Sequence[str], records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
+    ) -> Self:
+        """With what known names of these types add, and the thresholds that fit it."""
+        own, heads = self.with_choice(Choice(self.types)), {self.types.index(name): name for name in listed}
+        sentences = []
+        for number, tokens, rows in own._joined(examples, scores):
+            if tokens is not None and not heads.keys().isdisjoint(records[number].annotated):
+                named = own._named(records[number].text, tokens, rows, self.labelling.decode(rows))
+                sentences.append((records[number].annotated, self._gold(records[number], tokens), named))
+        evidence, thresholds = {}, {}
+        for head, name in heads.items():
+            own_sentences = [(gold, named) for annotated, gold, named in sentences if head in annotated]
+            spans = [(gold, item) for gold, named in own_sentences for item in named if item.span.head == head]
+            evidence[name] = fitted_evidence(
+                [(it.confidence, standing, it[:3] in gold) for gold, (it, standing) in spans]
+            )
+            kept = [
+                (item.confidence, item[:3] in gold)
+                for gold, named in own_sentences
+                for item in resolved([it for it in named if it.span.head == head], {head: evidence[name]})
+            ]
+            thresholds[name] = best_threshold(kept, sum(it[2] == head for gold, _ in own_sentences for it in gold))
+        return self.model_copy(
+            update={"known_names": self.known_names | evidence, "thresholds": self.thresholds | thresholds}
+        )
 
     def _candidates(
         self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> dict[str, Candidates]:
         """By type, what is found without any threshold in records that are annotated for it."""
-        plain = self.model_copy(update={"temperature": {}}).with_choice(Choice(self.types))
+        plain = self.model_copy(update={"temperature": {}, "known_names": {}}).with_choice(Choice(self.types))
         pieces: dict[int, list[Floats]] = {}
         for example, rows in zip(examples, scores, strict=True):
             pieces.setdefault(example.record, []).append(rows)
