@@ -39,7 +39,8 @@ def is_entity(path: Path, first: int, last: int) -> bool:
 @given(scores)
 def test_marginals_entities_and_confidences_are_those_of_all_paths(rows: NDArray[np.float32]) -> None:
     steps = crf.chain(rows)
-    certain, found = np.exp(crf.marginals(steps)), crf.decode(steps)
+    certain = np.exp(crf.marginals(steps))
+    (found,) = crf.decode(rows, None, [len(rows)])
     for head in range(2):
         paths = paths_of(rows[:, head], legal=True)
         for word, label in product(range(len(rows)), range(3)):
@@ -52,6 +53,17 @@ def test_marginals_entities_and_confidences_are_those_of_all_paths(rows: NDArray
             if item.head == head:
                 share = sum(np.exp(log) for path, log in paths.items() if is_entity(path, item.first, item.last))
                 assert abs(share - item.confidence) < 1e-4
+                assert abs(share - crf.span_probability(steps, *item[:3])) < 1e-4
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(0, 6), max_size=6), st.floats(0.1, 300), st.integers(0, 2**32 - 1))
+def test_sentences_are_decoded_together_as_each_alone(lengths: list[int], scale: float, seed: int) -> None:
+    rows = np.random.default_rng(seed).normal(size=(sum(lengths), 2, 9)).astype(np.float32) * scale
+    temperature, apart = np.array([1, 2], np.float32), np.split(rows, np.cumsum(lengths)[:-1])[: len(lengths)]
+    assert crf.decode(rows, temperature, lengths) == [crf.decode(own, temperature, [len(own)])[0] for own in apart]
+    for own in apart:
+        assert np.allclose(np.exp(crf.chain(own, temperature)).sum(axis=-1), 1, atol=1e-5)
 
 
 def spans(words: int) -> list[tuple[int, int]]:

@@ -97,6 +97,22 @@ def scores_for(labels: list[list[int]]) -> np.ndarray:
     return iob.log_probabilities(logits)
 
 
+def decoded(scores: np.ndarray) -> list[iob.ScoredSpan]:
+    (spans,) = iob.decode(scores, None, [len(scores)])
+    return spans
+
+
+@given(st.lists(st.integers(0, 6), max_size=6), st.integers(0, 2**32 - 1))
+def test_sentences_are_decoded_together_as_each_alone(lengths: list[int], seed: int) -> None:
+    logits = np.random.default_rng(seed).normal(size=(sum(lengths), 2, 3)).astype(np.float32) * 2
+    scores = iob.log_probabilities(logits)
+    apart = [decoded(rows) for rows in np.split(scores, np.cumsum(lengths)[:-1])] if lengths else []
+    assert iob.decode(scores, None, lengths) == apart
+    for rows, spans in zip(np.split(scores, np.cumsum(lengths)[:-1]), apart, strict=False):
+        for item in spans:
+            assert item.confidence == pytest.approx(iob.span_probability(rows, *item[:3]), rel=1e-5)
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.integers(1, 7), st.integers(0, 2**32 - 1))
 def test_decoding_is_the_most_probable_legal_sequence(length: int, seed: int) -> None:
@@ -115,22 +131,22 @@ def test_decoding_is_the_most_probable_legal_sequence(length: int, seed: int) ->
             start = None
         if label == iob.BEGIN:
             start = step
-    assert [(found.first, found.last) for found in iob.decode(scores)] == spans
+    assert [(found.first, found.last) for found in decoded(scores)] == spans
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(st.integers(0, 2), min_size=3, max_size=3), min_size=1, max_size=12))
 def test_heads_are_decoded_apart_and_confidence_is_a_probability(labels: list[list[int]]) -> None:
     scores = scores_for(labels)
-    together = iob.decode(scores)
-    apart = [found._replace(head=head) for head in range(3) for found in iob.decode(scores[:, head : head + 1])]
+    together = decoded(scores)
+    apart = [found._replace(head=head) for head in range(3) for found in decoded(scores[:, head : head + 1])]
     assert sorted(together) == sorted(apart)
     assert all(0.0 <= found.confidence <= 1.0 for found in together)
 
 
 def test_confidence_is_the_probability_of_the_span() -> None:
     probabilities = np.array([[0.1, 0.8, 0.1], [0.2, 0.1, 0.7], [0.6, 0.1, 0.3]], np.float32)[:, None, :]
-    (found,) = iob.decode(np.log(probabilities))
+    (found,) = decoded(np.log(probabilities))
     assert (found.first, found.last) == (0, 1)
     assert found.confidence == pytest.approx(0.8 * 0.7 * (1 - 0.3), rel=1e-5)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
@@ -26,12 +27,12 @@ from textome.tasks.spans.iob import (
     OUTSIDE,
     Labels,
     ScoredSpan,
-    decode,
+    Spans,
     label_names,
     targets,
     without_overlaps,
 )
-from textome.tasks.spans.labelling import CHAINED, INDEPENDENT, Labelling, of_one_softmax
+from textome.tasks.spans.labelling import CHAINED, INDEPENDENT, Labelling, by_sentence, groups, of_one_softmax
 from textome.tasks.spans.mentions import MentionTask, Sentence
 from textome.tasks.spans.names import NamedSpan, NameEvidence, fitted_evidence, resolved, standing_of, with_names
 from textome.tasks.task import Choice, Finding, HeadShape
@@ -219,58 +220,59 @@ class Entities(MentionTask[Recognised]):
         self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> list[Recognised]:
         """The entities of each sentence, in order of their start; those of different types may overlap."""
+        pieces, tokens = by_sentence(examples, scores)
         evidence = self._evidence()
-        tokens: dict[int, Tokens | None] = {}
         spans_of: dict[int, list[ScoredSpan]] = {}
-        for number, words, rows in self._joined(examples, scores):
-            tokens[number], spans_of[number] = words, self.labelling.decode(rows)
-            if evidence and words is not None:
-                named = self._named(records[number].text, words, rows, spans_of[number])
-                spans_of[number] = resolved(named, evidence)
+        for group in groups({number: sum(map(len, rows)) for number, rows in pieces.items()}):
+            rows, lengths = np.concatenate([rows for number in group for rows in pieces[number]]), list(group.values())
+            decoded = self.labelling.decode(*self._by_type(rows), lengths)
+            if evidence:
+                words = [(records[number].text, tokens[number]) for number in group]
+                decoded = [resolved(spans, evidence) for spans in self._named(rows, lengths, words, decoded)]
+            spans_of |= zip(group, decoded, strict=True)
         return [Recognised(tokens.get(number), spans_of.get(number, [])) for number in range(len(records))]
-
-    def _joined(
-        self, examples: Sequence[Example], scores: Sequence[Floats]
-    ) -> Iterator[tuple[int, Tokens | None, Floats]]:
-        """The number of each sentence, its tokens and `log_probabilities`."""
-        pieces: dict[int, list[Floats]] = {}
-        tokens: dict[int, Tokens | None] = {}
-        for example, logits in zip(examples, scores, strict=True):
-            tokens[example.record] = example.tokens
-            pieces.setdefault(example.record, []).append(logits)
-        for number, rows in zip(pieces, self.log_probabilities(pieces.values()), strict=True):
-            yield number, tokens[number], rows
 
     def _evidence(self) -> dict[int, NameEvidence]:
         """What known names add, by the number of each chosen type that has something."""
         return {head: self.known_names[name] for head, name in enumerate(self.chosen_types) if name in self.known_names}
 
-    def _named(self, text: str, tokens: Tokens, rows: Floats, spans: Sequence[ScoredSpan]) -> list[NamedSpan]:
-        """The decoded spans of a sentence and the possible ones with known names."""
+    def _named(
+        self,
+        scores: Floats,
+        lengths: Sequence[int],
+        words: Sequence[tuple[str, Tokens | None]],
+        decoded: Sequence[Sequence[ScoredSpan]],
+    ) -> Iterator[list[NamedSpan]]:
+        """Of each sentence the decoded spans and the possible ones with known names, see `with_names`; of the scores
+        (m, num_labels) of all their words, and the number, the text and the tokens of those of each."""
+        heads = [*self._evidence()]
+        by_type, temperature = self._by_type(scores)
+        logs = by_type[:, heads]
+        if temperature is not None:
+            logs = self.labelling.normalise(logs, temperature[heads], lengths)
+        marginals, end = self.labelling.marginals(logs, lengths), 0
+        types = {head: self.chosen_types[head] for head in heads}
+        for spans, length, (text, tokens) in zip(decoded, lengths, words, strict=True):
+            start, end = end, end + length
+            probability = partial(self.labelling.probability, logs[start:end])
+            yield with_names(spans, marginals[start:end], probability, text, tokens, types)
 
-        def text_of(first: int, last: int) -> str:
-            return text[int(tokens.word_starts[first]) : end_of_character(text, int(tokens.word_ends[last]))]
-
-        def probability(first: int, last: int, head: int) -> float:
-            return self.labelling.probability(rows, first, last, head)
-
-        types = {head: self.chosen_types[head] for head in self._evidence()}
-        return with_names(spans, self.labelling.marginals(rows), probability, text_of, types)
+    def _by_type(self, scores: Floats) -> tuple[Floats, Floats | None]:
+        """The scores (m, num_labels) by type, (m, num_chosen_types, outputs), and the temperature of each type; where
+        `labels` are those of one softmax, log probabilities and None."""
+        if self.labels:
+            return of_one_softmax(scores, self.labels, self.chosen_types), None
+        heads = [self.types.index(name) for name in self.chosen_types]
+        temperature = np.array([self.temperature.get(name, 1.0) for name in self.chosen_types], np.float32)
+        return scores.reshape(len(scores), -1, len(self.labelling.outputs))[:, heads], temperature
 
     def log_probabilities(self, sentences: Iterable[Sequence[Floats]]) -> Iterator[Floats]:
         """(m, num_chosen_types, 3) of the m words of each sentence, from the scores (n, num_labels) of its windows; with a
         "crf", (m, num_chosen_types, 3, 3), see `crf.chain`. One after another: those of a pool would fill the memory."""
-        if self.labels:
-            yield from (
-                of_one_softmax(np.concatenate(windows), self.labels, self.chosen_types) for windows in sentences
-            )
-            return
-        heads = np.array([self.types.index(name) for name in self.chosen_types])
-        temperature = np.array([self.temperature.get(name, 1.0) for name in self.chosen_types], np.float32)
-        joined = (windows[0] if len(windows) == 1 else np.concatenate(windows) for windows in sentences)
-        labelling, size = self.labelling, len(self.labelling.outputs)
-        for rows in joined:
-            yield labelling.normalise(rows.reshape(len(rows), -1, size)[:, heads], temperature)
+        for pieces in sentences:
+            rows = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+            by_type, temperature = self._by_type(rows)
+            yield by_type if temperature is None else self.labelling.normalise(by_type, temperature, [len(rows)])
 
     def kept(self, sentences: Iterable[Sequence[ScoredSpan]]) -> Iterator[list[ScoredSpan]]:
         """The entities of each sentence that a user wants: over the thresholds and, where `flat`, without overlaps."""
@@ -323,22 +325,21 @@ class Entities(MentionTask[Recognised]):
         self, record: Sentence, examples: Sequence[Example], scores: Sequence[Floats], findings: Sequence[Finding]
     ) -> list[float]:
         (rows,) = self.log_probabilities([scores])
-        evidence, confidences = self._evidence(), []
-        for item in findings:
-            if isinstance(item.key, NamedSpan):
-                (first, last, head, _), standing = item.key
-                confidence = self.labelling.probability(rows, first, last, head)
-                confidences.append(evidence[head].shifted(confidence, standing) if head in evidence else confidence)
-        return confidences
+        evidence, spans = self._evidence(), [item.key for item in findings if isinstance(item.key, NamedSpan)]
+        return [
+            evidence.get(span.head, NameEvidence()).shifted(self.labelling.probability(rows, *span[:3]), standing)
+            for span, standing in spans
+        ]
 
     def uncertainty(
         self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> list[float]:
         """The mean over words of 1 - the probability of the best label, under the head that is least sure of the word."""
         values = [0.0] * len(records)
-        for number, _, rows in self._joined(examples, scores):
+        pieces, _ = by_sentence(examples, scores)
+        for number, rows in zip(pieces, self.log_probabilities(pieces.values()), strict=True):
             if rows.size:
-                best = self.labelling.marginals(rows).max(axis=-1)
+                best = self.labelling.marginals(rows, [len(rows)]).max(axis=-1)
                 values[number] = float((1 - np.exp(best)).max(axis=-1).mean())
         return values
 
@@ -361,18 +362,19 @@ class Entities(MentionTask[Recognised]):
     ) -> Self:
         """With what known names of these types add, and the thresholds that fit it."""
         own, heads = self.with_choice(Choice(self.types)), {self.types.index(name): name for name in listed}
+        pieces, tokens_of = by_sentence(examples, scores)
         sentences = []
-        for number, tokens, rows in own._joined(examples, scores):
-            if tokens is not None and not heads.keys().isdisjoint(records[number].annotated):
-                named = own._named(records[number].text, tokens, rows, self.labelling.decode(rows))
-                sentences.append((records[number].annotated, self._gold(records[number], tokens), named))
+        for number, parts in pieces.items():
+            record, tokens, rows = records[number], tokens_of[number], np.concatenate(parts)
+            if tokens is not None and not heads.keys().isdisjoint(record.annotated):
+                decoded = self.labelling.decode(*own._by_type(rows), [len(rows)])
+                (named,) = own._named(rows, [len(rows)], [(record.text, tokens)], decoded)
+                sentences.append((record.annotated, self._gold(record, tokens), named))
         evidence, thresholds = {}, {}
         for head, name in heads.items():
             own_sentences = [(gold, named) for annotated, gold, named in sentences if head in annotated]
             spans = [(gold, item) for gold, named in own_sentences for item in named if item.span.head == head]
-            evidence[name] = fitted_evidence(
-                [(it.confidence, standing, it[:3] in gold) for gold, (it, standing) in spans]
-            )
+            evidence[name] = fitted_evidence([(it.confidence, way, it[:3] in gold) for gold, (it, way) in spans])
             kept = [
                 (item.confidence, item[:3] in gold)
                 for gold, named in own_sentences
@@ -388,9 +390,7 @@ class Entities(MentionTask[Recognised]):
     ) -> dict[str, Candidates]:
         """By type, what is found without any threshold in records that are annotated for it."""
         plain = self.model_copy(update={"temperature": {}, "known_names": {}}).with_choice(Choice(self.types))
-        pieces: dict[int, list[Floats]] = {}
-        for example, rows in zip(examples, scores, strict=True):
-            pieces.setdefault(example.record, []).append(rows)
+        pieces, _ = by_sentence(examples, scores)
         confidences: dict[int, list[list[float]]] = {head: [] for head in range(len(self.types))}
         right: dict[int, list[bool]] = {head: [] for head in confidences}
         gold = dict.fromkeys(confidences, 0)
@@ -405,7 +405,9 @@ class Entities(MentionTask[Recognised]):
             for item in entities:
                 if item.head in record.annotated:
                     # A copy of the head for each temperature.
-                    rows = self.labelling.normalise(logits[:, [item.head] * len(TEMPERATURES)], TEMPERATURES)
+                    rows = self.labelling.normalise(
+                        logits[:, [item.head] * len(TEMPERATURES)], TEMPERATURES, [len(logits)]
+                    )
                     copies = range(len(TEMPERATURES))
                     confidences[item.head].append(
                         [self.labelling.probability(rows, item.first, item.last, copy) for copy in copies]
@@ -431,9 +433,7 @@ class Entities(MentionTask[Recognised]):
     def _gold(self, record: Sentence, tokens: Tokens) -> set[tuple[int, int, int]]:
         """The mentions of a sentence as (first word, last word, head), as targets can tell them."""
         labels = targets(tokens, record.mentions, len(self.types), record.annotated)
-        certain = np.full((*labels.shape, len(LABELS)), -np.inf, np.float32)
-        np.put_along_axis(certain, np.maximum(labels, 0)[..., None].astype(np.int64), 0.0, axis=-1)
-        return {(it.first, it.last, it.head) for it in decode(certain)}
+        return {*zip(*(column.tolist() for column in Spans.of(labels)), strict=True)}
 
 
 def with_entities(document: Document, entities: Sequence[Entity]) -> Document:

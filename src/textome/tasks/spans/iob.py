@@ -8,8 +8,8 @@ one, on annotated corpora and on raw text alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ LABELS = ("O", "B", "I")
 OUTSIDE, BEGIN, INSIDE = range(3)
 IGNORED = -100
 Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
 Labels = NDArray[np.int8]
 
 
@@ -38,6 +39,75 @@ class ScoredSpan(NamedTuple):
     last: int
     head: int
     confidence: float
+
+
+class Spans(NamedTuple):
+    """Entities over words `first` to `last`, both included, with the numbers of their heads; three arrays of one length."""
+
+    first: Integers
+    last: Integers
+    head: Integers
+
+    @classmethod
+    def of(cls, labels: NDArray[np.signedinteger]) -> Self:
+        """Those that legal labels (m, heads) tell of, in order of their first word, then of their head."""
+        by_head = np.concatenate([labels.T.ravel(), [OUTSIDE]])
+        stops = np.flatnonzero(by_head != INSIDE)
+        first, head = np.nonzero(labels == BEGIN)
+        start = head * len(labels) + first
+        stop = stops[np.searchsorted(stops, start, side="right")]
+        return cls(first, np.minimum(first + stop - start, len(labels)) - 1, head)
+
+    def probabilities(
+        self,
+        ends: Integers,
+        begin: NDArray[np.floating],
+        go_on: Callable[[Integers, Integers, bool], NDArray[np.floating]],
+    ) -> NDArray[np.float64]:
+        """How probable it is that just these are entities: that an entity begins at the first word, goes on at each word
+        after it, and not at the one after the last.
+
+        ends    the word after the sentence of each span
+        begin   log probabilities of the beginnings
+        go_on   of words, their heads, and whether the word before each is the first of its entity: the log probabilities
+                that the entity goes on at that word
+        """
+        total = begin.astype(np.float64)
+        extra = self.last - self.first
+        stops = np.ones(len(total))
+        for number in range(1, int(extra.max(initial=-1)) + 2):
+            longer = np.flatnonzero(extra >= number)
+            total[longer] += go_on(self.first[longer] + number, self.head[longer], number == 1)
+            over = np.flatnonzero((extra == number - 1) & (self.last + 1 < ends))
+            stops[over] -= np.exp(go_on(self.last[over] + 1, self.head[over], number == 1))
+        return np.minimum(1.0, np.exp(total)) * np.maximum(0.0, stops)
+
+
+class Packing(NamedTuple):
+    """How the n words of columns are packed, each the labels of one type along a sentence: the longest column first, and of
+    all columns the first word, then of those that are longer the second, and so on. So a step is one operation over all.
+
+    column   (n,) of each packed word, its column
+    step     (n,) and its number in the column, from 0
+    starts   where the words of each step begin; at last n
+    """
+
+    column: Integers
+    step: Integers
+    starts: list[int]
+
+    @classmethod
+    def of(cls, lengths: Integers) -> Self:
+        """Of the number of words of each column, none of which is empty."""
+        order = np.argsort(-lengths, kind="stable")
+        sizes = len(lengths) - np.searchsorted(np.sort(lengths), np.arange(lengths.max(initial=0)), side="right")
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        step = np.repeat(np.arange(len(sizes)), sizes)
+        return cls(order[np.arange(len(step)) - starts[step]], step, starts.tolist())
+
+    def steps(self) -> list[slice]:
+        """The words of each step."""
+        return [slice(start, end) for start, end in zip(self.starts, self.starts[1:], strict=False)]
 
 
 def targets(
@@ -86,33 +156,85 @@ def log_probabilities(logits: Floats, temperature: Floats | float = 1.0) -> Floa
     return scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True))  # type: ignore[no-any-return]
 
 
-def decode(scores: Floats) -> list[ScoredSpan]:
-    """The entities of a text of m words from log probabilities (m, num_heads, 3), in order of their place.
+def decode(scores: Floats, temperature: Floats | None, lengths: Sequence[int]) -> list[list[ScoredSpan]]:
+    """The entities of each sentence from scores (m, num_heads, 3) of the words of all of them, in order of their place.
+
+    temperature   one for each head, see `log_probabilities`; None where the scores are log probabilities already
+    lengths       the number of words of each sentence
 
     For each head this is the most probable label sequence in which no I follows an O or stands first, so no span is
     ever illegal. An entity's confidence is the probability of just this span under the head's labels.
     """
-    best = scores.argmax(axis=-1)
-    inside = best == INSIDE
-    illegal = inside.copy()
-    illegal[1:] &= best[:-1] == OUTSIDE
-    for column in np.flatnonzero(illegal.any(axis=0)):
-        best[:, column] = _most_probable_legal(scores[:, column])
-    return [
-        ScoredSpan(first, last, head, span_probability(scores, first, last, head))
-        for first, last, head in spans_of(best)
-    ]
+    best, num_heads = scores.argmax(axis=-1), scores.shape[1]
+    sizes, ends = np.asarray(lengths, np.int64), ends_of(lengths)
+    starts = ends - sizes
+    before = np.concatenate([np.zeros_like(best[:1]), best[:-1]])
+    before[starts[starts < len(best)]] = OUTSIDE
+    words, heads = np.nonzero((best == INSIDE) & (before == OUTSIDE))
+    sentence, head = np.divmod(np.unique(np.searchsorted(ends, words, side="right") * num_heads + heads), num_heads)
+
+    def rows_of(words: Integers, heads: Integers) -> Floats:
+        rows = scores[words, heads]
+        return rows if temperature is None else log_probabilities(rows, temperature[heads])
+
+    if len(sentence):
+        packing = Packing.of(sizes[sentence])
+        word, head = starts[sentence][packing.column] + packing.step, head[packing.column]
+        steps = np.repeat(rows_of(word, head).T.astype(np.float64)[None], len(LABELS), axis=0)
+        steps[OUTSIDE, INSIDE] = -np.inf
+        best[word, head] = best_labels(steps, packing)
+    return scored(
+        best,
+        lengths,
+        lambda *where: rows_of(*where)[:, BEGIN],
+        lambda words, heads, _: rows_of(words, heads)[:, INSIDE],
+    )
 
 
-def spans_of(labels: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """The first word, the last word and the head of each entity that labels (m, heads) tell of, in order of their place."""
-    spans = []
-    for begin, number in zip(*(indices.tolist() for indices in np.nonzero(labels == BEGIN)), strict=True):
-        last = begin
-        while last + 1 < len(labels) and labels[last + 1, number] == INSIDE:
-            last += 1
-        spans.append((begin, last, number))
-    return spans
+def scored(
+    labels: NDArray[np.int64],
+    lengths: Sequence[int],
+    begin: Callable[[Integers, Integers], NDArray[np.floating]],
+    go_on: Callable[[Integers, Integers, bool], NDArray[np.floating]],
+) -> list[list[ScoredSpan]]:
+    """The entities of each sentence, of labels (m, heads) of the words of all of them; see `Spans.probabilities`."""
+    spans, ends = Spans.of(labels), ends_of(lengths)
+    sentence = np.searchsorted(ends, spans.first, side="right")
+    confidences = spans.probabilities(ends[sentence], begin(spans.first, spans.head), go_on)
+    start = (ends - np.asarray(lengths, np.int64))[sentence]
+    of_sentence: list[list[ScoredSpan]] = [[] for _ in lengths]
+    columns = (sentence, spans.first - start, spans.last - start, spans.head, confidences)
+    for number, first, last, head, confidence in zip(*(column.tolist() for column in columns), strict=True):
+        of_sentence[number].append(ScoredSpan(first, last, head, confidence))
+    return of_sentence
+
+
+def best_labels(scores: NDArray[np.float64], packing: Packing) -> Integers:
+    """The labels (n,) of the best path of each column (Viterbi 1967), of scores (3, 3, n) of a label after another; before
+    the first word stands O. Of equal paths the one with the earlier labels."""
+    origin = np.empty(scores.shape[1:], np.int64)
+    last = np.empty(packing.starts[1] if len(packing.starts) > 1 else 0, np.int64)
+    total = np.full((len(LABELS), len(last)), -np.inf)
+    total[OUTSIDE] = 0.0
+    steps = packing.steps()
+    for words in steps:
+        size = words.stop - words.start
+        last[size : total.shape[1]] = total[:, size:].argmax(axis=0)
+        through = total[:, None, :size] + scores[:, :, words]
+        origin[:, words] = through.argmax(axis=0)
+        total = through.max(axis=0)
+    last[: total.shape[1]] = total.argmax(axis=0)
+    best = np.empty(scores.shape[2], np.int64)
+    for words in reversed(steps):
+        size = words.stop - words.start
+        best[words] = last[:size]
+        last[:size] = origin[last[:size], np.arange(words.start, words.stop)]
+    return best
+
+
+def ends_of(lengths: Sequence[int]) -> Integers:
+    """Where each sentence of a row of them ends."""
+    return np.cumsum(np.asarray(lengths, np.int64))
 
 
 def span_probability(scores: Floats, first: int, last: int, head: int) -> float:
@@ -130,21 +252,3 @@ def without_overlaps(spans: Sequence[ScoredSpan]) -> list[ScoredSpan]:
         if all(item.last < other.first or item.first > other.last for other in kept):
             kept.append(item)
     return [item for item in spans if item in kept]
-
-
-def _most_probable_legal(scores: Floats) -> NDArray[np.int64]:
-    """Viterbi over (m, 3) log probabilities with the one rule of IOB2: I needs a B or an I before it."""
-    length = len(scores)
-    total = scores[0].astype(np.float64)
-    total[INSIDE] = -np.inf
-    origin = np.empty((length, 3), np.int64)
-    for step in range(1, length):
-        any_best = int(total.argmax())
-        inside_best = BEGIN if total[BEGIN] >= total[INSIDE] else INSIDE
-        origin[step] = (any_best, any_best, inside_best)
-        total = total[origin[step]] + scores[step]
-    path = np.empty(length, np.int64)
-    path[-1] = total.argmax()
-    for step in range(length - 1, 0, -1):
-        path[step - 1] = origin[step, path[step]]
-    return path

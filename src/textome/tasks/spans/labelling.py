@@ -2,35 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from textome.tasks.examples import Floats
+from textome.tasks.examples import Example, Floats
 from textome.tasks.spans import crf, iob
 from textome.tasks.spans.iob import BEGIN, INSIDE, LABELS, OUTSIDE, ScoredSpan
+from textome.text.tokenization import Tokens
+
+# Words whose scores are decoded at once.
+GROUP_WORDS = 4096
 
 
 class Labelling(NamedTuple):
-    """How a head's scores are read.
+    """How a head's scores are read: those of the words of some sentences at once, whose numbers of words are `lengths`.
 
     outputs       the names of the scores of one type
-    normalise     of scores (m, heads, outputs) and a temperature for each head, log probabilities
-    decode        the entities that those tell of
-    probability   of one entity: of log probabilities, its first and last word and its head
-    marginals     of log probabilities those of each word's labels by themselves, (m, heads, 3)
+    decode        of scores (m, heads, outputs), a temperature for each head and `lengths`, the entities of each sentence
+    normalise     of the same, log probabilities
+    probability   of one entity: of the log probabilities of a sentence, its first and last word and its head
+    marginals     of log probabilities and `lengths`, those of each word's labels by themselves, (m, heads, 3)
     """
 
     outputs: tuple[str, ...]
-    normalise: Callable[[Floats, Floats], Floats]
-    decode: Callable[[Floats], list[ScoredSpan]]
+    decode: Callable[[Floats, Floats | None, Sequence[int]], list[list[ScoredSpan]]]
+    normalise: Callable[[Floats, Floats, Sequence[int]], Floats]
     probability: Callable[[Floats, int, int, int], float]
-    marginals: Callable[[Floats], Floats]
+    marginals: Callable[[Floats, Sequence[int]], Floats]
 
 
-INDEPENDENT = Labelling(LABELS, iob.log_probabilities, iob.decode, iob.span_probability, lambda rows: rows)
-CHAINED = Labelling(crf.PAIRS, crf.chain, crf.decode, crf.span_probability, crf.marginals)
+INDEPENDENT = Labelling(
+    LABELS,
+    iob.decode,
+    lambda rows, temperature, _: iob.log_probabilities(rows, temperature),
+    iob.span_probability,
+    lambda rows, _: rows,
+)
+CHAINED = Labelling(crf.PAIRS, crf.decode, crf.chain, crf.span_probability, crf.marginals)
+
+
+def by_sentence(
+    examples: Sequence[Example], scores: Sequence[Floats]
+) -> tuple[dict[int, list[Floats]], dict[int, Tokens | None]]:
+    """By the number of each sentence, the scores of its windows and its tokens."""
+    pieces: dict[int, list[Floats]] = {}
+    tokens: dict[int, Tokens | None] = {}
+    for example, rows in zip(examples, scores, strict=True):
+        tokens[example.record] = example.tokens
+        pieces.setdefault(example.record, []).append(rows)
+    return pieces, tokens
+
+
+def groups(lengths: Mapping[int, int]) -> Iterator[dict[int, int]]:
+    """The numbers of sentences with their lengths in words, longest first, in groups of no more than GROUP_WORDS words, or
+    of one sentence: arrays of the scores of a group stay small, and its sentences end at about the same step."""
+    group: dict[int, int] = {}
+    words = 0
+    for number in sorted(lengths, key=lengths.__getitem__, reverse=True):
+        if group and words + lengths[number] > GROUP_WORDS:
+            yield group
+            group, words = {}, 0
+        group[number] = lengths[number]
+        words += lengths[number]
+    if group:
+        yield group
 
 
 def of_one_softmax(scores: Floats, labels: Sequence[str], types: Sequence[str]) -> Floats:

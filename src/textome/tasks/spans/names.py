@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from textome.tasks.confidences import LEAST_CONFIDENCE
 from textome.tasks.spans.iob import BEGIN, INSIDE, ScoredSpan
+from textome.text.tokenization import Tokens, end_of_character
 from textome.vocabularies import BUNDLED, open_vocabulary
 
 STANDINGS = ("alone", "shared", "other")
@@ -67,16 +68,24 @@ def with_names(
     decoded: Sequence[ScoredSpan],
     marginals: NDArray[np.float32],
     probability: Callable[[int, int, int], float],
-    text_of: Callable[[int, int], str],
+    text: str,
+    tokens: Tokens | None,
     types: Mapping[int, str],
 ) -> list[NamedSpan]:
     """What was decoded of heads, and the other spans of at least LEAST_CONFIDENCE whose text is a name of their type.
 
-    marginals     log probabilities (m, heads, 3) of the labels of each word
-    probability   of an entity from its first to its last word, of a head
-    text_of       a span from its first to its last word
-    types         of those heads that look for a type of the vocabulary; spans of other heads have no standing
+    marginals     log probabilities (m, len(types), 3) of the labels of each word
+    probability   of an entity from its first to its last word, of one of the types by its number there
+    text          of the sentence, and its tokens; without any, nothing is added
+    types         by head, of those that look for a type of the vocabulary; spans of other heads have no standing
     """
+    if tokens is None:
+        return [NamedSpan(item, None) for item in decoded]
+    starts, ends = tokens.word_starts, tokens.word_ends
+
+    def text_of(first: int, last: int) -> str:
+        return text[int(starts[first]) : end_of_character(text, int(ends[last]))]
+
     spans = [
         NamedSpan(item, standing_of(text_of(item.first, item.last), types[item.head]) if item.head in types else None)
         for item in decoded
@@ -84,20 +93,20 @@ def with_names(
     begins = {(item.first, item.head): item for item in decoded}
     heads = list(types)
     least = log(LEAST_CONFIDENCE)
-    for first, column in zip(*np.nonzero(marginals[:, heads, BEGIN] >= least), strict=True):
+    for first, column in zip(*(axis.tolist() for axis in np.nonzero(marginals[..., BEGIN] >= least)), strict=True):
         head = heads[column]
         own = begins.get((first, head))
         # Spans that begin at one word exclude each other, so the sum of their confidences is at most 1.
         if own and own.confidence > 1 - LEAST_CONFIDENCE:
             continue
         for last in range(first, min(first + _MAX_WORDS, len(marginals))):
-            if last > first and marginals[last, head, INSIDE] < least:
+            if last > first and marginals[last, column, INSIDE] < least:
                 break
-            confidence = probability(first, last, head)
+            confidence = probability(first, last, column)
             if confidence >= LEAST_CONFIDENCE and not (own and own.last == last):
                 standing = standing_of(text_of(first, last), types[head])
                 if standing in ("alone", "shared"):
-                    spans.append(NamedSpan(ScoredSpan(int(first), int(last), head, confidence), standing))
+                    spans.append(NamedSpan(ScoredSpan(first, last, head, confidence), standing))
     return spans
 
 
