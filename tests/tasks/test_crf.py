@@ -107,3 +107,16 @@ def test_the_marginals_of_training_are_those_of_all_paths(rows: NDArray[np.float
         for word, label in product(range(len(rows)), range(3)):
             share = sum(np.exp(log) for path, log in paths.items() if path[word] == label)
             assert abs(share - found[word, head, label]) < 1e-4
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=5), st.integers(0, 99))
+def test_chains_of_many_sentences_are_those_of_each(lengths: list[int], seed: int) -> None:
+    scores = np.random.default_rng(seed).normal(0, 3, (sum(lengths), 2, 9)).astype(np.float32)
+    steps = crf.chain(scores, np.array([1.0, 2.0], np.float32), lengths)
+    certain = crf.marginals(steps, lengths)
+    for rows, own, shares in zip(
+        *(np.split(item, np.cumsum(lengths)) for item in (scores, steps, certain)), strict=True
+    ):
+        alone = crf.chain(rows, np.array([1.0, 2.0], np.float32))
+        np.testing.assert_allclose(np.exp(own), np.exp(alone), atol=1e-6)
+        np.testing.assert_allclose(np.exp(shares), np.exp(crf.marginals(alone)), atol=1e-6)
