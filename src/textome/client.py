@@ -84,6 +84,16 @@ class Answer:
     sentence_start: int
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenText:
+    """A text behind a prompt, the natural logarithm of its probability, and what ended it: "end", "stop" or "length"."""
+
+    text: str
+    num_tokens: int
+    log_probability: float
+    ended_by: str
+
+
 class Client:
     """One connection to a service, kept open. Not for several threads at once: make one client for each.
 
@@ -258,6 +268,16 @@ class Client:
         body = {"texts": list(texts), "pooling": pooling or None, "normalise": normalise, "model": model}
         vectors: list[list[float]] = self._post("/v1/embed", body)["embeddings"]
         return vectors
+
+    def generate(self, prompts: str | Sequence[str], *, model: str = "", **options: object) -> list[list[WrittenText]]:
+        """The texts that a model writes on from each prompt.
+
+        options   what the body of `/v1/generate` may have: max_new_tokens, temperature, top_k, top_p, beam, length_penalty,
+                  no_repeat, stop, seed, samples
+        """
+        body = {"prompts": [prompts] if isinstance(prompts, str) else list(prompts), "model": model, **options}
+        results = self._post("/v1/generate", body)["results"]
+        return [[WrittenText(**text) for text in texts] for texts in results]
 
     def _classified(self, texts: Sequence[str] | Sequence[tuple[str, str]], model: str, task: str) -> list[Any]:
         body = {"texts": list(texts)} if all(isinstance(item, str) for item in texts) else {"pairs": list(texts)}

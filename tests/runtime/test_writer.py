@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 import textome
 from textome.cli.main import application
-from textome.corpus.vocabulary import train_byte_vocabulary, write_vocabulary
 from textome.documents import Document
 from textome.errors import InputError, ModelError
 from textome.runtime.bundle import Bundle
@@ -24,33 +23,20 @@ from textome.runtime.generation.model import LanguageModel
 from textome.runtime.generation.writer import Writer
 from textome.runtime.model import Model
 from tiny import make_texts
+from tiny_writers import POSITIONS, exported, make_gpt
 
-POSITIONS = 48
 PROMPTS = ["aspirin is given", "", "patients with gout took metformin daily and no malaria", "no"]
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random GPT-2 as transformers saves it, with a byte-level vocabulary."""
-    folder = tmp_path_factory.mktemp("gpt") / "checkpoint"
-    sentences = [sentence for document in make_texts() for sentence in document]
-    tokenizer = train_byte_vocabulary(sentences, 300)
-    write_vocabulary(tokenizer, folder, lowercase=None)
-    torch.manual_seed(0)
-    config = transformers.GPT2Config(
-        vocab_size=tokenizer.vocabulary_size, n_embd=32, n_layer=2, n_head=4, n_positions=POSITIONS,
-        initializer_range=0.3, bos_token_id=tokenizer.start_id, eos_token_id=tokenizer.end_id,
-    )  # fmt: skip
-    transformers.GPT2LMHeadModel(config).save_pretrained(folder)
-    return folder
+    return make_gpt(tmp_path_factory.mktemp("gpt") / "checkpoint")
 
 
 @pytest.fixture(scope="module")
 def bundle(checkpoint: Path) -> Path:
-    folder = checkpoint.with_name("bundle")
-    for precision in ("fp32", "int8"):
-        export_bundle(Bundle.load(checkpoint), folder, precision)
-    return folder
+    return exported(checkpoint, "fp32", "int8")
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +193,9 @@ def test_the_verb_writes_texts_and_quarantines_prompts(bundle: Path, tmp_path: P
     assert (row["prompt"], row["num_tokens"] <= 6) == ("no malaria", True)
     assert run("no malaria", "--max-new-tokens", "6", "--temperature", "1", "--seed", "7", "--json")[1] == first
     prompts = tmp_path / "prompts.txt"
+    prompts.write_text("no malaria\n" * 257)
+    rows = run("--file", str(prompts), "--max-new-tokens", "4", "--temperature", "1")[1].splitlines()
+    assert rows[256] != rows[0] or rows[255] != rows[1], "what is drawn begins again after 256 prompts"
     prompts.write_text("no malaria\n" + "malaria " * 60 + "\n\n")
     code, lines = run("--file", str(prompts), "--max-new-tokens", "4", "--json")
     assert code == 1

@@ -198,6 +198,29 @@ def test_the_verbs_run_it(bundle: Path, tmp_path: Path) -> None:
     assert [label["task"] for label in labels] == ["kinds", "titles"]  # without a question nothing is answered
 
 
+def test_the_service_writes_as_the_model_does(bundle: Path, model: TextToTextModel) -> None:
+    pytest.importorskip("fastapi", reason="the service needs pip install 'textome[serve]'")
+    from serve.conftest import running
+    from textome.client import Client
+
+    prompts = ["kind: A trial of aspirin in fever. It helped.", "title: A case of metformin in diabetes. It helped."]
+    with running(bundle) as server, Client(server.url) as client:
+        results = client.generate(prompts, max_new_tokens=24, beam=2, samples=2)
+        assert [item["prefix"] for item in server.get("/v1/models").json["models"][0]["heads"]] == [
+            "kind: ", "question: ", "title: ",
+        ]  # fmt: skip
+        for prompt, message in (
+            ("A trial.", "of no task of the model"),
+            (" ", "empty"),
+            ("kind: x" * 99, "shorten it"),
+        ):
+            answer = server.post("/v1/generate", {"prompts": [prompt]})
+            assert (answer.status, message in answer.json["detail"]) == (422, True), answer.json
+    expected = model.generate(prompts, max_new_tokens=24, beam=2, samples=2)
+    assert [[text.text for text in texts] for texts in results] == [[text.text for text in texts] for texts in expected]
+    assert results[0][0].text == "trial"
+
+
 def test_it_runs_without_torch(bundle: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"

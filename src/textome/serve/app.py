@@ -54,6 +54,7 @@ from textome.serve.routing import (
 )
 from textome.serve.service import Service
 from textome.serve.streaming import LinesResponse
+from textome.serve.writing.routes import GenerateRequest, generation_routes
 
 PAGE = Path(textome.serve.__file__).parent / "page"
 # Uploads that are streamed at once: each has a thread.
@@ -111,6 +112,7 @@ def create_app(
     for routes in dict.fromkeys(routes for task, routes in _TASK_ROUTES.items() if task in service.tasks):
         app.include_router(routes(service))
     app.include_router(task_routes.embed_routes(service))  # where no model can, it says what to do
+    app.include_router(generation_routes(service))  # as above
     app.include_router(linking_routes(service))
     app.include_router(curation_routes(service))
     if backend is not None:
@@ -384,6 +386,7 @@ def _openapi(app: FastAPI, with_keys: bool) -> dict[str, Any]:
         schemas.RelationsRequest,
         schemas.AnswerRequest,
         schemas.EmbedRequest,
+        GenerateRequest,
         LinkRequest,
         CompareRequest,
         PredictRequest,

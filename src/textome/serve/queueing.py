@@ -35,6 +35,7 @@ class Settings:
     max_requests, max_characters   what may wait or be in work at once; one request is always let in
     max_tokens                     that the model reads for one request, which bounds its processor time whatever the text
                                    is; those of inputs from 128 tokens count twice, from 256 three times, and so on
+    max_written_tokens             that a model may write for one request, all its texts together
     max_delay                      seconds that a batch waits to be filled by requests that are being cut
     token_budget                   tokens of one batch, padding included
     cache_characters               characters of recent texts whose entities are kept; 0 keeps none
@@ -44,6 +45,7 @@ class Settings:
     max_requests: int = 256
     max_characters: int = 4_000_000
     max_tokens: int = 50_000
+    max_written_tokens: int = 4096
     max_delay: float = 0.005
     token_budget: int = 1024
     cache_characters: int = 0

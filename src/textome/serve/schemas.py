@@ -346,6 +346,9 @@ class TaskInfo(BaseModel):
     name: str
     kind: str
     labels: list[str]
+    prefix: str = Field(
+        "", description="What stands in front of a prompt by which a text-to-text model knows the task."
+    )
 
 
 class ModelInfo(BaseModel):

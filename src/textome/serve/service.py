@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from textome.documents import Document
 from textome.errors import InputError, ModelError
 from textome.pipeline import Pipeline, PipelineChoice
 from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.embedder import Embedder
+from textome.runtime.generation.settings import GenerationSettings
+from textome.runtime.generation.writer import Text, Writer
 from textome.runtime.model import Model
 from textome.runtime.session import names_states
 from textome.runtime.states import states_output
-from textome.runtime.step import ModelSettings
+from textome.runtime.step import ModelSettings, model_of
 from textome.serve.engine import Engine
 from textome.serve.limits import Limits, Memory
 from textome.serve.outputs import MEDIA_TYPES
@@ -28,28 +31,95 @@ from textome.serve.problems import (
     too_slow,
     without_text,
 )
-from textome.serve.queueing import ClosedError, QueueFullError, Settings, TooManyTokensError
+from textome.serve.queueing import ClosedError, Queue, QueueFullError, Settings, TooManyTokensError
 from textome.serve.schemas import (
     ModelInfo,
     Models,
     TaskInfo,
 )
+from textome.serve.writing.engine import WritingEngine
+from textome.tasks import SomeTask
 from textome.tasks.examples import Floats
 
 T = TypeVar("T")
+L = TypeVar("L", bound="Loaded")
 # The task that a model has whose graph names its hidden states.
 EMBEDDINGS = "embeddings"
+# The task of models that write texts, and what runs them, as `Task.run_by` names it.
+GENERATION = "generation"
+_WRITERS = ("language_model", "text_to_text")
 # A body below this is parsed on the event loop: handing it to a thread would take longer.
 SMALL = 32_768
 
 
 @dataclass(frozen=True)
-class LoadedModel:
-    """A model under the name that requests use, with the engines that run it: for its tasks and, where its graph names the
-    hidden states, for vectors of texts. They share one graph in memory.
-    """
+class Loaded(ABC):
+    """A model under the name that requests use."""
 
     name: str
+
+    @property
+    @abstractmethod
+    def bundle(self) -> Bundle: ...
+
+    @property
+    @abstractmethod
+    def engines(self) -> Sequence[Queue]:
+        """What runs it."""
+
+    @property
+    @abstractmethod
+    def tasks(self) -> list[str]:
+        """What the bundle can do; a task's routes exist where a model has it."""
+
+    @property
+    def heads(self) -> Mapping[str, SomeTask]:
+        """The tasks other than entities, by name."""
+        return self.bundle.other_tasks
+
+    def info(self, default: bool) -> ModelInfo:
+        has_entities = self.bundle.has_entities
+        return ModelInfo(
+            name=self.name,
+            bundle=self.bundle.name,
+            default=default,
+            tasks=self.tasks,
+            types=list(self.bundle.types) if has_entities else [],
+            default_types=list(self.bundle.default_types) if has_entities else [],
+            heads=[
+                TaskInfo(name=name, kind=task.kind, labels=list(task.label_names), prefix=getattr(task, "prefix", ""))
+                for name, task in self.heads.items()
+            ],
+            window=self.bundle.window,
+        )
+
+
+@dataclass(frozen=True)
+class LoadedWriter(Loaded):
+    """A model that writes texts, with the engine that runs it."""
+
+    engine: WritingEngine
+    tasks: ClassVar[list[str]] = [GENERATION]
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.engine.writer.bundle
+
+    @property
+    def heads(self) -> Mapping[str, SomeTask]:
+        return self.bundle.tasks
+
+    @property
+    def engines(self) -> Sequence[Queue]:
+        return [self.engine]
+
+
+@dataclass(frozen=True)
+class LoadedModel(Loaded):
+    """A model that reads texts, with the engines that run it: for its tasks and, where its graph names the hidden states,
+    for vectors of texts. They share one graph in memory.
+    """
+
     model: Model
     engine: Engine
     vectors: Engine | None = None
@@ -71,31 +141,24 @@ class LoadedModel:
         return self.model.bundle
 
     @property
-    def engines(self) -> list[Engine]:
+    def engines(self) -> Sequence[Queue]:
         return [self.engine, *([self.vectors] if self.vectors else [])]
 
     @property
     def tasks(self) -> list[str]:
-        """What the bundle can do; a task's routes exist where a model has it."""
         kinds = [task.kind for task in self.bundle.other_tasks.values()]
         own = [ENTITIES] * self.bundle.has_entities + list(dict.fromkeys(kinds))
         return own + [EMBEDDINGS] * (self.vectors is not None)
 
-    def info(self, default: bool) -> ModelInfo:
-        has_entities = self.bundle.has_entities
-        return ModelInfo(
-            name=self.name,
-            bundle=self.bundle.name,
-            default=default,
-            tasks=self.tasks,
-            types=list(self.bundle.types) if has_entities else [],
-            default_types=list(self.bundle.default_types) if has_entities else [],
-            heads=[
-                TaskInfo(name=name, kind=task.kind, labels=list(task.label_names))
-                for name, task in self.bundle.other_tasks.items()
-            ],
-            window=self.bundle.window,
-        )
+
+def load(name: str, settings: ModelSettings, bounds: Settings, threads: int | None) -> Loaded:
+    """Load a bundle, whatever it does. Raises ModelError where that is not possible."""
+    bundle = Bundle.load(resolve_model(settings.model))
+    if any(task.run_by in _WRITERS for task in bundle.tasks.values()):
+        writer = model_of(bundle, settings.model_copy(update={"threads": threads}))
+        assert isinstance(writer, Writer)
+        return LoadedWriter(name, WritingEngine(writer, bounds))
+    return LoadedModel.load(name, settings, bounds, threads)
 
 
 @dataclass
@@ -107,7 +170,7 @@ class Service:
     pubmed   the address of PubMed's EFetch, where the service may ask it for citations
     """
 
-    models: Mapping[str, LoadedModel]
+    models: Mapping[str, Loaded]
     limits: Limits = field(default_factory=Limits)
     steps: Pipeline = field(default_factory=lambda: Pipeline(()))
     draining: bool = False
@@ -129,7 +192,7 @@ class Service:
     ) -> Service:
         """Load bundles by name, and the steps behind them. Raises ModelError where a bundle cannot be loaded."""
         settings = settings or Settings()
-        loaded = {name: LoadedModel.load(name, model, settings, threads) for name, model in models.items()}
+        loaded = {name: load(name, model, settings, threads) for name, model in models.items()}
         if not loaded:
             raise ModelError("there is no model to serve; name one with --model NAME=FOLDER")
         rules = [step.load() for step in steps.steps] if steps else []
@@ -145,7 +208,7 @@ class Service:
         for engine in self._engines():
             engine.close()
 
-    def _engines(self) -> Iterator[Engine]:
+    def _engines(self) -> Iterator[Queue]:
         for model in self.models.values():
             yield from model.engines
 
@@ -167,24 +230,37 @@ class Service:
 
     def model(self, name: str, task: str = ENTITIES) -> LoadedModel:
         """The model of a name, or the first that has the task. Raises Problem (404) where there is none."""
-        able = {key: model for key, model in self.models.items() if task in model.tasks}
+        return self._able(name, {key: model for key, model in self._readers.items() if task in model.tasks})
+
+    def writer(self, name: str) -> LoadedWriter:
+        """The model of a name that writes texts, or the first that does. Raises Problem (404) where there is none."""
+        able = {key: model for key, model in self.models.items() if isinstance(model, LoadedWriter)}
+        if not able:
+            detail = "no model of this service writes; start it with a language model or a text-to-text model"
+            raise Problem(404, "no-generation", "No model writes texts", detail)
+        return self._able(name, able)
+
+    def _able(self, name: str, able: Mapping[str, L]) -> L:
+        """The model of a name among those that are able, or the first of them."""
         if not name and able:
             return next(iter(able.values()))
         if name not in able:
+            cannot = f"the model {name} cannot do this; those that can" if name in self.models else "those for this"
             raise Problem(
-                404,
-                "unknown-model",
-                "There is no such model",
-                f"this service has the models {', '.join(able)}; name one",
+                404, "unknown-model", "There is no such model", f"{cannot} are {', '.join(able) or 'none'}; name one"
             )
         return able[name]
+
+    @property
+    def _readers(self) -> dict[str, LoadedModel]:
+        return {name: model for name, model in self.models.items() if isinstance(model, LoadedModel)}
 
     def embedder(self, name: str) -> LoadedModel:
         """The model of a name that gives vectors; where none is named, first one that was made for that.
 
         Raises Problem (404) where there is none.
         """
-        names = (key for key, model in self.models.items() if model.bundle.embeddings)
+        names = (key for key, model in self._readers.items() if model.bundle.embeddings)
         if name or EMBEDDINGS in self.tasks:
             return self.model(name or next(names, ""), EMBEDDINGS)
         raise Problem(
@@ -201,7 +277,7 @@ class Service:
         """
         able = [
             (model, [key for key, it in model.bundle.tasks.items() if it.kind in kinds and task in ("", key)])
-            for model in self.models.values()
+            for model in self._readers.values()
             if name in ("", model.name)
         ]
         model, tasks = next(((model, tasks) for model, tasks in able if tasks), (None, []))
@@ -212,7 +288,7 @@ class Service:
             raise Problem(404, "unknown-task", "Which task?", detail, tasks=tasks)
         there = [
             f"{key} of model {model.name}"
-            for model in self.models.values()
+            for model in self._readers.values()
             for key, it in model.bundle.tasks.items()
             if it.kind in kinds
         ]
@@ -272,6 +348,12 @@ class Service:
         assert model.vectors is not None
         work = model.vectors.predict(pooling, lambda _: texts, sum(map(len, texts)))
         return (await self.in_time(work))[1]
+
+    async def generate(
+        self, model: LoadedWriter, prompts: Sequence[str], settings: GenerationSettings
+    ) -> list[list[Text]]:
+        """The texts that follow each prompt; problems as for `predict`."""
+        return await self.in_time(model.engine.generate(prompts, settings))
 
     async def in_time(self, work: Awaitable[T]) -> T:
         """The result of `work`; problems as for `annotate`."""

@@ -77,7 +77,7 @@ def generate(
     quarantine, count = Quarantine(), 0
     with reported(quarantine), Target.of(output).open() as stream:
         for pool in _pools(loaded, prompts or [], file, quarantine):
-            for prompt, texts in zip(pool, loaded.write(pool, settings), strict=True):
+            for prompt, texts in zip(pool, loaded.write(pool, settings, count), strict=True):
                 count += 1
                 for text in texts:
                     line = json.dumps({"prompt": prompt} | asdict(text), ensure_ascii=False) if as_json else text.text

@@ -45,6 +45,9 @@ def serve(
     max_connections: Annotated[int, typer.Option(help="Connections at once, of each worker.", min=1)] = 1000,
     max_characters: Annotated[int, typer.Option(help="Characters of one request.", min=1)] = 1_000_000,
     max_tokens: Annotated[int, typer.Option(help="Tokens that the model reads for one request.", min=1)] = 50_000,
+    max_written_tokens: Annotated[
+        int, typer.Option(help="Tokens that a model may write for one request.", min=1)
+    ] = 4096,
     max_body: Annotated[int, typer.Option(help="Bytes of one request's body, unpacked.", min=1)] = 16 << 20,
     deadline: Annotated[float, typer.Option(help="Seconds for one request.", min=0.1)] = 60.0,
     max_delay: Annotated[float, typer.Option(help="Seconds a batch waits to be filled.", min=0, max=1)] = 0.005,
@@ -112,6 +115,7 @@ def serve(
         max_requests=max_requests,
         max_characters=2 * max_characters,
         max_tokens=max_tokens,
+        max_written_tokens=max_written_tokens,
         max_delay=max_delay,
         cache_characters=cache,
     )

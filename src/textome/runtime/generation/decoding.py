@@ -6,9 +6,9 @@ from a generator of its own, so that its text does not depend on the others in i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from textome.runtime.generation.settings import GenerationSettings
 Ids = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]
 EndedBy = Literal["end", "stop", "length"]
+T = TypeVar("T")
+# Work that pauses before each run of a model, so that others have their turns; it yields the tokens that the run reads.
+Steps = Generator[int, None, T]
 
 
 class Decoder(Protocol):
@@ -92,15 +95,31 @@ class Limits:
         return logits - np.log(np.exp(logits).sum(-1, keepdims=True))  # type: ignore[no-any-return]
 
 
+def finished(steps: Steps[T]) -> T:
+    """The result of all steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
 def generate(
     decoder: Decoder, limits: Limits, settings: GenerationSettings, numbers: Sequence[int] = ()
 ) -> list[list[Hypothesis]]:
+    """As `generating`, at once."""
+    return finished(generating(decoder, limits, settings, numbers))
+
+
+def generating(
+    decoder: Decoder, limits: Limits, settings: GenerationSettings, numbers: Sequence[int] = ()
+) -> Steps[list[list[Hypothesis]]]:
     """Up to `settings.samples` texts of each sequence, as the settings ask for them; those of a beam stand the best first.
 
     numbers   (B) by which what is drawn differs between sequences; by default their numbers in the batch
     """
     if settings.beam > 1:
-        return beam(decoder, limits, settings.beam, settings.length_penalty, settings.samples)
+        return (yield from _search(decoder, limits, settings.beam, settings.length_penalty, settings.samples))
     count, samples = len(limits.first), settings.samples
     if samples > 1:
         decoder.choose(np.arange(count).repeat(samples))
@@ -109,7 +128,7 @@ def generate(
         for number in (numbers or range(count))
         for sample in range(samples)
     ]
-    texts = sample(decoder, limits.repeated(samples), settings, generators)
+    texts = yield from _sample(decoder, limits.repeated(samples), settings, generators)
     return [texts[start : start + samples] for start in range(0, len(texts), samples)]
 
 
@@ -117,12 +136,19 @@ def sample(
     decoder: Decoder, limits: Limits, settings: GenerationSettings, generators: Sequence[np.random.Generator] = ()
 ) -> list[Hypothesis]:
     """One text of each sequence: each token is drawn by the sequence's own generator, or the most probable one taken."""
+    return finished(_sample(decoder, limits, settings, generators))
+
+
+def _sample(
+    decoder: Decoder, limits: Limits, settings: GenerationSettings, generators: Sequence[np.random.Generator]
+) -> Steps[list[Hypothesis]]:
     count = len(limits.first)
     alive, tokens = list(range(count)), np.asarray(limits.first, np.int64)
     texts: list[list[int]] = [[] for _ in range(count)]
     totals: list[float] = [0.0] * count
     endings: list[EndedBy] = ["length"] * count
     while alive:
+        yield len(alive)
         expected = limits.log_probabilities(decoder.step(tokens), alive, [texts[number] for number in alive])
         if settings.draws:
             chances = truncated(expected, settings.temperature or 1.0, settings.top_k, settings.top_p)
@@ -188,6 +214,12 @@ def beam(
     """
     if not 1 <= best <= width:
         raise ValueError(f"best {best}, width {width}: expected 1 <= best <= width")
+    return finished(_search(decoder, limits, width, length_penalty, best))
+
+
+def _search(
+    decoder: Decoder, limits: Limits, width: int, length_penalty: float, best: int
+) -> Steps[list[list[Hypothesis]]]:
     count = len(limits.first)
     decoder.choose(np.arange(count).repeat(width))
     alive = list(range(count))
@@ -199,6 +231,7 @@ def beam(
     finished: list[list[Hypothesis]] = [[] for _ in range(count)]
     position = 0
     while alive:
+        yield len(alive) * width
         position += 1
         of_rows = [number for number in alive for _ in range(width)]
         followed = [text for number in alive for text in texts[number]]

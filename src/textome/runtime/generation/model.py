@@ -12,7 +12,7 @@ from textome.documents import Document
 from textome.errors import InputError
 from textome.runtime.batching import batches
 from textome.runtime.bundle import Bundle
-from textome.runtime.generation.decoding import Floats, Limits, generate
+from textome.runtime.generation.decoding import Floats, Limits, Steps, finished, generating
 from textome.runtime.generation.session import DecoderSession
 from textome.runtime.generation.settings import GenerationSettings
 from textome.runtime.generation.writer import Text, Writer, stops_after, text_of
@@ -22,7 +22,7 @@ from textome.tasks.language_model import Likelihood
 from textome.text.tokenization import Tokenizer
 
 # Tokens whose keys and values are kept at once, and numbers of logits that are computed at once.
-_TOKENS, _LOGITS = 2**14, 2**24
+_TOKENS, _LOGITS = 2**12, 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class LanguageModel(Writer):
         path = bundle.onnx_path(settings.precision, settings.device)
         return cls(bundle, DecoderSession(path, settings.threads, settings.device), settings)
 
-    def check_prompt(self, prompt: str) -> None:
+    def check_prompt(self, prompt: str) -> int:
         """A prompt may be empty: the model then writes from the start of a text."""
         (ids,) = self._prompts([prompt])
         if len(ids) >= self._positions:
@@ -60,14 +60,16 @@ class LanguageModel(Writer):
                 f"the prompt has {len(ids):,} tokens, and the model reads at most {self._positions:,}, what it writes "
                 "among them; give its end alone"
             )
+        return len(ids)
 
-    def write(self, prompts: Sequence[str], settings: GenerationSettings) -> list[list[Text]]:
-        for number, prompt in enumerate(prompts, 1):
+    def writing(self, prompts: Sequence[str], settings: GenerationSettings, first: int = 0) -> Steps[list[list[Text]]]:
+        for number, prompt in enumerate(prompts, first + 1):
             try:
                 self.check_prompt(prompt)
             except InputError as error:
                 raise InputError(f"prompt {number}: {error}") from error
-        return self._write(self._prompts(prompts), [settings.max_new_tokens] * len(prompts), settings)
+        most = [settings.max_new_tokens] * len(prompts)
+        return (yield from self._writing(self._prompts(prompts), most, settings, first))
 
     def predictions(self, name: str, records: Sequence[Document]) -> list[Likelihood]:
         """How probable each text is. One longer than the model's window is read in windows that share their halves."""
@@ -94,7 +96,7 @@ class LanguageModel(Writer):
         room = self._positions - min(task.max_new_tokens, self._positions // 2)
         prompts = [ids[-room:] for ids in self._prompts([record.text for own in records for record in own])]
         limits = [min(task.max_new_tokens, 2 * len(ids) + 10) for ids in prompts]
-        written = iter(self._write(prompts, limits, GenerationSettings()))
+        written = iter(finished(self._writing(prompts, limits, GenerationSettings())))
         return [
             task.annotate(name, document, own, [next(written)[0].text for _ in own])
             for document, own in zip(documents, records, strict=True)
@@ -105,7 +107,9 @@ class LanguageModel(Writer):
         prompts = [ids.tolist() for ids in self.tokenizer.ids(texts)]
         return [[self._start, *ids] if self._task.begins or not ids else ids for ids in prompts]
 
-    def _write(self, prompts: list[list[int]], most: Sequence[int], settings: GenerationSettings) -> list[list[Text]]:
+    def _writing(
+        self, prompts: list[list[int]], most: Sequence[int], settings: GenerationSettings, first: int = 0
+    ) -> Steps[list[list[Text]]]:
         """Prompts of nearly equal length are written on together."""
         width = max(settings.beam, settings.samples)
         lengths = [len(ids) + limit for ids, limit in zip(prompts, most, strict=True)]
@@ -120,9 +124,10 @@ class LanguageModel(Writer):
                 histories=chosen,
                 is_stopped=stops_after(self.tokenizer, settings.stop),
             )
-            for number, hypotheses in zip(
-                group, generate(self.session.start(chosen), limits, settings, group), strict=True
-            ):
+            yield sum(map(len, chosen))
+            decoder = self.session.start(chosen)
+            written = yield from generating(decoder, limits, settings, [first + number for number in group])
+            for number, hypotheses in zip(group, written, strict=True):
                 texts[number] = [text_of(item, self.tokenizer, settings.stop) for item in hypotheses]
         return texts
 

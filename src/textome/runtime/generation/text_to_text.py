@@ -12,7 +12,7 @@ from textome.documents import Document
 from textome.errors import InputError
 from textome.runtime.batching import batches
 from textome.runtime.bundle import Bundle
-from textome.runtime.generation.decoding import generate
+from textome.runtime.generation.decoding import Steps, generating
 from textome.runtime.generation.settings import GenerationSettings
 from textome.runtime.generation.source_session import SourceSession
 from textome.runtime.generation.targets import limits_of, settings_of, write_targets
@@ -66,21 +66,24 @@ class TextToTextModel(Writer):
             for document, record in zip(documents, records, strict=True)
         ]
 
-    def check_prompt(self, prompt: str) -> None:
+    def check_prompt(self, prompt: str) -> int:
         """A prompt is a source as the model was trained on, its prefix in front.
 
         Raises InputError where it is empty, longer than the window, or without the prefix of a task.
         """
-        self._source(prompt)
+        return len(self._source(prompt))
 
-    def write(self, prompts: Sequence[str], settings: GenerationSettings) -> list[list[Text]]:
+    def writing(self, prompts: Sequence[str], settings: GenerationSettings, first: int = 0) -> Steps[list[list[Text]]]:
         sources = [self._source(prompt) for prompt in prompts]
         texts: list[list[Text]] = [[] for _ in prompts]
         width = max(settings.beam, settings.samples)
         for group in batches(np.array([len(ids) for ids in sources], np.int64), max(1, _TOKENS // width)):
             limits = limits_of(self.tokenizer, len(group), settings)
-            decoder = self.session.start([sources[number] for number in group])
-            for number, hypotheses in zip(group, generate(decoder, limits, settings, group), strict=True):
+            chosen = [sources[number] for number in group]
+            yield sum(map(len, chosen))
+            decoder = self.session.start(chosen)
+            written = yield from generating(decoder, limits, settings, [first + number for number in group])
+            for number, hypotheses in zip(group, written, strict=True):
                 texts[number] = [text_of(item, self.tokenizer, settings.stop) for item in hypotheses]
         return texts
 

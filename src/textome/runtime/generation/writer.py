@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from textome.errors import ModelError
-from textome.runtime.generation.decoding import EndedBy, Hypothesis
+from textome.runtime.generation.decoding import EndedBy, Hypothesis, Steps, finished
 from textome.runtime.generation.settings import GenerationSettings
 from textome.runtime.step import ModelSettings, ModelStep, load_model
 from textome.text.tokenization import Tokenizer
@@ -55,13 +55,20 @@ class Writer(ModelStep):
         """
         return self.write([prompts] if isinstance(prompts, str) else prompts, GenerationSettings.of(options))
 
-    @abstractmethod
-    def write(self, prompts: Sequence[str], settings: GenerationSettings) -> list[list[Text]]:
-        """As `generate`. What is drawn for a prompt depends on the seed and its number alone, not on the others."""
+    def write(self, prompts: Sequence[str], settings: GenerationSettings, first: int = 0) -> list[list[Text]]:
+        """As `generate`. What is drawn for a prompt depends on the seed and its number alone, not on the others.
+
+        first   the number of the first prompt, where others were written on before
+        """
+        return finished(self.writing(prompts, settings, first))
 
     @abstractmethod
-    def check_prompt(self, prompt: str) -> None:
-        """Raises InputError for a prompt that the model cannot read, or that leaves no room to write."""
+    def writing(self, prompts: Sequence[str], settings: GenerationSettings, first: int = 0) -> Steps[list[list[Text]]]:
+        """As `write`, with a pause before each run of the model."""
+
+    @abstractmethod
+    def check_prompt(self, prompt: str) -> int:
+        """The tokens of a prompt. Raises InputError where the model cannot read it, or where no room to write is left."""
 
 
 def stops_after(tokenizer: Tokenizer, stop: Sequence[str]) -> Callable[[Sequence[int]], bool]:

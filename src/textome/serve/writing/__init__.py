@@ -1,0 +1,1 @@
+"""Texts that a model writes for requests, a token at a time."""
