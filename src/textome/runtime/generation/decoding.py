@@ -183,7 +183,8 @@ def truncated(log_probabilities: Floats, temperature: float, top_k: int | None, 
     first stays.
     """
     scaled = log_probabilities.astype(np.float64)
-    scaled = (scaled - scaled.max(-1, keepdims=True)) / temperature
+    with np.errstate(over="ignore"):  # minus infinity is what a tiny temperature means
+        scaled = (scaled - scaled.max(-1, keepdims=True)) / temperature
     chances = np.exp(scaled)
     vocabulary = chances.shape[-1]
     if top_k is not None or top_p is not None:
