@@ -71,7 +71,7 @@ def questions(link: Path, fold: int, path: str) -> Iterator[Question]:
             for unsure in step.unsure(bare, _TYPE):
                 matches = similar(unsure.sections, unsure.name, unsure.related)
                 curies = [item.curie for item in matches]
-                rows = np.array(near_features(unsure.name, matches, unsure.in_document))
+                rows = np.array(near_features(unsure.name, matches, unsure.context))
                 for entity in (document.entities[index] for index in unsure.indices):
                     if section_type(entity.type, (_TYPE,)) and len(entity.curies) == 1 and curies:
                         gold = step.current(entity.curies[0])

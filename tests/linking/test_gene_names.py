@@ -22,6 +22,8 @@ from textome.linking.gene_names import series_of, spellings
         ("type 1 blue green receptor", "blue green receptor type 1"),
         ("BLU4A", "BLU4"),
         ("BLU3KO", "BLU3"),
+        ("BLU2b", "BLU2"),
+        ("BLU-1 beta", "BLU-1"),
     ],
 )
 def test_a_name_has_the_form_of_the_terminology(name, form):

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textome.linking.reranking import FEATURES, WEIGHTS, features, probabilities
+from textome.linking.reranking import FEATURES, WEIGHTS, Context, features, probabilities
 
 NAME = "severe blue lung fever"
 
 
-def rows(labels, similarities, uses=None, in_document=()):
+def rows(labels, similarities, uses=None, in_document=(), words=()):
     curies = [f"mesh:D{number}" for number in range(len(labels))]
-    return features(NAME, labels, similarities, curies, uses or [0] * len(labels), [False] * len(labels), in_document)
+    context = Context(in_document, words)
+    return features(NAME, labels, similarities, curies, uses or [0] * len(labels), [False] * len(labels), context)
 
 
 def test_each_feature_has_a_weight():
@@ -31,6 +32,15 @@ def test_features_say_what_their_names_say():
     assert values["head in the label"] == values["heading of MeSH"] == values["in the document"] == 1.0
     assert values["uses in annotated texts"] == math.log(2)
     assert values["never used"] == values["broader by name"] == 0.0
+
+
+def test_the_words_that_a_label_adds_are_looked_for_in_the_document():
+    each = rows(["Blue Green Fever", "Blue Red Fever", "Fever"], [0.9, 0.9, 0.9], [4, 1, 0], words={"green", "fever"})
+    values = [dict(zip(FEATURES, row, strict=True)) for row in each]
+    assert [item["added words in the document"] for item in values] == [1.0, 0.0, 0.0]
+    assert [item["added words not in the document"] for item in values] == [0.0, 1.0, 0.0]
+    assert [item["share of the most uses"] for item in values] == [1.0, 0.25, 0.0]
+    assert [item["most used"] for item in values] == [1.0, 0.0, 0.0]
 
 
 def test_of_equal_names_the_one_that_texts_use_is_likelier():

@@ -77,6 +77,61 @@ def test_a_short_form_is_linked_by_its_long_form(path):
     assert link(path, "BF is mild.", ("BF", "Disease")) == [["mesh:D4"]]
 
 
+@pytest.mark.parametrize(
+    ("text", "mentions", "expected"),
+    [
+        ("bluemycin (QX 9) and QX 9", [("bluemycin", "Chemical"), ("QX 9", "Chemical")], "mesh:C1"),
+        ("2,3-granite (BM-1) and 2,3-granite", [("2,3-granite", "Chemical"), ("BM-1", "Chemical")], "mesh:C1"),
+        ("blued factor one (BLU1)", [("blued factor one", "Gene"), ("BLU1", "Gene")], "ncbigene:1"),
+        ("azured factor [BLU1]", [("azured factor", "Gene"), ("BLU1", "Gene")], "ncbigene:1"),
+    ],
+)
+def test_what_stands_in_brackets_behind_a_name_names_the_same(path, text, mentions, expected):
+    assert set(map(tuple, link(path, text, *mentions))) == {(expected,)}
+
+
+def test_a_short_name_in_brackets_goes_by_the_name_that_it_explains(tmp_path):
+    concepts = [
+        Concept("x:1", "bluemycin", "Chemical"),
+        Concept("x:2", "PG", "Chemical"),
+        Concept("x:3", "azurine", "Chemical"),
+    ]
+    build_vocabulary(concepts, tmp_path / "a.vocab")
+    path = str(tmp_path / "a.vocab")
+    names = [("bluemycin", "Chemical"), ("PG", "Chemical"), ("azurine", "Chemical")]
+    assert link(path, "PG was given.", names[1]) == [["x:2"]]
+    assert link(path, "bluemycin (PG) was given. PG helped.", *names[:2]) == [["x:1"]] * 3
+    assert link(path, "bluemycin (azurine) was given.", names[0], names[2]) == [["x:1"], ["x:3"]]
+    assert link(path, "bluemycin, PG", *names[:2]) == [["x:1"], ["x:2"]]
+
+
+def test_a_short_form_of_a_chemical_stands_for_itself_where_its_long_form_is_unknown(path):
+    text = "Brown mineral one (BM-1) was given."
+    assert link(path, text, ("BM-1", "Chemical")) == [["mesh:C1"]]
+
+
+def test_of_chemicals_mesh_comes_before_chebi_and_a_combination_has_its_own_concept(tmp_path):
+    concepts = [
+        Concept("chebi:1", "blued blue", "Chemical"),
+        Concept("mesh:C7", "azurate", "Chemical", ("blue salt",)),
+        Concept("mesh:D7", "Blue", "Chemical", ("blued blue", "blue salt")),
+        Concept("mesh:D8", "Reddine", "Chemical"),
+        Concept("mesh:C8", "blue, reddine drug combination", "Chemical"),
+        Concept("mesh:D9", "Greenine", "Chemical"),
+    ]
+    build_vocabulary(concepts, tmp_path / "a.vocab")
+    path = str(tmp_path / "a.vocab")
+    assert link(path, "blued blue", ("blued blue", "Chemical"), candidates=2) == [["mesh:D7", "chebi:1"]]
+    assert link(path, "blue salt", ("blue salt", "Chemical")) == [["mesh:D7"]]
+    assert link(path, "reddine/blue", ("reddine/blue", "Chemical")) == [["mesh:C8"]]
+    assert link(path, "reddine/greenine", ("reddine/greenine", "Chemical")) == [["mesh:D8", "mesh:D9"]]
+
+
+def test_a_latin_letter_may_stand_for_a_greek_one(tmp_path):
+    build_vocabulary([Concept("x:1", "beta-Bluemia", "Disease")], tmp_path / "a.vocab")
+    assert link(str(tmp_path / "a.vocab"), "b-bluemia", ("b-bluemia", "Disease")) == [["x:1"]]
+
+
 def test_a_gene_is_of_the_species_that_the_text_speaks_of(path):
     assert link(path, "In human cells BLU1 was seen.", ("BLU1", "Gene")) == [["ncbigene:1"]]
     assert link(path, "In mice, murine Blu1 was seen.", ("Blu1", "Gene")) == [["ncbigene:2"]]
@@ -206,7 +261,8 @@ def test_what_is_only_like_a_name_is_asked_for_once(path):
     (unsure,) = step.unsure(
         document("blues fevr, azure fever", ("blues fevr", "Disease"), ("azure fever", "Disease")), "Disease"
     )
-    assert (unsure.name, unsure.indices, unsure.in_document) == ("blues fevr", (0,), {"mesh:D3"})
+    assert (unsure.name, unsure.indices, unsure.context.curies) == ("blues fevr", (0,), {"mesh:D3"})
+    assert {"blue", "fevr", "azure"} <= set(unsure.context.words)
 
 
 @pytest.mark.parametrize(

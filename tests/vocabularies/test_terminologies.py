@@ -65,7 +65,7 @@ GENE_INFO = (
     "Symbol_from_nomenclature_authority\tFull_name_from_nomenclature_authority\tNomenclature_status\tOther_designations\t"
     "Modification_date\tFeature_type\n"
     "9606\t990001\tBLU1\t-\tBLUE|AZ1\tMIM:999001|HGNC:HGNC:99001\t1\t1p1\tblue protein 1\tprotein-coding\tBLU1\t"
-    "blue protein 1\tO\tazure protein|-\t20260101\t-\n"
+    "blue protein 1\tO\tazure protein|uncharacterized protein|-\t20260101\t-\n"
     "9606\t990002\tNEWENTRY\t-\t-\t-\t-\t-\tnew\tother\t-\t-\t-\t-\t20260101\t-\n"
 )
 NAMES = (

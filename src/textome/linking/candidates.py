@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
@@ -12,7 +12,7 @@ from textome.linking.binomials import species_of_strain
 from textome.linking.composites import parts_of
 from textome.linking.disease_names import other_heads
 from textome.linking.gene_names import series_of, spellings
-from textome.linking.reranking import features, probabilities
+from textome.linking.reranking import Context, features, probabilities
 from textome.vocabularies import Hit, NameKind, Section
 from textome.vocabularies.keys import key_of, words_of
 
@@ -68,6 +68,7 @@ _SCORES: dict[Way, float] = {
     Way.SHORTENED: 0.6,
     Way.COMPOSITE: 0.8,
 }
+_NO_CONTEXT = Context()
 _NUM_NEAR, _NUM_RERANKED = 5, 12
 _SUPPLEMENTARY = "mesh:C"
 _WAY_OF_KIND = {kind: Way[kind.name] for kind in NameKind}
@@ -80,6 +81,9 @@ _SUPEROXIDE = re.compile(r"[·•.*˙∙]?\(?O2\)?[·•.*˙∙]?[-−–⁻]")
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
 _PLURAL = re.compile(r"[A-Z0-9]s$")
 _SPECIES_LETTER = re.compile(r"(?:r?h|r?m|r|[dzxy])-?(\w.{2,})")
+# A Greek letter that the text writes as a Latin one: b-thalassemia.
+_GREEK_LETTER = re.compile(r"([abg])-(?=[a-z0-9]{4})")
+_GREEK = {"a": "alpha-", "b": "beta-", "g": "gamma-"}
 _STRAIN = re.compile(r"\b(?:strain|isolate|type)\s+(?=\S*[A-Z\d])")
 # Words around a name that say nothing of which concept it is.
 _FRINGE = re.compile(
@@ -103,6 +107,8 @@ def exact(sections: Sequence[Section], name: str) -> list[Candidate]:
                 hits = [hit for hit in hits if hit.number in elements] or hits
             hits = sorted(hits, key=_kind_of_short) if _SHORT.fullmatch(name) else hits
             hits = _in_number(section, hits, name)
+            if section.type == "Chemical":
+                hits = _by_terminology(section, hits)
         matches += [_candidate(section, hit, rank, len(hits)) for hit in hits]
     return matches
 
@@ -120,8 +126,11 @@ def reordered(sections: Sequence[Section], name: str) -> list[Candidate]:
 def shortened(name: str, profile: str) -> Iterator[str]:
     """The name without what stands in brackets, and without words around it that do not change what it names.
 
-    A symbol (profile `symbols`) also without the s of a plural, as in `BMPs`, and the letter of a species, as in `hTau`.
+    Before that with a Greek letter for a Latin one. A symbol (profile `symbols`) also without the s of a plural, as in
+    `BMPs`, and the letter of a species, as in `hTau`.
     """
+    if letter := _GREEK_LETTER.match(name):
+        yield _GREEK[letter[1]] + name[letter.end() :]
     without = _IN_BRACKETS.sub("", name).strip()
     if without and without != name:
         yield without
@@ -168,8 +177,19 @@ def _composite(sections: Sequence[Section], divisions: Iterable[Sequence[str]]) 
     for parts in divisions:
         each = [_of_part(sections, part) for part in parts]
         if all(each):
+            if len(each) == 2 and (together := _combination(sections, each)):
+                return [together]
             return [[_as(Way.COMPOSITE, item) for item in matches] for matches in each]
     return []
+
+
+def _combination(sections: Sequence[Section], each: Sequence[Sequence[Candidate]]) -> list[Candidate]:
+    """The combination of two drugs, which MeSH names "carbidopa, levodopa drug combination"; none if there is none."""
+    if sections[0].type != "Chemical":
+        return []
+    labels = [items[0].section.label(items[0].number) for items in each]
+    forms = (f"{first} {second} drug combination" for first, second in (labels, labels[::-1]))
+    return next((matches for form in forms if (matches := exact(sections, form))), [])
 
 
 def _of_part(sections: Sequence[Section], part: str) -> list[Candidate]:
@@ -181,16 +201,16 @@ def near(
     sections: Sequence[Section],
     name: str,
     related: Sequence[Candidate] = (),
-    in_document: Collection[str] = (),
+    context: Context = _NO_CONTEXT,
 ) -> list[list[Candidate]]:
     """The concepts with names that resemble this one, the likeliest first, as one list; nothing if there are none.
 
-    related       candidates that have the name as a related one: of diseases they compete with the near names
-    in_document   the CURIEs of what the document names otherwise
+    related   candidates that have the name as a related one: of diseases they compete with the near names
+    context   what the document says
     """
     matches = similar(sections, name, related)
     if matches and matches[0].section.type == "Disease":
-        scores = probabilities(near_features(name, matches, in_document))
+        scores = probabilities(near_features(name, matches, context))
     else:
         scores = [_near_score(item.score) for item in matches]
     matches = [
@@ -211,7 +231,7 @@ def similar(sections: Sequence[Section], name: str, related: Sequence[Candidate]
     return distinct([*(replace(item, score=1.0) for item in related if is_disease), *matches])
 
 
-def near_features(name: str, matches: Sequence[Candidate], in_document: Collection[str]) -> list[list[float]]:
+def near_features(name: str, matches: Sequence[Candidate], context: Context) -> list[list[float]]:
     """The values of `reranking.FEATURES` for candidates whose scores are similarities."""
     return features(
         name,
@@ -220,7 +240,7 @@ def near_features(name: str, matches: Sequence[Candidate], in_document: Collecti
         [item.curie for item in matches],
         [item.section.uses(item.number) for item in matches],
         [item.way is not Way.NEAR for item in matches],
-        in_document,
+        context,
     )
 
 
@@ -250,6 +270,22 @@ def _in_number(section: Section, hits: list[Hit], name: str) -> list[Hit]:
     if all(section.curie(number).startswith(_SUPPLEMENTARY) for number in same):
         return hits
     return sorted(hits, key=lambda hit: hit.number in twins)
+
+
+def _by_terminology(section: Section, hits: list[Hit]) -> list[Hit]:
+    """The hits with those of ChEBI and UNII last, and of synonyms those of MeSH's headings before supplementary records'.
+
+    Of equal labels, as Purines and purine, `_in_number` decides.
+    """
+    curies = {hit.number: section.curie(hit.number) for hit in hits}
+    ranks = {hit.kind: rank for rank, hit in reversed(list(enumerate(hits)))}
+
+    def order(hit: Hit) -> tuple[bool, int, bool]:
+        curie = curies[hit.number]
+        is_last = hit.kind is not NameKind.CURATED and curie.startswith(("chebi:", "unii:"))
+        return is_last, ranks[hit.kind], hit.kind is not NameKind.LABEL and curie.startswith(_SUPPLEMENTARY)
+
+    return sorted(hits, key=order)
 
 
 def _kind_of_short(hit: Hit) -> float:

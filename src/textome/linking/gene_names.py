@@ -24,7 +24,9 @@ _ROMAN = {
 _ARABIC = {number: roman for roman, number in _ROMAN.items()}
 _LETTER = re.compile(r"(.*\w)[ -]?([abgdk])")
 # What stands after a symbol: the letter of an isoform, as in `OCT4A`, and knock-outs and transgenes.
-_ISOFORM = re.compile(r"(?:[Hh]um?)?([A-Za-z][A-Za-z-]*\d+)(?:[A-Z]|KO|[Tt]g)|[Hh]um?([A-Z]\w{2,})")
+_ISOFORM = re.compile(r"(?:[Hh]um?)?([A-Za-z][A-Za-z-]*\d+)(?:[A-Za-z]|KO|[Tt]g)|[Hh]um?([A-Z]\w{2,})")
+# An isoform of a symbol with a number: `NRG-1 beta`.
+_GREEK_ISOFORM = re.compile(r"(.*\d)[ -]?(?:alpha|beta|gamma|delta|[αβγδ])", re.IGNORECASE)
 _WORD = re.compile(r"[^\s_-]+")
 _OF = re.compile(r"(.+?)\s+(?:of|for)\s+(?:the\s+)?(.+)")
 _BETWEEN = re.compile(r"\s*\([^()]*\)\s*")
@@ -56,6 +58,8 @@ def forms_of(name: str) -> Iterator[str]:
         yield f"{match[1]} {_GREEK[match[2]]}"
     if match := _ISOFORM.fullmatch(bare):
         yield match[1] or match[2]
+    if match := _GREEK_ISOFORM.fullmatch(bare):
+        yield match[1]
     words = _WORD.findall(bare)
     if len(words) < 2:
         return

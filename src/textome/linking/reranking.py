@@ -2,7 +2,8 @@
 
 Similarity alone puts the right concept first for less than half of the diseases that no vocabulary has by name. The model
 also weighs words (a label that says less than the mention is broader, and more likely right than one that says more), how
-often annotated texts name the concept, and whether the document names it elsewhere. A further candidate, none of these,
+often annotated texts name the concept, whether the document names it elsewhere, and whether the document has the words that
+its label adds. A further candidate, none of these,
 has the score 0, so that the probabilities say when to leave a mention without identifier. The weights were learnt by
 recipes/vocabulary/near_names.py.
 """
@@ -11,38 +12,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from textome.vocabularies.keys import bag_of
 
 FEATURES = (
     "similarity", "similarity above 0.8", "nearest", "distance to the nearest", "trigrams of the label",
     "head in the label", "words in the label", "words of the label", "heading of MeSH", "broader by name",
-    "in the document", "uses in annotated texts", "never used", "any",
+    "in the document", "uses in annotated texts", "never used", "any", "added words in the document",
+    "added words not in the document", "share of the most uses", "most used",
 )  # fmt: skip
 WEIGHTS: tuple[float, ...] = (
-    2.44, 0.65, 0.94, -1.91, 1.17, 0.04, 1.33, 1.21, 0.49, -0.31, 2.59, 0.01, -1.21, -4.30,
+    1.74, 0.44, 0.93, -2.11, 1.45, -0.15, 0.68, 1.06, 0.17, -0.17, 1.84, -0.09, -1.07, -3.50, 0.87, -0.07, 0.59, 0.44,
 )  # fmt: skip
+
+
+class Context(NamedTuple):
+    """What a document says around a name: the CURIEs of the concepts that it names otherwise, and all its words as
+    `keys.bag_of` makes them."""
+
+    curies: Collection[str] = ()
+    words: Collection[str] = ()
 
 
 def features(
     name: str, labels: Sequence[str], similarities: Sequence[float], curies: Sequence[str], uses: Sequence[int],
-    is_related: Sequence[bool], in_document: Collection[str],
+    is_related: Sequence[bool], context: Context,
 ) -> list[list[float]]:  # fmt: skip
     """The values of `FEATURES` for each candidate of a name.
 
     similarities   of the nearest names, in [0, 1]; of `is_related` candidates, which have the name as a related one, 1
-    uses           in annotated texts
-    in_document    the CURIEs of the concepts that the document names otherwise
-    """
+    uses           in annotated texts"""
     own = bag_of(name).split()
     head = bag_of(name.split()[-1]) if name.split() else ""
     own_grams = _grams(own)
-    highest = max(similarities, default=0.0)
+    highest, most_uses = max(similarities, default=0.0), max(uses, default=0)
     rows = []
     for label, similarity, curie, count, related in zip(labels, similarities, curies, uses, is_related, strict=True):
         words = bag_of(label).split()
         grams = _grams(words)
         shared = len(set(own) & set(words))
+        added = set(words).difference(own)
         rows.append(
             [
                 similarity,
@@ -55,10 +65,14 @@ def features(
                 shared / max(len(words), 1),
                 float(curie.startswith("mesh:D")),
                 float(related),
-                float(curie in in_document),
+                float(curie in context.curies),
                 math.log1p(count),
                 float(count == 0),
                 1.0,
+                float(bool(added) and added.issubset(context.words)),
+                float(bool(added) and added.isdisjoint(context.words)),
+                count / max(most_uses, 1),
+                float(count == max(most_uses, 1)),
             ]
         )
     return rows

@@ -13,13 +13,15 @@ from textome.errors import InputError
 from textome.linking.binomials import full_binomials, nouns_of
 from textome.linking.candidates import Candidate, Way, candidates, distinct, exact, near
 from textome.linking.organisms import Organism, resolve, under_other_genera
+from textome.linking.other_names import other_names
+from textome.linking.reranking import Context
 from textome.linking.species import HUMAN, GeneSpecies
 from textome.linking.variant_genes import with_genes_of_variants
 from textome.steps.step import StepSettings
 from textome.text.abbreviations import find_abbreviations
 from textome.vocabularies import BUNDLED, NameKind, Section, open_vocabulary
+from textome.vocabularies.keys import bag_of
 
-_SURE = 0.5  # a near name with a lower score gives way to a symbol
 _LONG_FORM = "long_form"  # the attribute that the step for abbreviations gives
 # Types of entities, as corpora and models write them, by the type that vocabularies have.
 _TYPES = {
@@ -29,6 +31,7 @@ _TYPES = {
     "gene": "Gene", "geneorgeneproduct": "Gene", "protein": "Gene", "species": "Species", "organism": "Species",
     "organismtaxon": "Species", "cellline": "CellLine", "celltype": "CellType",
 }  # fmt: skip
+_WITH_OTHER_NAMES = frozenset({"Disease", "Chemical", "Gene"})
 _PATIENTS = frozenset({"patient", "patients", "inpatients", "outpatients", "participants", "volunteers", "individuals"})
 
 
@@ -66,11 +69,11 @@ class Linking(StepSettings):
             return document
         identifiers_of: dict[int, tuple[Identifier, ...]] = {}
         groups_of = self._named(mentions, document.text)
-        in_document = _curies(groups_of.values())
+        context = _context(document, mentions, groups_of)
         for key, groups in groups_of.items():
             mention = mentions[key]
             if _is_unsure(mention, groups):
-                groups = mention.resembling(self._sections[mention.type], groups, in_document)
+                groups = mention.resembling(self._sections[mention.type], groups, context)
             identifiers_of |= dict.fromkeys(mention.indices, self._chosen(groups))
         genes = [mention for mention in mentions.values() if mention.type == "Gene"]
         if genes:
@@ -130,16 +133,23 @@ class Linking(StepSettings):
             mention = mentions.setdefault((type, entity.text), _Mention(type, entity.text, name or None, long_forms))
             mention.indices.append(index)
             mention.spans.append(Span(entity.start, entity.end))
+        for type in _WITH_OTHER_NAMES & {type for type, _ in mentions}:
+            same_type = {text: mention for (of_type, text), mention in mentions.items() if of_type == type}
+            spans_of = {text: mention.spans for text, mention in same_type.items()}
+            for item in other_names(spans_of, document.text, long_forms):
+                same_type[item.name].other_names.append(item.other)
+                if item.is_explained and type == "Chemical":
+                    same_type[item.name].explained_by.append(item.other)
         return mentions
 
     def unsure(self, document: Document, type: str) -> Iterator[Unsure]:
         """The mentions of a type of which no vocabulary has the name, or, of diseases, has it only as a related one."""
         mentions = self._mentions(document)
         groups_of = self._named(mentions, document.text)
-        in_document = _curies(groups_of.values())
+        context = _context(document, mentions, groups_of)
         for key, groups in groups_of.items():
             if key[0] == type and _is_unsure(mentions[key], groups):
-                yield mentions[key].unsure(self._sections[type], groups, in_document)
+                yield mentions[key].unsure(self._sections[type], groups, context)
 
     def _named(
         self, mentions: Mapping[tuple[str, str], _Mention], text: str
@@ -201,18 +211,22 @@ class Linking(StepSettings):
 @dataclass(frozen=True, slots=True)
 class Unsure:
     """A name that is only like those of a vocabulary, the entities that have it, the concepts that have it as a related
-    name, and the CURIEs of what the document names otherwise."""
+    name, and what the document says."""
 
     name: str
     indices: tuple[int, ...]
     sections: Sequence[Section]
     related: Sequence[Candidate]
-    in_document: Collection[str]
+    context: Context
 
 
 @dataclass(slots=True)
 class _Mention:
-    """A name in a document, with all entities that are written so."""
+    """A name in a document, with all entities that are written so.
+
+    explained_by   the names that it stands behind in brackets, as a short name
+    other_names    what the document names the same thing
+    """
 
     type: str
     text: str
@@ -220,11 +234,14 @@ class _Mention:
     long_forms: dict[str, str]
     indices: list[int] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
+    explained_by: list[str] = field(default_factory=list)
+    other_names: list[str] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
-        """Its long form where the document defines one, then the name itself; for a gene the symbol comes first."""
-        names = [self.long_form, self.text] if self.long_form else [self.text, self._expanded]
+        """Its long form where the document defines one, or what it explains, then the name itself; for a gene the symbol
+        comes first."""
+        names = [self.long_form, self.text] if self.long_form else [*self.explained_by, self.text, self._expanded]
         return names[::-1] if self.long_form and self.type == "Gene" else list(dict.fromkeys(names))
 
     @property
@@ -232,32 +249,34 @@ class _Mention:
         return " ".join(self.long_forms.get(word, word) for word in self.text.split())
 
     def named(self, sections: Sequence[Section]) -> list[list[Candidate]]:
-        """The candidates that have one of its names; of a long form without any only what its short form is by hand."""
+        """The candidates that have one of its names; of a long form of a chemical without any those of its
+        short form. Where none has any, those of the names that the document has for the same."""
         for name in self.names:
             if matches := candidates(sections, name):
                 return [_confirmed(group, sections, self.long_form) for group in matches]
             if name == self.long_form and sections[0].has_near:
-                by_hand = [item for item in exact(sections, self.text) if item.way is Way.CURATED]
-                is_near = by_hand and any(group[0].score >= _SURE for group in near(sections, name))
-                return [by_hand] if by_hand and not is_near else []
+                known = exact(sections, self.text) if self.type == "Chemical" else []
+                return [known] if known else []
+        for name in self.other_names:
+            if known := exact(sections, name):
+                return [known]
         return []
 
     def resembling(
-        self, sections: Sequence[Section], groups: list[list[Candidate]], in_document: Collection[str]
+        self, sections: Sequence[Section], groups: list[list[Candidate]], context: Context
     ) -> list[list[Candidate]]:
         """The candidates with names like its own, where none has it, or only as a related one."""
-        question = self.unsure(sections, groups, in_document)
-        matches = near(sections, question.name, question.related, question.in_document)
+        question = self.unsure(sections, groups, context)
+        matches = near(sections, question.name, question.related, question.context)
         if not matches and self.long_form:
             return candidates(sections, self.text)
         return matches or groups
 
-    def unsure(
-        self, sections: Sequence[Section], groups: list[list[Candidate]], in_document: Collection[str]
-    ) -> Unsure:
+    def unsure(self, sections: Sequence[Section], groups: list[list[Candidate]], context: Context) -> Unsure:
         related = [item for group in groups for item in group]
-        others = frozenset(in_document) - {item.curie for item in related}
-        return Unsure(self.long_form or self._expanded, tuple(self.indices), sections, related, others)
+        others = frozenset(context.curies) - {item.curie for item in related}
+        name = self.long_form or self._expanded
+        return Unsure(name, tuple(self.indices), sections, related, context._replace(curies=others))
 
 
 @lru_cache(maxsize=8)
@@ -289,9 +308,16 @@ def _long_forms(document: Document) -> dict[str, str]:
     }
 
 
-def _curies(groups_of_mentions: Iterable[list[list[Candidate]]]) -> frozenset[str]:
-    """The first answers to the mentions."""
-    return frozenset(group[0].curie for groups in groups_of_mentions for group in groups)
+def _context(
+    document: Document,
+    mentions: Mapping[tuple[str, str], _Mention],
+    groups_of: Mapping[tuple[str, str], list[list[Candidate]]],
+) -> Context:
+    """What weighs where a disease is only near: the first answers to the mentions, and the words of the text."""
+    if not any(key[0] == "Disease" and _is_unsure(mentions[key], groups) for key, groups in groups_of.items()):
+        return Context()
+    curies = frozenset(group[0].curie for groups in groups_of.values() for group in groups)
+    return Context(curies, frozenset(bag_of(document.text).split()))
 
 
 def _is_unsure(mention: _Mention, groups: Sequence[Sequence[Candidate]]) -> bool:

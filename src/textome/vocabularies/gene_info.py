@@ -8,6 +8,8 @@ from textome.formats.reading.sources import Quarantine, Source
 from textome.vocabularies.concepts import Concept
 from textome.vocabularies.lines import rows
 
+# What genes without a name are called: thousands of them, so that it tells none.
+_NO_NAMES = frozenset(["-", "", "uncharacterized protein", "hypothetical protein"])
 _NUM_COLUMNS = 14  # to Other_designations; the two after it are not needed
 
 
@@ -29,7 +31,7 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Concept]:
             f"ncbigene:{gene}",
             symbol,
             "Gene",
-            synonyms=tuple(dict.fromkeys(name for name in names if name not in ("-", "", symbol))),
+            synonyms=tuple(dict.fromkeys(name for name in names if name not in {*_NO_NAMES, symbol})),
             xrefs=tuple(_xref(item) for item in xrefs.split("|") if ":" in item),
             taxon=int(taxon),
         )
