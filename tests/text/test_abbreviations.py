@@ -74,6 +74,19 @@ def test_what_is_no_definition(text):
     assert pairs(text) == []
 
 
+def test_a_bracket_may_hold_several_short_forms_of_one_long_form():
+    found = pairs("Tumour necrosis factor (TNF; TNFa, p < 0.05) and partial least squares (PLS-1 and PLS-2) fell.")
+    assert ("TNF", "Tumour necrosis factor") in found
+    assert [short for short, long in found if long == "partial least squares"] == ["PLS-1", "PLS-2"]
+    assert all("<" not in short for short, _ in found)
+
+
+def test_words_that_short_forms_of_genes_leave_out_may_be_skipped():
+    assert pairs("The Ras homolog gene family, member A (RhoA) fell.") == [
+        ("RhoA", "Ras homolog gene family, member A")
+    ]
+
+
 def test_in_a_list_no_letter_need_agree():
     text = "They took magnesium oxide (MGO), phenytoin (DPH), and the pill of the day (QD)."
     assert pairs(text) == [("MGO", "magnesium oxide"), ("DPH", "phenytoin"), ("QD", "pill of the day")]

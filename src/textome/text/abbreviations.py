@@ -53,7 +53,9 @@ _LEAD = re.compile(
     r"(?:i\.e\.,?|e\.g\.,?|or|also|abbreviated(?:\ as|\ to)?|hereafter|termed|designated|called|the)\s+", re.I | re.X
 )
 _SEPARATOR = re.compile(r"\s*[;,=:]\s+|\s+(?:or|and|=)\s+")
-_CAN_BE_SKIPPED = frozenset(["type", "subtype", "class", "number", *STOP_WORDS])
+_CAN_BE_SKIPPED = frozenset(
+    ["type", "subtype", "class", "number", "gene", "protein", "domain", "family", "member", *STOP_WORDS]
+)
 # The first letter of each name: "IFN-γ" is "interferon gamma".
 _GREEK = str.maketrans("αβγδεζηθικλμνξοπρσςτυφχψωµ", "abgdezetiklmnxoprsstupcpom")
 _DIGITS = {
@@ -115,6 +117,7 @@ def _find(text: str) -> list[Abbreviation]:
         for candidate in _candidates(text, bracket):
             if (long := _long_form(text, candidate)) is not None:
                 abbreviations.append(Abbreviation(candidate.short, long))
+                abbreviations += _others(text, bracket, abbreviations[-1])
                 end = bracket.end + 1
                 break
         else:
@@ -122,6 +125,18 @@ def _find(text: str) -> list[Abbreviation]:
                 abbreviations.append(item)
                 end = bracket.end + 1
     return abbreviations
+
+
+def _others(text: str, bracket: Span, first: Abbreviation) -> Iterator[Abbreviation]:
+    """The other short forms of the same long form in a bracket: "basic fibroblast growth factor (bFGF; FGF-B)"."""
+    if first.short.start < bracket.start or first.long.end > bracket.start:
+        return
+    words = _words_before(text, bracket.start - 1)
+    for separator in _SEPARATOR.finditer(text, first.short.end, bracket.end):
+        following = _SEPARATOR.search(text, separator.end(), bracket.end)
+        short = _stripped(text, Span(separator.end(), following.start() if following else bracket.end))
+        if _is_short_form(text, short) and _long_form(text, _Candidate(short, words, whole=False)) == first.long:
+            yield Abbreviation(short, first.long)
 
 
 def _listed(text: str, bracket: Span, end: int) -> Abbreviation | None:
