@@ -42,7 +42,7 @@ def other_names(
 
 def _with_brackets(spans_of: Mapping[str, Sequence[Span]], text: str) -> Iterator[tuple[str, str]]:
     """The pairs of entities that stand as "A (B)"."""
-    places = sorted((span.start, span.end, name) for name, spans in spans_of.items() for span in spans)
-    for (_, end, before), (start, last, within) in pairwise(places):
+    in_order = sorted((span.start, span.end, name) for name, spans in spans_of.items() for span in spans)
+    for (_, end, before), (start, last, within) in pairwise(in_order):
         if text[end:start] in _OPENINGS and text[last : last + 1] in _CLOSINGS:
             yield before, within
