@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from textome.corpus.duplicates import Fingerprints
 from textome.errors import InputError
+from textome.formats.reading.sources import atomic_file
 
 WORK = ".work"
 _FINGERPRINTS = ("digests", "signatures", "bands")
@@ -44,15 +44,10 @@ def chunk_name(part: int, chunk: int) -> str:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write JSON so that the file is whole or not there. Raises UnfinishedError where the disk is full."""
-    draft = path.with_name(f".{path.name}.partial")
     try:
-        with draft.open("w", encoding="utf-8") as stream:
-            json.dump(values, stream, ensure_ascii=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
+        with atomic_file(path) as stream:
+            stream.write(json.dumps(values, ensure_ascii=False).encode())
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise no_room(path, error) from error
 
 
@@ -73,26 +68,17 @@ def write_chunk(
     """Write one chunk of kept documents, each its id and sentences. Raises UnfinishedError where the disk is full."""
     words = np.array([sum(len(text.split()) for text in sentences) for _, sentences in documents], np.int64)
     arrays = {name: getattr(fingerprints, name) for name in _FINGERPRINTS} | {"words": words}
-    drafts: dict[Path, Path] = {}
     try:
         for name, values in arrays.items():
-            file = path.with_name(f"{path.name}.{name}.npy")
-            drafts[file] = file.with_name(f".{file.name}.partial")
-            with drafts[file].open("wb") as stream:
+            with atomic_file(path.with_name(f"{path.name}.{name}.npy")) as stream:
                 np.save(stream, values)
-                _to_disk(stream)
-        file = path.with_name(f"{path.name}.jsonl.gz")
-        drafts[file] = file.with_name(f".{file.name}.partial")
-        with drafts[file].open("wb") as stream:
-            with gzip.GzipFile("", "wb", 1, stream, mtime=0) as packed:
-                for id, sentences in documents:
-                    packed.write(json.dumps([id, list(sentences)], ensure_ascii=False).encode("utf-8") + b"\n")
-            _to_disk(stream)
-        for file, draft in drafts.items():
-            draft.replace(file)
+        with (
+            atomic_file(path.with_name(f"{path.name}.jsonl.gz")) as stream,
+            gzip.GzipFile("", "wb", 1, stream, mtime=0) as packed,
+        ):
+            for id, sentences in documents:
+                packed.write(json.dumps([id, list(sentences)], ensure_ascii=False).encode("utf-8") + b"\n")
     except OSError as error:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
         raise no_room(path, error) from error
     write_json(path.with_name(f"{path.name}.json"), counted)
 
@@ -131,8 +117,3 @@ def no_room(path: Path, error: OSError) -> UnfinishedError:
     return UnfinishedError(
         f"{path}: cannot be written ({error.strerror or error}); make room and go on with --resume, what is done is kept"
     )
-
-
-def _to_disk(stream: Any) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
+from textome.formats.reading.sources import atomic_file
 from textome.text.tokenization import Tokenizer
 
 FORMAT_VERSION = 1
@@ -100,12 +101,8 @@ def write_description(
         "shards": list(shards),
         "settings": dict(settings),
     }
-    draft = folder / f".{DESCRIPTION}.partial"
-    with draft.open("w", encoding="utf-8") as stream:
-        json.dump(described, stream, indent=1, ensure_ascii=False)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(folder / DESCRIPTION)
+    with atomic_file(folder / DESCRIPTION) as stream:
+        stream.write(json.dumps(described, indent=1, ensure_ascii=False).encode())
 
 
 @dataclass(frozen=True)

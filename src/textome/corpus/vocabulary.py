@@ -7,7 +7,6 @@ word has an embedding of its own (Gu et al. 2021, section 2.3).
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from tokenizers import Tokenizer as _FastTokenizer
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from textome.errors import InputError
+from textome.formats.reading.sources import whole_folder
 from textome.text.byte_level import END_OF_TEXT, byte_level_tokenizer, learn_merges
 from textome.text.tokenization import SENTINELS, Tokenizer
 from textome.text.wordpiece import SPECIAL, add_marks, bert_tokenizer
@@ -117,10 +117,6 @@ def write_vocabulary(tokenizer: Tokenizer, folder: Path, lowercase: bool | None,
     """
     if folder.exists():
         raise InputError(f"{folder} exists already; name another folder for the vocabulary")
-    draft = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    tokenizer.save(draft / "tokenizer.json")
     config: dict[str, object] = {
         "tokenizer_class": "BertTokenizer",
         "do_lower_case": lowercase,
@@ -141,10 +137,13 @@ def write_vocabulary(tokenizer: Tokenizer, folder: Path, lowercase: bool | None,
             "tokenizer_class": "GPT2Tokenizer",
             **dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT),
         }
-    else:
-        (draft / "vocab.txt").write_text("".join(f"{token}\n" for token in tokenizer.vocabulary()), encoding="utf-8")
-    (draft / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    draft.replace(folder)
+    with whole_folder(folder) as draft:
+        tokenizer.save(draft / "tokenizer.json")
+        if not sentinels and lowercase is not None:
+            (draft / "vocab.txt").write_text(
+                "".join(f"{token}\n" for token in tokenizer.vocabulary()), encoding="utf-8"
+            )
+        (draft / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
 def fit(tokenizer: Tokenizer, sentences: Sequence[str], terms: Sequence[str] = ()) -> Fit:

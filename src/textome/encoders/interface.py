@@ -86,6 +86,8 @@ class EncoderConfig(Protocol):
     @property
     def intermediate_size(self) -> int: ...
     @property
+    def max_position_embeddings(self) -> int: ...
+    @property
     def hidden_dropout_prob(self) -> float: ...
     @property
     def initializer_range(self) -> float: ...
@@ -103,6 +105,14 @@ class EncoderModel(CheckpointModel):
 
     def forward(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None = None) -> Tensor:
         raise NotImplementedError
+
+    def check_lengths(self, layout: Layout) -> None:
+        """Raises ValueError for a sequence that is longer than the model's positions."""
+        if layout.max_seqlen > self.config.max_position_embeddings:
+            raise ValueError(
+                f"a sequence of {layout.max_seqlen} tokens is longer than the model's "
+                f"{self.config.max_position_embeddings} positions; cut it into windows first"
+            )
 
     @property
     def word_embeddings(self) -> nn.Embedding:

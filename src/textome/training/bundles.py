@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -21,6 +20,7 @@ from textome.encoders import ENCODERS, encoder_of
 from textome.encoders.checkpoint import to_hugging_face, write_tensors
 from textome.encoders.interface import CheckpointModel, MaskedLM
 from textome.errors import InputError, ModelError
+from textome.formats.reading.sources import whole_folder
 from textome.runtime.bundle import PRECISIONS, Bundle, resolve_model
 from textome.runtime.model_files import read_json, refuse_adapter, weight_files
 from textome.tasks import Task
@@ -124,21 +124,6 @@ def write_folder(
         _write(draft / name, description)
         (draft / "README.md").write_text(card, encoding="utf-8")
     return folder
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which takes the place of `folder` where nothing goes wrong."""
-    draft = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        draft.mkdir(parents=True)
-        yield draft
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.replace(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
 
 
 def write_encoder(

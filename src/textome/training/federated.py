@@ -28,8 +28,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from textome.errors import InputError, TextomeError
+from textome.formats.reading.sources import whole_folder
 from textome.runtime.model_files import read_json
-from textome.training.bundles import whole_folder
 from textome.training.finetune import finetune
 from textome.training.recipe import Recipe
 from textome.training.run import write_json

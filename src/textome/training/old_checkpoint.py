@@ -23,9 +23,10 @@ from textome.encoders import UNNAMED
 from textome.encoders.build import build_encoder, read_encoder_config
 from textome.encoders.checkpoint import load_tensors, modern_names, write_tensors
 from textome.errors import InputError, ModelError
+from textome.formats.reading.sources import whole_folder
 from textome.runtime.model_files import read_json, refuse_adapter, weight_files
 from textome.text.wordpiece import add_marks, bert_tokenizer, is_cased, read_vocabulary
-from textome.training.bundles import TOKENIZER_FILES, whole_folder
+from textome.training.bundles import TOKENIZER_FILES
 from textome.training.run import written
 
 _PICKLED, _SAFE = "pytorch_model.bin", "model.safetensors"

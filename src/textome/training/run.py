@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from textome.errors import InputError
 from textome.evaluation.run_report import read_run, write_run_report
-from textome.formats.reading.sources import Quarantine
+from textome.formats.reading.sources import Quarantine, atomic_file
 from textome.training.tracking import Tracker
 
 Report = Callable[[dict[str, Any]], None]
@@ -115,10 +115,8 @@ def written(path: Path) -> Iterator[None]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file that is either whole or not there. Raises InputError where the disk is full or gone."""
-    draft = path.with_name(f".{path.name}.partial")
-    with written(path):
-        draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        draft.replace(path)
+    with written(path), atomic_file(path) as stream:
+        stream.write((json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 class Log:

@@ -96,11 +96,7 @@ class Bert(EncoderModel):
         self.apply(lambda module: initialise_weights(module, config.initializer_range))
 
     def forward(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None = None) -> Tensor:
-        if layout.max_seqlen > self.config.max_position_embeddings:
-            raise ValueError(
-                f"a sequence of {layout.max_seqlen} tokens is longer than the model's "
-                f"{self.config.max_position_embeddings} positions; cut it into windows first"
-            )
+        self.check_lengths(layout)
         hidden = self.embeddings(input_ids, layout, token_type_ids)
         for layer in self.layers:
             hidden = layer(hidden, layout)

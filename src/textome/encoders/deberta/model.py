@@ -286,11 +286,7 @@ class Deberta(EncoderModel):
 
     def run(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None, layers: int) -> Tensor:
         """The hidden states after that many layers."""
-        if self.embeddings.position_embeddings is not None and layout.max_seqlen > self.config.max_position_embeddings:
-            raise ValueError(
-                f"a sequence of {layout.max_seqlen} tokens is longer than the model's "
-                f"{self.config.max_position_embeddings} positions; cut it into windows first"
-            )
+        self.check_lengths(layout)
         embedded = hidden = self.embeddings(input_ids, layout, token_type_ids)
         positions = self.positions(layout)
         for number, layer in enumerate(self.layers[:layers]):

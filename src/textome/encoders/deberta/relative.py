@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from textome.encoders.layers.dropout import all_sign_bits, dropped_of_256, hide, keep_bits
+from textome.encoders.layers.blocked import without_signs
+from textome.encoders.layers.dropout import dropped_of_256, hide, keep_bits
 
 # Rows that are multiplied with a table of distances at once. A block of m rows in a sequence of n tokens meets n + m - 1
 # distances and needs n of them in each row, so small blocks waste little and large ones make better products; a short
@@ -134,13 +135,7 @@ class _Disentangled(torch.autograd.Function):
                 if ctx.dropped:
                     mixed *= 256 / (256 - ctx.dropped)
                 torch.bmm(mixed, values.transpose(1, 2), out=by_weight)
-                kept = weight
-                if ctx.dropped:
-                    kept, whole = more
-                    bits = all_sign_bits(weight, out=kept)
-                    hide(by_weight, bits, out=by_weight)
-                    weight = torch.abs(weight, out=whole)
-                    hide(weight, bits, out=kept)
+                kept, weight = without_signs(weight, by_weight, more) if ctx.dropped else (weight, weight)
                 for_value[part] = torch.bmm(kept.transpose(1, 2), mixed).view(shape)
                 torch._softmax_backward_data(by_weight, weight, -1, weight.dtype, grad_input=by_score)
                 for_scores = torch.bmm(by_score, columns).view(shape)

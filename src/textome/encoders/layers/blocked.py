@@ -7,7 +7,7 @@ dropout it gives way to plain operations on all scores at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -83,13 +83,7 @@ class _Blocked(torch.autograd.Function):
                 weight = weights[part]
                 by_weight, by_score, *more = (tensor[: len(weight)] for tensor in room)
                 torch.bmm(gradients[part], values[part].transpose(1, 2), out=by_weight)
-                kept = weight
-                if ctx.dropped:
-                    kept, whole = more
-                    bits = all_sign_bits(weight, out=kept)
-                    hide(by_weight, bits, out=by_weight)
-                    weight = torch.abs(weight, out=whole)
-                    hide(weight, bits, out=kept)
+                kept, weight = without_signs(weight, by_weight, more) if ctx.dropped else (weight, weight)
                 torch.bmm(kept.transpose(1, 2), gradients[part], out=for_values[part])
                 torch._softmax_backward_data(by_weight, weight, -1, weight.dtype, grad_input=by_score)
                 torch.bmm(by_score, columns[part], out=for_rows[part])
@@ -97,6 +91,18 @@ class _Blocked(torch.autograd.Function):
         for_rows *= 1 / math.sqrt(rows.shape[-1])
         unblocked = (tensor.view(count, heads, *tensor.shape[1:]) for tensor in (for_rows, for_columns, for_values))
         return (*unblocked, None, None)
+
+
+def without_signs(weight: Tensor, by_weight: Tensor, room: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The weights that dropout kept, and all of them, of weights whose sign bits say which it hid.
+
+    by_weight   gradients of the weights, in which those of hidden ones become 0
+    room        two tensors of the weights' shape to write into
+    """
+    kept, whole = room
+    bits = all_sign_bits(weight, out=kept)
+    hide(by_weight, bits, out=by_weight)
+    return hide(torch.abs(weight, out=whole), bits, out=kept), whole
 
 
 def _held(count: int, heads: int, scores: int) -> int:

@@ -100,11 +100,7 @@ class ModernBert(EncoderModel):
 
     def forward(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None = None) -> Tensor:
         config = self.config
-        if layout.max_seqlen > config.max_position_embeddings:
-            raise ValueError(
-                f"a sequence of {layout.max_seqlen} tokens is longer than the model's "
-                f"{config.max_position_embeddings} positions; cut it into windows first"
-            )
+        self.check_lengths(layout)
         rotations = {
             window: Rotation.of(layout.position_ids, config.head_size, config.theta(window))
             for window in set(config.windows)

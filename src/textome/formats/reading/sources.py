@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -288,7 +289,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     name = ""
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
@@ -303,4 +304,19 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             Path(name).unlink(missing_ok=True)
         if isinstance(error, OSError) and Path(error.filename or path).parent == path.parent:
             error.filename = str(path)
+        raise
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `folder` where nothing goes wrong."""
+    draft = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.replace(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
         raise

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from textome.encoders.checkpoint import write_tensors
 from textome.errors import InputError
+from textome.formats.reading.sources import whole_folder
 from textome.training.parallel.sharding import like, load_whole_state, sharded, whole, whole_state
 
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
@@ -44,7 +45,6 @@ def save_checkpoint(
     Raises InputError where the disk is full or gone; the checkpoints before stay as they are.
     """
     final = folder / f"step-{state['step']:07d}"
-    draft = folder / f".{final.name}.partial"
     try:
         if not write and not sharded(model):
             return final
@@ -53,22 +53,18 @@ def save_checkpoint(
         tensors |= {f"average.{name}": whole(tensor) for name, tensor in (average or {}).items()}
         if not write:
             return final
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        write_tensors(draft / _FILES[0], weights)
-        if torch.cuda.is_available():
-            tensors["random.cuda"] = torch.cuda.get_rng_state()
-        write_tensors(draft / _FILES[1], tensors)
-        (draft / _FILES[2]).write_text(json.dumps(state, indent=1), encoding="utf-8")
-        hashes = {name: _sha256(draft / name) for name in _FILES}
-        (draft / "sha256.json").write_text(json.dumps(hashes, indent=1), encoding="utf-8")
-        for file in draft.iterdir():
-            _to_disk(file)
-        shutil.rmtree(final, ignore_errors=True)
-        draft.replace(final)
+        with whole_folder(final) as draft:
+            write_tensors(draft / _FILES[0], weights)
+            if torch.cuda.is_available():
+                tensors["random.cuda"] = torch.cuda.get_rng_state()
+            write_tensors(draft / _FILES[1], tensors)
+            (draft / _FILES[2]).write_text(json.dumps(state, indent=1), encoding="utf-8")
+            hashes = {name: _sha256(draft / name) for name in _FILES}
+            (draft / "sha256.json").write_text(json.dumps(hashes, indent=1), encoding="utf-8")
+            for file in draft.iterdir():
+                _to_disk(file)
         _to_disk(folder)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(draft, ignore_errors=True)
         raise InputError(
             f"{final}: the checkpoint cannot be written ({error}); make room, then go on from the one before with --resume"
         ) from error

@@ -16,7 +16,7 @@ from textome.encoders import encoder_of
 from textome.encoders.build import conversion_to
 from textome.encoders.seq2seq.model import Transformer, TransformerConfig
 from textome.errors import InputError
-from textome.formats.reading.sources import Quarantine
+from textome.formats.reading.sources import Quarantine, atomic_file
 from textome.metrics.translation import score_translations
 from textome.tasks.translation import Translation
 from textome.text.byte_level import byte_level_tokenizer, learn_merges
@@ -206,9 +206,8 @@ def _tokenizer(path: Path, recipe: Recipe[TranslationModel], pairs: Sequence[Pai
     tokenizer.normalizer = normalizers.NFC()
     texts = (text for pair in pairs for text in (pair.source, pair.target))
     learn_merges(tokenizer, texts, recipe.model.vocabulary, (PAD, START, END))
-    draft = path.with_name(".tokenizer.json.partial")
-    tokenizer.save(str(draft))
-    draft.replace(path)
+    with atomic_file(path) as stream:
+        stream.write(tokenizer.to_str(pretty=True).encode())
     return tokenizer
 
 
