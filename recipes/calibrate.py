@@ -21,7 +21,7 @@ from textome.formats.reading.sources import atomic_file
 from textome.runtime.bundle import described
 from textome.runtime.model import Model
 from textome.runtime.model_files import read_json
-from textome.tasks.confidences import LEAST_CONFIDENCE
+from textome.tasks.confidences import DEFAULT_MIN_CONFIDENCE
 from textome.tasks.entities import Entities
 from textome.tasks.spans.mentions import Sentence
 from textome.tasks.spans.names import NameEvidence
@@ -55,7 +55,10 @@ def main() -> None:
         print(f"{kind}: names add {evidence}")
     for kind in task.types:
         count = sum(task.types[mention.head] == kind for record in records for mention in record.mentions)
-        temperature, threshold = fitted.temperature.get(kind, 1.0), entities["thresholds"].get(kind, LEAST_CONFIDENCE)
+        temperature, threshold = (
+            fitted.temperature.get(kind, 1.0),
+            entities["thresholds"].get(kind, DEFAULT_MIN_CONFIDENCE),
+        )
         print(f"{kind}: {count:,} mentions, temperature {temperature:.2f}, threshold {threshold:.2f}")
     if not options.print:
         with atomic_file(path) as file:

@@ -23,7 +23,7 @@ from textome.pipeline import Pipeline, choose_pipeline
 class Related:
     """A step that relates the first two entities, as a model for relations."""
 
-    gives = frozenset({"relations"})
+    output_kinds = frozenset({"relations"})
 
     def __call__(self, documents: Any) -> Any:
         for document in documents:

@@ -225,7 +225,7 @@ def test_all_tasks_of_a_bundle_annotate_in_one_call(tiny_tasks: Path) -> None:
 
 def test_a_model_that_only_relates_runs_after_the_steps_that_identify(tiny_tasks: Path, tmp_path: Path) -> None:
     bundle = tiny_tasks / "run" / "bundle"
-    (name,) = [name for name, task in textome.load(bundle).models[0].tasks.items() if task.gives == "relations"]
+    (name,) = [name for name, task in textome.load(bundle).models[0].tasks.items() if task.output_kind == "relations"]
     steps = textome.load(bundle, tasks=[name]).steps
     assert isinstance(steps[-1], Model)
     assert len(steps) > 1

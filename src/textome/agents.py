@@ -84,7 +84,7 @@ def _text_tools(pipeline: Pipeline) -> list[Callable[..., Answer]]:
 
     def relations(text: Text) -> Answer:
         """Say what a text relates: type, the two mentions with their concepts, and the probability."""
-        if not any("relations" in model.gives for model in pipeline.models):
+        if not any("relations" in model.output_kinds for model in pipeline.models):
             raise ToolError("no model of this server relates entities; start it with --model default --model BUNDLE")
         document = annotated(text)
         return {"relations": [_stated(document, item) for item in document.relations]}

@@ -437,8 +437,8 @@ def _received(answer: Mapping[str, Any]) -> list[Document]:
 
 
 def _query(model: str, types: Sequence[str], min_confidence: float | None, flat: bool) -> str:
-    least = {} if min_confidence is None else {"min_confidence": min_confidence}
-    return urlencode({"model": model, "types": ",".join(types), **least} | ({"flat": "true"} if flat else {}))
+    options = {} if min_confidence is None else {"min_confidence": min_confidence}
+    return urlencode({"model": model, "types": ",".join(types), **options} | ({"flat": "true"} if flat else {}))
 
 
 def _problem(status: int, body: bytes) -> ServiceError:

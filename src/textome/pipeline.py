@@ -102,7 +102,8 @@ class Pipeline:
 
     def without_annotations(self, document: Document) -> Document:
         """The document without annotations of the kinds that the steps give; without entities there are no relations."""
-        kinds = {kind for model in self.models for kind in model.gives} | ({"entities"} if self.added_types else set())
+        kinds = {kind for model in self.models for kind in model.output_kinds}
+        kinds |= {"entities"} if self.added_types else set()
         if "entities" in kinds:
             document = document.with_annotations(())
         elif "relations" in kinds:
@@ -275,7 +276,7 @@ def _adds_only_others(step: Step, types: Collection[str]) -> bool:
 
 
 def _only_relates(step: Step) -> bool:
-    return isinstance(step, ModelStep) and step.gives == {"relations"}
+    return isinstance(step, ModelStep) and step.output_kinds == {"relations"}
 
 
 def setting(text: str) -> tuple[str, str, object]:

@@ -283,7 +283,7 @@ def test_what_the_system_refuses_is_one_sentence(run: Run, tmp_path: Path, monke
     result = run("convert", source, "--to", "jsonl", "--output", tmp_path / "folder.jsonl")
     assert (result.code, result.out) == (2, "")
     assert result.err.splitlines()[-1].startswith(
-        f"textome: {tmp_path}/folder.jsonl: Is a directory; look at the place"
+        f"textome: {tmp_path}/folder.jsonl: Is a directory; check the path and its permissions"
     )
     assert "Traceback" not in result.err
 

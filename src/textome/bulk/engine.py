@@ -142,7 +142,7 @@ def _readings(ledger: Ledger, options: Options) -> Iterator[Reading]:
         yield Reading(part, superseded, options.format, options.text_column)
 
 
-def _said(value: Any) -> str:
+def _readable(value: Any) -> str:
     return "not given" if value is None else repr(value)
 
 
@@ -151,7 +151,7 @@ def _settings(ledger: Ledger, now: dict[str, Any], mix: bool) -> int:
     if (before := ledger.last_settings()) is not None:
         names = [name for name in now if now[name] != before[1].get(name)]
         if "to" in names or (names and not mix):
-            was, new = ([_said(values.get(name)) for name in names] for values in (before[1], now))
+            was, new = ([_readable(values.get(name)) for name in names] for values in (before[1], now))
             shown = "; ".join(f"{_NAMES[name]} was {a} and is {b}" for name, a, b in zip(names, was, new, strict=True))
             rest = "" if "to" in names else ", or add --mix to go on with new settings and keep what is done"
             raise InputError(

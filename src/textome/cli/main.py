@@ -105,7 +105,7 @@ def _of_the_system(error: OSError) -> str:
     """What the system refused, and what to do about it."""
     where = f"{error.filename}: " if error.filename else ""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    advice = "make room there, or choose another place" if full else "look at the place and its permissions"
+    advice = "make room there, or choose another path" if full else "check the path and its permissions"
     return f"{where}{error.strerror or error}; {advice} (--debug before the verb shows where this came from)"
 
 

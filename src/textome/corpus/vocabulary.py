@@ -100,8 +100,8 @@ def train_with_sentinels(sentences: Iterable[str], size: int, lowercase: bool = 
 
 def train_byte_vocabulary(sentences: Iterable[str], size: int) -> Tokenizer:
     """A byte-level vocabulary as GPT-2 has it, of at most `size` tokens. Raises InputError where `size` is too small."""
-    if size < (least := 257):
-        raise InputError(f"a vocabulary of {size} tokens has no room for all bytes; ask for {least} or more")
+    if size < (min_size := 257):
+        raise InputError(f"a vocabulary of {size} tokens has no room for all bytes; ask for {min_size} or more")
     tokenizer = byte_level_tokenizer()
     learn_merges(tokenizer, sentences, size, (END_OF_TEXT,))
     return Tokenizer(tokenizer, "the new vocabulary")

@@ -145,16 +145,18 @@ def _tsv(
                 return  # the columns that are named are not there
 
 
-def _header(row: list[str], unlabelled: bool, given: Mapping[str, str]) -> dict[str, int] | None:
+def _header(row: list[str], unlabelled: bool, named_columns: Mapping[str, str]) -> dict[str, int] | None:
     """Which column is which, where a row names a text and a label column, or, of unlabelled texts, a text column.
 
-    Raises InputError where a column that is `given` is not there.
+    Raises InputError where one of `named_columns` is not there.
     """
     names = [name.strip().casefold() for name in row]
-    for name in given.values():
+    for name in named_columns.values():
         if name.strip().casefold() not in names:
             raise InputError(f"there is no column {name!r} (found: {', '.join(row)[:200]})")
-    texts, labels = ((given[key].strip().casefold(),) if key in given else known for key, known in _ROLES.items())
+    texts, labels = (
+        (named_columns[key].strip().casefold(),) if key in named_columns else known for key, known in _ROLES.items()
+    )
     text = next((names.index(name) for name in texts if name in names), None)
     label = next((names.index(name) for name in labels if name in names), None)
     if text is None or (label is None and not unlabelled):

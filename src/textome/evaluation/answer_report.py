@@ -41,7 +41,7 @@ def answer_report(
         _groups(metric, scores, [("in a text", "in no text")[not item.positions] for item in items]),
         "<h2>By length of the texts</h2>",
         _by_length(metric, items, scores),
-        "<h2>Worst errors</h2><p>First answers that are wrong, the surest first.</p>",
+        "<h2>Worst errors</h2><p>First answers that are wrong, the most confident first.</p>",
         _errors(items, predicted, right),
     ]
     return page(title, parts)

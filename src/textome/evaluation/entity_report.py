@@ -114,7 +114,7 @@ def entity_report(
             for item in novelty
         ]
         parts += ["<h2>Seen and new names</h2>", table(["name", "precision", "recall", "gold", "predicted"], rows)]
-    parts += ["<h2>Worst errors</h2><p>Predictions that are wrong, the surest first.</p>"]
+    parts += ["<h2>Worst errors</h2><p>Predictions that are wrong, the most confident first.</p>"]
     parts += [_spurious(comparison, documents), "<p>Mentions that are not found.</p>", _missed(comparison, documents)]
     return page(title, parts)
 

@@ -143,7 +143,7 @@ class Evaluation:
         return page(title, [f"<p>{self.count:,} {self.noun}.</p>", table(["score", "value", ""], rows)])
 
     def compared(self, other: Evaluation) -> Comparison:
-        """Which of two models is better on the same data. Raises InputError where that cannot be told."""
+        """Which of two models is better on the same data. Raises InputError where they cannot be compared."""
         if not self.ids or (other.metric, other.ids) != (self.metric, self.ids):
             raise InputError("the two models do not score the same records in these data, so they cannot be compared")
         p_value = paired_p_value(lambda rows: self.score_of_rows(rows) - other.score_of_rows(rows), self.count)

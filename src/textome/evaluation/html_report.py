@@ -62,7 +62,7 @@ def report(
         ),
         "<h2>By length of the text</h2>",
         _by_length(decisions, metric, details),
-        "<h2>Worst errors</h2><p>Wrong, and surest of it.</p>",
+        "<h2>Worst errors</h2><p>Wrong predictions, the most confident first.</p>",
         _errors(decisions),
     ]
     return page(title, parts)

@@ -121,7 +121,7 @@ def score_together(
 
 
 @runtime_checkable
-class KnowsReplaced(Protocol):
+class HasReplacements(Protocol):
     """A linker that knows which identifiers a terminology has replaced since."""
 
     def current(self, curie: str) -> str: ...
@@ -134,7 +134,7 @@ def link_gold_mentions(step: Step, documents: Iterable[Document]) -> tuple[list[
     """
     gold = list(documents)
     linked = list(step(without_identifiers(gold)))
-    return (with_current_identifiers(gold, step.current) if isinstance(step, KnowsReplaced) else gold), linked
+    return (with_current_identifiers(gold, step.current) if isinstance(step, HasReplacements) else gold), linked
 
 
 def with_current_identifiers(documents: Iterable[Document], current: Callable[[str], str]) -> list[Document]:

@@ -51,7 +51,7 @@ class Explainer:
                 )
             return cls(loaded)
         name = bundle.only_task(task)
-        if not bundle.tasks[name].gives:
+        if not bundle.tasks[name].output_kind:
             raise InputError(f"task {name!r} annotates nothing, so there is nothing to explain")
         if types is not None or min_confidence is not None:
             raise InputError(f"types and a least confidence are for entities; task {name!r} finds none")
@@ -73,7 +73,7 @@ class Explainer:
             document, question = Document.from_text(pair, document.id), document.text
         records = task.records(task.ready(document), question)
         skipped: list[bool] = [False] * len(records)
-        if label is None and task.gives == "relations":
+        if label is None and task.output_kind == "relations":
             skipped = [task.is_nothing(prediction) for prediction in model.predictions(self.name, records)]
         return [
             explanation
@@ -86,7 +86,7 @@ class Explainer:
         """Raises InputError for a label that the task does not have, and for a second text where it reads none, or the
         other way round."""
         task = self._task
-        if task.gives == "entities":
+        if task.output_kind == "entities":
             for value, what in ((label, "a label"), (pair, "a second text")):
                 if value is not None:
                     raise InputError(f"{what} is for tasks that give labels; this one finds entities")
@@ -98,4 +98,4 @@ class Explainer:
             raise InputError(f"task {self.name!r} has no label {label!r}; it has {', '.join(task.label_names)}")
 
     def _id(self, record: Any, document: Document) -> str:
-        return document.id if self._task.gives == "entities" else str(record.id)
+        return document.id if self._task.output_kind == "entities" else str(record.id)

@@ -169,7 +169,7 @@ def _entities(text: str, items: Sequence[Any]) -> list[Members]:
     """Entities with their spans in code points: the unit is told from the texts that annotations bring along."""
     parsed = [_annotation(item) for item in items]
     names = [f"annotation {number}" for number in range(1, len(parsed) + 1)]
-    spans = in_code_points(text, [(pairs, said) for pairs, _, said, _ in parsed], names)
+    spans = in_code_points(text, [(pairs, expected) for pairs, _, expected, _ in parsed], names)
     return [
         {"type": kind, "spans": [list(span) for span in where]} | ({"id": name} if name else {})
         for (_, kind, _, name), where in zip(parsed, spans, strict=True)
@@ -177,7 +177,7 @@ def _entities(text: str, items: Sequence[Any]) -> list[Members]:
 
 
 def _annotation(item: Any) -> tuple[list[tuple[int, int]], str, str | None, str]:
-    """Offsets, type, text if it is said, and id of one annotation."""
+    """Offsets, type, the text it should have if there is one, and id of one annotation."""
     if isinstance(item, list) and len(item) >= 3:
         return [_pair(item[0], item[1])], _type(item[2]), None, ""
     if not isinstance(item, dict):
@@ -188,11 +188,16 @@ def _annotation(item: Any) -> tuple[list[tuple[int, int]], str, str | None, str]
     else:
         pairs = [_span(item if span is None else span)]
     kind = next((item[key] for key in _TYPES if key in item), None)
-    said = item.get("text")
-    if isinstance(said, list) and all(isinstance(part, str) for part in said):
-        said = " ".join(said)
+    expected = item.get("text")
+    if isinstance(expected, list) and all(isinstance(part, str) for part in expected):
+        expected = " ".join(expected)
     name = item.get("id")
-    return pairs, _type(kind), said if isinstance(said, str) and said else None, "" if name is None else str(name)
+    return (
+        pairs,
+        _type(kind),
+        expected if isinstance(expected, str) and expected else None,
+        "" if name is None else str(name),
+    )
 
 
 def _span(value: Any) -> tuple[int, int]:

@@ -46,11 +46,11 @@ def score_outputs(kind: str, gold: Floats, answers: Floats) -> dict[str, float]:
     classes, predicted = gold.argmax(1), answers.argmax(1)
     recalls, f1 = [], []
     for number in range(gold.shape[1]):
-        there, said = classes == number, predicted == number
-        if there.any() or said.any():
-            f1.append(2 * (there & said).sum() / (there.sum() + said.sum()))
+        there, is_predicted = classes == number, predicted == number
+        if there.any() or is_predicted.any():
+            f1.append(2 * (there & is_predicted).sum() / (there.sum() + is_predicted.sum()))
         if there.any():
-            recalls.append((there & said).sum() / there.sum())
+            recalls.append((there & is_predicted).sum() / there.sum())
     binary = gold.shape[1] == 2
     return {
         "accuracy": float((classes == predicted).mean()),
@@ -105,10 +105,10 @@ def f_max(gold: Floats, answers: Floats) -> tuple[float, float]:
         return float("nan"), 0.5
     best = (0.0, 0.01)
     for threshold in np.arange(1, 101) / 100:
-        said = values >= threshold
-        answered, hits = said.any(1), (said & there).sum(1)
+        is_predicted = values >= threshold
+        answered, hits = is_predicted.any(1), (is_predicted & there).sum(1)
         if hits.any():
-            precision = (hits[answered] / said[answered].sum(1)).mean()
+            precision = (hits[answered] / is_predicted[answered].sum(1)).mean()
             recall = (hits / there.sum(1)).mean()
             best = max(
                 best, (float(2 * precision * recall / (precision + recall)), float(threshold)), key=itemgetter(0)

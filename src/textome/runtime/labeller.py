@@ -43,7 +43,7 @@ class Labeller:
         Raises InputError where it has no such task, or several and none is named.
         """
         bundle = Bundle.load(resolve_model(model))
-        labels = {name: task_ for name, task_ in bundle.tasks.items() if task_.gives == "labels"}
+        labels = {name: task_ for name, task_ in bundle.tasks.items() if task_.output_kind == "labels"}
         able = [name for name, task_ in labels.items() if isinstance(task_, LabelTask)]
         if task is None and len(able) == 1:
             (task,) = able

@@ -109,7 +109,7 @@ class Predictor(RecordModel):
 
     def _means(self, views: Sequence[Sequence[Segments]]) -> Floats:
         """(B, num_labels) the mean answer over each record's views."""
-        if not self.target.gives:
+        if not self.target.output_kind:
             raise InputError(
                 f"{self.bundle.directory}: this model was pretrained on hidden tokens and answers nothing else"
             )

@@ -126,18 +126,20 @@ class ModelStep(ABC):
         tasks = {
             name: task
             for name, task in self.tasks.items()
-            if task.gives and (question or not task.reads_pairs) and not self._is_other_models(task)
+            if task.output_kind and (question or not task.reads_pairs) and not self._is_other_models(task)
         }
-        return dict(sorted(tasks.items(), key=lambda item: item[1].gives != "entities"))  # relations are between them
+        return dict(
+            sorted(tasks.items(), key=lambda item: item[1].output_kind != "entities")
+        )  # relations are between them
 
     @property
-    def gives(self) -> set[str]:
+    def output_kinds(self) -> set[str]:
         """The kinds of annotations that it makes: "entities", "relations", "labels"."""
-        return {task.gives for task in self.asked.values()}
+        return {task.output_kind for task in self.asked.values()}
 
     def check(self) -> None:
         """Raises InputError where none of the tasks annotates documents."""
-        able = [name for name, task in self.tasks.items() if task.gives]
+        able = [name for name, task in self.tasks.items() if task.output_kind]
         if not able:
             names = ", ".join(self.tasks)
             raise InputError(f"{self.directory}: this model annotates nothing; its tasks are {names}")
@@ -183,7 +185,7 @@ class ModelStep(ABC):
         while pool := list(islice(waiting, self.pool_records)):
             try:
                 predictions = self.predictions(name, pool)
-            except InputError:  # one of them is bad, which is told before anything is computed
+            except InputError:  # one of them is bad, which is reported before anything is computed
                 pool = [item for item in pool if self._is_readable(name, item, quarantine, path)]
                 predictions = self.predictions(name, pool)
             yield from zip(pool, predictions, strict=True)
@@ -221,7 +223,7 @@ class ModelStep(ABC):
     def _is_other_models(self, task: SomeTask) -> bool:
         """Whether the types that are asked for are all left to other models."""
         return (
-            task.gives == "entities"
+            task.output_kind == "entities"
             and self.settings.types is not None
             and not set(self.settings.types) & {*self.types}
         )

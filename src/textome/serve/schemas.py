@@ -216,7 +216,7 @@ class AnswerRequest(DocumentsRequest):
     question: str = Field(min_length=1, max_length=2000)
     task: str = Field("", description="The task's name, where the model answers questions of several kinds.")
     number: Annotated[int, Field(ge=1, le=100), BeforeValidator(whole)] = Field(
-        5, description="At most so many answers."
+        5, description="The largest number of answers."
     )
 
 

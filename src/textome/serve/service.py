@@ -130,10 +130,10 @@ class LoadedModel(Loaded):
         bundle = Bundle.load(resolve_model(settings.model))
         Model.check_bundle(bundle)
         path = bundle.onnx_path(settings.precision)
-        gives_vectors = bundle.embeddings or names_states(path, states_output(bundle.config, bool(bundle.heads)))
+        has_vectors = bundle.embeddings or names_states(path, states_output(bundle.config, bool(bundle.heads)))
         chosen = settings.model_copy(update={"threads": threads, "token_budget": bounds.token_budget})
-        model = Model.of(bundle, chosen, bool(gives_vectors))
-        vectors = Engine(Embedder(model), bounds) if gives_vectors else None
+        model = Model.of(bundle, chosen, bool(has_vectors))
+        vectors = Engine(Embedder(model), bounds) if has_vectors else None
         return cls(name, model, Engine(model, bounds), vectors)
 
     @property

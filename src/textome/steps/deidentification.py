@@ -142,8 +142,8 @@ class Deidentification(StepSettings):
             new = f"[{item.kind}]" if self.mode == "mask" else surrogates.of(item.kind, text)
             pieces.append((item.start, item.end, new))
         changed, alignment = replace_pieces(_without_replaced(document, findings), pieces)
-        said = {document.text[item.start : item.end].casefold() for item in findings}
-        changed = _silent(changed, {text for text in said if len(text) >= _MIN_REPEATED}, self.keep_metadata)
+        identifying = {document.text[item.start : item.end].casefold() for item in findings}
+        changed = _silent(changed, {text for text in identifying if len(text) >= _MIN_REPEATED}, self.keep_metadata)
         if self.new_ids:
             digest = hmac.new(surrogates.secret, f"id\0{document.id}".encode(), hashlib.sha256).hexdigest()
             changed = replace(changed, id=digest[:16])
@@ -187,16 +187,16 @@ def _without_replaced(document: Document, findings: Sequence[Finding]) -> Docume
     return document.with_labels(labels).with_annotations(kept, without_lost(document.relations, lost))
 
 
-def _silent(document: Document, said: set[str], keep_metadata: bool) -> Document:
+def _silent(document: Document, identifying: set[str], keep_metadata: bool) -> Document:
     """Annotations, sections and labels that repeat what was replaced are emptied or dropped; metadata go."""
 
     def silent(values: dict[str, str]) -> dict[str, str]:
-        return {key: value for key, value in values.items() if not _repeats(value, said)}
+        return {key: value for key, value in values.items() if not _repeats(value, identifying)}
 
     passages = [
         replace(
             passage,
-            section="" if _repeats(passage.section, said) else passage.section,
+            section="" if _repeats(passage.section, identifying) else passage.section,
             metadata=silent(passage.metadata) if keep_metadata else {},
         )
         for passage in document.passages
@@ -207,7 +207,9 @@ def _silent(document: Document, said: set[str], keep_metadata: bool) -> Document
     ]
     relations = [replace(relation, metadata=silent(relation.metadata)) for relation in document.relations]
     labels: list[Label] = [
-        replace(label, metadata=silent(label.metadata)) for label in document.labels if not _repeats(label.name, said)
+        replace(label, metadata=silent(label.metadata))
+        for label in document.labels
+        if not _repeats(label.name, identifying)
     ]
     metadata = silent(document.metadata) if keep_metadata else {}
     return replace(
@@ -220,9 +222,9 @@ def _silent(document: Document, said: set[str], keep_metadata: bool) -> Document
     )
 
 
-def _repeats(text: str, said: set[str]) -> bool:
+def _repeats(text: str, identifying: set[str]) -> bool:
     folded = text.casefold()
-    return any(item in folded for item in said)
+    return any(item in folded for item in identifying)
 
 
 @lru_cache(maxsize=4)

@@ -46,7 +46,7 @@ class _Bundled:
     """An entity model whose types are kinds of personal data, or are listed in [model] of the rules."""
 
     def __init__(self, model: Model, threshold: float) -> None:
-        if "entities" not in model.gives:
+        if "entities" not in model.output_kinds:
             raise ModelError(f"{model.directory}: this model finds no entities, so no personal data either")
         self._model = model.choosing(types=model.types, min_confidence=threshold)
 

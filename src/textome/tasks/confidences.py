@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 TEMPERATURES = np.round(np.geomspace(0.5, 4, 25), 4).astype(np.float32)
 THRESHOLDS = np.round(np.arange(0.1, 0.951, 0.05), 2)
 # What is kept of a type for which no threshold was fitted: not what the model itself holds for wrong.
-LEAST_CONFIDENCE = 0.1
+DEFAULT_MIN_CONFIDENCE = 0.1
 # Differences of F1 that do not count between thresholds.
 EQUAL = 0.01
 # Fewer annotated mentions than these do not tell one temperature or threshold from another.

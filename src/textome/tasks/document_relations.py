@@ -121,7 +121,7 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
         return "binary_cross_entropy"
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         return "relations"
 
     def fitted(self, name: str, records: Sequence[ConceptPair]) -> Self:

@@ -44,7 +44,7 @@ class Embedding(Task[str, Floats]):
         return False
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         return "vectors"
 
     def records(self, document: Document, question: str | None = None) -> list[str]:

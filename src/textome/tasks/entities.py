@@ -20,7 +20,7 @@ from textome.errors import InputError
 from textome.formats import read_documents
 from textome.formats.reading.sources import Quarantine
 from textome.metrics.entities import score_entities
-from textome.tasks.confidences import LEAST_CONFIDENCE, TEMPERATURES, Candidates, best_threshold, fitted
+from textome.tasks.confidences import DEFAULT_MIN_CONFIDENCE, TEMPERATURES, Candidates, best_threshold, fitted
 from textome.tasks.examples import Example, Floats
 from textome.tasks.spans.iob import (
     LABELS,
@@ -173,7 +173,7 @@ class Entities(MentionTask[Recognised]):
             yield from self.sentences(document, {name: name for name in self.types}, layout != "conll", number)
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         return "entities"
 
     def records(self, document: Document, question: str | None = None) -> list[Sentence]:
@@ -276,9 +276,9 @@ class Entities(MentionTask[Recognised]):
 
     def kept(self, sentences: Iterable[Sequence[ScoredSpan]]) -> Iterator[list[ScoredSpan]]:
         """The entities of each sentence that a user wants: over the thresholds and, where `flat`, without overlaps."""
-        least, flat = self._choice.min_confidence, self._choice.flat
+        limit, flat = self._choice.min_confidence, self._choice.flat
         thresholds = [
-            self.thresholds.get(name, LEAST_CONFIDENCE) if least is None else least for name in self.chosen_types
+            self.thresholds.get(name, DEFAULT_MIN_CONFIDENCE) if limit is None else limit for name in self.chosen_types
         ]
         for candidates in sentences:
             certain = [item for item in candidates if item.confidence >= thresholds[item.head]]

@@ -122,7 +122,7 @@ class LabelTask(Task[Record, Prediction]):
         return task.model_copy(update={"threshold": max(tried)[1]})
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         return "labels"
 
     def annotations(self, prediction: Classified, task: str, span: Span | None = None) -> list[Label]:

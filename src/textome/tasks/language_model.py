@@ -47,7 +47,7 @@ class LanguageModel(Pretraining):
         return False
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         return "labels"
 
     def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[Document]:

@@ -93,7 +93,7 @@ class QuestionAnswering(Task[Question, list[Answer]]):
         return ("start", "end")
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         return "labels"
 
     @property

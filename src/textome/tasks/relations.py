@@ -135,7 +135,7 @@ class Relations(LabelTask[Candidate, Classified]):
         return [self.decide(shares) for shares in best]
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         return "relations"
 
     def ready(self, document: Document) -> Document:

@@ -221,7 +221,7 @@ class Target(Task[Record, Floats]):
         return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         return "" if self.kind == "masked_tokens" else "labels"
 
     def annotate(

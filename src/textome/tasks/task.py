@@ -187,7 +187,7 @@ class Task(Fields, Generic[Record, Prediction]):
         return False
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         """What it makes of a document: "entities", "relations", "labels" or "vectors"; empty: nothing."""
         return ""
 

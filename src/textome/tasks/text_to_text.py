@@ -96,7 +96,7 @@ class TextToText(Task[LabelledText, Written]):
         return self.labels
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         return "labels"
 
     @property

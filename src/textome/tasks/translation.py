@@ -55,7 +55,7 @@ class Translation(Task[Pair, str]):
         return False
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         return "labels"
 
     def records(self, document: Document, question: str | None = None) -> list[Pair]:

@@ -309,7 +309,7 @@ def _cheapest_start(text: str, words: tuple[Span, ...], short: str, letters: str
     costs[size] = 0.0
     if size > 2 and short[-1] == "s" and not short[-2].islower() and text[words[-1].end - 1] == "s":
         costs[size - 1] = 0.0  # the s of a plural
-    least = size * (min(max_cost, _MAX_COST_OF_WORD) if short.islower() else max_cost) + 1e-6
+    min_cost = size * (min(max_cost, _MAX_COST_OF_WORD) if short.islower() else max_cost) + 1e-6
     start = None
     for number, span in enumerate(reversed(words[-min(2 * size + 1, size + 5, _MAX_WORDS) :])):
         word = text[span.start : span.end]
@@ -321,7 +321,7 @@ def _cheapest_start(text: str, words: tuple[Span, ...], short: str, letters: str
                 costs[j - 1] = min(costs[j - 1], costs[j] + _MISSING_DIGIT)
         after = [cost + skipped for cost in costs]
         for j in range(1, size + 1):
-            if costs[j] >= least:
+            if costs[j] >= min_cost:
                 continue
             for k in range(1, j + 1):
                 cost, position = _cost_in_word(word, letters[j - k : j], k == j)
@@ -329,10 +329,10 @@ def _cheapest_start(text: str, words: tuple[Span, ...], short: str, letters: str
                     continue
                 if k < j:
                     after[j - k] = min(after[j - k], costs[j] + cost)
-                elif costs[j] + cost < least:
-                    least, start = costs[j] + cost, span.start + position
+                elif costs[j] + cost < min_cost:
+                    min_cost, start = costs[j] + cost, span.start + position
         costs = after
-        if min(costs[1:]) >= least:
+        if min(costs[1:]) >= min_cost:
             break
     return start
 

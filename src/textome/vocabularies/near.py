@@ -182,8 +182,8 @@ def _highest(values: Array, count: int) -> Iterator[int]:
     """The indices of the highest values, the highest first, and of equal ones the first."""
     if len(values) > count:
         top = np.argpartition(-values, count)[:count]
-        least = values[top].min()
-        top = np.flatnonzero(values >= least)
+        lowest = values[top].min()
+        top = np.flatnonzero(values >= lowest)
     else:
         top = np.arange(len(values))
     yield from top[np.lexsort((top, -values[top]))][:count].tolist()

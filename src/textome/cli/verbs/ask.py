@@ -28,7 +28,7 @@ def ask(
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a question by the words of texts, with their sentence, their place and the confidence.
+    """Answer a question by the words of texts, with their sentence, offsets and confidence.
 
     Example: textome ask abstracts.xml --model runs/bioasq/bundle --question "Which gene is mutated in cystic fibrosis?"
     """

@@ -36,7 +36,7 @@ def explain(
     min_confidence: Annotated[
         float | None, typer.Option(help="Leave out entities below this probability; default: what the model says.")
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Explain this label instead of the one that is given.")] = None,
+    label: Annotated[str | None, typer.Option(help="Explain this label instead of the predicted one.")] = None,
     pair: Annotated[
         str | None,
         typer.Option(help="The second text, for a task that reads two: where the answer of a question may stand."),
@@ -70,8 +70,14 @@ def explain(
     quarantine = Quarantine()
     bundle = Bundle.load(resolve_model(model))
     if bundle.reads != TEXT:
-        given = {"--task": task, "--types": types, "--min-confidence": min_confidence, "--pair": pair, "--from": from_}
-        if unread := [name for name, value in given.items() if value is not None]:
+        options = {
+            "--task": task,
+            "--types": types,
+            "--min-confidence": min_confidence,
+            "--pair": pair,
+            "--from": from_,
+        }
+        if unread := [name for name, value in options.items() if value is not None]:
             raise InputError(f"{unread[0]} is for models of texts; {bundle.name!r} reads {bundle.reads}")
         _records(Predictor(bundle, precision, threads), text, label, number, output, as_json, quarantine)
         return

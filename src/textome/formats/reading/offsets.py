@@ -63,9 +63,9 @@ def parts_in_code_points(text: str, parts: Sequence[Part]) -> list[tuple[Span, .
                 inside = all(0 <= start < end <= len(text) for start, end in pairs)
                 nothing = f"nothing ({'the spans overlap' if inside else 'outside the text'})"
                 actual = " ".join(text[start:end] for start, end in where) if where else nothing
-                where_said = ", ".join(f"{start}-{end}" for start, end in pairs[:20])
-                said = "" if expected is None else f" {_shown(expected)}"
-                raise InputError(f"{name} says{said} at {where_said}, but the text there is {_shown(actual)}")
+                positions = ", ".join(f"{start}-{end}" for start, end in pairs[:20])
+                quoted = "" if expected is None else f" {_shown(expected)}"
+                raise InputError(f"{name} says{quoted} at {positions}, but the text there is {_shown(actual)}")
             if not _stands_in(part, where):
                 raise InputError(f"{name} stands at {where[0].start}, outside of its passage at {part.offset}")
     raise InputError("the offsets fit the text neither in code points nor in bytes")
@@ -74,7 +74,8 @@ def parts_in_code_points(text: str, parts: Sequence[Part]) -> list[tuple[Span, .
 def _from_the_start(part: Part) -> Part:
     """The part with offsets of the document, where its annotations count from its own start, and lie in it."""
     shifted = [
-        ([(start + part.offset, end + part.offset) for start, end in pairs], said) for pairs, said in part.annotations
+        ([(start + part.offset, end + part.offset) for start, end in pairs], expected)
+        for pairs, expected in part.annotations
     ]
     return part._replace(annotations=shifted, region=(part.offset, part.offset + len(part.text)), closed=True)
 
@@ -91,20 +92,20 @@ def _fitting(text: str, parts: Sequence[Part], unit: tuple[str, int] | None) -> 
     converted: list[tuple[Span, ...]] = []
     for part in parts:
         table = _positions(part, *unit) if unit and part.annotations else None
-        for pairs, said in part.annotations:
+        for pairs, expected in part.annotations:
             spans = _spans(text, part, pairs, table)
-            if spans is None or not _stands_in(part, spans) or not _matches(text, spans, said):
+            if spans is None or not _stands_in(part, spans) or not _matches(text, spans, expected):
                 return None
             converted.append(tuple(spans))
     return converted
 
 
-def _matches(text: str, spans: Sequence[Span], said: str | None) -> bool:
-    if said is None:
+def _matches(text: str, spans: Sequence[Span], expected: str | None) -> bool:
+    if expected is None:
         return True
     # White space is not compared: files fold line breaks, and join the pieces of a mention with a space or without.
     actual = "".join(text[start:end] for start, end in spans)
-    return actual == said or actual.translate(_NO_SPACE) == said.translate(_NO_SPACE)
+    return actual == expected or actual.translate(_NO_SPACE) == expected.translate(_NO_SPACE)
 
 
 def _spans(text: str, part: Part, pairs: Sequence[tuple[int, int]], table: dict[int, int] | None) -> list[Span] | None:

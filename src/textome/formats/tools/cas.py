@@ -63,8 +63,8 @@ def _has(item: Any, feature: str) -> bool:
 
 def _label(item: Any) -> str | None:
     """What an annotation says that it is; None for one of a layer without a name for it, as of a token."""
-    said = (getattr(item, name) for name in _LABELS if _has(item, name))
-    return next((value for value in said if isinstance(value, str) and value), None)
+    values = (getattr(item, name) for name in _LABELS if _has(item, name))
+    return next((value for value in values if isinstance(value, str) and value), None)
 
 
 def write_folder(documents: Iterable[Document], target: Target, ending: str, written: Callable[[Any], str]) -> int:

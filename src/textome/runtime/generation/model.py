@@ -84,8 +84,8 @@ class LanguageModel(Writer):
         return [Likelihood(total, len(ids) - (not begins)) for total, ids in zip(totals, texts, strict=True)]
 
     def check_record(self, name: str, record: Document) -> None:
-        least = 1 if self._task.begins else 2
-        if len(next(self.tokenizer.ids([record.text]))) < least:
+        min_length = 1 if self._task.begins else 2
+        if len(next(self.tokenizer.ids([record.text]))) < min_length:
             raise InputError(f"record {record.id}: there is no text to score")
 
     def apply(self, name: str, documents: Sequence[Document]) -> list[Document]:

@@ -20,7 +20,7 @@ _MIN_OVERLAP = 0.7
 # Scores that centres begin with, so that the many pixels that are none do not drown the few (Lin et al. 2017, section 4.1).
 _PRIOR = -math.log(9)
 # Peaks of the heat map below it are no boxes at all, and of an image at most so many are.
-_LEAST, _MAX_BOXES = 0.05, 500
+_MIN_CONFIDENCE, _MAX_BOXES = 0.05, 500
 
 Boxes = tuple[Box, ...]
 
@@ -31,7 +31,7 @@ class Detection(MapTask[Boxes]):
 
     cell            pixels of an image along a side of a pixel of the maps
     min_confidence  boxes below it are left out of what is written; fitted to the validation data when training ends
-    max_overlap     of two boxes of a label with a larger intersection over union only the surer one is kept
+    max_overlap     of two boxes of a label with a larger intersection over union only the more confident one is kept
     metric          "map50" or "map": the mean over labels of the average precision at an intersection over union of 0.5, or
                     its mean over 0.5 to 0.95 (Lin et al. 2014)
     """
@@ -82,12 +82,12 @@ class Detection(MapTask[Boxes]):
         return np.concatenate([heat, scores[len(self.labels) :]]).astype(np.float32)
 
     def read_off(self, maps: Floats, height: int, width: int, scale: float = 1.0) -> Boxes:
-        """The boxes of peaks, the surest first: pixels of which none of the eight around is higher (section 3 there)."""
+        """The boxes of peaks, the most confident first: pixels of which none of the eight around is higher (section 3)."""
         count = len(self.labels)
         heat, (widths, heights, across, down) = maps[:count], maps[count:]
         padded = np.pad(heat, ((0, 0), (1, 1), (1, 1)))
         around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).max((3, 4))
-        numbers, rows, columns = np.nonzero((heat == around) & (heat >= _LEAST))
+        numbers, rows, columns = np.nonzero((heat == around) & (heat >= _MIN_CONFIDENCE))
         order = np.argsort(-heat[numbers, rows, columns], kind="stable")[: 4 * _MAX_BOXES]
         numbers, rows, columns = numbers[order], rows[order], columns[order]
         middle = np.stack([columns + across[rows, columns], rows + down[rows, columns]], 1)
@@ -103,7 +103,7 @@ class Detection(MapTask[Boxes]):
         return self._suppressed([box for box in boxes if box.width > 0 and box.height > 0])[:_MAX_BOXES]
 
     def _suppressed(self, boxes: Sequence[Box]) -> Boxes:
-        """Without those that overlap too much with a surer one of their label; the surest come first."""
+        """Without those that overlap too much with a more confident one of their label; the most confident come first."""
         if not boxes:
             return ()
         located = self._located(boxes)
@@ -139,9 +139,9 @@ class Detection(MapTask[Boxes]):
         return self if threshold is None else self.model_copy(update={"min_confidence": threshold})
 
     def boxes(self, prediction: Boxes) -> Boxes:
-        least = self._choice.min_confidence
-        least = self.min_confidence if least is None else least
-        return tuple(box for box in prediction if (box.confidence or 0.0) >= least)
+        threshold = self._choice.min_confidence
+        threshold = self.min_confidence if threshold is None else threshold
+        return tuple(box for box in prediction if (box.confidence or 0.0) >= threshold)
 
     def described(self, prediction: Boxes) -> dict[str, Any]:
         """The boxes that are sure enough, each with its sides in pixels."""

@@ -54,7 +54,7 @@ class MapTask(Task[Picture, P], Generic[P]):
         return self.labels
 
     @property
-    def gives(self) -> str:
+    def output_kind(self) -> str:
         return "labels"
 
     def labels_of(self, record: Picture) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ from textome.tasks.spans.iob import (
 
 PAIRS = tuple(f"{before}>{label}" for before in LABELS for label in LABELS)
 # The logarithm below which the share of a score means nothing: the product of two such shares is a number still.
-_LEAST = -300.0
+_MIN_LOG_SHARE = -300.0
 Shares = NDArray[np.float64]
 
 
@@ -124,7 +124,7 @@ def _chains(scores: Floats, temperature: Floats | float, packing: Packing, ends:
     rows = np.ascontiguousarray(scaled.reshape(-1, num_labels**2).T).reshape(num_labels, num_labels, -1)
     rows[OUTSIDE, INSIDE] = -np.inf
     rows -= rows.max(axis=(0, 1))
-    shares = np.exp(np.maximum(rows, np.float32(_LEAST)), dtype=np.float64)
+    shares = np.exp(np.maximum(rows, np.float32(_MIN_LOG_SHARE)), dtype=np.float64)
     shares[OUTSIDE, INSIDE] = 0.0
     after = np.ones((num_labels, shares.shape[2]))
     steps = packing.steps()

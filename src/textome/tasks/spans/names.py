@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from textome.tasks.confidences import LEAST_CONFIDENCE
+from textome.tasks.confidences import DEFAULT_MIN_CONFIDENCE
 from textome.tasks.spans.iob import BEGIN, INSIDE, ScoredSpan
 from textome.text.tokenization import Tokens, end_of_character
 from textome.vocabularies import BUNDLED, open_vocabulary
@@ -72,7 +72,7 @@ def with_names(
     tokens: Tokens | None,
     types: Mapping[int, str],
 ) -> list[NamedSpan]:
-    """What was decoded of heads, and the other spans of at least LEAST_CONFIDENCE whose text is a name of their type.
+    """What was decoded of heads, and other spans of at least DEFAULT_MIN_CONFIDENCE whose text is a name of their type.
 
     marginals     log probabilities (m, len(types), 3) of the labels of each word
     probability   of an entity from its first to its last word, of one of the types by its number there
@@ -92,18 +92,20 @@ def with_names(
     ]
     begins = {(item.first, item.head): item for item in decoded}
     heads = list(types)
-    least = log(LEAST_CONFIDENCE)
-    for first, column in zip(*(axis.tolist() for axis in np.nonzero(marginals[..., BEGIN] >= least)), strict=True):
+    min_log_probability = log(DEFAULT_MIN_CONFIDENCE)
+    for first, column in zip(
+        *(axis.tolist() for axis in np.nonzero(marginals[..., BEGIN] >= min_log_probability)), strict=True
+    ):
         head = heads[column]
         own = begins.get((first, head))
         # Spans that begin at one word exclude each other, so the sum of their confidences is at most 1.
-        if own and own.confidence > 1 - LEAST_CONFIDENCE:
+        if own and own.confidence > 1 - DEFAULT_MIN_CONFIDENCE:
             continue
         for last in range(first, min(first + _MAX_WORDS, len(marginals))):
-            if last > first and marginals[last, column, INSIDE] < least:
+            if last > first and marginals[last, column, INSIDE] < min_log_probability:
                 break
             confidence = probability(first, last, column)
-            if confidence >= LEAST_CONFIDENCE and not (own and own.last == last):
+            if confidence >= DEFAULT_MIN_CONFIDENCE and not (own and own.last == last):
                 standing = standing_of(text_of(first, last), types[head])
                 if standing in ("alone", "shared"):
                     spans.append(NamedSpan(ScoredSpan(first, last, head, confidence), standing))

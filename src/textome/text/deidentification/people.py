@@ -127,7 +127,7 @@ class People:
                 return False
         return False
 
-    def _sure_given(self, number: int) -> bool:
+    def _is_sure_given_name(self, number: int) -> bool:
         word = self._words[number]
         return self._is(number, "given") and not self._is(number, "word", "country") and word.lower not in self._never
 
@@ -142,20 +142,20 @@ class People:
             return None
         if self._text.startswith(",", word.end) and self._is(number, "surname") and self._is_rare(number):
             return self._reversed(number)
-        is_given = self._is(number, "given")
+        is_given_name = self._is(number, "given")
         last = self._extent(number)
         beside = range(number + 1, last + 1)
-        if is_given and self._sure_given(number) and not word.all_capitals:
+        if is_given_name and self._is_sure_given_name(number) and not word.all_capitals:
             return last
         is_name = [self._is_rare(other) and self._is(other, "given", "surname") for other in beside]
-        if is_given and word.lower not in self._never and any(is_name):
+        if is_given_name and word.lower not in self._never and any(is_name):
             return last
         rare = self._is_rare(number) and not self._is(number, "country")
-        if rare and self._is(number, "surname") and any(self._sure_given(other) for other in beside):
+        if rare and self._is(number, "surname") and any(self._is_sure_given_name(other) for other in beside):
             return last
         before = self._text[max(0, word.start - 20) : word.start]
         if word.lower not in self._never and self._before.search(before):
-            return last if is_given or rare else None
+            return last if is_given_name or rare else None
         spoken = self._weak_before.search(before) or not before.strip() or before.endswith("\n")
         return last if rare and spoken and any(is_name) and not word.all_capitals else None
 
@@ -164,7 +164,7 @@ class People:
         after = number + 1
         if after >= len(self._words) or self._text[self._words[number].end : self._words[after].start] != ", ":
             return None
-        if not self._words[after].capital or not self._sure_given(after):
+        if not self._words[after].capital or not self._is_sure_given_name(after):
             return None
         return self._extent(after, 2)
 

@@ -79,9 +79,9 @@ class Processes:
         """What the first process says, so that all do the same."""
         if self.count == 1:
             return value
-        said = torch.tensor(value, device=self.device)
-        dist.broadcast(said, 0)
-        return bool(said)
+        answer = torch.tensor(value, device=self.device)
+        dist.broadcast(answer, 0)
+        return bool(answer)
 
     def wait(self) -> None:
         """Until every process has come here."""

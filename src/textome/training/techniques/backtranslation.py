@@ -51,8 +51,8 @@ def back_translated(
             for start, end in stretches_of_text
         )
     )
-    said = paraphrase(old) if old else []
-    new = {before: " ".join(after.split()) or before for before, after in zip(old, said, strict=True)}
+    paraphrases = paraphrase(old) if old else []
+    new = {before: " ".join(after.split()) or before for before, after in zip(old, paraphrases, strict=True)}
     return [
         edited(text, mentions, [(start, end, new[text[start:end]]) for start, end in stretches_of_text])
         for (text, mentions), stretches_of_text in zip(texts, drawn, strict=True)
