@@ -19,6 +19,8 @@ from tiny_pixels import write_masked
 from tiny_sequences import write_dna
 from training.test_language_model import make_gpt_recipe
 from training.test_pairs import write_pairs
+from training.test_span_corruption_run import make_t5_recipe
+from training.test_text_to_text import make_recipe as make_text_to_text
 from training.test_translation import make_recipe as make_translation
 
 # A value of each key of [training] that is not its default.
@@ -88,12 +90,20 @@ def segmentation(folder: Path) -> Path:
     return path
 
 
+def text_to_text(folder: Path) -> Path:
+    path = make_text_to_text(folder)
+    path.write_text(path.read_text().replace("epochs = 8", "epochs = 1").replace("#0-20%", "#0-5%"))
+    return path
+
+
 RUNS: dict[str, Callable[[Path], Path]] = {
     "segmentation": segmentation,
     "sequence_classification": sequences(write_images, 'kind = "image"\nsize = 8\npatch = 4', ""),
     "masked_tokens": sequences(write_dna, 'kind = "dna"\nwindow = 24', 'kind = "masked"'),
     "affinity": pairs,
     "translation": lambda folder: make_translation(folder, epochs=1),
+    "text_to_text": text_to_text,
+    "span_corruption": lambda folder: make_t5_recipe(folder, tokens=600),
     "masked_lm": lambda folder: make_pretraining_recipe(folder, tokens=600),
     "language_model": lambda folder: make_gpt_recipe(folder, {}, tokens=1500),
 }

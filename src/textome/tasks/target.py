@@ -87,9 +87,11 @@ class Target(Task[Record, Floats]):
 
     @classmethod
     def features(cls, kind: str) -> frozenset[str]:
+        if kind == "masked_tokens":
+            return frozenset({"smoothing"})
         classes = {"class_weights"} if kind in ("sequence_classification", "sequence_labels") else set()
         one = {"calibration", "smoothing"} if kind == "sequence_classification" else set()
-        return frozenset(classes | one | ({"mixing"} if kind != "masked_tokens" else set()))
+        return frozenset(classes | one | {"mixing"})
 
     @classmethod
     def from_version_1(cls, entry: Mapping[str, Any]) -> dict[str, Any]:

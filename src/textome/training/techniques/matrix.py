@@ -113,7 +113,10 @@ TECHNIQUES = (
     Technique(
         "adversarial step of embeddings",
         "training.adversarial",
-        _only("it is for tokens of one vocabulary", "text", "translation", "masked_lm", "masked_tokens"),
+        _only(
+            "it is for tokens of one vocabulary",
+            *("text", "text_to_text", "translation", "masked_lm", "span_corruption", "masked_tokens"),
+        ),
     ),
     Technique("R-Drop", "training.r_drop"),
     Technique(
