@@ -5,7 +5,8 @@
 What is fitted is what `textome finetune` fits on validation data (textome.tasks.confidences), but to the exported graph
 that is shipped. `TYPES=FILE` takes from a file only these types, as A,B; bare tags of a table of tokens, B and I, are of
 the first. --names lists the types whose known names count.
-A type with fewer than 50 mentions keeps its own, or gets the threshold --rest. --print only prints.
+A type with fewer than 50 mentions keeps its own, or gets the threshold --rest and the
+geometric mean of the temperatures. --print only prints.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 from textome.formats import read_documents
@@ -32,7 +34,9 @@ def main() -> None:
     parser.add_argument("bundle", type=Path, help="a folder with its exported graph")
     parser.add_argument("--data", action="append", required=True, metavar="[TYPES=]FILE")
     parser.add_argument("--precision", choices=["int8", "fp32"])
-    parser.add_argument("--rest", type=float, help="the threshold of types that have none")
+    parser.add_argument(
+        "--rest", type=float, help="the threshold of types that have none; they get the usual temperature"
+    )
     parser.add_argument("--names", type=lambda text: text.split(","), default=[], metavar="TYPES")
     parser.add_argument("--print", action="store_true")
     options = parser.parse_args()
@@ -48,17 +52,18 @@ def main() -> None:
     description = described(read_json(path))
     entities = description["tasks"][name]
     thresholds = {} if options.rest is None else dict.fromkeys(task.types, options.rest)
-    entities |= {"temperature": fitted.temperature, "thresholds": thresholds | fitted.thresholds}
+    usual = (
+        {} if options.rest is None else dict.fromkeys(task.types, round(geometric_mean(fitted.temperature.values()), 4))
+    )
+    entities |= {"temperature": usual | fitted.temperature, "thresholds": thresholds | fitted.thresholds}
     if fitted.known_names:
         entities["known_names"] = {name: item.model_dump() for name, item in fitted.known_names.items()}
     for kind, evidence in fitted.known_names.items():
         print(f"{kind}: names add {evidence}")
     for kind in task.types:
         count = sum(task.types[mention.head] == kind for record in records for mention in record.mentions)
-        temperature, threshold = (
-            fitted.temperature.get(kind, 1.0),
-            entities["thresholds"].get(kind, DEFAULT_MIN_CONFIDENCE),
-        )
+        temperature = entities["temperature"].get(kind, 1.0)
+        threshold = entities["thresholds"].get(kind, DEFAULT_MIN_CONFIDENCE)
         print(f"{kind}: {count:,} mentions, temperature {temperature:.2f}, threshold {threshold:.2f}")
     if not options.print:
         with atomic_file(path) as file:

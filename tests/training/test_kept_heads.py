@@ -125,3 +125,17 @@ def test_a_new_type_costs_the_others_nothing(tmp_path: Path, tiny_bundle: Path) 
     anew = finetune(load_recipe(path, [*overrides, "model.heads=fresh"]), tmp_path / "fresh", report=told.append)
     scores = json.loads((anew / "textome.json").read_text())["provenance"]["validation"][0]
     assert max(scores.values()) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("overrides", "head"), [([], "crf"), (["entities.head=linear"], "linear"), (["model.heads=fresh"], "linear")]
+)
+def test_a_recipe_without_a_head_goes_on_with_that_of_its_base(tmp_path: Path, overrides: list[str], head: str) -> None:
+    path = make_recipe(tmp_path, epochs=1, learning_rate=1e-9, warmup=0.0)
+    base = finetune(load_recipe(path, ["entities.head=crf"]), tmp_path / "first")
+    told: list[dict[str, object]] = []
+    bundle = finetune(load_recipe(path, [f"model.base={base}", *overrides]), tmp_path / "next", report=told.append)
+    assert json.loads((bundle / "textome.json").read_text())["tasks"]["entities"]["head"] == head
+    kept = [event["kept"] for event in told if event["event"] == "heads"]
+    assert kept == ([["Disease", "Chemical"]] if head == "crf" else kept)
+    assert head == "crf" or not any(kept)

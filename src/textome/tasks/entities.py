@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -33,9 +32,9 @@ from textome.tasks.spans.iob import (
     without_overlaps,
 )
 from textome.tasks.spans.labelling import CHAINED, INDEPENDENT, Labelling, by_sentence, groups, of_one_softmax
-from textome.tasks.spans.mentions import MentionTask, Sentence
+from textome.tasks.spans.mentions import MentionTask, Sentence, with_entities
 from textome.tasks.spans.names import NamedSpan, NameEvidence, fitted_evidence, resolved, standing_of, with_names
-from textome.tasks.task import Choice, Finding, HeadShape
+from textome.tasks.task import Choice, Finding, HeadShape, Task
 from textome.tasks.windows import windows, with_special_tokens
 from textome.text.sentences import split_sentences
 from textome.text.tokenization import Tokenizer, Tokens, end_of_character
@@ -55,7 +54,7 @@ class Entities(MentionTask[Recognised]):
 
     head                what stands on the encoder: "linear", a layer over each word; "bilstm", an LSTM that reads hidden
                         states both ways before it (Huang et al. 2015); "crf", labels that heed the one before (see crf);
-                        or "bilstm-crf", both
+                        or "bilstm-crf", both; a recipe that leaves it out goes on with that of its base, if that has one
     lstm_size           units of that LSTM in each direction
     default_types       those that are emitted where a user names none; empty: all
     mutually_exclusive  groups of types that are never said of the same word: a mention of one type then teaches the others
@@ -136,6 +135,11 @@ class Entities(MentionTask[Recognised]):
     @property
     def output_names(self) -> tuple[str, ...]:
         return self.labels or tuple(f"{name}:{output}" for name in self.types for output in self.labelling.outputs)
+
+    def continuing(self, own: Task[Any, Any]) -> Self:
+        assert isinstance(own, Entities)
+        is_open = "head" not in self.model_fields_set
+        return self.model_copy(update={"head": own.head, "lstm_size": own.lstm_size}) if is_open else self
 
     def first_output(self, name: str, known: Container[str]) -> str | None:
         """Where the older head scores labels alone, a label after another one begins as that label."""
@@ -434,17 +438,3 @@ class Entities(MentionTask[Recognised]):
         """The mentions of a sentence as (first word, last word, head), as targets can tell them."""
         labels = targets(tokens, record.mentions, len(self.types), record.annotated)
         return {*zip(*(column.tolist() for column in Spans.of(labels)), strict=True)}
-
-
-def with_entities(document: Document, entities: Sequence[Entity]) -> Document:
-    """The document with new entities in order of their start, each with an id that is not used."""
-    old = document.entities
-    known = {(entity.spans, entity.type) for entity in old}
-    used = {entity.id for entity in old} | {relation.id for relation in document.relations}
-    ids = (name for number in count(1) if (name := f"T{number}") not in used)
-    new = [
-        replace(entity, id=next(ids))
-        for entity in sorted(entities, key=lambda entity: (entity.start, -entity.end, entity.type))
-        if (entity.spans, entity.type) not in known
-    ]
-    return document.with_annotations([*old, *new], document.relations)

@@ -157,6 +157,10 @@ class Task(Fields, Generic[Record, Prediction]):
         """The name of each score of the head: equal for equal meanings, so that a head can go on in another run."""
         return self.label_names
 
+    def continuing(self, own: Task[Any, Any]) -> Self:
+        """With what a recipe leaves open as an older task of the same name and kind has it, so that its head can go on."""
+        return self
+
     def first_output(self, name: str, known: Container[str]) -> str | None:
         """Which of the `known` scores of an older head the score `name` of `output_names` begins as; None: of no one."""
         return name if name in known else None

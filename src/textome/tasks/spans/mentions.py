@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 from pydantic import Field
 
-from textome.documents import Document
+from textome.documents import Document, Entity
 from textome.errors import InputError
 from textome.tasks.spans.iob import Mention
 from textome.tasks.task import Prediction, Task
@@ -69,3 +70,17 @@ class MentionTask(Task[Sentence, Prediction]):
             raise InputError(
                 f"task {name!r}: no training sentence has a mention of {', '.join(self.types)}; check the types of corpora"
             )
+
+
+def with_entities(document: Document, entities: Sequence[Entity]) -> Document:
+    """The document with new entities in order of their start, each with an id that is not used."""
+    old = document.entities
+    known = {(entity.spans, entity.type) for entity in old}
+    used = {entity.id for entity in old} | {relation.id for relation in document.relations}
+    ids = (name for number in count(1) if (name := f"T{number}") not in used)
+    new = [
+        replace(entity, id=next(ids))
+        for entity in sorted(entities, key=lambda entity: (entity.start, -entity.end, entity.type))
+        if (entity.spans, entity.type) not in known
+    ]
+    return document.with_annotations([*old, *new], document.relations)

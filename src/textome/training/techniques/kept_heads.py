@@ -13,6 +13,7 @@ from textome.encoders.checkpoint import load_tensors
 from textome.encoders.heads import Head, TaskModel
 from textome.runtime.bundle import Bundle
 from textome.tasks import SomeTask
+from textome.training.recipe import Recipe
 
 
 def load_base(
@@ -45,6 +46,20 @@ def load_base(
             if own is not None and _alike(task, own) and _keep(head, names, task, own, tensors):
                 kept += [label for label in task.label_names if label in own.label_names]
     return kept, [label for task in tasks.values() for label in task.label_names if label not in kept]
+
+
+def continuing(recipe: Recipe, base: Path) -> Recipe:
+    """The recipe with tasks that go on from those of their base, in what it leaves open."""
+    if recipe.model.heads == "fresh" or not (base / "textome.json").is_file():
+        return recipe
+    own = Bundle.load(base).tasks
+    tables = [
+        table.model_copy(update={"task": table.task.continuing(own[table.name])})
+        if table.name in own and own[table.name].kind == table.task.kind
+        else table
+        for table in recipe.tasks
+    ]
+    return recipe.model_copy(update={"tasks": tables})
 
 
 def _alike(task: SomeTask, own: SomeTask) -> bool:

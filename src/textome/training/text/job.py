@@ -29,7 +29,7 @@ from textome.training.preparation import prepare_encoder, read_base
 from textome.training.recipe import Recipe
 from textome.training.run import Report
 from textome.training.techniques.distillation import Teacher
-from textome.training.techniques.kept_heads import load_base
+from textome.training.techniques.kept_heads import continuing, load_base
 from textome.training.techniques.privacy import Each
 from textome.training.techniques.token_masking import mask_tokens
 from textome.training.techniques.word_mixing import mixed
@@ -210,7 +210,7 @@ class TextJob(Job):
     def of(cls, recipe: Recipe, folder: Path, processes: Processes, report: Report) -> TextJob:
         """The job of a recipe, its data read and its model built."""
         base, device = base_directory(recipe.model.base), processes.device
-        tokenizer = Tokenizer.load(base)
+        recipe, tokenizer = continuing(recipe, base), Tokenizer.load(base)
         tasks = [load_task(recipe, table, tokenizer) for table in recipe.tasks]
         by_name = {data.table.name: data.task for data in tasks}
         model, config = build_model(recipe, base, by_name, report)
