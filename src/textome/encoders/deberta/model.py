@@ -286,7 +286,8 @@ class Deberta(EncoderModel):
 
     def run(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None, layers: int) -> Tensor:
         """The hidden states after that many layers."""
-        self.check_lengths(layout)
+        if self.embeddings.position_embeddings is not None:
+            self.check_lengths(layout)
         embedded = hidden = self.embeddings(input_ids, layout, token_type_ids)
         positions = self.positions(layout)
         for number, layer in enumerate(self.layers[:layers]):
