@@ -143,9 +143,9 @@ def test_the_name_of_an_upload_tells_too(server: Running) -> None:
     assert [document["id"] for document in answer.json["documents"]] == ["a-1"]
 
 
-def test_lines_come_back_before_the_upload_ends(server: Running) -> None:
+def test_lines_come_back_before_the_upload_ends(tiny_bundle: Path) -> None:
     data = citations(600)
-    with connected(server) as connection:
+    with running(tiny_bundle, Limits(body_seconds=60)) as server, connected(server) as connection:
         head = f"POST /v1/annotate/pubmed-xml HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
         connection.sendall(head.encode() + data[:-1000])
         received = b""
