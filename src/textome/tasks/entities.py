@@ -331,7 +331,7 @@ class Entities(MentionTask[Recognised]):
         (rows,) = self.log_probabilities([scores])
         evidence, spans = self._evidence(), [item.key for item in findings if isinstance(item.key, NamedSpan)]
         return [
-            evidence.get(span.head, NameEvidence()).shifted(self.labelling.probability(rows, *span[:3]), standing)
+            evidence.get(span.head, NameEvidence()).shifted(self.labelling.probability(rows, *span[:3], None), standing)
             for span, standing in spans
         ]
 
@@ -414,7 +414,7 @@ class Entities(MentionTask[Recognised]):
                     )
                     copies = range(len(TEMPERATURES))
                     confidences[item.head].append(
-                        [self.labelling.probability(rows, item.first, item.last, copy) for copy in copies]
+                        [self.labelling.probability(rows, item.first, item.last, copy, None) for copy in copies]
                     )
                     right[item.head].append((item.first, item.last, item.head) in mentions)
         return {

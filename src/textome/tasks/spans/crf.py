@@ -102,10 +102,15 @@ def decode(scores: Floats, temperature: Floats | None, lengths: Sequence[int]) -
     return scored(labels, lengths, lambda words, heads: certain[column[words, heads]], go_on)
 
 
-def span_probability(steps: Floats, first: int, last: int, head: int) -> float:
+def span_probability(steps: Floats, first: int, last: int, head: int, begin: float | None = None) -> float:
     """How probable it is that words `first` to `last`, and no more, are an entity of a head: the probability of its B, of
-    each I after it, and that the next word does not go on; see `chain`."""
-    total, label = float(marginals(steps[: first + 1, head : head + 1])[first, 0, BEGIN]), BEGIN
+    each I after it, and that the next word does not go on; see `chain`.
+
+    begin   the log probability of its B where it is known, as one of `marginals`, which take long
+    """
+    if begin is None:
+        begin = float(marginals(steps[: first + 1, head : head + 1])[first, 0, BEGIN])
+    total, label = begin, BEGIN
     for word in range(first + 1, last + 1):
         total, label = total + float(steps[word, head, label, INSIDE]), INSIDE
     goes_on = float(np.exp(steps[last + 1, head, label, INSIDE])) if last + 1 < len(steps) else 0.0

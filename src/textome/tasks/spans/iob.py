@@ -237,10 +237,13 @@ def ends_of(lengths: Sequence[int]) -> Integers:
     return np.cumsum(np.asarray(lengths, np.int64))
 
 
-def span_probability(scores: Floats, first: int, last: int, head: int) -> float:
+def span_probability(scores: Floats, first: int, last: int, head: int, begin: float | None = None) -> float:
     """How probable it is that words `first` to `last`, and no more, are an entity of a head, by log probabilities
-    (m, num_heads, 3): the probability of its B, of each I, and that the word after it does not go on (I)."""
-    total = float(scores[first, head, BEGIN]) + float(scores[first + 1 : last + 1, head, INSIDE].sum())
+    (m, num_heads, 3): the probability of its B (`begin`, where it is known), of each I, and that the word after it does
+    not go on (I)."""
+    total = (float(scores[first, head, BEGIN]) if begin is None else begin) + float(
+        scores[first + 1 : last + 1, head, INSIDE].sum()
+    )
     goes_on = float(np.exp(scores[last + 1, head, INSIDE])) if last + 1 < len(scores) else 0.0
     return min(1.0, float(np.exp(total))) * max(0.0, 1.0 - goes_on)
 

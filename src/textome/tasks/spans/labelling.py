@@ -22,14 +22,15 @@ class Labelling(NamedTuple):
     outputs       the names of the scores of one type
     decode        of scores (m, heads, outputs), a temperature for each head and `lengths`, the entities of each sentence
     normalise     of the same, log probabilities
-    probability   of one entity: of the log probabilities of a sentence, its first and last word and its head
+    probability   of one entity: of the log probabilities of a sentence, its first and last word, its head, and the log
+                  probability of its first label, if that is known
     marginals     of log probabilities and `lengths`, those of each word's labels by themselves, (m, heads, 3)
     """
 
     outputs: tuple[str, ...]
     decode: Callable[[Floats, Floats | None, Sequence[int]], list[list[ScoredSpan]]]
     normalise: Callable[[Floats, Floats, Sequence[int]], Floats]
-    probability: Callable[[Floats, int, int, int], float]
+    probability: Callable[[Floats, int, int, int, float | None], float]
     marginals: Callable[[Floats, Sequence[int]], Floats]
 
 

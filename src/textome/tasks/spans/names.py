@@ -67,7 +67,7 @@ def standing_of(name: str, type: str) -> str | None:
 def with_names(
     decoded: Sequence[ScoredSpan],
     marginals: NDArray[np.float32],
-    probability: Callable[[int, int, int], float],
+    probability: Callable[[int, int, int, float], float],
     text: str,
     tokens: Tokens | None,
     types: Mapping[int, str],
@@ -75,7 +75,8 @@ def with_names(
     """What was decoded of heads, and other spans of at least DEFAULT_MIN_CONFIDENCE whose text is a name of their type.
 
     marginals     log probabilities (m, len(types), 3) of the labels of each word
-    probability   of an entity from its first to its last word, of one of the types by its number there
+    probability   of an entity from its first to its last word, of one of the types by its number there, by the log
+                  probability of its first label
     text          of the sentence, and its tokens; without any, nothing is added
     types         by head, of those that look for a type of the vocabulary; spans of other heads have no standing
     """
@@ -104,7 +105,7 @@ def with_names(
         for last in range(first, min(first + _MAX_WORDS, len(marginals))):
             if last > first and marginals[last, column, INSIDE] < min_log_probability:
                 break
-            confidence = probability(first, last, column)
+            confidence = probability(first, last, column, float(marginals[first, column, BEGIN]))
             if confidence >= DEFAULT_MIN_CONFIDENCE and not (own and own.last == last):
                 standing = standing_of(text_of(first, last), types[head])
                 if standing in ("alone", "shared"):
