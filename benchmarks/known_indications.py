@@ -8,6 +8,7 @@ for relations; a second call goes on where the first was. They are read in the o
 first N, which `--sample` takes, are drawn from all. The pairs are ranked by
 
     relation    the relation `treats` of `textome evidence`, by probability
+    sum         the same pairs by the sum of the confidences of the documents that support it, less those against it
     co-mention  the number of documents with a sentence that has both
     PMI         pointwise mutual information of the two in documents (Church and Hanks 1990), of pairs in two documents
 
@@ -92,7 +93,8 @@ def main() -> None:
 
 def report(results: Results, data: Path) -> None:
     concepts = Concepts(open_vocabulary("default"))
-    rankings = {"relation": treats(results), **co_mentions(results)}
+    related = treats(results)
+    rankings = {"relation": related, "sum": sorted(related, key=_sum, reverse=True), **co_mentions(results)}
     (count,) = next(results.ask("SELECT count(*) FROM documents").rows)
     print(f"{count:,} documents\n")
     head = "".join(f" {rank} |" for rank in RANKS)
@@ -118,6 +120,14 @@ def _row(way: str, pairs: Sequence[Pair], known: Known, concepts: Concepts, tota
 def treats(results: Results) -> list[Pair]:
     """The pairs of `treats` that any document supports, the most probable first."""
     return [pair for pair in gather(read_statements(results)) if pair.verb == "treats" and pair.supporting]
+
+
+def _sum(pair: Pair) -> float:
+    supporting, contradicting = (
+        sum(max(item.confidence for item in items) for items in documents.values())
+        for documents in (pair.supporting, pair.contradicting)
+    )
+    return supporting - contradicting
 
 
 def co_mentions(results: Results) -> dict[str, list[Pair]]:
