@@ -56,8 +56,7 @@ def main() -> None:
         {} if options.rest is None else dict.fromkeys(task.types, round(geometric_mean(fitted.temperature.values()), 4))
     )
     entities |= {"temperature": usual | fitted.temperature, "thresholds": thresholds | fitted.thresholds}
-    if fitted.known_names:
-        entities["known_names"] = {name: item.model_dump() for name, item in fitted.known_names.items()}
+    entities["known_names"] = {name: item.model_dump() for name, item in fitted.known_names.items()}
     for kind, evidence in fitted.known_names.items():
         print(f"{kind}: names add {evidence}")
     for kind in task.types:

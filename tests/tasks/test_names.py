@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from letters import letter_tokenizer
 from textome.tasks.entities import Entities
 from textome.tasks.examples import Floats
-from textome.tasks.spans.iob import Mention, ScoredSpan
+from textome.tasks.spans.iob import Mention, ScoredSpan, without_overlaps
 from textome.tasks.spans.mentions import Sentence
 from textome.tasks.spans.names import NamedSpan, NameEvidence, fitted_evidence, resolved, standing_of
 from textome.tasks.task import Choice
@@ -126,3 +126,22 @@ def test_unknown_types_and_shifts_that_are_no_numbers_are_refused() -> None:
         Entities(types=("Gene",), known_names={"Drug": NameEvidence()})
     with pytest.raises(ValueError, match="finite number"):
         NameEvidence(alone=float("nan"))
+
+
+@given(
+    st.lists(
+        st.builds(ScoredSpan, st.integers(0, 9), st.integers(0, 3), st.integers(0, 1), st.floats(0, 1)), max_size=12
+    ),
+    st.booleans(),
+)
+def test_spans_without_overlaps_are_those_of_a_plain_loop(drawn: list[ScoredSpan], each_head: bool) -> None:
+    spans = [item._replace(last=item.first + item.last) for item in drawn]
+    kept: list[int] = []
+    for number in sorted(range(len(spans)), key=lambda at: (-spans[at].confidence, spans[at].first - spans[at].last)):
+        one = spans[number]
+        if all(
+            one.last < other.first or one.first > other.last or (each_head and one.head != other.head)
+            for other in (spans[at] for at in kept)
+        ):
+            kept.append(number)
+    assert without_overlaps(spans, each_head) == [spans[at] for at in sorted(kept)]

@@ -65,7 +65,7 @@ def marginals(steps: Floats, lengths: Sequence[int] | None = None) -> Floats:
 
 
 def decode(scores: Floats, temperature: Floats | None, lengths: Sequence[int]) -> list[list[ScoredSpan]]:
-    """The entities of the most probable labels of each sentence and head, in order of their place.
+    """The entities of the most probable labels of each sentence and head, in the order of the text.
 
     scores        (m, heads, 9) of the words of all sentences
     temperature   one for each head, by which scores are divided; None: 1

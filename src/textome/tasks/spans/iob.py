@@ -157,7 +157,7 @@ def log_probabilities(logits: Floats, temperature: Floats | float = 1.0) -> Floa
 
 
 def decode(scores: Floats, temperature: Floats | None, lengths: Sequence[int]) -> list[list[ScoredSpan]]:
-    """The entities of each sentence from scores (m, num_heads, 3) of the words of all of them, in order of their place.
+    """The entities of each sentence from scores (m, num_heads, 3) of the words of all of them, in the order of the text.
 
     temperature   one for each head, see `log_probabilities`; None where the scores are log probabilities already
     lengths       the number of words of each sentence
@@ -248,10 +248,16 @@ def span_probability(scores: Floats, first: int, last: int, head: int, begin: fl
     return min(1.0, float(np.exp(total))) * max(0.0, 1.0 - goes_on)
 
 
-def without_overlaps(spans: Sequence[ScoredSpan]) -> list[ScoredSpan]:
-    """Of entities that share a word the most probable, whatever their heads; in the order given."""
-    kept: list[ScoredSpan] = []
-    for item in sorted(spans, key=lambda item: (-item.confidence, item.first - item.last)):
-        if all(item.last < other.first or item.first > other.last for other in kept):
-            kept.append(item)
-    return [item for item in spans if item in kept]
+def without_overlaps(spans: Sequence[ScoredSpan], each_head: bool = False) -> list[ScoredSpan]:
+    """Of entities that share a word the most probable, whatever their heads, or among those of each head; in the order
+    given."""
+    covered: set[tuple[int, int]] = set()
+    kept = set()
+    for number, (first, last, head, _) in sorted(
+        enumerate(spans), key=lambda item: (-item[1].confidence, item[1].first - item[1].last)
+    ):
+        words = [(head if each_head else 0, word) for word in range(first, last + 1)]
+        if covered.isdisjoint(words):
+            covered.update(words)
+            kept.add(number)
+    return [item for number, item in enumerate(spans) if number in kept]

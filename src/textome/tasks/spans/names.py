@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from textome.tasks.confidences import DEFAULT_MIN_CONFIDENCE
-from textome.tasks.spans.iob import BEGIN, INSIDE, ScoredSpan
+from textome.tasks.spans.iob import BEGIN, INSIDE, ScoredSpan, without_overlaps
 from textome.text.tokenization import Tokens, end_of_character
 from textome.vocabularies import BUNDLED, open_vocabulary
 
@@ -114,18 +114,15 @@ def with_names(
 
 
 def resolved(spans: Sequence[NamedSpan], evidence: Mapping[int, NameEvidence]) -> list[ScoredSpan]:
-    """The spans with their shifted confidences, by place; of those of one head that share a word, the most confident."""
+    """The spans with their shifted confidences, in the order of the text; of those of one head that share a word, the most
+    confident."""
     shifted = [
         item._replace(confidence=evidence[item.head].shifted(item.confidence, standing))
         if item.head in evidence
         else item
         for item, standing in spans
     ]
-    kept: list[ScoredSpan] = []
-    for item in sorted(shifted, key=lambda item: (-item.confidence, item.first - item.last)):
-        if all(item.head != other.head or item.last < other.first or item.first > other.last for other in kept):
-            kept.append(item)
-    return sorted(kept, key=lambda item: (item.first, item.head))
+    return sorted(without_overlaps(shifted, each_head=True), key=lambda item: (item.first, item.head))
 
 
 def fitted_evidence(spans: Sequence[tuple[float, str | None, bool]]) -> NameEvidence:
