@@ -42,6 +42,7 @@ VALUES = {
     "r_drop": "0.5",
     "token_masking": "0.1",
     "word_mixing": "0.5",
+    "early_exit": "1",
     "label_smoothing": "0.1",
 }
 # Those that take long, or that a single process cannot show.

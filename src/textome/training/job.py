@@ -25,6 +25,7 @@ from textome.training.losses import Loss, LossOptions, contrastive
 from textome.training.recipe import Recipe
 from textome.training.recipe_files import provenance_of
 from textome.training.techniques.distillation import Teacher, hidden_state_distance, watched_states
+from textome.training.techniques.early_exit import ExitGate
 
 
 class Batch(NamedTuple):
@@ -142,9 +143,10 @@ class TrainedModel(nn.Module):
 
     log_variances  one learnt for each task's loss (Kendall et al. 2018, equation 10)
     widen          makes its hidden states as wide as a teacher's, where they are not
+    exit_gate      says which tokens leave its encoder early, behind layer `early_exit`
     """
 
-    def __init__(self, model: nn.Module, uncertain: int, teacher: Teacher | None) -> None:
+    def __init__(self, model: nn.Module, uncertain: int, teacher: Teacher | None, early_exit: int = 0) -> None:
         super().__init__()
         for name, parameter in model.named_parameters(recurse=False):
             self.register_parameter(name, parameter)
@@ -155,10 +157,21 @@ class TrainedModel(nn.Module):
         if teacher is not None:
             narrow, wide = (_width(item) for item in (model, teacher.model))
             self.widen = nn.Identity() if narrow == wide else nn.Linear(narrow, wide)
+        self.exit_gate: ExitGate | None = None
+        if early_exit:
+            if early_exit >= (layers := _num_layers(model)):
+                raise InputError(
+                    f"training.early_exit is {early_exit}, but the model has {layers} layers: take a lower one"
+                )
+            self.exit_gate = ExitGate(_width(model), early_exit)
 
 
 def _width(model: Any) -> int:
     return int(model.encoder.config.hidden_size)
+
+
+def _num_layers(model: nn.Module) -> int:
+    return sum(1 for _ in model.get_submodule("encoder.layers").children())
 
 
 class Job(ABC):
@@ -184,8 +197,8 @@ class Job(ABC):
         self.teacher, self.finish = teacher, finish
         uncertain = len(tasks) if recipe.mixing.loss == "uncertainty" else 0
         self.model = model
-        if uncertain or teacher is not None:
-            self.model = TrainedModel(model, uncertain, teacher).to(device)
+        if uncertain or teacher is not None or recipe.training.early_exit:
+            self.model = TrainedModel(model, uncertain, teacher, recipe.training.early_exit).to(device)
         self.metric = tasks[0].task.main_metric if len(tasks) == 1 else "score"
         self.tokens = sum(sum(task.lengths) for task in tasks)
 
@@ -237,6 +250,9 @@ class Job(ABC):
     def _labelled_loss(self, task: TrainingTask[Any], packed: Any) -> Tensor:
         weight, loss = self.recipe.training.r_drop, task.loss
         packed = task.hidden(packed)
+        gate = self.model.exit_gate if isinstance(self.model, TrainedModel) else None
+        if gate is not None:
+            return self._loss_with_exits(gate, task, packed)
         logits, pooled = task.logits(self.bare, packed)
         value = self._value(task, logits, pooled, packed)
         if weight:
@@ -247,6 +263,16 @@ class Job(ABC):
         if share := getattr(task.task, "contrastive", 0.0):
             value = (1 - share) * value + share * contrastive(pooled, packed.targets.view(-1))
         return value
+
+    def _loss_with_exits(self, gate: ExitGate, task: TrainingTask[Any], packed: Any) -> Tensor:
+        """Of a batch whose tokens leave early, or of one whose tokens all stay, from which the gate learns."""
+        threshold = gate.draw()
+        with gate.leaving(self.bare.get_submodule("encoder"), threshold) as seen:
+            logits, pooled = task.logits(self.bare, packed)
+        value = self._value(task, logits, pooled, packed)
+        if threshold is not None:
+            return value
+        return value + gate.loss(seen, logits, packed.targets, packed.positions, packed.layout)
 
     @staticmethod
     def _value(task: TrainingTask[Any], logits: Tensor, pooled: Tensor, packed: Any) -> Tensor:

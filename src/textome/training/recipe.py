@@ -115,6 +115,8 @@ class Training(Section):
     token_masking  share of tokens that [MASK] replaces, drawn anew in each step; labels stay
     word_mixing    mixes words of mentions with others of the same labels inside the encoder, with shares from a Beta
                    distribution of this parameter (entities only); see word_mixing.py
+    early_exit     the layer behind which tokens that are plainly outside every entity leave half of the batches, 0 for
+                   none (entities only); see early_exit.py
     average        decay of the running mean of the weights, which is validated and kept instead of the last ones
     schedule       after the warm-up the rate falls linearly to 0, or with the root of the step (Vaswani et al. 2017)
     beta2, epsilon of Adam
@@ -154,6 +156,7 @@ class Training(Section):
     r_drop: float = Field(0.0, ge=0)
     token_masking: float = Field(0.0, ge=0, lt=1)
     word_mixing: float = Field(0.0, ge=0)
+    early_exit: int = Field(0, ge=0)
     average: float = Field(0.0, ge=0, lt=1)
     schedule: Literal["linear", "inverse_sqrt"] = "linear"
     beta2: float = Field(0.999, gt=0, lt=1)

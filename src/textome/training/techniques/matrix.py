@@ -134,6 +134,7 @@ TECHNIQUES = (
         ),
     ),
     Technique("word mixing", "training.word_mixing", _for_mentions("it mixes the words of mentions")),
+    Technique("tokens that leave early", "training.early_exit", _for_mentions("it has no words outside all mentions")),
     Technique(
         "label smoothing",
         "training.label_smoothing",
@@ -173,6 +174,7 @@ TECHNIQUES = (
 CONFLICTS = (
     ("distillation", "training.r_drop", "both read a batch twice"),
     ("distillation", "training.word_mixing", "the teacher reads words that are not mixed"),
+    ("distillation", "training.early_exit", "the teacher's layers have no tokens that left"),
     ("distillation", "privacy", "the teacher may know the records"),
     ("training.int8_aware", "training.lora_rank", "both change the same matrices"),
     ("training.int8_aware", "training.compile", "the rounding is not compiled"),
@@ -181,6 +183,7 @@ CONFLICTS = (
     ("privacy", "training.adversarial", "a second gradient would cost privacy again"),
     ("privacy", "training.r_drop", "a second pass would cost privacy again"),
     ("privacy", "training.word_mixing", "a record's gradient would know of others"),
+    ("privacy", "training.early_exit", "the gate would learn from all records together"),
     ("privacy", "training.int8_aware", "layers must be called as they are"),
     ("privacy", "training.gradient_checkpointing", "layers must be called as they are"),
     ("privacy", "training.compile", "layers must be called as they are"),
@@ -191,6 +194,9 @@ CONFLICTS = (
     ("training.sharding", "training.adversarial", "no process has all embeddings"),
     ("training.sharding", "training.lora_rank", "the matrices have no weights of their own"),
     ("training.sharding", "training.int8_aware", "no process has all of a matrix"),
+    ("training.early_exit", "training.r_drop", "both read a batch in two ways"),
+    ("training.early_exit", "training.gradient_checkpointing", "layers are called again behind the pass"),
+    (PROCESSES, "training.early_exit", "each process would draw batches of its own"),
     ("training.sharding", "training.compile", "layers are gathered when they are called"),
     ("training.sharding", "training.precision=fp16", "each process would scale gradients for itself"),
 )
