@@ -272,7 +272,7 @@ class Job(ABC):
         value = self._value(task, logits, pooled, packed)
         if threshold is not None:
             return value
-        return value + gate.loss(seen, logits, packed.targets, packed.positions, packed.layout)
+        return value + gate.loss(seen, logits, packed.targets, packed.sizes, packed.positions, packed.layout)
 
     @staticmethod
     def _value(task: TrainingTask[Any], logits: Tensor, pooled: Tensor, packed: Any) -> Tensor:

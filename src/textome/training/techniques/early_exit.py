@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from textome.encoders.layers.packing import Layout
 from textome.tasks.spans.iob import BEGIN, LABELS, OUTSIDE
+from textome.training.chains import chain_marginals
 
 INNER = 64  # of the gate
 # Behind so many batches tokens begin to leave, in half of the batches, whose score is below a number drawn from this range.
@@ -77,16 +78,23 @@ class ExitGate(nn.Module):
                 hook.remove()
 
     def loss(
-        self, seen: Sequence[Tensor], logits: Tensor, targets: Tensor, positions: Tensor, layout: Layout
+        self,
+        seen: Sequence[Tensor],
+        logits: Tensor,
+        targets: Tensor,
+        sizes: Sequence[int],
+        positions: Tensor,
+        layout: Layout,
     ) -> Tensor:
         """Of a pass in which all tokens stayed: binary cross-entropy with what the heads say of the word of each token.
 
         seen       of `leaving`
-        logits     (M, types * 3) and targets (M, types) at the first sub-words of words, at `positions` (M,)
+        logits     (M, types * 3), or (M, types * 9) of a random field, and targets (M, types) at the first sub-words of
+                   words, at `positions` (M,)
+        sizes      how many of the M words each example has
         """
         scores, hidden = seen
-        others = logits.detach().float().unflatten(-1, (-1, len(LABELS))).softmax(-1)[..., OUTSIDE]
-        inside = torch.maximum((1 - others).amax(-1), (targets >= BEGIN).any(-1).float())
+        inside = torch.maximum(_inside(logits.detach(), targets, sizes), (targets >= BEGIN).any(-1).float())
         with torch.no_grad():
             if not self.batches:  # a start from which the heads need not learn anew
                 self.outside.copy_(hidden[positions[inside <= inside.median()]].float().mean(0))
@@ -101,3 +109,10 @@ class ExitGate(nn.Module):
         expected = expected.index_fill(0, torch.cat([bounds[:-1], bounds[1:] - 1]), 0.0)
         weights = 1 + (INSIDE_COUNTS - 1) * expected
         return WEIGHT * functional.binary_cross_entropy_with_logits(scores, expected, weights)
+
+
+def _inside(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
+    """(M,) the probability that a word is in an entity, by the head that is surest of it."""
+    of_a_field = logits.shape[1] > len(LABELS) * targets.shape[1]
+    labels = chain_marginals(logits, sizes) if of_a_field else logits.float()
+    return (1 - labels.unflatten(-1, (-1, len(LABELS))).softmax(-1)[..., OUTSIDE]).amax(-1)
