@@ -125,11 +125,7 @@ class KneserNey:
 
     def _fill(self, size: int, grams: np.ndarray, counts: np.ndarray) -> None:
         """The discounted share of each n-gram, and what is left over of each context for the lower order."""
-        one, two, three, four = (max(1, int((counts == number).sum())) for number in (1, 2, 3, 4))
-        y = one / (one + 2 * two)
-        discounts = np.array([0, 1 - 2 * y * two / one, 2 - 3 * y * three / two, 3 - 4 * y * four / three])
-        discounts = discounts.clip(0.0, [0, 1, 2, 3])
-        discount = discounts[np.minimum(counts, 3)]
+        discount = _discounts(counts)[np.minimum(counts, 3)]
         contexts, inverse = np.unique(grams[:, :-1], axis=0, return_inverse=True)
         inverse = inverse.reshape(-1)
         totals = np.bincount(inverse, counts)
@@ -150,6 +146,18 @@ class KneserNey:
     def log_probability(self, ids: np.ndarray) -> float:
         """The natural logarithm of a text's probability."""
         return sum(math.log(self.probability(gram)) for gram in np.ascontiguousarray(self._grams(ids)))
+
+
+def _discounts(counts: np.ndarray) -> np.ndarray:
+    """What is taken from n-grams that were counted 0, 1, 2 and 3 or more times (Chen and Goodman 1999, equation 26).
+
+    Few n-grams can give no discount, or one of 0 or less, which leaves nothing for what was not seen; it is then 0.5, 1 or
+    1.5, as in KenLM's lmplz --discount_fallback.
+    """
+    one, two, three, four = (max(1, int((counts == number).sum())) for number in (1, 2, 3, 4))
+    y = one / (one + 2 * two)
+    discounts = np.array([1 - 2 * y * two / one, 2 - 3 * y * three / two, 3 - 4 * y * four / three])
+    return np.concatenate([[0.0], np.where(discounts > 0, discounts.clip(max=[1, 2, 3]), [0.5, 1, 1.5])])
 
 
 def _print(name: str, total: float, words: int, tokens: int, size: int, more: str) -> None:

@@ -34,3 +34,12 @@ def test_a_bigram_model_worked_out_by_hand() -> None:
     assert model.probability(np.array([1, 2], np.uint16)) == pytest.approx(two_behind_one)
     assert model.probability(np.array([3, 2], np.uint16)) == pytest.approx(two), "nothing follows 3: the lower order"
     assert model.log_probability(np.array([1, 2])) == pytest.approx(math.log(one_at_start) + math.log(two_behind_one))
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_counts_that_give_no_discount_leave_something_for_what_was_not_seen(order: int) -> None:
+    """Every n-gram stands there four times: the discount of those would be 3 - 4 * (1 / 3) * 4 / 1, which is below 0."""
+    model = KneserNey([np.array([1, 2, 3])] * 4, order, vocabulary=6, start=0)
+    assert math.isfinite(model.log_probability(np.array([1, 3, 5])))
+    after_start = [model.probability(np.array([0] * (order - 1) + [token], np.uint16)) for token in range(6)]
+    assert sum(after_start) == pytest.approx(1)
