@@ -12,6 +12,7 @@ import { forget } from "./history.js";
 import { discard, kept } from "./keeping.js";
 import { annotateFile, annotatePmid, annotateText, models, onKeyNeeded, readFile } from "./service.js";
 import { allTypes, at, count, everyEntity, say, sentence, state } from "./state.js";
+import { listenToWriting, offerWriting } from "./writing.js";
 
 const EXAMPLE =
   "A 58-year-old woman with rheumatoid arthritis and type 2 diabetes mellitus took methotrexate and metformin. " +
@@ -62,7 +63,7 @@ function show(documents) {
   state.types = allTypes();
   forget();
   forgetOther();
-  at("input").hidden = true;
+  at("start").hidden = true;
   at("result").hidden = at("new").hidden = false;
   draw();
   at("main").focus({ preventScroll: true });
@@ -90,7 +91,7 @@ function restart() {
   state.asking?.abort();
   at("problem").hidden = true;
   at("result").hidden = at("new").hidden = true;
-  at("input").hidden = false;
+  at("start").hidden = false;
   say("");
   at("text").focus();
 }
@@ -147,7 +148,7 @@ function listen() {
   for (const name of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(name, (event) => {
       event.preventDefault();
-      document.body.classList.toggle("dropping", name === "dragover" && !at("input").hidden);
+      document.body.classList.toggle("dropping", name === "dragover" && !at("start").hidden && !at("input").hidden);
       if (name === "drop") dropped(event.dataTransfer).then(readFiles);
     });
   }
@@ -157,6 +158,7 @@ async function start() {
   onKeyNeeded(askForKey);
   listen();
   listenToDesk();
+  listenToWriting();
   const before = kept();
   at("kept").hidden = !before;
   if (before) at("kept-text").textContent = `Corrections of ${new Date(before.at).toLocaleString("en")} (${count(before.documents.length, "document")}) are kept in this browser.`;
@@ -167,8 +169,11 @@ async function start() {
     const known = service.models.filter((item) => item.tasks.includes("entities"));
     at("pmid-form").hidden = !service.pubmed;
     if (service.pubmed) at("leaves").textContent = "Only a PMID that you give is sent on, to PubMed.";
+    const writes = offerWriting(service.models);
+    at("input").hidden = !known.length;
+    if (!known.length && writes) return;
     if (!known.length)
-      throw new Error("no model of this service finds entities, which is what this page shows; its other tasks are in /v1/openapi.json");
+      throw new Error("no model of this service finds entities or writes, which is what this page is for; its other tasks are in /v1/openapi.json");
     state.modelTypes = known[0].default_types;
     state.model = known[0].name;
     at("model").replaceChildren(...known.map((item) => new Option(item.name, item.name)));

@@ -45,6 +45,12 @@ export async function compare(first, second) {
   return (await ask("v1/compare", { method: "POST", body, headers: { "Content-Type": "application/json" } })).json();
 }
 
+/** What a model writes: the texts of each prompt. */
+export async function write(request, signal) {
+  const body = JSON.stringify(request);
+  return (await ask("v1/generate", { method: "POST", body, headers: { "Content-Type": "application/json" }, signal })).json();
+}
+
 /** The concepts that a typed text may mean: of this type of entity, or, where no vocabulary has the type, of any. */
 export async function lookUp(typed, type, signal) {
   for (const chosen of type ? [{ type }, {}] : [{}]) {
