@@ -5,9 +5,12 @@
 
 Function (several labels):
     frequencies         how often each label is in the training chains, the same for each test chain
-    nearest by identity, by bit score   the labels of the k most similar training chains, weighted by the similarity; k is
-                        chosen by F-max on the validation chains. Alignments are MMseqs2's at its highest sensitivity;
-                        identity is that of the equal residues of the shorter chain. Chains without any hit have frequencies
+    nearest by identity, by bit score   the labels of the k most similar training chains, weighted by a power of the
+                        similarity; both are chosen by F-max on the validation chains. Alignments are MMseqs2's at its
+                        highest sensitivity; identity is that of the equal residues of the shorter chain. Chains without any
+                        hit have frequencies
+    NAME and nearest    the weighted mean of a model's answer and that of the nearest by bit score; the weight is chosen in
+                        the same way
 Variants (numbers):
     ridge               over which residue stands at each position that varies, and the same with each pair of positions;
                         the penalty is chosen by leaving one training or validation record out
@@ -22,7 +25,7 @@ import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +44,8 @@ from textome.training.recipe import load_recipe
 Matrix = NDArray[np.float32]
 SHOWN = {"sequence_labels": ("f_max", "aupr", "macro_aupr", "roc_auc"), "regression": ("spearman", "rmse", "r2")}
 PENALTIES = np.logspace(-2, 3, 11)
-NEIGHBOURS = (1, 3, 5, 10, 20)
+NEIGHBOURS, POWERS = (1, 3, 5, 10, 20), (1, 2, 3)
+SHARES = np.linspace(0, 1, 11)
 
 
 def main() -> None:
@@ -59,13 +63,21 @@ def main() -> None:
     print(f"{len(data.train):,} training, {len(data.validation):,} validation and {len(data.test):,} test records\n")
     print("| model | " + " | ".join(shown) + " |\n|---|" + "---|" * len(shown))
     baselines = function if kind == "sequence_labels" else variants
-    for name, answers in baselines(data):
+    for name, validation, answers in baselines(data):  # the last is the one that models are combined with
         show(name, [score_outputs(kind, gold, answers)], shown)
     for item in options.models:
         name, _, folders = item.partition("=")
-        contents = [record.content for record in data.test]
-        seeds = [Predictor.load(folder, threads=1).answer(contents) for folder in folders.split(",")]
-        show(name, [score_outputs(kind, gold, answers) for answers in seeds], shown)
+        models = [Predictor.load(folder, threads=1) for folder in folders.split(",")]
+        tests = [model.answer([record.content for record in data.test]) for model in models]
+        show(name, [score_outputs(kind, gold, own) for own in tests], shown)
+        if validation is None:
+            continue
+        expected, mixed = rows(data, data.validation), []
+        for model, own in zip(models, tests, strict=True):
+            known = model.answer([record.content for record in data.validation])
+            share = max(SHARES, key=lambda share: f_max(expected, share * validation + (1 - share) * known)[0])
+            mixed.append((share * answers + (1 - share) * own).astype(np.float32))
+        show(f"{name} and nearest", [score_outputs(kind, gold, own) for own in mixed], shown)
 
 
 def show(name: str, seeds: Sequence[dict[str, float]], shown: Sequence[str]) -> None:
@@ -81,25 +93,26 @@ def rows(data: ModalityRecords, records: Sequence[Record]) -> Matrix:
     return np.stack([data.target.encode(record) for record in records])
 
 
-def function(data: ModalityRecords) -> Iterator[tuple[str, Matrix]]:
+def function(data: ModalityRecords) -> Iterator[tuple[str, Matrix | None, Matrix]]:
+    """Each baseline's name, with its answers for the validation and the test chains."""
     known = rows(data, data.train)
-    frequencies = np.repeat(known.mean(0)[None], len(data.test), 0)
-    yield "frequencies", frequencies
+    yield "frequencies", None, np.repeat(known.mean(0)[None], len(data.test), 0)
     hits = alignments([*data.validation, *data.test], data.train)
     validation = rows(data, data.validation)
     for name, column in (("identity", 0), ("bit score", 1)):
 
-        def answers(records: Sequence[Record], k: int, column: int = column) -> Matrix:
+        def answers(records: Sequence[Record], k: int, power: int, column: int = column) -> Matrix:
             found = []
             for record in records:
                 nearest = sorted(hits[record.id], key=lambda hit: -hit[1][column])[:k]
-                weights = np.array([similarity[column] for _, similarity in nearest], np.float32)
+                weights = np.array([similarity[column] for _, similarity in nearest]) ** power
                 own = known[[number for number, _ in nearest]]
-                found.append(weights @ own / max(weights.sum(), 1e-9) if len(nearest) else known.mean(0))
+                found.append(weights @ own / weights.sum() if weights.any() else known.mean(0))
             return np.stack(found).astype(np.float32)
 
-        best = max(NEIGHBOURS, key=lambda k: f_max(validation, answers(data.validation, k))[0])
-        yield f"{best} nearest by {name}", answers(data.test, best)
+        choices = product(NEIGHBOURS, POWERS)
+        k, power = max(choices, key=lambda choice: f_max(validation, answers(data.validation, *choice))[0])
+        yield f"{k} nearest by {name}, power {power}", answers(data.validation, k, power), answers(data.test, k, power)
     without = sum(not hits[record.id] for record in data.test)
     print(f"({without} of {len(data.test)} test chains align with no training chain)")
 
@@ -124,7 +137,7 @@ def alignments(
     return hits
 
 
-def variants(data: ModalityRecords) -> Iterator[tuple[str, Matrix]]:
+def variants(data: ModalityRecords) -> Iterator[tuple[str, Matrix | None, Matrix]]:
     assert isinstance(data.modality, Proteins)
     sites = data.modality.sites
     train = [*data.train, *data.validation]
@@ -137,7 +150,8 @@ def variants(data: ModalityRecords) -> Iterator[tuple[str, Matrix]]:
         ]
         encoder = OneHotEncoder(handle_unknown="ignore").fit(letters[0])
         model = RidgeCV(PENALTIES).fit(encoder.transform(letters[0]).toarray(), values)
-        yield f"ridge, {name}", model.predict(encoder.transform(letters[1]).toarray())[:, None].astype(np.float32)
+        answers = model.predict(encoder.transform(letters[1]).toarray())[:, None].astype(np.float32)
+        yield f"ridge, {name}", None, answers
 
 
 if __name__ == "__main__":
