@@ -45,6 +45,7 @@ class Format:
     """A row of the table: the module is imported when it is first used, so that start-up stays quick.
 
     writes_texts   whether what it writes holds the texts, and can be read again
+    sign           what stands somewhere in the beginning of every such file: without it the module is not asked
     """
 
     module: str
@@ -52,25 +53,26 @@ class Format:
     readable: bool = True
     writable: bool = True
     writes_texts: bool = True
+    sign: str = ""
 
 
 # In the order in which a file of unknown format is tried: the most particular first, plain text last.
 FORMATS: dict[str, Format] = {
-    "pubmed-xml": Format("pubmed_xml", ".xml"),
-    "jats": Format("jats", ".nxml", writable=False),
-    "bioc-xml": Format("bioc_xml", ".xml"),
-    "bioc-json": Format("bioc_json", ".json"),
-    "ddi-xml": Format("ddi_xml", ".xml", writable=False),
-    "uima-xmi": Format("tools.uima_xmi", ".xmi"),
-    "uima-json": Format("tools.uima_json", ""),
+    "pubmed-xml": Format("pubmed_xml", ".xml", sign="<"),
+    "jats": Format("jats", ".nxml", writable=False, sign="<"),
+    "bioc-xml": Format("bioc_xml", ".xml", sign="<collection"),
+    "bioc-json": Format("bioc_json", ".json", sign='"'),
+    "ddi-xml": Format("ddi_xml", ".xml", writable=False, sign="<document "),
+    "uima-xmi": Format("tools.uima_xmi", ".xmi", sign="<xmi:XMI"),
+    "uima-json": Format("tools.uima_json", "", sign='"%'),
     "jsonl": Format("jsonl", ".jsonl"),
-    "pubtator": Format("pubtator", ".pubtator"),
-    "medline": Format("medline", ".nbib", writable=False),
-    "ris": Format("ris", ".ris", writable=False),
+    "pubtator": Format("pubtator", ".pubtator", sign="|"),
+    "medline": Format("medline", ".nbib", writable=False, sign="PMID-"),
+    "ris": Format("ris", ".ris", writable=False, sign="TY "),
     "omop": Format("omop", ".omop.csv", readable=False, writes_texts=False),
     "fhir": Format("fhir", ".fhir.json", readable=False, writes_texts=False),
     "csv": Format("table", ".csv", writes_texts=False),
-    "brat": Format("brat", ""),
+    "brat": Format("brat", "", sign="\t"),
     "conll": Format("conll", ".tsv"),
     "parquet": Format("parquet", ".parquet", writable=False),
     "docbin": Format("docbin", ".spacy"),
@@ -186,6 +188,8 @@ def guess_format(source: Source) -> str:
 
 def _sniffs(row: Format, head: str, name: str) -> bool:
     """Whether a format knows the beginning of a file as its own. A sniffer that fails on it does not know it."""
+    if row.sign not in head:
+        return False
     sniff: Callable[[str, str], bool] = import_module(f"textome.formats.{row.module}").sniff
     try:
         return sniff(head, name)

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from textome.documents import Document
@@ -216,18 +216,25 @@ def words_of_text(text: str) -> set[str]:
 
 def by_words(text: str) -> dict[int, float]:
     """The logarithm of the probability that the genes of a text are of each of `WORD_TAXA`, by its words."""
-    values = word_values(words_of_text(text), _weights_of_words())
+    words = words_of_text(text)
+    known = words & _rows().keys()
+    values = word_values(words, {word: _weights(word) for word in ("", *known)})
     highest = max(values)
     total = highest + math.log(sum(math.exp(value - highest) for value in values))
     return {taxon: value - total for taxon, value in zip(WORD_TAXA, values, strict=True)}
 
 
-@lru_cache(maxsize=1)
-def _weights_of_words() -> dict[str, tuple[float, ...]]:
-    """The table of weights in hundredths: a word and a column for each of `WORD_TAXA`; the empty word has the biases."""
+@cache
+def _rows() -> dict[str, str]:
+    """The table of weights: a row of a column for each of `WORD_TAXA` by its word; the empty word has the biases."""
     lines = _WORDS_PATH.read_text(encoding="utf-8").splitlines()
-    rows = (line.split("\t") for line in lines)
-    return {word: tuple(int(value) / 100 for value in values) for word, *values in rows}
+    return {word: row for word, _, row in (line.partition("\t") for line in lines)}
+
+
+@cache
+def _weights(word: str) -> tuple[float, ...]:
+    """The weights of a word, which the table has in hundredths."""
+    return tuple(int(value) / 100 for value in _rows()[word].split("\t"))
 
 
 def _species_mentions(document: Document) -> list[SpeciesMention]:

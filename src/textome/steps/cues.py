@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,6 @@ _SPECIAL = ("*", "<year>", "<number>", "<start>", "<end>")
 _MARKS = frozenset(".,;:•-–*()")
 _COMMON = STOP_WORDS - {"could", "if", "may", "might", "old", "should"}
 _MAX_ANY = 3
-_MAX_PHRASES = 20_000
 
 
 class Word(NamedTuple):
@@ -46,10 +45,34 @@ class Hit:
     says: frozenset[tuple[str, str]]
 
 
-@dataclass(slots=True)
+class _Phrase(NamedTuple):
+    """What is left of a phrase: its parts from this number on."""
+
+    parts: Sequence[str]
+    number: int
+    says: tuple[str, str]
+
+
 class _Node:
-    after: dict[str, _Node] = field(default_factory=dict)
-    says: set[tuple[str, str]] = field(default_factory=set)
+    """What may follow some words of a phrase. A text meets few of all phrases, so that the words are told when asked."""
+
+    def __init__(self, phrases: Iterable[_Phrase]) -> None:
+        self._phrases = list(dict.fromkeys(phrases))
+
+    @cached_property
+    def says(self) -> set[tuple[str, str]]:
+        """What the phrases say that end here."""
+        return {phrase.says for phrase in self._phrases if all(map(_is_optional, phrase.parts[phrase.number :]))}
+
+    @cached_property
+    def after(self) -> dict[str, _Node]:
+        """By the next word, what may follow it."""
+        following: dict[str, list[_Phrase]] = {}
+        for parts, start, says in self._phrases:
+            for number in _next(parts, start):
+                for word in _variants(parts[number]):
+                    following.setdefault(word, []).append(_Phrase(parts, number + 1, says))
+        return {word: _Node(phrases) for word, phrases in following.items()}
 
 
 @dataclass(frozen=True)
@@ -132,12 +155,13 @@ def words_of(text: str, start: int, end: int) -> list[Word]:
 @lru_cache(maxsize=8)
 def load_cues(path: str | None = None) -> Cues:
     """Textome's own cues, and those of a file. Raises InputError that names the table and the phrase that is wrong."""
-    root = _Node()
+    phrases: list[_Phrase] = []
     sections: dict[str, list[str]] = {}
     keywords: set[str] = set(map(str, range(1900, 2100)))
     for file in [_OWN, *([Path(path)] if path else [])]:
         for table, members in _read(file).items():
-            _add_table(root, sections, keywords, file, table, members)
+            _add_table(phrases, sections, keywords, file, table, members)
+    root = _Node(phrases)
     first_words = frozenset([*root.after, *(root.after["<start>"].after if "<start>" in root.after else ())])
     return Cues(root, {name: tuple(kinds) for name, kinds in sections.items()}, frozenset(keywords), first_words)
 
@@ -152,7 +176,7 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _add_table(
-    root: _Node, sections: dict[str, list[str]], keywords: set[str], file: Path, table: str, members: object
+    added: list[_Phrase], sections: dict[str, list[str]], keywords: set[str], file: Path, table: str, members: object
 ) -> None:
     known = {name: set(REACHES) for name in CONTEXTS}
     known |= {NOTHING: {"phrases"}, STOP: {"phrases", "prepositions"}, "sections": set(CONTEXTS)}
@@ -170,26 +194,18 @@ def _add_table(
                 if table in CONTEXTS:
                     keywords.update(_keywords(phrase))
                 says = (PREPOSITION, "") if name == "prepositions" else (table, name)
-                for node in _ends(root, phrase, f"{file}: [{table}] {name}"):
-                    node.says.add(says)
+                added.append(_Phrase(_parts(phrase, f"{file}: [{table}] {name}"), 0, says))
 
 
-def _ends(root: _Node, phrase: str, where: str) -> Iterable[_Node]:
-    """The nodes at which the variants of a phrase end."""
-    nodes = {id(root): root}
-    for part in phrase.lower().split():
-        optional = len(part) > 1 and part.endswith("?")
-        following = dict(nodes) if optional else {}
-        for word in _variants(part.removesuffix("?") if optional else part, where):
-            for node in nodes.values():
-                child = node.after.setdefault(word, _Node())
-                following[id(child)] = child
-        nodes = following
-        if len(nodes) > _MAX_PHRASES:
-            raise InputError(f"{where}: {phrase!r} stands for more than {_MAX_PHRASES} phrases; write it as several")
-    if id(root) in nodes or not {"*", "<year>", "<number>", "<end>"}.isdisjoint(root.after):
+def _parts(phrase: str, where: str) -> tuple[str, ...]:
+    parts = tuple(phrase.lower().split())
+    for word in (word for part in parts for word in _variants(part)):
+        if word not in _SPECIAL and not _TOKEN.fullmatch(word):
+            raise InputError(f"{where}: {word!r} is not one word; put spaces around marks, as in `r / o`")
+    first = {word for number in _next(parts, 0) for word in _variants(parts[number])}
+    if all(map(_is_optional, parts)) or not {"*", "<year>", "<number>", "<end>"}.isdisjoint(first):
         raise InputError(f"{where}: {phrase!r} may be empty, or does not begin with a word; begin it with one")
-    return nodes.values()
+    return parts
 
 
 def _keywords(phrase: str) -> list[str]:
@@ -203,8 +219,17 @@ def _keywords(phrase: str) -> list[str]:
     return min(rare or parts or ["*"], key=lambda part: part.count("|")).split("|")
 
 
-def _variants(part: str, where: str) -> Iterator[str]:
-    for word in part.split("|"):
-        if word not in _SPECIAL and not _TOKEN.fullmatch(word):
-            raise InputError(f"{where}: {word!r} is not one word; put spaces around marks, as in `r / o`")
-        yield word
+def _next(parts: Sequence[str], start: int) -> Iterator[int]:
+    """The parts that may come next, at `start` of a phrase: those up to the first that must."""
+    for number in range(start, len(parts)):
+        yield number
+        if not _is_optional(parts[number]):
+            return
+
+
+def _is_optional(part: str) -> bool:
+    return len(part) > 1 and part.endswith("?")
+
+
+def _variants(part: str) -> list[str]:
+    return part.removesuffix("?").split("|") if _is_optional(part) else part.split("|")

@@ -18,7 +18,6 @@ from textome.documents import Document, Entity, Span
 from textome.errors import InputError
 from textome.formats import read_documents
 from textome.formats.reading.sources import Quarantine
-from textome.metrics.entities import score_entities
 from textome.tasks.confidences import DEFAULT_MIN_CONFIDENCE, TEMPERATURES, Candidates, best_threshold, fitted
 from textome.tasks.examples import Example, Floats
 from textome.tasks.spans.iob import (
@@ -428,6 +427,8 @@ class Entities(MentionTask[Recognised]):
     def score(self, records: Sequence[Sentence], predictions: Sequence[Recognised]) -> dict[str, float]:
         """Micro F1 of entities of the types that each sentence is annotated for; first word, last word and type must be
         right."""
+        from textome.metrics.entities import score_entities  # which annotation does without
+
         gold, predicted = [], []
         for record, (tokens, spans) in zip(records, predictions, strict=True):
             predicted.append({(it.first, it.last, it.head) for it in spans if it.head in record.annotated})

@@ -26,13 +26,13 @@ Integers = NDArray[np.int32]
 # Characters that the library cuts at once: meanwhile it takes some 400 bytes for each.
 CHARACTERS_AT_ONCE = 50_000
 # Where a long text may be cut: before white space, and where each mark and each ideograph is a word by itself.
-_SPACE = re.compile(r"\s")
+_SPACE = r"\s"
 # What an input begins with; the vocabularies of T5 have no token for that, and a target there begins with padding.
 _STARTS = ("[CLS]", "<s>", "<pad>", END_OF_TEXT)
 _ENDS = ("[SEP]", "</s>", END_OF_TEXT)
 # Sentinels stand for spans of a text (Raffel et al. 2020), in order.
 SENTINELS = tuple(f"<extra_id_{number}>" for number in range(100))
-_SPACE_OR_MARK = re.compile(r"""\s|(?<=[{}()"',;:.!?/])(?=[{}()"',;:.!?/])|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])""")
+_SPACE_OR_MARK = r"""\s|(?<=[{}()"',;:.!?/])(?=[{}()"',;:.!?/])|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +219,13 @@ def _groups(texts: Sequence[str]) -> Iterator[list[str]]:
         yield group
 
 
-def _pieces(text: str, between_words: re.Pattern[str]) -> list[str]:
+def _pieces(text: str, between_words: str) -> list[str]:
     """A long text, cut where no word of a vocabulary without spaces reaches over, or in a word that is too long to be one;
     others whole."""
     cuts = [0]
     while len(text) - cuts[-1] > 2 * CHARACTERS_AT_ONCE:
         start, end = cuts[-1] + CHARACTERS_AT_ONCE, cuts[-1] + 2 * CHARACTERS_AT_ONCE
-        match = between_words.search(text, start, end)
+        match = re.compile(between_words).search(text, start, end)
         cuts.append(match.start() if match else end)
     return [text[start:end] for start, end in pairwise([*cuts, len(text)])]
 

@@ -97,9 +97,10 @@ def find_variants(text: str, document: str | None = None) -> list[Variant]:
     variants: list[Variant] = []
     for needed, pattern, read in _RULES:
         if needed.search(text):
-            variants += (variant for match in pattern.finditer(text) if (variant := read(match)) is not None)
+            variants += (variant for match in re.finditer(pattern, text) if (variant := read(match)) is not None)
             if pattern is _ONE_LETTER and variants and not _speaks_of_mutations(document or text):
-                variants = [variant for variant in variants if not _ONE_LETTER.fullmatch(text, *variant.span)]
+                one_letter = re.compile(_ONE_LETTER)
+                variants = [variant for variant in variants if not one_letter.fullmatch(text, *variant.span)]
     # Of two that begin at one place the longer one counts.
     variants.sort(key=lambda variant: (variant.span.start, -variant.span.end))
     return list(_without_overlaps(variants))
@@ -130,7 +131,7 @@ def _substitution(match: re.Match[str]) -> Variant | None:
         return None
     old, new = _THREE.get(old, old), "=" if new == "=" else _THREE.get(new, new)
     # "C677T" are bases, "A53T" and "G93A" amino acids: which, only the gene would say.
-    if match.re is _ONE_LETTER and {old, new} <= set("ACGT") and int(position) >= _MIN_BASE:
+    if match.re.pattern == _ONE_LETTER and {old, new} <= set("ACGT") and int(position) >= _MIN_BASE:
         return Variant(Span(*match.span()), f"c.{position}{old}>{new}", f"c|SUB|{old}|{position}|{new}")
     hgvs = f"p.{_ONE[old]}{position}{'=' if new in ('=', old) else _ONE[new]}"
     return Variant(Span(*match.span()), hgvs, f"p|SUB|{old}|{position}|{old if new == '=' else new}")
@@ -174,79 +175,63 @@ def _indel(match: re.Match[str]) -> Variant:
     return Variant(Span(*match.span()), f"{kind}.{position}{change}{bases}", components)
 
 
-_ONE_LETTER = re.compile(
-    rf"(?<![\w.>])(?P<old>[{_AA1}])(?P<position>[1-9]\d{{1,4}})(?P<new>[{_AA1}X*]|stop|Stop|Ter){_AFTER}"
-)
-# What a rule cannot do without is looked for first, since that is quick.
+_ONE_LETTER = rf"(?<![\w.>])(?P<old>[{_AA1}])(?P<position>[1-9]\d{{1,4}})(?P<new>[{_AA1}X*]|stop|Stop|Ter){_AFTER}"
+# What a rule cannot do without is looked for first, since that is quick; the rule itself is compiled when it is needed.
 _ARROWED = re.compile(rf"{_BASES}{_ARROW}{_BASES}(?!\w)")
 _Reader = Callable[[re.Match[str]], Variant | None]
-_RULES: list[tuple[re.Pattern[str], re.Pattern[str], _Reader]] = [
-    (re.compile(r"rs\s?#?\d"), re.compile(r"(?<![\w-])rs\s?#?(?P<number>[1-9]\d{1,10})(?!\w)"), _dbsnp),
+_RULES: list[tuple[re.Pattern[str], str, _Reader]] = [
+    (re.compile(r"rs\s?#?\d"), r"(?<![\w-])rs\s?#?(?P<number>[1-9]\d{1,10})(?!\w)", _dbsnp),
     (
         re.compile(r"p\."),
-        re.compile(
-            rf"{_BEFORE}p\.\s?(?P<open>[(\[])?(?P<old>{_AA3}|[{_AA1}])\s?(?P<position>[1-9]\d*)\s?(?P<new>{_AA3}|[{_AA1}X*=]|Ter|Stop|stop)"
-            rf"(?!\w)(?!fs)(?(open)[)\]]?)"
-        ),
+        rf"{_BEFORE}p\.\s?(?P<open>[(\[])?(?P<old>{_AA3}|[{_AA1}])\s?(?P<position>[1-9]\d*)\s?(?P<new>{_AA3}|[{_AA1}X*=]|Ter|Stop|stop)"
+        rf"(?!\w)(?!fs)(?(open)[)\]]?)",
         _substitution,
     ),
     (
         re.compile(rf"(?:{_AA3})[\s-]?\d"),
-        re.compile(
-            rf"{_BEFORE}(?P<old>{_AA3})[\s-]?(?P<position>[1-9]\d*)(?:{_ARROW}|-|\s)?(?P<new>{_AA3}|Ter|Stop|stop|X(?!\w)|\*)"
-            rf"(?![a-z\d])(?!fs)"
-        ),
+        rf"{_BEFORE}(?P<old>{_AA3})[\s-]?(?P<position>[1-9]\d*)(?:{_ARROW}|-|\s)?(?P<new>{_AA3}|Ter|Stop|stop|X(?!\w)|\*)"
+        rf"(?![a-z\d])(?!fs)",
         _substitution,
     ),
     (
         re.compile("fs"),
-        re.compile(
-            rf"{_BEFORE}(?:p\.\s?(?P<open>\()?)?(?P<old>{_AA3}|[{_AA1}])(?P<position>[1-9]\d*)(?P<new>{_AA3}|[{_AA1}])?\s?fs"
-            rf"(?:(?:X|\*|Ter|ter|Stop)(?P<stop>\d+)?)?(?(open)\)?)(?!\w)"
-        ),
+        rf"{_BEFORE}(?:p\.\s?(?P<open>\()?)?(?P<old>{_AA3}|[{_AA1}])(?P<position>[1-9]\d*)(?P<new>{_AA3}|[{_AA1}])?\s?fs"
+        rf"(?:(?:X|\*|Ter|ter|Stop)(?P<stop>\d+)?)?(?(open)\)?)(?!\w)",
         _frame_shift,
     ),
     (
         re.compile(r"\ddel|Δ|[dD]elta|del[A-Z]"),
-        re.compile(
-            rf"{_BEFORE}(?:p\.)?(?:(?P<old>{_AA3}|[{_AA1}])(?P<position>[1-9]\d*)del|(?:Δ|delta|Delta|del)"
-            rf"(?P<old2>{_AA3}|[{_AA1}])(?P<position2>[1-9]\d+))(?!\w)"
-        ),
+        rf"{_BEFORE}(?:p\.)?(?:(?P<old>{_AA3}|[{_AA1}])(?P<position>[1-9]\d*)del|(?:Δ|delta|Delta|del)"
+        rf"(?P<old2>{_AA3}|[{_AA1}])(?P<position2>[1-9]\d+))(?!\w)",
         _deleted_residue,
     ),
-    (_ONE_LETTER, _ONE_LETTER, _substitution),
+    (re.compile(_ONE_LETTER), _ONE_LETTER, _substitution),
     (
         _ARROWED,
-        re.compile(
-            rf"(?<![\w>])(?:(?P<kind>[cgmnr])\.\s?[(\[]?)?(?P<position>{_POSITION})\s?(?P<old>{_BASES}){_ARROW}(?P<new>{_BASES})"
-            rf"{_AFTER}"
-        ),
+        rf"(?<![\w>])(?:(?P<kind>[cgmnr])\.\s?[(\[]?)?(?P<position>{_POSITION})\s?(?P<old>{_BASES}){_ARROW}(?P<new>{_BASES})"
+        rf"{_AFTER}",
         _base_change,
     ),
     (
         re.compile(rf"{_BASES}[-−–]\d"),
-        re.compile(rf"{_BEFORE}(?P<old>{_BASES})(?P<position>[-−–]\d+)\s?(?P<new>{_BASES}){_AFTER}"),
+        rf"{_BEFORE}(?P<old>{_BASES})(?P<position>[-−–]\d+)\s?(?P<new>{_BASES}){_AFTER}",
         _base_change,
     ),
     (
         _ARROWED,
-        re.compile(rf"(?<!\w)(?P<position>[-−–]\d+)\s?\((?P<old>{_BASES})[/>](?P<new>{_BASES})\)"),
+        rf"(?<!\w)(?P<position>[-−–]\d+)\s?\((?P<old>{_BASES})[/>](?P<new>{_BASES})\)",
         _base_change,
     ),
     (
         re.compile("IVS"),
-        re.compile(
-            rf"{_BEFORE}(?:c\.)?IVS[\s-]?(?P<intron>\d+)\s?(?P<position>[+−–-]\s?\d+)\s?(?P<old>{_BASES}){_ARROW}(?P<new>{_BASES})"
-            rf"{_AFTER}"
-        ),
+        rf"{_BEFORE}(?:c\.)?IVS[\s-]?(?P<intron>\d+)\s?(?P<position>[+−–-]\s?\d+)\s?(?P<old>{_BASES}){_ARROW}(?P<new>{_BASES})"
+        rf"{_AFTER}",
         _base_change,
     ),
     (
         re.compile(r"\d\s?(?:del|ins|dup|inv)"),
-        re.compile(
-            rf"(?<![\w>])(?:(?P<kind>[cgmnr])\.\s?\(?)?(?P<position>{_POSITION}(?:\s?[_/]\s?{_POSITION})?)\s?"
-            rf"(?P<change>delins|del|ins|dup|inv)\s?(?P<bases>[ACGT]+|\d+)?{_AFTER}"
-        ),
+        rf"(?<![\w>])(?:(?P<kind>[cgmnr])\.\s?\(?)?(?P<position>{_POSITION}(?:\s?[_/]\s?{_POSITION})?)\s?"
+        rf"(?P<change>delins|del|ins|dup|inv)\s?(?P<bases>[ACGT]+|\d+)?{_AFTER}",
         _indel,
     ),
 ]
