@@ -11,8 +11,8 @@ from textome.bulk.query import Results
 from textome.errors import InputError
 from textome.evidence.concepts import Concepts
 from textome.evidence.known import read_known
-from textome.evidence.pairs import Pair, gather, in_common
-from textome.evidence.statements import Reading, read_statements
+from textome.evidence.pairs import Pair, gather, in_common, read_pairs
+from textome.evidence.statements import Reading, read_co_mentions, read_statements
 from textome.formats import Quarantine
 
 
@@ -54,8 +54,9 @@ def test_support_contradiction_and_supposition_are_counted_by_document(folder: P
     assert pairs["Naloxone", "causes", "Hypertension"].probability == pytest.approx(0.855)
     assert pairs["Lisinopril", "inhibits", "ACE"].tail.type == "Gene"
     assert not pairs["zorbium", "causes", "Nausea"].head.has_identifier
-    probabilities = [pair.probability for pair in gather(read_statements(Results(folder)))]
-    assert probabilities == sorted(probabilities, reverse=True)
+    ranking = [pair for pair in gather(read_statements(Results(folder))) if pair.supporting]
+    assert [pair.score for pair in ranking] == sorted((pair.score for pair in ranking), reverse=True)
+    assert (best.score, other.score) == (pytest.approx(0.9 + 0.8), pytest.approx(0.6 - 0.7))
 
 
 def test_an_opposite_statement_contradicts(tmp_path: Path) -> None:
@@ -68,6 +69,53 @@ def test_an_opposite_statement_contradicts(tmp_path: Path) -> None:
     assert list(pairs["Metformin", "treats", "Nausea"].contradicting) == ["2"]
     assert pairs["Metformin", "treats", "Nausea"].probability == pytest.approx(0.45 * (1 - 0.72))
     assert pairs["Metformin", "causes", "Nausea"].probability == pytest.approx(0.72 * (1 - 0.45))
+
+
+HYPERTENSION, METFORMIN, NAUSEA = "mesh:D006973", "mesh:D008687", "mesh:D009325"
+
+
+def test_co_mentions_count_beyond_chance_and_without_retracted_articles(folder: Path) -> None:
+    """Nine documents are left, of which six name hypertension, four metformin and three lisinopril."""
+    counts = read_co_mentions(Results(folder))
+    disease, drugs = ("Disease", HYPERTENSION), {name: ("Chemical", f"mesh:{name}") for name in ("D009270", "D017706")}
+    assert counts[frozenset((("Chemical", "zorbium"), ("Disease", NAUSEA)))] == pytest.approx(1 - 1 / 9)
+    assert counts[frozenset((disease, ("Chemical", METFORMIN)))] == pytest.approx(3 - 6 * 4 / 9)
+    assert counts[frozenset((disease, drugs["D009270"]))] == pytest.approx(1 - 6 / 9)  # article 19 does not count
+    assert frozenset((disease, drugs["D017706"])) not in counts  # 2, and chance explains 6 * 3 / 9
+
+
+def test_treatments_are_ranked_by_documents_that_mention_both_too(tmp_path: Path) -> None:
+    treats, causes = "Negative_Correlation", "CID"
+    silent = [stated(str(number), "We gave lisinopril for hypertension.") for number in range(10, 13)]
+    folder = results_of(
+        tmp_path / "out",
+        stated("1", "We gave lisinopril for hypertension.", ("lisinopril", treats, "hypertension", 0.5)),
+        stated("2", "We gave metformin for diabetes.", ("metformin", treats, "diabetes", 0.9)),
+        stated("3", "In them metformin caused nausea.", ("metformin", causes, "nausea", 0.9)),
+        stated("4", "Of old, naloxone caused nausea.", ("naloxone", causes, "nausea", 0.5)),
+        stated("5", "Then naloxone treated nausea.", ("naloxone", treats, "nausea", 0.4)),
+        *silent,
+        stated("13", "Nothing is named here. But ACE is."),
+    )
+    pairs = {(pair.head.name, pair.verb, pair.tail.name): pair for pair in read_pairs(Results(folder))}
+    scores = {name: round(pair.score, 3) for name, pair in pairs.items()}
+    assert scores == {
+        ("Lisinopril", "treats", "Hypertension"): round(0.5 + 4 - 4 * 4 / 9, 3),
+        ("Metformin", "treats", "Diabetes Mellitus, Type 2"): round(0.9 + 1 - 2 * 1 / 9, 3),
+        ("Metformin", "causes", "Nausea"): 0.9,
+        ("Naloxone", "causes", "Nausea"): round(0.5 - 0.4, 3),
+        ("Naloxone", "treats", "Nausea"): round(0.4 - 0.5, 3),  # more is said against it: co-mentions do not count
+    }
+    assert list(scores.values()) == sorted(scores.values(), reverse=True)
+    assert pairs["Lisinopril", "treats", "Hypertension"].probability < 0.5
+
+
+def test_a_broader_disease_has_the_co_mentions_of_its_narrower_ones(tmp_path: Path, concepts: Concepts) -> None:
+    texts = [stated(str(number), "We saw lisinopril treat hypertension.", ("lisinopril", "Negative_Correlation",
+             "hypertension", 0.5)) for number in (1, 2)]  # fmt: skip
+    pairs = read_pairs(Results(results_of(tmp_path / "out", *texts, stated("3", "Later ACE."))), None, concepts.broader)
+    found = {pair.tail.name: pair.co_mentions for pair in pairs}
+    assert found["Hypertension"] == found["Vascular Diseases"] == pytest.approx(2 - 4 / 3)
 
 
 def test_a_document_counts_once_whatever_file_it_came_from(tmp_path: Path) -> None:

@@ -14,11 +14,14 @@ from textome.evidence.statements import Concept, Statement
 
 SENTENCES = 5
 _PMID = re.compile(r"[1-9][0-9]{0,8}")
-_HEAD = ("", "probability", "documents", "against", "supposed", "first year")
+_HEAD = ("", "score", "probability", "documents", "against", "supposed", "first year")
 _FORMULA = (
-    "<p>The probability takes each document as independent evidence: (1 - product over supporting documents of (1 - "
-    f"{TRUST} c)) times the product over contradicting ones of (1 - {TRUST} c), where c is the confidence of the "
-    "document's surest statement. A document contradicts where it denies the relation or asserts the opposite one.</p>"
+    "<p>Pairs are ranked by score: the sum of c over supporting documents less that over contradicting ones, where c is "
+    "the confidence of a document's most confident statement. A document contradicts where it denies the relation or "
+    "asserts the opposite one. For a treatment that more documents support than contradict, the documents count too that "
+    "mention both in one sentence, beyond the number expected by chance.</p><p>The probability takes each document as "
+    f"independent evidence: (1 - product over supporting documents of (1 - {TRUST} c)) times the product over "
+    f"contradicting ones of (1 - {TRUST} c).</p>"
 )
 
 
@@ -49,6 +52,7 @@ def _row(number: int, pair: Pair) -> list[str]:
     mark = {True: " (known)", False: " (new)", None: ""}[pair.known]
     return [
         f"<a href='#p{number}'>{escape(pair.head.name)} {escape(pair.verb)} {escape(pair.tail.name)}</a>{mark}",
+        f"{pair.score:.2f}",
         f"{pair.probability:.3f}",
         str(len(pair.supporting)),
         str(len(pair.contradicting)),

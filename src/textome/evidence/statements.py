@@ -15,6 +15,27 @@ from textome.evidence.predicates import is_reversed, predicate_of, type_named
 # Attributes of a mention, of the step `context`, that the relation of it has too.
 _NEGATED, _SPECULATED = ("negated",), ("uncertain", "hypothetical")
 _RETRACTED = ("retracted publication", "retraction of publication", "retraction")
+# By the types and keys of two concepts.
+CoMentions = Mapping[frozenset[tuple[str, str]], float]
+_CO_MENTIONS = f"""
+    WITH kept AS (SELECT source, record FROM documents WHERE NOT list_has_any(
+        string_split(lower(coalesce(metadata['publication_types'], '')), '; '), {list(_RETRACTED)})),
+    mentions AS (SELECT DISTINCT source, record, number, document_id, sentence, type,
+        coalesce(identifiers[1], lower(text)) AS concept FROM entities SEMI JOIN kept USING (source, record)),
+    counts AS (SELECT type, concept, count(DISTINCT document_id) AS documents FROM mentions GROUP BY ALL),
+    ends AS (SELECT DISTINCT a.type AS type_1, a.concept AS concept_1, b.type AS type_2, b.concept AS concept_2
+        FROM relation_ends r
+        JOIN mentions a ON a.source = r.source AND a.record = r.record AND a.number = r.head
+        JOIN mentions b ON b.source = r.source AND b.record = r.record AND b.number = r.tail)
+    SELECT type_1, concept_1, type_2, concept_2, count(DISTINCT a.document_id) AS together,
+        any_value(one.documents * two.documents) / (SELECT count(DISTINCT document_id) FROM mentions) AS expected
+    FROM ends
+    JOIN counts one ON one.type = type_1 AND one.concept = concept_1
+    JOIN counts two ON two.type = type_2 AND two.concept = concept_2
+    JOIN mentions a ON a.type = type_1 AND a.concept = concept_1
+    JOIN mentions b ON b.type = type_2 AND b.concept = concept_2 AND b.source = a.source AND b.record = a.record
+        AND b.sentence = a.sentence
+    GROUP BY ALL"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +132,19 @@ def read_statements(results: Results, reading: Reading | None = None) -> Iterato
             if concept.has_identifier:
                 reading.vocabularies.setdefault(concept.type, Counter())[concept.key.partition(":")[0]] += 1
         yield statement
+
+
+def read_co_mentions(results: Results) -> dict[frozenset[tuple[str, str]], float]:
+    """Of the concepts of each relation, how many more documents mention both in one sentence than would by chance: with n
+    and m documents of each among N, n m / N. Pairs without more are left out, and so are retracted articles.
+
+    Raises InputError where the tables are damaged.
+    """
+    excess: dict[frozenset[tuple[str, str]], float] = {}
+    for type_1, concept_1, type_2, concept_2, together, expected in results.ask(_CO_MENTIONS).rows:
+        if together > expected:
+            excess[frozenset(((type_named(type_1), concept_1), (type_named(type_2), concept_2)))] = together - expected
+    return excess
 
 
 def _statement(row: Mapping[str, Any]) -> Statement:

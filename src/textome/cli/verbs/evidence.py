@@ -47,7 +47,7 @@ def evidence(
     ] = False,
     min_probability: Annotated[float, typer.Option(min=0, max=1, help="Less probable pairs are left out.")] = 0.0,
     min_documents: Annotated[int, typer.Option(min=0, help="Pairs that fewer documents support are left out.")] = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many, the most probable first.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of the ranking.")] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", help="File to write, as .csv or .jsonl; - is standard output.")
     ] = "-",
@@ -60,7 +60,8 @@ def evidence(
 ) -> None:
     """Rank what documents say: drugs for a disease, diseases of a drug, what two lists have in common.
 
-    Relations that a sentence denies or only supposes are no support. Retracted articles are left out.
+    Pairs that more documents support stand first. Relations that a sentence denies or only supposes are no support.
+    Retracted articles are left out.
 
     Example: textome evidence annotated/ hypertension --with Chemical --relation treats --report hypertension.html
     """
@@ -69,9 +70,9 @@ def evidence(
         from textome.evidence.concepts import Concepts
         from textome.evidence.graphs import write_pairs_graph
         from textome.evidence.known import read_known
-        from textome.evidence.pairs import gather
+        from textome.evidence.pairs import read_pairs
         from textome.evidence.report import write_bridges, write_report
-        from textome.evidence.statements import Reading, read_statements
+        from textome.evidence.statements import Reading
     except ImportError as error:
         raise MissingExtraError("asking bulk results", "bulk") from error
     from textome.formats import Quarantine
@@ -81,14 +82,13 @@ def evidence(
         raise InputError("--new needs --known: a table of what is known")
     concepts = Concepts(open_vocabulary(vocabulary))
     reading, quarantine = Reading(), Quarantine()
-    statements = read_statements(Results(folder), reading)
     keys = set() if concept is None else concepts.keys(concept)
 
     def broader(item: Concept) -> list[Concept]:
         """Of the broader concepts only the one that is asked about."""
         return [above for above in concepts.broader(item) if concept is None or above.key in keys]
 
-    pairs = gather(statements, broader if hierarchy else None)
+    pairs = read_pairs(Results(folder), reading, broader if hierarchy else None)
     notes = _notes(reading)
     if not pairs:
         notes.append("the results have no relation between two mentions; annotate with a model for relations")
@@ -175,6 +175,7 @@ def _pair_row(pair: Pair) -> dict[str, Any]:
         "relation": pair.verb,
         "tail": pair.tail.name,
         "tail_id": pair.tail.key,
+        "score": round(pair.score, 4),
         "probability": round(pair.probability, 4),
         "documents": len(pair.supporting),
         "contradicting": len(pair.contradicting),
@@ -219,6 +220,7 @@ def _write(rows: Iterable[dict[str, Any]], output: str, escape_formulas: bool) -
 
     with atomic_file(Path(output)) as stream:
         stream.write(text.getvalue().encode())
+    say(f"{output}: written")
 
 
 def _show(rows: Iterable[dict[str, Any]]) -> None:
@@ -226,7 +228,11 @@ def _show(rows: Iterable[dict[str, Any]]) -> None:
     from rich.table import Table
 
     some = list(islice(rows, _SHOWN_ROWS))
-    names = [name for name in (some[0] if some else {}) if not name.endswith("_id") and name != "document_ids"]
+    names = [
+        name
+        for name in (some[0] if some else {})
+        if not name.endswith("_id") and name != "document_ids" and any(row[name] is not None for row in some)
+    ]
     table = Table(*names)
     for row in some:
         table.add_row(*("" if row[name] is None else shown(str(row[name])) for name in names))
