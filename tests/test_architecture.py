@@ -37,7 +37,7 @@ _BELOW_TASKS = {
     "version",
 }
 _BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
-_BELOW_TRAINING = {"linking", "corpus", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
+_BELOW_TRAINING = {"linking", "corpus", "workers", "pipeline", "steps", "runtime", *_BELOW_RUNTIME}
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -74,7 +74,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_BELOW_RUNTIME,
     },  # no other part names a step: they come from the table
     "pipeline": {"steps", "runtime", *_BELOW_RUNTIME},
-    "corpus": {"text", "formats", "documents", "errors"},
+    "corpus": {"workers", "text", "formats", "documents", "errors"},
     # Of the parts below it those without PyTorch.
     "evaluation": {"steps", "linking", "vocabularies", "pipeline", "runtime", *_BELOW_RUNTIME},
     "explain": {"evaluation", *_BELOW_TRAINING},
@@ -85,6 +85,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"agents", "citations", "serve", "bulk", "evidence", "__init__", *_BELOW_COMMANDS},
     "client": {"uploads", "formats", "documents", "errors"},
     "uploads": set(),
+    "workers": {"errors"},
     "citations": {"formats", "errors", "version"},
     "spacy": {"pipeline", "formats", "documents"},
     "agents": {"bulk", "pipeline", "steps", "formats", "documents", "errors"},
@@ -98,6 +99,7 @@ WITHOUT_TORCH = {
     "escapes",
     "processors",
     "version",
+    "workers",
     "settings",
     "documents",
     "formats",

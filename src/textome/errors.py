@@ -44,6 +44,10 @@ class InputError(TextomeError):
     """A file, a record or an argument is not what it should be."""
 
 
+class UnfinishedError(InputError):
+    """The work cannot go on here, but what is done is kept, and the same command goes on from it."""
+
+
 class ModelError(TextomeError):
     """A model directory is incomplete, damaged, or of another architecture."""
 

@@ -237,10 +237,10 @@ def test_results_that_were_deleted_are_made_again(bulk: Any, tmp_path: Path) -> 
 def test_a_worker_that_dies_is_replaced(
     bulk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noticed: bool
 ) -> None:
-    from textome.bulk import pool
+    from textome import workers
 
     source = pubmed(tmp_path / "a.xml", map(article, range(1, 21)))
-    begin = pool._pool
+    begin = workers._pool
     killed: list[int] = []
 
     def start(*arguments: Any) -> Any:
@@ -252,7 +252,7 @@ def test_a_worker_that_dies_is_replaced(
                 time.sleep(0.01)
         return made
 
-    monkeypatch.setattr(pool, "_pool", start)
+    monkeypatch.setattr(workers, "_pool", start)
     assert bulk(source).documents == 20
     assert len(killed) == 2
     assert len(set(ids(tmp_path / "out"))) == 20

@@ -112,6 +112,6 @@ class _Annotate:
         if isinstance(chunk, Exception):
             return item
         try:
-            return pickle.dumps(self._worker.run(chunk))
+            return pickle.dumps(self._worker(chunk))
         except (TextomeError, OSError) as error:  # for the driver to tell, not for Ray to try again
             return pickle.dumps(error)

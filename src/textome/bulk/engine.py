@@ -21,11 +21,12 @@ from textome.bulk.inputs import find_files
 from textome.bulk.ledger import NAME, Done, Ledger, Totals
 from textome.bulk.output import check_format, is_whole, remove_strays
 from textome.bulk.plan import Plan, prepare
-from textome.bulk.pool import LocalResults
-from textome.bulk.work import Options
+from textome.bulk.work import Options, Worker
 from textome.errors import DeviceError, InputError
 from textome.formats.reading.folders import num_beside
 from textome.formats.reading.sources import atomic_file
+from textome.processors import available_threads
+from textome.workers import map_over_processes
 
 QUARANTINE = "quarantine.jsonl"
 _LOCK = ".lock"
@@ -35,6 +36,8 @@ _NAMES = {
     "textome": "the version of Textome",
 }  # fmt: skip
 
+# How many workers may be killed at the same chunk.
+ATTEMPTS = 3
 # Parts in, what is done out, in any order. Each chunk of each part is answered once.
 Backend = Callable[[Iterable[Reading], Path, Options], Iterator[Done]]
 
@@ -98,7 +101,7 @@ def run(
             plan.beside = num_beside(inputs, output)
             watcher.planned(plan, ledger.totals(), ledger.begun())
             try:
-                done = (backend or LocalResults(workers))(_readings(ledger, options), output, options)
+                done = (backend or _local(workers))(_readings(ledger, options), output, options)
                 for item in done:
                     ledger.add_chunk(item, settings)
                     watcher.chunk(item)
@@ -109,6 +112,20 @@ def run(
             return ledger.totals()
         finally:
             ledger.close()
+
+
+def _local(workers: int | None) -> Backend:
+    """Processes of this machine. Of those that are killed the work is done again. Raises InputError for none."""
+    count = available_threads() if workers is None else workers
+    if count < 1:
+        raise InputError(f"{workers} workers cannot do anything; give 1 or more")
+
+    def results(readings: Iterable[Reading], output: Path, options: Options) -> Iterator[Done]:
+        chunks = (chunk for reading in readings for chunk in reading.chunks())
+        for _, done in map_over_processes(Worker, chunks, count, output, options, attempts=ATTEMPTS):
+            yield done
+
+    return results
 
 
 def _forget_deleted(ledger: Ledger, output: Path, format: str) -> None:

@@ -94,7 +94,7 @@ class Worker:
         self._options = options
         self._pipeline = options.pipeline.load(threads=threads)
 
-    def run(self, chunk: Chunk) -> Done:
+    def __call__(self, chunk: Chunk) -> Done:
         """Annotate and write a chunk; returns what the ledger is to keep, once all of it is on disk.
 
         A document that the model cannot be run on is a bad record. Raises OSError where the results cannot be written.

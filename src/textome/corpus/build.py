@@ -20,7 +20,6 @@ from textome.corpus.inputs import Part, Parts
 from textome.corpus.leakage import TestSets
 from textome.corpus.ledger import (
     WORK,
-    UnfinishedError,
     chunk_name,
     no_room,
     only_builder,
@@ -29,15 +28,15 @@ from textome.corpus.ledger import (
     words_of_chunk,
     write_json,
 )
-from textome.corpus.parts import Reading, prepare_part, work_on_part
+from textome.corpus.parts import PartWorker, Reading
 from textome.corpus.pipeline import Counts, Pipeline, Steps
-from textome.corpus.shards import Shard, join_word_counts, planned_shards, prepare_shard, work_on_shard
+from textome.corpus.shards import Shard, ShardWorker, join_word_counts, planned_shards
 from textome.corpus.store import DESCRIPTION, shard_name, write_description
-from textome.corpus.workers import map_over_processes
-from textome.errors import InputError
+from textome.errors import InputError, UnfinishedError
 from textome.formats import Quarantine
 from textome.formats.reading.sources import BadRecord
 from textome.text.tokenization import Tokenizer
+from textome.workers import map_over_processes
 
 SHARD_WORDS = 2_000_000
 DEDUPLICATION = ("none", "exact", "near")
@@ -226,7 +225,7 @@ def _read(
 
     reading = settings.reading
     arguments = (work, settings.steps, reading, settings.deduplicate == "near", test_sets)
-    for part, ledger in map_over_processes(work_on_part, to_do(), workers, prepare_part, *arguments):
+    for part, ledger in map_over_processes(PartWorker, to_do(), workers, *arguments):
         note(part, ledger)
     report.skipped_files = parts.skipped_files
     for number in range(len(chunks)):
@@ -288,7 +287,7 @@ def _write_shards(
 
     drop_stop_words = settings.drop_stop_words if settings.bag_of_words else None
     arguments = (output, work, tokenizer, verdicts, drop_stop_words)
-    for shard, row in map_over_processes(work_on_shard, to_do(), workers, prepare_shard, *arguments):
+    for shard, row in map_over_processes(ShardWorker, to_do(), workers, *arguments):
         note(shard.number, row)
     return [rows[number] for number in range(len(shards))]
 

@@ -23,15 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.corpus.duplicates import Fingerprints
-from textome.errors import InputError
+from textome.errors import InputError, UnfinishedError
 from textome.formats.reading.sources import atomic_file
 
 WORK = ".work"
 _FINGERPRINTS = ("digests", "signatures", "bands")
-
-
-class UnfinishedError(InputError):
-    """The build cannot go on here, but what is done is kept, and `--resume` goes on from it."""
 
 
 def part_name(part: int) -> str:

@@ -40,88 +40,85 @@ class Reading:
     text_column: str | None = None
 
 
-_state: dict[str, Any] = {}
+class PartWorker:
+    """Works on parts of the inputs, in a process of its own."""
 
+    def __init__(self, work: Path, steps: Steps, reading: Reading, near: bool, test_sets: TestSets | None) -> None:
+        self._work, self._reading = work, reading
+        self._pipeline, self._fingerprinter = Pipeline(steps, test_sets), Fingerprinter(near)
 
-def prepare_part(work: Path, steps: Steps, reading: Reading, near: bool, test_sets: TestSets | None) -> None:
-    """Called once in each process before `work_on_part`."""
-    _state.update(work=work, reading=reading, pipeline=Pipeline(steps, test_sets), fingerprinter=Fingerprinter(near))
-
-
-def work_on_part(part: Part) -> dict[str, Any]:
-    """Write the chunks of a part and its ledger, which is returned. Chunks that are there already are not made again."""
-    work: Path = _state["work"]
-    pipeline: Pipeline = _state["pipeline"]
-    fingerprinter: Fingerprinter = _state["fingerprinter"]
-    quarantine = Quarantine(keep=_RECORDS)
-    ledger: dict[str, Any] = {"key": part.key, "chunks": 0, "read": 0, "kept": 0, "skipped": 0}
-    kept: list[tuple[str, list[str]]] = []
-    characters = 0
-
-    def write() -> None:
-        nonlocal characters
-        path = work / chunk_name(part.number, ledger["chunks"])
-        counts = pipeline.take_counts()
-        ledger["read"] += counts.read
-        ledger["kept"] += counts.kept
-        counted = {"key": part.key, "read": ledger["read"], "counts": counts.as_dict()}
-        write_chunk(path, kept, fingerprinter.fingerprints(), counted)
-        ledger["chunks"] += 1
-        fingerprinter.clear()
-        kept.clear()
+    def __call__(self, part: Part) -> dict[str, Any]:
+        """Write the chunks of a part and its ledger; returns the ledger. Chunks that exist are not made again."""
+        quarantine = Quarantine(keep=_RECORDS)
+        ledger: dict[str, Any] = {"key": part.key, "chunks": 0, "read": 0, "kept": 0, "skipped": 0}
+        kept: list[tuple[str, list[str]]] = []
         characters = 0
 
-    fingerprinter.clear()
-    pipeline.take_counts()
-    while (done := read_json(work / f"{chunk_name(part.number, ledger['chunks'])}.json")) and done["key"] == part.key:
-        ledger["chunks"] += 1
-        ledger["read"] = done["read"]
-        ledger["kept"] += done["counts"]["kept"]
-    to_skip = ledger["read"]
-    for document, split in _documents(part, quarantine, ledger):
-        if to_skip:
-            to_skip -= 1
-            continue
-        sentences = pipeline.sentences_of(document, split)
-        if sentences is not None:
-            fingerprinter.add(sentences)
-            kept.append((document.id, sentences))
-            characters += sum(map(len, sentences))
-        if len(kept) >= CHUNK_DOCUMENTS or characters >= CHUNK_CHARACTERS:
+        def write() -> None:
+            nonlocal characters
+            path = self._work / chunk_name(part.number, ledger["chunks"])
+            counts = self._pipeline.take_counts()
+            ledger["read"] += counts.read
+            ledger["kept"] += counts.kept
+            counted = {"key": part.key, "read": ledger["read"], "counts": counts.as_dict()}
+            write_chunk(path, kept, self._fingerprinter.fingerprints(), counted)
+            ledger["chunks"] += 1
+            self._fingerprinter.clear()
+            kept.clear()
+            characters = 0
+
+        self._fingerprinter.clear()
+        self._pipeline.take_counts()
+        chunk = f"{chunk_name(part.number, 0)}.json"
+        while (done := read_json(self._work / chunk)) and done["key"] == part.key:
+            ledger["chunks"] += 1
+            ledger["read"] = done["read"]
+            ledger["kept"] += done["counts"]["kept"]
+            chunk = f"{chunk_name(part.number, ledger['chunks'])}.json"
+        to_skip = ledger["read"]
+        for document, split in self._documents(part, quarantine, ledger):
+            if to_skip:
+                to_skip -= 1
+                continue
+            sentences = self._pipeline.sentences_of(document, split)
+            if sentences is not None:
+                self._fingerprinter.add(sentences)
+                kept.append((document.id, sentences))
+                characters += sum(map(len, sentences))
+            if len(kept) >= CHUNK_DOCUMENTS or characters >= CHUNK_CHARACTERS:
+                write()
+        if self._pipeline.counts.read or not ledger["chunks"]:
             write()
-    if pipeline.counts.read or not ledger["chunks"]:
-        write()
-    records = [[record.source, record.position, record.reason] for record in quarantine.records]
-    written = ledger | {"quarantined": quarantine.count, "records": records, "passed_over": quarantine.passed_over}
-    write_json(work / f"{part_name(part.number)}.json", written)
-    return written
+        records = [[record.source, record.position, record.reason] for record in quarantine.records]
+        written = ledger | {"quarantined": quarantine.count, "records": records, "passed_over": quarantine.passed_over}
+        write_json(self._work / f"{part_name(part.number)}.json", written)
+        return written
 
-
-def _documents(part: Part, quarantine: Quarantine, ledger: dict[str, Any]) -> Iterator[tuple[Document, bool]]:
-    """The documents of all files of a part, and whether their passages are to be split into sentences."""
-    for file in part.files:
-        try:
-            if file.sentences:
-                yield from ((document, False) for document in _sentence_lines(file, quarantine))
-                continue
-            source = file.source()
-            if not file.named and _holds_no_text(source):
-                ledger["skipped"] += 1
-                continue
-            reading: Reading = _state["reading"]
-            kind = reading.format or guess_format(source)
-            options: dict[str, dict[str, Any]] = {
-                "jats": {"captions": reading.captions},
-                "plain": {"blank_lines": reading.blank_lines},
-                "csv": {"text_column": reading.text_column},
-                "parquet": {"text_column": reading.text_column},
-                "conll": {"entity_type": "Entity"},  # what bare tags mean does not matter for the text
-            }
-            yield from (
-                (document, True) for document in read_documents(source, kind, quarantine, **options.get(kind, {}))
-            )
-        except InputError as error:
-            quarantine.add(file.name, "", str(error).removeprefix(f"{file.name}: "))
+    def _documents(self, part: Part, quarantine: Quarantine, ledger: dict[str, Any]) -> Iterator[tuple[Document, bool]]:
+        """The documents of all files of a part, and whether their passages are to be split into sentences."""
+        for file in part.files:
+            try:
+                if file.sentences:
+                    yield from ((document, False) for document in _sentence_lines(file, quarantine))
+                    continue
+                source = file.source()
+                if not file.named and _holds_no_text(source):
+                    ledger["skipped"] += 1
+                    continue
+                reading = self._reading
+                kind = reading.format or guess_format(source)
+                options: dict[str, dict[str, Any]] = {
+                    "jats": {"captions": reading.captions},
+                    "plain": {"blank_lines": reading.blank_lines},
+                    "csv": {"text_column": reading.text_column},
+                    "parquet": {"text_column": reading.text_column},
+                    "conll": {"entity_type": "Entity"},  # what bare tags mean does not matter for the text
+                }
+                yield from (
+                    (document, True) for document in read_documents(source, kind, quarantine, **options.get(kind, {}))
+                )
+            except InputError as error:
+                quarantine.add(file.name, "", str(error).removeprefix(f"{file.name}: "))
 
 
 def _sentence_lines(file: File, quarantine: Quarantine) -> Iterator[Document]:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from textome.corpus.bag_of_words import line_of
 from textome.corpus.duplicates import KEPT
-from textome.corpus.ledger import UnfinishedError, no_room, read_documents_of, words_of_chunk, write_json
+from textome.corpus.ledger import no_room, read_documents_of, words_of_chunk, write_json
 from textome.corpus.store import shard_name, write_shard
-from textome.errors import InputError
+from textome.errors import InputError, UnfinishedError
 from textome.formats.reading.sources import atomic_file
 from textome.text.tokenization import Tokenizer
 
@@ -50,44 +50,39 @@ def planned_shards(chunk_paths: Sequence[Path], verdicts: NDArray[np.uint8], sha
     return shards
 
 
-_state: dict[str, Any] = {}
-
-
-def prepare_shard(output: Path, work: Path, tokenizer: Path, verdicts: Path, drop_stop_words: bool | None) -> None:
-    """Called once in each process before `work_on_shard`.
+class ShardWorker:
+    """Writes shards, in a process of its own.
 
     drop_stop_words   None where no word counts are wanted; otherwise whether they are without stop words
     """
-    _state.update(output=output, work=work, drop_stop_words=drop_stop_words)
-    _state.update(tokenizer=Tokenizer.load(tokenizer), verdicts=np.load(verdicts, mmap_mode="r"))
 
+    def __init__(self, output: Path, work: Path, tokenizer: Path, verdicts: Path, drop_stop_words: bool | None) -> None:
+        self._output, self._work, self._drop_stop_words = output, work, drop_stop_words
+        self._tokenizer, self._verdicts = Tokenizer.load(tokenizer), np.load(verdicts, mmap_mode="r")
 
-def work_on_shard(shard: Shard) -> dict[str, Any]:
-    """Write a shard, and its word counts where they are wanted; returns its row of `corpus.json`."""
-    work: Path = _state["work"]
-    verdicts, drop_stop_words = _state["verdicts"], _state["drop_stop_words"]
-    documents = [
-        document
-        for path, first, end, begin in shard.pieces
-        for number, document in enumerate(read_documents_of(path))
-        if first <= number < end and verdicts[begin + number] == KEPT
-    ]
-    if drop_stop_words is not None:
-        counts = work / _counts_name(shard.number)
+    def __call__(self, shard: Shard) -> dict[str, Any]:
+        """Write a shard, and its word counts where they are wanted; returns its row of `corpus.json`."""
+        documents = [
+            document
+            for path, first, end, begin in shard.pieces
+            for number, document in enumerate(read_documents_of(path))
+            if first <= number < end and self._verdicts[begin + number] == KEPT
+        ]
+        if self._drop_stop_words is not None:
+            counts = self._work / _counts_name(shard.number)
+            try:
+                with counts.open("w", encoding="utf-8") as stream:
+                    stream.writelines(line_of(id, sentences, self._drop_stop_words) for id, sentences in documents)
+            except OSError as error:
+                counts.unlink(missing_ok=True)
+                raise no_room(counts, error) from error
         try:
-            with counts.open("w", encoding="utf-8") as stream:
-                stream.writelines(line_of(id, sentences, drop_stop_words) for id, sentences in documents)
-        except OSError as error:
-            counts.unlink(missing_ok=True)
-            raise no_room(counts, error) from error
-    try:
-        row = write_shard(
-            _state["output"], shard.number, [sentences for _, sentences in documents], _state["tokenizer"]
-        )
-    except InputError as error:
-        raise UnfinishedError(str(error)) from error
-    write_json(work / f"{shard_name(shard.number)}.json", row)
-    return row
+            texts = [sentences for _, sentences in documents]
+            row = write_shard(self._output, shard.number, texts, self._tokenizer)
+        except InputError as error:
+            raise UnfinishedError(str(error)) from error
+        write_json(self._work / f"{shard_name(shard.number)}.json", row)
+        return row
 
 
 def join_word_counts(work: Path, shards: int, target: Path) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -33,7 +32,6 @@ from textome.text.tokenization import Tokenizer
 FORMAT_VERSION = 1
 DESCRIPTION = "corpus.json"
 _ARRAYS = ("tokens", "sentences", "documents")
-_PARTS = (*(f"{name}.npy" for name in _ARRAYS), "txt.gz")
 
 
 def shard_name(number: int) -> str:
@@ -44,9 +42,8 @@ def shard_name(number: int) -> str:
 def write_shard(folder: Path, number: int, documents: Sequence[Sequence[str]], tokenizer: Tokenizer) -> dict[str, Any]:
     """Write one shard from documents (each its sentences) and return its row of `corpus.json`.
 
-    White space becomes one blank, since the texts have a line for each sentence; what is empty then is left out. Every
-    file is complete on disk before it has its name. Raises InputError where the disk is full or not writable, with
-    nothing of the shard left.
+    White space becomes one blank, since the texts have a line for each sentence; what is empty then is left out. Raises
+    InputError where the disk is full or not writable, with nothing of the shard left.
     """
     squeezed = [[line for sentence in document if (line := " ".join(sentence.split()))] for document in documents]
     documents = [document for document in squeezed if document]
@@ -60,24 +57,17 @@ def write_shard(folder: Path, number: int, documents: Sequence[Sequence[str]], t
     }
     text = "".join("".join(f"{sentence}\n" for sentence in document) + "\n" for document in documents)
     name = shard_name(number)
-    drafts = {part: folder / f".{name}.{part}.partial" for part in _PARTS}
+    files = {part: folder / f"{name}.{part}" for part in (*(f"{array}.npy" for array in _ARRAYS), "txt.gz")}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for array, values in arrays.items():
-            with drafts[f"{array}.npy"].open("wb") as stream:
+            with atomic_file(files[f"{array}.npy"]) as stream:
                 np.save(stream, values)
-        with drafts["txt.gz"].open("wb") as stream, gzip.GzipFile("", "wb", 5, stream, mtime=0) as packed:
+        with atomic_file(files["txt.gz"]) as stream, gzip.GzipFile("", "wb", 5, stream, mtime=0) as packed:
             packed.write(text.encode())
-        hashes = {}
-        for part, draft in drafts.items():
-            with draft.open("rb") as written:
-                hashes[part] = hashlib.file_digest(written, "sha256").hexdigest()
-                os.fsync(written.fileno())
-        for part, draft in drafts.items():
-            draft.replace(folder / f"{name}.{part}")
+        hashes = {part: _sha256(file) for part, file in files.items()}
     except OSError as error:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+        for file in files.values():
+            file.unlink(missing_ok=True)
         raise InputError(
             f"{folder / name}: the shard cannot be written ({error.strerror}); make room and start the command again"
         ) from error
@@ -187,14 +177,18 @@ class Corpus:
         for row in self.described["shards"]:
             for part, expected in row["sha256"].items():
                 path = self.folder / f"{row['name']}.{part}"
-                with path.open("rb") as stream:
-                    if hashlib.file_digest(stream, "sha256").hexdigest() != expected:
-                        raise InputError(f"{path}: the file is not what was written; build the corpus anew")
+                if _sha256(path) != expected:
+                    raise InputError(f"{path}: the file is not what was written; build the corpus anew")
 
 
 def is_corpus(folder: str | Path) -> bool:
     """Whether a folder is a finished corpus."""
     return (Path(folder) / DESCRIPTION).is_file()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _description(folder: Path) -> dict[str, Any]:

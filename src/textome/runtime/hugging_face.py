@@ -132,7 +132,7 @@ def write_token_classifier(
 
     Raises ModelError where its types may overlap, and where it has no weights.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     if why := why_not_one_softmax(task):
         raise ModelError(f"{directory}: {why}")
@@ -161,15 +161,12 @@ def write_token_classifier(
         'pipeline("token-classification", model="FOLDER", aggregation_strategy="first")("...")\n```\n'
         "It reads one sentence at a time, as it was trained.\n"
     )
-    for file, text in (
-        ("config.json", json.dumps(described, indent=2, ensure_ascii=False)),
-        ("textome.json", json.dumps(written, indent=2, ensure_ascii=False)),
-        ("README.md", card),
+    for file, content in (
+        ("config.json", json.dumps(described, indent=2, ensure_ascii=False).encode()),
+        ("textome.json", json.dumps(written, indent=2, ensure_ascii=False).encode()),
+        ("README.md", card.encode()),
+        (WEIGHTS, save(tensors, {"format": "pt"})),
     ):
         with atomic_file(output / file) as stream:
-            stream.write(text.encode())
-    path = output / WEIGHTS
-    draft = output / f".{WEIGHTS}.partial"
-    save_file(tensors, draft, metadata={"format": "pt"})
-    draft.replace(path)
-    return path
+            stream.write(content)
+    return output / WEIGHTS

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from textome.encoders.checkpoint import write_tensors
 from textome.errors import InputError
+from textome.formats.reading.sources import atomic_file
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
 from textome.training.optimisation.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.optimisation.course import Epochs, Progress, Streamed, Tokens
@@ -211,7 +211,5 @@ def _validate(
         progress.best, progress.best_epoch = mean, progress.epoch
         weights = {name: tensor.contiguous() for name, tensor in whole_state(job.model).items()}
         if processes.first:
-            draft = folder / ".best.partial"
-            with written(folder / "best.safetensors"):
-                write_tensors(draft, weights)
-                draft.replace(folder / "best.safetensors")
+            with written(path := folder / "best.safetensors"), atomic_file(path) as stream:
+                stream.write(save(weights, {"format": "pt"}))

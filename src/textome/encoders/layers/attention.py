@@ -171,10 +171,6 @@ def _blocks_are_faster(query: Tensor, weights: int, dropout: float) -> bool:
     return query.requires_grad and few
 
 
-# A compiler would compile what depends on the lengths again for each batch.
-_attend_uncompiled: Callable[..., Tensor] = torch.compiler.disable(attend)
-
-
 class SelfAttention(nn.Module):
     """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2) with one matrix for queries, keys and values.
 
@@ -183,6 +179,8 @@ class SelfAttention(nn.Module):
     Input   hidden (T, hidden_size), layout, rotation of the tokens' positions (see rotary.py) or None
     Output  (T, hidden_size)
     """
+
+    attend: Callable[..., Tensor] = staticmethod(attend)
 
     def __init__(
         self,
@@ -208,5 +206,5 @@ class SelfAttention(nn.Module):
             query, key = rotated(projected[:, :2], rotation).unbind(1)
             value = projected[:, 2]
         dropout = self.dropout if self.training else 0.0
-        attended = _attend_uncompiled(query, key, value, layout, dropout, self.window, self.causal)
+        attended = self.attend(query, key, value, layout, dropout, self.window, self.causal)
         return self.output(attended.flatten(1))  # type: ignore[no-any-return]

@@ -281,8 +281,10 @@ class Target:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, private: bool = False) -> Iterator[BinaryIO]:
     """Write `path` so that it is either the old content or the whole new one, also after a crash.
+
+    private   nobody but the owner may read the file
 
     An OSError names `path`, and not the draft beside it.
     """
@@ -294,11 +296,11 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        draft = Path(name)
-        draft.chmod(0o666 & ~umask)
-        draft.replace(path)
+        if not private:  # as `mkstemp` makes it
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(path)
     except BaseException as error:
         if name:
             Path(name).unlink(missing_ok=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import secrets
 import warnings
 from collections import Counter
@@ -26,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from textome.errors import InputError, MissingExtraError
+from textome.formats.reading.sources import atomic_file
 from textome.training.devices import autocast
 from textome.training.loop import train
 from textome.training.optimisation.course import Progress
@@ -281,11 +281,8 @@ def _secret(folder: Path) -> int:
     """The seed of a run's lots and noise, drawn when it begins and read again when it goes on."""
     path = folder / _SECRET
     if not path.exists():
-        draft = folder / f".{_SECRET}.partial"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump({"seed": secrets.randbits(63)}, stream)
-        draft.replace(path)
+        with atomic_file(path, private=True) as stream:
+            stream.write(json.dumps({"seed": secrets.randbits(63)}).encode())
     return int(json.loads(path.read_text(encoding="utf-8"))["seed"])
 
 
