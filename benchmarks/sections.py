@@ -4,7 +4,7 @@
 
 Its notes set each heading in capitals on a line of its own, which says where the headings are without what Textome thinks
 of them. Printed: how many of them are seen as a heading, how many have a kind, what share of the notes' words stand in a
-section with a kind, and how many headings with a kind, that are no part of the body, stand elsewhere (most of them lines as
+section with a kind, and how many headings with a kind, not part of the body, stand elsewhere (most of them lines as
 "Examination: ...", which are headings too). Which of these notes were in view when the names of headings were written is
 not recorded.
 """

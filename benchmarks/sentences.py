@@ -83,7 +83,7 @@ def conll_sentences(path: Path) -> list[str]:
 
 
 def reference(documents: Iterable[Sequence[str]], sentences: Sequence[str]) -> list[set[int]]:
-    """For each passage of each document the boundaries inside it, counted in characters that are no white space.
+    """For each passage of each document the boundaries inside it, counted in characters that are not white space.
 
     Raises InputError where a document is not in the corpus.
     """
@@ -101,7 +101,7 @@ def reference(documents: Iterable[Sequence[str]], sentences: Sequence[str]) -> l
 
 
 def inner_boundaries(text: str, spans: Spans) -> set[int]:
-    """The ends of the sentences but the last, counted in characters that are no white space."""
+    """The ends of the sentences but the last, counted in characters that are not white space."""
     lengths = [len("".join(text[start:end].split())) for start, end in spans]
     return set(accumulate(lengths[:-1]))
 

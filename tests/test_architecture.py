@@ -171,10 +171,8 @@ NAMES_A_TASK = {
     "training/pretraining/spans": "leaves spans out",
     "training/text_to_text/job": "trains a T5 on tasks as texts",
     "training/translation/job": "trains the encoder-decoder",
-    "training/translation/translator": "runs the encoder-decoder",
     "runtime/generation/targets": "writes the targets of tasks as texts",
     "runtime/generation/text_to_text": "runs what was trained on tasks as texts",
-    "evaluation/answer_evaluation": "the scores of answers have a threshold",
 }
 
 
@@ -333,7 +331,7 @@ def test_modules_are_looked_up_by_name_only_in_the_tables():
 
 
 def named_encoders(source: str) -> list[str]:
-    """The architectures that a module imports, or names in a string that is no docstring."""
+    """The architectures that a module imports, or names in a string that is not a docstring."""
     folders = {path.parent.name for path in (SOURCE / "encoders").glob("*/model.py")}
     kinds = {*ENCODERS, *(encoder_of_folder(folder).transformers for folder in ENCODERS.values())}
     tree = ast.parse(source)

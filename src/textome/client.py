@@ -117,7 +117,7 @@ class Client:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"{url}: this is no address of a service; give one like http://127.0.0.1:8000")
+            raise InputError(f"{url}: this is not an address of a service; give one like http://127.0.0.1:8000")
         self._peer = (parts.hostname, parts.port)
         self._secure = parts.scheme == "https"
         self._prefix = parts.path.rstrip("/")
@@ -382,7 +382,7 @@ class Client:
             self._connection.request(method, self._prefix + path, body, headers)
             response = self._connection.getresponse()
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-            # The service closes connections that were idle for long; that is no failure.
+            # The service closes connections that were idle for long; that is not a failure.
             self.close()
             if fresh:
                 raise

@@ -138,7 +138,7 @@ class Relation:
 
 
 def titled(title: str, text: str, section: str = "abstract") -> tuple[Passage, ...]:
-    """A title and a text as passages, one separator between them; one that is empty is no passage."""
+    """A title and a text as passages, one separator between them; one that is empty is not a passage."""
     passages = [Passage(title, 0, "title")] if title else []
     if text:
         passages.append(Passage(text, len(title) + 1 if title else 0, section))
@@ -285,7 +285,7 @@ class Document:
                 if target not in seen:
                     raise InputError(
                         f"document {self.id!r}, relation {relation.id or relation.type!r}: argument {role!r} refers "
-                        f"to {target!r}, which is no annotation of this document"
+                        f"to {target!r}, which is not an annotation of this document"
                     )
 
     def _check_entity(self, entity: Entity, length: int) -> None:
@@ -306,7 +306,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Record(Document):
-    """A document whose content is no text: an image, a sound, a signal, a sequence, a molecule, or several together.
+    """A document whose content is not text: an image, a sound, a signal, a sequence, a molecule, or several together.
 
     content  what the reader of an input makes of the raw data, as pixels or samples (see `textome.inputs`)
     target   a label, a tuple of all labels that hold, values by name (missing ones left out), or None where the data has

@@ -24,7 +24,7 @@ _WORDS = (
     (r"Value error, ", ""),
 )
 # Characters of a message: a damaged file may have anything where a message quotes it.
-_LONGEST = 2000
+_MAX_CHARACTERS = 2000
 
 
 class TextomeError(Exception):
@@ -36,8 +36,8 @@ class TextomeError(Exception):
     exit_code = 2
 
     def __init__(self, message: str = "") -> None:
-        half = _LONGEST // 2
-        super().__init__(message if len(message) <= _LONGEST else f"{message[:half]} … {message[-half:]}")
+        half = _MAX_CHARACTERS // 2
+        super().__init__(message if len(message) <= _MAX_CHARACTERS else f"{message[:half]} … {message[-half:]}")
 
 
 class InputError(TextomeError):

@@ -147,7 +147,7 @@ class StepChoice:
         return ModelSettings.of(self.settings)
 
     def describe(self) -> str:
-        """The kind with all settings of a step that is no model, given ones and defaults."""
+        """The kind with all settings of a step that is not a model, given ones and defaults."""
         return f"{self.kind} {load_step(self.kind, **self.settings).model_dump_json()}"
 
     def load(self) -> Step:
@@ -199,7 +199,7 @@ class PipelineChoice:
 
     @property
     def rules(self) -> PipelineChoice:
-        """The steps that are no models."""
+        """The steps that are not models."""
         return PipelineChoice(tuple(step for step in self.steps if step.kind != MODEL))
 
     def with_model(self, model: str | Path) -> PipelineChoice:
@@ -242,8 +242,8 @@ def choose_pipeline(
             raise InputError(f"there is no step {name!r}; the steps are {', '.join(STEPS)}")
     if file is not None and models:
         raise InputError("give a pipeline file or models, not both: the file names its models")
-    if wrong := [name for name in leave_out if name in settings]:
-        raise InputError(f"step {wrong[0]!r} is left out, but has settings; leave out one of the two")
+    if problem := [name for name in leave_out if name in settings]:
+        raise InputError(f"step {problem[0]!r} is left out, but has settings; leave out one of the two")
     if file is not None:
         steps = _read(Path(file))
     else:
@@ -289,7 +289,7 @@ def setting(text: str) -> tuple[str, str, object]:
     name, equals, value = text.partition("=")
     step, dot, key = name.strip().partition(".")
     if not (equals and dot and step and key):
-        raise InputError(f"{text!r} is no setting; give STEP.KEY=VALUE, as abbreviations.agree=false")
+        raise InputError(f"{text!r} is not a setting; give STEP.KEY=VALUE, as abbreviations.agree=false")
     try:
         return step, key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -305,11 +305,11 @@ def _read(path: Path) -> list[StepChoice]:
     except OSError as error:
         raise InputError(f"{path}: the pipeline cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: this is no TOML file ({error})") from error
+        raise InputError(f"{path}: this is not a TOML file ({error})") from error
     tables = content.pop("steps", None)
     if content or not isinstance(tables, list) or not tables:
-        wrong = f"{next(iter(content))!r} is no key of a pipeline" if content else "there are no steps"
-        raise InputError(f"{path}: {wrong}; a pipeline has tables [[steps]], each with a kind")
+        problem = f"{next(iter(content))!r} is not a key of a pipeline" if content else "there are no steps"
+        raise InputError(f"{path}: {problem}; a pipeline has tables [[steps]], each with a kind")
     steps = []
     for number, table in enumerate(tables, 1):
         kind = table.pop("kind", None) if isinstance(table, dict) else None

@@ -19,7 +19,7 @@ _BLOCK = re.compile(r"^```(?:sh|text)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(textome [a-z][^`]* [^`]+)`")
 _COMMAND = re.compile(r"(?:^|[|;&]\s*)textome\s+([^|;&>]+)")
 _USAGE = typer.BadParameter.__base__ or Exception  # the error of all wrong command lines
-# An inline command that leaves words out is no command to type.
+# An inline command that leaves words out is not a command to type.
 _SHORTENED = re.compile(r"\.\.\.|…|\bVERB\b|\[|<")
 
 

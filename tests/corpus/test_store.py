@@ -63,7 +63,7 @@ def test_an_unfinished_corpus_is_refused(tmp_path, tokenizer):
     assert not is_corpus(tmp_path / "half")
     with pytest.raises(InputError, match="not finished"):
         Corpus.open(tmp_path / "half")
-    with pytest.raises(InputError, match="no corpus"):
+    with pytest.raises(InputError, match="not a corpus"):
         Corpus.open(tmp_path / "nothing")
 
 

@@ -20,8 +20,8 @@ from textome.errors import ModelError
 from textome.runtime.batching import Batch
 from textome.runtime.graph import build_graph
 from textome.runtime.graph_weights import graph_constant, graph_ranges, graph_weights
+from textome.runtime.hidden_states import hidden_states_output
 from textome.runtime.session import Session
-from textome.runtime.states import states_output
 from textome.tasks import HeadShape
 
 SIZES = {
@@ -144,7 +144,7 @@ def test_tokens_that_left_serve_as_keys_and_values(
 def test_hidden_states_are_those_of_the_whole_model(
     weights: tuple[dict[str, Any], dict[str, Any]], plain: Session, path: Path
 ) -> None:
-    states, batch = states_output(weights[1], False), Batch(drawn([20, 9]), None, np.array([20, 9]))
+    states, batch = hidden_states_output(weights[1], False), Batch(drawn([20, 9]), None, np.array([20, 9]))
     whole, found = (Session(name, HEADS, 1, states).hidden_states(batch) for name in (plain_path(plain), path))
     for row, length in enumerate((20, 9)):
         assert np.array_equal(whole[row, :length], found[row, :length])

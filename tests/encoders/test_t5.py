@@ -146,7 +146,7 @@ def test_buckets_equal_those_of_transformers(causal: bool) -> None:
     ("values", "message"),
     [
         ({"feed_forward_proj": "gated-tanh"}, "feed_forward_proj 'gated-tanh' is not one of relu"),
-        ({"relative_attention_num_buckets": 30}, "30 is no multiple of 4"),
+        ({"relative_attention_num_buckets": 30}, "30 is not a multiple of 4"),
         ({"model_type": "mt5"}, "the architecture is 'mt5'"),
     ],
 )

@@ -110,7 +110,7 @@ def test_hidden_files_and_what_macos_leaves_are_passed_over(tmp_path: Path) -> N
         ("R1\tAffects Arg1:T1 Arg2:T2", "line 15: the id R1 is used a second time"),
         ("R2\tAffects Arg1:T1 Arg2:T77", "T77"),
         ("R2\tAffects T1 T2", "line 15: the argument 'T1' of R2 is not of the form Role:T1"),
-        ("what is this", "line 15: 'what is this' is no brat annotation"),
+        ("what is this", "line 15: 'what is this' is not a brat annotation"),
     ],
 )
 def test_a_bad_line_loses_its_document_only(line: str, message: str, tmp_path: Path) -> None:

@@ -125,8 +125,8 @@ def test_bare_tags_need_a_type() -> None:
     [
         (b"gout\n", "line 2", "expected a word and a tag"),
         (b"gout\tNN\tB-Disease\n", "line 2", "expected 2 columns as in the lines before, found 3"),
-        (b"gout\tDisease\n", "line 2", "'Disease' is no IOB or IOBES tag"),
-        (b"gout\t\n", "line 2", "'' is no IOB"),
+        (b"gout\tDisease\n", "line 2", "'Disease' is not an IOB or IOBES tag"),
+        (b"gout\t\n", "line 2", "'' is not an IOB"),
         (b"\tO\n", "line 2", "a tag but no word"),
         (b"go\xfct\tO\n", "line 2", "not UTF-8"),
     ],

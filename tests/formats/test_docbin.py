@@ -73,7 +73,7 @@ def test_what_spacy_wrote_is_read(tmp_path: Path) -> None:
 def test_a_damaged_file_is_one_sentence(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.spacy"
     path.write_bytes(data)
-    with pytest.raises(InputError, match="no DocBin of spaCy"):
+    with pytest.raises(InputError, match="not a DocBin of spaCy"):
         list(read_documents(path))
 
 

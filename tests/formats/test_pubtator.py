@@ -130,7 +130,7 @@ def test_a_bad_document_is_quarantined_with_its_number_and_line_and_the_next_is_
     old: str, new: str, message: str | None
 ) -> None:
     documents, quarantine = found(GOOD.replace(old, new, 1))
-    if message is None:  # a line whose places are no numbers is a relation
+    if message is None:  # a line whose places are not numbers is a relation
         assert [document.id for document in documents] == ["101", "102"]
         assert len(documents[0].relations) == 2
         return

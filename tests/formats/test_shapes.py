@@ -1,4 +1,4 @@
-"""What is no prose is never read as prose: tables, tagged files and sequences are read as such or refused by name."""
+"""What is not prose is never read as prose: tables, tagged files and sequences are read as such or refused by name."""
 
 from __future__ import annotations
 

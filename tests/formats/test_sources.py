@@ -93,7 +93,7 @@ def test_a_text_is_no_archive(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_archive_and_a_damaged_one_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(InputError, match="no tar or zip archive"):
+    with pytest.raises(InputError, match="not a tar or zip archive"):
         Source.of(f"{tmp_path / 'a.txt'}!b")
     whole = tar_of(tmp_path / "b.tar.xz", a=bytes(range(256)) * 2000).read_bytes()
     (tmp_path / "c.tar.xz").write_bytes(whole[: len(whole) // 2])

@@ -45,7 +45,7 @@ def test_offsets_and_types_come_back(document: Document, format: str, tmp_path: 
     if format == "doccano" and not document.entities:
         return
     expected = {(entity.start, entity.end, entity.type) for entity in document.entities}
-    if format == "prodigy":  # white space at the ends of an entity is no part of its tokens
+    if format == "prodigy":  # white space at the ends of an entity is not a part of its tokens
         expected = {(*_trimmed(document, start, end), kind) for start, end, kind in expected}
     by_people = {item.confidence is None for item in (*document.entities, *document.labels)}
     if format == "label-studio" and len(by_people) > 1:

@@ -55,7 +55,7 @@ def test_what_is_missing_is_one_sentence(tmp_path: Path) -> None:
         list(read_documents(path))
     damaged = tmp_path / "b.json"
     damaged.write_text('{"%TYPES": 7}')
-    with pytest.raises(InputError, match="this is no UIMA CAS"):
+    with pytest.raises(InputError, match="this is not a UIMA CAS"):
         list(read_documents(damaged))
     with pytest.raises(InputError, match="needs a folder"):
         write_documents([example()], "-", "uima-json")

@@ -32,10 +32,10 @@ def test_every_spelling_is_the_same_molecule(smiles: str) -> None:
 @pytest.mark.parametrize(
     ("smiles", "reason"),
     [
-        ("C1CC", "is no SMILES: brackets, branches or rings do not close"),
-        ("CC(C", "is no SMILES"),
-        ("C(C)(C)(C)(C)C", "is no molecule: Explicit valence for atom # 0 C, 5"),
-        ("c1cccc1", "is no molecule: Can't kekulize"),
+        ("C1CC", "is not a SMILES: brackets, branches or rings do not close"),
+        ("CC(C", "is not a SMILES"),
+        ("C(C)(C)(C)(C)C", "is not a molecule: Explicit valence for atom # 0 C, 5"),
+        ("c1cccc1", "is not a molecule: Can't kekulize"),
     ],
 )
 def test_what_cannot_be_is_told(smiles: str, reason: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -49,10 +49,10 @@ def test_bad_rows_and_samples_are_quarantined_with_line_and_reason(tmp_path: Pat
     assert [record.content for record in read(tmp_path, text, quarantine)] == [{"A": 1}, {"A": 2}]
     assert [str(item).split(": ", 1)[1] for item in quarantine.records] == [
         "'A' stands twice; the second row is left out",
-        "'high' is no level of a gene; leave a gap empty",
+        "'high' is not a level of a gene; leave a gap empty",
         "expected 3 cells, found 2",
         "the cell in column 'gene' is empty",
-        "'inf' is no level of a gene; leave a gap empty",
+        "'inf' is not a level of a gene; leave a gap empty",
     ]
     quarantine = Quarantine()
     assert [record.id for record in read(tmp_path, "gene,s1,s2\nA,1,\n", quarantine)] == ["s1"]

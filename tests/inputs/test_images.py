@@ -77,7 +77,7 @@ def test_what_is_truncated_or_no_image_is_told():
     whole = png(np.random.default_rng(0).integers(0, 255, (40, 40)).astype(np.uint8))
     with pytest.raises(InputError, match="damaged or truncated"):
         decoded(whole[:-200], 1)
-    with pytest.raises(InputError, match="no image that can be read"):
+    with pytest.raises(InputError, match="not an image that can be read"):
         decoded(b"id,label\n1,2\n", 1)
 
 
@@ -205,5 +205,5 @@ def test_arrays_of_mnist(tmp_path: Path):
     with pytest.raises(InputError, match="cut-images-idx3-ubyte: 2 numbers, but its head says 2 x 3 x 4"):
         list(Images(channels=1).read(str(tmp_path / "cut-images-idx3-ubyte"), quarantine))
     (tmp_path / "bad-images-idx3-ubyte").write_bytes(b"no")
-    with pytest.raises(InputError, match="this is no IDX file of bytes with 3 axes"):
+    with pytest.raises(InputError, match="this is not an IDX file of bytes with 3 axes"):
         list(Images(channels=1).read(str(tmp_path / "bad-images-idx3-ubyte"), quarantine))

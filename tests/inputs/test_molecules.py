@@ -69,7 +69,7 @@ def test_atoms_of_two_letters_and_common_bracket_atoms_are_one_token_and_others_
 
 @pytest.mark.parametrize("wrong", ["", "CXC", "C C", "[CH4", "CCO!", "[Qq]"])
 def test_what_is_no_smiles_is_told_with_its_place(wrong: str) -> None:
-    with pytest.raises(InputError, match=r"SMILES|no atom"):
+    with pytest.raises(InputError, match=r"SMILES|not an atom"):
         tokens(wrong)
 
 
@@ -84,9 +84,9 @@ def test_a_table_with_gaps_and_bad_rows(tmp_path: Path) -> None:
     assert [molecule.smiles for molecule in table.molecules] == ["CCO", "c1ccccc1", "CN"]
     np.testing.assert_array_equal(table.values(), [[1, math.nan], [math.nan, 0.5], [math.nan, -20]])
     assert [f"{bad.position}: {bad.reason}" for bad in quarantine.records] == [
-        "line 5: 'C?C': character 2 ('?') is no SMILES",
+        "line 5: 'C?C': character 2 ('?') is not a SMILES",
         "line 6: the SMILES is empty",
-        "line 7: a is 'yes', which is no number",
+        "line 7: a is 'yes', which is not a number",
         "line 8: 3 cells, but the header has 4 columns",
         "line 10: a is 'inf'; leave the cell empty where nothing was measured",
     ]

@@ -35,8 +35,8 @@ def test_the_wild_type_has_no_mutation(notation: str) -> None:
         ("T7A", "T7A: the wild type has 6 residues"),
         ("T0A", "are positions counted from its first"),
         ("T2A;T2G", "T2G: position 2 is mutated twice"),
-        ("T2del", "'T2del' is no mutation of one residue"),
-        ("gene", "'gene' is no mutation"),
+        ("T2del", "'T2del' is not a mutation of one residue"),
+        ("gene", "'gene' is not a mutation"),
     ],
 )
 def test_a_mutation_that_the_wild_type_cannot_have_is_an_error(notation: str, reason: str) -> None:
@@ -60,7 +60,7 @@ def test_a_table_of_mutations_has_one_wild_type(tmp_path: Path) -> None:
     reasons = [f"{item.position}: {item.reason}" for item in quarantine.records]
     assert [reason.partition(":")[0] for reason in reasons] == ["line 4", "line 5", "line 6", "line 7"]
     assert "the wild type has T at position 2" in reasons[0]
-    assert "fitness is 'high', which is no number" in reasons[2]
+    assert "fitness is 'high', which is not a number" in reasons[2]
     assert modality.other_files(str(path)) == [str(tmp_path / "wild.fasta")]
     (tmp_path / "wild.fasta").write_text(">a\nMK\n>b\nMK\n")
     with pytest.raises(InputError, match="2 proteins can be read; the wild type is one"):

@@ -164,7 +164,7 @@ def test_bad_masks_are_quarantined_with_their_reason_and_the_others_go_on(tmp_pa
         "the mask has 4 x 3 pixels, but its image 32 x 32",
         "there is no mask 1.png in masks",
         "the mask is damaged or truncated",
-        "this is no image that can be read",
+        "this is not an image that can be read",
         "the mask has colours",
         "there is no image 9.png in images",
     ):
@@ -201,7 +201,7 @@ def test_a_value_that_no_class_has_is_an_error(tmp_path: Path) -> None:
     [
         ("<xmax>10", "<xmax>2", "the box 2, 2, 2, 10 is empty or not in the image of 32 x 32"),
         ("<xmax>10", "<xmax>90", "the box 2, 2, 90, 10 is empty or not in the image of 32 x 32"),
-        ("<xmin>2", "<xmin>two", "which are no numbers"),
+        ("<xmin>2", "<xmin>two", "which are not numbers"),
         ("<name>square", "<name>", "the box has no name"),
     ],
 )

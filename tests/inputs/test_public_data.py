@@ -39,7 +39,7 @@ def test_robot_failures(shared_data: Path):
 
 def test_spoken_digits(shared_data: Path):
     place = shared_data / "speech" / "FSDD" / "fsdd-recordings.tar"
-    speech = Speech(rate=8000, longest=2.5, names="(?P<label>[0-9])_(?P<speaker>[a-z]+)_[0-9]+")
+    speech = Speech(rate=8000, max_seconds=2.5, names="(?P<label>[0-9])_(?P<speaker>[a-z]+)_[0-9]+")
     quarantine = Quarantine()
     records = list(speech.read(str(place), quarantine))
     assert quarantine.count == 0

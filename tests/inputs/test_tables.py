@@ -46,7 +46,7 @@ def test_gaps_and_categories_never_seen_have_entries_of_their_own(tmp_path: Path
 
     assert vectors(age="70", ward="y") == [[0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1]]
     assert vectors(age="", ward="z") == [[1, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0, 0]]
-    with pytest.raises(InputError, match="column 'age': 'old' is no number"):
+    with pytest.raises(InputError, match="column 'age': 'old' is not a number"):
         table.features([{"age": "old"}])
     with pytest.raises(InputError, match="none of the columns"):
         table.features([{"height": "1"}])
@@ -59,7 +59,7 @@ def test_bad_rows_are_quarantined_with_line_and_reason(tmp_path: Path) -> None:
     assert [record.id for record in records] == ["a"]
     assert [str(item).split(": ", 1)[1] for item in quarantine.records] == [
         "expected 6 cells, found 2",
-        "column 'day': 'soon' is no number; leave a gap empty",
+        "column 'day': 'soon' is not a number; leave a gap empty",
         "there is no 'time' or no 'event'; both are needed",
         "the time -2 is negative",
     ]

@@ -64,11 +64,11 @@ def test_lines_that_are_wrong_are_quarantined_with_their_reason(tmp_path: Path) 
         (
             "part 'dna': d.fa has no record 'three' that can be read",
             "part 'dna': d.fa has 4 records; say which, as d.fa::ID",
-            "this is no line of JSON",
+            "this is not a line of JSON",
             "none of the parts that are read here: dna, note",
             "part 'note' is 3; expected a text",
             'expected an object with "parts"',
-            "values: 'y' is no number",
+            "values: 'y' is not a number",
             "no such file",
             'labels is "x"; expected a list',
         ),

@@ -46,9 +46,9 @@ def test_lines_that_are_no_variant_are_quarantined_with_their_place() -> None:
         "v.vcf, line 3: expected 5 or more tab-separated columns, found 1",
         "v.vcf, line 4: POS is 'x', no number from 1",
         "v.vcf, line 5: POS is '0', no number from 1",
-        "v.vcf, line 6: T > <DEL> is no change of one sequence into another, so it is not scored",
-        "v.vcf, line 6: T > * is no change of one sequence into another, so it is not scored",
-        "v.vcf, line 7: T > . is no change of one sequence into another, so it is not scored",
+        "v.vcf, line 6: T > <DEL> is not a change of one sequence into another, so it is not scored",
+        "v.vcf, line 6: T > * is not a change of one sequence into another, so it is not scored",
+        "v.vcf, line 7: T > . is not a change of one sequence into another, so it is not scored",
     ]
 
 

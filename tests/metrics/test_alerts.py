@@ -1,4 +1,4 @@
-"""Alerts: each patient is called once, thresholds are the lowest that do what is asked, what is unknown is no error."""
+"""Alerts: each patient is called once, thresholds are the lowest that do what is asked, what is unknown is not an error."""
 
 from __future__ import annotations
 

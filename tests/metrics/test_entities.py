@@ -63,7 +63,7 @@ def test_spans_by_hand(tags, spans):
 
 @pytest.mark.parametrize("tag", ["E-Gene", "", "gene", "b-Gene"])
 def test_a_tag_of_another_scheme_is_named(tag):
-    with pytest.raises(InputError, match=f"tag 2: {tag!r} is no IOB2 tag"):
+    with pytest.raises(InputError, match=f"tag 2: {tag!r} is not an IOB2 tag"):
         spans_from_iob2(["O", tag])
 
 

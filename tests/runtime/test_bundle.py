@@ -49,8 +49,8 @@ def test_missing_files_are_named(bundle: Path, name: str) -> None:
     ("edit", "message"),
     [
         (lambda it: it["tasks"]["entities"]["types"].append("Gene"), "3 types, which need 9 outputs, but .* 6 labels"),
-        (lambda it: it["input"].update(windw=1), r"input: windw is no key .* 'window'"),
-        (lambda it: it["tasks"]["entities"].update(typs=[]), r"tasks\.entities: typs is no key .* 'types'"),
+        (lambda it: it["input"].update(windw=1), r"input: windw is not a key .* 'window'"),
+        (lambda it: it["tasks"]["entities"].update(typs=[]), r"tasks\.entities: typs is not a key .* 'types'"),
         (lambda it: it["tasks"]["entities"].update(kind="entites"), "entites"),
         (lambda it: it["tasks"]["entities"].update(labels=["B", "I", "O"]), r"tasks\.entities: labels names 'B'"),
         (lambda it: it["tasks"]["entities"].update(default_types=["Gene"]), "default_types names 'Gene'"),

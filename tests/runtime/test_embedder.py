@@ -20,8 +20,8 @@ from textome.runtime.bundle import Bundle
 from textome.runtime.embedder import Embedder
 from textome.runtime.export import export_encoder
 from textome.runtime.graph import build_graph
-from textome.runtime.session import names_states
-from textome.runtime.states import states_output, with_output
+from textome.runtime.hidden_states import hidden_states_output, with_output
+from textome.runtime.session import names_hidden_states
 from tiny import make_base, without_names
 
 TEXTS = [
@@ -123,7 +123,7 @@ def test_an_unknown_pooling_is_told_what_there_is(tiny_bundle: Path) -> None:
 
 def test_a_graph_whose_states_have_no_name_is_told_what_to_do(tiny_bundle: Path, tmp_path: Path) -> None:
     other = without_names(tiny_bundle, tmp_path)
-    assert not names_states(other / "model.fp32.onnx", states_output(Bundle.load(other).config, False))
+    assert not names_hidden_states(other / "model.fp32.onnx", hidden_states_output(Bundle.load(other).config, False))
     with pytest.raises(ModelError, match="export the model again with `textome export`"):
         Embedder.load(other, precision="fp32")
     assert len(textome.load(other, precision="fp32").annotate("aspirin is given for gout").entities) == 2
@@ -151,7 +151,7 @@ def test_the_states_of_deberta_are_found(tmp_path: Path) -> None:
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items() if "position_ids" not in name}
     path = tmp_path / "model.fp32.onnx"
     path.write_bytes(build_graph(tensors, config.to_dict(), "fp32").SerializeToString())
-    session = lone_session(path, 1, states_output(config.to_dict(), False))
+    session = lone_session(path, 1, hidden_states_output(config.to_dict(), False))
     ids, lengths = np.random.default_rng(0).integers(3, 50, (2, 9)), np.array([9, 5])
     mask = torch.arange(9)[None] < torch.from_numpy(lengths)[:, None]
     with torch.no_grad():

@@ -114,7 +114,7 @@ def test_what_cannot_be_followed_is_said(run: Run, folder: Path, tmp_path: Path)
     assert "are for --choose" in run("follow", visits, "-m", model, "--threshold", "0.5", "--precision", "0.5").err
     assert "either a precision or an alert rate" in run("follow", visits, "-m", model, "--choose", tmp_path / "r").err
     (tmp_path / "bad.json").write_text('{"threshold": 2, "horizon": 1}')
-    assert "this is no rule of alerts" in run("follow", visits, "-m", model, "--alerts", tmp_path / "bad.json").err
+    assert "this is not a rule of alerts" in run("follow", visits, "-m", model, "--alerts", tmp_path / "bad.json").err
     (tmp_path / "one.csv").write_text("id,day,marker,end,died\na,0,1,50,0\n")
     alone = run("follow", tmp_path / "one.csv", "-m", model, "--choose", tmp_path / "r", "--precision", "0.5")
     assert (alone.code, "too few patients whose outcome is known" in alone.err) == (2, True)

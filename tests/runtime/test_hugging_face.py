@@ -196,7 +196,7 @@ def test_weights_in_half_precision_are_exported(tiny_bundle: Path, tmp_path: Pat
     stored = {name: tensor.to(kind).contiguous() for name, tensor in whole.items()}
     save_torch(stored | {"positions": torch.arange(4)}, tmp_path / "half" / "model.safetensors")
     read = read_weights(weight_files(tmp_path / "half"))
-    assert set(read) == set(whole), "a buffer is no weight"
+    assert set(read) == set(whole), "a buffer is not a weight"
     for name, tensor in stored.items():
         assert read[name].dtype == np.float32
         assert torch.equal(torch.from_numpy(read[name].copy()), tensor.float()), name

@@ -46,7 +46,7 @@ def page(browser: Any, server: Running) -> Iterator[Any]:
     opened.goto(server.url)
     yield opened
     context.close()
-    # What the browser says of an answer that is a problem is no mistake of the page.
+    # What the browser says of an answer that is a problem is not a mistake of the page.
     assert [text for text in wrong if not text.startswith("Failed to load resource: the server responded")] == []
     assert [url for url in asked if not url.startswith((server.url, "blob:"))] == []
 

@@ -214,7 +214,7 @@ def test_cues_of_ones_own_add_to_ours_and_take_away(tmp_path: Path):
         ("[negation]\nforward = ['no']", r"no table \[negation\]; the tables are negated"),
         ("[negated]\nforwards = ['no']", "has no list 'forwards'; its lists are backward"),
         ("[negated]\nforward = 'no'", "has no list 'forward'"),
-        ("[negated]\nforward = [3]", "3 is no phrase"),
+        ("[negated]\nforward = [3]", "3 is not a phrase"),
         ("[negated]\nforward = ['r/o']", "'r/o' is not one word; put spaces"),
         ("[negated]\nforward = ['no?']", "begin it with one"),
         ("[negated]\nforward = ['* no']", "begin it with one"),

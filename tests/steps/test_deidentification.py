@@ -210,7 +210,7 @@ def test_rules_of_ones_own_are_added(tmp_path: Path) -> None:
     ("given", "message"),
     [
         ({"mode": "hide"}, "mode"),
-        ({"kinds": ["NAMES"]}, "'NAMES' is no kind of personal data"),
+        ({"kinds": ["NAMES"]}, "'NAMES' is not a kind of personal data"),
         ({"patient": "id"}, "needs a secret"),
         ({"secret": "/none"}, "cannot be read"),
         ({"names": "/none"}, "cannot be read"),

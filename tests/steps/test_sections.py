@@ -1,4 +1,4 @@
-"""Entities say in which section they stand; headings are no entities."""
+"""Entities say in which section they stand; headings are not entities."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_an_image_without_things_counts_as_right_where_none_is_found() -> None:
 def test_a_pixel_lies_the_deeper_the_further_it_is_from_the_edge() -> None:
     objects = np.zeros((9, 12), np.int32)
     objects[2:7, 2:7] = 3
-    objects[2:7, 7:12] = 5  # touches the other, and the edge of the image, which is no edge of a thing
+    objects[2:7, 7:12] = 5  # touches the other, and the edge of the image, which is not an edge of a thing
     depth = depths(objects)
     assert depth[4, 4] == 1.0
     assert depth[4, 2] == depth[4, 6] == pytest.approx(1 / 3)

@@ -84,5 +84,5 @@ def test_labels_of_a_wrong_type_are_never_trained_on(cases: Path, tmp_path: Path
 
 
 def test_the_name_of_a_run_leads_to_no_other_folder(cases: Path) -> None:
-    with pytest.raises(InputError, match="is no name of one folder"):
+    with pytest.raises(InputError, match="is not a name of one folder"):
         load_recipe(cases / "recipe_name_traversal.toml")

@@ -32,7 +32,7 @@ from textome.training.divergence import softened_divergence
 from textome.training.job import Batch
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
-from textome.training.techniques.distillation import Teacher, hidden_state_distance, watched_states
+from textome.training.techniques.distillation import Teacher, hidden_state_distance, watched_hidden_states
 from textome.training.text.data import load_task
 from textome.training.text.job import TextJob, build_model
 from tiny import CONFIG, make_base, make_recipe
@@ -138,7 +138,7 @@ def test_states_are_those_after_the_embeddings_and_each_layer_and_are_paired_by_
     torch.manual_seed(0)
     net = Bert(BertConfig.from_dict(CONFIG | {"vocab_size": 50, "num_hidden_layers": 4})).eval()
     places, layout = torch.tensor([0, 3, 11]), Layout.of([5, 7])
-    with watched_states(net, places) as found:
+    with watched_hidden_states(net, places) as found:
         output = net(torch.arange(12), layout)
     net(torch.arange(12), layout)  # watched no longer
     assert len(found.values) == 5

@@ -151,7 +151,7 @@ def test_clients_have_the_common_recipe_with_their_own_data_and_changes(tmp_path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (('name = "south"', 'name = "../south"'), "'../south' is no name"),
+        (('name = "south"', 'name = "../south"'), "'../south' is not a name"),
         (('name = "south"', 'name = "North"'), "two of them have one name"),
         (("rounds = 1", "rounds = 0"), "rounds"),
         (("rounds = 1", "round = 1"), "did you mean 'rounds'"),

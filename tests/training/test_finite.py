@@ -1,4 +1,4 @@
-"""A loss that is no number is found one step later, and before anything is saved."""
+"""A loss that is not a number is found one step later, and before anything is saved."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def theirs() -> transformers.BertForMaskedLM:
 
 
 def old_names(model: transformers.BertForMaskedLM) -> dict[str, torch.Tensor]:
-    """As the first files named a norm's parts, and with a buffer that is no weight."""
+    """As the first files named a norm's parts, and with a buffer that is not a weight."""
     tensors = {
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
         for name, tensor in model.state_dict().items()
@@ -124,7 +124,7 @@ def test_weights_in_several_files(theirs: transformers.BertForMaskedLM, tmp_path
     made = convert_checkpoint(folder, tmp_path / "new")
     assert made.parameters == sum(item.numel() for item in theirs.state_dict().values())
     index.write_text(json.dumps({"weight_map": places | {names[0]: "../a.bin"}}))
-    with pytest.raises(ModelError, match=r"'../a.bin' is no file of this folder"):
+    with pytest.raises(ModelError, match=r"'../a.bin' is not a file of this folder"):
         convert_checkpoint(folder, tmp_path / "other")
 
 

@@ -52,6 +52,13 @@ def test_overrides_take_toml_values_and_bare_words(tmp_path: Path) -> None:
     assert (recipe.training.epochs, recipe.training.precision, recipe.model.hidden_dropout) == (3, "fp32", 0.2)
 
 
+def test_keys_of_older_recipes_still_count(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + '[distillation]\nteacher = "t"\nstates = 0.5\n')
+    for recipe in (load_recipe(path), load_recipe(path, ["distillation.states=0.5"])):
+        assert recipe.distillation is not None
+        assert recipe.distillation.hidden_states == 0.5
+
+
 def test_overrides_reach_tables_by_their_name(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     assert load_recipe(path, ["corpora.c.repeat=2"]).tasks[0].corpora[0].repeat == 2
@@ -76,7 +83,7 @@ def test_data_paths_are_relative_to_the_recipe_or_the_environment(
 
 @pytest.mark.parametrize("name", ["../out", "a/b", "/tmp/a", "..", ".", "a\\b", "C:a", "a\nb", " "])
 def test_the_name_of_a_run_leads_to_no_other_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="no name of one folder"):
+    with pytest.raises(InputError, match="not a name of one folder"):
         load_recipe(write(tmp_path, GOOD), [f"name={json.dumps(name)}"])
 
 

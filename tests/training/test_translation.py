@@ -51,7 +51,7 @@ def make_recipe(folder: Path, **settings: object) -> Path:
     path.write_text(
         'task = "translation"\nname = "tiny"\n[data]\nsource = "en"\ntarget = "xx"\ntrain = ["train.{}"]\n'
         'validation = ["val.{}"]\n[model]\nvocabulary = 320\nhidden_size = 32\nencoder_layers = 1\ndecoder_layers = 1\n'
-        "num_attention_heads = 2\nintermediate_size = 64\ndropout = 0.0\nlongest = 24\n[training]\n"
+        "num_attention_heads = 2\nintermediate_size = 64\ndropout = 0.0\nmax_length = 24\n[training]\n"
         'learning_rate = 1e-2\ntoken_budget = 512\nwarmup = 0.1\nschedule = "inverse_sqrt"\nbeta2 = 0.98\n'
         + "".join(f"{name} = {value}\n" for name, value in values.items())
     )
@@ -95,7 +95,7 @@ def test_layout_and_long_texts_are_kept(bundle: Path) -> None:
     long = " ".join(["the child sees the nurse."] * 8)
     (ids,) = translator.encode([long])
     pieces = translator._cut(ids)
-    assert max(map(len, pieces)) <= translator.longest
+    assert max(map(len, pieces)) <= translator.max_length
     assert [token for piece in pieces for token in piece[:-1]] == ids[:-1]
     (whole,) = translator.translate([long])
     assert whole.count("ta ") >= len(pieces)
@@ -182,7 +182,7 @@ def test_wrong_input_is_told(bundle: Path, tmp_path: Path, tiny_bundle: Path) ->
     overrides = ['data.train=["leak.{}"]', 'data.test=["leak.{}"]']
     with pytest.raises(InputError, match="no training pair was read"):
         plan_run(recipe, overrides).start(tmp_path / "leaks", False, lambda record: None)
-    with pytest.raises(ModelError, match="this model does not translate"):
+    with pytest.raises(ModelError, match=r"the model has no task .translation."):
         Translator.load(tiny_bundle)
 
 

@@ -155,9 +155,9 @@ def test_an_empty_vocabulary_is_not_written(tmp_path):
     ("change", "message"),
     [
         (lambda data: data[: len(data) // 2], "cut short"),
-        (lambda data: data[:20], "no vocabulary index"),
-        (lambda data: b"", "no vocabulary index"),
-        (lambda data: b"PK\x03\x04" + data[4:], "no vocabulary index"),
+        (lambda data: data[:20], "not a vocabulary index"),
+        (lambda data: b"", "not a vocabulary index"),
+        (lambda data: b"PK\x03\x04" + data[4:], "not a vocabulary index"),
         (lambda data: data[:8] + struct.pack("<I", 99) + data[12:], "format 99"),
         (lambda data: data[:-9] + b"x" + data[-8:], "damaged"),
     ],

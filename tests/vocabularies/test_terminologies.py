@@ -220,7 +220,7 @@ def test_a_type_chooses_where_the_terminology_has_types_and_names_them_elsewhere
         (NAMES[:-8], "cut short"),
         (b"id\tname\nx:1\tSj\xf6gren\n", "line 2: this is not UTF-8"),
         (b"", "empty"),
-        ("only words, in a sentence\n"[:10], "no terminology"),
+        ("only words, in a sentence\n"[:10], "not a terminology"),
     ],
 )
 def test_a_file_that_is_cut_short_or_foreign_is_refused(text, message):

@@ -43,8 +43,8 @@ class ClusterResults:
         parts = [{"reading": pickle.dumps(item)} for item in readings]
         if not parts:
             return
-        ours = not ray.is_initialized()
-        if ours:
+        starts_ray = not ray.is_initialized()
+        if starts_ray:
             try:
                 ray.init(address=self.address, logging_level=logging.ERROR, log_to_driver=False)
             except (ConnectionError, RuntimeError, ValueError) as error:
@@ -53,7 +53,7 @@ class ClusterResults:
         try:
             yield from self._results(ray, parts, output, options)
         finally:
-            if ours:
+            if starts_ray:
                 ray.shutdown()
 
     def _results(self, ray: Any, parts: list[dict[str, bytes]], output: Path, options: Options) -> Iterator[Done]:

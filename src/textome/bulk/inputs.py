@@ -50,7 +50,7 @@ class InputFile:
 def find_files(inputs: Sequence[str], output: Path | None = None) -> list[InputFile]:
     """All files that `inputs` name, each once, in the order of the inputs; folders and globs sorted by name.
 
-    output   a folder whose files are no input, though it may lie inside an input folder
+    output   a folder whose files are not input, though it may lie inside an input folder
 
     Raises InputError for an input that is not there, or where nothing is found.
     """

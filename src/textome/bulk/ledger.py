@@ -4,7 +4,7 @@
     parts       one large file, or several small ones, read one after the other
     chunks      stretches of a part's documents that are done: their results are on disk, whole
     quarantine  bad records, by chunk
-    passed_over records that a file says are no data, counted by chunk and reason
+    passed_over records that a file says are not data, counted by chunk and reason
     citations   for PubMed XML: which record of which file holds which PMID, so that the newest version wins
     superseded  the records that are not the newest of their PMID, worked out from `citations`
     settings    the model and options that chunks were made with
@@ -85,7 +85,7 @@ class Done:
     quarantined  all bad records, of which `bad` holds those that are kept
     position     how much of the part is read up to its end, in bytes, for progress
     final        it is the last chunk of its part
-    passed_over  how many records the files say are no data, by reason
+    passed_over  how many records the files say are not data, by reason
     """
 
     part: int
@@ -336,7 +336,7 @@ class Ledger:
             yield BadRecord(*row)
 
     def passed_over(self) -> dict[str, int]:
-        """How many records the files say are no data, by reason. A ledger of an earlier version knows of none."""
+        """How many records the files say are not data, by reason. A ledger of an earlier version knows of none."""
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'passed_over'").fetchone():
             return {}
         return dict(self._db.execute("SELECT reason, SUM(number) FROM passed_over GROUP BY reason ORDER BY reason"))

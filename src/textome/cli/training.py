@@ -26,7 +26,7 @@ DeviceOption = Annotated[
 
 
 def overrides(values: list[str] | None, device: str | None) -> list[str]:
-    """What `--set` and `--device` change in a recipe; a value that is no device is an error of the recipe's check."""
+    """What `--set` and `--device` change in a recipe; a value that is not a device is an error of the recipe's check."""
     return [*(values or []), *([f"training.device={device}"] if device else [])]
 
 

@@ -18,7 +18,7 @@ _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 
 
 def count_words(sentences: Sequence[str], drop_stop_words: bool = False) -> Counter[str]:
-    """How often each word stands in the sentences, without case; a number alone is no word."""
+    """How often each word stands in the sentences, without case; a number alone is not a word."""
     words = [word for sentence in sentences for word in _WORD.findall(sentence.casefold()) if not word.isdigit()]
     return Counter(remove_stop_words(words) if drop_stop_words else words)
 

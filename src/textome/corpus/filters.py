@@ -1,4 +1,4 @@
-"""What is not worth learning from: another language, and what is no prose (tables, listings, remains of a conversion)."""
+"""What is not worth learning from: another language, and what is not prose (tables, listings, remains of a conversion)."""
 
 from __future__ import annotations
 

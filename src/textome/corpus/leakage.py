@@ -16,7 +16,7 @@ from textome.documents import Document
 
 Key = TypeVar("Key", int, str)
 
-# A run of this many words in common is no accident: set phrases of abstracts are shorter. Brown et al. 2020 (appendix C)
+# A run of this many common words is not an accident: set phrases of abstracts are shorter. Brown et al. 2020 (appendix C)
 # take 13 words; test sentences are short, and with numbers passed over 12 words are about 14 of running text.
 RUN = 12
 # A test sentence of fewer words is looked for whole, if it has at least this many; shorter ones stand in many texts.

@@ -19,7 +19,7 @@ from textome.text.cleaning import CleaningOptions, clean
 from textome.text.deidentification.finding import mask
 from textome.text.sentences import split_sentences
 
-_LONGEST = 1_000_000
+_MAX_CHARACTERS = 1_000_000
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n\s*")
 # Formulas and pictures that a conversion left as text (MathType, base64), and sequences: no vocabulary has words for them.
 _LONG_STRING = re.compile(r"[^\s\u2e80-\U0003ffff]{100,}")  # but scripts without spaces have long runs
@@ -186,14 +186,14 @@ def _paragraphs(text: str) -> list[str]:
     """
     parted = _HEADING.sub(r"\1\n\n", text) if "\n" in text else text
     pieces = [piece for piece in _BLANK_LINE.split(parted) if piece and not piece.isspace()]
-    return [part for piece in pieces for part in ([piece] if len(piece) <= _LONGEST else _cut(piece))]
+    return [part for piece in pieces for part in ([piece] if len(piece) <= _MAX_CHARACTERS else _cut(piece))]
 
 
 def _cut(text: str) -> list[str]:
     pieces = []
     start = 0
     while start < len(text):
-        end = start + _LONGEST
+        end = start + _MAX_CHARACTERS
         if end < len(text) and (space := max(text.rfind(" ", start, end), text.rfind("\n", start, end))) > start:
             end = space + 1
         pieces.append(text[start:end])

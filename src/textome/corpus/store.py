@@ -202,13 +202,13 @@ def _description(folder: Path) -> dict[str, Any]:
             + (
                 "so the corpus was not finished; go on with: textome preprocess ... --resume"
                 if half
-                else "so this is no corpus; make one with: textome preprocess"
+                else "so this is not a corpus; make one with: textome preprocess"
             )
         ) from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: the description of the corpus cannot be read ({error})") from error
     if not isinstance(described, dict) or described.get("format_version") != FORMAT_VERSION:
-        raise InputError(f"{path}: this is no description of a corpus of format {FORMAT_VERSION}; build it anew")
+        raise InputError(f"{path}: this is not a description of a corpus of format {FORMAT_VERSION}; build it anew")
     return described
 
 

@@ -314,7 +314,7 @@ def _json(source: Source) -> dict[str, Any]:
         try:
             value = parse_json(raw.read())
         except (InputError, *DECOMPRESSION_ERRORS) as error:
-            raise InputError(f"{source.name}: this is no valid JSON ({error})") from error
+            raise InputError(f"{source.name}: this is not valid JSON ({error})") from error
     if not isinstance(value, dict):
         raise InputError(f"{source.name}: expected a JSON object")
     return value

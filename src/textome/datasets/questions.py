@@ -81,7 +81,7 @@ def read_questions(path: str, layout: str, quarantine: Quarantine) -> Iterator[Q
         try:
             values = parse_json(raw.read())
         except (InputError, *DECOMPRESSION_ERRORS) as error:
-            raise InputError(f"{path}: this is no valid JSON ({error})") from error
+            raise InputError(f"{path}: this is not valid JSON ({error})") from error
     if layout == "squad":
         questions = _squad(values, source.name, quarantine)
     elif layout in ("bioasq-factoid", "bioasq-list"):
@@ -98,7 +98,7 @@ def read_questions(path: str, layout: str, quarantine: Quarantine) -> Iterator[Q
 
 
 def snippet_texts(record: dict[str, Any]) -> list[str]:
-    """The texts of a BioASQ question's snippets, each once. Raises InputError where one is no text."""
+    """The texts of a BioASQ question's snippets, each once. Raises InputError where one is not text."""
     snippets = [object_of(item, "a snippet") for item in list_of(record, "snippets")]
     texts = [label_of(item["text"], "a snippet") if item.get("text", "") != "" else "" for item in snippets]
     return list(dict.fromkeys(text for text in texts if text.strip()))

@@ -33,9 +33,9 @@ def to_hugging_face(model: CheckpointModel) -> dict[str, Tensor]:
     """The model's tensors under their Hugging Face names, ready for `model.safetensors`."""
     state, known = model.state_dict(), model.tensor_names()
     tensors: dict[str, Tensor] = {}
-    for ours, theirs in known.names.items():
-        whole = state[ours].t() if ours in known.transposed else state[ours]
-        for name, part in zip(theirs, whole.chunk(len(theirs)), strict=True):
+    for own_name, checkpoint_names in known.names.items():
+        whole = state[own_name].t() if own_name in known.transposed else state[own_name]
+        for name, part in zip(checkpoint_names, whole.chunk(len(checkpoint_names)), strict=True):
             tensors[name] = part.detach().cpu().contiguous().clone()
     return tensors
 
@@ -67,28 +67,28 @@ def load_tensors(
     state = model.state_dict()
     used: set[str] = set()
     missing: list[str] = []
-    wrong: list[str] = []
+    mismatches: list[str] = []
     kept: list[str] = []
     expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
     expected |= {name: expected[name][::-1] for name in known.transposed}
-    for ours, theirs in known.names.items():
-        sources = [_find(available, name, known.prefix) for name in theirs]
-        if ours.startswith(tuple(fresh)) and (None in sources or _shape(available, sources) != expected[ours]):
-            kept.append(ours)
+    for own_name, checkpoint_names in known.names.items():
+        sources = [_find(available, name, known.prefix) for name in checkpoint_names]
+        if own_name.startswith(tuple(fresh)) and (None in sources or _shape(available, sources) != expected[own_name]):
+            kept.append(own_name)
         elif None in sources:
-            missing += [name for name, key in zip(theirs, sources, strict=True) if key is None]
-        elif (shape := _shape(available, sources)) != expected[ours]:
-            wrong.append(f"{' + '.join(theirs)} has shape {shape}, expected {expected[ours]}")
+            missing += [name for name, key in zip(checkpoint_names, sources, strict=True) if key is None]
+        elif (shape := _shape(available, sources)) != expected[own_name]:
+            mismatches.append(f"{' + '.join(checkpoint_names)} has shape {shape}, expected {expected[own_name]}")
         else:
             keys = [key for key in sources if key is not None]
             used.update(keys)
-            whole = torch.cat([available[key] for key in keys]).to(state[ours].dtype)
-            state[ours] = whole.t() if ours in known.transposed else whole
+            whole = torch.cat([available[key] for key in keys]).to(state[own_name].dtype)
+            state[own_name] = whole.t() if own_name in known.transposed else whole
     left = sorted(available.keys() - used)
     unknown = [name for name in left if not re.match(known.unused, name)]
     problems = (
         [f"missing: {', '.join(missing)}"] * bool(missing)
-        + wrong
+        + mismatches
         + ([f"not part of this architecture: {', '.join(unknown[:8])}"] * bool(unknown))
     )
     if problems:

@@ -104,8 +104,8 @@ def leave(builder: Builder, exit_: EarlyExit, hidden: str, padding: str, heads: 
     rank = node("GatherND", [node("Reshape", [ranks, number(-1)], "exit.ranks_flat"), token], "exit.rank")
     target = _position(builder, rank, num_rows, row, "exit.target")
     counts = node("Concat", [node("Gather", [counts, rows], "exit.counts"), number(1)], "exit.counts_and_1", axis=0)
-    longest = node("ReduceMax", [counts], "exit.longest", axes=[0], keepdims=1)
-    size = node("Mul", [longest, num_rows], "exit.size")
+    max_count = node("ReduceMax", [counts], "exit.longest", axes=[0], keepdims=1)
+    size = node("Mul", [max_count, num_rows], "exit.size")
     empty = node("ConstantOfShape", [size], "exit.no_source", value=helper.make_tensor("", TensorProto.INT64, [1], [0]))
     num_tokens = node("Shape", [token], "exit.num_tokens", start=0, end=1)
     order = node(
@@ -114,7 +114,7 @@ def leave(builder: Builder, exit_: EarlyExit, hidden: str, padding: str, heads: 
         "exit.order",
     )
     source = node("ScatterND", [empty, target, order], "exit.source")
-    by_head = node("Concat", [longest, num_rows, number(heads), number(head_size)], "exit.by_head", axis=0)
+    by_head = node("Concat", [max_count, num_rows, number(heads), number(head_size)], "exit.by_head", axis=0)
     flat = node("Reshape", [kept, _flat(builder, exit_.dense.shape[1])], "exit.flat")
     staying = node("GatherND", [flat, token], f"{hidden}.staying")
     builder.share_range(staying, hidden)

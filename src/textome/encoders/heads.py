@@ -102,8 +102,8 @@ class Head(nn.Module):
         """The names of its tensors in the checkpoint of a model with `num_heads` heads, this one for `task`."""
         layer = self.layer.of(task, num_heads, self.num_pooled)
         lstm = layer.classifier.removesuffix("classifier") + "lstm"
-        theirs = {"dense": layer.dense, "norm": layer.norm, "classifier": layer.classifier, "lstm": lstm}
-        return {name: (f"{theirs[name.split('.')[0]]}.{name.split('.')[1]}",) for name, _ in self.named_parameters()}
+        modules = {"dense": layer.dense, "norm": layer.norm, "classifier": layer.classifier, "lstm": lstm}
+        return {name: (f"{modules[name.split('.')[0]]}.{name.split('.')[1]}",) for name, _ in self.named_parameters()}
 
 
 class TokenClassifier(CheckpointModel):
@@ -126,7 +126,7 @@ class TokenClassifier(CheckpointModel):
 
     def tensor_names(self) -> TensorNames:
         encoder = self.encoder.tensor_names()
-        head = {f"head.{ours}": theirs for ours, theirs in self.head.names("", 1).items()}
+        head = {f"head.{key}": sources for key, sources in self.head.names("", 1).items()}
         return replace(encoder, names=with_prefix(encoder) | head)
 
 
@@ -160,7 +160,7 @@ class TaskModel(CheckpointModel):
         names = with_prefix(encoder)
         for task, head in self.heads.items():
             assert isinstance(head, Head)
-            names |= {f"heads.{task}.{ours}": theirs for ours, theirs in head.names(task, len(self.heads)).items()}
+            names |= {f"heads.{task}.{key}": sources for key, sources in head.names(task, len(self.heads)).items()}
         return replace(encoder, names=names)
 
 
@@ -168,7 +168,7 @@ class MaskedLanguageModel(MaskedLM):
     """An encoder that guesses hidden tokens, and with `next_sentence` whether the second part of a pair follows the first.
 
     activation, bias, norm_bias, epsilon   of the layer in front of the product with the word embeddings
-    checkpoint_names                       of the head's tensors, ours -> theirs
+    checkpoint_names                       of the head's tensors by their own
 
     Devlin et al. 2019, section 3.1: a linear layer with activation and norm, then the product with the word embeddings and
     a bias for each word. Only hidden tokens pass through it: 85 % of the work of scoring a vocabulary is not done.

@@ -38,25 +38,25 @@ def layered_names(
 ) -> Names:
     """The names of an encoder that has these parameters.
 
-    around   of the modules that are in no layer, ours -> theirs
-    layer    of the modules of `layers.NUMBER`, ours -> theirs
+    around   of the modules that are in no layer, own name -> checkpoint's
+    layer    of the modules of `layers.NUMBER`, own name -> checkpoint's
     layers   before the number of a layer
     """
     names: Names = {}
-    for ours in parameters:
-        module, kind = ours.rsplit(".", 1)
+    for key in parameters:
+        module, kind = key.rsplit(".", 1)
         if module.startswith("layers."):
             _, number, inner = module.split(".", 2)
-            names[ours] = tuple(f"{layers}.{number}.{name}.{kind}" for name in layer[inner])
+            names[key] = tuple(f"{layers}.{number}.{name}.{kind}" for name in layer[inner])
         else:
-            names[ours] = (f"{around[module]}.{kind}",)
+            names[key] = (f"{around[module]}.{kind}",)
     return names
 
 
 def with_prefix(encoder: TensorNames) -> Names:
     """The names of an encoder's tensors in a model that has it as `encoder`, and a head."""
     return {
-        f"encoder.{ours}": tuple(encoder.prefix + name for name in theirs) for ours, theirs in encoder.names.items()
+        f"encoder.{key}": tuple(encoder.prefix + name for name in sources) for key, sources in encoder.names.items()
     }
 
 

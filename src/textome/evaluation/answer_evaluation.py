@@ -14,9 +14,8 @@ from textome.errors import InputError
 from textome.evaluation.answer_report import answer_report
 from textome.evaluation.evaluation import Comparison, Data, Evaluation
 from textome.formats import Quarantine
-from textome.metrics.answers import METRICS, interval, paired_p_value, score_each
+from textome.metrics.answers import METRICS, interval, paired_p_value
 from textome.runtime.step import ModelStep
-from textome.tasks.question_answering import QuestionAnswering
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,12 @@ class AnswerEvaluation(Evaluation):
     @classmethod
     def of(cls, model: ModelStep, name: str, data: Data, quarantine: Quarantine) -> Self:
         task = model.task(name)
-        assert isinstance(task, QuestionAnswering)
         read = (model.read(name, path, quarantine, data.layout, **data.columns) for path in data.paths)
         questions = [question for some in read for question in some]
         if not questions:
             raise InputError(f"{data}: there is no question to score")
         predicted = model.predictions(name, questions)
-        rows = score_each(questions, predicted, task.threshold)
+        rows = task.score_each(questions, predicted)
         means = dict(zip(METRICS, rows.mean(0).tolist(), strict=True))
         return cls(name, task.metric, len(questions), means, {}, questions, predicted, rows)
 

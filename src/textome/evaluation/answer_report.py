@@ -71,10 +71,10 @@ def _by_length(metric: str, items: Sequence[Question], scores: NDArray[np.float6
 
 
 def _errors(items: Sequence[Question], predicted: Sequence[Sequence[Answer]], right: NDArray[np.bool_]) -> str:
-    wrong = [
+    errors = [
         (answers[0], item) for item, answers, good in zip(items, predicted, right, strict=True) if answers and not good
     ]
-    wrong.sort(key=lambda pair: (-pair[0].probability, pair[1].id))
+    errors.sort(key=lambda pair: (-pair[0].probability, pair[1].id))
     rows = [
         [
             escape(item.id),
@@ -83,6 +83,6 @@ def _errors(items: Sequence[Question], predicted: Sequence[Sequence[Answer]], ri
             f"{answer.probability:.2f}",
             f"<b>{escape(item.question)}</b> {shortened(item.contexts[answer.context])}",
         ]
-        for answer, item in wrong[:_ERRORS]
+        for answer, item in errors[:_ERRORS]
     ]
-    return f"<p>{len(wrong):,} in all.</p>" + table(["question", "right", "first", "confidence", "text"], rows)
+    return f"<p>{len(errors):,} in all.</p>" + table(["question", "right", "first", "confidence", "text"], rows)

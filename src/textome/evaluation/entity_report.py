@@ -161,18 +161,18 @@ def _by_length(comparison: Comparison, documents: Sequence[Document]) -> str:
 
 
 def _spurious(comparison: Comparison, documents: Sequence[Document]) -> str:
-    wrong = [
+    errors = [
         (value, document, span)
         for gold, predicted, document in zip(comparison.gold, comparison.confidences, documents, strict=True)
         for span, value in predicted.items()
         if span not in gold
     ]
-    wrong.sort(key=lambda item: (-item[0], item[1].id, item[2]))
+    errors.sort(key=lambda item: (-item[0], item[1].id, item[2]))
     rows = [
         [escape(document.id), escape(span[2]), f"{value:.2f}", _context(document, span)]
-        for value, document, span in wrong[:_ERRORS]
+        for value, document, span in errors[:_ERRORS]
     ]
-    return f"<p>{len(wrong):,} in all.</p>" + table(["record", "type", "confidence", "text"], rows)
+    return f"<p>{len(errors):,} in all.</p>" + table(["record", "type", "confidence", "text"], rows)
 
 
 def _missed(comparison: Comparison, documents: Sequence[Document]) -> str:

@@ -28,7 +28,7 @@ EVALUATIONS = {
     "entities": ("textome.evaluation.entity_evaluation", "EntityEvaluation"),
 }
 
-# Scores of numbers, which are no shares.
+# Scores of numbers, which are not shares.
 _NUMBERS = ("rmse", "mae", "r2", "word_perplexity", "token_perplexity", "bits_per_byte")
 
 

@@ -100,17 +100,17 @@ def _by_length(decisions: Sequence[Decision], metric: str, details: Classificati
 
 
 def _errors(decisions: Sequence[Decision]) -> str:
-    wrong = sorted((item for item in decisions if item.gold != item.predicted), key=lambda item: -item.confidence)
+    errors = sorted((item for item in decisions if item.gold != item.predicted), key=lambda item: -item.confidence)
     rows = [
         "<tr><th>record</th><th>right</th><th>predicted</th><th>confidence</th><th>text</th></tr>",
         *(
             f"<tr><td>{escape(item.id)}</td><td class='good'>{_labels(item.gold)}</td><td class='bad'>"
             f"{_labels(item.predicted)}</td><td>{item.confidence:.2f}</td>"
             f"<td class='text'>{shortened(item.text)}</td></tr>"
-            for item in wrong[:_ERRORS]
+            for item in errors[:_ERRORS]
         ),
     ]
-    return f"<p>{len(wrong):,} in all.</p><table>{''.join(rows)}</table>"
+    return f"<p>{len(errors):,} in all.</p><table>{''.join(rows)}</table>"
 
 
 def _labels(names: frozenset[str]) -> str:

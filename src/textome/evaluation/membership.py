@@ -33,7 +33,7 @@ class Attack:
 def loss_attack(members: ArrayLike, others: ArrayLike, resamples: int = 1000, seed: int = 0) -> Attack:
     """The attack on the losses of records that were trained on, and of others from the same source.
 
-    Raises ValueError where one side is empty or a loss is no number.
+    Raises ValueError where one side is empty or a loss is NaN.
     """
     inside, outside = np.asarray(members, np.float64), np.asarray(others, np.float64)
     if not len(inside) or not len(outside) or not (np.isfinite(inside).all() and np.isfinite(outside).all()):

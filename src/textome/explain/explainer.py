@@ -92,8 +92,8 @@ class Explainer:
                     raise InputError(f"{what} is for tasks that give labels; this one finds entities")
             return
         if task.reads_pairs != (pair is not None):
-            wrong = "reads pairs of texts; give the second one" if task.reads_pairs else "does not read pairs of texts"
-            raise InputError(f"task {self.name!r} {wrong}")
+            why = "reads pairs of texts; give the second one" if task.reads_pairs else "does not read pairs of texts"
+            raise InputError(f"task {self.name!r} {why}")
         if label is not None and label not in task.label_names:
             raise InputError(f"task {self.name!r} has no label {label!r}; it has {', '.join(task.label_names)}")
 

@@ -163,7 +163,7 @@ def format_of_name(name: str) -> str:
 def guess_format(source: Source) -> str:
     """The name of the format that the beginning of `source` looks like.
 
-    Raises InputError for an empty file, for bytes that are no text, and for what no format reads though it is shaped or
+    Raises InputError for an empty file, for bytes that are not text, and for what no format reads though it is shaped or
     named as a table, a tagged file or a sequence.
     """
     if source.is_directory or (source.path is not None and source.path.suffix in STANDOFF):
@@ -172,7 +172,7 @@ def guess_format(source: Source) -> str:
     if not head:
         raise InputError(f"{source.name}: the file is empty, or its compression is damaged at the start")
     if head.startswith(_PARQUET):
-        return "parquet"  # whose beginning is no text
+        return "parquet"  # whose beginning is not text
     if source.name.endswith(FORMATS["docbin"].extension):
         return "docbin"
     text = decode_head(head, source.name)

@@ -27,17 +27,17 @@ _ENDS = ("end", "end_offset", "end_char", "endOffset")
 _OFFSETS = (*_STARTS, "span", "offsets")
 _TYPES = ("label", "type", "labels", "obj", "entity_group", "entity_type", "entity", "category", "class", "tag")
 _CONTAINERS = ("entities", "label", "labels", "spans", "ents", "denotations", "annotations", "ner")
-# Words and sentences have offsets too, but are no annotations.
+# Words and sentences have offsets too, but are not annotations.
 _NO_ANNOTATIONS = ("tokens", "sents", "sentences", "passages", "words", "divisions", "blocks", "predictions", "result")
 _TAGS = ("ner_tags", "tags", "labels", "ner", "bio_tags")
 _TASK_MEMBERS = ("annotations", "completions", "predictions")
 _REJECTED = ("reject", "ignore")
-_LONGEST_ABSTRACT = 1_000_000
+_MAX_CHARACTERS = 1_000_000
 Members = dict[str, Any]
 
 
 class RejectedError(InputError):
-    """A record that its annotator rejected: it is no data, and no error."""
+    """A record that its annotator rejected: it is neither data nor an error."""
 
     def __init__(self) -> None:
         super().__init__("rejected by the annotator")
@@ -80,8 +80,8 @@ def _in_order(index: Mapping[str, Any]) -> str:
         for positions in index.values()
     ):
         raise InputError("abstract_inverted_index: expected lists of whole numbers by their words")
-    if sum(len(word) * len(positions) for word, positions in index.items()) > _LONGEST_ABSTRACT:
-        raise InputError(f"abstract_inverted_index: more than {_LONGEST_ABSTRACT:,} characters")
+    if sum(len(word) * len(positions) for word, positions in index.items()) > _MAX_CHARACTERS:
+        raise InputError(f"abstract_inverted_index: more than {_MAX_CHARACTERS:,} characters")
     words = {position: word for word, positions in index.items() for position in positions}
     return " ".join(words[position] for position in sorted(words))
 
@@ -156,7 +156,7 @@ def _standoff(value: Members) -> Members:
 
 
 def _class_labels(members: Members) -> Members:
-    """Labels of the whole text: `label: "A"` or `labels: ["A", "B"]`; they are no annotations of spans."""
+    """Labels of the whole text: `label: "A"` or `labels: ["A", "B"]`; they are not annotations of spans."""
     value = members.get("labels", members.get("label"))
     names = [value] if isinstance(value, str) else value
     if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
@@ -350,7 +350,7 @@ def _tagged_words(value: Members) -> Members:
         elif kind:
             entities.append({"type": kind, "spans": [[starts[number], end]]})
         elif tag not in ("O", "0", "_", ""):
-            raise InputError(f"{key}: {tag!r} is no tag such as B-Disease, I-Disease or O")
+            raise InputError(f"{key}: {tag!r} is not a tag such as B-Disease, I-Disease or O")
         before = kind
     others = {name: item for name, item in value.items() if name not in ("tokens", key)}
     return others | {"text": " ".join(words), "entities": entities}

@@ -123,7 +123,7 @@ def _plain_relation(kind: str, confidence: float | None, metadata: Infons) -> di
 
 
 def _read_relation(infons: Infons) -> tuple[Any, ...]:
-    """A `confidence` that is no probability, as some tools give scores, stays in the metadata."""
+    """A `confidence` that is not a probability, as some tools give scores, stays in the metadata."""
     metadata = dict(infons)
     kind = metadata.pop("type", "")
     confidence = None

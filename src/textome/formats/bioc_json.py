@@ -78,4 +78,4 @@ def _documents(value: Any) -> list[Any]:
         for key in _COLLECTIONS:
             if isinstance(documents := value.get(key), list):
                 return documents
-    raise InputError('this is no BioC JSON: expected an object with "documents", or a document with "passages"')
+    raise InputError('this is not BioC JSON: expected an object with "documents", or a document with "passages"')

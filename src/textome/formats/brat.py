@@ -35,7 +35,7 @@ _ABOUT = re.compile(r"([AMN#][^\t]*)\t(\S+) (\S+)(?:[ \t](.*))?", re.DOTALL)
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"\\|?*\u200e\u200f\u202a-\u202e\u2066-\u2069]+')
 _RESERVED = re.compile(r"__MACOSX.*|(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE | re.DOTALL)
 # A name of 255 bytes is the most that usual file systems hold; room for the ending, a number and a temporary name.
-_LONGEST_NAME = 200
+_MAX_NAME_BYTES = 200
 
 
 def sniff(head: str, name: str) -> bool:
@@ -59,7 +59,7 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
         root = source.path.parent
         files = [source.path.with_suffix(".txt")]
     if not any(file.is_file() for file in files):
-        raise InputError(f"{source.name}: there is no .txt file here, so it is no brat corpus")
+        raise InputError(f"{source.name}: there is no .txt file here, so it is not a brat corpus")
     for file in files:
         try:
             yield _document(file, file.relative_to(root).with_suffix("").as_posix())
@@ -112,7 +112,7 @@ def _document(file: Path, name: str) -> Document:
         elif match := _ABOUT.fullmatch(line):
             notes.append((number, match))
         else:
-            raise InputError(f"line {number}: {line[:60]!r} is no brat annotation")
+            raise InputError(f"line {number}: {line[:60]!r} is not a brat annotation")
     metadata = _attach(notes, entities, relations)
     return replace(document, entities=tuple(entities.values()), relations=tuple(relations.values()), metadata=metadata)
 
@@ -320,5 +320,5 @@ def _safe(part: str) -> str:
     safe = _UNSAFE.sub("_", part).strip(" ").lstrip(".")
     safe = re.sub(r"\.(?=(?:txt|ann)$)", "_", safe, flags=re.IGNORECASE)  # a folder so named would hide a file
     safe = f"_{safe}" if _RESERVED.fullmatch(safe) else safe
-    safe = safe.encode("utf-8")[:_LONGEST_NAME].decode("utf-8", errors="ignore").rstrip(" .")
+    safe = safe.encode("utf-8")[:_MAX_NAME_BYTES].decode("utf-8", errors="ignore").rstrip(" .")
     return safe or "_"

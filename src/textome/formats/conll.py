@@ -284,7 +284,7 @@ def _problem(columns: Sequence[str], width: int) -> str:
     if not columns[0].strip(" \r"):
         return "there is a tag but no word"
     if not _TAG.fullmatch(columns[-1]):
-        return f"{columns[-1]!r} is no IOB or IOBES tag"
+        return f"{columns[-1]!r} is not an IOB or IOBES tag"
     return ""
 
 

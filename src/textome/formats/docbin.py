@@ -33,12 +33,12 @@ _MIN_CATEGORY = 0.5
 
 
 def sniff(head: str, name: str) -> bool:
-    """False: a DocBin is no text. `textome.formats.guess_format` tells it by the ending of the file's name."""
+    """False: a DocBin is not text. `textome.formats.guess_format` tells it by the ending of the file's name."""
     return False
 
 
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
-    """A document for each Doc. Raises InputError for a file that is no DocBin."""
+    """A document for each Doc. Raises InputError for a file that is not a DocBin."""
     spacy = _spacy()
     with source.open_raw() as stream:
         data = stream.read()
@@ -52,7 +52,7 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
         raise
     except Exception as error:  # spaCy lets through whatever the damage leads to
         raise InputError(
-            f"{source.name}: this is no DocBin of spaCy, or a damaged one ({type(error).__name__}: {str(error)[:200]})"
+            f"{source.name}: this is not a DocBin of spaCy, or a damaged one ({type(error).__name__}: {str(error)[:200]})"
         ) from error
     for number, doc in enumerate(docs, 1):
         try:
@@ -89,9 +89,9 @@ def annotate_doc(doc: Doc, document: Document, group: str = KEY, set_ents: bool 
     spans = [span for entity in document.entities if (span := _doc_span(doc, entity)) is not None]
     doc.spans[group] = SpanGroup(doc, name=group, spans=spans)
     if set_ents:
-        ours = filter_spans(spans)
-        used = {token.i for span in ours for token in span}
-        doc.ents = [*ours, *(span for span in doc.ents if not any(token.i in used for token in span))]
+        disjoint = filter_spans(spans)
+        used = {token.i for span in disjoint for token in span}
+        doc.ents = [*disjoint, *(span for span in doc.ents if not any(token.i in used for token in span))]
     for label in document.labels:
         if label.span is None:
             doc.cats[label.name] = 1.0 if label.confidence is None else label.confidence

@@ -171,11 +171,11 @@ def _condition(entity: Entity) -> Resource:
     verification = (
         "refuted" if _holds(entity, "negated") else "provisional" if _holds(entity, "uncertain") else "unconfirmed"
     )
-    states: Resource = {"verificationStatus": _concept(_TERMINOLOGY + "condition-ver-status", verification)}
+    statuses: Resource = {"verificationStatus": _concept(_TERMINOLOGY + "condition-ver-status", verification)}
     if verification != "refuted":
         clinical = "inactive" if _holds(entity, "historical") else "active"
-        states["clinicalStatus"] = _concept(_TERMINOLOGY + "condition-clinical", clinical)
-    return states
+        statuses["clinicalStatus"] = _concept(_TERMINOLOGY + "condition-clinical", clinical)
+    return statuses
 
 
 def _value(entity: Entity) -> Resource:

@@ -29,7 +29,7 @@ _SNIFF = re.compile(
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 
-# What is no running text: tables but their captions, formulas set apart, notes, references, and what belongs to files.
+# What is not a running text: tables but their captions, formulas set apart, notes, references, and what belongs to files.
 _LEFT_OUT = frozenset(
     """
     alt-text annotation attrib code contrib-group copyright-statement disp-formula disp-formula-group fn fn-group graphic

@@ -35,7 +35,7 @@ COLUMNS = (
     "term_modifiers",
 )
 _SNIPPET = 100  # code points on each side
-_LONGEST = 250  # of a column of text, by the model
+_WIDTH = 250  # of a column of text, by the model
 _MODIFIERS = 2000
 
 
@@ -59,7 +59,17 @@ def write(documents: Iterable[Document], target: Target) -> int:
 
 
 def _row(document: Document, entity: Entity, system: str, moment: tuple[str, str]) -> Iterator[object]:
-    yield from (document.id, 0, _snippet(document, entity), entity.start, entity.text[:_LONGEST], 0, 0, system, *moment)
+    yield from (
+        document.id,
+        0,
+        _snippet(document, entity),
+        entity.start,
+        entity.text[:_WIDTH],
+        0,
+        0,
+        system,
+        *moment,
+    )
     yield "Y" if _is_of_the_patient(entity) else "N"
     yield "Past" if entity.attributes.get("historical") == "true" else ""
     yield _modifiers(entity)
@@ -74,7 +84,7 @@ def _is_of_the_patient(entity: Entity) -> bool:
 def _snippet(document: Document, entity: Entity) -> str:
     """The mention with some text around it, in one line."""
     around = document.text[max(0, entity.start - _SNIPPET) : min(entity.end, entity.start + _SNIPPET) + _SNIPPET // 2]
-    return " ".join(around.split())[:_LONGEST]
+    return " ".join(around.split())[:_WIDTH]
 
 
 def _modifiers(entity: Entity) -> str:

@@ -20,7 +20,7 @@ MAGIC = "PAR1"
 _ROWS = 256
 _PARTITION = re.compile(r"(?:^|[/\\!])([^/\\!=]+)=([^/\\!]*)(?=[/\\])")
 # Columns of a bulk run's documents that say more than a text by columns can.
-_OURS = frozenset(("document_id", "text", "passages", "metadata", "sentences"))
+_COLUMNS = frozenset(("document_id", "text", "passages", "metadata", "sentences"))
 
 
 def sniff(head: str, name: str) -> bool:
@@ -47,18 +47,18 @@ def read(source: Source, quarantine: Quarantine, text_column: str | None = None)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{source.name}: the Parquet file is damaged ({error})") from error
         names = list(table.schema_arrow.names)
-        ours = _OURS.issubset(names)
+        has_documents = _COLUMNS.issubset(names)
         try:
-            roles = {} if ours else roles_of(names, text_column)
+            roles = {} if has_documents else roles_of(names, text_column)
         except InputError as error:
             raise InputError(f"{source.name}: {error}") from error
         number = 0
         try:
-            for batch in table.iter_batches(_ROWS, columns=sorted(_OURS) if ours else None):
+            for batch in table.iter_batches(_ROWS, columns=sorted(_COLUMNS) if has_documents else None):
                 for row in batch.to_pylist():
                     number += 1
                     try:
-                        if ours:
+                        if has_documents:
                             yield _own(row)
                         else:
                             yield document_of(partition | row, roles, f"{source.stem}-{number}")

@@ -36,7 +36,7 @@ def sniff(head: str, name: str) -> bool:
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     """Documents as the file is read. A citation without PMID, or one that cannot be read, is quarantined.
 
-    Deleted citations (`DeleteCitation` in update files) are no documents and are passed over.
+    Deleted citations (`DeleteCitation` in update files) are not documents and are passed over.
     """
     for _, document in numbered(source, quarantine):
         yield document

@@ -35,10 +35,10 @@ def parsed(smiles: str) -> Any:
     with _rdkit() as chem:
         molecule = chem.MolFromSmiles(smiles, sanitize=False)
         if molecule is None:
-            raise InputError(f"{smiles!r} is no SMILES: brackets, branches or rings do not close")
+            raise InputError(f"{smiles!r} is not a SMILES: brackets, branches or rings do not close")
         problems = chem.DetectChemistryProblems(molecule)
         if problems:
-            raise InputError(f"{smiles!r} is no molecule: {problems[0].Message()}")
+            raise InputError(f"{smiles!r} is not a molecule: {problems[0].Message()}")
         chem.SanitizeMol(molecule)
         chem.AssignStereochemistry(molecule, cleanIt=True)
         if not molecule.GetNumAtoms():

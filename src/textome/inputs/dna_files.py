@@ -36,7 +36,7 @@ class DnaRecord:
 
 
 def normalised(sequence: str) -> str:
-    """The sequence in A, C, G, T and N. Raises InputError for an empty one and for a letter that is no base."""
+    """The sequence in A, C, G, T and N. Raises InputError for an empty one and for a letter that is not a base."""
     upper = sequence.upper().translate(_UPPER)
     if not upper:
         raise InputError("the sequence is empty")

@@ -76,7 +76,7 @@ class Expression(Modality):
         twice = [title for title, count in Counter(header[number] for number in columns).items() if count > 1]
         if twice:
             raise InputError(
-                f"{source.name}: the column {twice[0]!r} stands twice; name it in input.skip if it is no data"
+                f"{source.name}: the column {twice[0]!r} stands twice; name it in input.skip if it is not data"
             )
         outcomes = self._outcomes(source, quarantine)
         lines = _lines(rows, header, name, source.name, quarantine)
@@ -235,7 +235,7 @@ def _level(cell: str) -> float | None:
     except ValueError:
         level = float("nan")
     if not np.isfinite(level):
-        raise InputError(f"{cell.strip()[:40]!r} is no level of a gene; leave a gap empty")
+        raise InputError(f"{cell.strip()[:40]!r} is not a level of a gene; leave a gap empty")
     return level
 
 

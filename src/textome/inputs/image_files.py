@@ -82,7 +82,7 @@ def read_images(path: str, quarantine: Quarantine, channels: int, margin: float)
 def decoded(data: bytes, channels: int) -> Pixels:
     """The pixels of an image file, (height, width, channels) uint8; transparency is laid on white.
 
-    Raises InputError for what is no image, truncated, or of more than MAX_PIXELS.
+    Raises InputError for what is not an image, truncated, or of more than MAX_PIXELS.
     """
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
@@ -106,7 +106,7 @@ def decoded(data: bytes, channels: int) -> Pixels:
                 upright = Image.alpha_composite(white, clear)
             pixels = np.asarray(upright.convert("L" if channels == 1 else "RGB"))
     except UnidentifiedImageError as error:
-        raise InputError("this is no image that can be read; expected PNG, JPEG, TIFF, BMP, GIF or WebP") from error
+        raise InputError("this is not an image that can be read; expected PNG, JPEG, TIFF, BMP, GIF or WebP") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"the image is damaged or truncated ({error})") from error
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
@@ -128,7 +128,7 @@ def _medmnist(path: Path, channels: int) -> Iterator[Record]:
         with np.load(path, allow_pickle=False) as arrays:
             parts = {split: (arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in _SPLITS}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: this is no MedMNIST archive with {', '.join(_SPLITS)} ({error})") from error
+        raise InputError(f"{path}: this is not a MedMNIST archive with {', '.join(_SPLITS)} ({error})") from error
     for split, (images, labels) in parts.items():
         for number, (image, label) in enumerate(zip(images, labels, strict=True)):
             pixels = _channels(image, channels)
@@ -162,7 +162,7 @@ def _idx_array(path: Path, axes: int) -> Pixels:
         raise InputError(f"{path}: cannot be read ({error})") from error
     start = 4 + 4 * axes
     if data[:4] != bytes([0, 0, 8, axes]) or len(data) < start:
-        raise InputError(f"{path}: this is no IDX file of bytes with {axes} axes")
+        raise InputError(f"{path}: this is not an IDX file of bytes with {axes} axes")
     shape = np.frombuffer(data[4:start], ">u4").tolist()
     if len(data) - start != math.prod(shape):
         raise InputError(f"{path}: {len(data) - start:,} numbers, but its head says {' x '.join(map(str, shape))}")

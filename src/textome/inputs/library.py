@@ -30,7 +30,7 @@ def read_library(path: str, smiles: str, name: str | None, quarantine: Quarantin
 
     name   the column of the names; None takes the column `name` if there is one, else the number of the line
 
-    Lines that are no SMILES are quarantined. Raises InputError for a folder, and for a column that the header lacks.
+    Lines that are not SMILES are quarantined. Raises InputError for a folder, and for a column that the header lacks.
     """
     source = Source.of(path)
     if source.is_directory:

@@ -67,8 +67,8 @@ def read_molecules(
               with none of these columns is read without targets
     name      the column of the names; None numbers the lines
 
-    Rows with another number of cells than the header, no SMILES or one that cannot be read, or a value that is no number go
-    to the quarantine; blank lines are left out. Raises InputError for a column that the header lacks. A file that
+    Rows with another number of cells than the header, no readable SMILES, or a value that is not a number go to the
+    quarantine; blank lines are left out. Raises InputError for a column that the header lacks. A file that
     `write_prepared` wrote is read as such; then `smiles` and `name` say nothing.
     """
     if source.is_directory:
@@ -129,7 +129,7 @@ def value_of(cell: str, column: str) -> float:
     try:
         value = float(cell)
     except ValueError as error:
-        raise InputError(f"{column} is {cell!r}, which is no number") from error
+        raise InputError(f"{column} is {cell!r}, which is not a number") from error
     if not math.isfinite(value):
         raise InputError(f"{column} is {cell!r}; leave the cell empty where nothing was measured")
     return value

@@ -25,7 +25,7 @@ def mutated(wild_type: str, notation: str) -> str:
     changed: set[int] = set()
     for item in filter(None, _BETWEEN.split(notation.strip())):
         if not (match := _MUTATION.fullmatch(item)):
-            raise InputError(f"{item!r} is no mutation of one residue, as V39A is")
+            raise InputError(f"{item!r} is not a mutation of one residue, as V39A is")
         before, number, after = match[1].upper(), int(match[2]), match[3].upper()
         if not 1 <= number <= len(wild_type):
             raise InputError(

@@ -37,7 +37,7 @@ class Pairs(Together):
         if len(self.parts) != 2:
             raise ValueError(f"parts are two, with the names of their columns; there are {len(self.parts)}")
         if unknown := [name for name in self.files if name not in self.parts]:
-            raise ValueError(f"files names {unknown[0]!r}, which is no part; the parts are {', '.join(self.parts)}")
+            raise ValueError(f"files names {unknown[0]!r}, which is not a part; the parts are {', '.join(self.parts)}")
         return self
 
     def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:

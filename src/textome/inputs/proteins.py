@@ -260,7 +260,7 @@ class Proteins(Modality):
 
 
 def normalised(sequence: str) -> str:
-    """The sequence in capital letters. Raises InputError for an empty one, a letter that is no residue, and too many X."""
+    """The sequence in capitals. Raises InputError for an empty one, a letter that is not a residue, and too many X."""
     letters = sequence.upper().removesuffix("*")
     if not letters:
         raise InputError("the sequence is empty")
@@ -288,7 +288,7 @@ def kmer_counts(sequence: str) -> Floats:
 
 
 def _counts(numbers: list[int], size: int, length: int) -> Floats:
-    """(size ** length,) how often each word of `length` numbers occurs; -1 is no number."""
+    """(size ** length,) how often each word of `length` numbers occurs; -1 is not a number."""
     values = np.array(numbers, np.int64)
     if len(values) < length:
         return np.zeros(size**length, np.float32)

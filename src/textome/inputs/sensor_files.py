@@ -119,7 +119,7 @@ def _table(source: Source, quarantine: Quarantine) -> Iterator[Series]:
             values = [_number(row[column]) for column in columns]
         except ValueError:
             cell = next(row[column] for column in columns if not _is_number(row[column]))
-            bad.setdefault(name, (number, f"{cell!r} is no number; leave a gap empty"))
+            bad.setdefault(name, (number, f"{cell!r} is not a number; leave a gap empty"))
             continue
         rows_of.setdefault(name, []).append(values)
         labels.setdefault(name, []).append(row[where["label"]].strip() if "label" in where else "")
@@ -174,7 +174,7 @@ def _robot(source: Source, quarantine: Quarantine) -> Iterator[Series]:
             yield from ended()
             label, rows, reason, started = cells[0], [], "", line_number
         elif len(cells) != len(ROBOT_CHANNELS) or not all(map(_is_number, cells)) or not label:
-            reason = reason or f"line {line_number} is no label and no {len(ROBOT_CHANNELS)} numbers"
+            reason = reason or f"line {line_number} is not a label and {len(ROBOT_CHANNELS)} numbers"
         else:
             rows.append([_number(cell) for cell in cells])
     if not number:

@@ -35,7 +35,7 @@ _NUMBERS = {token: number for number, token in enumerate(VOCABULARY)}
 
 
 def tokens(smiles: str) -> list[str]:
-    """The tokens of a SMILES string; a bracket atom that is no common one is spelt by its parts.
+    """The tokens of a SMILES string; a bracket atom that is not a common one is spelt by its parts.
 
     Joined they give the string again, except that %(n) ring numbers become %n. Raises InputError for a letter that is no
     SMILES, and says where.
@@ -45,14 +45,14 @@ def tokens(smiles: str) -> list[str]:
     while position < len(smiles):
         match = _OUTSIDE.match(smiles, position)
         if match is None:
-            raise InputError(f"{smiles!r}: character {position + 1} ({smiles[position]!r}) is no SMILES")
+            raise InputError(f"{smiles!r}: character {position + 1} ({smiles[position]!r}) is not a SMILES")
         token = match.group().replace("(", "").replace(")", "") if match.group().startswith("%(") else match.group()
         parts += _spelt(token) if token.startswith("[") and token not in _NUMBERS else [token]
         position = match.end()
     if not parts:
         raise InputError("the SMILES is empty")
     if unknown := next((token for token in parts if token not in _NUMBERS), None):
-        raise InputError(f"{smiles!r}: {unknown!r} is no atom, bond or ring number that is known")
+        raise InputError(f"{smiles!r}: {unknown!r} is not an atom, bond or ring number that is known")
     return parts
 
 
@@ -65,7 +65,7 @@ def _spelt(atom: str) -> list[str]:
         else:  # "Hs" could be an element, but "Xy" only two letters
             parts += list(part)
     if "".join(parts) != atom:
-        raise InputError(f"{atom!r} is no bracket atom of SMILES")
+        raise InputError(f"{atom!r} is not a bracket atom of SMILES")
     return parts
 
 

@@ -25,7 +25,7 @@ _WIDTHS = {1: "u1", 2: "<i2", 4: "<i4"}
 
 
 def read_sounds(
-    path: str, quarantine: Quarantine, rate: int, other_rates: str, longest: float, names: str
+    path: str, quarantine: Quarantine, rate: int, other_rates: str, max_seconds: float, names: str
 ) -> Iterator[Record]:
     """The records of a file or folder: samples (time,) float32 from -1 to 1 at `rate` per second; see Speech for others.
 
@@ -51,8 +51,8 @@ def read_sounds(
                         f"the sound has {file_rate} samples per second, the model {rate}; set modality.other_rates=resample"
                     )
                 samples = resampled(samples, file_rate, rate)
-            if len(samples) > longest * rate:
-                raise InputError(f"the sound lasts {len(samples) / rate:.1f} s; at most {longest:g} s are read")
+            if len(samples) > max_seconds * rate:
+                raise InputError(f"the sound lasts {len(samples) / rate:.1f} s; at most {max_seconds:g} s are read")
         except (InputError, OSError) as error:
             quarantine.add(str(file) if path == str(location) else f"{path}!{name}", "", error)
             continue
@@ -69,7 +69,7 @@ def read_sounds(
 def decoded(data: bytes) -> tuple[Floats, int]:
     """The samples (time,) float32 of a sound file, the mean of its channels, and how many there are per second.
 
-    Raises InputError for what is no sound, truncated, or empty.
+    Raises InputError for what is not a sound, truncated, or empty.
     """
     try:
         with wave.open(io.BytesIO(data)) as sound:
@@ -102,12 +102,12 @@ def _by_soundfile(data: bytes, reason: Exception) -> tuple[Floats, int]:
         import soundfile
     except ModuleNotFoundError as error:
         raise InputError(
-            f"this is no WAV file of plain samples ({reason}); for other kinds run: pip install soundfile"
+            f"this is not a WAV file of plain samples ({reason}); for other kinds run: pip install soundfile"
         ) from error
     try:
         values, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     except (RuntimeError, TypeError) as error:
-        raise InputError(f"this is no sound that can be read ({reason})") from error
+        raise InputError(f"this is not a sound that can be read ({reason})") from error
     if not len(values):
         raise InputError("the sound is empty")
     return values.mean(1).astype(np.float32), int(rate)

@@ -21,7 +21,7 @@ class Speech(Modality):
 
     rate          samples per second
     other_rates   sounds of other rates are brought to it, or with "refuse" quarantined
-    longest       seconds; longer sounds are quarantined
+    max_seconds   sounds that last longer are quarantined
     names         a regular expression for file names without their ending; its group `label` is the label, other groups
                   are attributes, as (?P<label>[0-9])_(?P<speaker>[a-z]+)_[0-9]+. Empty: the folder's name is the label
     mels          bands, from 20 Hz to half the rate, evenly spaced on the mel scale
@@ -38,12 +38,12 @@ class Speech(Modality):
     deviation     of the log energies of the training data; the mean of each band is taken away in each sound
     """
 
-    old_keys: ClassVar[Mapping[str, str]] = {"halvings": "downsamplings"}
+    old_keys: ClassVar[Mapping[str, str]] = {"halvings": "downsamplings", "longest": "max_seconds"}
 
     kind: Literal["speech"] = "speech"
     rate: int = Field(16000, ge=1000)
     other_rates: Literal["resample", "refuse"] = "resample"
-    longest: float = Field(4.0, gt=0)
+    max_seconds: float = Field(4.0, gt=0)
     names: str = ""
     mels: int = Field(40, ge=4)
     frame: float = Field(25.0, gt=0)
@@ -72,14 +72,14 @@ class Speech(Modality):
         try:
             re.compile(value)
         except re.error as error:
-            raise ValueError(f"this is no regular expression ({error})") from error
+            raise ValueError(f"this is not a regular expression ({error})") from error
         return value
 
     def read(self, path: str, quarantine: Quarantine) -> Iterator[Record]:
-        return read_sounds(path, quarantine, self.rate, self.other_rates, self.longest, self.names)
+        return read_sounds(path, quarantine, self.rate, self.other_rates, self.max_seconds, self.names)
 
     def shapes(self) -> dict[str, Shape]:
-        tokens = self._frames(round(self.longest * self.rate))
+        tokens = self._frames(round(self.max_seconds * self.rate))
         for _ in range(self.downsamplings):
             tokens = -(-tokens // 2)
         return {"speech": Shape("vectors", self.mels, (tokens,), self.downsamplings)}
@@ -91,8 +91,10 @@ class Speech(Modality):
     def features(self, content: Floats) -> Segments:
         if not self.deviation:
             raise InputError("the spread of the energies is not known; train the model first")
-        if len(content) > round(self.longest * self.rate):
-            raise InputError(f"the sound lasts {len(content) / self.rate:.1f} s; at most {self.longest:g} s are read")
+        if len(content) > round(self.max_seconds * self.rate):
+            raise InputError(
+                f"the sound lasts {len(content) / self.rate:.1f} s; at most {self.max_seconds:g} s are read"
+            )
         values = (self._centred(content) / self.deviation).astype(np.float32)
         tokens = len(values)
         for _ in range(self.downsamplings):
@@ -100,9 +102,9 @@ class Speech(Modality):
         return {"speech": Segment(values, np.arange(tokens)[:, None])}
 
     def views(self, content: Floats) -> list[Floats]:
-        longest = round(self.longest * self.rate)
+        max_samples = round(self.max_seconds * self.rate)
         speeds = (1 + self.speed) ** np.linspace(-1, 1, self.averaged) if self.averaged > 1 else [1.0]
-        return [resampled(content, 1.0, float(speed))[:longest] for speed in speeds]
+        return [resampled(content, 1.0, float(speed))[:max_samples] for speed in speeds]
 
     def augmented(self, content: Floats, generator: np.random.Generator) -> Floats:
         samples = content
@@ -116,7 +118,7 @@ class Speech(Modality):
         if self.noise and generator.random() < self.noise:
             level = float(np.sqrt(np.square(samples).mean())) * 10 ** (-generator.uniform(5, 30) / 20)
             samples = samples + generator.standard_normal(len(samples), np.float32) * np.float32(level)
-        return samples[: round(self.longest * self.rate)]
+        return samples[: round(self.max_seconds * self.rate)]
 
     def varied(self, segments: Segments, generator: np.random.Generator) -> Segments:
         segment = segments["speech"]

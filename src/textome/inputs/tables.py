@@ -209,5 +209,5 @@ def _is_number(cell: str) -> bool:
 
 def _number(cell: str, name: str) -> float:
     if not _is_number(cell):
-        raise InputError(f"column {name!r}: {cell!r} is no number; leave a gap empty")
+        raise InputError(f"column {name!r}: {cell!r} is not a number; leave a gap empty")
     return float(cell)

@@ -59,7 +59,7 @@ class Together(Modality):
                 try:
                     yield self._record(json.loads(line), number, folder, shelves, quarantine)
                 except (InputError, ValueError) as error:
-                    reason = error if isinstance(error, InputError) else f"this is no line of JSON ({error})"
+                    reason = error if isinstance(error, InputError) else f"this is not a line of JSON ({error})"
                     quarantine.add(path, f"line {number}", reason)
 
     def fitted(self, records: Sequence[Record]) -> Self:
@@ -197,9 +197,9 @@ def _labels(values: Any) -> tuple[str, ...] | None:
 def _numbers(values: Any) -> dict[str, float] | None:
     if not isinstance(values, dict):
         return None
-    wrong = next((name for name, value in values.items() if value is not None and not _is_number(value)), None)
-    if wrong is not None:
-        raise InputError(f"values: {wrong!r} is no number; leave it out, or null, where it is not known")
+    not_numeric = next((name for name, value in values.items() if value is not None and not _is_number(value)), None)
+    if not_numeric is not None:
+        raise InputError(f"values: {not_numeric!r} is not a number; leave it out, or null, where it is not known")
     return {name: float(value) for name, value in values.items() if value is not None}
 
 

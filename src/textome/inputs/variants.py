@@ -35,8 +35,8 @@ class Context:
 def read_vcf(source: Source, quarantine: Quarantine) -> Iterator[Variant]:
     """The alternatives of a VCF file (VCF 4.3, section 1.6.1: columns CHROM, POS, ID, REF, ALT), one by one.
 
-    Lines with fewer columns, a POS that is no number from 1, and alleles that are no bases (symbolic ones as <DEL>, `*`,
-    breakends) go to the quarantine. Raises InputError where the file has no `#CHROM` header.
+    Lines with fewer columns, a POS that is not a number from 1, and alleles that are not bases (<DEL>, `*`) are
+    quarantined. Raises InputError where the file has no `#CHROM` header.
     """
     with source.open() as raw:
         header = False
@@ -65,7 +65,7 @@ def _alternatives(text: str, line: str, source: Source, quarantine: Quarantine) 
         try:
             yield Variant(chromosome, int(position), name, normalised(reference), normalised(alternative), line)
         except InputError:
-            reason = f"{reference} > {alternative} is no change of one sequence into another, so it is not scored"
+            reason = f"{reference} > {alternative} is not a change of one sequence into another, so it is not scored"
             quarantine.add(source.name, line, reason)
 
 

@@ -36,7 +36,7 @@ def full_binomials(name: str, text: str, names: Iterable[str]) -> list[str]:
 def any_genus(name: str, family: str = "") -> str | None:
     """The name of a species without its genus, as an index keeps those that a single species of all has, or of a family
     by its CURIE: taxonomists move species from one genus to another, and the epithet stays but for its ending. None where
-    the name is no binomial."""
+    the name is not a binomial."""
     match = _BINOMIAL.fullmatch(name)
     return f"anygenus {family} {_ENDING.sub('', match[1])}" if match else None
 
@@ -52,6 +52,6 @@ def is_scientific(name: str) -> bool:
 
 
 def species_of_strain(name: str) -> str | None:
-    """The first two words of a name that has more, as of `Vibrio vulnificus CMCP6`; None where they are no binomial."""
+    """The first two words of a name that has more, as of `Vibrio vulnificus CMCP6`; None where they are not a binomial."""
     match = re.match(r"([A-Z](?:[a-z]+|\.) [a-z-]{3,})\s+\S", name)
     return match[1] if match else None

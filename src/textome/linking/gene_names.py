@@ -75,7 +75,7 @@ def forms_of(name: str) -> Iterator[str]:
 
 
 def series_of(name: str) -> list[str]:
-    """The names that a series stands for: "ERK1/2" is ERK1 and ERK2; nothing where it is no series."""
+    """The names that a series stands for: "ERK1/2" is ERK1 and ERK2; nothing where it is not a series."""
     match = _SERIES.fullmatch(name)
     if match is None:
         return []

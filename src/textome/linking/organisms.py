@@ -147,7 +147,7 @@ def _resolve_wide(organisms: Sequence[Organism]) -> None:
 
 def _to_species(item: Candidate) -> Candidate:
     """The species of a strain, as `Vibrio vulnificus` for `Vibrio vulnificus CMCP6`, or of a subtype of influenza viruses;
-    what is no strain stays as it is."""
+    what is not a strain stays as it is."""
     match = _NAMED_STRAIN.fullmatch(item.section.label(item.number))
     if match is None:
         return item

@@ -65,15 +65,15 @@ def agreement(first: Sequence[Document], second: Sequence[Document]) -> Agreemen
 
     Raises InputError where no id is the same, an id is used twice, or two documents of one id differ in their text.
     """
-    ours, theirs = _by_id(first, "first"), _by_id(second, "second")
-    both = [id for id in ours if id in theirs]
+    by_first, by_second = _by_id(first, "first"), _by_id(second, "second")
+    both = [id for id in by_first if id in by_second]
     if not both:
         raise InputError("the two annotators have no document in common; their documents need the same ids")
-    if different := [id for id in both if ours[id].text != theirs[id].text]:
+    if different := [id for id in both if by_first[id].text != by_second[id].text]:
         raise InputError(
             f"the texts of {', '.join(map(repr, different[:_TOO_MANY]))} are not the same; compare annotations of one text"
         )
-    pairs = [(ours[id], theirs[id]) for id in both]
+    pairs = [(by_first[id], by_second[id]) for id in both]
     numbers: dict[str, int] = {}  # of types: names may be long
     labels = Counter(
         pair for one, other in pairs for pair in zip(_labels(one, numbers), _labels(other, numbers), strict=True)
@@ -86,7 +86,7 @@ def agreement(first: Sequence[Document], second: Sequence[Document]) -> Agreemen
         kappa=cohens_kappa(labels),
         annotated_kappa=cohens_kappa(Counter({pair: number for pair, number in labels.items() if any(pair)})),
         disagreements=tuple(item for one, other in pairs for item in _disagreements(one, other)),
-        missing=(*(id for id in ours if id not in theirs), *(id for id in theirs if id not in ours)),
+        missing=(*(id for id in by_first if id not in by_second), *(id for id in by_second if id not in by_first)),
     )
 
 
@@ -125,8 +125,8 @@ def _counts(pairs: Sequence[tuple[Document, Document]]) -> dict[str, list[int]]:
     """Of each type the mentions that both have, that the second has alone, and that the first has alone."""
     counts: dict[str, list[int]] = {}
     for one, other in pairs:
-        ours, theirs = ({(item.type, item.spans) for item in document.entities} for document in (one, other))
-        for column, mentions in enumerate((ours & theirs, theirs - ours, ours - theirs)):
+        by_first, by_second = ({(item.type, item.spans) for item in document.entities} for document in (one, other))
+        for column, mentions in enumerate((by_first & by_second, by_second - by_first, by_first - by_second)):
             for type, _ in mentions:
                 counts.setdefault(type, [0, 0, 0])[column] += 1
     return counts
@@ -148,9 +148,9 @@ def _labels(document: Document, numbers: dict[str, int]) -> list[frozenset[int]]
 
 
 def _disagreements(one: Document, other: Document) -> Iterator[Disagreement]:
-    ours, theirs = _by_spans(one.entities), _by_spans(other.entities)
-    for spans in sorted({*ours, *theirs}):
-        first, second = ours.get(spans, set()), theirs.get(spans, set())
+    by_first, by_second = _by_spans(one.entities), _by_spans(other.entities)
+    for spans in sorted({*by_first, *by_second}):
+        first, second = by_first.get(spans, set()), by_second.get(spans, set())
         if first != second:
             alone = [sorted(first - second), sorted(second - first)]
             yield Disagreement(one.id, spans, one.text_at(spans), ", ".join(alone[0]), ", ".join(alone[1]))

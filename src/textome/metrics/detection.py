@@ -63,7 +63,7 @@ def average_precision(gold: Sequence[Located], predicted: Sequence[Located], lab
 
 
 def _dataset(images: Sequence[Located], num_labels: int) -> dict[str, Any]:
-    """Boxes as COCO's dictionaries; ids count from 1, since 0 is no match there."""
+    """Boxes as COCO's dictionaries; ids count from 1, since 0 is not a match there."""
     annotations: list[dict[str, Any]] = []
     for number, image in enumerate(images, 1):
         for label, (left, upper, right, lower), score in zip(*(part.tolist() for part in image), strict=True):

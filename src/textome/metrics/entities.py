@@ -107,7 +107,7 @@ def count_entities(
 
 
 def spans_from_iob2(tags: Iterable[str]) -> set[tuple[int, int, str]]:
-    """Entities (first, last + 1, type) of IOB2 tags, read strictly: an I that continues nothing is no entity.
+    """Entities (first, last + 1, type) of IOB2 tags, read strictly: an I that continues nothing is not an entity.
 
     The type is what follows the first letter, without hyphens at its ends, or "_" where nothing does (bare B and I).
     Raises InputError for a tag that begins with none of O, B, I.
@@ -117,7 +117,7 @@ def spans_from_iob2(tags: Iterable[str]) -> set[tuple[int, int, str]]:
     last = -1
     for last, tag in enumerate(tags):
         if not tag or tag[0] not in "OBI":
-            raise InputError(f"tag {last + 1}: {tag!r} is no IOB2 tag; expected O, B-TYPE or I-TYPE")
+            raise InputError(f"tag {last + 1}: {tag!r} is not an IOB2 tag; expected O, B-TYPE or I-TYPE")
         name = tag[1:].strip("-") or "_"
         if tag[0] == "I" and name == current:
             continue

@@ -19,7 +19,7 @@ def dice_and_iou(gold: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> tuple
 
 
 def overlaps(gold: Ids, predicted: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(G, P) pixels that each two things share, and the sizes (G,) and (P,) of the things; 0 is no thing."""
+    """(G, P) pixels that each two things share, and the sizes (G,) and (P,) of the things; 0 is not a thing."""
     gold_ids, gold_index = np.unique(gold, return_inverse=True)
     ids, index = np.unique(predicted, return_inverse=True)
     counts = np.bincount(gold_index.ravel() * len(ids) + index.ravel(), minlength=len(gold_ids) * len(ids))
@@ -60,10 +60,10 @@ def object_scores(gold: Sequence[Ids], predicted: Sequence[Ids]) -> dict[str, fl
     """
     jaccard = [aggregated_jaccard(one, other) for one, other in zip(gold, predicted, strict=True)]
     counts = np.array([matches(one, other) for one, other in zip(gold, predicted, strict=True)], np.float64)
-    right, wrong = counts[:, :, 0], counts[:, :, 1] + counts[:, :, 2]
-    nothing = right + wrong == 0
-    precision = np.where(nothing, 1.0, right / np.maximum(right + wrong, 1))
-    f1 = np.where(nothing, 1.0, 2 * right / np.maximum(2 * right + wrong, 1))
+    right, errors = counts[:, :, 0], counts[:, :, 1] + counts[:, :, 2]
+    nothing = right + errors == 0
+    precision = np.where(nothing, 1.0, right / np.maximum(right + errors, 1))
+    f1 = np.where(nothing, 1.0, 2 * right / np.maximum(2 * right + errors, 1))
     return {
         "aji": float(np.mean(jaccard)),
         "object_f1": float(f1[:, 0].mean()),

@@ -14,7 +14,7 @@ Numbers = NDArray[np.float64]
 def concordance(times: ArrayLike, events: ArrayLike, risks: ArrayLike) -> float:
     """Harrell's C: of pairs of which it is known who had the event first, the share in which that one has the higher risk.
 
-    Ties of risk count half; two events at one time are no pair; who leaves at the time of another's event outlived it
+    Ties of risk count half; two events at one time are not a pair; who leaves at the time of another's event outlived it
     (Harrell et al. 1996). NaN where there is no pair.
     """
     time, event, risk = _arrays(times, events, risks)

@@ -181,17 +181,17 @@ class Bundle:
                 f"config.json has {outputs} labels"
             )
         if not all(task.has_graph for task in self.tasks.values()):
-            return  # its architecture is no encoder alone
+            return  # its architecture is not an encoder alone
         if self.config.get("is_encoder_decoder"):
             return  # its positions are relative, so that no window is too long
         try:
-            longest = encoder_of(self.config).max_length(self.config)
+            max_length = encoder_of(self.config).max_length(self.config)
         except ValueError as error:
             raise ModelError(f"{self.directory / 'config.json'}: {error}") from error
-        if self.window > longest:
+        if self.window > max_length:
             raise ModelError(
                 f"{self.directory / 'textome.json'}: the window of {self.window} tokens is larger than the model's "
-                f"{longest} positions"
+                f"{max_length} positions"
             )
 
     @property
@@ -293,8 +293,8 @@ class Bundle:
             return next(iter(self.tasks))
         name = ENTITIES if name == "ner" else name  # the name of older programs
         if name is None or name not in self.tasks:
-            wrong = "name one of its tasks" if name is None else f"it has no task {name!r}, only"
-            raise ModelError(f"{self.directory}: {wrong}: {', '.join(self.tasks)}")
+            problem = "name one of its tasks" if name is None else f"it has no task {name!r}, only"
+            raise ModelError(f"{self.directory}: {problem}: {', '.join(self.tasks)}")
         return name
 
     def task_of(self, kind: str, name: str | None = None) -> str:
@@ -347,7 +347,7 @@ class Bundle:
 
 def _check_there(directory: Path, name: str) -> None:
     if not (directory / name).is_file():
-        raise ModelError(f"{directory}: there is no {name}, so this is no complete Textome bundle; {_HINTS[name]}")
+        raise ModelError(f"{directory}: there is no {name}, so this is not a complete Textome bundle; {_HINTS[name]}")
 
 
 def _of_other_library(directory: Path) -> dict[str, Any] | None:
@@ -411,4 +411,4 @@ def _explain(error: ValidationError) -> str:
         return explain(error)
     key = ".".join(map(str, item["loc"]))
     near = difflib.get_close_matches(str(item["loc"][-1]), [*Description.model_fields, *Text.model_fields], n=1)
-    return f"{key} is no key of textome.json" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"{key} is not a key of textome.json" + (f"; did you mean {near[0]!r}?" if near else "")

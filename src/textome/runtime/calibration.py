@@ -24,14 +24,14 @@ _DRAWN, _LENGTHS = 64, (4, 120)
 _TEXTS = Path(__file__).with_name("calibration.txt")
 
 
-def sequences(tokenizer: Tokenizer, longest: int) -> Iterator[NDArray[np.int64]]:
+def sequences(tokenizer: Tokenizer, max_length: int) -> Iterator[NDArray[np.int64]]:
     """Token ids (n,) with [CLS] and [SEP], of at most `longest` tokens: the texts, then what is drawn, always the same."""
     for tokens in tokenizer.encode(_TEXTS.read_text(encoding="utf-8").splitlines()):
-        yield _whole(tokens.ids[: longest - 2], tokenizer)
+        yield _whole(tokens.ids[: max_length - 2], tokenizer)
     ordinary = np.setdiff1d(np.arange(tokenizer.vocabulary_size), tokenizer.special_ids)
     generator = np.random.default_rng(0)
     for length in generator.integers(*_LENGTHS, _DRAWN):
-        yield _whole(generator.choice(ordinary, min(int(length), longest - 2)), tokenizer)
+        yield _whole(generator.choice(ordinary, min(int(length), max_length - 2)), tokenizer)
 
 
 def activation_ranges(model: onnx.ModelProto, inputs: Iterable[NDArray[np.int64]]) -> dict[str, Range]:

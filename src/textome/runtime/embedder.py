@@ -31,7 +31,7 @@ class Embedder:
 
         Raises ModelError where its graph does not name the hidden states, as one that was not made by `textome export`.
         """
-        return cls(Model.load(model, with_states=True, **settings))
+        return cls(Model.load(model, with_hidden_states=True, **settings))
 
     @property
     def pooling(self) -> Pooling:

@@ -160,9 +160,9 @@ def _text_graph(
 
     ranges = None
     if precision == "int8" and sum(tensor.nbytes for tensor in tensors.values()) < _LARGEST_GRAPH:
-        longest = min(512, encoder_of(config).max_length(config))
+        max_length = min(512, encoder_of(config).max_length(config))
         whole = build_graph(tensors, config, "fp32", heads=heads)
-        ranges = activation_ranges(whole, sequences(Tokenizer.load(directory), longest))
+        ranges = activation_ranges(whole, sequences(Tokenizer.load(directory), max_length))
     return build_graph(tensors, config, cast("Precision", precision), heads, ranges)
 
 

@@ -68,7 +68,7 @@ class AlertRule(BaseModel):
         except OSError as error:
             raise InputError(f"{path}: the rule of alerts cannot be read ({error.strerror})") from error
         except ValidationError as error:
-            raise InputError(f"{path}: this is no rule of alerts ({plain_message(error.errors()[0])})") from error
+            raise InputError(f"{path}: this is not a rule of alerts ({plain_message(error.errors()[0])})") from error
 
     def write(self, path: str | Path) -> None:
         with atomic_file(Path(path)) as stream:

@@ -34,7 +34,7 @@ from textome.encoders.graph import (
     quantise_rows,
 )
 from textome.errors import ModelError
-from textome.runtime.states import ONLY_STATES
+from textome.runtime.hidden_states import ONLY_HIDDEN_STATES
 from textome.tasks import HeadShape
 
 __all__ = ["Precision", "build_graph", "check_tensors", "expected_shapes", "quantise_rows"]
@@ -67,8 +67,8 @@ def build_graph(
         return _with_exit(builder, encoder, config, early_exit)
     hidden = onnx_of(encoder).encode(builder, config, bool(heads))
     if heads is not None and not heads:
-        builder.node("Transpose", [hidden], ONLY_STATES.name, perm=[1, 0, 2])
-        return _model(builder, {ONLY_STATES.name: HeadShape(int(config["hidden_size"]), 0)}, pairs=False)
+        builder.node("Transpose", [hidden], ONLY_HIDDEN_STATES.name, perm=[1, 0, 2])
+        return _model(builder, {ONLY_HIDDEN_STATES.name: HeadShape(int(config["hidden_size"]), 0)}, pairs=False)
     if heads is not None:
         _score_tasks(builder, hidden, heads, layer)
         return _model(builder, heads)

@@ -76,7 +76,7 @@ def text_to_text(directory: Path, config: Mapping[str, Any]) -> dict[str, Any] |
 
 
 def language_model(directory: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The `textome.json` that a checkpoint of GPT-2 stands for; None where the folder is no model that writes.
+    """The `textome.json` that a checkpoint of GPT-2 stands for; None where the folder is not a model that writes.
 
     Raises ModelError for a model that writes, of another architecture.
     """

@@ -53,8 +53,8 @@ class Labeller:
                     f"{model}: none of the model's tasks ({', '.join(bundle.tasks)}) is a classification of texts; ask it "
                     "with textome annotate, or questions with textome ask"
                 )
-            wrong = "name one of its tasks" if task is None else f"it has no task {task!r} that gives labels, only"
-            raise InputError(f"{model}: {wrong}: {', '.join(able)}")
+            kinds = "name one of its tasks" if task is None else f"it has no task {task!r} that gives labels, only"
+            raise InputError(f"{model}: {kinds}: {', '.join(able)}")
         return cls(Model.load(bundle.directory, **options), task)
 
     def documents(
@@ -94,13 +94,13 @@ class Labeller:
         def fitting() -> Iterator[LabelledText | LabelledSentences]:
             for record in records:
                 if isinstance(record, LabelledSentences) != self.by_sentence:
-                    wrong = "the sentences of abstracts" if self.by_sentence else "texts or pairs, not single sentences"
+                    kinds = "the sentences of abstracts" if self.by_sentence else "texts or pairs, not single sentences"
                 elif isinstance(record, LabelledText) and (record.pair is not None) != self.pairs:
-                    wrong = "pairs of texts" if self.pairs else "single texts"
+                    kinds = "pairs of texts" if self.pairs else "single texts"
                 else:
                     yield record
                     continue
-                quarantine.add(path, f"record {record.id}", f"task {self.name} reads {wrong}")
+                quarantine.add(path, f"record {record.id}", f"task {self.name} reads {kinds}")
 
         return self._answered(fitting(), quarantine, path)
 

@@ -28,16 +28,16 @@ class Model(ModelStep):
         self.tokenizer = Tokenizer.load(bundle.directory)
 
     @classmethod
-    def of(cls, bundle: Bundle, settings: ModelSettings, with_states: bool = False) -> Self:
+    def of(cls, bundle: Bundle, settings: ModelSettings, with_hidden_states: bool = False) -> Self:
         cls.check_bundle(bundle)
         session = Session.of(
-            bundle, settings.precision, settings.threads, with_states, settings.early_exit, settings.device
+            bundle, settings.precision, settings.threads, with_hidden_states, settings.early_exit, settings.device
         )
         return cls(bundle, session, settings)
 
     @staticmethod
     def check_bundle(bundle: Bundle) -> None:
-        """Raises ModelError for a bundle that is no encoder of texts with heads."""
+        """Raises ModelError for a bundle that is not an encoder of texts with heads."""
         _ = bundle.text  # a model of something else says so
         for name, task in bundle.tasks.items():
             if task.run_by != "encoder":
@@ -47,16 +47,16 @@ class Model(ModelStep):
                 )
 
     @classmethod
-    def load(cls, model: str | Path | None = None, *, with_states: bool = False, **settings: object) -> Self:
+    def load(cls, model: str | Path | None = None, *, with_hidden_states: bool = False, **settings: object) -> Self:
         """Load a bundle by folder or hub name; None is the bundled one.
 
-        with_states   the session gives the hidden states too
+        with_hidden_states   the session gives the hidden states too
         settings      the other fields of `ModelSettings`
 
         Raises ModelError where the bundle cannot be loaded, InputError for settings that are wrong.
         """
         chosen = ModelSettings.of({"model": None if model is None else str(model), **settings})
-        return cls.of(Bundle.load(resolve_model(chosen.model)), chosen, with_states)
+        return cls.of(Bundle.load(resolve_model(chosen.model)), chosen, with_hidden_states)
 
     def choosing(self, **settings: object) -> Self:
         """The same loaded model with other settings of what to look for; nothing is loaded again."""

@@ -1,4 +1,4 @@
-"""The files of a model's folder: its JSON, its weights in one or several files, and adapters, which are no models."""
+"""The files of a model's folder: its JSON, its weights in one or several files, and adapters, which are not models."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def weight_files(directory: Path) -> list[Path]:
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise ModelError(f"{index}: expected an object weight_map of files by the names of their tensors")
     shards = sorted(set(names.values()))
-    if wrong := [name for name in shards if Path(name).name != name or not (directory / name).is_file()]:
-        raise ModelError(f"{index}: there is no file {wrong[0]!r} in this folder; fetch all shards of the model")
+    if missing := [name for name in shards if Path(name).name != name or not (directory / name).is_file()]:
+        raise ModelError(f"{index}: there is no file {missing[0]!r} in this folder; fetch all shards of the model")
     return [directory / name for name in shards]
 
 
 def refuse_adapter(directory: Path) -> None:
-    """Raises ModelError where a folder holds an adapter, as those of PEFT, which is no model by itself."""
+    """Raises ModelError where a folder holds an adapter, as those of PEFT, which is not a model by itself."""
     if not (directory / _ADAPTER).is_file() or (directory / "textome.json").is_file():
         return
     values = read_json(directory / _ADAPTER)
@@ -65,7 +65,7 @@ def refuse_adapter(directory: Path) -> None:
 def read_weights(files: Iterable[Path]) -> dict[str, NDArray[np.float32]]:
     """The tensors of safetensors files in float32, also where they are stored as fp16, bf16 or fp64.
 
-    Tensors of whole numbers, as buffers of positions, are no weights and are left out. Raises ModelError for a file that is
+    Tensors of integers, as buffers of positions, are not weights and are left out. Raises ModelError for a file that is
     damaged, and for number types of 8 bits and less, which need scales to be read.
     """
     from safetensors import SafetensorError, deserialize

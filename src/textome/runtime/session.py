@@ -16,7 +16,7 @@ from textome.errors import ModelError
 from textome.processors import available_threads
 from textome.runtime.batching import Batch
 from textome.runtime.bundle import Bundle, Device
-from textome.runtime.states import ONLY_STATES, StatesOutput, states_output, with_output
+from textome.runtime.hidden_states import ONLY_HIDDEN_STATES, HiddenStatesOutput, hidden_states_output, with_output
 from textome.tasks import HeadShape
 from textome.tasks.examples import Floats
 
@@ -31,7 +31,7 @@ class Session:
 
     heads    the shape of each head by the name of its task; none for a graph that gives hidden states only
     threads  processor threads; by default as many as the process may use
-    states   where the graph has its last hidden states, for a session that gives them too; all tokens stay for these
+    hidden_output   where the graph has its last hidden states, for a session that gives them too; all tokens stay for these
     early_exit   whether tokens may leave early in a graph with a gate, see encoders.early_exit
     device   "cuda" for the first GPU of NVIDIA
 
@@ -43,16 +43,16 @@ class Session:
         path: Path,
         heads: Mapping[str, HeadShape],
         threads: int | None = None,
-        states: StatesOutput | None = None,
+        hidden_output: HiddenStatesOutput | None = None,
         early_exit: bool = True,
         device: Device = "cpu",
     ) -> None:
-        self._session = open_graph(path, threads, (states.name,) if states else (), device)
+        self._session = open_graph(path, threads, (hidden_output.name,) if hidden_output else (), device)
         can_leave = EXIT_THRESHOLD in {item.name for item in self._session.get_overridable_initializers()}
         self._all_stay = {EXIT_THRESHOLD: np.array(-np.inf, np.float32)} if can_leave else {}
         self._constants = {} if early_exit else self._all_stay
-        self.states = states if heads else ONLY_STATES
-        own = {self.states.name} if self.states else set()
+        self.hidden_output = hidden_output if heads else ONLY_HIDDEN_STATES
+        own = {self.hidden_output.name} if self.hidden_output else set()
         inputs = {item.name: len(item.shape) for item in self._session.get_inputs()}
         outputs = {item.name: item.shape[-1] for item in self._session.get_outputs() if item.name not in own}
         lone = len(heads) == 1 and _LONE in outputs
@@ -74,15 +74,17 @@ class Session:
         bundle: Bundle,
         precision: str | None = None,
         threads: int | None = None,
-        with_states: bool = False,
+        with_hidden_states: bool = False,
         early_exit: bool = True,
         device: Device = "cpu",
     ) -> Self:
-        """The graph of a bundle; `with_states` for its hidden states too. Raises ModelError where there is none."""
+        """The graph of a bundle; `with_hidden_states` for its hidden states too. Raises ModelError where there is none."""
         path = bundle.onnx_path(precision, device)
         heads = {name: task.head_shape for name, task in bundle.tasks.items() if task.head_shape.num_labels}
-        states = states_output(bundle.config, bool(bundle.heads)) if with_states and heads else None
-        return cls(path, heads, threads, states, early_exit, device)
+        hidden_output = (
+            hidden_states_output(bundle.config, bool(bundle.heads)) if with_hidden_states and heads else None
+        )
+        return cls(path, heads, threads, hidden_output, early_exit, device)
 
     def run(self, heads: Sequence[str], batch: Batch) -> list[Floats]:
         """The scores of the heads of these tasks, in one pass of the encoder.
@@ -97,9 +99,9 @@ class Session:
 
     def hidden_states(self, batch: Batch) -> Floats:
         """The last hidden states (B, S, hidden_size), of a session that gives them."""
-        assert self.states is not None
-        (hidden_states,) = self._session.run([self.states.name], self._feeds(batch) | self._all_stay)
-        return hidden_states if self.states.batch_first else hidden_states.transpose(1, 0, 2)  # type: ignore[no-any-return]
+        assert self.hidden_output is not None
+        (hidden_states,) = self._session.run([self.hidden_output.name], self._feeds(batch) | self._all_stay)
+        return hidden_states if self.hidden_output.batch_first else hidden_states.transpose(1, 0, 2)  # type: ignore[no-any-return]
 
     def _feeds(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """The graph's inputs; heads over several hidden states look at [CLS] only."""
@@ -166,10 +168,10 @@ def open_graph(
         raise ModelError(f"{path}: the graph cannot be loaded ({str(error).splitlines()[0]})") from error
 
 
-def names_states(path: Path, states: StatesOutput) -> bool:
+def names_hidden_states(path: Path, hidden_output: HiddenStatesOutput) -> bool:
     """Does the graph have a tensor of that name, as those of `textome export` do?"""
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as graph:
-        return graph.find(states.name.encode()) >= 0
+        return graph.find(hidden_output.name.encode()) >= 0
 
 
 def _with_outputs(path: Path, tensors: Sequence[str]) -> bytes:

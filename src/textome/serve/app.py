@@ -83,7 +83,7 @@ def create_app(
 ) -> Guard:
     """The service as an ASGI application. It starts the engines, and finishes them when it ends.
 
-    rate            requests a second of each key, or of everybody together where there are no keys; 0 is no bound
+    rate            requests a second of each key, or of everybody together where there are no keys; 0 is not a bound
     allowed_hosts   what a request's Host may be; empty allows all
     label_studio    the folder of corrections from Label Studio, where the service is its backend
     """
@@ -346,13 +346,13 @@ async def _answer_validation(request: Request, error: Exception) -> Response:
 
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    wrong_method = error.status_code == 405
+    other_method = error.status_code == 405
     problem = Problem(
         error.status_code,
-        "wrong-method" if wrong_method else "not-found" if error.status_code == 404 else "refused",
-        "Another method is needed" if wrong_method else "There is nothing here",
+        "wrong-method" if other_method else "not-found" if error.status_code == 404 else "refused",
+        "Another method is needed" if other_method else "There is nothing here",
         "the methods of this address are in the Allow header"
-        if wrong_method
+        if other_method
         else "see /v1/openapi.json for what there is",
         dict(error.headers or {}),
     )

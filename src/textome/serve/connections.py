@@ -27,7 +27,7 @@ def open_files() -> float:
     """How many files the process may have open."""
     try:
         import resource
-    except ImportError:  # Windows, where sockets are no files
+    except ImportError:  # Windows, where sockets are not files
         return math.inf
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return math.inf if files == resource.RLIM_INFINITY else files
@@ -123,10 +123,10 @@ class Connection(H11Protocol):
 
     def _make_room(self) -> bool:
         """Close the connection that has waited longest for its client; False where none waits."""
-        if (longest := next(iter(self.waiting), None)) is None:
+        if (oldest := next(iter(self.waiting), None)) is None:
             return False
-        longest._leave()  # it is lost only in the next turn of the event loop
-        longest.transport.abort()
+        oldest._leave()  # it is lost only in the next turn of the event loop
+        oldest.transport.abort()
         return True
 
     def _expect_head(self, seconds: float | None) -> None:

@@ -43,7 +43,7 @@ class PairScores(BaseModel):
 
 
 class DisagreementModel(BaseModel):
-    """A mention that one annotator alone has; or both, with the types that one alone gives it. Empty is no mention."""
+    """A mention that one annotator alone has; or both, with the types that one alone gives it. Empty is not a mention."""
 
     document: str
     spans: list[SpanModel]

@@ -18,7 +18,7 @@ _LOGGERS = ("textome.serve", "uvicorn")
 
 
 def id_of(header: str) -> str:
-    """The id that a client or a proxy gives a request; a new one where it gives none, or one that is no safe word."""
+    """The id that a client or a proxy gives a request; a new one where it gives none, or one that is not a safe word."""
     return header if _ID.fullmatch(header) else uuid.uuid4().hex
 
 

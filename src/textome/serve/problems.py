@@ -10,7 +10,7 @@ from typing import Any
 from textome.errors import TextomeError
 
 MEDIA_TYPE = "application/problem+json"
-# Quoted words of our own messages that are no part of a document.
+# Quoted words of our own messages that are not part of a document.
 _KNOWN = (
     "abstract|annotations|arguments|attributes|bioc|confidence|curie|documents|entities|flat|format|id|identifiers|infons|"
     "label|labels|length|locations|metadata|min_confidence|model|name|nodes|offset|passages|relations|replace|score|scores|"
@@ -21,7 +21,7 @@ _KNOWN_QUOTED = re.compile(rf"(['\"])({_KNOWN})\1")
 _QUOTED = re.compile(r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")", re.DOTALL)
 _LEFT_OVER = re.compile(r"['\"].*['\"]|\".*|(?<!\w)'.*", re.DOTALL)
 # Characters of a message in which quoted text is looked for.
-_LONGEST = 2100
+_MAX_CHARACTERS = 2100
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -52,7 +52,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         } | self.members
 
     def body(self) -> bytes:
-        # A detail may quote half of a surrogate pair, for a byte that was no UTF-8.
+        # A detail may quote half of a surrogate pair, for a byte that was not UTF-8.
         return json.dumps(self.document(), ensure_ascii=False).encode("utf-8", errors="replace")
 
 
@@ -97,5 +97,5 @@ def without_text(error: TextomeError) -> str:
     Errors of the formats show in quotation marks what they found; that goes, but for the names of members. Where the
     quotation marks do not pair, all from the first of them goes.
     """
-    text = _KNOWN_QUOTED.sub(r"`\2`", str(error)[:_LONGEST])
+    text = _KNOWN_QUOTED.sub(r"`\2`", str(error)[:_MAX_CHARACTERS])
     return _LEFT_OVER.sub("…", _QUOTED.sub("…", text))[:500]

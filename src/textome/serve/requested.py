@@ -25,7 +25,7 @@ _MEMBERS = 100
 
 
 class Uploaded(NamedTuple):
-    """The documents of a file, the records that could not be read, and how many it says are no data, by reason."""
+    """The documents of a file, the records that could not be read, and how many it says are not data, by reason."""
 
     documents: list[Document]
     quarantined: list[Quarantined]

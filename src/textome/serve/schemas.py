@@ -16,7 +16,7 @@ def whole(value: Any) -> Any:
 
 
 def _texts(value: Any) -> Any:
-    """One error for all members that are no texts: a list of millions of errors would fill the memory."""
+    """One error for all members that are not texts: a list of millions of errors would fill the memory."""
     if isinstance(value, dict) and not all(isinstance(item, str) for item in value.values()):
         raise ValueError("every value should be a string")
     return value
@@ -281,7 +281,7 @@ class AnnotateResponse(BaseModel):
     documents: list[DocumentModel]
     quarantined: list[Quarantined] = Field([], description="Records that could not be read; the others are here.")
     passed_over: dict[str, int] = Field(
-        {}, description="Records that the file says are no data, as rejected examples: how many, by reason."
+        {}, description="Records that the file says are not data, as rejected examples: how many, by reason."
     )
 
 

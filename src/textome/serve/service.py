@@ -17,9 +17,9 @@ from textome.runtime.bundle import ENTITIES, Bundle, resolve_model
 from textome.runtime.embedder import Embedder
 from textome.runtime.generation.settings import GenerationSettings
 from textome.runtime.generation.writer import Text, Writer
+from textome.runtime.hidden_states import hidden_states_output
 from textome.runtime.model import Model
-from textome.runtime.session import names_states
-from textome.runtime.states import states_output
+from textome.runtime.session import names_hidden_states
 from textome.runtime.step import ModelSettings, model_of
 from textome.serve.engine import Engine
 from textome.serve.limits import Limits, Memory
@@ -130,7 +130,9 @@ class LoadedModel(Loaded):
         bundle = Bundle.load(resolve_model(settings.model))
         Model.check_bundle(bundle)
         path = bundle.onnx_path(settings.precision)
-        has_vectors = bundle.embeddings or names_states(path, states_output(bundle.config, bool(bundle.heads)))
+        has_vectors = bundle.embeddings or names_hidden_states(
+            path, hidden_states_output(bundle.config, bool(bundle.heads))
+        )
         chosen = settings.model_copy(update={"threads": threads, "token_budget": bounds.token_budget})
         model = Model.of(bundle, chosen, bool(has_vectors))
         vectors = Engine(Embedder(model), bounds) if has_vectors else None

@@ -139,7 +139,7 @@ class _Sentence:
         self._prepositions = {hit.first for hit in self._hits if any(says == PREPOSITION for says, _ in hit.says)}
 
     def _inside_entities(self) -> frozenset[int]:
-        """Words that are no cue, since they are a part of a name, as in "sinusitis without polyps"."""
+        """Words that are not a cue, since they are a part of a name, as in "sinusitis without polyps"."""
         barred = set()
         end = number = 0
         for index, word in enumerate(self._words):

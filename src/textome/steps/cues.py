@@ -96,7 +96,7 @@ class Cues:
             if words[number].text not in self.first_words:
                 number += 1
                 continue
-            last, node = self._longest(self.root, words, number, barred)
+            last, node = self._end_of_phrase(self.root, words, number, barred)
             if node is None or not _is_spoken(words, number, last):
                 number += 1
                 continue
@@ -105,13 +105,13 @@ class Cues:
             number = last + 1
         return hits
 
-    def _longest(
+    def _end_of_phrase(
         self, node: _Node, words: Sequence[Word], number: int, barred: frozenset[int]
     ) -> tuple[int, _Node | None]:
         """The last word of the longest phrase that goes on from `node` at word `number`, and the node where it ends."""
         best: tuple[int, _Node | None] = (number - 1, node if node.says else None)
         if (at_start := node.after.get("<start>")) is not None and (not number or words[number - 1].text in _MARKS):
-            best = max(best, self._longest(at_start, words, number, barred), key=_length)
+            best = max(best, self._end_of_phrase(at_start, words, number, barred), key=_length)
         if (at_end := node.after.get("<end>")) is not None and (number == len(words) or words[number].text in _MARKS):
             best = (number - 1, at_end)
         if number < len(words) and number not in barred:
@@ -121,13 +121,13 @@ class Cues:
                 keys.append("<year>" if len(word) == 4 and word[:2] in ("19", "20") else "<number>")
             for key in keys:
                 if (child := node.after.get(key)) is not None:
-                    best = max(best, self._longest(child, words, number + 1, barred), key=_length)
+                    best = max(best, self._end_of_phrase(child, words, number + 1, barred), key=_length)
         if (any_words := node.after.get("*")) is not None:
             for skipped in range(_MAX_ANY + 1):
                 passed = number + skipped - 1
                 if passed >= len(words) or (skipped and (passed in barred or not words[passed].text[0].isalnum())):
                     break
-                best = max(best, self._longest(any_words, words, number + skipped, barred), key=_length)
+                best = max(best, self._end_of_phrase(any_words, words, number + skipped, barred), key=_length)
         return best
 
 
@@ -187,7 +187,9 @@ def _add_table(
             raise InputError(f"{file}: [{table}] has no list {name!r}; its lists are {', '.join(sorted(known[table]))}")
         for phrase in phrases:
             if not isinstance(phrase, str) or not phrase.strip():
-                raise InputError(f"{file}: [{table}] {name}: {phrase!r} is no phrase; a phrase is words between quotes")
+                raise InputError(
+                    f"{file}: [{table}] {name}: {phrase!r} is not a phrase; a phrase is words between quotes"
+                )
             if table == "sections":
                 sections.setdefault(name, []).append(phrase)
             else:

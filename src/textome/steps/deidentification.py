@@ -1,7 +1,7 @@
 """Personal data are replaced or marked: names, dates, numbers, addresses.
 
 Rules (textome.text.deidentification) and, where one is named, a model. What neither finds stays: this lowers a risk and
-proves nothing. It is no anonymisation in the sense of HIPAA (45 CFR 164.514(b)) or the GDPR; whoever passes texts on has
+proves nothing. It is not anonymisation in the sense of HIPAA (45 CFR 164.514(b)) or the GDPR; whoever passes texts on has
 them reviewed.
 """
 
@@ -31,7 +31,7 @@ from textome.text.deidentification.rules import DEFAULT_KINDS, KINDS, Finding, R
 from textome.text.deidentification.surrogates import Surrogates
 
 MIN_SECRET = 16
-# Shorter texts say nothing of what was replaced: an attribute "A" is no initial.
+# Shorter texts say nothing of what was replaced: an attribute "A" is not an initial.
 _MIN_REPEATED = 3
 # Of what the rules mark on the test half of presidio's synthetic sentences so much is annotated as personal data
 # (benchmarks/deidentification.py).
@@ -92,7 +92,7 @@ class Deidentification(StepSettings):
     @classmethod
     def _check_kinds(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [kind for kind in kinds if kind not in KINDS]:
-            raise ValueError(f"{unknown[0]!r} is no kind of personal data; the kinds are {', '.join(KINDS)}")
+            raise ValueError(f"{unknown[0]!r} is not a kind of personal data; the kinds are {', '.join(KINDS)}")
         return kinds
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The section of a note or an abstract in which each entity stands; headings are no entities."""
+"""The section of a note or an abstract in which each entity stands; headings are not entities."""
 
 from __future__ import annotations
 

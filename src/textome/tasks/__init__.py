@@ -95,7 +95,7 @@ def _explained(task: type[SomeTask], error: ValidationError) -> str:
     fields = [name for name in task.model_fields if name != "kind"]
     near = difflib.get_close_matches(key, fields, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(fields)}"
-    return f"{key} is no key of a task of this kind; {hint}"
+    return f"{key} is not a key of a task of this kind; {hint}"
 
 
 AnyTask = Annotated[SerializeAsAny[InstanceOf[SomeTask]], BeforeValidator(_validated)]

@@ -78,6 +78,7 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
     has_calibration: ClassVar[bool] = True
     evaluated_by: ClassVar[str] = "scores"
     losses: ClassVar[tuple[str, ...]] = ("binary_cross_entropy",)
+    output_kind: ClassVar[str] = "relations"
 
     kind: Literal["document_relations"] = "document_relations"
     metric: Literal["mean_f1", "pair_f1", "typed_f1"] = "mean_f1"
@@ -100,7 +101,7 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
         if twice := [pair for pair in orders if pair[0] != pair[1] and pair[::-1] in orders]:
             raise ValueError(f"{' and '.join(min(twice))} stand in pairs and further in both orders; choose one")
         if unknown := {*self.implies} - {*self.further} | {*self.implies.values()} - {*self.labels}:
-            raise ValueError(f"implies names {min(unknown)!r}, which is no label")
+            raise ValueError(f"implies names {min(unknown)!r}, which is not a label")
         return self
 
     @property
@@ -119,10 +120,6 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
     @property
     def loss(self) -> str:
         return "binary_cross_entropy"
-
-    @property
-    def output_kind(self) -> str:
-        return "relations"
 
     def fitted(self, name: str, records: Sequence[ConceptPair]) -> Self:
         if not any(record.labels for record in records):

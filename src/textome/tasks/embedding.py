@@ -29,6 +29,8 @@ class Embedding(Task[str, Floats]):
 
     trained_by: ClassVar[str] = ""
     reads_hidden_states: ClassVar[bool] = True
+    output_kind: ClassVar[str] = "vectors"
+    has_confidence: ClassVar[bool] = False
 
     kind: Literal["embedding"] = "embedding"
     metric: Literal["none"] = "none"
@@ -38,14 +40,6 @@ class Embedding(Task[str, Floats]):
     def head_shape(self) -> HeadShape:
         """There is none: the graph gives hidden states."""
         return HeadShape(0, 0)
-
-    @property
-    def has_confidence(self) -> bool:
-        return False
-
-    @property
-    def output_kind(self) -> str:
-        return "vectors"
 
     def records(self, document: Document, question: str | None = None) -> list[str]:
         return [document.text]

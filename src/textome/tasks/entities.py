@@ -71,6 +71,7 @@ class Entities(MentionTask[Recognised]):
     evaluated_by: ClassVar[str] = "entities"
     losses: ClassVar[tuple[str, ...]] = ("iob", "crf")
     old_keys: ClassVar[Mapping[str, str]] = {"exclusive": "mutually_exclusive"}
+    output_kind: ClassVar[str] = "entities"
 
     kind: Literal["entities"] = "entities"
     metric: Literal["entity_f1"] = "entity_f1"
@@ -174,10 +175,6 @@ class Entities(MentionTask[Recognised]):
     def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[Sentence]:
         for number, document in enumerate(read_documents(path, layout, quarantine)):
             yield from self.sentences(document, {name: name for name in self.types}, layout != "conll", number)
-
-    @property
-    def output_kind(self) -> str:
-        return "entities"
 
     def records(self, document: Document, question: str | None = None) -> list[Sentence]:
         """The sentences of a document, whatever entities it has already."""

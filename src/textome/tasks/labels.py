@@ -55,6 +55,7 @@ class LabelTask(Task[Record, Prediction]):
     evaluated_by: ClassVar[str] = "labels"
     by_sentence: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "binary_cross_entropy")
+    output_kind: ClassVar[str] = "labels"
 
     labels: tuple[str, ...] = ()
     multi_label: bool = False
@@ -120,10 +121,6 @@ class LabelTask(Task[Record, Prediction]):
             sets = at.label_sets(records, at.decode(records, examples, scores))
             tried.append((score_labels(*sets, task.classes).micro.f1, at.threshold))
         return task.model_copy(update={"threshold": max(tried)[1]})
-
-    @property
-    def output_kind(self) -> str:
-        return "labels"
 
     def annotations(self, prediction: Classified, task: str, span: Span | None = None) -> list[Label]:
         """The labels that hold and that a user wants, as a document has them; `task` is the name of the task."""

@@ -33,6 +33,8 @@ class LanguageModel(Pretraining):
 
     run_by: ClassVar[str] = "language_model"
     causal: ClassVar[bool] = True
+    output_kind: ClassVar[str] = "labels"
+    has_confidence: ClassVar[bool] = False
 
     kind: Literal["language_model"] = "language_model"
     metric: Literal["word_perplexity"] = "word_perplexity"
@@ -41,14 +43,6 @@ class LanguageModel(Pretraining):
 
     def masker(self, tokenizer: Tokenizer) -> None:
         """Nothing is hidden."""
-
-    @property
-    def has_confidence(self) -> bool:
-        return False
-
-    @property
-    def output_kind(self) -> str:
-        return "labels"
 
     def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[Document]:
         """The documents of a file in any format."""

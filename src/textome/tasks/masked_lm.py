@@ -20,7 +20,7 @@ Unit = Literal["word", "token", "span"]
 # Of the chosen tokens, these shares become [MASK] and a random token; the rest stay as they are.
 MASKED, RANDOM = 0.8, 0.1
 # Lengths of spans in words: geometric with p = 0.2, at most 10 (Joshi et al. 2020, section 3.1).
-SPAN_RATE, LONGEST_SPAN = 0.2, 10
+SPAN_RATE, MAX_SPAN_WORDS = 0.2, 10
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Masker:
         while used < budget and free.any():
             first = int(generator.choice(np.flatnonzero(free)))
             span: list[int] = []
-            for word in range(first, min(first + min(int(generator.geometric(SPAN_RATE)), LONGEST_SPAN), len(sizes))):
+            for word in range(first, min(first + min(int(generator.geometric(SPAN_RATE)), MAX_SPAN_WORDS), len(sizes))):
                 if not free[word] or (span and used >= budget):
                     break
                 span.append(word)

@@ -23,7 +23,7 @@ from textome.datasets.questions import LAYOUTS, Answer, Question, listed, read_q
 from textome.documents import Document, Label, Span
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
-from textome.metrics.answers import METRICS, score_answers
+from textome.metrics.answers import METRICS, score_answers, score_each
 from textome.tasks.examples import Example, Floats, joined
 from textome.tasks.labels import THRESHOLDS
 from textome.tasks.task import Finding, HeadShape, Task
@@ -65,6 +65,7 @@ class QuestionAnswering(Task[Question, list[Answer]]):
     evaluated_by: ClassVar[str] = "answers"
     losses: ClassVar[tuple[str, ...]] = ("spans",)
     old_keys: ClassVar[Mapping[str, str]] = {"longest": "max_answer_words"}
+    output_kind: ClassVar[str] = "labels"
 
     kind: Literal["question_answering"] = "question_answering"
     metric: Literal["exact_match", "f1", "strict", "lenient", "mrr", "list_f1"] = "f1"
@@ -91,10 +92,6 @@ class QuestionAnswering(Task[Question, list[Answer]]):
     @property
     def label_names(self) -> tuple[str, ...]:
         return ("start", "end")
-
-    @property
-    def output_kind(self) -> str:
-        return "labels"
 
     @property
     def reads_pairs(self) -> bool:
@@ -200,6 +197,9 @@ class QuestionAnswering(Task[Question, list[Answer]]):
     def score(self, records: Sequence[Question], predictions: Sequence[list[Answer]]) -> dict[str, float]:
         scores = score_answers(records, predictions, self.threshold).as_dict()
         return {name: scores[name] for name in METRICS}
+
+    def score_each(self, records: Sequence[Question], predictions: Sequence[list[Answer]]) -> NDArray[np.float64]:
+        return score_each(records, predictions, self.threshold)
 
     def texts_of(self, record: Question) -> tuple[str, ...]:
         return (record.question,)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, count, permutations
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,8 @@ class Relations(LabelTask[Candidate, Classified]):
     one_pass        a text is read once for all its pairs, which makes documents with many pairs many times as fast
     negative_ratio  of training: at most so many pairs without a relation for each with one, drawn by the seed
     """
+
+    output_kind: ClassVar[str] = "relations"
 
     kind: Literal["relations"] = "relations"
     metric: Literal["micro_f1", "macro_f1", "weighted_f1"] = "micro_f1"
@@ -133,10 +135,6 @@ class Relations(LabelTask[Candidate, Classified]):
                     best[number] = shares
                 seen.add(number)
         return [self.decide(shares) for shares in best]
-
-    @property
-    def output_kind(self) -> str:
-        return "relations"
 
     def ready(self, document: Document) -> Document:
         """The document with an id for every entity: relations refer to entities by id."""

@@ -65,7 +65,7 @@ class Survival(Target):
             raise InputError(f"record {record.id}: expected the values time and event; see input.time and input.event")
         time, event = record.target["time"], record.target["event"]
         if not (np.isfinite(time) and time >= 0 and event in (0, 1)):
-            raise InputError(f"record {record.id}: time {time} and event {event} are no time and 0 or 1")
+            raise InputError(f"record {record.id}: time {time} and event {event} are not a time and 0 or 1")
         return np.array([time, event], np.float32)
 
     def completed(self, rows: Floats, outputs: Floats) -> Self:

@@ -112,7 +112,7 @@ class Target(Task[Record, Floats]):
         }[self.kind]
 
     @property
-    def has_confidence(self) -> bool:
+    def has_confidence(self) -> bool:  # type: ignore[override]
         return self.kind != "regression"
 
     @property
@@ -223,7 +223,7 @@ class Target(Task[Record, Floats]):
         return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
 
     @property
-    def output_kind(self) -> str:
+    def output_kind(self) -> str:  # type: ignore[override]
         return "" if self.kind == "masked_tokens" else "labels"
 
     def annotate(

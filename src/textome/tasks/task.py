@@ -97,6 +97,8 @@ class Task(Fields, Generic[Record, Prediction]):
     evaluated_by      the kind of its evaluation, see evaluation.evaluation.EVALUATIONS
     run_by            the kind of model that runs it, see runtime.step.MODELS
     reads_hidden_states   whether its scores are made of the last hidden states by `scores_of`, and not by a head
+    output_kind       what it makes of a document: "entities", "relations", "labels" or "vectors"; empty: nothing
+    has_confidence    whether what it gives has a confidence, and so may be left out below a minimum
     """
 
     layouts: ClassVar[tuple[str, ...]] = ()
@@ -109,6 +111,8 @@ class Task(Fields, Generic[Record, Prediction]):
     run_by: ClassVar[str] = "encoder"
     reads_hidden_states: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ()
+    output_kind: ClassVar[str] = ""
+    has_confidence: ClassVar[bool] = True
 
     kind: str
     metric: str
@@ -181,19 +185,9 @@ class Task(Fields, Generic[Record, Prediction]):
         return False
 
     @property
-    def has_confidence(self) -> bool:
-        """Whether what it gives has a confidence, and so may be left out below a minimum."""
-        return True
-
-    @property
     def shares_pass(self) -> bool:
         """Whether a text alone, whole or in windows, is what the task reads, so that one pass serves other tasks too."""
         return False
-
-    @property
-    def output_kind(self) -> str:
-        """What it makes of a document: "entities", "relations", "labels" or "vectors"; empty: nothing."""
-        return ""
 
     def with_choice(self, choice: Choice) -> Self:
         """The task as a user asks for it. Raises InputError for a choice that it cannot heed."""
@@ -291,6 +285,10 @@ class Task(Fields, Generic[Record, Prediction]):
 
     def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> dict[str, float]:
         """All scores by name; `main_metric` is one of them. Shares are between 0 and 1."""
+        raise NotImplementedError
+
+    def score_each(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> NDArray[np.float64]:
+        """(records, metrics): the scores of each record, of a task that is `evaluated_by` "answers"."""
         raise NotImplementedError
 
     def score_of_rows(

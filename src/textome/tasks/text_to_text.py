@@ -61,6 +61,7 @@ class TextToText(Task[LabelledText, Written]):
     trained_by: ClassVar[str] = "text_to_text"
     run_by: ClassVar[str] = "text_to_text"
     losses: ClassVar[tuple[str, ...]] = ("next_token",)
+    output_kind: ClassVar[str] = "labels"
 
     kind: Literal["text_to_text"] = "text_to_text"
     metric: Literal["rouge", "accuracy", "macro_f1", "exact_match", "f1"] = "rouge"
@@ -94,10 +95,6 @@ class TextToText(Task[LabelledText, Written]):
     @property
     def label_names(self) -> tuple[str, ...]:
         return self.labels
-
-    @property
-    def output_kind(self) -> str:
-        return "labels"
 
     @property
     def reads_pairs(self) -> bool:

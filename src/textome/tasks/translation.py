@@ -27,6 +27,8 @@ class Translation(Task[Pair, str]):
     run_by: ClassVar[str] = "decoder"
     losses: ClassVar[tuple[str, ...]] = ("next_token",)
     old_keys: ClassVar[Mapping[str, str]] = {"longest": "max_length"}
+    output_kind: ClassVar[str] = "labels"
+    has_confidence: ClassVar[bool] = False
 
     kind: Literal["translation"] = "translation"
     metric: Literal["bleu"] = "bleu"
@@ -49,14 +51,6 @@ class Translation(Task[Pair, str]):
 
     def read(self, path: str, layout: str | None, quarantine: Quarantine) -> Iterator[Pair]:
         return read_pairs(path, self.source, self.target, quarantine)
-
-    @property
-    def has_confidence(self) -> bool:
-        return False
-
-    @property
-    def output_kind(self) -> str:
-        return "labels"
 
     def records(self, document: Document, question: str | None = None) -> list[Pair]:
         """The passages that have words."""

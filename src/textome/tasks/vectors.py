@@ -14,7 +14,7 @@ Pooling = Literal["mean", "cls"]
 POOLINGS: tuple[str, ...] = get_args(Pooling)
 
 
-def pooled(states: Floats, lengths: NDArray[Any], pooling: str) -> Floats:
+def pooled(hidden: Floats, lengths: NDArray[Any], pooling: str) -> Floats:
     """The vector of each example.
 
     Input   states (B, S, hidden_size), lengths (B,) the tokens of each row
@@ -25,9 +25,9 @@ def pooled(states: Floats, lengths: NDArray[Any], pooling: str) -> Floats:
     if pooling not in POOLINGS:
         raise InputError(f"pooling {pooling!r} is not known; choose {' or '.join(POOLINGS)}")
     if pooling == "cls":
-        return states[:, 0]
-    mask = np.arange(states.shape[1]) < np.asarray(lengths)[:, None]
-    total: Floats = np.einsum("bsh,bs->bh", states, mask.astype(np.float32))
+        return hidden[:, 0]
+    mask = np.arange(hidden.shape[1]) < np.asarray(lengths)[:, None]
+    total: Floats = np.einsum("bsh,bs->bh", hidden, mask.astype(np.float32))
     return total / np.asarray(lengths, np.float32)[:, None]
 
 

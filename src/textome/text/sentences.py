@@ -7,7 +7,7 @@ single line break ends one where `textome.text.lines` sees a list, a heading or 
 
 Measured with `python benchmarks/sentences.py` on the BC5CDR test abstracts: boundary F1 99.54 % at over 10 MB/s on one
 core; pysbd 0.3.4 has 98.97 % at 0.2 MB/s. Differences in all three parts of that corpus were read while the rules were
-written, so the first figure is no blind one (on the training part 99.63 against 99.12 %).
+written, so the first figure is not a blind one (on the training part 99.63 against 99.12 %).
 """
 
 from __future__ import annotations

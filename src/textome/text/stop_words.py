@@ -25,5 +25,5 @@ STOP_WORDS = frozenset(
 
 
 def remove_stop_words(words: Iterable[str], stop_words: Collection[str] = STOP_WORDS) -> list[str]:
-    """The words that are no stop words, compared without case, in their order and as they are written."""
+    """The words that are not stop words, compared without case, in their order and as they are written."""
     return [word for word in words if word.casefold() not in stop_words]

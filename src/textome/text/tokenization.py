@@ -125,7 +125,7 @@ class Tokenizer:
     def decode(self, ids: Sequence[int], strip: bool = True) -> str:
         """The text of ids without special tokens, and without white space around unless `strip` is False.
 
-        Bytes that are no whole character become U+FFFD.
+        Bytes that are not a whole character become U+FFFD.
         """
         with self._explained():
             text = self._tokenizer.decode(list(ids))
@@ -245,7 +245,7 @@ def _joined(pieces: Sequence[str], tokens: Sequence[Tokens]) -> Tokens:
 
 
 def _explain_panic(error: BaseException, source: str) -> None:
-    """Raises ModelError for a panic of the library, which is no Exception: a regular expression without end does it."""
+    """Raises ModelError for a panic of the library, which is not an Exception: a regular expression without end does it."""
     if type(error).__name__ == "PanicException":
         raise ModelError(f"{source}: the tokenizer fails on its own rules ({str(error)[:200]})") from error
 

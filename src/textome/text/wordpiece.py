@@ -45,7 +45,7 @@ def read_vocabulary(path: Path) -> dict[str, int]:
             raise ModelError(f"{path}, line {number + 1}: {token!r} stands in line {vocabulary[token] + 1} already")
         vocabulary[token] = number
     if missing := [name for name in ("[UNK]", "[CLS]", "[SEP]") if name not in vocabulary]:
-        raise ModelError(f"{path}: {', '.join(missing)} missing; this is no vocabulary of a BERT")
+        raise ModelError(f"{path}: {', '.join(missing)} missing; this is not a vocabulary of a BERT")
     return vocabulary
 
 

@@ -2,13 +2,13 @@
 
 Each client is a process of its own with its own data. In every round it fine-tunes the shared weights by its own recipe
 and sends back weights, how many records it has, and what privacy it has spent. The mean is made robust against clients that
-die, send what is no number, claim to have more than they have, or move the weights much further than the others. With
+die, send NaN, claim to have more than they have, or move the weights much further than the others. With
 `[privacy]` in a client's recipe, its epsilon holds for all rounds together: the noise is chosen for as many, and what each
 round has spent is added up by the same accountant.
 
 Weights travel as safetensors, which cannot hold code. What weights say of the data they were trained on is not nothing:
 without privacy a server can try to reconstruct some of it. Here all processes are of one machine: it shows what federated
-training costs in quality, and is no service for a network.
+training costs in quality, and is not a service for a network.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def average(
         if {name: tensor.shape for name, tensor in update.weights.items()} != expected:
             say(f"{update.client}: left out, its tensors are not those of the others")
         elif update.records < 1 or not all(bool(torch.isfinite(tensor).all()) for tensor in update.weights.values()):
-            say(f"{update.client}: left out, its weights or its number of records are no usable numbers")
+            say(f"{update.client}: left out, its weights or its number of records are not usable numbers")
         else:
             good.append(update)
     if not good:
@@ -96,15 +96,15 @@ def average(
     counts = [min(float(update.records), limit) for update in good]
     moves = [{name: update.weights[name].float() - centre[name] for name in expected} for update in good]
     norms = [float(torch.sqrt(sum((tensor**2).sum() for tensor in move.values()))) for move in moves]  # type: ignore[arg-type]
-    longest = MAX_NORM * median(norms)
+    max_norm = MAX_NORM * median(norms)
     for update, count, norm in zip(good, counts, norms, strict=True):
         if count < update.records:
             say(f"{update.client}: counts as {count:g} records, not as {update.records}")
-        if norm > longest > 0:
-            say(f"{update.client}: its step is shortened to {longest / norm:.0%}")
+        if norm > max_norm > 0:
+            say(f"{update.client}: its step is shortened to {max_norm / norm:.0%}")
     total = sum(counts)
     scales = [
-        count / total * (min(1.0, longest / norm) if longest and norm else 1.0)
+        count / total * (min(1.0, max_norm / norm) if max_norm and norm else 1.0)
         for count, norm in zip(counts, norms, strict=True)
     ]
     return {
@@ -139,12 +139,12 @@ def federate(
     context = get_context("spawn")
     processes, connections = {}, {}
     for client in clients:
-        connection, theirs = context.Pipe()
+        connection, client_end = context.Pipe()
         processes[client.name] = context.Process(
-            target=train_client, args=(client, rounds, folder / client.name, theirs), daemon=False
+            target=train_client, args=(client, rounds, folder / client.name, client_end), daemon=False
         )
         processes[client.name].start()
-        theirs.close()
+        client_end.close()
         connections[client.name] = connection
     shared: dict[str, Tensor] | None = None
     history: list[dict[str, Any]] = []
@@ -238,7 +238,7 @@ def _round(
 
 
 def _received(name: str, connection: Connection) -> Update:
-    """Raises InputError with what a client says went wrong, and ValueError or TypeError for what is no answer."""
+    """Raises InputError with what a client says went wrong, and ValueError or TypeError for what is not an answer."""
     answer = json.loads(connection.recv_bytes(_MAX_MESSAGE))
     if "error" in answer:
         raise InputError(str(answer["error"]))

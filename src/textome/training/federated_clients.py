@@ -12,14 +12,15 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from textome.errors import InputError
+from textome.settings import Fields
 from textome.training.federated import Client
 from textome.training.recipe import Recipe, load_recipe
-from textome.training.recipe_files import Section, parse
+from textome.training.recipe_files import parse
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
-class Site(Section):
+class Site(Fields):
     """A client: the recipe is the common one with its changes.
 
     name      in letters, digits, - and _; its folder in the run's folder is called by it
@@ -35,7 +36,7 @@ class Site(Section):
     records: int | None = None
 
 
-class Federation(Section):
+class Federation(Fields):
     """rounds, and the clients.
 
     min_clients   with fewer that still answer, the run ends
@@ -51,7 +52,7 @@ class Federation(Section):
     def _names_are_folders(self) -> Self:
         names = [site.name for site in self.clients]
         if bad := [name for name in names if not _NAME.fullmatch(name)]:
-            raise ValueError(f"clients: {bad[0]!r} is no name; use letters, digits, - and _")
+            raise ValueError(f"clients: {bad[0]!r} is not a name; use letters, digits, - and _")
         if len({name.casefold() for name in names}) < len(names):
             raise ValueError("clients: two of them have one name")
         if self.min_clients > len(names):

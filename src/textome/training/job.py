@@ -24,7 +24,7 @@ from textome.training.bundles import card, environment, write_folder
 from textome.training.losses import Loss, LossOptions, contrastive
 from textome.training.recipe import Recipe
 from textome.training.recipe_files import provenance_of
-from textome.training.techniques.distillation import Teacher, hidden_state_distance, watched_states
+from textome.training.techniques.distillation import Teacher, hidden_state_distance, watched_hidden_states
 from textome.training.techniques.early_exit import ExitGate
 
 
@@ -286,14 +286,14 @@ class Job(ABC):
         assert self.recipe.distillation is not None
         assert isinstance(self.model, TrainedModel)
         settings, loss, positions = self.recipe.distillation, task.loss, task.positions(packed)
-        teacher_logits, teacher_states = self.teacher.read(lambda model: task.logits(model, packed)[0], positions)
-        with watched_states(self.bare.get_submodule("encoder"), positions) as student_states:
+        teacher_logits, teacher_hidden = self.teacher.read(lambda model: task.logits(model, packed)[0], positions)
+        with watched_hidden_states(self.bare.get_submodule("encoder"), positions) as student_hidden:
             logits, _ = task.logits(self.bare, task.hidden(packed))
         value = (1 - settings.scores) * loss.value(logits, packed.targets, packed.sizes, task.options)
         distillation_loss = loss.distillation(logits, teacher_logits, packed.sizes, settings.temperature)
         value = value + settings.scores * distillation_loss
-        distance = hidden_state_distance(student_states.values, teacher_states, self.model.widen)
-        return value + settings.states * distance
+        distance = hidden_state_distance(student_hidden.values, teacher_hidden, self.model.widen)
+        return value + settings.hidden_states * distance
 
     def size(self, batch: Batch) -> tuple[int, int]:
         task = self.tasks[batch.task]

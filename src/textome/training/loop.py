@@ -74,7 +74,7 @@ def train(
     measured   gives more numbers about the last steps, which took so many seconds
     log_values are added to the record of the start
 
-    Raises DivergedError where the loss is no number; the last checkpoint stays as it is. Raises InputError where a run is
+    Raises DivergedError where the loss is NaN; the last checkpoint stays as it is. Raises InputError where a run is
     to be finished that has no checkpoint.
     """
     processes = processes or Processes.alone(device)

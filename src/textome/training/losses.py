@@ -323,10 +323,8 @@ LOSSES: dict[str, Loss] = {
         len,
         lambda student, teacher, sizes, temperature: torch.stack(
             [
-                softened_divergence(own.t(), theirs.t(), temperature)
-                for own, theirs in zip(
-                    torch.split(student, list(sizes)), torch.split(teacher, list(sizes)), strict=True
-                )
+                softened_divergence(own.t(), other.t(), temperature)
+                for own, other in zip(torch.split(student, list(sizes)), torch.split(teacher, list(sizes)), strict=True)
             ]
         ).mean(),
     ),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from textome.encoders import from_others
-from textome.training.recipe_files import Section
+from textome.settings import Fields
 
 
-class Model(Section):
+class Model(Fields):
     """Where the model starts.
 
     base      a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package
@@ -31,7 +32,7 @@ class Model(Section):
     overlap: int = Field(128, ge=0)
 
 
-class SequenceEncoder(Section):
+class SequenceEncoder(Fields):
     """The encoder's sizes, or where it comes from.
 
     base        a text encoder in the Hugging Face layout, or the bundle of another sequence model; `package:NAME/FOLDER`
@@ -51,7 +52,7 @@ class SequenceEncoder(Section):
     pooling: Literal["first", "mean"] = "mean"
 
 
-class PairEncoder(Section):
+class PairEncoder(Fields):
     """The sizes of two towers and the head over both (encoders.towers.model).
 
     intermediate_size, hidden_size   of a tower's middle layer, and of what it makes of a thing
@@ -64,7 +65,7 @@ class PairEncoder(Section):
     hidden_dropout: float = Field(0.1, ge=0, lt=1)
 
 
-class MapEncoder(Section):
+class MapEncoder(Fields):
     """The sizes of a model that gives maps of images (encoders.transunet.model).
 
     widths        channels at half and at a quarter of a tile's side, multiples of 8
@@ -88,15 +89,17 @@ class MapEncoder(Section):
         return self
 
 
-class TranslationModel(Section):
+class TranslationModel(Fields):
     """Sizes of the encoder-decoder (encoders.seq2seq.model), and of the vocabulary that both languages share.
 
     base         the bundle of a finished translation model, from whose weights the run starts, for instance to adapt it to
-                 another field; it decides sizes, vocabulary and `longest`
+                 another field; it decides sizes, vocabulary and `max_length`
     encoder      the paper's own, or another of the same sizes, as "deberta" with disentangled attention
     vocabulary   sub-words, by byte-pair encoding over bytes (Sennrich et al. 2016), so that no character is unknown
-    longest      the maximum sub-words of a text; longer training pairs are left out and counted
+    max_length   the maximum sub-words of a text; longer training pairs are left out and counted
     """
+
+    old_keys: ClassVar[Mapping[str, str]] = {"longest": "max_length"}
 
     base: str | None = None
     encoder: str = "transformer"
@@ -108,7 +111,7 @@ class TranslationModel(Section):
     intermediate_size: int = Field(1024, ge=8)
     dropout: float = Field(0.1, ge=0, lt=1)
     normalize_before: bool = True
-    longest: int = Field(256, ge=8)
+    max_length: int = Field(256, ge=8)
 
     @model_validator(mode="after")
     def _sizes(self) -> TranslationModel:
@@ -123,7 +126,7 @@ class TranslationModel(Section):
         return self
 
 
-class TextToTextModel(Section):
+class TextToTextModel(Fields):
     """The sizes of a T5 (encoders.t5), or where it comes from.
 
     base          a T5 in the Hugging Face layout, the model of a run that pretrained one, or the bundle of a finished run;
@@ -160,7 +163,7 @@ class TextToTextModel(Section):
         return self
 
 
-class PretrainedModel(Section):
+class PretrainedModel(Fields):
     """Where the encoder comes from.
 
     base       a directory in the Hugging Face layout, or `package:NAME/FOLDER` inside an installed package

@@ -84,7 +84,7 @@ def _tensors(source: Path) -> dict[str, Tensor]:
     elif index.is_file():
         shards = sorted({str(name) for name in dict(read_json(index).get("weight_map", {})).values()})
         if outside := [name for name in shards if Path(name).name != name]:
-            raise ModelError(f"{index}: {outside[0]!r} is no file of this folder")
+            raise ModelError(f"{index}: {outside[0]!r} is not a file of this folder")
         checkpoint = {key: value for name in shards for key, value in _unpickled(source / name).items()}
     else:
         hint = ""
@@ -96,7 +96,7 @@ def _tensors(source: Path) -> dict[str, Tensor]:
         raise ModelError(f"{source}: the weights hold no tensors by their names")
     if all(name.startswith("module.") for name in tensors):  # of several devices
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    # Tensors of an old file may share memory, which a safetensors file cannot; a buffer of positions is no weight.
+    # Tensors of an old file may share memory, which a safetensors file cannot; a buffer of positions is not a weight.
     # Weights in half precision become float32, as all that trains and exports them has them.
     return {
         name: tensor.detach().clone().float().contiguous()

@@ -33,8 +33,8 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
     for name in ("layers", "attention_heads", "intermediate_size"):
         if getattr(model, name) is not None and name not in encoder.prunable:
             raise InputError(f"model.{name} cannot prune {base}, an encoder of {encoder.transformers}; leave it out")
-    if model.window > (longest := encoder.max_length(values)):
-        raise InputError(f"model.window is {model.window}, but {base} has only {longest} positions")
+    if model.window > (max_length := encoder.max_length(values)):
+        raise InputError(f"model.window is {model.window}, but {base} has only {max_length} positions")
     tensors = read_weights(base, values)
     if model.layers is not None:
         if model.layers > (there := values.get("num_hidden_layers", 12)):

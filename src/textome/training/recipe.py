@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, Literal
+from typing import Any, ClassVar, Generic, Literal
 
 from pydantic import AliasChoices, Field, PrivateAttr, model_validator
 from typing_extensions import TypeVar
 
 from textome.errors import InputError
 from textome.inputs import AnyModality
+from textome.settings import Fields
 from textome.tasks import task_class
 from textome.training.models import (
     MapEncoder,
@@ -21,7 +22,7 @@ from textome.training.models import (
     TextToTextModel,
     TranslationModel,
 )
-from textome.training.recipe_files import Section, from_folder, is_beside, parse, read_recipe
+from textome.training.recipe_files import from_folder, is_beside, parse, read_recipe
 from textome.training.short_forms import NAMES, in_full
 from textome.training.task_table import TaskTable, with_paths
 from textome.training.techniques.matrix import check_techniques
@@ -30,7 +31,7 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps", "xla"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 
 
-class Data(Section):
+class Data(Fields):
     """The folder of the corpora. `drop_leaks` leaves out training sentences that also occur in a test file."""
 
     root: str = "."
@@ -42,23 +43,25 @@ class Data(Section):
         return str((self._recipe_folder if is_beside(path) else Path(self.root)) / path)
 
 
-class Distillation(Section):
+class Distillation(Fields):
     """A larger model as the teacher; see distillation.py.
 
     teacher      the folder of its bundle, which has the recipe's types and the same tokenizer; several teachers form an
                  ensemble: scores are averaged, hidden states are those of the first
     temperature  both models' scores are divided by it before they are compared
     scores       share of the loss that comes from the teacher's scores; the rest comes from the labels
-    states       weight of the distance of the hidden states
+    hidden_states   weight of the distance of the hidden states
     """
+
+    old_keys: ClassVar[Mapping[str, str]] = {"states": "hidden_states"}
 
     teacher: str | list[str] = Field(min_length=1)
     temperature: float = Field(2.0, gt=0)
     scores: float = Field(0.5, ge=0, le=1)
-    states: float = Field(1.0, ge=0)
+    hidden_states: float = Field(1.0, ge=0)
 
 
-class Privacy(Section):
+class Privacy(Fields):
     """Differentially private training (Abadi et al. 2016); see privacy.py.
 
     epsilon, delta    the budget of the run; the noise is then as small as the number of steps allows
@@ -84,14 +87,14 @@ class Privacy(Section):
         return self
 
 
-class Stage(Section):
+class Stage(Fields):
     """Up to this share of the training, sequences have at most `length` tokens."""
 
     until: float = Field(gt=0, le=1)
     length: int = Field(ge=8)
 
 
-class Training(Section):
+class Training(Fields):
     """Sizes and rates. `token_budget` is the number of tokens of one batch; `select` the checkpoint that is kept.
 
     epochs         number of passes over the training data
@@ -175,7 +178,7 @@ class Training(Section):
         return self
 
 
-class Mixing(Section):
+class Mixing(Fields):
     """How several tasks share a run, and how two records and their targets are mixed.
 
     temperature  a task with n tokens is drawn in proportion to n ** (1 / temperature): 1 draws tasks by their size, above 1
@@ -192,10 +195,10 @@ class Mixing(Section):
     cutmix: float = Field(0.0, ge=0)
 
 
-ModelSection = TypeVar("ModelSection", bound=Section, default=Model)
+ModelSection = TypeVar("ModelSection", bound=Fields, default=Model)
 
 
-class Recipe(Section, Generic[ModelSection]):
+class Recipe(Fields, Generic[ModelSection]):
     """A run: a model learns one or several tasks. What `[model]` may say depends on the kind of the tasks.
 
     A recipe with one task may write its table outside `[[tasks]]`: entities as `[entities]` and `[[corpora]]`, what is not

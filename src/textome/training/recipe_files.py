@@ -17,9 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from textome.errors import InputError, plain_message
+from textome.settings import Fields
 from textome.training.short_forms import as_written, keys_as_written, pretrains
 
 # What of a recipe is in no bundle: where the data lay, and where the run was watched.
@@ -27,16 +28,10 @@ _NO_FOLDER = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 _PRIVATE: Any = {"data": {"root"}, "training": {"mlflow"}}
 
 
-class Section(BaseModel):
-    """A table of a recipe: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Kind = TypeVar("Kind", bound=Fields)
 
 
-Kind = TypeVar("Kind", bound=Section)
-
-
-def provenance_of(recipe: Section) -> dict[str, Any]:
+def provenance_of(recipe: Fields) -> dict[str, Any]:
     """A recipe as a bundle records it: without folders of this machine, which are nobody else's business."""
     values: dict[str, Any] = recipe.model_dump(mode="json", exclude=_PRIVATE)
     for name in ("base", "tokenizer"):
@@ -101,7 +96,7 @@ def read_recipe(
     recipe = parse(class_of(values, str(path)), values, str(path))
     name = getattr(recipe, "name", "")
     if name and (_NO_FOLDER.search(name) or not name.strip(". ")):
-        raise InputError(f"{path}, name: the run's folder is called by it, and {name!r} is no name of one folder")
+        raise InputError(f"{path}, name: the run's folder is called by it, and {name!r} is not a name of one folder")
     return recipe
 
 

@@ -28,7 +28,7 @@ _KeyPath = tuple[int | str, ...]
 
 
 def in_full(values: Any) -> Any:
-    """A recipe's values with a table of [[tasks]] for each task. Values in full, and what is no table, stay as they are."""
+    """A recipe's values with a table of [[tasks]] for each task. Other values stay as they are."""
     if not isinstance(values, Mapping):
         return values
     rest = {key: value for key, value in values.items() if key != "task"}

@@ -8,12 +8,12 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from textome.settings import Fields
 from textome.tasks import AnyTask, kind_named, task_class
 from textome.tasks.spans.mentions import MentionTask
-from textome.training.recipe_files import Section
 
 
-class Corpus(Section):
+class Corpus(Fields):
     """A corpus and the types that it annotates everywhere: `types` maps its labels to the model's types.
 
     repeat            how many times a sentence is read in an epoch
@@ -62,7 +62,7 @@ class Corpus(Section):
         return self
 
 
-class Source(Section):
+class Source(Fields):
     """A corpus made by `textome preprocess`. `weight` is its share of the sequences, relative to the other weights; without
     weights corpora are drawn by their size."""
 
@@ -71,7 +71,7 @@ class Source(Section):
     weight: float | None = Field(None, gt=0)
 
 
-class TaskTable(Section):
+class TaskTable(Fields):
     """A task, and the data that it learns from.
 
     name    of the task and of its head, in letters, digits, - and _

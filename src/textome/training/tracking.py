@@ -11,7 +11,7 @@ from typing import Any
 from textome.errors import InputError, MissingExtraError
 
 EXPERIMENT = "textome"
-_LONGEST = 500  # what every version of MLflow takes as the value of a parameter
+_MAX_CHARACTERS = 500  # what every version of MLflow takes as the value of a parameter
 
 
 class Tracker:
@@ -86,7 +86,7 @@ def parameters(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
         if isinstance(value, Mapping):
             yield from parameters(value, f"{key}.")
         else:
-            yield _name(key), (value if isinstance(value, str) else json.dumps(value))[:_LONGEST]
+            yield _name(key), (value if isinstance(value, str) else json.dumps(value))[:_MAX_CHARACTERS]
 
 
 def _name(name: str) -> str:

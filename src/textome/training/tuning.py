@@ -21,9 +21,10 @@ from optuna.trial import TrialState
 from pydantic import Field, model_validator
 
 from textome.errors import InputError
+from textome.settings import Fields
 from textome.training.kinds import plan_run
 from textome.training.optimisation.finite import DivergedError
-from textome.training.recipe_files import Section, read_recipe
+from textome.training.recipe_files import read_recipe
 from textome.training.run import Report, write_json
 
 # What a run may leave, see `Job.output`.
@@ -31,7 +32,7 @@ _OUTPUTS = ("bundle", "model")
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
-class Values(Section):
+class Values(Fields):
     """The values that a key of the recipe may take: `choices`, or all from `low` to `high` (whole numbers where both are),
     evenly on a logarithmic scale with `log`."""
 
@@ -67,7 +68,7 @@ class Values(Section):
         return FloatDistribution(self.low, self.high, log=self.log)
 
 
-class Search(Section):
+class Search(Fields):
     """What is searched.
 
     recipe   a recipe of any kind with validation data, relative to this file's folder

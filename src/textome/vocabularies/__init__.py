@@ -124,7 +124,7 @@ def guess_terminology(source: Source) -> str:
         if _module(row).sniff(text, source.name):
             return name
     raise InputError(
-        f"{source.name}: this is no terminology known here; name it with --from ({', '.join(TERMINOLOGIES)})"
+        f"{source.name}: this is not a terminology known here; name it with --from ({', '.join(TERMINOLOGIES)})"
     )
 
 

@@ -24,7 +24,7 @@ def curie_of(prefix: str, local: str) -> str:
 def curie_from(raw: str) -> str:
     """The CURIE of an identifier as a file writes it: `MESH:D009369`, `D009369`, a CUI, or an OBO address or CURIE.
 
-    One that is none of these stays as it is. Empty where it is no identifier.
+    One that is none of these stays as it is. Empty where it is not an identifier.
     """
     raw = raw.strip()
     if match := re.fullmatch(r"https?://purl\.obolibrary\.org/obo/([A-Za-z]+)_(\w+)", raw):

@@ -174,7 +174,7 @@ class Vocabulary:
 
     @classmethod
     def open(cls, path: str | Path) -> Vocabulary:
-        """The index at `path`. Raises InputError where the file is no index, of another version, or cut short."""
+        """The index at `path`. Raises InputError where the file is not an index, of another version, or cut short."""
         return cls(MappedFile(Path(path)))
 
     @property

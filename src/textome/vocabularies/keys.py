@@ -2,7 +2,7 @@
 
 A key is made in the same way when an index is built and when a mention is looked up. Case, accents, hyphens and spaces go;
 Greek letters become words. In the profile `words`, as for diseases, a plural and a British spelling go too; in the
-profile `symbols`, as for genes and cell lines, they stay, since `KRAS` is no plural.
+profile `symbols`, as for genes and cell lines, they stay, since `KRAS` is not a plural.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hashlib import blake2b
 PROFILES = ("words", "symbols")
 # Entities whose names are symbols; all others have names of words.
 SYMBOL_TYPES = frozenset({"Gene", "CellLine", "Variant"})
-MAX_NAME = 1000  # code points; what is longer is no name
+MAX_NAME = 1000  # code points; what is longer is not a name
 
 _GREEK = {
     "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",

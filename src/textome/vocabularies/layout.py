@@ -72,14 +72,14 @@ class MappedFile:
     """An index file in memory: pages are read when they are first used, and shared between processes."""
 
     def __init__(self, path: Path) -> None:
-        """Raises InputError where the file is no index, of another version, cut short or damaged in its header."""
+        """Raises InputError where the file is not an index, of another version, cut short or damaged in its header."""
         if sys.byteorder != "little":
             raise InputError(f"{path}: vocabulary indexes need a little-endian processor")
         try:
             with path.open("rb") as stream:
                 size = stream.seek(0, 2)
                 if size < _PREAMBLE.size:
-                    raise InputError(f"{path}: this is no vocabulary index; make one with textome vocabulary build")
+                    raise InputError(f"{path}: this is not a vocabulary index; make one with textome vocabulary build")
                 self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             raise InputError(f"{path}: the vocabulary index cannot be opened ({error.strerror})") from error
@@ -107,7 +107,7 @@ class MappedFile:
     def _read_header(self, size: int) -> dict[str, Any]:
         magic, version, length, position, digest = _PREAMBLE.unpack_from(self._view)
         if magic != MAGIC:
-            raise InputError(f"{self.path}: this is no vocabulary index; make one with textome vocabulary build")
+            raise InputError(f"{self.path}: this is not a vocabulary index; make one with textome vocabulary build")
         if version != FORMAT_VERSION:
             raise InputError(
                 f"{self.path}: the vocabulary index has format {version}, and this Textome reads format "

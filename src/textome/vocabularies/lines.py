@@ -32,7 +32,7 @@ def rows(
 ) -> Iterator[tuple[int, list[str]]]:
     """The rows of a table with at least `num_columns` columns, each with its line.
 
-    skip    beginnings of lines that are no rows
+    skip    beginnings of lines that are not rows
 
     A row with fewer columns is quarantined; as the last of the file it raises InputError, since the file was cut short.
     """

@@ -26,7 +26,9 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Concept]:
     except DECOMPRESSION_ERRORS as error:
         raise InputError(f"{source.name}: the file is cut short or damaged ({error})") from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{source.name}: this is no whole OBO graph in JSON ({error}); it may be cut short") from error
+        raise InputError(
+            f"{source.name}: this is not a whole OBO graph in JSON ({error}); it may be cut short"
+        ) from error
     for graph in graphs:
         parents: dict[str, list[str]] = {}
         for edge in graph.get("edges", []):

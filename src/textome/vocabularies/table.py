@@ -46,7 +46,7 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Concept]:
             )
             continue
         if (taxon := row.get("taxon", "")) and not taxon.removeprefix("ncbitaxon:").isdigit():
-            quarantine.add(source.name, f"line {number}", f"the taxon {taxon!r} is no number of the NCBI Taxonomy")
+            quarantine.add(source.name, f"line {number}", f"the taxon {taxon!r} is not a number of the NCBI Taxonomy")
             continue
         yield Concept(
             curie_from(row["id"]),

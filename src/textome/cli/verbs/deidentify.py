@@ -62,7 +62,7 @@ def deidentify(
 ) -> None:
     """Replace names, dates, numbers and places of people, or mark them.
 
-    What rules and model do not find stays, so have texts reviewed before you pass them on: this is no anonymisation as
+    What rules and model do not find stays, so have texts reviewed before you pass them on: this is not anonymisation as
     HIPAA or the GDPR mean it. Annotations move along with the text.
 
     Example: textome deidentify notes/ --mode surrogate --secret key.bin --output clean/

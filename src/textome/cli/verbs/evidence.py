@@ -60,7 +60,7 @@ def evidence(
 ) -> None:
     """Rank what documents say: drugs for a disease, diseases of a drug, what two lists have in common.
 
-    Pairs that more documents support stand first. Relations that a sentence denies or only supposes are no support.
+    Pairs that more documents support stand first. Relations that a sentence denies or only supposes are not support.
     Retracted articles are left out.
 
     Example: textome evidence annotated/ hypertension --with Chemical --relation treats --report hypertension.html

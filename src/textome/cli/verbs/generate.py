@@ -110,4 +110,4 @@ def _lines(file: str) -> Iterator[str]:
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
-                raise InputError(f"{file}, line {number}: this is no UTF-8 text; convert it first") from error
+                raise InputError(f"{file}, line {number}: this is not UTF-8 text; convert it first") from error

@@ -40,7 +40,7 @@ def serve(
         list[str] | None,
         typer.Option(help="A name that requests may call this service by; may be given several times."),
     ] = None,
-    rate: Annotated[float, typer.Option(help="Requests a second of each key; 0 is no bound.", min=0)] = 0.0,
+    rate: Annotated[float, typer.Option(help="Requests a second of each key; 0 is not a bound.", min=0)] = 0.0,
     max_requests: Annotated[int, typer.Option(help="Requests that may wait or be in work.", min=1)] = 256,
     max_connections: Annotated[int, typer.Option(help="Connections at once, of each worker.", min=1)] = 1000,
     max_characters: Annotated[int, typer.Option(help="Characters of one request.", min=1)] = 1_000_000,

@@ -43,7 +43,7 @@ def translate(
             try:
                 texts.append(stream.read().decode("utf-8-sig"))
             except UnicodeDecodeError as error:
-                raise InputError(f"{path}: this is no UTF-8 text (byte {error.start}); convert it first") from error
+                raise InputError(f"{path}: this is not UTF-8 text (byte {error.start}); convert it first") from error
     if lines:
         translations = []
         for text in texts:

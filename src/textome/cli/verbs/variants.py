@@ -39,15 +39,15 @@ def variants(
     from textome.runtime.variant_effects import VariantScorer
 
     if not ModalityBundle.is_at(model):
-        raise InputError(f"--model {model}: this is no model of DNA; see recipes/modalities/dna_pretrain.toml")
+        raise InputError(f"--model {model}: this is not a model of DNA; see recipes/modalities/dna_pretrain.toml")
     scorer, quarantine = VariantScorer(Predictor.load(model, precision, threads)), Quarantine()
     records = list(read_vcf(Source.of(source), quarantine))
     around = contexts(records, (source, str(reference)), Source.of(reference), flank or scorer.flank, quarantine)
     readable = []
     for context in around:
-        longest = max(len(context.before), len(context.after))
-        if longest > scorer.modality.window:
-            reason = f"the change and its surroundings have {longest} bases, the model reads {scorer.modality.window}"
+        num_bases = max(len(context.before), len(context.after))
+        if num_bases > scorer.modality.window:
+            reason = f"the change and its surroundings have {num_bases} bases, the model reads {scorer.modality.window}"
             quarantine.add(source, context.variant.line, f"{reason}; give a smaller --flank")
         else:
             readable.append(context)

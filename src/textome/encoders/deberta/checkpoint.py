@@ -47,4 +47,7 @@ def tensor_names(parameters: Iterable[str]) -> TensorNames:
 
 def mask_decoder_names(encoder: TensorNames) -> TensorNames:
     """The names of an encoder with the head that pretrains it."""
-    return replace(encoder, names=with_prefix(encoder) | {ours: (theirs,) for ours, theirs in _MASK_DECODER.items()})
+    return replace(
+        encoder,
+        names=with_prefix(encoder) | {key: (source,) for key, source in _MASK_DECODER.items()},
+    )

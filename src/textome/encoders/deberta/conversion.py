@@ -53,17 +53,17 @@ def take_over(bert: MaskedLM, deberta: MaskedLM) -> None:
         raise ValueError(
             "BERT's weights fit a DeBERTa set up as v3 is, with shared keys and normed relative embeddings"
         )
-    theirs, ours = bert.state_dict(), deberta.state_dict()
-    if wrong := [name for name in theirs.keys() & ours.keys() if theirs[name].shape != ours[name].shape]:
-        raise ValueError(f"BERT and DeBERTa are of different sizes: {', '.join(sorted(wrong)[:4])}")
-    state: dict[str, Tensor] = {name: theirs[name].clone() for name in theirs.keys() & ours.keys()}
+    source, target = bert.state_dict(), deberta.state_dict()
+    if mismatches := [name for name in source.keys() & target.keys() if source[name].shape != target[name].shape]:
+        raise ValueError(f"BERT and DeBERTa are of different sizes: {', '.join(sorted(mismatches)[:4])}")
+    state: dict[str, Tensor] = {name: source[name].clone() for name in source.keys() & target.keys()}
     around = "encoder.embeddings."
-    state[f"{around}word_embeddings.weight"] += theirs[f"{around}token_type_embeddings.weight"][0]
-    state[f"{around}word_embeddings.weight"] += theirs[f"{around}position_embeddings.weight"].mean(0)
+    state[f"{around}word_embeddings.weight"] += source[f"{around}token_type_embeddings.weight"][0]
+    state[f"{around}word_embeddings.weight"] += source[f"{around}position_embeddings.weight"].mean(0)
     size = config.hidden_size
     for number in range(config.num_hidden_layers):
         attention = f"encoder.layers.{number}.attention.project"
         state[f"{attention}.weight"][:size] *= math.sqrt(3)
         state[f"{attention}.bias"][:size] *= math.sqrt(3) / 2
-    state["encoder.relative_norm.weight"] = torch.full_like(ours["encoder.relative_norm.weight"], RELATIVE)
-    deberta.load_state_dict(ours | state)
+    state["encoder.relative_norm.weight"] = torch.full_like(target["encoder.relative_norm.weight"], RELATIVE)
+    deberta.load_state_dict(target | state)

@@ -217,8 +217,8 @@ def _middle(table: Tensor | None, length: int) -> Tensor | None:
     """The rows of a table of distances that sequences of this length need."""
     if table is None:
         return None
-    longest = table.shape[1] // 2
-    return table[:, longest - length : longest + length]
+    middle = table.shape[1] // 2
+    return table[:, middle - length : middle + length]
 
 
 class DebertaLayer(PostNormLayer):

@@ -91,9 +91,9 @@ def restored(name: str, shape: tuple[int, ...], constants: Mapping[str, Array]) 
     raise ModelError(f"weights are not read back from graphs of DeBERTa, which have no {name}")
 
 
-def distance_rows(longest: int, buckets: int, max_relative_position: int) -> Array:
+def distance_rows(max_length: int, buckets: int, max_relative_position: int) -> Array:
     """The row of the relative embeddings for each distance from `longest - 1` down; as relative.distance_buckets."""
-    distance = np.arange(longest - 1, -longest, -1)
+    distance = np.arange(max_length - 1, -max_length, -1)
     span = buckets or max_relative_position
     if buckets:
         middle = buckets // 2
@@ -164,10 +164,10 @@ def _distances(builder: Builder, config: Mapping[str, Any]) -> None:
     """What all layers need of a batch's length: for each kind the rows of the relative embeddings at its distances,
     (2 S - 1,), and the shapes and places with which `_skewed` picks scores."""
     span, max_relative_position = _spans(config)
-    longest = int(config["max_position_embeddings"])
-    rows = distance_rows(longest, span if int(config.get("position_buckets", -1)) > 0 else 0, max_relative_position)
+    max_length = int(config["max_position_embeddings"])
+    rows = distance_rows(max_length, span if int(config.get("position_buckets", -1)) > 0 else 0, max_relative_position)
     length, zero, one = "distances.length", builder.number(0), builder.number(1)
-    middle = builder.number(longest)
+    middle = builder.number(max_length)
     builder.node("Sub", [length, one], "distances.first")
     start = builder.node("Sub", [middle, length], "distances.start")
     end = builder.node("Add", [middle, "distances.first"], "distances.end")

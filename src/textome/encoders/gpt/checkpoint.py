@@ -25,12 +25,12 @@ _LAYER = {
 def tensor_names(parameters: Iterable[str]) -> TensorNames:
     """The names of an encoder that has these parameters."""
     names: Names = {}
-    for ours in parameters:
-        module, kind = ours.rsplit(".", 1)
+    for key in parameters:
+        module, kind = key.rsplit(".", 1)
         if module.startswith("layers."):
             _, number, inner = module.split(".", 2)
-            names[ours] = (f"h.{number}.{_LAYER[inner]}.{kind}",)
+            names[key] = (f"h.{number}.{_LAYER[inner]}.{kind}",)
         else:
-            names[ours] = (f"{_NAMES[module]}.{kind}",)
-    transposed = frozenset(ours for ours, (theirs,) in names.items() if theirs.endswith(CONV1D))
+            names[key] = (f"{_NAMES[module]}.{kind}",)
+    transposed = frozenset(key for key, (source,) in names.items() if source.endswith(CONV1D))
     return TensorNames(names, ENCODER.prefix, ENCODER.unused, transposed)

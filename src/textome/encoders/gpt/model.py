@@ -64,7 +64,7 @@ class GptConfig(EncoderSizes):
         Raises ValueError for a setting that is not supported.
         """
         check_config(values)
-        known = {ours: values[theirs] for ours, theirs in _KEYS.items() if values.get(theirs) is not None}
+        known = {own_key: values[key] for own_key, key in _KEYS.items() if values.get(key) is not None}
         return cls(**{"intermediate_size": 4 * known.get("hidden_size", cls.hidden_size)} | known)
 
 

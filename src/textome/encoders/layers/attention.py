@@ -16,7 +16,7 @@ from textome.encoders.layers.rotary import Rotation, rotated
 # to this length at least. In 16 bits that is faster at any length; in fp32 PyTorch's fused kernel is from here on, where
 # nothing is dropped (benchmarks/attention.py; torch 2.13, a core with AMX: in sequences of 128, 256 and 512 tokens the
 # blocks are 4.8, 2.0 and 1.5 times as fast in bf16, and with dropout 2.4, 2.9 and 3.2 times).
-LONGEST_KEPT = 160
+MAX_KEPT_LENGTH = 160
 # Longer sequences are kept in batches of few weights, 128 MB a layer in 16 bits: 65,536 tokens in sequences of 512 would
 # have 800 MB.
 MOST_WEIGHTS = 2**26
@@ -123,10 +123,10 @@ def _attend_in_window(query: Tensor, key: Tensor, value: Tensor, dropout: float,
     )
     steps = torch.arange(around, device=query.device)
     starts = torch.arange(runs, device=query.device)[:, None] * rows
-    ours, theirs = starts + steps[:rows], starts - window + steps
-    near = (ours[:, :, None] - theirs[:, None]).abs() <= window
+    query_at, key_at = starts + steps[:rows], starts - window + steps
+    near = (query_at[:, :, None] - key_at[:, None]).abs() <= window
     # Queries behind the sequence may see anything: a row without any key would be NaN.
-    near &= ((theirs >= 0) & (theirs < length))[:, None] | (ours >= length)[:, :, None]
+    near &= ((key_at >= 0) & (key_at < length))[:, None] | (query_at >= length)[:, :, None]
     mask = near[None, :, None].expand(count, -1, -1, -1, -1).flatten(0, 1)
     queries, keys, values = (tensor.flatten(0, 1) for tensor in (queries, keys, values))
     if _blocks_are_faster(queries, count * runs * heads * rows * around, dropout):
@@ -144,9 +144,9 @@ def _attend_on_gpu(
     if dropout == 0.0 and query.dtype in (torch.bfloat16, torch.float16):
         from torch.nn.attention.varlen import varlen_attn
 
-        bounds, longest = layout.cu_seqlens, layout.max_seqlen
+        bounds, max_length = layout.cu_seqlens, layout.max_seqlen
         sides = (-1, 0 if causal else -1) if window is None else (window, window)
-        return varlen_attn(query, key, value, bounds, bounds, longest, longest, window_size=sides)  # type: ignore[return-value]
+        return varlen_attn(query, key, value, bounds, bounds, max_length, max_length, window_size=sides)  # type: ignore[return-value]
     rows, columns, values = (layout.padded(tokens).transpose(1, 2) for tokens in (query, key, value))
     # Padding stands behind the tokens, so a causal mask hides it from all of them.
     mask = None if layout.equal or causal else layout.mask()[:, None, None]
@@ -167,7 +167,7 @@ def _blocks_are_faster(query: Tensor, weights: int, dropout: float) -> bool:
         return False
     if dropout:  # which the fused kernel does not know: PyTorch would keep several times as much
         return True
-    few = query.shape[2] <= LONGEST_KEPT or (query.element_size() == 2 and weights <= MOST_WEIGHTS)
+    few = query.shape[2] <= MAX_KEPT_LENGTH or (query.element_size() == 2 and weights <= MOST_WEIGHTS)
     return query.requires_grad and few
 
 

@@ -98,9 +98,9 @@ class MPNet(EncoderModel):
         self.apply(lambda module: initialise_weights(module, config.initializer_range))
 
     def forward(self, input_ids: Tensor, layout: Layout, token_type_ids: Tensor | None = None) -> Tensor:
-        if layout.max_seqlen > (longest := ENCODER.max_length(vars(self.config))):
+        if layout.max_seqlen > (max_length := ENCODER.max_length(vars(self.config))):
             raise ValueError(
-                f"a sequence of {layout.max_seqlen} tokens is longer than the model's {longest} positions; cut it into "
+                f"a sequence of {layout.max_seqlen} tokens is longer than the model's {max_length} positions; cut it into "
                 f"windows first"
             )
         steps = torch.arange(layout.max_seqlen)

@@ -81,11 +81,13 @@ def _embed(builder: Builder, length: str, epsilon: float) -> str:
     )
 
 
-def _biases(builder: Builder, length: str, longest: int) -> str:
+def _biases(builder: Builder, length: str, max_length: int) -> str:
     """What is added to the scores of attention, (B, heads, S, S)."""
     name = "mpnet.biases"
-    buckets = bucket_of_distance(np.arange(1 - longest, longest))
-    zero, one, first = (builder.constant(f"{name}.{value}", np.array(value, np.int64)) for value in (0, 1, longest - 1))
+    buckets = bucket_of_distance(np.arange(1 - max_length, max_length))
+    zero, one, first = (
+        builder.constant(f"{name}.{value}", np.array(value, np.int64)) for value in (0, 1, max_length - 1)
+    )
     count = builder.node("Squeeze", [length, builder.number(0)], f"{name}.count")
     positions = builder.node("Range", [zero, count, one], f"{name}.positions")
     column = builder.node("Unsqueeze", [positions, builder.number(1)], f"{name}.column")

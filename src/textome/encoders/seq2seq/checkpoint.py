@@ -36,18 +36,18 @@ def tensor_names(parameters: Iterable[str], encoder: EncoderModel | None) -> Ten
     names: Names = {"shared.weight": ("model.shared.weight",), "bias": ("final_logits_bias",)}
     if encoder is not None:
         own = encoder.tensor_names().names
-        names |= {f"encoder.{ours}": tuple(f"encoder.{name}" for name in theirs) for ours, theirs in own.items()}
-    for ours in parameters:
-        side, _, rest = ours.partition(".")
+        names |= {f"encoder.{key}": tuple(f"encoder.{name}" for name in sources) for key, sources in own.items()}
+    for key in parameters:
+        side, _, rest = key.partition(".")
         if side == "encoder" and encoder is not None:
             continue
         if side in ("encoder", "decoder"):
             number, _, part = rest.partition(".")
             inner, kind = part.rsplit(".", 1)
             table = _ENCODER if side == "encoder" else _DECODER
-            names[ours] = tuple(f"model.{side}.layers.{number}.{name}.{kind}" for name in table[inner])
+            names[key] = tuple(f"model.{side}.layers.{number}.{name}.{kind}" for name in table[inner])
         elif side in ("encoder_norm", "decoder_norm"):
-            names[ours] = (f"model.{side.removesuffix('_norm')}.layer_norm.{rest}",)
+            names[key] = (f"model.{side.removesuffix('_norm')}.layer_norm.{rest}",)
         elif side == "positions":
-            names[ours] = (f"model.{rest.removesuffix('.weight')}.embed_positions.weight",)
+            names[key] = (f"model.{rest.removesuffix('.weight')}.embed_positions.weight",)
     return TensorNames(names, "", _UNUSED)

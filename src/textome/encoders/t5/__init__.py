@@ -27,7 +27,7 @@ class T5Config:
     tie_word_embeddings     the output scores by the table of embeddings (v1.0), or by a matrix of its own (v1.1)
     scale_decoder_outputs   what is scored is divided by the root of d_model (v1.0); None: where embeddings are tied
 
-    Raises ValueError for a `feed_forward_proj` that is not known, and for a number of buckets that is no multiple of 4.
+    Raises ValueError for a `feed_forward_proj` that is not known, and for a number of buckets that is not a multiple of 4.
     """
 
     vocab_size: int = 32128
@@ -53,7 +53,7 @@ class T5Config:
             raise ValueError(f"feed_forward_proj {self.feed_forward_proj!r} is not one of {', '.join(FEED_FORWARD)}")
         if self.relative_attention_num_buckets % 4:
             raise ValueError(
-                f"relative_attention_num_buckets {self.relative_attention_num_buckets} is no multiple of 4"
+                f"relative_attention_num_buckets {self.relative_attention_num_buckets} is not a multiple of 4"
             )
 
     @classmethod

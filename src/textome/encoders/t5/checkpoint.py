@@ -21,17 +21,17 @@ _UNUSED = (
 def tensor_names(parameters: Iterable[str]) -> TensorNames:
     """The names of a model that has these parameters, as `encoder.layers.0.attention.query.weight`."""
     names: Names = {}
-    for ours in parameters:
-        if ours in ("shared.weight", "lm_head.weight"):
-            names[ours] = (ours,)
+    for key in parameters:
+        if key in ("shared.weight", "lm_head.weight"):
+            names[key] = (key,)
             continue
-        side, _, rest = ours.partition(".")
+        side, _, rest = key.partition(".")
         if rest == "norm.weight":
-            names[ours] = (f"{side}.final_layer_norm.weight",)
+            names[key] = (f"{side}.final_layer_norm.weight",)
         elif rest == "biases.weight":
-            names[ours] = (f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight",)
+            names[key] = (f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight",)
         else:
-            names[ours] = _in_layer(side, rest)
+            names[key] = _in_layer(side, rest)
     return TensorNames(names, "", _UNUSED)
 
 

@@ -46,7 +46,7 @@ def unpacked(archive: Path) -> Path:
         elif tarfile.is_tarfile(archive):
             _unpack_tar(archive, folder)
         else:
-            raise InputError(f"{archive}: this is no tar or zip archive, so nothing can be read inside it")
+            raise InputError(f"{archive}: this is not a tar or zip archive, so nothing can be read inside it")
     except _DAMAGE as error:
         raise InputError(f"{archive}: the archive cannot be unpacked ({error})") from error
     return folder

@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from textome.errors import InputError
 
-# The control characters (category Cc) that no text holds. A stray one is a fault of its text; many are no text.
+# The control characters (category Cc) that no text holds. A stray one is a fault of its text; many are not text.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 _MAX_CONTROL = 0.05
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"))
@@ -41,7 +41,7 @@ _SEQUENCES_ADVICE = "sequences, not texts; a model of DNA reads it (textome pred
 def decode_head(head: bytes, name: str) -> str:
     """The beginning of a file as text, its line ends as line feeds.
 
-    Raises InputError for what is no text: PDF, office documents, archives, other binary files.
+    Raises InputError for what is not text: PDF, office documents, archives, other binary files.
     """
     encoding = next((code for mark, code in (*_MARKS, *_MARKS_OF_TWO) if head.startswith(mark)), "")
     if not encoding:

@@ -51,7 +51,7 @@ class Quarantine:
     """Collects bad records so that the good ones go on. The first `keep` are kept in full; all are counted.
 
     Every entrance reports it in the same way: `summary` gives the lines for a person, `exit_code` is what the command
-    returns. `passed_over` counts, by reason, what a file says is no data: examples that their annotator rejected.
+    returns. `passed_over` counts, by reason, what a file says is not data: examples that their annotator rejected.
     """
 
     keep: int = 1000
@@ -65,7 +65,7 @@ class Quarantine:
             self.records.append(BadRecord(source, position, str(reason)))
 
     def pass_over(self, reason: str) -> None:
-        """Count a record that is left out on purpose, which is no error."""
+        """Count a record that is left out on purpose, which is not an error."""
         self.passed_over[reason] += 1
 
     def merge(self, other: Quarantine) -> None:

@@ -1,7 +1,7 @@
 """UIMA CAS, as INCEpTION and DKPro write it: what its XMI and its JSON have in common; dkpro-cassis reads and writes both.
 
 Entities are annotations of the layer `NamedEntity` of DKPro (`value`, `identifier`), and of every layer with a feature
-`value` or `label` that is no relation; relations are those of layers with `Governor` and `Dependent`. Written are
+`value` or `label` that is not a relation; relations are those of layers with `Governor` and `Dependent`. Written are
 `NamedEntity`, and `custom.Relation` between them. The files count UTF-16 units; dkpro-cassis gives code points.
 """
 

@@ -41,7 +41,7 @@ def _record(document: Document) -> Members:
     ends = {token["end"]: token["id"] for token in tokens}
 
     def span(entity: Entity) -> Members:
-        """From the first sign of an entity that is no white space to its last one."""
+        """From the first sign of an entity that is not white space to its last one."""
         text = document.text[entity.start : entity.end]
         start = entity.start + len(text) - len(text.lstrip())
         end = entity.end - len(text) + len(text.rstrip())

@@ -25,7 +25,7 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     try:
         cas = package.load_cas_from_json(text.decode("utf-8"))
     except Exception as error:  # dkpro-cassis lets through whatever the damage leads to
-        raise InputError(f"{source.name}: this is no UIMA CAS ({type(error).__name__}: {error})") from error
+        raise InputError(f"{source.name}: this is not a UIMA CAS ({type(error).__name__}: {error})") from error
     yield document_of(cas, source.stem)
 
 

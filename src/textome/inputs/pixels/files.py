@@ -62,7 +62,7 @@ def read_pictures(
 def decoded_mask(data: bytes) -> Objects:
     """(height, width) the values of a mask: those of its file, and of a palette the numbers of its colours.
 
-    Raises InputError for what is no image, truncated, too large, or has colours.
+    Raises InputError for what is not an image, truncated, too large, or has colours.
     """
     try:
         from PIL import Image, UnidentifiedImageError
@@ -75,7 +75,7 @@ def decoded_mask(data: bytes) -> Objects:
             image.load()
             values = np.asarray(image.convert("L") if image.mode == "1" else image)
     except UnidentifiedImageError as error:
-        raise InputError("this is no image that can be read; expected a mask as PNG or TIFF") from error
+        raise InputError("this is not an image that can be read; expected a mask as PNG or TIFF") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"the mask is damaged or truncated ({error})") from error
     if values.ndim == 3:
@@ -251,7 +251,7 @@ def _box(thing: etree._Element, height: int, width: int) -> Box:
     try:
         left, upper, right, lower = map(float, sides)
     except ValueError as error:
-        raise InputError(f"the box has the sides {', '.join(sides)}, which are no numbers") from error
+        raise InputError(f"the box has the sides {', '.join(sides)}, which are not numbers") from error
     if not (0 <= left < right <= width + 1 and 0 <= upper < lower <= height + 1):
         raise InputError(
             f"the box {left:g}, {upper:g}, {right:g}, {lower:g} is empty or not in the image of {width} x {height}"

@@ -99,7 +99,7 @@ class Pixels(Modality):
         return np.ascontiguousarray(values.transpose(2, 0, 1))
 
     def check(self, content: Image) -> None:
-        """Raises InputError for what is no image with the model's channels."""
+        """Raises InputError for what is not an image with the model's channels."""
         if not isinstance(content, np.ndarray) or content.dtype != np.uint8 or content.ndim != 3:
             raise InputError("expected an image as (height, width, channels) uint8")
         if content.shape[2] != self.channels or 0 in content.shape:

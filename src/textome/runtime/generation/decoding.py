@@ -256,8 +256,8 @@ def _search(
                 else:
                     finished[number].append(_hypothesis(text, total, total / position**length_penalty, ending))
             finished[number] = sorted(finished[number], key=lambda item: -item.score)[:best]
-            longest = limits.max_tokens[number]
-            if not goes_on or _done(finished[number], goes_on[0][0], position, longest, length_penalty, best):
+            max_tokens = limits.max_tokens[number]
+            if not goes_on or _done(finished[number], goes_on[0][0], position, max_tokens, length_penalty, best):
                 continue
             goes_on += [(float("-inf"), goes_on[0][1], goes_on[0][2])] * (width - len(goes_on))
             texts[number] = [[*texts[number][origin], token] for _, origin, token in goes_on]
@@ -280,7 +280,7 @@ def _largest(totals: Floats, width: int) -> list[list[int]]:
     return np.take_along_axis(positions, order, -1).tolist()  # type: ignore[no-any-return]
 
 
-def _done(finished: list[Hypothesis], total: float, position: int, longest: int, penalty: float, best: int) -> bool:
+def _done(finished: list[Hypothesis], total: float, position: int, max_tokens: int, penalty: float, best: int) -> bool:
     """Whether no continuation of a text with this log probability can enter the finished ones.
 
     The sum (at most 0) only falls; divided by a growing power of the length it is largest at the longest text for a
@@ -288,7 +288,7 @@ def _done(finished: list[Hypothesis], total: float, position: int, longest: int,
     """
     if len(finished) < best:
         return False
-    favourable = longest if penalty > 0 else position + 1
+    favourable = max_tokens if penalty > 0 else position + 1
     return bool(finished[-1].score >= total / favourable**penalty)
 
 

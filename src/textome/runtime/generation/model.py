@@ -138,13 +138,13 @@ class LanguageModel(Writer):
 
     def _scores(self, windows: Sequence[_Window]) -> list[float]:
         """The log probability of the scored tokens of each window."""
-        longest = max(len(window.ids) for window in windows)
+        max_length = max(len(window.ids) for window in windows)
         first = min(window.first for window in windows)
-        tokens = np.zeros((len(windows), longest), np.int64)
-        mask = np.zeros((len(windows), longest), np.int32)
+        tokens = np.zeros((len(windows), max_length), np.int64)
+        mask = np.zeros((len(windows), max_length), np.int32)
         for row, window in enumerate(windows):
             tokens[row, : len(window.ids)], mask[row, : len(window.ids)] = window.ids, 1
-        logits, _ = self.session.run(tokens, mask, range(first - 1, longest - 1), self.session.empty(len(windows)))
+        logits, _ = self.session.run(tokens, mask, range(first - 1, max_length - 1), self.session.empty(len(windows)))
         return [
             _log_probability(logits[row, window.first - first : len(window.ids) - first], window.ids[window.first :])
             for row, window in enumerate(windows)

@@ -42,15 +42,15 @@ class DecoderSession:
 
     def start(self, prompts: Sequence[Sequence[int]]) -> CachedDecoder:
         """A decoder that has read each prompt but for its last token, which `Limits.first` gives to the first step."""
-        longest = max(map(len, prompts)) - 1
-        tokens = np.zeros((len(prompts), longest), np.int64)
-        mask = np.zeros((len(prompts), longest), np.int32)
+        max_length = max(map(len, prompts)) - 1
+        tokens = np.zeros((len(prompts), max_length), np.int64)
+        mask = np.zeros((len(prompts), max_length), np.int32)
         for row, prompt in enumerate(prompts):
             # Padding stands in front, so that the newest tokens of all rows are in one column.
-            start = longest - len(prompt) + 1
+            start = max_length - len(prompt) + 1
             tokens[row, start:], mask[row, start:] = prompt[:-1], 1
         caches = self.empty(len(prompts))
-        if longest:
+        if max_length:
             _, caches = self.run(tokens, mask, [], caches)
         return CachedDecoder(self, caches, mask)
 

@@ -96,7 +96,7 @@ class LabelConfig:
         try:
             root = etree.fromstring(xml.encode(), parser)
         except (etree.XMLSyntaxError, ValueError) as error:
-            raise InputError("the label configuration is no XML") from error
+            raise InputError("the label configuration is not XML") from error
         texts = {item.get("name"): item.get("value", "") for item in root.iter("Text")}
         for item in root.iter("Labels"):
             to_name = item.get("toName", "")

@@ -19,7 +19,7 @@ from textome.tasks.pixels.maps import Floats, MapTask
 _MIN_OVERLAP = 0.7
 # Scores that centres begin with, so that the many pixels that are none do not drown the few (Lin et al. 2017, section 4.1).
 _PRIOR = -math.log(9)
-# Peaks of the heat map below it are no boxes at all, and of an image at most so many are.
+# Peaks of the heat map below it are not boxes at all, and of an image at most so many are.
 _MIN_CONFIDENCE, _MAX_BOXES = 0.05, 500
 
 Boxes = tuple[Box, ...]

@@ -21,7 +21,7 @@ _LEVELS = 8
 
 def depths(objects: Objects) -> Floats:
     """(height, width) the distance of each pixel from the edge of its thing, as a share of the thing's largest (Naylor et
-    al. 2019, section III.B); 0 where there is nothing. The edge of the image is no edge of a thing."""
+    al. 2019, section III.B); 0 where there is nothing. The edge of the image is not an edge of a thing."""
     depth = np.zeros(objects.shape, np.float32)
     for number, slices in enumerate(ndimage.find_objects(objects), 1):
         if slices is None:

@@ -28,6 +28,7 @@ class MapTask(Task[Picture, P], Generic[P]):
 
     # What labelled data have, for messages.
     needs: ClassVar[str] = ""
+    output_kind: ClassVar[str] = "labels"
 
     labels: tuple[str, ...] = ()
 
@@ -52,10 +53,6 @@ class MapTask(Task[Picture, P], Generic[P]):
     @property
     def label_names(self) -> tuple[str, ...]:
         return self.labels
-
-    @property
-    def output_kind(self) -> str:
-        return "labels"
 
     def labels_of(self, record: Picture) -> tuple[str, ...]:
         return () if record.regions is None else record.regions.labels()

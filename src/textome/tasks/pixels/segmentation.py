@@ -46,6 +46,7 @@ class Segmentation(MapTask[Segmented]):
     """
 
     needs: ClassVar[str] = "a mask, and with objects = true one that numbers things, or one for each thing"
+    has_confidence: ClassVar[bool] = False
 
     kind: Literal["segmentation"] = "segmentation"
     metric: Literal["dice", "iou", "aji", "object_f1", "object_precision"] = "dice"
@@ -69,10 +70,6 @@ class Segmentation(MapTask[Segmented]):
     @property
     def loss(self) -> str:
         return "areas_and_depths" if self.objects else "areas"
-
-    @property
-    def has_confidence(self) -> bool:
-        return False
 
     def is_labelled(self, record: Picture) -> bool:
         regions = record.regions

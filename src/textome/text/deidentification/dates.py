@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 _NUMBERS = re.compile(r"(\d{1,4})([/.-])(\d{1,2})(?:\2(\d{1,4}))?")
 _DIGITS = re.compile(r"\d+")
-# A date without a year is moved as one of this year, which is no leap year.
+# A date without a year is moved as one of this year, which is not a leap year.
 _ANY_YEAR = 2001
 _PIVOT = 30
 
@@ -19,7 +19,7 @@ def shifted(text: str, days: int, months: Sequence[str], day_first: bool = False
     months      twelve for each way of writing them; "sep|sept" is either
     day_first   3/4 is the third of April; where only one reading is a date, that one counts
 
-    What is missing counts as the middle: a month without a day as its 15th. None for what is no date.
+    What is missing counts as the middle: a month without a day as its 15th. None for what is not a date.
     """
     if match := _NUMBERS.match(text):
         moved = _shifted_numbers(match, days, day_first)
@@ -44,7 +44,7 @@ def _shifted_numbers(match: re.Match[str], days: int, day_first: bool) -> str | 
 
 
 def _moved(parts: Mapping[str, str], days: int) -> dict[str, str] | None:
-    """Day, month and year moved, each with as many digits as before; None for what is no date."""
+    """Day, month and year moved, each with as many digits as before; None for what is not a date."""
     year = _ANY_YEAR
     if "y" in parts:
         year = int(parts["y"])

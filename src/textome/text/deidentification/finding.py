@@ -55,18 +55,18 @@ def mask(text: str) -> tuple[str, Counter[str]]:
 def merged(findings: Iterable[Finding]) -> list[Finding]:
     """The same without overlaps: what overlaps becomes one, of the kind of the longest."""
     result: list[Finding] = []
-    longest = 0
+    max_length = 0
     for item in sorted(findings, key=lambda item: (item.start, -item.end)):
         if item.start >= item.end:
             continue
         if result and item.start < result[-1].end:
             before = result[-1]
-            kind = item.kind if item.end - item.start > longest else before.kind
-            longest = max(longest, item.end - item.start)
+            kind = item.kind if item.end - item.start > max_length else before.kind
+            max_length = max(max_length, item.end - item.start)
             result[-1] = Finding(before.start, max(before.end, item.end), kind)
         else:
             result.append(item)
-            longest = item.end - item.start
+            max_length = item.end - item.start
     return result
 
 

@@ -58,7 +58,7 @@ class Rules:
     patterns: tuple[tuple[str, re.Pattern[str]], ...]
 
     def kind_of(self, type: str) -> str | None:
-        """The kind of what a model calls `type`, or None for what is no personal data."""
+        """The kind of what a model calls `type`, or None for what is not personal data."""
         name = type.upper()
         if name in KINDS:
             return name
@@ -87,7 +87,7 @@ def load_rules(path: str | None = None) -> Rules:
                     raise InputError(f"{file}: [{table}] has no list {name!r}; its lists are {known}")
                 for phrase in phrases:
                     if not isinstance(phrase, str) or not phrase.strip():
-                        raise InputError(f"{file}: [{table}] {name}: {phrase!r} is no phrase; write words in quotes")
+                        raise InputError(f"{file}: [{table}] {name}: {phrase!r} is not a phrase; write words in quotes")
                     words[table][name].append(phrase.upper() if table == "model" else phrase.lower())
     fixed = {table: {name: tuple(items) for name, items in names.items()} for table, names in words.items()}
     if len(fixed["date"]["months"]) % 12:

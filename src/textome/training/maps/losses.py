@@ -48,8 +48,8 @@ def centres(scores: Tensor, targets: Tensor) -> Tensor:
     shares = torch.sigmoid(logits)
     centre = heat >= 1
     right = functional.logsigmoid(logits) * (1 - shares) ** _EASY
-    wrong = functional.logsigmoid(-logits) * shares**_EASY * (1 - heat) ** _NEAR
-    focal = -torch.where(centre, right, wrong).sum() / count
+    other = functional.logsigmoid(-logits) * shares**_EASY * (1 - heat) ** _NEAR
+    focal = -torch.where(centre, right, other).sum() / count
     errors = (scores[:, labels:] - targets[:, labels:-1]).abs() * targets[:, -1:]
     sizes, offsets = errors[:, :2].sum() / count, errors[:, 2:].sum() / count
     return focal + _SIZE_WEIGHT * sizes + _OFFSET_WEIGHT * offsets

@@ -11,7 +11,7 @@ from textome.errors import InputError
 
 
 class DivergedError(InputError):
-    """The loss of a run is no number any more."""
+    """The loss of a run became NaN."""
 
 
 class LossWatch:
@@ -31,7 +31,7 @@ class LossWatch:
         self._position, self._loss = position, loss
 
     def check(self) -> None:
-        """Raise DivergedError where the last loss is no number."""
+        """Raise DivergedError where the last loss is NaN."""
         if self._loss is not None and not math.isfinite(value := float(self._loss)):
             raise DivergedError(
                 f"{self._folder}: the loss is {value} at {self._position}; lower training.learning_rate and resume from "

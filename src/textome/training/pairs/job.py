@@ -163,7 +163,7 @@ class PairJob(Job):
 
     @classmethod
     def of(cls, recipe: Recipe[PairEncoder], folder: Path, processes: Processes, report: Report) -> PairJob:
-        """The job of a recipe, its data read and its model built. Raises InputError where a thing is no single vector."""
+        """The job of a recipe, its data read, its model built. Raises InputError where a thing is not a single vector."""
         assert recipe.input is not None
         shapes = recipe.input.shapes()
         if len(shapes) != 2 or any(shape.kind != "vectors" or shape.axes != (1,) for shape in shapes.values()):

@@ -262,9 +262,9 @@ def _build(recipe: Recipe[PretrainedModel]) -> tuple[MaskedLM, Tokenizer, dict[s
     if causal:
         values |= {"bos_token_id": tokenizer.start_id, "eos_token_id": tokenizer.end_id}
     config = read_encoder_config(values)
-    longest, most = max(stage.length for stage in recipe.training.stages), encoder_of(values).max_length(values)
-    if longest > most:
-        raise InputError(f"training.stages has sequences of {longest} tokens, but {base} has only {most} positions")
+    max_length, most = max(stage.length for stage in recipe.training.stages), encoder_of(values).max_length(values)
+    if max_length > most:
+        raise InputError(f"training.stages has sequences of {max_length} tokens, but {base} has only {most} positions")
     try:
         model = build_masked_lm(config, bool(getattr(table.task, "next_sentence", False)))
     except ValueError as error:

@@ -30,7 +30,7 @@ def names_of(sentences: Iterable[tuple[str, Iterable[Mention]]]) -> dict[int, li
 def read_lexicon(path: str | Path) -> list[str]:
     """The names of a lexicon file, one a line, `#` begins a comment; a Latin binomial also gives its short form.
 
-    Raises InputError where the file is missing, is no UTF-8 text, or holds no name.
+    Raises InputError where the file is missing, is not UTF-8 text, or holds no name.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()

@@ -24,7 +24,7 @@ Paraphrase = Callable[[Sequence[str]], list[str]]
 def there_and_back(there: str | Path, back: str | Path, device: torch.device) -> Paraphrase:
     """What says texts in other words, by two translation bundles.
 
-    Raises InputError where the second does not translate back what the first makes; ModelError where one is no such bundle.
+    Raises InputError where the second does not translate back what the first makes; ModelError for other bundles.
     """
     first, second = Translator.load(there), Translator.load(back)
     if (first.source, first.target) != (second.target, second.source):

@@ -49,13 +49,13 @@ class Teacher:
         self.model, *self.others = (_read_teacher(name, tasks, tokenizer, window).to(device) for name in names)
 
     def read(self, logits: Callable[[nn.Module], Tensor], positions: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The mean over teachers of what `logits` gives for each; and the first one's states, see `watched_states`."""
-        with torch.no_grad(), watched_states(self.model.encoder, positions) as states:
+        """The mean over teachers of what `logits` gives for each; and the first one's `watched_hidden_states`."""
+        with torch.no_grad(), watched_hidden_states(self.model.encoder, positions) as watched:
             total = logits(self.model)
         with torch.no_grad():
             for other in self.others:
                 total = total + logits(other)
-        return total / (1 + len(self.others)), states.values
+        return total / (1 + len(self.others)), watched.values
 
 
 def _read_teacher(name: str, tasks: Mapping[str, SomeTask], tokenizer: Tokenizer, window: int) -> TaskModel:
@@ -67,8 +67,8 @@ def _read_teacher(name: str, tasks: Mapping[str, SomeTask], tokenizer: Tokenizer
             f"of the teacher"
         )
     config = read_encoder_config(bundle.config)
-    if window > (longest := encoder_of(bundle.config).max_length(bundle.config)):
-        raise InputError(f"model.window is {window}, but the teacher has only {longest} positions")
+    if window > (max_length := encoder_of(bundle.config).max_length(bundle.config)):
+        raise InputError(f"model.window is {window}, but the teacher has only {max_length} positions")
     rows = {task: _rows(name, bundle, task, own_task) for task, own_task in tasks.items()}
     model = TaskModel(config, {task: other.head_shape for task, other in bundle.tasks.items()})
     load_tensors(model, read_weights(directory, bundle.config), str(directory))
@@ -94,7 +94,7 @@ def _rows(teacher: str, bundle: Bundle, name: str, task: SomeTask) -> list[int]:
     return [known[output] for output in task.output_names]
 
 
-class watched_states:  # noqa: N801 - a context, named as what it gives
+class watched_hidden_states:  # noqa: N801 - a context, named as what it gives
     """Collects, while it is open, the hidden states after the embeddings and each layer at `positions`: (M, hidden_size)
     each, or of joined positions (M, num_pooled_positions, hidden_size)."""
 
@@ -102,7 +102,7 @@ class watched_states:  # noqa: N801 - a context, named as what it gives
         self.values: list[Tensor] = []
         self._encoder, self._positions = encoder, positions
 
-    def __enter__(self) -> watched_states:
+    def __enter__(self) -> watched_hidden_states:
         def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
             self.values.append(output[self._positions])
 

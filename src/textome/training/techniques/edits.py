@@ -26,8 +26,8 @@ class Synonyms:
             for name in names:
                 others = self._others.setdefault(name.casefold(), [])
                 others += [other for other in names if other.casefold() != name.casefold() and other not in others]
-        longest_first = sorted(self._others, key=lambda name: (-len(name), name))
-        self._pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+        by_length = sorted(self._others, key=lambda name: (-len(name), name))
+        self._pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, by_length))})(?!\w)", re.IGNORECASE)
 
     def matches(self, text: str) -> list[tuple[int, int, list[str]]]:
         """Where one of them stands in a text, and by what it may be replaced."""
@@ -44,7 +44,7 @@ class Synonyms:
 def read_synonyms(path: str | Path) -> Synonyms:
     """A file of sets of synonyms, one a line, separated by tabs; `#` begins a comment.
 
-    Raises InputError where the file is missing, is no UTF-8 text, or a line has fewer than two names.
+    Raises InputError where the file is missing, is not UTF-8 text, or a line has fewer than two names.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()

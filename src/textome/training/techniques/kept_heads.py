@@ -77,11 +77,11 @@ def _keep(
     numbers = {output: number for number, output in enumerate(own.output_names)}
     firsts = [task.first_output(output, numbers) for output in task.output_names]
     rows = [(at, numbers[first]) for at, first in enumerate(firsts) if first is not None]
-    for ours, parameter in head.named_parameters():
-        (theirs,) = names[ours]
-        if not ours.startswith("classifier."):
-            parameter.data.copy_(tensors[theirs])
+    for own_name, parameter in head.named_parameters():
+        (checkpoint_name,) = names[own_name]
+        if not own_name.startswith("classifier."):
+            parameter.data.copy_(tensors[checkpoint_name])
         elif rows:
             here, there = (list(column) for column in zip(*rows, strict=True))
-            parameter.data[here] = tensors[theirs][there].to(parameter.dtype)
+            parameter.data[here] = tensors[checkpoint_name][there].to(parameter.dtype)
     return bool(rows)

@@ -45,13 +45,13 @@ class Owners:
         starts = sizes.cumsum(0) - sizes
         rank = torch.empty_like(owner)
         rank[order] = torch.arange(len(owner), device=owner.device) - starts[owner[order]]
-        self.longest = int(sizes.max()) if len(sizes) else 0
-        self._slots = owner * self.longest + rank
+        self.max_tokens = int(sizes.max()) if len(sizes) else 0
+        self._slots = owner * self.max_tokens + rank
 
     def padded(self, rows: Tensor) -> Tensor:
         """(N, d) in rows of their records, (count, longest, d), with zeros behind the shorter ones."""
-        padded = rows.new_zeros(self.count * self.longest, rows.shape[1])
-        return padded.index_copy(0, self._slots, rows).view(self.count, self.longest, rows.shape[1])
+        padded = rows.new_zeros(self.count * self.max_tokens, rows.shape[1])
+        return padded.index_copy(0, self._slots, rows).view(self.count, self.max_tokens, rows.shape[1])
 
     def summed(self, rows: Tensor) -> Tensor:
         """(N, d) to the sum of each record's rows, (count, d)."""
@@ -135,7 +135,7 @@ def _squares(call: Call, grad: Tensor, rows: Owners) -> Tensor:
             squares += rows.summed(grad * _normal(module, call.input)).square().sum(1)
     elif module.weight.requires_grad:
         ins, outs = rows.padded(call.input.float()), rows.padded(grad)
-        if 2 * rows.longest**2 <= ins.shape[2] * outs.shape[2]:
+        if 2 * rows.max_tokens**2 <= ins.shape[2] * outs.shape[2]:
             squares += ((ins @ ins.transpose(1, 2)) * (outs @ outs.transpose(1, 2))).sum((1, 2)).clamp_min(0)
         else:
             squares += (outs.transpose(1, 2) @ ins).square().sum((1, 2))

@@ -52,15 +52,15 @@ class TranslationTask(TrainingTask[PackedPairs]):
         validation: Sequence[Pair],
         device: torch.device,
     ) -> None:
-        longest = translator.longest
-        self.name, self.task = recipe.tasks[0].name, task.model_copy(update={"max_length": longest})
+        max_length = translator.max_length
+        self.name, self.task = recipe.tasks[0].name, task.model_copy(update={"max_length": max_length})
         self.quarantine, self.hashes = Quarantine(), {}
         self.loss, self.options = LOSSES["tokens"], LossOptions(recipe.training.label_smoothing)
         self._translator, self._validation, self._device = translator, list(validation)[:VALIDATED], device
         sources, targets = (translator.encode([getattr(pair, side) for pair in pairs]) for side in ("source", "target"))
-        self.pairs = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= longest]
+        self.pairs = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= max_length]
         if not self.pairs:
-            raise InputError(f"no training pair has at most model.longest = {longest} sub-words")
+            raise InputError(f"no training pair has at most model.max_length = {max_length} sub-words")
         self.too_long = len(pairs) - len(self.pairs)
         self.lengths = [len(source) + len(target) for source, target in self.pairs]
 
@@ -156,14 +156,14 @@ def _fresh(recipe: Recipe[TranslationModel], task: Translation, folder: Path, pa
         decoder_attention_heads=sizes.num_attention_heads,
         encoder_ffn_dim=sizes.intermediate_size,
         decoder_ffn_dim=sizes.intermediate_size,
-        max_position_embeddings=sizes.longest + 1,
+        max_position_embeddings=sizes.max_length + 1,
         dropout=sizes.dropout,
         normalize_before=sizes.normalize_before,
         pad_token_id=padding,
         decoder_start_token_id=start,
         eos_token_id=end,
     )
-    return Translator(Transformer(config), tokenizer, task.source, task.target, sizes.longest)
+    return Translator(Transformer(config), tokenizer, task.source, task.target, sizes.max_length)
 
 
 def _based(recipe: Recipe[TranslationModel], task: Translation, folder: Path) -> Translator:
@@ -177,7 +177,7 @@ def _based(recipe: Recipe[TranslationModel], task: Translation, folder: Path) ->
     base.tokenizer.save(str(folder / "tokenizer.json"))
     model = Transformer(replace(base.model.config, dropout=recipe.model.dropout))
     model.load_state_dict(base.model.state_dict())
-    return Translator(model, base.tokenizer, base.source, base.target, base.longest)
+    return Translator(model, base.tokenizer, base.source, base.target, base.max_length)
 
 
 def _without_tests(pairs: Sequence[Pair], tests: Sequence[Pair]) -> list[Pair]:
@@ -220,7 +220,7 @@ def _encoder(recipe: Recipe[TranslationModel], vocabulary: int) -> dict[str, Any
         "num_hidden_layers": sizes.encoder_layers,
         "num_attention_heads": sizes.num_attention_heads,
         "intermediate_size": sizes.intermediate_size,
-        "max_position_embeddings": sizes.longest + 1,
+        "max_position_embeddings": sizes.max_length + 1,
     }
     conversion = None if sizes.encoder == "transformer" else conversion_to(sizes.encoder, like)
     if conversion is None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
-from pydantic import ValidationError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -15,11 +14,10 @@ from torch import Tensor, nn
 from textome.encoders.checkpoint import load_tensors
 from textome.encoders.layers.packing import Layout
 from textome.encoders.seq2seq.model import Cache, Transformer, TransformerConfig
-from textome.errors import InputError, ModelError
-from textome.runtime.bundle import described
+from textome.errors import InputError
+from textome.runtime.bundle import Bundle
 from textome.runtime.generation.decoding import Floats, Ids, Limits, beam, greedy
 from textome.runtime.model_files import read_json
-from textome.tasks.translation import Translation
 from textome.text.sentences import split_sentences
 
 PAD, START, END = "<pad>", "<s>", "</s>"
@@ -50,17 +48,19 @@ class SourceDecoder:
 class Translator:
     """A model, its tokenizer, and the languages it knows.
 
-    longest   sub-words of a source, or of a target, at most
+    max_length   sub-words of a source, or of a target, at most
     """
 
-    def __init__(self, model: Transformer, tokenizer: Tokenizer, source: str, target: str, longest: int) -> None:
-        self.model, self.tokenizer, self.source, self.target, self.longest = model, tokenizer, source, target, longest
+    def __init__(self, model: Transformer, tokenizer: Tokenizer, source: str, target: str, max_length: int) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.source, self.target, self.max_length = source, target, max_length
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Load a bundle that a recipe for translation left. Raises ModelError where it is none, or damaged."""
         folder = Path(folder)
-        task = translation_task(folder)
+        bundle = Bundle.load(folder)
+        task: Any = bundle.tasks[bundle.task_of("translation")]
         config = TransformerConfig.from_dict(read_json(folder / "config.json"))
         model = Transformer(config)
         load_tensors(model, load_file(folder / "model.safetensors"), str(folder))
@@ -80,7 +80,7 @@ class Translator:
 
         width   targets that beam search follows; 1 takes the most probable sub-word at every step
 
-        A text without words gives an empty one. One longer than the model's `longest` sub-words is cut at words, and its
+        A text without words gives an empty one. One longer than the model's `max_length` sub-words is cut at words, and its
         pieces are translated one after another.
         """
         pieces: list[tuple[int, list[int]]] = []
@@ -123,7 +123,7 @@ class Translator:
         # A translation longer than twice its source and a little is one that repeats itself.
         limits = Limits(
             first=[config.decoder_start_token_id] * len(sources),
-            max_tokens=[min(self.longest, 2 * len(ids) + 10) for ids in sources],
+            max_tokens=[min(self.max_length, 2 * len(ids) + 10) for ids in sources],
             ends=(config.eos_token_id,),
             never=(config.pad_token_id, config.decoder_start_token_id),
         )
@@ -138,8 +138,8 @@ class Translator:
         return [text.strip() for text in texts]
 
     def _cut(self, ids: list[int]) -> list[list[int]]:
-        """Pieces of at most `longest` sub-words with their end token, cut where a word begins if that is possible."""
-        body, end, room = ids[:-1], ids[-1], self.longest - 1
+        """Pieces of at most `max_length` sub-words with their end token, cut where a word begins if that is possible."""
+        body, end, room = ids[:-1], ids[-1], self.max_length - 1
         pieces = []
         while body:
             size = min(room, len(body))
@@ -171,15 +171,6 @@ def _lines(text: str) -> list[tuple[int, str]]:
         lines.append((position, line))
         position += len(line)
     return lines
-
-
-def translation_task(folder: Path) -> Translation:
-    """The task of a bundle that translates. Raises ModelError for any other."""
-    entries = described(read_json(folder / "textome.json")).get("tasks", {})
-    try:
-        return Translation.model_validate(entries.get("translation"))
-    except ValidationError as error:
-        raise ModelError(f'{folder}: this model does not translate; train one with task = "translation"') from error
 
 
 def languages(translator: Translator, source: str | None, target: str | None) -> None:

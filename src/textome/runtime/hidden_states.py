@@ -10,7 +10,7 @@ from textome.encoders import encoder_of
 
 
 @dataclass(frozen=True, slots=True)
-class StatesOutput:
+class HiddenStatesOutput:
     """Where a graph has the last hidden states: the tensor's name, and whether it is (B, S, H) or time first, (S, B, H)."""
 
     name: str
@@ -18,14 +18,14 @@ class StatesOutput:
 
 
 # The output of a graph without any head.
-ONLY_STATES = StatesOutput("hidden_states", batch_first=True)
+ONLY_HIDDEN_STATES = HiddenStatesOutput("hidden_states", batch_first=True)
 
 
-def states_output(config: Mapping[str, Any], several_heads: bool) -> StatesOutput:
+def hidden_states_output(config: Mapping[str, Any], several_heads: bool) -> HiddenStatesOutput:
     """Where `runtime.graph` puts them in the graph of a model with heads and this `config.json`."""
     if several_heads:
-        return StatesOutput("encoder.hidden_states", batch_first=True)
-    return StatesOutput(
+        return HiddenStatesOutput("encoder.hidden_states", batch_first=True)
+    return HiddenStatesOutput(
         encoder_of(config).hidden_states.format(last=int(config["num_hidden_layers"]) - 1), batch_first=False
     )
 
