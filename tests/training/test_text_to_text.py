@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from pydantic import BaseModel
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import decoders, models, pre_tokenizers
 from typer.testing import CliRunner
@@ -30,6 +31,7 @@ from textome.runtime.generation.text_to_text import TextToTextModel
 from textome.runtime.step import ModelSettings, load_model
 from textome.tasks.text_to_text import TextToText, Written
 from textome.text.tokenization import SENTINELS, Tokenizer
+from textome.training import models as settings
 from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
 from textome.training.text.data import load_task
@@ -314,6 +316,15 @@ def test_a_task_without_records_is_named(bundle: Path, tmp_path: Path) -> None:
     recipe = load_recipe(bundle.parents[1] / "recipe.toml", ["tasks.titles.max_target=2"])
     with pytest.raises(InputError, match="task 'titles': no training record is left"):
         finetune(recipe, tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", [settings.TextToTextModel, settings.TranslationModel])
+def test_a_run_that_started_from_a_base_reads_its_own_recipe(kind: type[BaseModel]) -> None:
+    """All of it, the defaults too, as a resumed run does; what else the base decides is an error."""
+    started = kind.model_validate({"base": "model", "dropout": 0.0})
+    assert kind.model_validate(started.model_dump(mode="json")) == started
+    with pytest.raises(ValueError, match="brings hidden_size with it"):
+        kind.model_validate({"base": "model", "hidden_size": 32})
 
 
 @pytest.mark.parametrize("precision", ["int8", "bf16"])

@@ -117,10 +117,8 @@ class TranslationModel(Fields):
     def _sizes(self) -> TranslationModel:
         if self.encoder not in (known := ("transformer", *from_others())):
             raise ValueError(f"model.encoder {self.encoder!r} is not one of {', '.join(known)}")
-        defaults = {name: field.default for name, field in type(self).model_fields.items()}
-        own = {"base", "dropout", *(name for name, value in defaults.items() if getattr(self, name) == value)}
-        if self.base is not None and (extra := sorted(self.model_fields_set - own)):
-            raise ValueError(f"model.base brings {', '.join(extra)} with it; leave out what base brings")
+        if self.base is not None:
+            _check_left_out(self, "base", "dropout")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError("hidden_size must be a multiple of num_attention_heads")
         return self
@@ -155,12 +153,18 @@ class TextToTextModel(Fields):
     def _one_origin(self) -> TextToTextModel:
         if (self.base is None) == (self.tokenizer is None):
             raise ValueError("give model.base, or model.tokenizer for a fresh model")
-        own = {"base", "dropout", "window", "overlap"}
-        if self.base is not None and (extra := sorted(self.model_fields_set - own)):
-            raise ValueError(f"model.base brings {', '.join(extra)} with it; leave out what base brings")
+        if self.base is not None:
+            _check_left_out(self, "base", "dropout", "window", "overlap")
         if self.overlap >= self.window - 2:
             raise ValueError("model.overlap must be smaller than model.window")
         return self
+
+
+def _check_left_out(settings: Fields, *own: str) -> None:
+    """Raises ValueError for what `model.base` decides. Defaults may be there: a resumed run reads all of its recipe."""
+    defaults = {name for name, field in type(settings).model_fields.items() if getattr(settings, name) == field.default}
+    if extra := sorted(settings.model_fields_set - defaults - set(own)):
+        raise ValueError(f"model.base brings {', '.join(extra)} with it; leave out what base brings")
 
 
 class PretrainedModel(Fields):
