@@ -121,6 +121,34 @@ def test_small_requests_share_a_batch(tiny_bundle: Path, monkeypatch: pytest.Mon
     run(main)
 
 
+def test_requests_that_wait_are_decoded_together(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["no gout was seen", "patients with malaria took quinine. They had no gout.", "quinine"]
+    expected = [spans([Pipeline([model])(Document.from_text(text))]) for text in texts]
+    gate, sizes, complete = threading.Event(), list[int](), Model.complete
+
+    def counted(self: Model, name: str, documents: Sequence[Document], *others: Any) -> list[Document]:
+        sizes.append(len(documents))
+        gate.wait(10)
+        return complete(self, name, documents, *others)
+
+    monkeypatch.setattr(Model, "complete", counted)
+
+    async def main() -> None:
+        async with running(model) as engine:
+            requests = [asyncio.create_task(engine.annotate([Document.from_text(texts[0])], model))]
+            await until(lambda: bool(sizes))
+            requests += [asyncio.create_task(engine.annotate([Document.from_text(text)], model)) for text in texts]
+            others = model.choosing(min_confidence=0.99)
+            requests += [asyncio.create_task(engine.annotate([Document.from_text(text)], others)) for text in texts]
+            await until(lambda: len(engine._scored) == 6)
+            gate.set()
+            results = await asyncio.gather(*requests)
+        assert sizes == [1, 3, 3]
+        assert [spans(result) for result in results[:4]] == [expected[0], *expected]
+
+    run(main)
+
+
 def test_a_small_request_does_not_wait_for_a_large_one(tiny_bundle: Path) -> None:
     model = Model.load(tiny_bundle, threads=1)
 

@@ -9,6 +9,8 @@ mean is worked out by the worker threads while the next batch runs.
 The queue is bounded in requests and in characters: beyond that `QueueFullError` comes at once. A request that is cancelled
 (its client left, or its time is up) takes its waiting examples with it. What the model reads for one request is bounded in
 tokens (`TooManyTokensError`), since characters tell little of it: prose has four to a token, formulae one.
+
+Scores of several requests that are done at the same time are decoded together, which takes little more than one of them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 from textome.documents import Document
@@ -32,6 +35,8 @@ from textome.tasks.examples import Example, Floats
 PIECE_CHARACTERS = 20_000
 # Pieces of one request that are in work at once: more would only take memory.
 AHEAD = 4
+# Inputs whose scores are decoded at once: more would keep small requests waiting, and save nothing.
+MAX_DECODED = 256
 # Text with more characters to a token is refused before it is cut; prose has four to five.
 MOST_CHARACTERS_OF_A_TOKEN = 10
 
@@ -71,6 +76,19 @@ class _Job:
     done: Callable[[BaseException | None], object]
 
 
+@dataclass(slots=True, eq=False)
+class _Scored:
+    """Documents of a request that the model has read: what `Model.prepare` gave, the scores, and who waits for the rest."""
+
+    model: Model
+    task: str
+    documents: Sequence[Document]
+    records: Sequence[Sequence[Any]]
+    examples: Sequence[Example]
+    scores: Sequence[Floats]
+    annotated: asyncio.Future[list[Document]]
+
+
 class Engine(Queue):
     """Answers the tasks of one model for many requests at once. Start it with `start`, end it with `close`."""
 
@@ -81,6 +99,8 @@ class Engine(Queue):
         self._waiting: deque[_Job] = deque()
         self._token_count = 0
         self._preparing = 0
+        self._scored: deque[_Scored] = deque()
+        self._decoding: asyncio.Task[None] | None = None
 
     async def annotate(
         self, documents: Sequence[Document], model: Model, replace: Callable[[Document], Document] | None = None
@@ -155,7 +175,44 @@ class Engine(Queue):
         with self._counted_as_preparing():
             prepared = await loop.run_in_executor(self._workers, model.prepare, name, documents)
             scores = self._scores(request, name, prepared[2])
-        return await loop.run_in_executor(self._workers, model.complete, name, *prepared, await scores)
+        scored = _Scored(model, name, *prepared, await scores, loop.create_future())
+        self._scored.append(scored)
+        if self._decoding is None or self._decoding.done():
+            self._decoding = asyncio.create_task(self._decode())
+        try:
+            return await scored.annotated
+        finally:
+            if scored in self._scored:  # its client has left
+                self._scored.remove(scored)
+
+    async def _decode(self) -> None:
+        """Annotate the documents that the model has read, with those of other requests for the same, until none wait."""
+        while self._scored:
+            together = self._take_scored()
+            try:
+                results = await asyncio.get_running_loop().run_in_executor(self._workers, _complete, together)
+            except Exception as error:
+                for item in together:
+                    if not item.annotated.done():
+                        item.annotated.set_exception(error)
+                continue
+            for item, documents in zip(together, results, strict=True):
+                if not item.annotated.done():
+                    item.annotated.set_result(documents)
+
+    def _take_scored(self) -> list[_Scored]:
+        """Of those that wait the first, and others of the same task and choices, up to `MAX_DECODED` inputs."""
+        first, *others = self._scored
+        together, num_examples = [first], len(first.examples)
+        self._scored.clear()
+        for item in others:
+            alike = item.task == first.task and item.model.settings == first.model.settings
+            if alike and num_examples + len(item.examples) <= MAX_DECODED:
+                together.append(item)
+                num_examples += len(item.examples)
+            else:
+                self._scored.append(item)
+        return together
 
     @asynccontextmanager
     async def _admitted(self, characters: int) -> AsyncIterator[_Request]:
@@ -308,3 +365,22 @@ class Engine(Queue):
             if not job.left:
                 self._waiting.remove(job)
         return batch
+
+
+def _complete(together: Sequence[_Scored]) -> list[list[Document]]:
+    """The documents of each with its task's annotations."""
+    examples: list[Example] = []
+    num_records = 0
+    for item in together:
+        examples += [example.moved(num_records) for example in item.examples] if num_records else item.examples
+        num_records += sum(map(len, item.records))
+    annotated = iter(
+        together[0].model.complete(
+            together[0].task,
+            [document for item in together for document in item.documents],
+            [own for item in together for own in item.records],
+            examples,
+            [rows for item in together for rows in item.scores],
+        )
+    )
+    return [list(islice(annotated, len(item.documents))) for item in together]

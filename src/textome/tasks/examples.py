@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,11 @@ class Example:
     sentences: tuple[int, ...] = ()
     tokens: Tokens | None = None
     target_ids: Integers | None = None
+
+    def moved(self, num_records: int) -> Example:
+        """The same example where that many other records stand before its own."""
+        others = tuple(record + num_records for record in self.record_of_position)
+        return replace(self, record=self.record + num_records, record_of_position=others)
 
     @property
     def owners(self) -> tuple[int, ...]:
