@@ -1,10 +1,10 @@
 """Differentially private training (Abadi et al. 2016, "Deep learning with differential privacy"): DP-SGD for AdamW.
 
-In each step every training record takes part by a lot of its own (Poisson sampling), its gradient is cut to a norm, and
-normal noise is added to the sum. A model that was trained so is (epsilon, delta) private: adding or removing one record
-changes the probability of any outcome by at most the factor e^epsilon, and delta. What steps cost together is told by the
-accountants of Opacus. The lots and the noise come from a seed of the operating system that stays in the run's folder: who
-knows it knows what the noise hides.
+Each step draws every training record independently (Poisson sampling), clips the gradient of each drawn record to a norm,
+and adds normal noise to the sum. A model that was trained so is (epsilon, delta) private: adding or removing one record
+changes the probability of any outcome by at most the factor e^epsilon, and delta. The accountants of Opacus add up what the
+steps cost. The draws and the noise come from a seed of the operating system, which stays in the run's folder until the run
+ends: whoever knows it knows what the noise hides.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Recorded(Protocol):
 
 
 class PrivateJob:
-    """A job whose batches are lists of records, drawn by lot; see `loop.Job`."""
+    """A job whose batches are lists of randomly drawn records; see `loop.Job`."""
 
     def __init__(self, job: Recorded, settings: Privacy, secret: int) -> None:
         self.job, self.settings, self.model, self.metric = job, settings, job.model, job.metric
@@ -110,7 +110,7 @@ class PrivateJob:
 
 @dataclass
 class PrivateGradients(Gradients):
-    """Gradients of which each record has only so large a part, with noise: what the optimiser sees is private."""
+    """Clipped gradients of records with noise: what the optimiser sees is private."""
 
     job: PrivateJob
     last: Tensor = field(default_factory=lambda: torch.zeros(()))
@@ -162,7 +162,7 @@ def sample_rate(settings: Privacy, records: int) -> float:
 
 
 def steps_per_epoch(settings: Privacy, records: int) -> int:
-    """So many that each record takes part about once."""
+    """As many steps as draw each record about once."""
     return max(1, math.ceil(records / settings.batch_records))
 
 
@@ -278,7 +278,7 @@ def spent(job: PrivateJob, steps: int) -> dict[str, Any]:
 
 
 def _secret(folder: Path) -> int:
-    """The seed of a run's lots and noise, drawn when it begins and read again when it goes on."""
+    """The seed of a run's draws and noise, made when it begins and read again when it goes on."""
     path = folder / _SECRET
     if not path.exists():
         with atomic_file(path, private=True) as stream:
