@@ -72,3 +72,6 @@ def test_results_without_relations_and_unknown_concepts_are_told(folder: Path, t
     empty = results_of(tmp_path / "empty", stated("1", "We gave lisinopril."))
     assert "no relation between two mentions" in run(empty).stderr
     assert "'gout': no relation of the results" in str(run(folder, "gout").exception)
+    nothing = run(folder, "nausea", "--relation", "treat")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert "the options leave no pair; without them there are causes of Chemical, Disease" in nothing.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ from textome.runtime.export import export_bundle
 from textome.runtime.pairs import PairPredictor
 from textome.tasks.affinity import Affinity
 from textome.training.finetune import finetune
-from textome.training.losses import numbers_with_deviations
+from textome.training.losses import LOSSES, numbers_with_deviations, target_options
 from textome.training.models import PairEncoder
+from textome.training.pairs.job import PairJob
 from textome.training.recipe import Recipe
 
 pytest.importorskip("rdkit")
@@ -120,6 +122,18 @@ def test_a_library_is_screened_from_the_command_line(folder: Path, tmp_path: Pat
     assert [json.loads(line)["rank"] for line in lines.splitlines() if line.startswith("{")] == [1, 1, 1]
 
 
+def test_no_batch_but_the_last_is_small() -> None:
+    """A molecule with many pairs shares its batch with others."""
+    lengths = [int(number) for number in np.random.default_rng(0).integers(1, 100, 500)]
+    training = SimpleNamespace(seed=1, token_budget=1000)
+    job = SimpleNamespace(tasks=[SimpleNamespace(lengths=lengths)], recipe=SimpleNamespace(training=training))
+    batches = [batch.indices for batch in PairJob.plan(job, 0)]  # type: ignore[arg-type]
+    assert sorted(index for batch in batches for index in batch) == list(range(500))
+    *sizes, _ = [sum(lengths[index] for index in batch) for batch in batches]
+    assert all(900 < size <= 1000 for size in sizes)
+    assert batches != [batch.indices for batch in PairJob.plan(job, 1)]  # type: ignore[arg-type]
+
+
 def test_things_that_are_no_single_vector_are_refused(folder: Path) -> None:
     values = recipe_of(folder).input
     assert values is not None
@@ -155,3 +169,17 @@ def test_the_loss_is_that_of_a_normal_distribution() -> None:
     assert outputs.grad is not None
     assert outputs.grad[0, 0].item() == pytest.approx(1.0)
     assert outputs.grad[2].tolist() == [0, 0]
+    rest = value.item() - (1.0 + 0.25) / 2  # what the deviations cost
+    for powers, errors in (((1,), 1.0 + 0.5), ((1, 2), (2.0 + 0.75) / 2)):
+        assert numbers_with_deviations(outputs, targets, powers).item() == pytest.approx(errors / 2 + rest, rel=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "powers"), [("squares", (2,)), ("absolute", (1,)), ("both", (1, 2))])
+def test_a_model_of_affinities_learns_by_the_loss_that_its_recipe_names(kind: str, powers: tuple[int, ...]) -> None:
+    task = Affinity(labels=("k",), means=(1.0,), deviations=(2.0,), loss_of_numbers=kind)  # type: ignore[arg-type]
+    targets = np.array([[3.0], [2.0], [8.0]], np.float32)
+    outputs = torch.tensor([[1.0, 0.5], [2.0, -1.0], [0.0, 0.0]])
+    options = target_options(task, targets, 0.0, torch.device("cpu"))
+    value = LOSSES[task.loss].value(outputs, torch.from_numpy(targets), [3], options)
+    standardised = torch.tensor([[1.0], [0.5], [3.5]])
+    assert value.item() == pytest.approx(numbers_with_deviations(outputs, standardised, powers).item())

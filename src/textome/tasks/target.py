@@ -42,7 +42,7 @@ class Target(Task[Record, Floats]):
             as in a forecast; masked_tokens: the hidden tokens of a sequence, to pretrain an encoder
     labels  in the order of the outputs; empty: those of the training data, in alphabetical order
     metric  by which the best epoch is chosen; empty: the first of the kind in METRICS
-    loss_of_numbers  "squares", or "absolute" where a few are far larger than the others
+    loss_of_numbers  "squares"; "absolute" where a few are far larger than the others; or "both", the mean of the two
     compress  numbers are learnt as arsinh(x / unit), which is x near zero and a logarithm far from it: for numbers over
             several powers of ten, with both signs. With the absolute loss the answer is still the median
     units, limits   of the training data: the median distance from the median, and the lowest and highest number, which
@@ -67,7 +67,7 @@ class Target(Task[Record, Floats]):
     ] = "sequence_classification"
     labels: tuple[str, ...] = ()
     metric: str = ""
-    loss_of_numbers: Literal["squares", "absolute"] = "squares"
+    loss_of_numbers: Literal["squares", "absolute", "both"] = "squares"
     compress: bool = False
     class_weights: Literal["none", "balanced"] = "none"
     units: tuple[float, ...] = ()

@@ -22,23 +22,24 @@ def plan(
     """
     sizes = np.asarray(lengths)
     if generator is None:
-        return _cut(np.argsort(sizes, kind="stable"), sizes, token_budget)
+        return cut_in_order(np.argsort(sizes, kind="stable"), sizes, token_budget)
     order = generator.permutation(len(sizes))
     pools = np.cumsum(sizes[order]) // (pool_size * token_budget)
     batches: list[list[int]] = []
     for number in np.unique(pools):
         pool = order[pools == number]
-        batches += _cut(pool[np.argsort(sizes[pool], kind="stable")], sizes, token_budget)
+        batches += cut_in_order(pool[np.argsort(sizes[pool], kind="stable")], sizes, token_budget)
     return [batches[index] for index in generator.permutation(len(batches))]
 
 
 def cut(indices: Sequence[int], lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     """Some of the examples, sorted by length, in batches of at most `token_budget` tokens (or one longer example)."""
     chosen = sorted(indices, key=lambda index: lengths[index])
-    return _cut(np.asarray(chosen, np.int64), np.asarray(lengths), token_budget)
+    return cut_in_order(np.asarray(chosen, np.int64), np.asarray(lengths), token_budget)
 
 
-def _cut(order: NDArray[np.int64], sizes: NDArray[np.int64], token_budget: int) -> list[list[int]]:
+def cut_in_order(order: NDArray[np.int64], sizes: NDArray[np.int64], token_budget: int) -> list[list[int]]:
+    """Examples in this order, by their `sizes`, in batches of at most `token_budget` tokens (or one longer example)."""
     batches: list[list[int]] = []
     used = token_budget + 1
     for index in order.tolist():

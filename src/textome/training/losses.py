@@ -29,6 +29,8 @@ from textome.training.divergence import (
 )
 from textome.training.maps.losses import areas, areas_and_depths, centres
 
+# By `loss_of_numbers` of a target.
+_POWERS = {"squares": (2,), "absolute": (1,), "both": (1, 2)}
 Divergence = Callable[[Tensor, Tensor, Tensor, Sequence[int]], Tensor]
 
 
@@ -40,14 +42,14 @@ class LossOptions:
     class_weights  (num_labels,) or None
     focal          gamma of the focal loss (Lin et al. 2017, equation 4), 0 for none
     standardised   of numbers: makes targets (B, num_labels) what the model's outputs are to be
-    power          of the errors of numbers
+    powers         of the errors of numbers, of which the mean is taken
     """
 
     smoothing: float = 0.0
     class_weights: Tensor | None = None
     focal: float = 0.0
     standardised: Callable[[Tensor], Tensor] = lambda targets: targets
-    power: int = 2
+    powers: tuple[int, ...] = (2,)
 
 
 @dataclass(frozen=True)
@@ -193,15 +195,15 @@ def known_labels(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Ten
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 
-def numbers(outputs: Tensor, targets: Tensor, power: int) -> Tensor:
-    """The mean of the errors of standardised numbers, or with `power` 2 of their squares, over known ones."""
+def numbers(outputs: Tensor, targets: Tensor, powers: Sequence[int]) -> Tensor:
+    """The mean of these powers of the absolute errors of standardised numbers, over known ones."""
     known = torch.isfinite(targets)
-    return ((outputs - torch.nan_to_num(targets)).abs() ** power * known).sum() / known.sum().clamp(min=1)
+    return (_powers(outputs - torch.nan_to_num(targets), powers) * known).sum() / known.sum().clamp(min=1)
 
 
-def numbers_with_deviations(outputs: Tensor, targets: Tensor) -> Tensor:
-    """The mean square error of standardised numbers, and a tenth of how improbable their errors are by a normal
-    distribution of the deviations that the model gives (Nix and Weigend 1994, equation 3), over known ones.
+def numbers_with_deviations(outputs: Tensor, targets: Tensor, powers: Sequence[int] = (2,)) -> Tensor:
+    """The mean of these powers of the absolute errors of standardised numbers, and a tenth of how improbable their errors
+    are by a normal distribution of the deviations that the model gives (Nix and Weigend 1994, equation 3), over known ones.
 
     outputs   (B, 2 num_labels): numbers, and the logarithms of deviations
     targets   (B, num_labels)
@@ -210,10 +212,14 @@ def numbers_with_deviations(outputs: Tensor, targets: Tensor) -> Tensor:
     """
     known = torch.isfinite(targets)
     numbers, logs = outputs.chunk(2, 1)
-    squares = (numbers - torch.nan_to_num(targets)) ** 2
+    errors = numbers - torch.nan_to_num(targets)
     logs = logs.clamp(-MAX_LOG_DEVIATION, MAX_LOG_DEVIATION)
-    doubts = logs + 0.5 * squares.detach() * torch.exp(-2 * logs)
-    return ((squares + 0.1 * doubts) * known).sum() / known.sum().clamp(min=1)
+    doubts = logs + 0.5 * errors.detach() ** 2 * torch.exp(-2 * logs)
+    return ((_powers(errors, powers) + 0.1 * doubts) * known).sum() / known.sum().clamp(min=1)
+
+
+def _powers(errors: Tensor, powers: Sequence[int]) -> Tensor:
+    return torch.stack([errors.abs() ** power for power in powers]).mean(0)
 
 
 def cox(risks: Tensor, targets: Tensor) -> Tensor:
@@ -251,7 +257,7 @@ def target_options(target: Any, rows: NDArray[np.float32], smoothing: float, dev
         def standardised(targets: Tensor) -> Tensor:
             return ((torch.asinh(targets / units) if target.compress else targets) - means) / deviations
 
-        return LossOptions(standardised=standardised, power=1 if target.loss_of_numbers == "absolute" else 2)
+        return LossOptions(standardised=standardised, powers=_POWERS[target.loss_of_numbers])
     weights = None
     if target.class_weights == "balanced":
         positive, known = np.nansum(rows, 0), np.isfinite(rows).sum(0)
@@ -363,13 +369,15 @@ LOSSES: dict[str, Loss] = {
         ),
     ),
     "numbers": Loss(
-        lambda logits, targets, sizes, options: numbers(logits, options.standardised(targets), options.power),
+        lambda logits, targets, sizes, options: numbers(logits, options.standardised(targets), options.powers),
         lambda first, second, targets, sizes: number_divergence(first, second, targets),
         _rows,
         lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
     ),
     "numbers_with_deviations": Loss(
-        lambda logits, targets, sizes, options: numbers_with_deviations(logits, options.standardised(targets)),
+        lambda logits, targets, sizes, options: numbers_with_deviations(
+            logits, options.standardised(targets), options.powers
+        ),
         lambda first, second, targets, sizes: functional.mse_loss(first, second),
         _rows,
         lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),

@@ -102,7 +102,14 @@ def evidence(
         return
     if concept is not None:
         pairs = _of(pairs, keys, concept)
-    pairs = _kept(pairs, split_list(partner) if concept is not None else None, relation, min_documents, min_probability)
+    matching, pairs = (
+        pairs,
+        _kept(pairs, split_list(partner) if concept is not None else None, relation, min_documents, min_probability),
+    )
+    if matching and not pairs:
+        verbs = sorted({pair.verb for pair in matching})
+        types = sorted({end.type for pair in matching for end in (pair.head, pair.tail)})
+        say(f"the options leave no pair; without them there are {', '.join(verbs)} of {', '.join(types)}")
     if known is not None:
         known_pairs = read_known(known, concepts, quarantine)
         if known_pairs.unnamed:

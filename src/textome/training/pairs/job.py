@@ -18,7 +18,7 @@ from textome.errors import InputError
 from textome.inputs.records import Floats, Modality, Record
 from textome.metrics.outputs import score_outputs
 from textome.tasks.affinity import Affinity
-from textome.training.batches import plan
+from textome.training.batches import cut_in_order
 from textome.training.job import Batch, Described, Job, TrainingTask
 from textome.training.losses import LOSSES, target_options
 from textome.training.modality.data import ModalityRecords, load_records
@@ -188,7 +188,8 @@ class PairJob(Job):
     def plan(self, epoch: int) -> list[Batch]:
         (task,), settings = self.tasks, self.recipe.training
         generator = np.random.default_rng([settings.seed, epoch])
-        batches = plan(task.lengths, settings.token_budget, generator, pool_size=1)
+        # Nothing is padded, and batches of things sorted by size would leave small ones.
+        batches = cut_in_order(generator.permutation(len(task.lengths)), np.array(task.lengths), settings.token_budget)
         return [Batch(0, batch, epoch) for batch in batches]
 
     def test(self) -> dict[str, Any]:
