@@ -16,7 +16,7 @@ NAME = "severe blue lung fever"
 def rows(labels, similarities, uses=None, in_document=(), words=()):
     curies = [f"mesh:D{number}" for number in range(len(labels))]
     context = Context(in_document, words)
-    return features(NAME, labels, similarities, curies, uses or [0] * len(labels), [False] * len(labels), context)
+    return features(NAME, labels, similarities, curies, uses or [0] * len(labels), context)
 
 
 def test_each_feature_has_a_weight():
@@ -29,17 +29,16 @@ def test_features_say_what_their_names_say():
     assert values["similarity"] == 0.9
     assert values["words in the label"] == 0.5
     assert values["words of the label"] == 1.0
-    assert values["head in the label"] == values["heading of MeSH"] == values["in the document"] == 1.0
-    assert values["uses in annotated texts"] == math.log(2)
-    assert values["never used"] == values["broader by name"] == 0.0
+    assert values["number of words"] == 0.4
+    assert values["in the document"] == values["most used"] == 1.0
+    assert values["never used"] == values["one word"] == 0.0
 
 
 def test_the_words_that_a_label_adds_are_looked_for_in_the_document():
     each = rows(["Blue Green Fever", "Blue Red Fever", "Fever"], [0.9, 0.9, 0.9], [4, 1, 0], words={"green", "fever"})
     values = [dict(zip(FEATURES, row, strict=True)) for row in each]
     assert [item["added words in the document"] for item in values] == [1.0, 0.0, 0.0]
-    assert [item["added words not in the document"] for item in values] == [0.0, 1.0, 0.0]
-    assert [item["share of the most uses"] for item in values] == [1.0, 0.25, 0.0]
+    assert [item["one word"] for item in values] == [0.0, 0.0, 1.0]
     assert [item["most used"] for item in values] == [1.0, 0.0, 0.0]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from textome.documents import Document, Identifier
 from textome.errors import InputError
+from textome.linking.candidates import shortened
 from textome.steps import load_step
 from textome.vocabularies import Concept, build_vocabulary
 
@@ -55,6 +56,8 @@ def link(path, text, *mentions, **settings):
         ("cancer of the breast", ["mesh:D1"]),
         ("breast and ovarian cancer", ["mesh:D1", "mesh:D2"]),
         ("familial breast cancer", ["mesh:D1"]),
+        ("ovarian metastases", ["mesh:D2"]),
+        ("breast carcinoma", ["mesh:D1"]),
         ("breast (mammary) cancer", ["mesh:D1"]),
         ("blues fevers", ["mesh:D3"]),
         ("granite", []),
@@ -62,6 +65,29 @@ def link(path, text, *mentions, **settings):
 )
 def test_a_name_is_linked_in_the_ways_that_texts_write_it(path, name, curies):
     assert link(path, f"We saw {name} there.", (name, "Disease")) == [curies]
+
+
+def test_a_composite_name_comes_before_a_name_of_its_words_in_another_order(tmp_path):
+    both = Concept("mesh:D9", "Breast and Ovarian Cancer Syndrome", "Disease", ("ovarian and breast cancer",))
+    build_vocabulary([*CONCEPTS, both], tmp_path / "a.vocab")
+    path = str(tmp_path / "a.vocab")
+    assert link(path, "breast or ovarian cancer", ("breast or ovarian cancer", "Disease")) == [["mesh:D1", "mesh:D2"]]
+    assert link(path, "ovarian and breast cancer", ("ovarian and breast cancer", "Disease")) == [["mesh:D9"]]
+
+
+def test_the_strain_of_a_species_is_left_out_and_no_word_of_a_disease():
+    assert "Vibrio vulnificus" in shortened("Vibrio vulnificus CMCP6", "Species")
+    assert "Autosomal dominant" not in shortened("Autosomal dominant granite", "Disease")
+
+
+def test_capitals_that_the_text_does_not_define_stand_for_the_name_with_these_initials(path):
+    mentions = [("Blue fever", "Disease"), ("OC", "Disease"), ("ovarian cancer", "Disease"), ("XO", "Disease")]
+    assert link(path, "Blue fever and OC, or ovarian cancer; XO", *mentions) == [
+        ["mesh:D3"],
+        ["mesh:D2"],
+        ["mesh:D2"],
+        [],
+    ]
 
 
 def test_an_identifier_has_a_score_and_a_label(path):
@@ -175,6 +201,18 @@ def test_the_first_vocabulary_is_preferred(path, tmp_path):
         [document("blue fever and azure fever", ("blue fever", "Disease"), ("azure fever", "Disease"))]
     )
     assert [entity.curies for entity in linked.entities] == [("my:1",), ("mesh:D3",)]
+
+
+def test_of_a_concept_that_two_vocabularies_have_the_place_in_the_first_counts(tmp_path):
+    first, second = tmp_path / "first.vocab", tmp_path / "second.vocab"
+    build_vocabulary([Concept("x:1", "grey rock", "Disease"), Concept("x:2", "rock", "Disease", ("grey rock",))], first)
+    build_vocabulary(
+        [Concept("x:2", "grey rock", "Disease"), Concept("x:1", "rock", "Disease", ("grey rock",))], second
+    )
+    for vocabularies, curie in (([first, second], "x:1"), ([second, first], "x:2")):
+        step = load_step("linking", vocabularies=[str(path) for path in vocabularies])
+        (linked,) = step([document("grey rock", ("grey rock", "Disease"))])
+        assert linked.entities[0].curies == (curie,)
 
 
 def test_a_document_without_entities_stays_as_it_is(path):

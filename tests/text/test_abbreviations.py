@@ -45,6 +45,8 @@ def pairs(text: str) -> list[tuple[str, str]]:
         ("The turkey adenovirus (AVT) spread.", "AVT", "turkey adenovirus"),
         ("A three-dimensional (3D) picture.", "3D", "three-dimensional"),
         ("The oestrogen receptor (ER) was there.", "ER", "oestrogen receptor"),
+        ("The junctional adhesion molecule (JAMs) family.", "JAMs", "junctional adhesion molecule"),
+        ("Ten kilobases (kb) long.", "kb", "kilobases"),
         ("Made by Penguin Aircraft Corp. (PAC) in May.", "PAC", "Penguin Aircraft Corp."),
     ],
 )

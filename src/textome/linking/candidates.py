@@ -14,7 +14,7 @@ from textome.linking.disease_names import other_heads
 from textome.linking.gene_names import series_of, spellings
 from textome.linking.reranking import Context, features, probabilities
 from textome.vocabularies import Hit, NameKind, Section
-from textome.vocabularies.keys import key_of, words_of
+from textome.vocabularies.keys import SYMBOL_TYPES, key_of, words_of
 
 
 class Way(StrEnum):
@@ -84,6 +84,7 @@ _SPECIES_LETTER = re.compile(r"(?:r?h|r?m|r|[dzxy])-?(\w.{2,})")
 # A Greek letter that the text writes as a Latin one: b-thalassemia.
 _GREEK_LETTER = re.compile(r"([abg])-(?=[a-z0-9]{4})")
 _GREEK = {"a": "alpha-", "b": "beta-", "g": "gamma-"}
+_JOINED = re.compile(r"\b(?:and|or)\b")
 _STRAIN = re.compile(r"\b(?:strain|isolate|type)\s+(?=\S*[A-Z\d])")
 # Words around a name that say nothing of which concept it is.
 _FRINGE = re.compile(
@@ -123,11 +124,11 @@ def reordered(sections: Sequence[Section], name: str) -> list[Candidate]:
     ]
 
 
-def shortened(name: str, profile: str) -> Iterator[str]:
+def shortened(name: str, type: str) -> Iterator[str]:
     """The name without what stands in brackets, and without words around it that do not change what it names.
 
-    Before that with a Greek letter for a Latin one. A symbol (profile `symbols`) also without the s of a plural, as in
-    `BMPs`, and the letter of a species, as in `hTau`.
+    Before that with a Greek letter for a Latin one. A symbol also without the s of a plural, as in `BMPs`, and the letter
+    of a species, as in `hTau`.
     """
     if letter := _GREEK_LETTER.match(name):
         yield _GREEK[letter[1]] + name[letter.end() :]
@@ -142,9 +143,9 @@ def shortened(name: str, profile: str) -> Iterator[str]:
         yield current[:-2]
     if (bare := _STRAIN.sub("", current)) != current:
         yield bare
-    if binomial := species_of_strain(current):
+    if type == "Species" and (binomial := species_of_strain(current)):
         yield binomial
-    if profile == "symbols":
+    if type in SYMBOL_TYPES:
         if _PLURAL.search(current):
             yield current[:-1]
         if match := _SPECIES_LETTER.fullmatch(current):
@@ -156,12 +157,16 @@ def candidates(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
 
     Nothing where the vocabularies do not hold the name in any of these ways; near names are not among them.
     """
-    if matches := exact(sections, name) or reordered(sections, name):
+    if matches := exact(sections, name):
         return [matches]
     section, is_words = sections[0], sections[0].profile == "words"
+    if is_words and _JOINED.search(name) and (groups := _composite(sections, parts_of(name))):
+        return groups
+    if matches := reordered(sections, name):
+        return [matches]
     if is_words and (groups := _composite(sections, parts_of(name))):
         return groups
-    shorter_names = shortened(name, section.profile)
+    shorter_names = shortened(name, section.type)
     for shorter in chain(shorter_names, other_heads(name)) if section.type == "Disease" else shorter_names:
         if matches := exact(sections, shorter) or reordered(sections, shorter):
             return [[_as(Way.SHORTENED, item) for item in matches]]
@@ -239,7 +244,6 @@ def near_features(name: str, matches: Sequence[Candidate], context: Context) -> 
         [item.score for item in matches],
         [item.curie for item in matches],
         [item.section.uses(item.number) for item in matches],
-        [item.way is not Way.NEAR for item in matches],
         context,
     )
 
@@ -295,4 +299,7 @@ def _kind_of_short(hit: Hit) -> float:
 
 def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
     """The candidates, each CURIE once: the first one."""
-    return list({item.curie: item for item in reversed(list(candidates))}.values())[::-1]
+    first: dict[str, Candidate] = {}
+    for item in candidates:
+        first.setdefault(item.curie, item)
+    return list(first.values())

@@ -14,6 +14,14 @@ _HEAD = re.compile(
     r"anomal(?:y|ies)|malformations?|disorders?|diseases?)",
     re.IGNORECASE,
 )
+# Names by the growth of a tumour, and adjectives, which the terminologies have as the cancer and the deficiency.
+_FORMS = {
+    "cancer": re.compile(
+        r"(.+?)[ -](?:(?:adeno)?carcinomas?|metasta(?:sis|ses)|carcinogenesis|tumou?rigenesis|malignan(?:cy|cies))",
+        re.IGNORECASE,
+    ),
+    "deficiency": re.compile(r"(.+?)[ -]deficient|deficient in (?:the )?(.+)", re.IGNORECASE),
+}
 _HEADS = ("disease", "disorder", "abnormality")
 # Of organs, what the terminologies call them.
 _ORGANS = {
@@ -26,6 +34,9 @@ _ORGANS = {
 
 def other_heads(name: str) -> Iterator[str]:
     """The name with the heads that terminologies have in place of "damage" or "dysfunction", the likeliest first."""
+    for head, form in _FORMS.items():
+        if match := form.fullmatch(name):
+            yield f"{match[match.lastindex or 0]} {head}"
     match = _HEAD.fullmatch(name)
     if match is None:
         return

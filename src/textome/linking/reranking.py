@@ -1,11 +1,10 @@
 """Which of the concepts with similar names a mention means: a log-linear model over the nearest names.
 
 Similarity alone puts the right concept first for less than half of the diseases that no vocabulary has by name. The model
-also weighs words (a label that says less than the mention is broader, and more likely right than one that says more), how
-often annotated texts name the concept, whether the document names it elsewhere, and whether the document has the words that
-its label adds. A further candidate, none of these,
-has the score 0, so that the probabilities say when to leave a mention without identifier. The weights were learnt by
-recipes/vocabulary/near_names.py.
+also weighs words (a label that says less than the mention is broader, and more likely right than one that says more),
+whether annotated texts name the concept, whether the document names it elsewhere, and whether the document has the words
+that its label adds. A further candidate, none of these, has the score 0, so that the probabilities say when to leave a
+mention without identifier. The weights were learnt by recipes/vocabulary/near_names.py.
 """
 
 from __future__ import annotations
@@ -17,13 +16,11 @@ from typing import NamedTuple
 from textome.vocabularies.keys import bag_of
 
 FEATURES = (
-    "similarity", "similarity above 0.8", "nearest", "distance to the nearest", "trigrams of the label",
-    "head in the label", "words in the label", "words of the label", "heading of MeSH", "broader by name",
-    "in the document", "uses in annotated texts", "never used", "any", "added words in the document",
-    "added words not in the document", "share of the most uses", "most used",
+    "similarity", "nearest", "distance to the nearest", "trigrams of the label", "words in the label", "words of the label",
+    "number of words", "one word", "in the document", "never used", "most used", "added words in the document", "any",
 )  # fmt: skip
 WEIGHTS: tuple[float, ...] = (
-    1.74, 0.44, 0.93, -2.11, 1.45, -0.15, 0.68, 1.06, 0.17, -0.17, 1.84, -0.09, -1.07, -3.50, 0.87, -0.07, 0.59, 0.44,
+    3.01, 0.55, -2.49, 1.73, 0.10, 0.66, -1.48, -0.80, 1.66, -1.33, 0.17, 0.79, -2.38,
 )  # fmt: skip
 
 
@@ -37,18 +34,17 @@ class Context(NamedTuple):
 
 def features(
     name: str, labels: Sequence[str], similarities: Sequence[float], curies: Sequence[str], uses: Sequence[int],
-    is_related: Sequence[bool], context: Context,
+    context: Context,
 ) -> list[list[float]]:  # fmt: skip
     """The values of `FEATURES` for each candidate of a name.
 
-    similarities   of the nearest names, in [0, 1]; of `is_related` candidates, which have the name as a related one, 1
+    similarities   of the nearest names, in [0, 1]; 1 of candidates that have the name as a related one
     uses           in annotated texts"""
     own = bag_of(name).split()
-    head = bag_of(name.split()[-1]) if name.split() else ""
     own_grams = _grams(own)
     highest, most_uses = max(similarities, default=0.0), max(uses, default=0)
     rows = []
-    for label, similarity, curie, count, related in zip(labels, similarities, curies, uses, is_related, strict=True):
+    for label, similarity, curie, count in zip(labels, similarities, curies, uses, strict=True):
         words = bag_of(label).split()
         grams = _grams(words)
         shared = len(set(own) & set(words))
@@ -56,23 +52,18 @@ def features(
         rows.append(
             [
                 similarity,
-                float(similarity > 0.8),
                 float(similarity == highest),
                 highest - similarity,
                 2 * len(own_grams & grams) / max(len(own_grams) + len(grams), 1),
-                float(head in words),
                 shared / max(len(own), 1),
                 shared / max(len(words), 1),
-                float(curie.startswith("mesh:D")),
-                float(related),
+                len(words) / 5,
+                float(len(words) == 1),
                 float(curie in context.curies),
-                math.log1p(count),
                 float(count == 0),
-                1.0,
-                float(bool(added) and added.issubset(context.words)),
-                float(bool(added) and added.isdisjoint(context.words)),
-                count / max(most_uses, 1),
                 float(count == max(most_uses, 1)),
+                float(bool(added) and added.issubset(context.words)),
+                1.0,
             ]
         )
     return rows

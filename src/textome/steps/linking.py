@@ -374,6 +374,6 @@ def _with_same_symbol(group: list[Candidate], taxon: int) -> list[Candidate]:
         replace(item, number=hit.number)
         for item in group
         for hit in item.section.look_up(item.section.label(item.number))
-        if item.section.taxon(hit.number) == taxon and hit.kind is NameKind.LABEL
+        if item.section.taxon(hit.number) == taxon and hit.kind in (NameKind.CONFIRMED, NameKind.LABEL)
     )
     return distinct(others)

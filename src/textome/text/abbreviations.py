@@ -32,7 +32,7 @@ _INSIDE = 0.7  # any other letter of a word that has one at its beginning
 _ONLY_INSIDE = 1.6  # a letter inside a word that has none at its beginning
 _SKIPPED_STOP_WORD = 0.3
 _SKIPPED_WORD = 1.2
-_SKIPPED_LAST_WORD = 1.2
+_SKIPPED_LAST_WORD = 1.0
 _MISSING_DIGIT = 1.0  # a digit of the short form that no word of the long form has, as in "N2O"
 _MAX_COST = 0.75  # of a long form, for each letter of the short form
 _MAX_COST_OF_ROTATED = 0.3
@@ -40,6 +40,7 @@ _MAX_COST_OF_BETTER = 0.02  # where the long form in the same order is not asked
 _MAX_LISTED = 8  # code points of a short form in a list that holds no letters of its long form
 _MAX_WORDS_LISTED = 6
 _MAX_COST_OF_WORD = 0.2  # where the short form is written in small letters, as an ordinary word is
+_MAX_COST_IN_WORD = 0.35  # the same where the long form is one word: "kb" for "kilobase"
 _IMPOSSIBLE = 1e9
 _MAX_KEPT = 5_000  # code points of a text whose definitions are kept for a while
 
@@ -307,11 +308,11 @@ def _cheapest_start(text: str, words: tuple[Span, ...], short: str, letters: str
     num_digits = sum(letter.isdigit() for letter in letters)
     costs = [_IMPOSSIBLE] * (size + 1)
     costs[size] = 0.0
-    if size > 2 and short[-1] == "s" and not short[-2].islower() and text[words[-1].end - 1] == "s":
+    if size > 2 and short[-1] == "s" and not short[-2].islower():
         costs[size - 1] = 0.0  # the s of a plural
-    min_cost = size * (min(max_cost, _MAX_COST_OF_WORD) if short.islower() else max_cost) + 1e-6
+    min_cost = size * (min(max_cost, _MAX_COST_IN_WORD) if short.islower() else max_cost) + 1e-6
     start = None
-    for number, span in enumerate(reversed(words[-min(2 * size + 1, size + 5, _MAX_WORDS) :])):
+    for number, span in enumerate(reversed(words[-min(2 * size + 2, size + 7, _MAX_WORDS) :])):
         word = text[span.start : span.end]
         skipped = _SKIPPED_WORD if number else _SKIPPED_LAST_WORD
         if word.lower() in _CAN_BE_SKIPPED or ((head := _BRACKETED.match(word)) and head.end() == len(word)):
@@ -332,6 +333,8 @@ def _cheapest_start(text: str, words: tuple[Span, ...], short: str, letters: str
                 elif costs[j] + cost < min_cost:
                     min_cost, start = costs[j] + cost, span.start + position
         costs = after
+        if short.islower():
+            min_cost = min(min_cost, size * _MAX_COST_OF_WORD + 1e-6)
         if min(costs[1:]) >= min_cost:
             break
     return start

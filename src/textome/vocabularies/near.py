@@ -24,7 +24,7 @@ import numpy as np
 from textome.vocabularies.keys import bag_of
 from textome.vocabularies.layout import MappedFile, Writer
 
-_MIN_SIMILARITY = 0.6
+_MIN_SIMILARITY = 0.55
 _MAX_WORDS = 12
 _NORM_SCALE = 1024
 _WORDS_KEPT = 4096
