@@ -115,4 +115,5 @@ def _inside(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
     """(M,) the probability that a word is in an entity, by the head that is surest of it."""
     of_a_field = logits.shape[1] > len(LABELS) * targets.shape[1]
     labels = chain_marginals(logits, sizes) if of_a_field else logits.float()
-    return (1 - labels.unflatten(-1, (-1, len(LABELS))).softmax(-1)[..., OUTSIDE]).amax(-1)
+    outside = torch.softmax(labels.unflatten(-1, (-1, len(LABELS))), -1)[..., OUTSIDE]
+    return 1 - outside.amin(-1)
