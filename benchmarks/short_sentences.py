@@ -3,9 +3,9 @@
     python benchmarks/short_sentences.py [--model BUNDLE ...] [--genes runs/entity-corpora/genes.txt] [--names 150]
 
 Of each type so many names drawn at random, symbols of genes from the list that recipes/entity_corpora.py writes, diseases
-and chemicals from recipes/*.txt, stand in each of a few sentences. Printed is the share of the sentences in which the default
-output has the name, whole and with its type. No corpus says that each of these names is always an entity, so a difference
-between two models is what counts.
+and chemicals from recipes/*.txt, stand in each of a few sentences. Printed is the share of the sentences in which the
+default output has the name, whole and with its type. No corpus says that each of these names is always an entity, so a
+difference between two models is what counts.
 """
 
 from __future__ import annotations
