@@ -327,15 +327,6 @@ def test_a_run_that_started_from_a_base_reads_its_own_recipe(kind: type[BaseMode
         kind.model_validate({"base": "model", "hidden_size": 32})
 
 
-@pytest.mark.parametrize("kind", [models.TextToTextModel, models.TranslationModel])
-def test_a_run_that_started_from_a_base_reads_its_own_recipe(kind: type[BaseModel]) -> None:
-    """All of it, the defaults too, as a resumed run does; what else the base decides is an error."""
-    settings = kind.model_validate({"base": "model", "dropout": 0.0})
-    assert kind.model_validate(settings.model_dump(mode="json")) == settings
-    with pytest.raises(ValueError, match="model.base brings hidden_size with it"):
-        kind.model_validate({"base": "model", "hidden_size": 32})
-
-
 @pytest.mark.parametrize("precision", ["int8", "bf16"])
 def test_smaller_graphs_write_almost_the_same(
     bundle: Path, model: TextToTextModel, tmp_path: Path, precision: str
