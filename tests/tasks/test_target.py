@@ -43,7 +43,7 @@ def test_the_loss_of_compressed_numbers_is_that_of_what_is_learnt():
     loss = LOSSES[target.loss].value(outputs, torch.from_numpy(rows), [1] * len(rows), options)
     expected = np.abs(outputs.numpy() - learnt_numbers(target, rows)).mean()
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
-    assert float(numbers(outputs, outputs, 1)) == 0
+    assert float(numbers(outputs, outputs, (1,))) == 0
 
 
 def test_only_numbers_are_compressed():
