@@ -1,7 +1,7 @@
 """Memory and speed of `textome bulk` on real abstracts, repeated (benchmarks/repeat_pubmed.py).
 
     python benchmarks/bulk.py memory  --scratch DIR [--numbers 1000,10000,100000] [--workers 1]
-    python benchmarks/bulk.py speed   --scratch DIR [--number 3000]     beside the model alone on the same text, one thread
+    python benchmarks/bulk.py speed   --scratch DIR [--number 3000]     beside the same pipeline in Python, one thread
     python benchmarks/bulk.py scaling --scratch DIR [--number 3000]     1 worker and 2 workers
     python benchmarks/bulk.py corrupted --scratch DIR [--number 3000]   every hundredth record is cut in its middle
     python benchmarks/bulk.py peers   --scratch DIR [--number 300]      beside a transformers pipeline
@@ -27,9 +27,8 @@ from pathlib import Path
 
 from repeat_pubmed import ROOT, texts, write_repeated
 
+import textome
 from textome.formats import read_documents
-from textome.pipeline import Pipeline
-from textome.runtime.model import Model
 from textome.text.sentences import split_sentences
 
 CHUNK = 250
@@ -66,21 +65,19 @@ def memory(options: argparse.Namespace) -> None:
 
 
 def speed(options: argparse.Namespace, paths: list[Path]) -> None:
-    """Alternating: both get one thread, the same files and the same model; reading is part of both."""
+    """Alternating: both get one thread, the same files and the same default pipeline; reading is part of both."""
     for _ in range(options.rounds):
         before = processor_seconds()
         rate, seconds, _ = bulk(options, 1)
         bulk_seconds = processor_seconds() - before
-        annotator = Pipeline([Model.load(options.model, threads=1)])
+        pipeline = textome.load(options.model, threads=1)
         started, before = time.perf_counter(), processor_seconds()
-        number = sum(1 for path in paths for _ in annotator.stream(read_documents(path)))
+        number = sum(1 for path in paths for _ in pipeline.stream(read_documents(path)))
         alone = number / (time.perf_counter() - started)
         alone_seconds = processor_seconds() - before
-        print(
-            f"bulk {rate:.1f} documents/s ({seconds:.0f} s in all), the model alone {alone:.1f}: {100 * rate / alone:.0f} %"
-        )
+        print(f"bulk {rate:.1f} documents/s ({seconds:.0f} s in all), offline {alone:.1f}: {100 * rate / alone:.0f} %")
         shares = number / bulk_seconds, number / alone_seconds, 100 * alone_seconds / bulk_seconds
-        print("by processor time: bulk {:.1f}, the model alone {:.1f}: {:.0f} %".format(*shares), flush=True)
+        print("by processor time: bulk {:.1f}, offline {:.1f}: {:.0f} %".format(*shares), flush=True)
 
 
 def scaling(options: argparse.Namespace, paths: list[Path]) -> None:
