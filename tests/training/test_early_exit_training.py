@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from captured import captured_job
+from encoders.test_early_exit import SIZES as MODEL
 from graphs import logits as graph_logits
 from textome.encoders.build import read_encoder_config
 from textome.encoders.checkpoint import to_hugging_face
@@ -23,14 +24,8 @@ from textome.tasks import HeadShape
 from textome.training.techniques.early_exit import LEARNT_AFTER, ExitGate
 from tiny import make_recipe
 
-CONFIG = {
+CONFIG = {name: size for name, size in MODEL.items() if name != "num_labels"} | {
     "model_type": "bert",
-    "vocab_size": 90,
-    "hidden_size": 32,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "max_position_embeddings": 64,
     "type_vocab_size": 2,
     "hidden_act": "gelu",
     "id2label": {str(number): str(number) for number in range(6)},
