@@ -1,4 +1,4 @@
-"""The format of a file is told from its content; what is not text is refused in one sentence."""
+"""The format of a file is recognised by its content; what is not text is refused in one sentence."""
 
 from __future__ import annotations
 

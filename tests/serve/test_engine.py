@@ -149,6 +149,35 @@ def test_requests_that_wait_are_decoded_together(model: Model, monkeypatch: pyte
     run(main)
 
 
+def test_an_error_of_one_request_leaves_those_decoded_with_it_alone(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["patients with malaria took quinine.", "broken", "no gout was seen"]
+    gate, sizes, complete = threading.Event(), list[int](), Model.complete
+
+    def fails(self: Model, name: str, documents: Sequence[Document], *others: Any) -> list[Document]:
+        sizes.append(len(documents))
+        gate.wait(10)
+        if any(document.text == "broken" for document in documents):
+            raise ValueError("broken")
+        return complete(self, name, documents, *others)
+
+    monkeypatch.setattr(Model, "complete", fails)
+
+    async def main() -> None:
+        async with running(model) as engine:
+            requests = [asyncio.create_task(engine.annotate([Document.from_text(texts[0])], model))]
+            await until(lambda: bool(sizes))
+            requests += [asyncio.create_task(engine.annotate([Document.from_text(text)], model)) for text in texts]
+            await until(lambda: len(engine._scored) == 3)
+            gate.set()
+            results = await asyncio.gather(*requests, return_exceptions=True)
+        assert sizes == [1, 3, 1, 1, 1]
+        assert [isinstance(result, ValueError) for result in results] == [False, False, True, False]
+
+    run(main)
+
+
 def test_a_small_request_does_not_wait_for_a_large_one(tiny_bundle: Path) -> None:
     model = Model.load(tiny_bundle, threads=1)
 

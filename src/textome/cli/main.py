@@ -112,7 +112,7 @@ def _of_the_system(error: OSError) -> str:
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 some records quarantined, 2 wrong input, 3 a part is missing."""
-    # What modules make stays: to look through it for garbage again and again takes a twelfth of a cold start.
+    # What modules make stays: to look through it for garbage again and again only slows a start.
     gc.set_threshold(100_000)
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]

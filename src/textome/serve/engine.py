@@ -100,6 +100,7 @@ class Engine(Queue):
         self._token_count = 0
         self._preparing = 0
         self._scored: deque[_Scored] = deque()
+        self._alone: deque[_Scored] = deque()
         self._decoding: asyncio.Task[None] | None = None
 
     async def annotate(
@@ -187,14 +188,15 @@ class Engine(Queue):
 
     async def _decode(self) -> None:
         """Annotate the documents that the model has read, with those of other requests for the same, until none wait."""
-        while self._scored:
-            together = self._take_scored()
+        while self._alone or self._scored:
+            together = [self._alone.popleft()] if self._alone else self._take_scored()
             try:
                 results = await asyncio.get_running_loop().run_in_executor(self._workers, _complete, together)
             except Exception as error:
-                for item in together:
-                    if not item.annotated.done():
-                        item.annotated.set_exception(error)
+                if len(together) > 1:  # one request's error is no other's: each by itself
+                    self._alone.extend(together)
+                elif not together[0].annotated.done():
+                    together[0].annotated.set_exception(error)
                 continue
             for item, documents in zip(together, results, strict=True):
                 if not item.annotated.done():

@@ -54,7 +54,7 @@ class _Phrase(NamedTuple):
 
 
 class _Node:
-    """What may follow some words of a phrase. A text meets few of all phrases, so that the words are told when asked."""
+    """What may follow some words of a phrase, worked out when it is asked for: a text meets few of all phrases."""
 
     def __init__(self, phrases: Iterable[_Phrase]) -> None:
         self._phrases = list(dict.fromkeys(phrases))
