@@ -80,7 +80,7 @@ def test_weights_are_kept_in_memory_only_where_a_batch_has_few(
     lengths=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     held=st.sampled_from([1, 50, 200, 1000]),
     dropout=st.sampled_from([0.0, 0.3]),
-    masked=st.sampled_from([None, "keys", "pairs"]),
+    masked=st.sampled_from([None, "keys", "pairs", "learns"]),
 )
 def test_blocks_of_any_size_are_attention_by_its_definition(
     count: int, heads: int, lengths: tuple[int, int], held: int, dropout: float, masked: str | None
@@ -92,21 +92,24 @@ def test_blocks_of_any_size_are_attention_by_its_definition(
     # One value for each key: the result is the weights themselves.
     value = torch.eye(columns, dtype=torch.float64).repeat(count, heads, 1, 1).requires_grad_()
     bias = None
-    if masked:
+    if masked in ("keys", "pairs"):
         bias = torch.zeros((count, 1, 1, columns) if masked == "keys" else (rows, columns), dtype=torch.float64)
         bias[..., 1:] = torch.where(torch.rand(bias[..., 1:].shape) < 0.4, -torch.inf, 0.0)
+    if masked == "learns":
+        bias = torch.randn(1, heads, rows, columns, dtype=torch.float64, requires_grad=True)
+    learnt = (query, key, value, *([bias] if masked == "learns" and bias is not None else []))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocked, "SCORES", held)
         found = blocked.blocked(query, key, value, dropout, bias)
         chosen = torch.randn_like(found)
-        mine = torch.autograd.grad((found * chosen).sum(), (query, key, value))
+        mine = torch.autograd.grad((found * chosen).sum(), learnt)
     scores = query @ key.transpose(-1, -2) / 2
     weights = (scores if bias is None else scores + bias).softmax(-1)
     dropped = round(dropout * 256)
     kept = (found.detach() != 0) * 256 / (256 - dropped)
     expected = weights * kept @ value
     torch.testing.assert_close(found, expected)
-    theirs = torch.autograd.grad((expected * chosen).sum(), (query, key, value))
+    theirs = torch.autograd.grad((expected * chosen).sum(), learnt)
     for one, other in zip(mine, theirs, strict=True):
         torch.testing.assert_close(one, other)
 

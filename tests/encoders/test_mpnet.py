@@ -165,7 +165,7 @@ def test_the_graph_of_a_classifier_of_texts(tmp_path: Path) -> None:
 
 
 def test_a_sentence_encoder_is_exported_and_a_recipe_starts_from_it(tmp_path: Path) -> None:
-    path = make_recipe(tmp_path, epochs=4)
+    path = make_recipe(tmp_path, epochs=5)
     base = tmp_path / "base"
     words = json.loads((base / "config.json").read_text())["vocab_size"]
     theirs = reference(vocab_size=words, max_position_embeddings=66)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from textome.encoders.bert.model import BertConfig
 from textome.encoders.heads import TokenClassifier
@@ -103,3 +104,13 @@ def test_a_run_stops_when_epochs_bring_nothing_more(tmp_path: Path) -> None:
     (end,) = (record for record in records if record["event"] == "end")
     assert len(epochs) < 60
     assert end["best_epoch"] == len(epochs) - 2
+
+
+def test_the_distances_that_frozen_layers_read_are_frozen_too() -> None:
+    encoder = nn.Module()
+    encoder.relative, encoder.layers = nn.Embedding(8, 2), nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
+    whole = nn.Module()
+    whole.encoder = encoder
+    build_optimizer(whole, settings(frozen_layers=1))
+    learns = [name for name, item in whole.named_parameters() if item.requires_grad]
+    assert learns == ["encoder.layers.1.weight", "encoder.layers.1.bias"]

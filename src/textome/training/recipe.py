@@ -109,7 +109,7 @@ class Training(Fields):
     compile        PyTorch's compiler joins the small operations of each layer: faster steps after a slow start
     sharding       with several processes, "full" spreads weights, gradients and the optimiser's state over them
     layer_decay    learning rate of each layer, as a share of that of the layer above it (Howard and Ruder 2018)
-    frozen_layers  how many layers, counted from the lowest, keep their weights, together with the embeddings
+    frozen_layers  how many layers, counted from the lowest, keep their weights, and the embeddings, of distances too
     lora_rank      trains only the heads and products of this rank beside the encoder's matrices (Hu et al. 2022)
     lora_alpha     the products are scaled by lora_alpha / lora_rank
     int8_aware     rounds weights and activations in the forward pass as the int8 graph does; see fake_int8.py

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -34,32 +34,41 @@ def attend(
     dropout: float = 0.0,
     window: int | None = None,
     causal: bool = False,
+    biases: Sequence[Tensor] | None = None,
 ) -> Tensor:
-    """softmax(Q K^T / sqrt(head_size)) V within each sequence (Vaswani et al. 2017, eq. 1), no padding anywhere.
+    """softmax(Q K^T / sqrt(head_size) + bias) V within each sequence (Vaswani et al. 2017, eq. 1), no padding anywhere.
 
     Input   query, key, value (T, num_heads, head_size)
             layout            where each sequence begins and ends
             dropout           probability that an attention weight is dropped
             window            the largest distance to a key that a query attends to; None for all keys of the sequence
             causal            a query attends to its own key and those before it; without a window
+            biases            what is added to the scores, by group of `layout` (1, num_heads, length, length); `biases_of`
+                              cuts them, and a window and `causal` are left out
     Output  (T, num_heads, head_size)
 
     On a CPU each group of equally long sequences is one call, on views of the packed tensors. On a GPU
     all sequences are one call, of flash attention over variable lengths (Dao 2024), which knows 16 bits and no dropout;
     otherwise rows are padded inside attention alone.
     """
-    if query.is_cuda:
+    if query.is_cuda and biases is None:
         return _attend_on_gpu(query, key, value, layout, dropout, window, causal)
     sizes = [group.count * group.length for group in layout.groups]
     weights = query.shape[1] * sum(group.count * group.length**2 for group in layout.groups)
+    added: Sequence[Tensor | None] = [None] * len(sizes) if biases is None else biases
     pieces = []
     # Splitting once, not slicing for each group: the backward pass of a slice fills a whole tensor with zeros.
-    for group, *rows in zip(
-        layout.groups, *(torch.split(tensor, sizes) for tensor in (query, key, value)), strict=True
+    for group, bias, *rows in zip(
+        layout.groups,
+        added,
+        *(torch.split(tensor, sizes) for tensor in (query, key, value)),
+        strict=True,
     ):
         shape = (group.count, group.length, *query.shape[1:])
         queries, keys, values = (tensor.reshape(shape).transpose(1, 2) for tensor in rows)
-        if window is not None and group.length > window + 1:
+        if bias is not None:
+            attended = _attend_with_bias(queries, keys, values, dropout, bias)
+        elif window is not None and group.length > window + 1:
             attended = _attend_in_window(queries, keys, values, dropout, window)
         elif _blocks_are_faster(queries, weights, dropout):
             attended = blocked(queries, keys, values, dropout, _later_keys(queries) if causal else None)
@@ -98,6 +107,21 @@ def attend_across(
             rows, columns, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
         )
     return queries.packed(attended.transpose(1, 2))
+
+
+def biases_of(bias: Tensor, layout: Layout) -> list[Tensor]:
+    """What `attend` adds to the scores of each group, of a bias (num_heads, max_seqlen, max_seqlen) for each two positions.
+
+    Cut once for all layers: the backward pass of each cut fills a whole bias with zeros.
+    """
+    return [bias[None, :, : group.length, : group.length] for group in layout.groups]
+
+
+def _attend_with_bias(query: Tensor, key: Tensor, value: Tensor, dropout: float, bias: Tensor) -> Tensor:
+    # PyTorch computes a bias that learns by plain operations, so blocks are faster at any length and precision.
+    if query.device.type == "cpu" and (dropout or query.requires_grad):
+        return blocked(query, key, value, dropout, bias)
+    return functional.scaled_dot_product_attention(query, key, value, bias.to(query.dtype), dropout)
 
 
 def _later_keys(query: Tensor) -> Tensor:

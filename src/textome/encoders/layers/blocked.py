@@ -25,7 +25,7 @@ def blocked(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0, bia
 
     Input   query (count, num_heads, n, head_size), key (count, num_heads, m, head_size), value (count, num_heads, m, size)
             dropout   probability that an attention weight is dropped, rounded to a multiple of 1/256
-            bias      broadcast to (count, num_heads, n, m), without a gradient of its own
+            bias      broadcast to (count, num_heads, n, m); one that learns is (1, num_heads, n, m)
     Output  (count, num_heads, n, size)
 
     For the backward pass the weights are kept in the precision of the query, with a minus where one was not dropped.
@@ -64,7 +64,7 @@ class _Blocked(torch.autograd.Function):
         if dropped:
             attended *= 256 / (256 - dropped)
         ctx.save_for_backward(rows, columns, values, weights)
-        ctx.dropped = dropped
+        ctx.dropped, ctx.for_bias = dropped, bias.shape if bias is not None and ctx.needs_input_grad[4] else None
         return attended.view(count, heads, length, -1)
 
     @staticmethod
@@ -76,21 +76,26 @@ class _Blocked(torch.autograd.Function):
         if ctx.dropped:
             gradients = gradients * (256 / (256 - ctx.dropped))
         for_rows, for_columns, for_values = (torch.empty_like(tensor) for tensor in (rows, columns, values))
+        whole = torch.promote_types(weights.dtype, torch.float32)
+        for_bias = None if ctx.for_bias is None else weights.new_zeros(ctx.for_bias, dtype=whole)
         held = _held(count, heads, weights[0].numel())
         room = [weights.new_empty(held, *weights.shape[1:]) for _ in range(4 if ctx.dropped else 2)]
         with torch.autocast("cpu", enabled=False):
-            for part, _, _ in _parts(count, heads, held):
+            for part, sequences, among in _parts(count, heads, held):
                 weight = weights[part]
                 by_weight, by_score, *more = (tensor[: len(weight)] for tensor in room)
                 torch.bmm(gradients[part], values[part].transpose(1, 2), out=by_weight)
                 kept, weight = without_signs(weight, by_weight, more) if ctx.dropped else (weight, weight)
                 torch.bmm(kept.transpose(1, 2), gradients[part], out=for_values[part])
                 torch._softmax_backward_data(by_weight, weight, -1, weight.dtype, grad_input=by_score)
+                if for_bias is not None:
+                    shape = (sequences.stop - sequences.start, among.stop - among.start, *by_score.shape[1:])
+                    for_bias[0, among] += by_score.view(shape).sum(0, dtype=for_bias.dtype)
                 torch.bmm(by_score, columns[part], out=for_rows[part])
                 torch.bmm(by_score.transpose(1, 2), rows[part], out=for_columns[part])
         for_rows *= 1 / math.sqrt(rows.shape[-1])
         unblocked = (tensor.view(count, heads, *tensor.shape[1:]) for tensor in (for_rows, for_columns, for_values))
-        return (*unblocked, None, None)
+        return (*unblocked, None, for_bias)
 
 
 def without_signs(weight: Tensor, by_weight: Tensor, room: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ The bias is that of T5 (Raffel et al. 2020, section 2.1), one table for all laye
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from torch.nn import functional
 from textome.encoders.distances import bucket_of_distance
 from textome.encoders.heads import MaskedLanguageModel
 from textome.encoders.interface import EncoderModel, MaskedLM, TensorNames
+from textome.encoders.layers.attention import attend, biases_of
 from textome.encoders.layers.dropout import Dropout
 from textome.encoders.layers.initialisation import initialise_weights
 from textome.encoders.layers.packing import Layout
@@ -57,7 +59,7 @@ class MPNetEmbeddings(nn.Module):
 class BiasedAttention(nn.Module):
     """Multi-head self-attention whose scores have a bias for the distance of query and key.
 
-    Input   hidden (T, hidden_size), layout, bias (num_heads, max_seqlen, max_seqlen)
+    Input   hidden (T, hidden_size), layout, and the bias of each of its groups, see `attend`
     Output  (T, hidden_size)
     """
 
@@ -68,18 +70,12 @@ class BiasedAttention(nn.Module):
         self.project = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.output = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, hidden: Tensor, layout: Layout, bias: Tensor) -> Tensor:
-        projected, dropout = self.project(hidden), self.dropout if self.training else 0.0
-        pieces = []
-        for group, rows in zip(
-            layout.groups, projected.split([group.count * group.length for group in layout.groups]), strict=True
-        ):
-            shape = (group.count, group.length, 3, self.num_heads, self.head_size)
-            query, key, value = rows.view(shape).permute(2, 0, 3, 1, 4)
-            scores = bias[:, : group.length, : group.length].to(query.dtype)
-            attended = functional.scaled_dot_product_attention(query, key, value, scores[None], dropout)
-            pieces.append(attended.transpose(1, 2).reshape(len(rows), -1))
-        return self.output(torch.cat(pieces))  # type: ignore[no-any-return]
+    def forward(self, hidden: Tensor, layout: Layout, biases: Sequence[Tensor]) -> Tensor:
+        projected = self.project(hidden).view(len(hidden), 3, self.num_heads, self.head_size)
+        dropout = self.dropout if self.training else 0.0
+        query, key, value = projected.unbind(1)
+        attended = attend(query, key, value, layout, dropout, biases=biases)
+        return self.output(attended.flatten(1))  # type: ignore[no-any-return]
 
 
 class MPNet(EncoderModel):
@@ -105,10 +101,10 @@ class MPNet(EncoderModel):
             )
         steps = torch.arange(layout.max_seqlen)
         buckets = torch.from_numpy(bucket_of_distance((steps - steps[:, None]).numpy())).to(input_ids.device)
-        bias = self.relative(buckets).permute(2, 0, 1)
+        biases = biases_of(self.relative(buckets).permute(2, 0, 1), layout)
         hidden = self.embeddings(input_ids, layout)
         for layer in self.layers:
-            hidden = layer(hidden, layout, bias)
+            hidden = layer(hidden, layout, biases)
         return hidden  # type: ignore[no-any-return]
 
     def tensor_names(self) -> TensorNames:

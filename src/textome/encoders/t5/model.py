@@ -7,7 +7,7 @@ Sources and targets are packed, each by a layout of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from textome.encoders.distances import bucket_of_distance
 from textome.encoders.interface import CheckpointModel, TensorNames
-from textome.encoders.layers.attention import attend_across
+from textome.encoders.layers.attention import attend, attend_across, biases_of
 from textome.encoders.layers.dropout import Dropout
 from textome.encoders.layers.feed_forward import ACTIVATIONS, in_rows
 from textome.encoders.layers.packing import Layout
@@ -50,20 +50,11 @@ class Attention(nn.Module):
         nn.init.normal_(self.memory.weight, std=config.d_model**-0.5)
         nn.init.normal_(self.output.weight, std=inner**-0.5)
 
-    def forward(self, hidden: Tensor, layout: Layout, bias: Tensor) -> Tensor:
-        """Over the sequence itself: hidden (T, d_model), bias (heads, max_seqlen, max_seqlen), to (T, d_model)."""
-        query, (key, value) = self.split(self.query(hidden)), self.keys(hidden)
-        rate, pieces = self.rate if self.training else 0.0, []
-        sizes = [group.count * group.length for group in layout.groups]
-        for group, *rows in zip(
-            layout.groups, *(torch.split(tensor, sizes) for tensor in (query, key, value)), strict=True
-        ):
-            shape = (group.count, group.length, self.heads, self.size)
-            queries, keys, values = (tensor.reshape(shape).transpose(1, 2) for tensor in rows)
-            scores = bias[None, :, : group.length, : group.length].to(queries.dtype)
-            attended = functional.scaled_dot_product_attention(queries, keys, values, scores, rate, scale=1.0)
-            pieces.append(attended.transpose(1, 2).reshape(len(rows[0]), -1))
-        return self.output(torch.cat(pieces))  # type: ignore[no-any-return]
+    def forward(self, hidden: Tensor, layout: Layout, biases: Sequence[Tensor]) -> Tensor:
+        """Over the sequence itself: hidden (T, d_model) and the bias of each group, see `attend`, to (T, d_model)."""
+        query = self.split(self.query(hidden)) * math.sqrt(self.size)
+        attended = attend(query, *self.keys(hidden), layout, self.rate if self.training else 0.0, biases=biases)
+        return self.output(attended.flatten(1))  # type: ignore[no-any-return]
 
     def across(self, hidden: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
         """Over another sequence, memory (U, d_model), without biases."""
@@ -128,8 +119,8 @@ class EncoderLayer(nn.Module):
         self.feed_forward, self.feed_forward_norm = FeedForward(config), _norm(config)
         self.dropout = Dropout(config.dropout_rate)
 
-    def forward(self, hidden: Tensor, layout: Layout, bias: Tensor) -> Tensor:
-        hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), layout, bias))
+    def forward(self, hidden: Tensor, layout: Layout, biases: Sequence[Tensor]) -> Tensor:
+        hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), layout, biases))
         return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))  # type: ignore[no-any-return]
 
 
@@ -143,8 +134,10 @@ class DecoderLayer(nn.Module):
         self.feed_forward, self.feed_forward_norm = FeedForward(config), _norm(config)
         self.dropout = Dropout(config.dropout_rate)
 
-    def forward(self, hidden: Tensor, layout: Layout, bias: Tensor, memory: Tensor, memory_layout: Layout) -> Tensor:
-        hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), layout, bias))
+    def forward(
+        self, hidden: Tensor, layout: Layout, biases: Sequence[Tensor], memory: Tensor, memory_layout: Layout
+    ) -> Tensor:
+        hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), layout, biases))
         hidden = hidden + self.dropout(self.across.across(self.across_norm(hidden), layout, memory, memory_layout))
         return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))  # type: ignore[no-any-return]
 
@@ -209,17 +202,17 @@ class T5(CheckpointModel):
     def encode(self, source: Tensor, layout: Layout) -> Tensor:
         """Hidden states (T, d_model) of the sources."""
         side, hidden = self.encoder, self.encoder.dropout(self.shared(source))
-        bias = side.bias(range(layout.max_seqlen), layout.max_seqlen)
+        biases = biases_of(side.bias(range(layout.max_seqlen), layout.max_seqlen), layout)
         for layer in side.layers:
-            hidden = layer(hidden, layout, bias)
+            hidden = layer(hidden, layout, biases)
         return side.dropout(side.norm(hidden))  # type: ignore[no-any-return]
 
     def decode(self, target: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
         """Logits (U, vocab_size) of targets that are known already, all at once."""
         side, hidden = self.decoder, self.decoder.dropout(self.shared(target))
-        bias = side.bias(range(layout.max_seqlen), layout.max_seqlen)
+        biases = biases_of(side.bias(range(layout.max_seqlen), layout.max_seqlen), layout)
         for layer in side.layers:
-            hidden = layer(hidden, layout, bias, memory, memory_layout)
+            hidden = layer(hidden, layout, biases, memory, memory_layout)
         return self._score(side.dropout(side.norm(hidden)))
 
     def cache(self, memory: Tensor, layout: Layout) -> Cache:

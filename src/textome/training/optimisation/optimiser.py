@@ -66,10 +66,10 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
 
 
 def _depth(name: str) -> int | None:
-    """0 for the encoder's embeddings, 1 for its first layer, and so on; None for what stands on top of it."""
+    """0 for the encoder's embeddings, of distances too, 1 for its first layer, and so on; None for what stands on top."""
     if match := re.match(r"encoder\.layers\.(\d+)\.", name):
         return int(match[1]) + 1
-    return 0 if name.startswith("encoder.embeddings.") else None
+    return 0 if name.startswith(("encoder.embeddings.", "encoder.relative.", "encoder.relative_norm.")) else None
 
 
 def rate_at(step: int, total: int, warmup: float, schedule: str = "linear") -> float:
