@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from textome.runtime.export import export_bundle
 from textome.runtime.hugging_face import why_not_one_softmax
 from textome.runtime.model import Model
 from textome.training.kinds import plan_run
-from tiny import make_recipe
+from tiny import make_base, make_recipe
 
 HEADS = ["bilstm", "crf", "bilstm-crf"]
 TEXT = "no gout was seen\n\naspirin is given for type 2 diabetes ."
@@ -96,3 +97,77 @@ def test_techniques_work_or_are_refused_with_a_reason(tmp_path: Path) -> None:
 def test_the_head_of_another_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="entities: head: expected 'linear'"):
         plan_run(make_recipe(tmp_path), ["entities.head=gru"])
+
+
+ORGANS = ("lung", "liver", "skin", "breast")
+# The parts of a sentence, and of which types each is; an organ in the name of a disease is an entity inside another.
+NESTED = (
+    ("patients with {organ} cancer took aspirin", "{organ} cancer", "{organ}"),
+    ("the {organ} was normal", "", "{organ}"),
+    ("cancer of the {organ} was seen", "cancer of the {organ}", "{organ}"),
+    ("gout was seen", "gout", ""),
+)
+
+
+def write_nested(path: Path) -> None:
+    """A PubTator file in which organs stand alone and in the names of diseases, but "lung cancer" nowhere."""
+    lines = []
+    pairs = [pair for pair in itertools.product(NESTED, ORGANS) if pair != (NESTED[0], "lung")]
+    for number, (template, organ) in enumerate(pairs * 3, 1):
+        text, disease, part = (piece.format(organ=organ) for piece in template)
+        lines += [f"{number}|t|{text}", f"{number}|a|"]
+        for name, kind in ((disease, "Disease"), (part, "Organ")):
+            if name:
+                lines.append(f"{number}\t{text.index(name)}\t{text.index(name) + len(name)}\t{name}\t{kind}")
+        lines.append("")
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("head", ["linear", *HEADS])
+def test_every_head_finds_entities_inside_others_of_another_type(head: str, tmp_path: Path) -> None:
+    """An organ inside a disease is found, and the disease around it, also one that the training data do not have."""
+    make_base(tmp_path / "base")
+    write_nested(tmp_path / "train.pubtator")
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        f"""
+name = "nested"
+[model]
+base = "{tmp_path / "base"}"
+window = 32
+overlap = 8
+[entities]
+types = ["Disease", "Organ"]
+head = "{head}"
+lstm_size = 24
+[[corpora]]
+name = "nested"
+train = ["train.pubtator"]
+validation = ["train.pubtator"]
+format = "pubtator"
+types = {{ Disease = "Disease", Organ = "Organ" }}
+[training]
+epochs = 12
+learning_rate = 5e-3
+head_learning_rate = 2e-2
+token_budget = 128
+precision = "fp32"
+seed = 7
+"""
+    )
+    bundle = plan_run(path, []).start(tmp_path / "run", False, ignore)
+    export_bundle(Bundle.load(bundle), bundle, "fp32")
+    model = entities_of(bundle, precision="fp32")
+    document = model.annotate(
+        "the skin was normal\n\npatients with lung cancer took aspirin\n\ncancer of the liver was seen"
+    )
+    found = [(entity.text, entity.type) for entity in document.entities]
+    assert found == [
+        ("skin", "Organ"),
+        ("lung cancer", "Disease"),
+        ("lung", "Organ"),
+        ("cancer of the liver", "Disease"),
+        ("liver", "Organ"),
+    ]
+    flat = entities_of(bundle, precision="fp32", flat=True).annotate("patients with lung cancer took aspirin")
+    assert len(flat.entities) == 1

@@ -108,6 +108,7 @@ def test_data_paths_that_say_so_are_relative_to_the_recipe(tmp_path: Path, monke
         (('D = "Disease"', 'D = "Gene"'), "maps 'D' to 'Gene', which is not in entities.types"),
         (('types = ["Disease"]', 'types = ["Disease"]\nexclusive = [["Disease", "Drug"]]'), "exclusive names 'Drug'"),
         (("[training]", "[training"), "not valid TOML"),
+        (('base = "b"', 'base = "b"\nwindow = 32'), "model.overlap is 128; it must be less than model.window - 2"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, change: tuple[str, str], message: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,11 @@ class Model(Fields):
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     window: int = Field(512, ge=8)
     overlap: int = Field(128, ge=0)
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> Self:
+        _check_overlap(self.window, self.overlap)
+        return self
 
 
 class SequenceEncoder(Fields):
@@ -155,9 +160,14 @@ class TextToTextModel(Fields):
             raise ValueError("give model.base, or model.tokenizer for a fresh model")
         if self.base is not None:
             _check_left_out(self, "base", "dropout", "window", "overlap")
-        if self.overlap >= self.window - 2:
-            raise ValueError("model.overlap must be smaller than model.window")
+        _check_overlap(self.window, self.overlap)
         return self
+
+
+def _check_overlap(window: int, overlap: int) -> None:
+    """Raises ValueError where windows, without their two special tokens, would not go on."""
+    if overlap >= window - 2:
+        raise ValueError(f"model.overlap is {overlap}; it must be less than model.window - 2, which is {window - 2}")
 
 
 def _check_left_out(settings: Fields, *own: str) -> None:
