@@ -7,10 +7,13 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from textome.runtime.export import export_bundle
 from textome.runtime.modality_bundle import ModalityBundle
 from textome.training.finetune import finetune
 from textome.training.recipe import parse_recipe
+from tiny_pixels import png
 
 MODEL = {"layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "hidden_dropout": 0.0}
 TRAINING = {"epochs": 12, "learning_rate": 1e-2, "token_budget": 512, "precision": "fp32", "device": "cpu", "seed": 7}
@@ -75,3 +78,22 @@ def write_pairs(folder: Path, records: int = 60) -> str:
     (folder / "parts.fa").write_text("".join(fasta))
     (folder / "pairs.jsonl").write_text("".join(lines))
     return "pairs.jsonl"
+
+
+def write_reports(folder: Path, records: int = 60) -> str:
+    """Scans, bright where they are opaque, with reports; a third has no report, a third no scan, and a third both."""
+    generator = np.random.default_rng(6)
+    (folder / "scans").mkdir()
+    lines = []
+    for number in range(records):
+        opaque = number % 2 == 0
+        pixels = generator.integers(0, 80, (8, 8)) + 150 * opaque
+        (folder / "scans" / f"{number}.png").write_bytes(png(pixels.astype(np.uint8)))
+        report = f"Chest film. {'There is an opacity.' if opaque else 'The lungs are clear.'} No fracture."
+        parts = {"scan": f"scans/{number}.png", "report": report}
+        if number % 3:
+            parts[("scan", "report")[number % 3 - 1]] = None
+        label = "opaque" if opaque else "clear"
+        lines.append(json.dumps({"id": str(number), "label": label, "parts": parts}) + "\n")
+    (folder / "reports.jsonl").write_text("".join(lines))
+    return "reports.jsonl"

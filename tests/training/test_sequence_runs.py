@@ -28,7 +28,7 @@ from textome.training.losses import known_labels
 from textome.training.modality.data import load_records, pack_sequences
 from textome.training.recipe import load_recipe, parse_recipe
 from tiny import make_base
-from tiny_sequences import TRAINING, train, write_dna, write_molecules, write_pairs
+from tiny_sequences import TRAINING, train, write_dna, write_molecules, write_pairs, write_reports
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "modalities"
 
@@ -152,6 +152,38 @@ def test_several_parts_tell_more_than_each_and_each_may_be_missing(
     _same_by_torch(both)
     _attention_by_torch(both, monkeypatch)
     _explained(both, tmp_path / place)
+
+
+def test_a_scan_and_its_report_are_read_together_and_either_may_be_missing(tmp_path: Path) -> None:
+    place = write_reports(tmp_path)
+    scan = {"kind": "image", "size": 8, "patch": 4, "channels": 1, "flip": "none"}
+    parts = {"scan": scan, "report": {"kind": "text", "window": 24, "vocabulary": 64}}
+    bundle = train(tmp_path, place, {"kind": "together", "parts": parts, "drop": 0.3}, {}, epochs=30)
+    assert bundle.provenance["test"]["accuracy"] == 1.0  # of all, of which two thirds lack one or the other
+    report = "The lungs are clear."
+    asked = {
+        "both": {"scan": "scans/1.png", "report": report},
+        "scan": {"scan": "scans/0.png"},
+        "report": {"report": report, "scan": None},
+        "neither": {"report": " "},
+        "damaged": {"scan": "bad.png", "report": report},
+        "absent": {"scan": "none.png", "report": report},
+    }
+    (tmp_path / "bad.png").write_bytes((tmp_path / "scans" / "0.png").read_bytes()[:60])
+    new = tmp_path / "new.jsonl"
+    new.write_text("".join(json.dumps({"id": name, "parts": parts}) + "\n" for name, parts in asked.items()))
+    told = CliRunner().invoke(application(), ["predict", str(new), "--model", str(bundle.directory)])
+    assert told.exit_code == 1
+    answers = {row["id"]: row["label"] for row in map(json.loads, told.stdout.splitlines())}
+    assert answers == {"both": "clear", "scan": "opaque", "report": "clear"}
+    for number, reason in ((4, "the record has none of the parts"), (5, "bad.png"), (6, "none.png: no such file")):
+        assert f"line {number}" in told.stderr
+        assert reason in told.stderr
+    pipeline = textome.load(bundle.directory, min_confidence=0)
+    pixels = np.full((8, 8, 1), 230, np.uint8)
+    contents = ({"scan": pixels}, {"report": report}, {"scan": pixels, "report": "There is an opacity."})
+    records = pipeline([textome.Record(str(number), content=content) for number, content in enumerate(contents)])
+    assert [record.labels[0].name for record in records] == ["opaque", "clear", "opaque"]
 
 
 def test_a_text_part_takes_the_words_of_the_encoder_that_it_starts_from(tmp_path: Path) -> None:
