@@ -21,6 +21,21 @@ MAX_LINES = 450
 MAX_MODULES = 25
 HELP_TIMES = 2
 HEAVY = ("torch", "onnxruntime", "transformers", "fastapi", "uvicorn", "prometheus_client", "PIL")
+# What the first entity of the bundled model in a plain text does not need, besides.
+NOT_FOR_A_START = (
+    *(name for name in HEAVY if name != "onnxruntime"),
+    "huggingface_hub",
+    "lxml",
+    "pandas",
+    "requests",
+    "rich",
+    "scipy",
+    "multiprocessing.pool",
+    "textome.runtime.hugging_face",
+    "textome.formats.pubmed_xml",
+    "textome.training",
+    "textome.evaluation",
+)
 
 # What each part may import besides itself. A part is a folder or a module at the top of the package.
 _BELOW_TASKS = {
@@ -34,6 +49,7 @@ _BELOW_TASKS = {
     "settings",
     "errors",
     "escapes",
+    "patterns",
     "version",
 }
 _BELOW_RUNTIME = {"processors", "encoders", "tasks", *_BELOW_TASKS}
@@ -41,14 +57,15 @@ _BELOW_TRAINING = {"linking", "corpus", "workers", "pipeline", "steps", "runtime
 _BELOW_COMMANDS = {"training", "evaluation", "explain", *_BELOW_TRAINING}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "patterns": set(),
     "escapes": set(),
     "processors": set(),
     "version": set(),
     "settings": {"errors"},
     "documents": {"errors"},
-    "formats": {"documents", "errors", "escapes", "version"},
+    "formats": {"documents", "errors", "escapes", "patterns", "version"},
     "datasets": {"formats", "documents", "errors"},
-    "text": {"documents", "errors"},
+    "text": {"documents", "errors", "patterns"},
     "vocabularies": {"formats", "documents", "errors"},
     "metrics": {
         "datasets",
@@ -56,7 +73,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "documents",
         "errors",
     },  # scores of predictions; the records are those of datasets
-    "linking": {"vocabularies", "documents", "errors"},
+    "linking": {"vocabularies", "documents", "errors", "patterns"},
     "tasks": _BELOW_TASKS,
     "encoders": {"errors"},  # pure maths: no files of documents, no labels, no command line
     "inputs": {
@@ -97,6 +114,7 @@ WITHOUT_TORCH = {
     "__init__",
     "errors",
     "escapes",
+    "patterns",
     "processors",
     "version",
     "workers",
@@ -469,9 +487,17 @@ def test_help_is_quick():
     assert ours < HELP_TIMES * least
 
 
-def _loaded(program: str) -> list[str]:
-    """Which of the heavy packages a program loads."""
-    ending = f"\nimport sys; print(*[name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+def test_a_cold_annotate_loads_only_what_it_needs(tmp_path):
+    text = tmp_path / "a.txt"
+    text.write_text("Metformin lowered HbA1c in patients with type 2 diabetes.")
+    words = ["annotate", str(text), "--to", "jsonl", "--threads", "1"]
+    program = f"from textome.cli.main import application; application(['annotate'])({words}, standalone_mode=False)"
+    assert _loaded(program, NOT_FOR_A_START) == []
+
+
+def _loaded(program: str, names: tuple[str, ...] = HEAVY) -> list[str]:
+    """Which of some packages and modules, by default the heavy ones, a program loads."""
+    ending = f"\nimport sys; print(*[name for name in {names} if name in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", program + ending], capture_output=True, text=True, check=True)
     return done.stderr.splitlines()[-1].split()
 

@@ -91,7 +91,7 @@ def test_a_package_brings_a_bundle_under_a_name(bundle: Path, tmp_path: Path, mo
 
 
 def test_a_bundle_of_a_package_that_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textome.runtime.bundle.entry_points", lambda **selection: ())
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **selection: ())
     with pytest.raises(ModelError, match=r"pip install textome-relations-minilm"):
         resolve_model("relations")
 

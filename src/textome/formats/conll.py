@@ -22,12 +22,13 @@ from textome.documents import Document, Entity, Passage, Span
 from textome.errors import InputError
 from textome.formats.reading.compression import DECOMPRESSION_ERRORS
 from textome.formats.reading.sources import Quarantine, Source, Target
+from textome.patterns import lazy_pattern
 
 Scheme = Literal["iob1", "iob2", "iobes"]
-_TAG = re.compile(r"O|([BIESLUM])(?:-(\S+))?")
+_TAG = lazy_pattern(r"O|([BIESLUM])(?:-(\S+))?")
 _IOBES = {"S": "B", "U": "B", "E": "I", "L": "I", "M": "I"}
 _LAST_OF_ENTITY = frozenset("SUEL")
-_WORD = re.compile(r"\w+|[^\w\s]")
+_WORD = lazy_pattern(r"\w+|[^\w\s]")
 _DOCSTART = "-DOCSTART-"
 
 

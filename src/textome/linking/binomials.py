@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_SCIENTIFIC = re.compile(r"[A-Z](?:[a-z]+|[a-z]{0,3}\.)\s?[a-z-]{3,}(?:\s.*)?", re.DOTALL)
-_BINOMIAL = re.compile(r"[A-Z][a-z]+\s([a-z-]{5,})")
-_ENDING = re.compile(r"(?:ae|ii|us|um|is|os|on|a|e|i)$")
-FAMILY = re.compile(r"[A-Z][a-z]+(?:idae|aceae)")  # the endings that the codes of nomenclature prescribe
-_ADJECTIVE = re.compile(r"(?:ial|al)$", re.IGNORECASE)
+from textome.patterns import lazy_pattern
+
+_SCIENTIFIC = lazy_pattern(r"[A-Z](?:[a-z]+|[a-z]{0,3}\.)\s?[a-z-]{3,}(?:\s.*)?", re.DOTALL)
+_BINOMIAL = lazy_pattern(r"[A-Z][a-z]+\s([a-z-]{5,})")
+_ENDING = lazy_pattern(r"(?:ae|ii|us|um|is|os|on|a|e|i)$")
+FAMILY = lazy_pattern(r"[A-Z][a-z]+(?:idae|aceae)")  # the endings that the codes of nomenclature prescribe
+_ADJECTIVE = lazy_pattern(r"(?:ial|al)$", re.IGNORECASE)
 _NOUNS = {"erial": ("ia", "ium"), "occal": ("us", "i"), "viral": ("us",), "ungal": ("us", "i")}
 _MIN_ADJECTIVE = 7
-_ABBREVIATED = re.compile(r"([A-Z])([a-z]{0,3})\.\s?([a-z-]{3,})(.*)", re.DOTALL)
+_ABBREVIATED = lazy_pattern(r"([A-Z])([a-z]{0,3})\.\s?([a-z-]{3,})(.*)", re.DOTALL)
 
 
 def full_binomials(name: str, text: str, names: Iterable[str]) -> list[str]:

@@ -13,6 +13,7 @@ from textome.linking.composites import parts_of
 from textome.linking.disease_names import other_heads
 from textome.linking.gene_names import series_of, spellings
 from textome.linking.reranking import Context, features, probabilities
+from textome.patterns import lazy_pattern
 from textome.vocabularies import Hit, NameKind, Section
 from textome.vocabularies.keys import SYMBOL_TYPES, key_of, words_of
 
@@ -73,21 +74,21 @@ _NUM_NEAR, _NUM_RERANKED = 5, 12
 _SUPPLEMENTARY = "mesh:C"
 _WAY_OF_KIND = {kind: Way[kind.name] for kind in NameKind}
 # A name of few signs, as `CHF`: other corpora's use of it says less than the dictionary.
-_SHORT = re.compile(r"[A-Za-z0-9αβγ-]{1,6}")
+_SHORT = lazy_pattern(r"[A-Za-z0-9αβγ-]{1,6}")
 # The symbol of an element with its charge: Co2+ is Co, and not CO2.
-_ION = re.compile(r"([A-Z][a-z]?)\s?(?:\d?\+|\(?[IV]+\)|\(\d?\+\))")
+_ION = lazy_pattern(r"([A-Z][a-z]?)\s?(?:\d?\+|\(?[IV]+\)|\(\d?\+\))")
 # Keys have no charges and radicals: without this, superoxide is oxygen.
-_SUPEROXIDE = re.compile(r"[·•.*˙∙]?\(?O2\)?[·•.*˙∙]?[-−–⁻]")
-_IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
-_PLURAL = re.compile(r"[A-Z0-9]s$")
-_SPECIES_LETTER = re.compile(r"(?:r?h|r?m|r|[dzxy])-?(\w.{2,})")
+_SUPEROXIDE = lazy_pattern(r"[·•.*˙∙]?\(?O2\)?[·•.*˙∙]?[-−–⁻]")
+_IN_BRACKETS = lazy_pattern(r"\s*[(\[][^()\[\]]*[)\]]")
+_PLURAL = lazy_pattern(r"[A-Z0-9]s$")
+_SPECIES_LETTER = lazy_pattern(r"(?:r?h|r?m|r|[dzxy])-?(\w.{2,})")
 # A Greek letter that the text writes as a Latin one: b-thalassemia.
-_GREEK_LETTER = re.compile(r"([abg])-(?=[a-z0-9]{4})")
+_GREEK_LETTER = lazy_pattern(r"([abg])-(?=[a-z0-9]{4})")
 _GREEK = {"a": "alpha-", "b": "beta-", "g": "gamma-"}
-_JOINED = re.compile(r"\b(?:and|or)\b")
-_STRAIN = re.compile(r"\b(?:strain|isolate|type)\s+(?=\S*[A-Z\d])")
+_JOINED = lazy_pattern(r"\b(?:and|or)\b")
+_STRAIN = lazy_pattern(r"\b(?:strain|isolate|type)\s+(?=\S*[A-Z\d])")
 # Words around a name that say nothing of which concept it is.
-_FRINGE = re.compile(
+_FRINGE = lazy_pattern(
     r"^(?:the|a|an|human|mouse|murine|rat|recombinant|anti|nude|patients? with|hereditary|familial|inherited|"
     r"sporadic|severe|acute|chronic|primary|secondary|recurrent|drug-induced|\w+-induced|\w+-associated|\w+-related|type)\s+"
     r"|\s+(?:patients?|families|family|gene|genes|protein|proteins|mRNA|locus|phenotypes?|trait|in humans?|type|"

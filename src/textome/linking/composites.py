@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-_SEPARATOR = re.compile(
+from textome.patterns import lazy_pattern
+
+_SEPARATOR = lazy_pattern(
     r"\s*,\s*(?:and|or)\s+|\s+(?:and/or|and|or|as well as)\s+(?:some other\s+|other\s+)?|\s*[,/;]\s*"
 )
 _MAX_PARTS = 6
 # A compound with an isotope: "[3H]dopamine", "14C-glucose".
-_LABELLED = re.compile(
+_LABELLED = lazy_pattern(
     r"\[?((?:2|3)H|1[134]C|1[35]N|18F|3[23]P|35S|99mTc|1(?:11In|23I|24I|25I|31I)|64Cu|68Ga)\]?[- ]?(?=[A-Za-z]{3})(.+)"
 )
 

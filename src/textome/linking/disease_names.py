@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_HEAD = re.compile(
+from textome.patterns import lazy_pattern
+
+_HEAD = lazy_pattern(
     r"(.+?)[ -](?:dysfunctions?|damages?|injur(?:y|ies)|lesions?|toxicit(?:y|ies)|impairments?|abnormalit(?:y|ies)|"
     r"defects?|illness(?:es)?|deficits?|complications?|disturbances?|problems?|conditions?|symptoms?|signs?|involvement|"
     r"anomal(?:y|ies)|malformations?|disorders?|diseases?)",
@@ -16,11 +18,11 @@ _HEAD = re.compile(
 )
 # Names by the growth of a tumour, and adjectives, which the terminologies have as the cancer and the deficiency.
 _FORMS = {
-    "cancer": re.compile(
+    "cancer": lazy_pattern(
         r"(.+?)[ -](?:(?:adeno)?carcinomas?|metasta(?:sis|ses)|carcinogenesis|tumou?rigenesis|malignan(?:cy|cies))",
         re.IGNORECASE,
     ),
-    "deficiency": re.compile(r"(.+?)[ -]deficient|deficient in (?:the )?(.+)", re.IGNORECASE),
+    "deficiency": lazy_pattern(r"(.+?)[ -]deficient|deficient in (?:the )?(.+)", re.IGNORECASE),
 }
 _HEADS = ("disease", "disorder", "abnormality")
 # Of organs, what the terminologies call them.

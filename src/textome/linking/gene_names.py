@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from textome.patterns import lazy_pattern
+
 _GREEK = {"a": "alpha", "b": "beta", "g": "gamma", "d": "delta", "k": "kappa"}
 _ROMAN = {
     "i": "1",
@@ -22,21 +24,21 @@ _ROMAN = {
     "x": "10",
 }
 _ARABIC = {number: roman for roman, number in _ROMAN.items()}
-_LETTER = re.compile(r"(.*\w)[ -]?([abgdk])")
+_LETTER = lazy_pattern(r"(.*\w)[ -]?([abgdk])")
 # What stands after a symbol: the letter of an isoform, as in `OCT4A`, and knock-outs and transgenes.
-_ISOFORM = re.compile(r"(?:[Hh]um?)?([A-Za-z][A-Za-z-]*\d+)(?:[A-Za-z]|KO|[Tt]g)|[Hh]um?([A-Z]\w{2,})")
+_ISOFORM = lazy_pattern(r"(?:[Hh]um?)?([A-Za-z][A-Za-z-]*\d+)(?:[A-Za-z]|KO|[Tt]g)|[Hh]um?([A-Z]\w{2,})")
 # An isoform of a symbol with a number: `NRG-1 beta`.
-_GREEK_ISOFORM = re.compile(r"(.*\d)[ -]?(?:alpha|beta|gamma|delta|[αβγδ])", re.IGNORECASE)
-_WORD = re.compile(r"[^\s_-]+")
-_OF = re.compile(r"(.+?)\s+(?:of|for)\s+(?:the\s+)?(.+)")
-_BETWEEN = re.compile(r"\s*\([^()]*\)\s*")
+_GREEK_ISOFORM = lazy_pattern(r"(.*\d)[ -]?(?:alpha|beta|gamma|delta|[αβγδ])", re.IGNORECASE)
+_WORD = lazy_pattern(r"[^\s_-]+")
+_OF = lazy_pattern(r"(.+?)\s+(?:of|for)\s+(?:the\s+)?(.+)")
+_BETWEEN = lazy_pattern(r"\s*\([^()]*\)\s*")
 # Words that come and go: "PI3K p110 subunit", "pro-IL-1 beta".
 _FRINGE = frozenset(
     {"type", "subtype", "subunit", "isoform", "isoenzyme", "isozyme", "chain", "precursor", "antigen", "homolog",
      "homologue", "gene", "genes", "protein", "proteins", "polypeptide", "enzyme", "family", "member", "allele", "pro",
      "pre", "human", "mouse", "murine", "rat", "hum", "hu", "cytosolic", "soluble", "phospho", "total", "mutant"}
 )  # fmt: skip
-_SERIES = re.compile(r"(.*?[A-Za-z)][ -]?)(\d+|[IVX]+)((?:\s*(?:/|,|and|or|&)\s*-?(?:\d+|[IVX]+))+)")
+_SERIES = lazy_pattern(r"(.*?[A-Za-z)][ -]?)(\d+|[IVX]+)((?:\s*(?:/|,|and|or|&)\s*-?(?:\d+|[IVX]+))+)")
 _MAX_FORMS = 24
 
 

@@ -21,20 +21,21 @@ from operator import itemgetter
 from textome.documents import Span
 from textome.linking.binomials import FAMILY, any_genus, is_scientific
 from textome.linking.candidates import Candidate, Way, exact
+from textome.patterns import lazy_pattern
 from textome.vocabularies import Section
 from textome.vocabularies.keys import key_of, words_of
 
-_BESIDE = re.compile(r"\s*[(\[,]?\s*(?:or|i\.e\.|=)?\s*")
+_BESIDE = lazy_pattern(r"\s*[(\[,]?\s*(?:or|i\.e\.|=)?\s*")
 _MAX_GAP = 6
 _MAX_WORDS = 8
 _MAX_STEPS = 3  # from a species up to the group whose everyday name stands for it
-_CODE = re.compile(r"(?=.*\d)(?=.*[A-Z])[\w./:()+ -]{2,30}|[A-Z][A-Z0-9]+-[\w-]+")
-_LONG_WORD = re.compile(r"[a-z]{5}")
-_NAMED_STRAIN = re.compile(r"([A-Z][a-z]+ [a-z-]+) (?:str\. |strain )?(?=\S*[A-Z0-9])[^.]+|H\d+N\d+ subtype")
+_CODE = lazy_pattern(r"(?=.*\d)(?=.*[A-Z])[\w./:()+ -]{2,30}|[A-Z][A-Z0-9]+-[\w-]+")
+_LONG_WORD = lazy_pattern(r"[a-z]{5}")
+_NAMED_STRAIN = lazy_pattern(r"([A-Z][a-z]+ [a-z-]+) (?:str\. |strain )?(?=\S*[A-Z0-9])[^.]+|H\d+N\d+ subtype")
 _STATED = (Way.CURATED, Way.LEARNT, Way.CONFIRMED)
-_SUFFIXED = re.compile(r"([A-Z]{2,}(?:-\d+)?)[a-z]+[\w-]*")
-_STRAIN = re.compile(r"\b(?:strains?|isolates?|serotypes?|mutants?|cultivars?|cv\.?)\s*$", re.IGNORECASE)
-_SPLIT = re.compile(r"[\s()\[\]/]+|-(?=[a-z]{3})")
+_SUFFIXED = lazy_pattern(r"([A-Z]{2,}(?:-\d+)?)[a-z]+[\w-]*")
+_STRAIN = lazy_pattern(r"\b(?:strains?|isolates?|serotypes?|mutants?|cultivars?|cv\.?)\s*$", re.IGNORECASE)
+_SPLIT = lazy_pattern(r"[\s()\[\]/]+|-(?=[a-z]{3})")
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from textome.documents import Document
+from textome.patterns import lazy_pattern
 
 HUMAN, MOUSE, RAT = 9606, 10090, 10116
 # Words for the organisms whose genes texts speak of.
@@ -43,13 +44,13 @@ _WORDS: dict[int, str] = {
     10029: "Chinese hamsters?|CHO",
     9544: "rhesus|macaques?",
 }
-_PATTERN = re.compile(
+_PATTERN = lazy_pattern(
     rf"(?<![\w-])(?:{'|'.join(f'(?P<t{taxon}>{words})' for taxon, words in _WORDS.items())})(?![\w])", re.IGNORECASE
 )
 # Letters before a symbol that name a species: hLysoPLA, mGluR1.
 _PREFIXES = {"h": HUMAN, "m": MOUSE, "r": RAT, "d": 7227, "z": 7955, "x": 8355, "y": 4932}
-_PREFIX = re.compile(r"(?:r(?=h))?([hmrdzxy])-?(?=[A-Z0-9][A-Za-z0-9])")
-_SENTENCE_END = re.compile(r"[.!?]\s+(?=[A-Z])")
+_PREFIX = lazy_pattern(r"(?:r(?=h))?([hmrdzxy])-?(?=[A-Z0-9][A-Za-z0-9])")
+_SENTENCE_END = lazy_pattern(r"[.!?]\s+(?=[A-Z])")
 
 FEATURES = (
     "right before", "before in the sentence", "after in the sentence", "last one before", "share", "count", "in the title",
@@ -64,7 +65,7 @@ WEIGHTS: tuple[float, ...] = (
 # The species that the words of a text are weighed for, in the order of the columns of the table; 0 is any other.
 WORD_TAXA = (HUMAN, MOUSE, RAT, 7227, 0)
 _WORDS_PATH = Path(__file__).parent.parent / "bundled" / "gene_species.tsv"
-_WORD = re.compile(r"[a-z][a-z0-9-]{2,}")
+_WORD = lazy_pattern(r"[a-z][a-z0-9-]{2,}")
 _WORD_SCALE = 5.0
 
 

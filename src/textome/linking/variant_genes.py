@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from textome.documents import Document, Entity
+from textome.patterns import lazy_pattern
 
 _MAX_GAP = 45
 # From the end of the gene to the variant, and from the end of the variant to the gene.
-_GENE_FIRST = re.compile(
+_GENE_FIRST = lazy_pattern(
     r"[\s(:,/-]*(?:(?:genes?|proteins?|mutations?|mutants?|variants?|polymorphisms?|alleles?|SNPs?|rs|[cgp]\.)[\s(:,-]*){0,2}"
 )
-_VARIANT_FIRST = re.compile(
+_VARIANT_FIRST = lazy_pattern(
     r"[\s)\]]*(?:(?:mutations?|mutants?|variants?|polymorphisms?|alleles?|substitutions?|SNPs?)\s+)?"
     r"(?:(?:in|of|within|on|at)\s+(?:the\s+)?(?:(?:human|mouse)\s+)?)?",
     re.IGNORECASE,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -25,12 +23,13 @@ from pydantic import (
 from textome.encoders import encoder_of
 from textome.errors import ModelError, explain
 from textome.runtime import hub
-from textome.runtime.hugging_face import language_model, text_to_text, token_classifier
 from textome.runtime.model_files import read_json, refuse_adapter
 from textome.tasks import AnyTask, HeadShape, SomeTask, kind_named, task_class
 from textome.tasks.entities import Entities
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
     from textome.inputs.records import Modality
     from textome.tasks.embedding import Embedding
     from textome.tasks.target import Target
@@ -361,6 +360,8 @@ def _of_other_library(directory: Path) -> dict[str, Any] | None:
     refuse_adapter(directory)
     if not (directory / "config.json").is_file():
         return None
+    from textome.runtime.hugging_face import language_model, text_to_text, token_classifier
+
     config = read_json(directory / "config.json")
     return token_classifier(directory, config) or text_to_text(directory, config) or language_model(directory, config)
 
@@ -374,7 +375,13 @@ _HINTS = {
 
 def is_installed(name: str) -> bool:
     """Whether a model of this name comes with Textome or with another package."""
-    return name == DEFAULT_MODEL or bool(entry_points(group=INSTALLED_BUNDLES, name=name))
+    return name == DEFAULT_MODEL or bool(_entry_points(name))
+
+
+def _entry_points(name: str) -> EntryPoints:
+    from importlib.metadata import entry_points  # reads the metadata of all packages; the bundled model needs none
+
+    return entry_points(group=INSTALLED_BUNDLES, name=name)
 
 
 def resolve_model(model: str | Path | None, pickled: bool = False) -> Path:
@@ -386,12 +393,14 @@ def resolve_model(model: str | Path | None, pickled: bool = False) -> Path:
     Raises ModelError that says what to do where there is none.
     """
     if model is None or str(model) == DEFAULT_MODEL:
-        directory = Path(str(files("textome") / "bundled" / DEFAULT_MODEL))
+        directory = Path(__file__).parent.parent / "bundled" / DEFAULT_MODEL
         if not directory.is_dir():
             raise ModelError("this installation has no bundled model; name one with --model")
         return directory
     name = str(model)
-    for point in entry_points(group=INSTALLED_BUNDLES, name=name):
+    for point in _entry_points(name):
+        from importlib.resources import files
+
         return Path(str(files(point.value) / "bundle"))
     if (path := Path(model)).is_dir():
         return path

@@ -6,22 +6,22 @@ short form wherever it stands in the document: models overlook short forms, or g
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from textome.documents import Document, Entity, Label, Span
+from textome.patterns import lazy_pattern
 from textome.steps.step import StepSettings
 from textome.text.abbreviations import find_abbreviations
 
 LONG_FORM = "long_form"
 # A type that the model gives to fewer of a short form's occurrences, and not to its long form, is a slip.
 _MIN_SHARE = 0.5
-_WORD_START = re.compile(r"(?<!\w)\w")
-_WORD_END = re.compile(r"s?(?!\w)")
-_PLURAL = re.compile(r"s(?!\w)")
+_WORD_START = lazy_pattern(r"(?<!\w)\w")
+_WORD_END = lazy_pattern(r"s?(?!\w)")
+_PLURAL = lazy_pattern(r"s(?!\w)")
 
 
 class Abbreviations(StepSettings):

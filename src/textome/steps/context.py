@@ -15,6 +15,7 @@ from dataclasses import replace
 from pydantic import field_validator
 
 from textome.documents import Document, Entity, Passage, Span
+from textome.patterns import lazy_pattern
 from textome.steps.cues import CONTEXTS, PREPOSITION, STOP, Cues, Hit, load_cues, words_of
 from textome.steps.step import StepSettings
 from textome.text.sections import find_sections
@@ -27,13 +28,13 @@ _MAX_REACH = 80
 _WORDS = {"near": 5, "near_before": 5, "next": 1, "next_before": 1}
 _WORDS |= {"forward": _MAX_REACH, "noun": _MAX_REACH, "backward": _MAX_REACH}
 # Models take the word before an entity for a part of it: "Denies fever".
-_CUE_BEFORE = re.compile(
+_CUE_BEFORE = lazy_pattern(
     r"(?:.{0,40}\b(?:deny|denies|denied|denying|reports|reported|endorses|endorsed)|no|without)\b:?\s*(?:any\s+)?",
     re.I | re.S,
 )
-_CUE_AFTER = re.compile(r"[\s.,;:]*\b(?:deny|denies|denied|denying|reports|reported|endorses|endorsed)\Z", re.I)
+_CUE_AFTER = lazy_pattern(r"[\s.,;:]*\b(?:deny|denies|denied|denying|reports|reported|endorses|endorsed)\Z", re.I)
 # What is before this only says of which kind the next thing is: "no steroid-induced glaucoma" denies no steroid.
-_ONLY_A_KIND = re.compile(r"[-‐–\s](?:induced|mediated|related|associated|dependent|resistan(?:t|ce))\b")
+_ONLY_A_KIND = lazy_pattern(r"[-‐–\s](?:induced|mediated|related|associated|dependent|resistan(?:t|ce))\b")
 _OF_A_THING = ("negated", "uncertain")
 _NOT_ASSERTED = ("negated", "uncertain", "hypothetical", EXPERIENCER)
 

@@ -7,19 +7,19 @@ discourse").
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from pydantic import Field
 
 from textome.documents import Document, Entity, Span
+from textome.patterns import lazy_pattern
 from textome.steps.step import StepSettings
 
-_WORD = re.compile(r"\w+")
+_WORD = lazy_pattern(r"\w+")
 _HYPHENS = "-\u2010\u2011"
 # Names that are written with a capital only where a sentence begins: no short ones, and no symbols.
-_CAPITALISED = re.compile(r"[A-Z][a-z]{4,}\b")
+_CAPITALISED = lazy_pattern(r"[A-Z][a-z]{4,}\b")
 
 
 class RepeatedMentions(StepSettings):

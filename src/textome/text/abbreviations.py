@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from textome.documents import Span
+from textome.patterns import lazy_pattern
 from textome.text.stop_words import STOP_WORDS
 
 _MAX_SHORT_FORM = 24
@@ -44,16 +45,16 @@ _MAX_COST_IN_WORD = 0.35  # the same where the long form is one word: "kb" for "
 _IMPOSSIBLE = 1e9
 _MAX_KEPT = 5_000  # code points of a text whose definitions are kept for a while
 
-_BRACKET = re.compile(r"[()\[\]]")
-_WORD = re.compile(r"[^\s]+")
+_BRACKET = lazy_pattern(r"[()\[\]]")
+_WORD = lazy_pattern(r"[^\s]+")
 # A part of a word begins after a mark, where a digit and a letter meet, and at a capital after a small letter.
-_PART = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-z])(?=[A-Z])|(?<=[^\w\s])(?=\w)")
+_PART = lazy_pattern(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-z])(?=[A-Z])|(?<=[^\w\s])(?=\w)")
 # What a long form does not cross: the end of a sentence, but not the stop of "E. coli".
-_STOP = re.compile(r"(?<![\s(.][A-Z])[.!?](?=\s+[^\s([])|[;:](?=\s)")
-_LEAD = re.compile(
+_STOP = lazy_pattern(r"(?<![\s(.][A-Z])[.!?](?=\s+[^\s([])|[;:](?=\s)")
+_LEAD = lazy_pattern(
     r"(?:i\.e\.,?|e\.g\.,?|or|also|abbreviated(?:\ as|\ to)?|hereafter|termed|designated|called|the)\s+", re.I | re.X
 )
-_SEPARATOR = re.compile(r"\s*[;,=:]\s+|\s+(?:or|and|=)\s+")
+_SEPARATOR = lazy_pattern(r"\s*[;,=:]\s+|\s+(?:or|and|=)\s+")
 _CAN_BE_SKIPPED = frozenset(
     ["type", "subtype", "class", "number", "gene", "protein", "domain", "family", "member", *STOP_WORDS]
 )
@@ -64,16 +65,16 @@ _DIGITS = {
     "tri": "3", "four": "4", "fourth": "4", "five": "5", "fifth": "5", "six": "6", "sixth": "6", "seven": "7",
     "seventh": "7", "eight": "8", "eighth": "8", "nine": "9", "ninth": "9",
 }  # fmt: skip
-_NUMBER = re.compile("|".join(sorted(_DIGITS, key=len, reverse=True)), re.IGNORECASE)
+_NUMBER = lazy_pattern("|".join(sorted(_DIGITS, key=len, reverse=True)), re.IGNORECASE)
 _QUOTES = " \"'“”‘’"
-_ORDINARY_WORD = re.compile(r"[a-z]{4}|\w-\w+-\w")
+_ORDINARY_WORD = lazy_pattern(r"[a-z]{4}|\w-\w+-\w")
 # In "alpha (A) and beta (B)" the long form of B does not begin before the bracket.
-_LISTED = re.compile(r"[)\]]\s*(?:,|;|and\b|or\b|but\b|than\b)")
+_LISTED = lazy_pattern(r"[)\]]\s*(?:,|;|and\b|or\b|but\b|than\b)")
 _JOINING = frozenset(["a", "an", "and", "by", "for", "from", "in", "of", "or", "the", "to", "under", "with"])
-_NEXT_IN_LIST = re.compile(r"\s*(?:[,;]\s*(?:(?:and|or)\s+)?|(?:and|or)\s+)(?:the\s+|an?\s+)?(?=\w[^().;:,\[\]]*$)")
-_INITIAL = re.compile(r"(?<![^\W_])[^\W_]")
-_BRACKETED = re.compile(r"\([^()]*\)[^\w\s]*|\[[^\[\]]*\][^\w\s]*")
-_NO_SHORT_FORM = re.compile(
+_NEXT_IN_LIST = lazy_pattern(r"\s*(?:[,;]\s*(?:(?:and|or)\s+)?|(?:and|or)\s+)(?:the\s+|an?\s+)?(?=\w[^().;:,\[\]]*$)")
+_INITIAL = lazy_pattern(r"(?<![^\W_])[^\W_]")
+_BRACKETED = lazy_pattern(r"\([^()]*\)[^\w\s]*|\[[^\[\]]*\][^\w\s]*")
+_NO_SHORT_FORM = lazy_pattern(
     r"""[\d.,]+ \s? (?:%|[mkµμn]?[gglLMm]|h|min|s|days?|(?-i:d)|years?|yrs?|weeks?|wks?|months?|Hz|cm)
       | .*[<>=≤≥].*
       | (?-i:[ix]+|vi+)

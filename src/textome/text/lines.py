@@ -7,25 +7,25 @@ break was meant. A line that begins with a small letter goes on with the sentenc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from textome.patterns import lazy_pattern
 from textome.text.stop_words import STOP_WORDS
 
 # Prose is not wrapped in narrower columns than this many characters.
 _MIN_WIDTH = 40
-_BREAK = re.compile(r"\r\n?|[\n\v\f\x85\u2028\u2029]")
-_BULLET = re.compile(r"[•‣▪▫●○◦∙·■□➢✓*]\s|[-–—](?=\s|[A-Za-z0-9])")
-_SURE_BULLET = re.compile(r"[•‣▪▫●○◦■□➢✓]")
-_NUMBER = re.compile(r"\(?(\d{1,2})[.)](?=\s|[A-Z])|\(?([a-z])\)\s")
+_BREAK = lazy_pattern(r"\r\n?|[\n\v\f\x85\u2028\u2029]")
+_BULLET = lazy_pattern(r"[•‣▪▫●○◦∙·■□➢✓*]\s|[-–—](?=\s|[A-Za-z0-9])")
+_SURE_BULLET = lazy_pattern(r"[•‣▪▫●○◦■□➢✓]")
+_NUMBER = lazy_pattern(r"\(?(\d{1,2})[.)](?=\s|[A-Z])|\(?([a-z])\)\s")
 # "Allergies:", "Past Medical History: none"; not "at 10:30" or "https://".
-_FIELD = re.compile(r"[A-Z][\w/&'’() -]{1,48}?(?<!\d):(?=\s|\Z)")
+_FIELD = lazy_pattern(r"[A-Z][\w/&'’() -]{1,48}?(?<!\d):(?=\s|\Z)")
 _MAX_HEADING_WORDS = 8
-_ENDS_OPEN = re.compile(r"(?:[,(\[/&+=–—-]|\d:)\Z")
-_LAST_WORD = re.compile(r"[\w'’]+\Z")
-_FIRST_WORD = re.compile(r"\S+")
+_ENDS_OPEN = lazy_pattern(r"(?:[,(\[/&+=–—-]|\d:)\Z")
+_LAST_WORD = lazy_pattern(r"[\w'’]+\Z")
+_FIRST_WORD = lazy_pattern(r"\S+")
 _GOES_ON = frozenset(["not", "no", "without", "nor", *STOP_WORDS])
 
 

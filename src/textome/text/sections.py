@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from textome.documents import Span
+from textome.patterns import lazy_pattern
 
 # What headings are called, in small letters and without colons.
 NAMES: dict[str, str] = {
@@ -78,15 +79,15 @@ _KIND = {name: kind for kind, names in NAMES.items() for name in names.split("|"
 _MAX_WORDS = 6
 _MAX_LENGTH = 60
 _BREAK = r"\n\r\v\f\x85\u2028\u2029"
-_LINE_BREAK = re.compile(f"[{_BREAK}]")
-_HEADING = re.compile(
+_LINE_BREAK = lazy_pattern(f"[{_BREAK}]")
+_HEADING = lazy_pattern(
     rf"""(?: (?: \A | (?<=[{_BREAK}]) ) [^\S{_BREAK}]* (?:[-*•#]+\s*|\d{{1,2}}[.)]\s*)? | (?<=[.;?!)\]]\s) | (?<=\s\s) )
          (?P<name> [A-Z][\w/&'’,()-]* (?:[ ]{{1,2}}(?:[\w/&'’,()-]+|&|/)){{0,{_MAX_WORDS - 1}}} )
          [ ]? (?: : | (?= [^\S{_BREAK}]* (?: [{_BREAK}] | \Z ) ) )""",
     re.VERBOSE,
 )
 # In capitals a heading may stand anywhere.
-_CAPITALS = re.compile(rf"(?<=\s)(?P<name>[A-Z][A-Z/&-]+(?:[ ][A-Z/&-]+){{0,{_MAX_WORDS - 1}}})[ ]?:")
+_CAPITALS = lazy_pattern(rf"(?<=\s)(?P<name>[A-Z][A-Z/&-]+(?:[ ][A-Z/&-]+){{0,{_MAX_WORDS - 1}}})[ ]?:")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,19 +16,20 @@ import re
 from collections.abc import Iterator
 
 from textome.documents import Document, Span
+from textome.patterns import lazy_pattern
 from textome.text.lines import hard_breaks
 from textome.text.stop_words import STOP_WORDS
 
 # The last branch is a blank line. Each branch can begin only where a run of its first character begins, and gives nothing
 # back, so that no text is slow. A reference number set as superscript hangs on the stop: "was known.12 The".
-_CANDIDATE = re.compile(
+_CANDIDATE = lazy_pattern(
     r"""(?<! [.!?…] ) [.!?…]++
             (?: ["'”’»)\]]*+ (?: \[ [\d,\s–-]{1,30} \] )?+  |  (?<= [a-z)\]] \. ) \d{1,3} (?: [,–-] \d{1,3} ){0,9}+ )
             (?= \s )
       | \n [^\S\n]*+ \n \s*+""",
     re.VERBOSE,
 )
-_WORD_BEFORE = re.compile(r"[^\s(\[{\"'“‘,;:/–—-]*\Z")
+_WORD_BEFORE = lazy_pattern(r"[^\s(\[{\"'“‘,;:/–—-]*\Z")
 # How far is looked: back for the abbreviation before a stop, forward for what follows, either way for brackets.
 _LOOK_BACK = 24
 _LOOK_AHEAD = 60
@@ -53,15 +54,15 @@ _JOINED_UNLESS_CAPITAL = frozenset(
 # Old spelling writes units with a stop. Joined only to a small letter: "5 mm. in length", but "2 ml. 10 mice were".
 _UNITS = frozenset("mm cm kg mg ml µg μg ng min sec hr hrs wk wks mo yr yrs wt in ft lb oz".split())  # noqa: SIM905
 # After one of these, or after a noun, a single capital is a name's letter and no initial: "Group B.", "hepatitis C."
-_LETTERED = re.compile(
+_LETTERED = lazy_pattern(
     r"(?:Class|Experiment|Factor|Figure|Grade|Group|Hepatitis|Part|Phase|Stage|Study|Table|Type|Vitamin)s?"
 )
-_CAPITALS = re.compile(r"[A-Z](?:\.[A-Z])*")
-_ITEM_ON_NEW_LINE = re.compile(r"[^\S\n]*+\n\s*+\d{1,2}[.)]\s")
-_ITEM = re.compile(r"\((?:[a-z]|[ivx]{2,4}|\d{1,2})\)")
+_CAPITALS = lazy_pattern(r"[A-Z](?:\.[A-Z])*")
+_ITEM_ON_NEW_LINE = lazy_pattern(r"[^\S\n]*+\n\s*+\d{1,2}[.)]\s")
+_ITEM = lazy_pattern(r"\((?:[a-z]|[ivx]{2,4}|\d{1,2})\)")
 _OPENING = "([\"'“‘«"
-_NEVER_FIRST = re.compile(r"(?:Co|Inc|Ltd|Corp|Ind)\b[.,]|[,;:)\]]")
-_FIRST_WORD = re.compile(r"([A-Z][a-z]+|[AI](?![.,]))\b|[A-Z][A-Za-z ]{2,30}:")
+_NEVER_FIRST = lazy_pattern(r"(?:Co|Inc|Ltd|Corp|Ind)\b[.,]|[,;:)\]]")
+_FIRST_WORD = lazy_pattern(r"([A-Z][a-z]+|[AI](?![.,]))\b|[A-Z][A-Za-z ]{2,30}:")
 _OFTEN_FIRST = frozenset(
     ["patients", "results", "conclusion", "conclusions", "methods", "however", "moreover", "furthermore", "finally"]
 )

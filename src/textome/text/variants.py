@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from textome.documents import Span
+from textome.patterns import lazy_pattern
 
 _THREE = {
     **{
@@ -177,35 +178,35 @@ def _indel(match: re.Match[str]) -> Variant:
 
 _ONE_LETTER = rf"(?<![\w.>])(?P<old>[{_AA1}])(?P<position>[1-9]\d{{1,4}})(?P<new>[{_AA1}X*]|stop|Stop|Ter){_AFTER}"
 # What a rule cannot do without is looked for first, since that is quick; the rule itself is compiled when it is needed.
-_ARROWED = re.compile(rf"{_BASES}{_ARROW}{_BASES}(?!\w)")
+_ARROWED = lazy_pattern(rf"{_BASES}{_ARROW}{_BASES}(?!\w)")
 _Reader = Callable[[re.Match[str]], Variant | None]
 _RULES: list[tuple[re.Pattern[str], str, _Reader]] = [
-    (re.compile(r"rs\s?#?\d"), r"(?<![\w-])rs\s?#?(?P<number>[1-9]\d{1,10})(?!\w)", _dbsnp),
+    (lazy_pattern(r"rs\s?#?\d"), r"(?<![\w-])rs\s?#?(?P<number>[1-9]\d{1,10})(?!\w)", _dbsnp),
     (
-        re.compile(r"p\."),
+        lazy_pattern(r"p\."),
         rf"{_BEFORE}p\.\s?(?P<open>[(\[])?(?P<old>{_AA3}|[{_AA1}])\s?(?P<position>[1-9]\d*)\s?(?P<new>{_AA3}|[{_AA1}X*=]|Ter|Stop|stop)"
         rf"(?!\w)(?!fs)(?(open)[)\]]?)",
         _substitution,
     ),
     (
-        re.compile(rf"(?:{_AA3})[\s-]?\d"),
+        lazy_pattern(rf"(?:{_AA3})[\s-]?\d"),
         rf"{_BEFORE}(?P<old>{_AA3})[\s-]?(?P<position>[1-9]\d*)(?:{_ARROW}|-|\s)?(?P<new>{_AA3}|Ter|Stop|stop|X(?!\w)|\*)"
         rf"(?![a-z\d])(?!fs)",
         _substitution,
     ),
     (
-        re.compile("fs"),
+        lazy_pattern("fs"),
         rf"{_BEFORE}(?:p\.\s?(?P<open>\()?)?(?P<old>{_AA3}|[{_AA1}])(?P<position>[1-9]\d*)(?P<new>{_AA3}|[{_AA1}])?\s?fs"
         rf"(?:(?:X|\*|Ter|ter|Stop)(?P<stop>\d+)?)?(?(open)\)?)(?!\w)",
         _frame_shift,
     ),
     (
-        re.compile(r"\ddel|Δ|[dD]elta|del[A-Z]"),
+        lazy_pattern(r"\ddel|Δ|[dD]elta|del[A-Z]"),
         rf"{_BEFORE}(?:p\.)?(?:(?P<old>{_AA3}|[{_AA1}])(?P<position>[1-9]\d*)del|(?:Δ|delta|Delta|del)"
         rf"(?P<old2>{_AA3}|[{_AA1}])(?P<position2>[1-9]\d+))(?!\w)",
         _deleted_residue,
     ),
-    (re.compile(_ONE_LETTER), _ONE_LETTER, _substitution),
+    (lazy_pattern(_ONE_LETTER), _ONE_LETTER, _substitution),
     (
         _ARROWED,
         rf"(?<![\w>])(?:(?P<kind>[cgmnr])\.\s?[(\[]?)?(?P<position>{_POSITION})\s?(?P<old>{_BASES}){_ARROW}(?P<new>{_BASES})"
@@ -213,7 +214,7 @@ _RULES: list[tuple[re.Pattern[str], str, _Reader]] = [
         _base_change,
     ),
     (
-        re.compile(rf"{_BASES}[-−–]\d"),
+        lazy_pattern(rf"{_BASES}[-−–]\d"),
         rf"{_BEFORE}(?P<old>{_BASES})(?P<position>[-−–]\d+)\s?(?P<new>{_BASES}){_AFTER}",
         _base_change,
     ),
@@ -223,13 +224,13 @@ _RULES: list[tuple[re.Pattern[str], str, _Reader]] = [
         _base_change,
     ),
     (
-        re.compile("IVS"),
+        lazy_pattern("IVS"),
         rf"{_BEFORE}(?:c\.)?IVS[\s-]?(?P<intron>\d+)\s?(?P<position>[+−–-]\s?\d+)\s?(?P<old>{_BASES}){_ARROW}(?P<new>{_BASES})"
         rf"{_AFTER}",
         _base_change,
     ),
     (
-        re.compile(r"\d\s?(?:del|ins|dup|inv)"),
+        lazy_pattern(r"\d\s?(?:del|ins|dup|inv)"),
         rf"(?<![\w>])(?:(?P<kind>[cgmnr])\.\s?\(?)?(?P<position>{_POSITION}(?:\s?[_/]\s?{_POSITION})?)\s?"
         rf"(?P<change>delins|del|ins|dup|inv)\s?(?P<bases>[ACGT]+|\d+)?{_AFTER}",
         _indel,

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
 from textome.errors import InputError
+from textome.patterns import lazy_pattern
 
 _BLOCK = 1 << 20
 STANDOFF = (".ann", ".a1", ".a2")
 # Checksums, what Spark, Hive and Delta write beside a table, brat's settings, and what systems and archivers leave.
-_BESIDE = re.compile(
+_BESIDE = lazy_pattern(
     r"(?:^|/)(?:\.[^/]*|__MACOSX(?:/.*)?|Thumbs\.db|desktop\.ini|_SUCCESS|_(?:common_)?metadata|_temporary(?:/.*)?"
     r"|_(?:committed|started)_[^/]*|_delta_log(?:/.*)?|(?:annotation|visual|tools|kb_shortcuts)\.conf|[^/]*\.(?:md5|sha1|sha256|crc))$",
     re.IGNORECASE,

@@ -13,6 +13,7 @@ from typing import Any
 
 from textome.documents import Document, titled
 from textome.errors import InputError
+from textome.patterns import lazy_pattern
 
 # How columns may be named; of several that are there, the first in this order is taken.
 TEXTS = ("text", "abstract", "note", "note_text", "sentence", "body", "content")
@@ -21,7 +22,7 @@ IDS = ("id", "pmid", "pubmed_id", "document_id", "doc_id", "note_id", "row_id", 
 
 # A member of so many words is prose, unless its name says otherwise.
 _WORDS_OF_PROSE = 40
-_LONG_BUT_NO_PROSE = re.compile(
+_LONG_BUT_NO_PROSE = lazy_pattern(
     r"author|affil|keyword|mesh|subject|reference|fund|grant|cit|journal|url|link|licen|note|copy"
 )
 

@@ -10,22 +10,25 @@ from collections.abc import Callable
 from pathlib import PurePath
 
 from textome.errors import InputError
+from textome.patterns import lazy_pattern
 
 # The control characters (category Cc) that no text holds. A stray one is a fault of its text; many are not text.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
+_CONTROL = lazy_pattern("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 _MAX_CONTROL = 0.05
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"))
 _MARKS_OF_TWO = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_NUMBERS = re.compile(r"(?:\s*(?:PMID:?\s*)?\d{1,8}[,;]?\s*)+|(?:\s*(?:PMCID:?\s*)?PMC\d{4,9}[,;]?\s*)+", re.IGNORECASE)
+_NUMBERS = lazy_pattern(
+    r"(?:\s*(?:PMID:?\s*)?\d{1,8}[,;]?\s*)+|(?:\s*(?:PMCID:?\s*)?PMC\d{4,9}[,;]?\s*)+", re.IGNORECASE
+)
 # MEDLINE pads a tag to four characters, RIS has two and two spaces; other exports are like one of them.
-_TAGGED = re.compile(r"(?=.{4}- )[A-Z][A-Z0-9]{1,3} *- |%[0-9A-Z@] ")
-_COLUMN = re.compile(r"[\"']?[^\W\d][\w .:/()#-]{0,39}[\"']?")
+_TAGGED = lazy_pattern(r"(?=.{4}- )[A-Z][A-Z0-9]{1,3} *- |%[0-9A-Z@] ")
+_COLUMN = lazy_pattern(r"[\"']?[^\W\d][\w .:/()#-]{0,39}[\"']?")
 # Names of columns that no line of prose consists of.
 _NAMES = frozenset(
     "id pmid doi title abstract text label note sentence year journal authors date type name category class".split()  # noqa: SIM905
 )
 # Bases with the codes for several of them, or at least twenty amino acids.
-_SEQUENCE = re.compile(r"[ACGTUNRYSWKMBDHV*.-]{4,}|[acgtun]{4,}|[A-Z*-]{20,}")
+_SEQUENCE = lazy_pattern(r"[ACGTUNRYSWKMBDHV*.-]{4,}|[acgtun]{4,}|[A-Z*-]{20,}")
 
 _TAGGED_ADVICE = (
     "this is a file of tagged references that is not read as it is; export them as RIS (--from ris) or MEDLINE "
