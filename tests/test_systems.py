@@ -10,7 +10,7 @@ import pytest
 
 from textome.bulk import engine
 from textome.errors import DeviceError, InputError
-from textome.serve.workers import bind_each
+from textome.serve.processes.workers import bind_each
 
 
 def test_bulk_names_what_helps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

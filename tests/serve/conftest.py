@@ -24,10 +24,10 @@ pytest.importorskip("uvicorn")
 from textome.pipeline import PipelineChoice
 from textome.runtime.step import ModelSettings
 from textome.serve.app import create_app
-from textome.serve.connections import HEAD_SECONDS, READ_SECONDS, connection_class
 from textome.serve.limits import Limits
+from textome.serve.processes.connections import HEAD_SECONDS, READ_SECONDS, connection_class
+from textome.serve.processes.running import _Server, bind, configuration
 from textome.serve.queueing import Settings
-from textome.serve.running import _Server, bind, configuration
 from textome.serve.service import Service
 
 

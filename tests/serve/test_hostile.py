@@ -29,9 +29,9 @@ from serve.test_routes import citations
 from textome.documents import Document
 from textome.errors import InputError
 from textome.pipeline import Pipeline
-from textome.serve.connections import QuietAccept, connection_bound, connection_class
 from textome.serve.limits import Limits
 from textome.serve.problems import without_text
+from textome.serve.processes.connections import QuietAccept, connection_bound, connection_class
 
 GONE = ConnectionError  # broken pipes and resets
 LONG = "ab " * 10_000

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from textome.errors import InputError
-from textome.serve.board import Board, added_up
-from textome.serve.workers import bind_each
+from textome.serve.processes.board import Board, added_up
+from textome.serve.processes.workers import bind_each
 
 FIRST = """# HELP a_total Things
 # TYPE a_total counter
@@ -93,7 +93,7 @@ def test_all_sockets_have_one_port_that_nobody_else_has() -> None:
 
 def test_workers_that_cannot_start_are_given_up() -> None:
     program = (
-        "from textome.serve import workers\n"
+        "from textome.serve.processes import workers\n"
         "workers.QUICK_END, workers.PAUSE = 100.0, 0.0\n"
         "workers.run_workers(lambda *_: 1 / 0, workers.bind_each('127.0.0.1', 0, 2), 1.0)\n"
     )

@@ -21,14 +21,12 @@ import textome.serve
 from textome.documents import Document
 from textome.errors import TextomeError
 from textome.runtime.bundle import ENTITIES
-from textome.serve import problems, schemas, task_routes
-from textome.serve.curation_routes import CompareRequest, curation_routes
+from textome.serve import problems, schemas
 from textome.serve.guard import Guard
 from textome.serve.keys import KeyFile, RateLimiter
 from textome.serve.label_studio.project import PredictRequest, SetupRequest, WebhookRequest
 from textome.serve.label_studio.routes import Backend, label_studio_routes
 from textome.serve.limits import Body
-from textome.serve.linking_routes import LinkRequest, linking_routes
 from textome.serve.metrics import Metrics
 from textome.serve.outputs import MEDIA_TYPES, OutputFormat, render
 from textome.serve.problems import Problem, bad_request, overloaded, without_text
@@ -41,7 +39,9 @@ from textome.serve.requested import (
     validated,
     with_documents,
 )
-from textome.serve.routing import (
+from textome.serve.routes.curation import CompareRequest, curation_routes
+from textome.serve.routes.linking import LinkRequest, linking_routes
+from textome.serve.routes.shared import (
     PROBLEMS,
     binary_body,
     documents_answer,
@@ -52,6 +52,7 @@ from textome.serve.routing import (
     text_answer,
     while_connected,
 )
+from textome.serve.routes.tasks import answer_routes, classify_routes, embed_routes, relation_routes
 from textome.serve.service import Service
 from textome.serve.streaming import LinesResponse
 from textome.serve.writing.routes import GenerateRequest, generation_routes
@@ -111,7 +112,7 @@ def create_app(
     app.include_router(_general_routes(service, metrics))
     for routes in dict.fromkeys(routes for task, routes in _TASK_ROUTES.items() if task in service.tasks):
         app.include_router(routes(service))
-    app.include_router(task_routes.embed_routes(service))  # where no model can, it says what to do
+    app.include_router(embed_routes(service))  # where no model can, it says what to do
     app.include_router(generation_routes(service))  # as above
     app.include_router(linking_routes(service))
     app.include_router(curation_routes(service))
@@ -315,10 +316,10 @@ def _pubmed_routes(service: Service, address: str) -> APIRouter:
 # The routes of each task. Another task's are a function like the ones above, and a line here.
 _TASK_ROUTES: dict[str, Callable[[Service], APIRouter]] = {
     ENTITIES: _entity_routes,
-    "classification": task_routes.classify_routes,
-    "sentence_classification": task_routes.classify_routes,
-    "relations": task_routes.relation_routes,
-    "question_answering": task_routes.answer_routes,
+    "classification": classify_routes,
+    "sentence_classification": classify_routes,
+    "relations": relation_routes,
+    "question_answering": answer_routes,
 }
 
 

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from textome.errors import InputError
 from textome.formats.reading.json_values import parse_json
-from textome.serve.memory import LARGE, Trimming
 from textome.serve.problems import Problem, bad_request, overloaded, too_large, too_slow, unsupported, without_text
+from textome.serve.processes.memory import LARGE, Trimming
 
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _STRING = re.compile(rb'"[^"]*"?')

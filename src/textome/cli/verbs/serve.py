@@ -79,7 +79,7 @@ def serve(
         raise MissingExtraError(f"textome serve (without {', '.join(missing)})", "serve")
     from textome.serve.keys import KeyFile
     from textome.serve.keys import add_key as make_key
-    from textome.serve.running import bind, is_loopback, local_names, run
+    from textome.serve.processes.running import bind, is_loopback, local_names, run
 
     if add_key is not None:
         if keys is None:
@@ -94,13 +94,13 @@ def serve(
             f"--allow-anonymous to let everybody in"
         )
     from textome.serve.app import create_app
-    from textome.serve.board import Board
     from textome.serve.limits import Limits
     from textome.serve.logs import announce, log_to_stderr
+    from textome.serve.processes.board import Board
+    from textome.serve.processes.workers import bind_each, run_workers
     from textome.serve.pubmed import E_UTILITIES
     from textome.serve.queueing import Settings
     from textome.serve.service import Service
-    from textome.serve.workers import bind_each, run_workers
 
     if log_format not in ("text", "json"):
         raise InputError(f"--log-format {log_format}: choose text or json")

@@ -19,7 +19,7 @@ from textome.serve.label_studio.project import LabelConfig, PredictRequest, Proj
 from textome.serve.problems import Problem, inconsistent, overloaded, without_text
 from textome.serve.queueing import Settings
 from textome.serve.requested import bounded
-from textome.serve.routing import PROBLEMS, general_problems, json_body, received, while_connected
+from textome.serve.routes.shared import PROBLEMS, general_problems, json_body, received, while_connected
 from textome.serve.service import LoadedModel, Service
 
 log = logging.getLogger("textome.serve")

@@ -12,7 +12,7 @@ from textome.errors import InputError
 from textome.runtime.generation.decoding import EndedBy
 from textome.runtime.generation.settings import GenerationSettings
 from textome.serve.problems import Problem, too_large
-from textome.serve.routing import PROBLEMS, json_body, received, while_connected
+from textome.serve.routes.shared import PROBLEMS, json_body, received, while_connected
 from textome.serve.schemas import Items, whole
 from textome.serve.service import Service
 

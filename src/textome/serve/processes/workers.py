@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from textome.errors import InputError, TextomeError
-from textome.serve.running import bind
+from textome.serve.processes.running import bind
 
 log = logging.getLogger("textome.serve")
 # A worker that lived for fewer seconds is replaced after a pause; after so many such ends in a row the service gives up.

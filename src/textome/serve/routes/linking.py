@@ -17,7 +17,7 @@ from textome.formats.jsonl import document_to
 from textome.serve.limits import Body
 from textome.serve.problems import overloaded
 from textome.serve.requested import linked_documents, validated
-from textome.serve.routing import PROBLEMS, general_problems, json_body, off_loop, while_connected
+from textome.serve.routes.shared import PROBLEMS, general_problems, json_body, off_loop, while_connected
 from textome.serve.schemas import DocumentModel, IdentifierModel, Items, whole
 from textome.serve.service import Service
 from textome.steps.linker import MAX_NAME, MIN_PREFIX, Linker

@@ -19,7 +19,15 @@ from textome.serve import schemas
 from textome.serve.limits import Body, Limits
 from textome.serve.problems import Problem, too_large
 from textome.serve.requested import validated, with_documents
-from textome.serve.routing import PROBLEMS, documents_answer, json_body, off_loop, received, rendered, while_connected
+from textome.serve.routes.shared import (
+    PROBLEMS,
+    documents_answer,
+    json_body,
+    off_loop,
+    received,
+    rendered,
+    while_connected,
+)
 from textome.serve.service import LoadedModel, Service
 from textome.tasks import SomeTask
 from textome.tasks.examples import Floats

@@ -17,7 +17,7 @@ from textome.serve.limits import Body
 from textome.serve.outputs import OutputFormat
 from textome.serve.problems import inconsistent, without_text
 from textome.serve.requested import InputFormat, bounded, textome_documents, uploaded_documents, validated
-from textome.serve.routing import PROBLEMS, binary_body, documents_answer, json_body, off_loop, rendered
+from textome.serve.routes.shared import PROBLEMS, binary_body, documents_answer, json_body, off_loop, rendered
 from textome.serve.schemas import DocumentModel, Items, SpanModel
 from textome.serve.service import Service
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import uvicorn
 
 from textome.errors import InputError
-from textome.serve.connections import QuietAccept, accepted_at_once, connection_bound, connection_class
 from textome.serve.guard import Guard
-from textome.serve.memory import use_few_arenas
 from textome.serve.metrics import Metrics
+from textome.serve.processes.connections import QuietAccept, accepted_at_once, connection_bound, connection_class
+from textome.serve.processes.memory import use_few_arenas
 from textome.serve.service import Service
 
 log = logging.getLogger("textome.serve")

@@ -1,0 +1,1 @@
+"""The routes beside those of annotation, and what all routes share."""
