@@ -12,7 +12,7 @@ Measured with `python benchmarks/abbreviations.py` on MED1250; docs/context.md h
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -54,6 +54,7 @@ _STOP = lazy_pattern(r"(?<![\s(.][A-Z])[.!?](?=\s+[^\s([])|[;:](?=\s)")
 _LEAD = lazy_pattern(
     r"(?:i\.e\.,?|e\.g\.,?|or|also|abbreviated(?:\ as|\ to)?|hereafter|termed|designated|called|the)\s+", re.I | re.X
 )
+_NAMED_GENE = lazy_pattern(r"(?<=\S)\s+(?:gene|protein|receptor)$")
 _SEPARATOR = lazy_pattern(r"\s*[;,=:]\s+|\s+(?:or|and|=)\s+")
 _CAN_BE_SKIPPED = frozenset(
     ["type", "subtype", "class", "number", "gene", "protein", "domain", "family", "member", *STOP_WORDS]
@@ -70,6 +71,24 @@ _QUOTES = " \"'“”‘’"
 _ORDINARY_WORD = lazy_pattern(r"[a-z]{4}|\w-\w+-\w")
 # In "alpha (A) and beta (B)" the long form of B does not begin before the bracket.
 _LISTED = lazy_pattern(r"[)\]]\s*(?:,|;|and\b|or\b|but\b|than\b)")
+_NAMES_OF_SYMBOLS = {
+    symbol: lazy_pattern(rf"(?<![\w-])(?P<name>{name})\s+$", re.IGNORECASE)
+    for symbol, name in {
+        "K": "potassium", "K+": "potassium", "Na": "sodium", "Na+": "sodium", "Fe": "iron", "Cu": "copper", "Pb": "lead",
+        "Hg": "mercury", "Ag": "silver", "Au": "gold", "Sn": "tin", "Sb": "antimony", "NH3": "ammonia", "H2O": "water",
+        "O2": "(?:molecular )?oxygen", "O2-": "superoxide", "NaCl": "sodium chloride", "KCl": "potassium chloride",
+        "CCl4": "carbon tetrachloride", "VO2": "oxygen (?:uptake|consumption)", "E2": "(?:17 ?-?(?:beta|β)-)?o?estradiol",
+        "T3": "tri-?iodothyronine", "T4": "thyroxine", "5-HT": "serotonin", "GSH": "(?:reduced )?glutathione",
+        "GSSG": "oxidi[sz]ed glutathione", "CsA": "[ck]yclosporine?|ciclosporin", "AZT": "zidovudine",
+        "CDDP": "cisplatin", "Akt": "protein kinase B", "AKT": "protein kinase B", "6-OHDA": "6-hydroxydopamine",
+    }.items()
+}  # fmt: skip
+# A long form does not begin with what joins it to the words before.
+_BETWEEN = frozenset(["and", "or", "plus", "versus", "with"])
+_SIGN = lazy_pattern(r"(?:[-+*]|\([-+]\))+$")
+_NUMBERS = lazy_pattern(r"\d+")
+# The name of an element comes before its mass in words, and behind it in symbols: "technetium-99m (99mTc)".
+_ISOTOPE = lazy_pattern(r"\[?(\d+m?)\]?-?([A-Z][a-z]?)\]?(?![a-z])")
 _JOINING = frozenset(["a", "an", "and", "by", "for", "from", "in", "of", "or", "the", "to", "under", "with"])
 _NEXT_IN_LIST = lazy_pattern(r"\s*(?:[,;]\s*(?:(?:and|or)\s+)?|(?:and|or)\s+)(?:the\s+|an?\s+)?(?=\w[^().;:,\[\]]*$)")
 _INITIAL = lazy_pattern(r"(?<![^\W_])[^\W_]")
@@ -123,10 +142,19 @@ def _find(text: str) -> list[Abbreviation]:
                 end = bracket.end + 1
                 break
         else:
-            if (item := _listed(text, bracket, end)) is not None:
+            if (item := _known(text, bracket) or _listed(text, bracket, end)) is not None:
                 abbreviations.append(item)
                 end = bracket.end + 1
     return abbreviations
+
+
+def _known(text: str, bracket: Span) -> Abbreviation | None:
+    """The definition of a symbol that shares no letters with its name: "potassium (K)"."""
+    separator = _SEPARATOR.search(text, bracket.start, bracket.end)
+    short = _stripped(text, Span(bracket.start, separator.start() if separator else bracket.end))
+    name = _NAMES_OF_SYMBOLS.get(text[slice(*short)])
+    match = name.search(text, max(0, bracket.start - _LOOK_BACK), bracket.start - 1) if name else None
+    return Abbreviation(short, Span(*match.span("name"))) if match else None
 
 
 def _others(text: str, bracket: Span, first: Abbreviation) -> Iterator[Abbreviation]:
@@ -178,6 +206,8 @@ def _candidates(text: str, bracket: Span) -> Iterator[_Candidate]:
         return
     if lead := _LEAD.match(text, start, end):
         start = lead.end()
+    if lead and (gene := _NAMED_GENE.search(text, start, end)):
+        end = gene.start()
     separators = [Span(*match.span()) for match in _SEPARATOR.finditer(text, start, end)]
     starts = [start, *(separator.end for separator in separators)]
     ends = [*(separator.start for separator in separators), end]
@@ -265,14 +295,22 @@ def _long_form(text: str, candidate: _Candidate) -> Span | None:
     if start is None or (candidate.whole and start > words[0].start):
         return None
     long = _stripped(text, Span(start, words[-1].end))
-    if text.startswith("non-", start) and short[0].lower() != "n":
+    if text.startswith("non-", start) and "n" not in letters:
         long = Span(start + 4, long.end)
     of_words = text[long.start : long.end]
     if of_words[0] in "([" and not _is_closed(of_words):  # "(cefsulodin (CFS), ...)"
         long, of_words = Span(long.start + 1, long.end), of_words[1:]
-    if len(of_words) <= len(short) or short in of_words.split() or not _is_closed(of_words) or of_words[0] in "([":
+    if (
+        len(of_words) <= len(short)
+        or _repeats(short, of_words.split())
+        or not _is_closed(of_words)
+        or of_words[0] in "(["
+    ):
         return None
-    if " " not in of_words and (of_words.startswith(f"{short}-") or not _ORDINARY_WORD.search(of_words)):
+    is_name = (
+        of_words.isupper() and of_words.isalpha() and of_words.startswith(short) and len(of_words) > 2 * len(short)
+    )
+    if " " not in of_words and (of_words.startswith(f"{short}-") or not (is_name or _ORDINARY_WORD.search(of_words))):
         return None
     if _LISTED.search(of_words):
         return None
@@ -282,10 +320,20 @@ def _long_form(text: str, candidate: _Candidate) -> Span | None:
     return long
 
 
+def _repeats(short: str, words: Sequence[str]) -> bool:
+    """Whether one of the words is the short form, but for a sign at its end or another number: "SD sequence (SD(+))"."""
+    bare = {_SIGN.sub("", short), _NUMBERS.sub("#", short)}
+    return any(bare & {word, _NUMBERS.sub("#", word)} for word in (word.rstrip(",;:") for word in words))
+
+
 def _cheapest_rotated(text: str, words: tuple[Span, ...], short: str, max_cost: float) -> int | None:
     """The same where what begins the short form ends the long form: "20-item Toronto Alexithymia Scale (TAS-20)"."""
+    if isotope := _ISOTOPE.match(short):
+        turned = "".join(filter(str.isalnum, _plain(f"{isotope[2]}{isotope[1]}{short[isotope.end() :]}")))
+        if (start := _cheapest_start(text, words, short, turned, max_cost)) is not None:
+            return start
     splits = [match.start() for match in _PART.finditer(short)]
-    if not splits and short.isupper() and max_cost == _MAX_COST_OF_ROTATED and 3 <= len(short) <= 5:
+    if not splits and short.isupper() and max_cost == _MAX_COST_OF_ROTATED and 2 <= len(short) <= 5:
         splits = list(range(1, len(short)))
     if not splits:
         return None
@@ -293,8 +341,10 @@ def _cheapest_rotated(text: str, words: tuple[Span, ...], short: str, max_cost: 
     for split in splits:
         head, tail = ("".join(filter(str.isalnum, part)) for part in (short[:split], short[split:]))
         if head and tail and (tail[0].isdigit() or _plain(tail[0]) in initials):
-            start = _cheapest_start(text, words, short, _plain(tail + head), max_cost)
-            if start is not None:
+            start = _cheapest_start(text, words, short, _plain(tail + head), max_cost if len(short) > 2 else 0.0)
+            if start is None or (len(short) == 2 and "-" in text[start : words[-1].end]):
+                continue
+            if text[start:].split(maxsplit=1)[0].lower() not in STOP_WORDS:
                 return start
     return None
 
@@ -331,7 +381,7 @@ def _cheapest_start(text: str, words: tuple[Span, ...], short: str, letters: str
                     continue
                 if k < j:
                     after[j - k] = min(after[j - k], costs[j] + cost)
-                elif costs[j] + cost < min_cost:
+                elif costs[j] + cost < min_cost and word.lower() not in _BETWEEN:
                     min_cost, start = costs[j] + cost, span.start + position
         costs = after
         if short.islower():
