@@ -9,7 +9,7 @@ settings of `repeated_mentions` were chosen on "BioRED development", 41 abstract
 
 from __future__ import annotations
 
-from model_card import AIONER, SETS
+from model_card import AIONER, SETS, is_reported
 from scores import ROOT, Corpus, model_parser
 
 from textome.documents import Document
@@ -49,6 +49,7 @@ def main() -> None:
             for item in read_documents(
                 place if place.startswith("/") else f"{options.data}/{place}", None, Quarantine()
             )
+            if is_reported(name, item.id)
         ]
         types = {label: kind for label, kind in corpus.types.items() if kind in bundle.types}
         found = Model.load(options.model, precision=options.precision, types=tuple(sorted(set(types.values()))))

@@ -5,8 +5,8 @@
 What is fitted is what `textome finetune` fits on validation data (textome.tasks.confidences), but to the exported graph
 that is shipped. `TYPES=FILE` takes from a file only these types, as A,B; bare tags of a table of tokens, B and I, are of
 the first. --names lists the types whose known names count.
-A type with fewer than 50 mentions keeps its own, or gets the threshold --rest and the
-geometric mean of the temperatures. --print only prints.
+A type with fewer than 50 mentions keeps its own, or, with --rest, gets that threshold and the geometric mean of the
+temperatures that were fitted. --print only prints.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-from textome.formats import read_documents
+from textome.formats import Quarantine, read_documents
 from textome.formats.reading.sources import atomic_file
 from textome.runtime.bundle import described
 from textome.runtime.model import Model
@@ -44,7 +44,8 @@ def main() -> None:
     name = model.bundle.task_of("entities")
     task = model.task(name)
     assert isinstance(task, Entities)
-    task = task.model_copy(update={"known_names": dict.fromkeys(options.names, NameEvidence())})
+    fresh = {} if options.rest is None else {"temperature": {}, "thresholds": {}}
+    task = task.model_copy(update=fresh | {"known_names": dict.fromkeys(options.names, NameEvidence())})
     records = [record for data in options.data for record in read(data, task)]
     examples = model.examples(name, records)
     fitted = task.calibrated(records, examples, model.scores(name, examples))
@@ -74,7 +75,10 @@ def read(data: str, task: Entities) -> Iterator[Sentence]:
     names, equals, place = data.rpartition("=")
     table = place.endswith(".tsv")
     options: dict[str, Any] = {"entity_type": names.split(",")[0]} if table and names else {}
-    documents = list(read_documents(place, **options))
+    quarantine = Quarantine()
+    documents = list(read_documents(place, quarantine=quarantine, **options))
+    if quarantine.count:
+        print(f"{place}: {quarantine.count} documents left out: {quarantine.records[0]}")
     present = {entity.type for document in documents for entity in document.entities}
     types = names.split(",") if equals else [kind for kind in task.types if kind in present]
     for number, document in enumerate(documents):

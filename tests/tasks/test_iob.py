@@ -176,3 +176,14 @@ def test_temperature_is_applied_to_each_head() -> None:
     scores = np.exp(iob.log_probabilities(logits, np.array([1.0, 2.0], np.float32)))
     assert scores[0, 0, 0] == pytest.approx(np.exp(2) / (np.exp(2) + 2), rel=1e-5)
     assert scores[0, 1, 0] == pytest.approx(np.exp(1) / (np.exp(1) + 2), rel=1e-5)
+
+
+def test_of_entities_with_the_same_words_one_is_kept_but_for_other_heads() -> None:
+    spans = [
+        iob.ScoredSpan(first, last, head, confidence)
+        for first, last, head, confidence in ((0, 1, 0, 0.6), (0, 1, 1, 0.8), (0, 1, 2, 0.3), (0, 0, 0, 0.2))
+    ]
+    assert iob.with_one_type(spans, {0: 1, 1: 1}) == spans[1:]
+    assert iob.with_one_type(spans, {0: 1, 1: 0}) == [spans[0], *spans[2:]]
+    assert iob.with_one_type(spans, {0: 1, 1: 0, 2: 0}) == [spans[0], spans[3]]
+    assert iob.with_one_type(spans, {}) == spans

@@ -28,6 +28,7 @@ from textome.tasks.spans.iob import (
     Spans,
     label_names,
     targets,
+    with_one_type,
     without_overlaps,
 )
 from textome.tasks.spans.labelling import CHAINED, INDEPENDENT, Labelling, by_sentence, groups, of_one_softmax
@@ -56,6 +57,8 @@ class Entities(MentionTask[Recognised]):
                         or "bilstm-crf", both; a recipe that leaves it out goes on with that of its base, if that has one
     lstm_size           units of that LSTM in each direction
     default_types       those that are emitted where a user names none; empty: all
+    one_type            of entities of default types with the same words only the most confident is kept
+    yielding_types      with `one_type`, an entity of theirs is left out for one of another type, whatever its confidence
     mutually_exclusive  groups of types that are never said of the same word: a mention of one type then teaches the others
                         of its groups what they are not, in corpora that do not annotate them too
     labels              of a model of another library, with one softmax over all types: O and the B-X and I-X, in the order
@@ -78,6 +81,8 @@ class Entities(MentionTask[Recognised]):
     head: Literal["linear", "bilstm", "crf", "bilstm-crf"] = "linear"
     lstm_size: int = Field(128, ge=1)
     default_types: tuple[str, ...] = ()
+    one_type: bool = False
+    yielding_types: tuple[str, ...] = ()
     mutually_exclusive: tuple[tuple[str, ...], ...] = ()
     labels: tuple[str, ...] = ()
     temperature: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
@@ -96,6 +101,7 @@ class Entities(MentionTask[Recognised]):
         groups = [name for group in self.mutually_exclusive for name in group]
         for key, names in (
             ("default_types", self.default_types),
+            ("yielding_types", self.yielding_types),
             ("mutually_exclusive", groups),
             ("temperature", self.temperature),
             ("thresholds", self.thresholds),
@@ -275,14 +281,19 @@ class Entities(MentionTask[Recognised]):
             yield by_type if temperature is None else self.labelling.normalise(by_type, temperature, [len(rows)])
 
     def kept(self, sentences: Iterable[Sequence[ScoredSpan]]) -> Iterator[list[ScoredSpan]]:
-        """The entities of each sentence that a user wants: over the thresholds and, where `flat`, without overlaps."""
+        """The entities of each sentence that a user wants: over the thresholds, and where `flat` without overlaps or else,
+        with `one_type`, of one type for the same words."""
         limit, flat = self._choice.min_confidence, self._choice.flat
         thresholds = [
             self.thresholds.get(name, DEFAULT_MIN_CONFIDENCE) if limit is None else limit for name in self.chosen_types
         ]
+        usual = (self.default_types or self.types) if self.one_type else ()
+        ranks = {
+            head: int(name not in self.yielding_types) for head, name in enumerate(self.chosen_types) if name in usual
+        }
         for candidates in sentences:
             certain = [item for item in candidates if item.confidence >= thresholds[item.head]]
-            yield without_overlaps(certain) if flat else certain
+            yield without_overlaps(certain) if flat else with_one_type(certain, ranks)
 
     def annotate(
         self, name: str, document: Document, records: Sequence[Sentence], predictions: Sequence[Recognised]

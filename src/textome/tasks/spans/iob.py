@@ -248,6 +248,18 @@ def span_probability(scores: Floats, first: int, last: int, head: int, begin: fl
     return min(1.0, float(np.exp(total))) * max(0.0, 1.0 - goes_on)
 
 
+def with_one_type(spans: Sequence[ScoredSpan], ranks: Mapping[int, int]) -> list[ScoredSpan]:
+    """Of entities with the same words, whose heads have a rank, only that of the highest rank and, of these, the most
+    probable; all of other heads. In the order given."""
+    best: dict[tuple[int, int], ScoredSpan] = {}
+    for item in spans:
+        if (rank := ranks.get(item.head)) is not None:
+            other = best.get(item[:2])
+            if other is None or (rank, item.confidence) > (ranks[other.head], other.confidence):
+                best[item[:2]] = item
+    return [item for item in spans if item.head not in ranks or best[item[:2]] is item]
+
+
 def without_overlaps(spans: Sequence[ScoredSpan], each_head: bool = False) -> list[ScoredSpan]:
     """Of entities that share a word the most probable, whatever their heads, or among those of each head; in the order
     given."""
