@@ -1,13 +1,14 @@
 """Masks and boxes of a classical pipeline of scikit-image, beside those of trained models, on the same split.
 
     python benchmarks/pixels.py recipes/modalities/isbi_membranes.toml recipes/modalities/dsb_nuclei.toml --runs runs
-    python benchmarks/pixels.py recipes/modalities/bccd_boxes.toml recipes/modalities/dsb_boxes.toml --runs runs
+    python benchmarks/pixels.py recipes/modalities/bccd_boxes.toml --runs runs
 
 The classical pipeline: the image is smoothed, thresholded by Otsu's, Li's or a local threshold, and small groups of pixels
 are left out; where things are told apart, a watershed grows them from the peaks of the distance to the edge. Its settings
 are the best on the recipe's training and validation images (about --images of them); then it is scored once on the test
-images. A class whose value in the masks is 0 is dark, and so are things in an image that is bright in the mean. For boxes
-every thing has a box, of the label whose training boxes are nearest in colour and size; it is the surer the larger it is.
+images. Where things are told apart, the settings are chosen again for the boxes around them. A class whose value in the
+masks is 0 is dark, and so are things in an image that is bright in the mean. For boxes every thing has a box, of the label
+whose training boxes are nearest in colour and size; it is the surer the larger it is.
 
 Models are the runs RUNS/NAME-SEED of each recipe, as `textome finetune RECIPE --output RUNS/NAME-SEED --set
 training.seed=SEED` leaves them: the test scores that training wrote, mean and standard deviation over seeds.
@@ -59,7 +60,11 @@ def main() -> None:
         step = max(1, len(known) // options.images)
         settings, scores = classical(data, known[::step], test)
         print(f"{path.stem}: {len(known[::step])} images to choose by, {len(test)} test images; {settings}", flush=True)
-        rows = {"classical": scores} | models(options.runs, path.stem)
+        rows = {"classical": scores}
+        if isinstance(data.target, Segmentation) and data.target.objects:
+            settings, rows["boxes"] = boxes_by_colour(Detection(labels=data.target.labels), known[::step], test)
+            print(f"  boxes of {settings}", flush=True)
+        rows |= models(options.runs, path.stem)
         for name, values in rows.items():
             print(f"  {name:12}", "  ".join(f"{key} {value}" for key, value in shown(values).items()), flush=True)
 

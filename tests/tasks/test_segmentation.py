@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from textome.errors import InputError
 from textome.inputs.pixels.regions import Box, Picture, Regions
 from textome.metrics.segmentation import THRESHOLDS, aggregated_jaccard, dice_and_iou, matches, object_scores
-from textome.tasks.pixels.instances import depths, grown
+from textome.tasks.pixels.instances import depths, separated
 from textome.tasks.pixels.segmentation import Segmentation, Segmented
 
 IDS = st.lists(st.integers(0, 4), min_size=30, max_size=30).map(lambda ids: np.array(ids, np.int32).reshape(5, 6))
@@ -66,20 +66,43 @@ def test_a_pixel_lies_the_deeper_the_further_it_is_from_the_edge() -> None:
     assert (depths(np.ones((4, 4), np.int32)) == 1).all()
 
 
-def test_things_that_touch_are_told_apart_and_each_keeps_its_pixels() -> None:
+def test_things_that_touch_are_separated_and_each_keeps_its_pixels() -> None:
     objects = np.zeros((12, 24), np.int32)
     objects[2:10, 2:10] = 1
     objects[2:10, 10:20] = 2
     objects[11, 22] = 3
-    things = grown(objects > 0, depths(objects), 0.5, 0)
+    things = separated(objects > 0, depths(objects), 0.5, 0)
     assert things.max() == 3
     for number in (1, 2, 3):
         (found,) = np.unique(things[objects == number])
         assert ((things == found) == (objects == number)).all()
-    assert grown(objects > 0, depths(objects), 0.5, 2).max() == 2
-    assert grown(objects > 9, depths(objects), 0.5, 0).max() == 0
-    # Without a pixel that is deep enough a group of pixels is one thing.
-    assert grown(objects > 0, np.zeros(objects.shape, np.float32), 0.5, 0).max() == 2
+    assert separated(objects > 0, depths(objects), 0.5, 2).max() == 2
+    assert separated(objects > 9, depths(objects), 0.5, 0).max() == 0
+    # A model that says nothing of depth: a ridge without a pass is one thing.
+    assert separated(objects > 0, np.zeros(objects.shape, np.float32), 0.5, 0).max() == 2
+
+
+def test_two_discs_that_touch_are_separated_by_their_shape_alone() -> None:
+    rows, columns = np.ogrid[:24, :40]
+    discs = [(rows - 12) ** 2 + (columns - middle) ** 2 < 81 for middle in (11, 27)]
+    flat = np.zeros((24, 40), np.float32)
+    things = separated(discs[0] | discs[1], flat, 0.5, 0)
+    assert things.max() == 2
+    assert things[12, 11] != things[12, 27]
+    # A pass as deep as the rise that is asked for is none.
+    assert separated(discs[0] | discs[1], flat, 9.0, 0).max() == 1
+
+
+def test_the_boxes_of_things_are_as_sure_as_their_pixels() -> None:
+    task = Segmentation(labels=("cell",), objects=True)
+    maps = np.zeros((3, 8, 16), np.float32)
+    maps[1, 1:5, 1:5], maps[1, 2:7, 9:14] = 0.9, 0.7
+    maps[0] = 1 - maps[1]
+    boxes = task.boxes(task.read_off(maps, 8, 16))
+    assert [(box.left, box.upper, box.right, box.lower) for box in boxes] == [(1, 1, 5, 5), (9, 2, 14, 7)]
+    assert [box.confidence for box in boxes] == pytest.approx([0.9, 0.7])
+    nothing = task.read_off(np.stack([np.ones((4, 4)), *np.zeros((2, 4, 4))]).astype(np.float32), 4, 4)
+    assert task.boxes(nothing) == ()
 
 
 def scores_for(task: Segmentation, classes: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -74,7 +74,8 @@ def test_things_are_learnt_by_heart_and_told_apart(things: tuple[Path, Bundle]) 
     result = command("evaluate", "--data", folder, "--model", bundle.directory, "--precision", "fp32", "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    for name in ("dice", "iou", "aji", "object_f1", "object_precision"):
+    assert scores["map50"] > 0.9
+    for name in ("dice", "iou", "aji", "object_f1", "object_precision", "map", "map50"):
         assert told[name] == pytest.approx(scores[name], abs=1e-3), name
 
 

@@ -21,7 +21,7 @@ _EXTRAS = {
     "bulk": ("pyarrow", "duckdb", "fsspec"),
     "cluster": ("ray",),
     "modalities": ("pillow", "soundfile"),
-    "pixels": ("pillow", "pycocotools", "scipy"),
+    "pixels": ("pillow", "pycocotools", "scikit-image", "scipy"),
     "molecules": ("rdkit",),
 }
 _USES = {

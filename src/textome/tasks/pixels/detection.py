@@ -12,7 +12,7 @@ from pydantic import Field
 from textome.documents import Document, Label
 from textome.inputs.pixels.regions import Box, Picture, Regions
 from textome.metrics.detection import Located, average_precision, best_threshold, intersections
-from textome.tasks.pixels.maps import Floats, MapTask
+from textome.tasks.pixels.maps import Floats, MapTask, located
 
 # The heat around a centre reaches as far as a box there still shares so much with the gold one (Law and Deng 2018, section
 # 3.2): three standard deviations.
@@ -106,33 +106,26 @@ class Detection(MapTask[Boxes]):
         """Without those that overlap too much with a more confident one of their label; the most confident come first."""
         if not boxes:
             return ()
-        located = self._located(boxes)
-        overlap = intersections(located.sides, located.sides)
-        overlap[located.labels[:, None] != located.labels[None]] = 0
+        every = located(boxes, self.labels)
+        overlap = intersections(every.sides, every.sides)
+        overlap[every.labels[:, None] != every.labels[None]] = 0
         kept: list[int] = []
         for number in range(len(boxes)):
             if not kept or overlap[number, kept].max() <= self.max_overlap:
                 kept.append(number)
         return tuple(boxes[number] for number in kept)
 
-    def _located(self, boxes: Sequence[Box]) -> Located:
-        labels = {label: number for number, label in enumerate(self.labels)}
-        known = [box for box in boxes if box.label in labels]
-        return Located(
-            np.array([labels[box.label] for box in known], np.int64),
-            np.array([(box.left, box.upper, box.right, box.lower) for box in known], np.float64).reshape(-1, 4),
-            np.array([1.0 if box.confidence is None else box.confidence for box in known], np.float64),
-        )
-
     def _gold(self, records: Sequence[Picture]) -> list[Located]:
-        return [self._located(record.regions.all_boxes()) for record in records if record.regions is not None]
+        return [located(record.regions.all_boxes(), self.labels) for record in records if record.regions is not None]
 
     def score(self, records: Sequence[Picture], predictions: Sequence[Boxes]) -> dict[str, float]:
-        return average_precision(self._gold(records), [self._located(boxes) for boxes in predictions], self.labels)
+        return average_precision(
+            self._gold(records), [located(boxes, self.labels) for boxes in predictions], self.labels
+        )
 
     def with_thresholds(self, records: Sequence[Picture], maps: Sequence[Floats], scale: float = 1.0) -> Self:
         read = [
-            self._located(self.read_off(each, record.content.shape[0], record.content.shape[1], scale))
+            located(self.read_off(each, record.content.shape[0], record.content.shape[1], scale), self.labels)
             for each, record in zip(maps, records, strict=True)
         ]
         threshold = best_threshold(self._gold(records), read)

@@ -1,4 +1,4 @@
-"""Things that touch told apart: how deep each pixel lies in its thing, and things grown from where pixels lie deep."""
+"""Things that touch told apart: how deep each pixel lies in its thing, and a watershed from where pixels lie deep."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from textome.inputs.pixels.regions import Objects
 
 try:
     from scipy import ndimage
+    from skimage.morphology import h_maxima
+    from skimage.segmentation import watershed
 except ModuleNotFoundError as error:
     raise MissingExtraError("telling things apart", "pixels") from error
 
 Floats = NDArray[np.float32]
 _NEIGHBOURS = np.ones((3, 3), bool)
-# Steps of depth in which things grow.
-_LEVELS = 8
+# Pixels that a model's depth counts beside the distance from the ground, and by which the relief is smoothed; chosen on
+# validation images of nuclei.
+_DEPTH_WEIGHT, _SIGMA = 2.0, 1.0
 
 
 def depths(objects: Objects) -> Floats:
@@ -33,18 +36,17 @@ def depths(objects: Objects) -> Floats:
     return depth
 
 
-def grown(foreground: NDArray[np.bool_], depth: Floats, threshold: float, min_area: int) -> Objects:
+def separated(foreground: NDArray[np.bool_], depth: Floats, min_rise: float, min_area: int) -> Objects:
     """(height, width) the number of the thing of each foreground pixel, 0 elsewhere.
 
-    A thing grows from each group of neighbouring pixels deeper than `threshold`, over the deepest pixels first, as water
-    floods a relief (Vincent and Soille 1991), in `_LEVELS` steps; a group of foreground pixels without a deep one is one
-    thing. Things of fewer than `min_area` pixels are left out.
+    A watershed (Vincent and Soille 1991) over a relief: the distance in pixels from the ground, to which the depths that a
+    model says count `_DEPTH_WEIGHT` pixels. A thing grows from each maximum that rises by `min_rise` above the pass to a
+    higher one; a group of foreground pixels without one is one thing. Things of fewer than `min_area` pixels are left out.
     """
-    things, count = ndimage.label(foreground & (depth > threshold), _NEIGHBOURS)
-    things = things.astype(np.int32)
-    for level in np.linspace(threshold, 0, _LEVELS + 1)[1:]:
-        things = _flooded(things, foreground & (depth > level))
-    things = _flooded(things, foreground)
+    relief = ndimage.gaussian_filter(ndimage.distance_transform_edt(foreground) + _DEPTH_WEIGHT * depth, _SIGMA)
+    relief[~foreground] = 0
+    seeds, count = ndimage.label(h_maxima(relief, min_rise).astype(bool) & foreground, _NEIGHBOURS)
+    things = watershed(-relief, seeds, connectivity=2, mask=foreground)
     alone, num_alone = ndimage.label(foreground & (things == 0), _NEIGHBOURS)
     things = np.where(alone > 0, alone + count, things)
     sizes = np.bincount(things.ravel(), minlength=1 + count + num_alone)
@@ -52,17 +54,5 @@ def grown(foreground: NDArray[np.bool_], depth: Floats, threshold: float, min_ar
     kept = np.flatnonzero(sizes >= max(min_area, 1))
     numbers = np.zeros(len(sizes), np.int32)
     numbers[kept] = 1 + np.arange(len(kept))
-    return numbers[things]
-
-
-def _flooded(things: Objects, region: NDArray[np.bool_]) -> Objects:
-    """Things grown over the pixels of a region that they can reach, a pixel to each side at a time."""
-    while True:
-        reached = region & (things == 0)
-        if not reached.any():
-            return things
-        around = ndimage.maximum_filter(things, size=3)
-        reached &= around > 0
-        if not reached.any():
-            return things
-        things = np.where(reached, around, things)
+    objects: Objects = numbers[things]
+    return objects

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from textome.errors import InputError
 from textome.inputs.pixels.regions import Box, Picture, Regions
+from textome.metrics.detection import Located
 from textome.tasks.task import HeadShape, Task
 
 Floats = NDArray[np.float32]
@@ -91,3 +92,14 @@ class MapTask(Task[Picture, P], Generic[P]):
     def mask(self, prediction: P) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """The prediction as the pixels of a PNG file. Raises InputError where it has none."""
         raise InputError(f"a model of kind {self.kind} gives no masks; write its boxes with --to jsonl or --to coco")
+
+
+def located(boxes: Sequence[Box], labels: Sequence[str]) -> Located:
+    """Boxes as scores take them, without those of other labels."""
+    numbers = {label: number for number, label in enumerate(labels)}
+    known = [box for box in boxes if box.label in numbers]
+    return Located(
+        np.array([numbers[box.label] for box in known], np.int64),
+        np.array([(box.left, box.upper, box.right, box.lower) for box in known], np.float64).reshape(-1, 4),
+        np.array([1.0 if box.confidence is None else box.confidence for box in known], np.float64),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -13,12 +13,13 @@ from pydantic import Field
 from textome.documents import Document, Label
 from textome.errors import InputError
 from textome.inputs.pixels.regions import Box, Mask, Objects, Picture, Regions, boxes_of
+from textome.metrics.detection import average_precision
 from textome.metrics.segmentation import dice_and_iou, object_scores
-from textome.tasks.pixels.maps import Floats, MapTask
+from textome.tasks.pixels.maps import Floats, MapTask, located
 
 # Among which the thresholds of a trained model are chosen.
 _THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
-_DEPTHS = (0.4, 0.5, 0.6, 0.7, 0.8)
+_DEPTHS = (0.25, 0.5, 0.75, 1.0, 1.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,13 @@ class Segmented:
 
     classes   (height, width) uint8, 0 for nothing, else one more than the number of the label
     objects   (height, width) int32, the number of the thing, 0 for none; None where they are not told apart
+    confidences  (things,) the mean probability that a pixel of the thing is of any, in the order of their numbers; None
+              where things are not told apart
     """
 
     classes: Mask
     objects: Objects | None = None
+    confidences: Floats | None = None
 
 
 class Segmentation(MapTask[Segmented]):
@@ -38,9 +42,10 @@ class Segmentation(MapTask[Segmented]):
 
     objects    whether things that touch are told apart: the last map is how deep a pixel lies in its thing, and things grow
                from deep ones; needs masks that number things, or one for each thing
-    metric     "dice" or "iou", means over images and labels; with `objects` also "aji", "object_f1", "object_precision"
+    metric     "dice" or "iou", means over images and labels; with `objects` also "aji", "object_f1", "object_precision",
+               and of the boxes around things "map50" or "map"
     threshold  a pixel is of the most probable label where all labels together are at least as probable
-    depth      above which pixels begin a thing
+    depth      by how many pixels a thing lies deeper in its middle than where it touches another
     min_area   in pixels, of things
     threshold and depth are fitted to the validation data when training ends.
     """
@@ -49,10 +54,10 @@ class Segmentation(MapTask[Segmented]):
     has_confidence: ClassVar[bool] = False
 
     kind: Literal["segmentation"] = "segmentation"
-    metric: Literal["dice", "iou", "aji", "object_f1", "object_precision"] = "dice"
+    metric: Literal["dice", "iou", "aji", "object_f1", "object_precision", "map", "map50"] = "dice"
     objects: bool = False
     threshold: float = Field(0.5, gt=0, lt=1)
-    depth: float = Field(0.5, gt=0, lt=1)
+    depth: float = Field(0.5, gt=0)
     min_area: int = Field(0, ge=0)
 
     def model_post_init(self, context: Any) -> None:
@@ -106,42 +111,55 @@ class Segmentation(MapTask[Segmented]):
         classes = (maps[1 : 1 + len(self.labels)].argmax(0) + 1) * (1 - maps[0] >= self.threshold)
         if not self.objects:
             return Segmented(classes.astype(np.uint8))
-        from textome.tasks.pixels.instances import grown
+        from textome.tasks.pixels.instances import separated
 
-        objects = grown(classes > 0, maps[-1], self.depth, self.min_area)
-        return Segmented((classes * (objects > 0)).astype(np.uint8), objects)
+        objects = separated(classes > 0, maps[-1], self.depth, self.min_area)
+        flat = objects.ravel()
+        confidences = np.bincount(flat, (1 - maps[0]).ravel())[1:] / np.bincount(flat)[1:]
+        return Segmented((classes * (objects > 0)).astype(np.uint8), objects, confidences.astype(np.float32))
 
     def score(self, records: Sequence[Picture], predictions: Sequence[Segmented]) -> dict[str, float]:
-        gold = [record.regions for record in records if record.regions is not None]
+        scores = self._area_scores(records, predictions)
+        if self.objects:
+            gold = [record.regions.all_boxes() for record in records if record.regions is not None]
+            predicted = [self.boxes(prediction) for prediction in predictions]
+            known, answers = ([located(boxes, self.labels) for boxes in every] for every in (gold, predicted))
+            scores |= self._thing_scores(records, predictions) | average_precision(known, answers, self.labels)
+        return scores
+
+    def _area_scores(self, records: Sequence[Picture], predictions: Sequence[Segmented]) -> dict[str, float]:
         areas = [
-            dice_and_iou(self._classes(regions) == number, predicted.classes == number)
-            for regions, predicted in zip(gold, predictions, strict=True)
+            dice_and_iou(self._classes(record.regions) == number, predicted.classes == number)
+            for record, predicted in zip(records, predictions, strict=True)
             for number in range(1, 1 + len(self.labels))
+            if record.regions is not None
         ]
         dice, iou = np.mean(areas, 0).tolist()
-        scores = {"dice": dice, "iou": iou}
-        if self.objects:
-            things = [(one.objects, other.objects) for one, other in zip(gold, predictions, strict=True)]
-            known = [(one, other) for one, other in things if one is not None and other is not None]
-            scores |= object_scores(*zip(*known, strict=True))
-        return scores
+        return {"dice": dice, "iou": iou}
+
+    def _thing_scores(self, records: Sequence[Picture], predictions: Sequence[Segmented]) -> dict[str, float]:
+        gold = [None if record.regions is None else record.regions.objects for record in records]
+        things = zip(gold, (prediction.objects for prediction in predictions), strict=True)
+        known = [(one, other) for one, other in things if one is not None and other is not None]
+        return object_scores(*zip(*known, strict=True))
 
     def with_thresholds(self, records: Sequence[Picture], maps: Sequence[Floats], scale: float = 1.0) -> Self:
         # Areas are the same whether things are told apart or not, which takes longer.
         areas = [
             self.model_copy(update={"threshold": each, "objects": False, "metric": "dice"}) for each in _THRESHOLDS
         ]
-        best = max(areas, key=lambda task: task._scored(records, maps)["dice"])
+        best = max(areas, key=lambda task: task._area_scores(records, task._all_read(records, maps))["dice"])
         task = self.model_copy(update={"threshold": best.threshold})
         if not self.objects:
             return task
         depths = [task.model_copy(update={"depth": depth}) for depth in _DEPTHS]
-        return max(depths, key=lambda task: task._scored(records, maps)["object_precision"])
+        return max(
+            depths, key=lambda task: task._thing_scores(records, task._all_read(records, maps))["object_precision"]
+        )
 
-    def _scored(self, records: Sequence[Picture], maps: Sequence[Floats]) -> dict[str, float]:
+    def _all_read(self, records: Sequence[Picture], maps: Sequence[Floats]) -> list[Segmented]:
         sizes = [record.content.shape[:2] for record in records]
-        read = [self.read_off(each, *size) for each, size in zip(maps, sizes, strict=True)]
-        return self.score(records, read)
+        return [self.read_off(each, *size) for each, size in zip(maps, sizes, strict=True)]
 
     def described(self, prediction: Segmented) -> dict[str, Any]:
         """The share of the image's pixels that each label has, and how many things there are."""
@@ -161,7 +179,11 @@ class Segmentation(MapTask[Segmented]):
     def boxes(self, prediction: Segmented) -> tuple[Box, ...]:
         if prediction.objects is None:
             return super().boxes(prediction)
-        return boxes_of(prediction.objects, prediction.classes, self.labels)
+        boxes = boxes_of(prediction.objects, prediction.classes, self.labels)
+        if prediction.confidences is None:
+            return boxes
+        pairs = zip(boxes, prediction.confidences.tolist(), strict=True)
+        return tuple(replace(box, confidence=confidence) for box, confidence in pairs)
 
     def mask(self, prediction: Segmented) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """The number of each pixel's thing, in 16 bits; else that of its label, and of one label 255."""
