@@ -24,6 +24,10 @@ from textome.linking.gene_names import series_of, spellings
         ("BLU3KO", "BLU3"),
         ("BLU2b", "BLU2"),
         ("BLU-1 beta", "BLU-1"),
+        ("BL2U1a", "BL2U1"),
+        ("BLU-2KD", "BLU-2"),
+        ("BL5 receptor", "BL5R"),
+        ("BLU5 receptor alpha", "BLU5R alpha"),
     ],
 )
 def test_a_name_has_the_form_of_the_terminology(name, form):
@@ -36,7 +40,15 @@ def test_a_name_has_the_form_of_the_terminology(name, form):
         ("BLU1/2", ["BLU1", "BLU2"]),
         ("Blu-2/3/5", ["Blu-2", "Blu-3", "Blu-5"]),
         ("BLU1 and 2", ["BLU1", "BLU2"]),
+        ("BLU-2, and -9", ["BLU-2", "BLU-9"]),
+        ("BLU17/13", ["BLU17", "BLU13"]),
+        ("BLU100A8/A9", ["BLU100A8", "BLU100A9"]),
+        ("BLU1A9 and 1A1", ["BLU1A9", "BLU1A1"]),
+        ("Bl-T1 and -T2", ["Bl-T1", "Bl-T2"]),
+        ("BLUalpha/betaII", ["BLUalpha", "BLUbetaII"]),
+        ("BLU-I/II", ["BLU-I", "BLU-II"]),
         ("BLU1", []),
+        ("BLU1/GR2", []),
     ],
 )
 def test_a_series_is_several_names(name, names):

@@ -136,6 +136,17 @@ def test_a_short_form_of_a_chemical_stands_for_itself_where_its_long_form_is_unk
     assert link(path, text, ("BM-1", "Chemical")) == [["mesh:C1"]]
 
 
+def test_a_code_of_a_chemical_is_none_that_differs_in_a_sign(tmp_path):
+    names = ["QX-RS-TU-VW-YZ-1", "blued redded greened azured reddine-1"]
+    concepts = [Concept(f"x:{number}", name, "Chemical") for number, name in enumerate(names)]
+    build_vocabulary(concepts, tmp_path / "a.vocab", has_near_names=lambda concept: True)
+    path = str(tmp_path / "a.vocab")
+    code, words = (name.replace("1", "2") for name in names)
+    assert link(path, words, (words, "Chemical")) == [["x:1"]]
+    assert link(path, code, (code, "Chemical")) == [[]]
+    assert link(path, code, (code, "Chemical"), min_score=0) == [["x:0"]]
+
+
 def test_of_chemicals_mesh_comes_before_chebi_and_a_combination_has_its_own_concept(tmp_path):
     concepts = [
         Concept("chebi:1", "blued blue", "Chemical"),
@@ -166,6 +177,19 @@ def test_a_gene_is_of_the_species_that_the_text_speaks_of(path):
 
 def test_a_name_of_one_species_is_known_for_the_gene_with_its_symbol_in_another(path):
     assert link(path, "In human patients az was seen.", ("az", "Gene")) == [["ncbigene:1"]]
+
+
+def test_of_genes_with_one_name_the_text_may_name_one_otherwise_too(tmp_path):
+    genes = [
+        Concept("ncbigene:3", "GRA1", "Gene", ("p9",), taxon=9606),
+        Concept("ncbigene:4", "GRB1", "Gene", ("p9", "azurin"), taxon=9606),
+        Concept("ncbigene:5", "GRC1", "Gene", ("p9", "azure"), taxon=9606, uses=2),
+    ]
+    build_vocabulary([*CONCEPTS, *genes], tmp_path / "a.vocab")
+    path = str(tmp_path / "a.vocab")
+    assert link(path, "p9 and azurin", ("p9", "Gene"), ("azurin", "Gene")) == [["ncbigene:4"]] * 2
+    assert link(path, "p9 and GRA1", ("p9", "Gene"), ("GRA1", "Gene")) == [["ncbigene:3"]] * 2
+    assert link(path, "p9 alone", ("p9", "Gene")) == [["ncbigene:5"]]
 
 
 def test_types_are_told_apart_and_may_be_chosen(path):

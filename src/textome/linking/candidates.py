@@ -71,6 +71,7 @@ _SCORES: dict[Way, float] = {
 }
 _NO_CONTEXT = Context()
 _NUM_NEAR, _NUM_RERANKED = 5, 12
+_SAME = 0.99
 _SUPPLEMENTARY = "mesh:C"
 _WAY_OF_KIND = {kind: Way[kind.name] for kind in NameKind}
 # A name of few signs, as `CHF`: other corpora's use of it says less than the dictionary.
@@ -79,11 +80,12 @@ _SHORT = lazy_pattern(r"[A-Za-z0-9αβγ-]{1,6}")
 _ION = lazy_pattern(r"([A-Z][a-z]?)\s?(?:\d?\+|\(?[IV]+\)|\(\d?\+\))")
 # Keys have no charges and radicals: without this, superoxide is oxygen.
 _SUPEROXIDE = lazy_pattern(r"[·•.*˙∙]?\(?O2\)?[·•.*˙∙]?[-−–⁻]")
+_WORD = lazy_pattern(r"[a-z]{4}")
 _IN_BRACKETS = lazy_pattern(r"\s*[(\[][^()\[\]]*[)\]]")
 _PLURAL = lazy_pattern(r"[A-Z0-9]s$")
-_SPECIES_LETTER = lazy_pattern(r"(?:r?h|r?m|r|[dzxy])-?(\w.{2,})")
+_SPECIES_LETTER = lazy_pattern(r"(?:[rR]?h|r?m|r|[dzxy])-?(\w.{2,})")
 # A Greek letter that the text writes as a Latin one: b-thalassemia.
-_GREEK_LETTER = lazy_pattern(r"([abg])-(?=[a-z0-9]{4})")
+_GREEK_LETTER = lazy_pattern(r"([abg])-(?=[a-z0-9-]{4})")
 _GREEK = {"a": "alpha-", "b": "beta-", "g": "gamma-"}
 _JOINED = lazy_pattern(r"\b(?:and|or)\b")
 _STRAIN = lazy_pattern(r"\b(?:strain|isolate|type)\s+(?=\S*[A-Z\d])")
@@ -218,7 +220,8 @@ def near(
     if matches and matches[0].section.type == "Disease":
         scores = probabilities(near_features(name, matches, context))
     else:
-        scores = [_near_score(item.score) for item in matches]
+        is_code = _WORD.search(name) is None
+        scores = [_near_score(item.score, is_code) for item in matches]
     matches = [
         Candidate(item.section, item.number, item.way, score, item.rank)
         for item, score in zip(matches, scores, strict=True)
@@ -254,8 +257,13 @@ def _candidate(section: Section, hit: Hit, rank: int, number: int) -> Candidate:
     return Candidate(section, hit.number, way, _SCORES[way], rank)
 
 
-def _near_score(similarity: float) -> float:
-    """How often a name of this similarity is right: of diseases 22 % near 0.65, 38 % near 0.75, 68 % from 0.8 on."""
+def _near_score(similarity: float, is_code: bool) -> float:
+    """How often a name of this similarity is right: of diseases 22 % near 0.65, 38 % near 0.75, 68 % from 0.8 on.
+
+    Codes and symbols without a word, as PGI2 and 7-NI, name something else where a sign differs.
+    """
+    if is_code and similarity < _SAME:
+        return 0.3 * similarity
     return min(0.7, max(0.3 * similarity, 0.38 + 3 * (similarity - 0.75))) + 0.01 * similarity
 
 

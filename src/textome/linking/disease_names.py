@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from textome.patterns import lazy_pattern
 
 _HEAD = lazy_pattern(
-    r"(.+?)[ -](?:dysfunctions?|damages?|injur(?:y|ies)|lesions?|toxicit(?:y|ies)|impairments?|abnormalit(?:y|ies)|"
+    r"(\S.*?)[ -](?:dysfunctions?|damages?|injur(?:y|ies)|lesions?|toxicit(?:y|ies)|impairments?|abnormalit(?:y|ies)|"
     r"defects?|illness(?:es)?|deficits?|complications?|disturbances?|problems?|conditions?|symptoms?|signs?|involvement|"
     r"anomal(?:y|ies)|malformations?|disorders?|diseases?)",
     re.IGNORECASE,
@@ -32,6 +32,24 @@ _ORGANS = {
     "ocular": "eye", "dermal": "skin", "cutaneous": "skin", "skeletal": "bone", "hematological": "hematologic",
     "haematological": "hematologic", "psychiatric": "mental", "vascular": "vascular", "gastric": "stomach",
 }  # fmt: skip
+# Inflammations by their organ, and adjectives: "bladder inflammation" is cystitis, "thrombocytopenic" thrombocytopenia.
+_INFLAMMATION = lazy_pattern(
+    r"(?:\w+ )??(?P<first>\S+)[ -]inflammation|inflammation of the (?P<last>\S+)", re.IGNORECASE
+)
+_INFLAMED = {
+    "cystitis": "bladder", "nephritis": "kidney renal", "interstitial nephritis": "tubulointerstitial",
+    "glomerulonephritis": "glomerular", "hepatitis": "liver hepatic", "pancreatitis": "pancreatic pancreas",
+    "synovitis": "synovial synovium", "arthritis": "joint", "myositis": "muscle muscular", "tendinitis": "tendon",
+    "mucositis": "mucosal mucosa", "dermatitis": "skin cutaneous dermal", "gingivitis": "gingival gum",
+    "encephalitis": "brain cerebral", "meningitis": "meningeal", "neuritis": "nerve",
+    "gastritis": "gastric stomach", "enteritis": "intestinal", "colitis": "colonic colon", "peritonitis": "peritoneal",
+    "esophagitis": "esophageal", "vasculitis": "vascular", "arteritis": "arterial", "myocarditis": "myocardial",
+    "pericarditis": "pericardial", "bronchitis": "bronchial", "rhinitis": "nasal", "sinusitis": "sinus",
+    "keratitis": "corneal", "conjunctivitis": "conjunctival", "prostatitis": "prostate prostatic", "vaginitis": "vaginal",
+}  # fmt: skip
+_INFLAMED_ORGANS = {organ: name for name, organs in _INFLAMED.items() for organ in organs.split()}
+_ADJECTIVE = lazy_pattern(r"(.*[a-z]{4})(?:ic|ous|al)")
+_NOUNS = ("ia", "is", "y", "ism", "us")
 
 
 def other_heads(name: str) -> Iterator[str]:
@@ -39,11 +57,17 @@ def other_heads(name: str) -> Iterator[str]:
     for head, form in _FORMS.items():
         if match := form.fullmatch(name):
             yield f"{match[match.lastindex or 0]} {head}"
-    match = _HEAD.fullmatch(name)
-    if match is None:
-        return
-    words = match[1].split()
-    organ = " ".join([*words[:-1], _ORGANS.get(words[-1].lower(), words[-1])])
-    for stem in dict.fromkeys([match[1], organ]):
-        for head in _HEADS:
-            yield f"{stem} {head}"
+    match = _INFLAMMATION.fullmatch(name)
+    if match and (inflamed := _INFLAMED_ORGANS.get((match["first"] or match["last"]).lower())):
+        yield inflamed
+    if match := _HEAD.fullmatch(name):
+        *words, last = match[1].split()
+        for stem in dict.fromkeys([match[1], " ".join([*words, _ORGANS.get(last.lower(), last)])]):
+            for head in _HEADS:
+                yield f"{stem} {head}"
+    words = name.split()
+    for index, word in enumerate(words):
+        if organ := _ORGANS.get(word.lower()):
+            yield " ".join([*words[:index], organ, *words[index + 1 :]])
+    if match := _ADJECTIVE.fullmatch(name):
+        yield from (match[1] + ending for ending in _NOUNS)

@@ -26,7 +26,7 @@ _ROMAN = {
 _ARABIC = {number: roman for roman, number in _ROMAN.items()}
 _LETTER = lazy_pattern(r"(.*\w)[ -]?([abgdk])")
 # What stands after a symbol: the letter of an isoform, as in `OCT4A`, and knock-outs and transgenes.
-_ISOFORM = lazy_pattern(r"(?:[Hh]um?)?([A-Za-z][A-Za-z-]*\d+)(?:[A-Za-z]|KO|[Tt]g)|[Hh]um?([A-Z]\w{2,})")
+_ISOFORM = lazy_pattern(r"(?:[Hh]um?)?([A-Za-z][\w-]*\d+)(?:[A-Za-z]|K[OD]|[Tt]g)|[Hh]um?([A-Z]\w{2,})")
 # An isoform of a symbol with a number: `NRG-1 beta`.
 _GREEK_ISOFORM = lazy_pattern(r"(.*\d)[ -]?(?:alpha|beta|gamma|delta|[αβγδ])", re.IGNORECASE)
 _WORD = lazy_pattern(r"[^\s_-]+")
@@ -38,7 +38,19 @@ _FRINGE = frozenset(
      "homologue", "gene", "genes", "protein", "proteins", "polypeptide", "enzyme", "family", "member", "allele", "pro",
      "pre", "human", "mouse", "murine", "rat", "hum", "hu", "cytosolic", "soluble", "phospho", "total", "mutant"}
 )  # fmt: skip
-_SERIES = lazy_pattern(r"(.*?[A-Za-z)][ -]?)(\d+|[IVX]+)((?:\s*(?:/|,|and|or|&)\s*-?(?:\d+|[IVX]+))+)")
+_JOINT = lazy_pattern(r"\s*(?:,\s*(?:and|or)\b|[/,&]|\b(?:and|or)\b)\s*-?")
+# What the members of a series differ in: "ERK1/2", "S100A8/A9", "UGT1A9 and 1A1", "GRO alpha/beta", "SMC I and II".
+_MEMBERS = tuple(
+    (lazy_pattern(rf"(.*?[A-Za-z)]\d*?[ -]?)({member})"), lazy_pattern(member))
+    for member in (
+        r"\d+[a-z]?",
+        r"[A-Z]\d+",
+        r"\d+[A-Z]\d+",
+        r"[IVX]+",
+        r"(?:alpha|beta|gamma|delta|epsilon|[αβγδε])(?:[IVX]+|\d+)?",
+    )
+)
+_RECEPTOR = lazy_pattern(r"(\S+)[ -]receptors?( (?:alpha|beta|gamma|\d+))?", re.IGNORECASE)
 _MAX_FORMS = 24
 
 
@@ -65,6 +77,8 @@ def forms_of(name: str) -> Iterator[str]:
     words = _WORD.findall(bare)
     if len(words) < 2:
         return
+    if match := _RECEPTOR.fullmatch(bare):
+        yield f"{match[1]}R{match[2] or ''}"
     folded = [_folded(word) for word in words]
     if match := _OF.fullmatch(" ".join(folded)):
         yield f"{match[2]} {match[1]}"
@@ -78,10 +92,12 @@ def forms_of(name: str) -> Iterator[str]:
 
 def series_of(name: str) -> list[str]:
     """The names that a series stands for: "ERK1/2" is ERK1 and ERK2; nothing where it is not a series."""
-    match = _SERIES.fullmatch(name)
-    if match is None:
-        return []
-    return [f"{match[1]}{number}" for number in (match[2], *re.findall(r"\d+|[IVX]+", match[3]))]
+    first, *others = _JOINT.split(name)
+    for of_first, of_others in _MEMBERS if others else ():
+        match = of_first.fullmatch(first)
+        if match and all(map(of_others.fullmatch, others)):
+            return [first, *(f"{match[1]}{other}" for other in others)]
+    return []
 
 
 def _folded(word: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 
 from pydantic import field_validator
 
@@ -20,7 +21,7 @@ from textome.linking.variant_genes import with_genes_of_variants
 from textome.steps.step import StepSettings
 from textome.text.abbreviations import find_abbreviations
 from textome.vocabularies import BUNDLED, NameKind, Section, open_vocabulary
-from textome.vocabularies.keys import bag_of
+from textome.vocabularies.keys import bag_of, key_of
 
 _LONG_FORM = "long_form"  # the attribute that the step for abbreviations gives
 # Types of entities, as corpora and models write them, by the type that vocabularies have.
@@ -83,8 +84,8 @@ class Linking(StepSettings):
                 mention.text: _species_of_symbol(mention.text, exact(sections, mention.text)) for mention in genes
             }
             species = GeneSpecies(linked, symbols)
-            for mention in genes:
-                groups = [_of_species(each, mention, species, self.species) for each in mention.named(sections)]
+            for mention, named in _with_names_shared(genes, sections):
+                groups = [_of_species(each, mention, species, self.species) for each in named]
                 identifiers_of |= dict.fromkeys(mention.indices, self._chosen(groups))
         return self._with(document, identifiers_of)
 
@@ -350,6 +351,29 @@ def _of_organism(
         if matches := exact(sections, form):
             return [matches]
     return []
+
+
+def _with_names_shared(
+    genes: Sequence[_Mention], sections: Sequence[Section]
+) -> Iterator[tuple[_Mention, list[list[Candidate]]]]:
+    """The genes with their candidates; of those that have the name in the same way, the ones first that other names in
+    the document may also stand for, as PSMD2 of all that are called `p97` where the text also says TRAP-2, then those that
+    annotated texts name."""
+    groups_of = [(mention, mention.named(sections)) for mention in genes]
+    names_of: dict[str, set[str]] = {}
+    for mention, groups in groups_of:
+        for item in chain.from_iterable(groups):
+            names_of.setdefault(item.curie, set()).add(key_of(mention.text, "symbols"))
+    for mention, groups in groups_of:
+        yield mention, [_by_names(group, names_of) for group in groups]
+
+
+def _by_names(group: list[Candidate], names_of: Mapping[str, Collection[str]]) -> list[Candidate]:
+    order = {key: number for number, key in reversed(list(enumerate((item.rank, item.way) for item in group)))}
+    return sorted(
+        group,
+        key=lambda item: (order[item.rank, item.way], -len(names_of[item.curie]), not item.section.uses(item.number)),
+    )
 
 
 def _of_species(group: list[Candidate], mention: _Mention, organisms: GeneSpecies, default: int) -> list[Candidate]:
