@@ -27,6 +27,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases(shared_data: Path) -> Path:
+    """The folder of files as they come in the wild, good and bad."""
+    folder = shared_data.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"no cases at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of a tiny model that knows five diseases and five drugs, exported both ways."""
     from textome.runtime.bundle import Bundle

@@ -52,14 +52,6 @@ EVALUATED = (
 )
 
 
-@pytest.fixture(scope="module")
-def cases(shared_data: Path) -> Path:
-    folder = shared_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"no cases at {folder}")
-    return folder
-
-
 def test_every_case_has_a_row(cases: Path) -> None:
     names = {path.name for path in cases.iterdir()} - {"README.md"}
     assert names == {*READ, *QUARANTINED, *REFUSED}

@@ -62,14 +62,6 @@ LABELLED: dict[str, tuple[list[str], int]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def cases(shared_data: Path) -> Path:
-    folder = shared_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"no cases at {folder}")
-    return folder
-
-
 @pytest.mark.parametrize("name", READ)
 def test_is_read(cases: Path, name: str) -> None:
     ids, entities, bad = READ[name]

@@ -32,14 +32,6 @@ PARTLY = {
 }
 
 
-@pytest.fixture(scope="module")
-def cases(shared_data: Path) -> Path:
-    folder = shared_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"no cases at {folder}")
-    return folder
-
-
 def uploaded(path: Path) -> Uploaded:
     return uploaded_documents(path.read_bytes(), None, Limits(), path.name)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -22,11 +21,7 @@ from textome.training.recipe import load_recipe
 from textome.training.text.job import TextJob
 from tiny import make_recipe
 from tiny_tasks import make_task_recipe
-
-
-def same(first: Path, second: Path) -> bool:
-    one, other = (load_file(place / "model.safetensors") for place in (first, second))
-    return all(torch.equal(one[name], other[name]) for name in one)
+from training_runs import same_weights
 
 
 def test_a_loss_that_is_no_number_names_the_batch_and_the_run_goes_on_where_it_was_good(
@@ -51,7 +46,7 @@ def test_a_loss_that_is_no_number_names_the_batch_and_the_run_goes_on_where_it_w
     kept = sorted((tmp_path / "run" / "checkpoints").glob("step-*"))
     assert [place.name for place in kept] == [f"step-{epoch:07d}"]
     assert all(tensor.isfinite().all() for tensor in load_file(kept[0] / "model.safetensors").values())
-    assert same(finetune(recipe, tmp_path / "run", resume=True), undisturbed)
+    assert same_weights(finetune(recipe, tmp_path / "run", resume=True), undisturbed)
 
 
 def test_a_label_that_the_recipe_does_not_name_is_quarantined_and_counted(tmp_path: Path) -> None:
@@ -120,7 +115,7 @@ def test_a_full_disk_loses_nothing_that_was_whole(
         patch.setattr(*((loop, "save") if place == "best.safetensors" else (bundles, "write_tensors")), full)
         with pytest.raises(InputError, match=rf"{place} cannot be written \(.*No space left on device.*make room"):
             finetune(recipe, tmp_path / "run")
-    assert same(finetune(recipe, tmp_path / "run", resume=True), undisturbed)
+    assert same_weights(finetune(recipe, tmp_path / "run", resume=True), undisturbed)
 
 
 def test_a_full_disk_under_the_log_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,14 +35,6 @@ format = "{format}"
 """
 
 
-@pytest.fixture(scope="module")
-def cases(shared_data: Path) -> Path:
-    folder = shared_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"no cases at {folder}")
-    return folder
-
-
 def train(folder: Path, task: str) -> list[str]:
     """What a run of one epoch tells of quarantined records."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from textome.errors import InputError
@@ -20,6 +19,7 @@ from textome.training.finetune import finetune
 from textome.training.optimisation.checkpoints import load_checkpoint, save_checkpoint
 from textome.training.recipe import load_recipe
 from tiny import make_recipe
+from training_runs import same_weights
 
 
 def saved(folder: Path, steps: tuple[int, ...]) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -85,8 +85,7 @@ def test_a_run_whose_last_checkpoint_is_damaged_ends_with_the_same_weights(tmp_p
     records: list[dict[str, object]] = []
     again = finetune(load_recipe(path), tmp_path / "again", resume=True, report=records.append)
     assert any(record["event"] == "damaged" and newest.name in str(record["message"]) for record in records)
-    first, second = (load_file(folder / "model.safetensors") for folder in (whole, again))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same_weights(whole, again)
 
 
 @pytest.mark.slow
@@ -112,5 +111,4 @@ def test_twenty_kills_change_no_bit(tmp_path: Path) -> None:
         kills += 1
     assert kills == 20, "the run ended before it could be killed 20 times; give it more epochs"
     subprocess.run([*command, str(tmp_path / "killed"), "--resume"], check=True, capture_output=True)
-    first, second = (load_file(tmp_path / name / "bundle" / "model.safetensors") for name in ("whole", "killed"))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same_weights(tmp_path / "whole" / "bundle", tmp_path / "killed" / "bundle")

@@ -37,6 +37,7 @@ from textome.training.text.data import load_task
 from textome.training.text.job import TextJob, build_model
 from tiny import CONFIG, make_base, make_recipe
 from training.test_gradients import STILL, agree
+from training_runs import same_weights
 
 
 def test_kept_layers_are_spread_evenly_and_end_with_the_last() -> None:
@@ -226,8 +227,7 @@ def test_a_stopped_student_goes_on_to_the_same_weights(tmp_path: Path, tiny_bund
     with pytest.raises(KeyboardInterrupt):
         plan_run(path, overrides).start(tmp_path / "stopped", False, stop)
     resumed = plan_run(path, overrides).start(tmp_path / "stopped", True, lambda record: None)
-    first, second = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same_weights(whole, resumed)
 
 
 def test_parts_of_a_batch_give_its_gradient_and_dropout_is_the_students(tmp_path: Path, tiny_bundle: Path) -> None:

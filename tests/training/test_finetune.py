@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,11 +21,7 @@ from textome.training.finetune import finetune
 from textome.training.job import Batch
 from textome.training.recipe import load_recipe
 from tiny import corpora_of, make_recipe
-
-
-def records(run: Path, event: str) -> list[dict[str, Any]]:
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [record for record in map(json.loads, lines) if record["event"] == event]
+from training_runs import records, same_weights, stopped
 
 
 def test_a_tiny_corpus_is_learnt_by_two_heads_that_never_saw_each_others_types(tiny_run: Path) -> None:
@@ -54,26 +49,12 @@ def test_the_bundle_loads_in_transformers_with_its_labels_in_order(tiny_run: Pat
     assert torch.equal(model.classifier.weight, saved["classifier.weight"])
 
 
-class KilledError(Exception):
-    pass
-
-
 def test_a_stopped_run_can_be_finished_with_the_mean_of_the_weights_that_it_had(tmp_path: Path) -> None:
     recipe = load_recipe(make_recipe(tmp_path, epochs=2, checkpoint_minutes=1e-9), ["training.average=0.5"])
     with pytest.raises(InputError, match="no checkpoint to finish the run with"):
         finetune(recipe, tmp_path / "run", finish=True)
-    stepped, original = [], torch.optim.AdamW.step
-
-    def stopping(self: torch.optim.AdamW, *arguments: Any, **keywords: Any) -> Any:
-        if len(stepped) == 4:
-            raise KilledError
-        stepped.append(True)
-        return original(self, *arguments, **keywords)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", stopping)
-        with pytest.raises(KilledError):
-            finetune(recipe, tmp_path / "run", resume=True)
+    with stopped(torch.optim.AdamW, "step", 5):
+        finetune(recipe, tmp_path / "run", resume=True)
     last = max((tmp_path / "run" / "checkpoints").glob("step-*"))
     means = load_file(last / "optimizer.safetensors")
     bundle = finetune(recipe, tmp_path / "run", resume=True, finish=True)
@@ -87,26 +68,12 @@ def test_a_stopped_run_can_be_finished_with_the_mean_of_the_weights_that_it_had(
 def test_a_run_stopped_anywhere_and_resumed_gives_the_same_weights(tmp_path: Path, step: int) -> None:
     path = make_recipe(tmp_path, epochs=2, checkpoint_minutes=1e-9)
     whole = finetune(load_recipe(path), tmp_path / "whole")
-    seen = 0
-
     # The optimiser's step is where a real kill may fall as well: between two checkpoints.
-    original = torch.optim.AdamW.step
-
-    def stopping(self: torch.optim.AdamW, *arguments: Any, **keywords: Any) -> Any:
-        nonlocal seen
-        seen += 1
-        if seen == step:
-            raise KilledError
-        return original(self, *arguments, **keywords)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", stopping)
-        with pytest.raises(KilledError):
-            finetune(load_recipe(path), tmp_path / "stopped")
+    with stopped(torch.optim.AdamW, "step", step):
+        finetune(load_recipe(path), tmp_path / "stopped")
     torch.manual_seed(99)  # a new process would not have the old random state either
     resumed = finetune(load_recipe(path), tmp_path / "stopped", resume=True)
-    first, second = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same_weights(whole, resumed)
     assert records(tmp_path / "stopped", "validation") == records(tmp_path / "whole", "validation")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
@@ -13,6 +12,7 @@ from safetensors.torch import load_file
 from textome.training.kinds import plan_run
 from tiny import make_recipe
 from tiny_tasks import make_task_recipe
+from training_runs import same_weights, stopped
 
 
 def scores(run: Path) -> list[float]:
@@ -51,20 +51,7 @@ def test_a_task_is_learnt_beside_frozen_layers(tmp_path: Path) -> None:
 def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     path = make_recipe(tmp_path, epochs=2, lora_rank=4)
     whole = run(path, tmp_path / "whole")
-    seen = 0
-    original = torch.optim.AdamW.step
-
-    def stopping(self: torch.optim.AdamW, *arguments: object, **keywords: object) -> object:
-        nonlocal seen
-        seen += 1
-        if seen == 11:
-            raise KeyboardInterrupt
-        return original(self, *arguments, **keywords)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            run(path, tmp_path / "stopped")
+    with stopped(torch.optim.AdamW, "step", 11):
+        run(path, tmp_path / "stopped")
     resumed = run(path, tmp_path / "stopped", resume=True)
-    first, second = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same_weights(whole, resumed)

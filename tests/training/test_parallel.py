@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,9 @@ from textome.training.recipe import load_recipe
 from tiny import make_recipe
 from tiny_modalities import write_signals
 from training.test_translation import make_recipe as make_translation
+from training_runs import records, same_weights
 
 QUIET = ["model.hidden_dropout=0.0", "model.attention_dropout=0.0"]
-
-
-def records(run: Path, event: str) -> list[dict[str, Any]]:
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [record for record in map(json.loads, lines) if record["event"] == event]
 
 
 def told(run: Path) -> tuple[list[float], list[float]]:
@@ -95,8 +90,7 @@ def test_two_processes_go_on_where_they_stopped_and_so_does_one_of_them(tmp_path
     run_together([SCRIPT, str(path), str(tmp_path / "stopped"), "2", *chosen], expected=9)
     shutil.copytree(tmp_path / "stopped", tmp_path / "alone")
     run_together([SCRIPT, str(path), str(tmp_path / "stopped"), "-1", *chosen])
-    first, second = (load_file(tmp_path / run / "bundle" / "model.safetensors") for run in ("whole", "stopped"))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same_weights(tmp_path / "whole" / "bundle", tmp_path / "stopped" / "bundle")
     # A checkpoint is whole: one process may go on where two stopped.
     finetune(load_recipe(path, chosen), tmp_path / "alone", resume=True)
     assert told(tmp_path / "alone")[1] == pytest.approx(told(tmp_path / "whole")[1], abs=0.02)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -20,11 +19,7 @@ from textome.text.tokenization import Tokenizer
 from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
 from tiny import make_base, make_pretraining_recipe, make_recipe, make_texts
-
-
-def records(run: Path, event: str) -> list[dict[str, Any]]:
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [record for record in map(json.loads, lines) if record["event"] == event]
+from training_runs import records, same_weights, stopped
 
 
 @pytest.fixture(scope="module")
@@ -107,32 +102,15 @@ def test_what_deberta_cannot_be_pretrained_with_is_told(tmp_path):
         finetune(load_recipe(path, chosen), tmp_path / "run")
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("step", [3, 12, 17])
 def test_a_run_stopped_anywhere_and_resumed_gives_the_same_weights(tmp_path, step):
     path = make_pretraining_recipe(tmp_path, tokens=2500, checkpoint_minutes=1e-9, evaluate_every=1000)
     whole = finetune(load_recipe(path), tmp_path / "whole")
-    seen = 0
-    original = torch.optim.AdamW.step
-
-    def stopping(self: torch.optim.AdamW, *arguments: Any, **keywords: Any) -> Any:
-        nonlocal seen
-        seen += 1
-        if seen == step:
-            raise KilledError
-        return original(self, *arguments, **keywords)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", stopping)
-        with pytest.raises(KilledError):
-            finetune(load_recipe(path), tmp_path / "stopped")
+    with stopped(torch.optim.AdamW, "step", step):
+        finetune(load_recipe(path), tmp_path / "stopped")
     torch.manual_seed(99)
     resumed = finetune(load_recipe(path), tmp_path / "stopped", resume=True)
-    first, second = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same_weights(whole, resumed)
     assert records(tmp_path / "stopped", "validation") == records(tmp_path / "whole", "validation")
 
 
@@ -222,8 +200,7 @@ def test_a_sharded_run_goes_on_from_its_checkpoint_in_any_number_of_processes(tm
     assert not (stopped / "model").exists()
     shutil.copytree(stopped, alone)
     run_together(["-c", STOPPED, str(path), str(stopped), "-1", *chosen])
-    first, second = (load_file(run / "model" / "model.safetensors") for run in (whole, stopped))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same_weights(whole / "model", stopped / "model")
     finetune(load_recipe(path, ["model.hidden_dropout=0.0"]), alone, resume=True)
     assert told(alone)[1] == pytest.approx(told(whole)[1], rel=1e-3)
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from textome.cli.main import application
@@ -21,6 +20,7 @@ from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
 from textome.training.text_to_text.model import load_t5
 from tiny import make_texts
+from training_runs import same_weights, stopped
 
 
 def make_t5_recipe(folder: Path, **training: object) -> Path:
@@ -93,25 +93,14 @@ def test_transformers_loads_the_model_and_its_vocabulary(run: Path) -> None:
     assert (logits - expected).abs().max() < 1e-4
 
 
-def test_a_resumed_run_gives_the_same_weights(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_gives_the_same_weights(run: Path, tmp_path: Path) -> None:
     from textome.training.pretraining.spans import SpanCorruptionJob
 
     recipe = load_recipe(run / "pretrain.toml", ["training.checkpoint_minutes=0.00001"])
-    whole, calls = SpanCorruptionJob.loss, []
-
-    def stopping(self: SpanCorruptionJob, batch: Any) -> Any:
-        calls.append(batch)
-        if len(calls) == 9:
-            raise KeyboardInterrupt
-        return whole(self, batch)
-
-    monkeypatch.setattr(SpanCorruptionJob, "loss", stopping)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped(SpanCorruptionJob, "loss", 9):
         finetune(recipe, tmp_path / "run")
-    monkeypatch.setattr(SpanCorruptionJob, "loss", whole)
     finetune(recipe, tmp_path / "run", resume=True)
-    one, two = (load_file(folder / "model" / "model.safetensors") for folder in (run / "run", tmp_path / "run"))
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert same_weights(run / "run" / "model", tmp_path / "run" / "model")
 
 
 def test_a_model_needs_one_origin(run: Path) -> None:

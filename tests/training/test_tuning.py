@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from textome.cli.main import application
@@ -17,6 +15,7 @@ from textome.training import tuning
 from textome.training.kinds import plan_run
 from textome.training.tuning import Search, load_search, trials_of, tune
 from tiny import make_pretraining_recipe, make_recipe
+from training_runs import same_weights
 
 SPACE = """"training.learning_rate" = { low = 1e-3, high = 1e-2, log = true }
 "training.token_budget" = { low = 100, high = 200 }"""
@@ -46,8 +45,7 @@ def test_the_best_trial_is_kept_whole_and_of_the_others_the_records(tmp_path: Pa
     found = json.loads((tmp_path / "search/best.json").read_text())
     assert found["overrides"][0] == "training.seed=9"
     again = plan_run(tmp_path / "recipe.toml", best.overrides).start(tmp_path / "again", False, lambda record: None)
-    first, second = (load_file(folder / "model.safetensors") for folder in (best.bundle, again))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same_weights(best.bundle, again)
 
 
 @pytest.mark.parametrize("moment", ["first step of trial 2", "validation of trial 3"])
@@ -70,8 +68,7 @@ def test_a_search_that_was_stopped_finds_what_it_would_have_found(tmp_path: Path
     for first, second in zip(trials_of(tmp_path / "whole", "s"), trials_of(tmp_path / "stopped", "s"), strict=True):
         assert {**first, "number": 0} == {**second, "number": 0}
     assert resumed.overrides == whole.overrides
-    one, two = (load_file(best.bundle / "model.safetensors") for best in (whole, resumed))
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert same_weights(whole.bundle, resumed.bundle)
 
 
 def test_bad_trials_are_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from textome.documents import Document
 from textome.tasks.examples import Example, Floats, text_examples
-from textome.tasks.task import HeadShape, Task
+from textome.tasks.task import Task
 from textome.tasks.vectors import Pooling, normalised, pooled
 from textome.text.tokenization import Tokenizer
 
@@ -35,11 +35,6 @@ class Embedding(Task[str, Floats]):
     kind: Literal["embedding"] = "embedding"
     metric: Literal["none"] = "none"
     pooling: Pooling = "mean"
-
-    @property
-    def head_shape(self) -> HeadShape:
-        """There is none: the graph gives hidden states."""
-        return HeadShape(0, 0)
 
     def records(self, document: Document, question: str | None = None) -> list[str]:
         return [document.text]

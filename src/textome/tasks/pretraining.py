@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from textome.tasks.masked_lm import Masker, Unit
-from textome.tasks.task import HeadShape, Task
+from textome.tasks.task import Task
 from textome.text.tokenization import Tokenizer
 
 
@@ -30,11 +30,6 @@ class Pretraining(Task[Any, Any]):
     def masker(self, tokenizer: Tokenizer) -> Masker | None:
         """What hides tokens of a sequence; None where those that follow each other are guessed."""
         raise NotImplementedError
-
-    @property
-    def head_shape(self) -> HeadShape:
-        """There is none: the vocabulary is scored."""
-        return HeadShape(0, 0)
 
 
 class MaskedLanguageModel(Pretraining):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from textome.tasks.task import HeadShape, Task
+from textome.tasks.task import Task
 from textome.text.tokenization import Tokenizer
 
 Ids = NDArray[np.int64]
@@ -43,11 +43,6 @@ class SpanCorruption(Task[Any, Any]):
     dynamic: bool = True
     held_out: float = Field(0.005, ge=0, lt=1)
     held_out_tokens: int = Field(100_000, ge=1)
-
-    @property
-    def head_shape(self) -> HeadShape:
-        """There is none: the vocabulary is scored."""
-        return HeadShape(0, 0)
 
 
 @dataclass(frozen=True)

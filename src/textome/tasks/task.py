@@ -138,8 +138,8 @@ class Task(Fields, Generic[Record, Prediction]):
 
     @property
     def head_shape(self) -> HeadShape:
-        """The shape of the head that scores examples."""
-        raise NotImplementedError
+        """The shape of the head that scores examples; by default there is none, as where the vocabulary is scored."""
+        return HeadShape(0, 0)
 
     @property
     def loss(self) -> str:

@@ -25,7 +25,7 @@ from textome.metrics.answers import normalised, overlap
 from textome.metrics.labels import all_scores, score_labels
 from textome.metrics.summaries import ROUGE, rouge
 from textome.tasks.examples import Example
-from textome.tasks.task import HeadShape, Task
+from textome.tasks.task import Task
 from textome.tasks.windows import windows
 from textome.text.tokenization import Tokenizer
 
@@ -82,11 +82,6 @@ class TextToText(Task[LabelledText, Written]):
     def has_classes(self) -> bool:
         """Whether a target is one of a few labels."""
         return self.metric in ("accuracy", "macro_f1")
-
-    @property
-    def head_shape(self) -> HeadShape:
-        """There is none: the decoder scores the vocabulary."""
-        return HeadShape(0, 0)
 
     @property
     def loss(self) -> str:

@@ -12,7 +12,7 @@ from textome.datasets.parallel import Pair, read_pairs
 from textome.documents import Document, Label, Passage, Span
 from textome.formats.reading.sources import Quarantine
 from textome.metrics.translation import bleu_counts, bleu_of, score_translations
-from textome.tasks.task import HeadShape, Task
+from textome.tasks.task import Task
 
 
 class Translation(Task[Pair, str]):
@@ -39,11 +39,6 @@ class Translation(Task[Pair, str]):
     @property
     def main_metric(self) -> str:
         return "BLEU"
-
-    @property
-    def head_shape(self) -> HeadShape:
-        """There is none: the decoder scores the vocabulary."""
-        return HeadShape(0, 0)
 
     @property
     def label_names(self) -> tuple[str, ...]:
