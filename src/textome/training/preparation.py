@@ -18,7 +18,6 @@ from textome.errors import InputError
 from textome.training.bundles import read_config, read_weights
 from textome.training.models import Model
 from textome.training.recipe import Training
-from textome.training.techniques.fake_int8 import add_fake_int8
 
 
 def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -67,6 +66,8 @@ def prepare_encoder(encoder: nn.Module, settings: Training) -> Callable[[], None
     if settings.lora_rank:
         add_low_rank(encoder, settings.lora_rank, settings.lora_alpha)
     if settings.int8_aware:  # which never goes with the other
+        from textome.training.techniques.fake_int8 import add_fake_int8  # imports the package onnx
+
         finish = add_fake_int8(encoder)
     if settings.gradient_checkpointing:
         recompute(encoder)
