@@ -111,12 +111,18 @@ def _of_the_system(error: OSError) -> str:
     return f"{where}{error.strerror or error}; {advice} (--debug before the verb shows where this came from)"
 
 
+def _spare_last_search() -> None:
+    """Keep the interpreter from looking for garbage at its end, which took a seventh of a short run. DuckDB is bound by
+    nanobind, which reports on standard error what such a search has not freed."""
+    if "duckdb" not in sys.modules:
+        gc.freeze()
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 some records quarantined, 2 wrong input, 3 a part is missing."""
     # What modules make stays: to look through it for garbage again and again only slows a start.
     gc.set_threshold(100_000)
-    # At the end the interpreter would do so too, which took a seventh of a short run.
-    atexit.register(gc.freeze)
+    atexit.register(_spare_last_search)
     # Pydantic would read the metadata of every installed package for plug-ins; one who wants them sets this to nothing.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     debug = "--debug" in sys.argv[1:]
