@@ -167,6 +167,10 @@ def test_relations_between_mentions_are_written_by_their_identifiers(tmp_path: P
     disease = text.entity([(14, 18)], "Disease", id="T2", identifiers=["mesh:D006073"])
     relation = Relation("CID", (("a", "T1"), ("b", "T2")))
     assert "1\tCID\tD003078\tD006073" in written(text.with_annotations([chemical, disease], [relation]), tmp_path)
+    for novel, column in (("0.77", "Novel"), ("0.2", "No"), ("Novel", "Novel")):
+        judged = Relation("Association", relation.arguments, metadata={"novel": novel})
+        page = written(text.with_annotations([chemical, disease], [judged]), tmp_path)
+        assert f"1\tAssociation\tD003078\tD006073\t{column}\n" in page
     unknown = text.entity([(14, 18)], "Disease", id="T2")
     assert "CID" not in written(text.with_annotations([chemical, unknown], [relation]), tmp_path)
 

@@ -162,17 +162,26 @@ def _block(document: Document, name: str) -> str:
         metadata = relation.metadata
         ends = _named_concepts(metadata) or [concepts.get(target, "") for _, target in relation.arguments]
         if len(ends) >= 2 and all(ends):
+            ends += [_novelty(metadata["novel"])] if "novel" in metadata else []
             extra = [metadata[key] for key in metadata if re.fullmatch(r"column\d+", key)]
             kind = relation.type or metadata.get("relation", "")
             lines.append("\t".join(_one_field(item) for item in (name, kind, *ends, *extra)))
     return "\n".join(lines) + "\n\n"
 
 
+def _novelty(value: str) -> str:
+    """What BioRED's fifth column says, of a relation that was read from there or has the probability that a model gives."""
+    try:
+        return "Novel" if float(value) >= 0.5 else "No"
+    except ValueError:
+        return value
+
+
 def _named_concepts(metadata: Mapping[str, str]) -> list[str]:
     """The concepts of a relation that its metadata name: as BioRED has them, as PubTator's service (`role1`, `role2`), or
     as BC5CDR (the type of each concept as key)."""
-    if named := [metadata[key] for key in ("entity1", "entity2", "novel") if key in metadata]:
-        return named
+    if "entity1" in metadata and "entity2" in metadata:
+        return [metadata["entity1"], metadata["entity2"]]
     if "role1" in metadata and "role2" in metadata:
         roles = [_member(metadata[key], "identifier") for key in ("role1", "role2")]
         return [from_curies(to_curies(role, "")) for role in roles]
