@@ -172,13 +172,13 @@ def test_a_scan_and_its_report_are_read_together_and_either_may_be_missing(tmp_p
     (tmp_path / "bad.png").write_bytes((tmp_path / "scans" / "0.png").read_bytes()[:60])
     new = tmp_path / "new.jsonl"
     new.write_text("".join(json.dumps({"id": name, "parts": parts}) + "\n" for name, parts in asked.items()))
-    told = CliRunner().invoke(application(), ["predict", str(new), "--model", str(bundle.directory)])
-    assert told.exit_code == 1
-    answers = {row["id"]: row["label"] for row in map(json.loads, told.stdout.splitlines())}
+    result = CliRunner().invoke(application(), ["predict", str(new), "--model", str(bundle.directory)])
+    assert result.exit_code == 1
+    answers = {row["id"]: row["label"] for row in map(json.loads, result.stdout.splitlines())}
     assert answers == {"both": "clear", "scan": "opaque", "report": "clear"}
     for number, reason in ((4, "the record has none of the parts"), (5, "bad.png"), (6, "none.png: no such file")):
-        assert f"line {number}" in told.stderr
-        assert reason in told.stderr
+        assert f"line {number}" in result.stderr
+        assert reason in result.stderr
     pipeline = textome.load(bundle.directory, min_confidence=0)
     pixels = np.full((8, 8, 1), 230, np.uint8)
     contents = ({"scan": pixels}, {"report": report}, {"scan": pixels, "report": "There is an opacity."})
