@@ -84,7 +84,7 @@ def test_the_command_line_scores_predicts_and_tells(bundle: tuple[Path, Modality
     run = CliRunner()
     scored = run.invoke(application(), ["evaluate", "--model", str(found.directory), "--data", str(place), "--json"])
     assert json.loads(scored.stdout)["accuracy"] == 1.0
-    told = run.invoke(application(), ["predict", f"{place}#0-50%", "--model", str(found.directory), "--to", "tsv"])
+    result = run.invoke(application(), ["predict", f"{place}#0-50%", "--model", str(found.directory), "--to", "tsv"])
     header, *rows = (line.split("\t") for line in result.stdout.splitlines())
     assert header == ["file", "id", "label", "probability"]
     assert 0 < len(rows) < 24
@@ -115,7 +115,7 @@ def test_a_bad_file_is_quarantined_and_the_others_go_on(tmp_path: Path):
     (tmp_path / "new" / "a.wav").write_bytes(wav(tone(300, 4000, 0.2), 4000))
     (tmp_path / "new" / "b.wav").write_bytes(b"RIFF")
     run = CliRunner()
-    told = run.invoke(application(), ["predict", str(tmp_path / "new"), "--model", str(found.directory)])
+    result = run.invoke(application(), ["predict", str(tmp_path / "new"), "--model", str(found.directory)])
     assert result.exit_code == 1
     (answer,) = map(json.loads, result.stdout.splitlines())
     assert answer["id"] == "a.wav"
@@ -165,7 +165,9 @@ def test_forecasts_are_numbers_in_the_units_of_the_data(tmp_path: Path, compress
     found = train(tmp_path, "waves.csv", modality, target=target, epochs=40)
     assert found.target.labels == ("x+1", "x+2", "y+1", "y+2")
     assert found.provenance["test"]["r2"] > 0.95
-    result = CliRunner().invoke(application(), ["predict", str(tmp_path / "waves.csv"), "--model", str(found.directory)])
+    result = CliRunner().invoke(
+        application(), ["predict", str(tmp_path / "waves.csv"), "--model", str(found.directory)]
+    )
     answer = json.loads(result.stdout.splitlines()[0])["values"]
     assert answer["y+1"] == pytest.approx(100 * np.cos(8 / 3), abs=15)
 
