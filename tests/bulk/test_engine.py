@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -263,8 +264,8 @@ def kill(process: subprocess.Popen[str], output: Path, generator: random.Random)
     if generator.random() < 0.25:
         time.sleep(generator.uniform(0.2, 1.5))
     else:
-        before = {path.stat().st_mtime_ns for path in output.glob("*/*")}
-        while process.poll() is None and {path.stat().st_mtime_ns for path in settled(output)} <= before:
+        before = written(output)
+        while process.poll() is None and written(output) <= before:
             time.sleep(0.005)
         time.sleep(generator.uniform(0, 0.1))
     # Only the main process: its workers must see by themselves that it has gone.
@@ -272,8 +273,13 @@ def kill(process: subprocess.Popen[str], output: Path, generator: random.Random)
     process.communicate()
 
 
-def settled(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*/*") if path.exists()]
+def written(output: Path) -> set[int]:
+    """When each file was written last; a draft may be renamed at any moment, also between two system calls."""
+    times = set()
+    for path in output.glob("*/*"):
+        with suppress(FileNotFoundError):
+            times.add(path.stat().st_mtime_ns)
+    return times
 
 
 def _killed_run_equals_an_undisturbed_one(command: Command, tmp_path: Path, kills: int, to: str) -> None:
