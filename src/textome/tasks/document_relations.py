@@ -42,6 +42,7 @@ NOVEL = "novel"
 # The sign of each type, in the order of `types`; a vocabulary spells each by one token.
 _SIGNS = "@#$&*^%~"
 _PAIRS_AT_ONCE = 256
+_MAY_BE_RELATED = 0.1
 _TEMPERATURES = np.geomspace(0.5, 4, 31)
 
 
@@ -306,6 +307,18 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
                 tried.append((sum(score_of.get(item, 0.0) for item in which), -abs(value - 0.5), value, at))
             task = max(tried, key=lambda item: item[:3])[3]
         return task
+
+    @classmethod
+    def features(cls, kind: str) -> frozenset[str]:
+        return super().features(kind) | {"soft_targets"}
+
+    def soft_targets(
+        self, records: Sequence[ConceptPair], examples: Sequence[Example], scores: Sequence[Floats]
+    ) -> NDArray[np.float64]:
+        """Types and novelty are known only of pairs that may well be related."""
+        rows = np.array(self._probabilities(records, examples, scores)).reshape(len(records), -1)
+        rows[rows[:, 0] < _MAY_BE_RELATED, 1 : len(self.output_names) - len(self.further)] = np.nan
+        return rows
 
     def is_nothing(self, prediction: Classified) -> bool:
         return not prediction.labels

@@ -121,7 +121,8 @@ class Task(Fields, Generic[Record, Prediction]):
     @classmethod
     def features(cls, kind: str) -> frozenset[str]:
         """Which techniques of training that depend on the task work for one of its kinds: "calibration", "smoothing" of
-        labels, "mixing" of two records, "classes" from which shots are drawn, and each field that is one."""
+        labels, "mixing" of two records, "classes" from which shots are drawn, "soft_targets" that a teacher can give, and
+        each field that is one."""
         smooth = {"smoothing"} if {"iob", "cross_entropy", "next_token"} & set(cls.losses) else set()
         calibration = {"calibration"} if cls.has_calibration else set()
         return frozenset(smooth | calibration | set(cls.model_fields))
@@ -339,6 +340,13 @@ class Task(Fields, Generic[Record, Prediction]):
         Raises InputError where they do not suffice.
         """
         return self
+
+    def soft_targets(
+        self, records: Sequence[Record], examples: Sequence[Example], scores: Sequence[Floats]
+    ) -> NDArray[np.float64]:
+        """(R, outputs) the probability of each output by a model's scores; NaN where they say nothing. For tasks with the
+        feature "soft_targets"."""
+        raise NotImplementedError
 
     def check_labelled(self, name: str, records: Sequence[Record]) -> None:
         """Raises InputError where no training record has a label, from which nothing can be learnt."""

@@ -51,6 +51,9 @@ class Distillation(Fields):
     temperature  both models' scores are divided by it before they are compared
     scores       share of the loss that comes from the teacher's scores; the rest comes from the labels
     hidden_states   weight of the distance of the hidden states
+    once         the teacher reads every record once, before training, and its probabilities have the share `scores` of each
+                 target; it may have another tokenizer, and `temperature` and `hidden_states` say nothing
+    texts        with `once`: files of documents without labels, for which the teacher alone speaks
     """
 
     old_keys: ClassVar[Mapping[str, str]] = {"states": "hidden_states"}
@@ -59,6 +62,14 @@ class Distillation(Fields):
     temperature: float = Field(2.0, gt=0)
     scores: float = Field(0.5, ge=0, le=1)
     hidden_states: float = Field(1.0, ge=0)
+    once: bool = False
+    texts: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _texts_are_read_once(self) -> Distillation:
+        if self.texts and not self.once:
+            raise ValueError("distillation.texts needs distillation.once = true")
+        return self
 
 
 class Privacy(Fields):

@@ -142,6 +142,11 @@ TECHNIQUES = (
     ),
     Technique("distillation", "distillation", _only(_NOT_TEXT, "text")),
     Technique(
+        "targets by a teacher",
+        "distillation.once",
+        _with("soft_targets", "its targets are no probabilities of single outputs"),
+    ),
+    Technique(
         "differential privacy",
         "privacy",
         _except(

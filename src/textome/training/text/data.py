@@ -21,6 +21,7 @@ from textome.text.tokenization import Tokenizer
 from textome.training.models import Model
 from textome.training.recipe import Recipe
 from textome.training.task_table import TaskTable
+from textome.training.techniques.soft_targets import soft_targets, softened, unlabelled_records
 from textome.training.text.corpora import SHORTEST_LEAK, load_corpora
 
 
@@ -48,12 +49,17 @@ class TaskData:
     report: dict[str, Any] = field(default_factory=dict)
 
 
-def load_task(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:
-    """Read one task's data. Raises InputError for a missing file, an empty split, and data without a label."""
-    return _load_corpora(recipe, table, tokenizer) if table.corpora else _load_files(recipe, table, tokenizer)
+def load_task(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer, folder: Path = Path()) -> TaskData:
+    """Read one task's data.
+
+    folder   of the run, which keeps what a teacher says once
+
+    Raises InputError for a missing file, an empty split, and data without a label.
+    """
+    return _load_corpora(recipe, table, tokenizer) if table.corpora else _load_files(recipe, table, tokenizer, folder)
 
 
-def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:
+def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer, folder: Path) -> TaskData:
     quarantine = Quarantine()
     task: SomeTask = table.task
     train, validation = (
@@ -61,12 +67,18 @@ def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskD
         _read(recipe, table, table.validation, quarantine),
     )
     train += _further(recipe, table, quarantine)
+    once = recipe.distillation is not None and recipe.distillation.once
+    silent = unlabelled_records(recipe, task, quarantine) if once else []
     leaks = 0
     if recipe.data.drop_leaks and table.test:
         test = _read(recipe, table, table.test, quarantine)
         forbidden = {print_ for record in test for print_ in _fingerprints(task, record)}
-        kept = [record for record in train if forbidden.isdisjoint(_fingerprints(task, record))]
-        leaks, train = len(train) - len(kept), kept
+        before = len(train) + len(silent)
+        train, silent = (
+            [record for record in records if forbidden.isdisjoint(_fingerprints(task, record))]
+            for records in (train, silent)
+        )
+        leaks = before - len(train) - len(silent)
     train = task.prepared(train, recipe.training.seed)
     if not train:
         raise InputError(
@@ -84,15 +96,21 @@ def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskD
         raise InputError(f"{error}{quarantine.first}") from error
     if table.shots:
         train = few(task, train, table.shots, recipe.training.seed)
-    train, validation = (
-        _readable(task, it, tokenizer, recipe.model, quarantine, table.name) for it in (train, validation)
+    train, validation, silent = (
+        _readable(task, it, tokenizer, recipe.model, quarantine, table.name) for it in (train, validation, silent)
     )
     hashes = {}
-    for path in (*table.train, *table.validation, *(path for paths in table.more.values() for path in paths)):
+    texts = recipe.distillation.texts if recipe.distillation is not None else []
+    for path in (*table.train, *table.validation, *(path for paths in table.more.values() for path in paths), *texts):
         hashes[path] = hash_of(Path(recipe.path(path.partition("#")[0].partition("!")[0])))
-    groups = [task.group_of(record, number) for number, record in enumerate(train)]
+    every = [*train, *silent]
+    groups = [task.group_of(record, number) for number, record in enumerate(every)]
     validations = {table.name: validation} if validation else {}
-    return _task_data(recipe, table, task, tokenizer, train, groups, validations, quarantine, leaks, hashes)
+    data = _task_data(recipe, table, task, tokenizer, every, groups, validations, quarantine, leaks, hashes)
+    if recipe.distillation is not None and once:
+        probabilities = soft_targets(recipe.distillation, table.name, task, every, folder)
+        data.targets = softened(data.targets, data.examples, probabilities, len(train), recipe.distillation.scores)
+    return data
 
 
 def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:

@@ -211,13 +211,13 @@ class TextJob(Job):
         """The job of a recipe, its data read and its model built."""
         base, device = base_directory(recipe.model.base), processes.device
         recipe, tokenizer = continuing(recipe, base), Tokenizer.load(base)
-        tasks = [load_task(recipe, table, tokenizer) for table in recipe.tasks]
+        tasks = [load_task(recipe, table, tokenizer, folder) for table in recipe.tasks]
         by_name = {data.table.name: data.task for data in tasks}
         model, config = build_model(recipe, base, by_name, report)
         finish = prepare_encoder(model.encoder, recipe.training)
         model.to(device)
         teacher = None
-        if recipe.distillation is not None:
+        if recipe.distillation is not None and not recipe.distillation.once:
             teacher = Teacher(recipe.distillation, by_name, tokenizer, recipe.model.window, device)
         job = cls(recipe, model, tasks, tokenizer, device, teacher, finish=finish)
         job._base, job._config = base, config
