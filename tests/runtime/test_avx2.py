@@ -1,8 +1,10 @@
-"""8-bit graphs on a processor with AVX2 alone, as `qemu-x86_64` (Debian: qemu-user) emulates one."""
+"""8-bit graphs on a processor with AVX2 alone, or on one that `benchmarks/on_processor.py` makes look like it."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from textome.encoders import graph as encoder_graph
 from textome.runtime.graph import build_graph, expected_shapes
 
-QEMU = shutil.which("qemu-x86_64")
+ON_PROCESSOR = Path(__file__).resolve().parents[2] / "benchmarks" / "on_processor.py"
 CONFIG = {
     "model_type": "bert",
     "hidden_act": "gelu",
@@ -35,6 +37,20 @@ for model in sys.argv[2:]:
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     numpy.save(model + ".npy", session.run(None, dict(numpy.load(sys.argv[1])))[0])
 """
+FEATURES = """
+import signal, sys, threading
+from pathlib import Path
+
+def print_features():
+    from numpy._core._multiarray_umath import __cpu_features__ as features
+    print(features["AVX2"], features["AVX512F"], " avx512f" in Path("/proc/cpuinfo").read_text())
+
+signal.signal(signal.SIGSEGV, lambda *_: print("a handler of its own"))
+thread = threading.Thread(target=print_features)  # numpy asks the processor when it is imported
+thread.start()
+thread.join()
+signal.raise_signal(signal.SIGSEGV)
+"""
 
 
 def states(model: Path, feeds: dict[str, np.ndarray]) -> np.ndarray:
@@ -43,9 +59,27 @@ def states(model: Path, feeds: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(session.run(None, feeds)[0])
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(QEMU is None, reason="needs qemu-x86_64, which emulates a processor (Debian: qemu-user)")
-def test_int8_is_right_without_vnni(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def on_avx2() -> list[str]:
+    """How a command begins that is to see AVX2 alone; the test is skipped where the machine cannot do that."""
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8") if sys.platform == "linux" else ""
+    if "cpuid_fault" not in flags:
+        pytest.skip("CPUID does not fault on this machine, so nothing can hide its features")
+    may_mount = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-current-user", "--mount"]
+    if None in map(shutil.which, ("gcc", "unshare", "setpriv")) or subprocess.run([*may_mount, "true"]).returncode:
+        pytest.skip("needs gcc and the programs of util-linux, and the right to mount")
+    return [sys.executable, str(ON_PROCESSOR), "--only", "avx2", "--"]
+
+
+def test_programs_see_avx2_alone(on_avx2: list[str]) -> None:
+    """In CPUID (of a thread) and in /proc/cpuinfo. A handler of their own still gets SIGSEGV, a fault still ends them."""
+    result = subprocess.run([*on_avx2, sys.executable, "-c", FEATURES], capture_output=True, text=True, check=True)
+    assert result.stdout == "True False False\na handler of its own\n"
+    killed = subprocess.run([*on_avx2, sys.executable, "-c", "import ctypes; ctypes.string_at(0)"], check=False)
+    assert killed.returncode == 128 + signal.SIGSEGV
+
+
+def test_int8_is_right_without_vnni(on_avx2: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The graphs as they are exported are the fp32 one as nearly as here; with 8 bits of a weight sums overflow there."""
     generator = np.random.default_rng(0)
     tensors = {
@@ -60,7 +94,7 @@ def test_int8_is_right_without_vnni(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(encoder_graph, "WEIGHT_BITS", 8 if path == models["8 bits of a weight"] else 7)
         precision = "fp32" if name == "fp32" else "int8"
         path.write_bytes(build_graph(tensors, CONFIG, precision, {}).SerializeToString())
-    command = [str(QEMU), "-cpu", "Haswell", sys.executable, "-c", PROGRAM, str(tmp_path / "inputs.npz")]
+    command = [*on_avx2, sys.executable, "-c", PROGRAM, str(tmp_path / "inputs.npz")]
     subprocess.run([*command, *map(str, models.values())], check=True, capture_output=True)
     exact = states(models["fp32"], feeds)
     errors = {name: np.abs(np.load(f"{path}.npy") - exact).mean() / exact.std() for name, path in models.items()}
