@@ -22,7 +22,10 @@ def test_tables_with_gaps(tmp_path: Path):
     assert (record.id, record.target, record.metadata["channels"]) == ("one", "up", "x,y")
     np.testing.assert_array_equal(record.content, [[1, np.nan], [np.nan, 4]])
     assert [(item.position, item.reason) for item in quarantine.records] == [
-        ("line 6, series two", "'oops' is not a number; leave a gap empty"),
+        (
+            "line 6, series two",
+            "column 'x': 'oops' is not a number; leave a gap empty (id, label, time are no channels)",
+        ),
         ("line 7, series three", "expected 5 columns, found 4"),
     ]
     (tmp_path / "b.csv").write_text("x,x\n1,2\n")

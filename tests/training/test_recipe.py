@@ -62,7 +62,7 @@ def test_keys_of_older_recipes_still_count(tmp_path: Path) -> None:
 def test_overrides_reach_tables_by_their_name(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     assert load_recipe(path, ["corpora.c.repeat=2"]).tasks[0].corpora[0].repeat == 2
-    with pytest.raises(InputError, match="'d' is not a table"):
+    with pytest.raises(InputError, match="'d' is not a table of the recipe; these have the names c"):
         load_recipe(path, ["corpora.d.repeat=2"])
     with pytest.raises(InputError, match=r"corpora\.NAME\.repeat"):
         load_recipe(path, ["corpora.repeat=2"])

@@ -90,6 +90,20 @@ def test_a_bad_record_is_counted_once_though_its_file_is_read_for_each_part(tmp_
     assert "line 3" in str(quarantine.records[0])
 
 
+def test_training_records_that_all_stand_in_the_test_files_are_told(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("smiles,y\nCC,1\nCO,2\n")
+    values = {
+        "name": "the same",
+        "data": {"root": str(tmp_path), "train": ["m.csv"], "test": ["m.csv"]},
+        "modality": {"kind": "molecules", "targets": ["y"], "chemistry": False},
+        "target": {"kind": "regression"},
+        "training": TRAINING,
+    }
+    recipe = parse_recipe(values, "tiny")
+    with pytest.raises(InputError, match=r"each of the 2 stands in the test data too, see data\.drop_leaks"):
+        load_records(recipe, recipe.input)
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_is_valid_and_its_modality_has_a_shape(path: Path) -> None:
     recipe = load_recipe(path)

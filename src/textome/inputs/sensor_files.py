@@ -118,8 +118,9 @@ def _table(source: Source, quarantine: Quarantine) -> Iterator[Series]:
         try:
             values = [_number(row[column]) for column in columns]
         except ValueError:
-            cell = next(row[column] for column in columns if not _is_number(row[column]))
-            bad.setdefault(name, (number, f"{cell!r} is not a number; leave a gap empty"))
+            column = next(column for column in columns if not _is_number(row[column]))
+            reason = f"column {header[column]!r}: {row[column]!r} is not a number; leave a gap empty"
+            bad.setdefault(name, (number, f"{reason} (id, label and time are no channels)"))
             continue
         rows_of.setdefault(name, []).append(values)
         labels.setdefault(name, []).append(row[where["label"]].strip() if "label" in where else "")

@@ -115,6 +115,11 @@ def _named(tables: list[Any], name: str) -> Any:
     return next((table for table in tables if isinstance(table, dict) and table.get("name") == name), None)
 
 
+def _names(values: Any) -> str:
+    names = [table["name"] for table in values if "name" in table] if isinstance(values, list) else []
+    return f"; these have the names {', '.join(names)}" if names else ""
+
+
 def _override(values: Any, override: str) -> None:
     key, equals, value = override.partition("=")
     *parents, last = key.strip().split(".")
@@ -123,7 +128,7 @@ def _override(values: Any, override: str) -> None:
     for parent in parents:
         inner: Any = _named(values, parent) if isinstance(values, list) else values.setdefault(parent, {})
         if not isinstance(inner, dict | list):
-            raise InputError(f"--set {override!r}: {parent!r} is not a table of the recipe")
+            raise InputError(f"--set {override!r}: {parent!r} is not a table of the recipe{_names(values)}")
         values = inner
     if isinstance(values, list):
         raise InputError(f"--set {override!r}: name one of the tables, as {parents[-1]}.NAME.{last}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -61,7 +61,7 @@ def load_records(recipe: Recipe[Any], modality: Modality) -> ModalityRecords:
     kept = [record for record in train if _key(record.content) not in known]
     kept = [record for record in kept if target.is_labelled(record)]
     if not kept:
-        raise InputError(f"{', '.join(table.train)}: no training record; {_reasons(quarantine)}")
+        raise InputError(f"{', '.join(table.train)}: no training record; {_reasons(quarantine, train, known)}")
     pooling = {"pooling": recipe.model.pooling} if isinstance(recipe.model, SequenceEncoder) else {}
     paths = {address.partition("#")[0] for address in (*table.train, *table.validation, *table.test)}
     hashes = {address: _hash(Path(recipe.path(address).partition(SEPARATOR)[0])) for address in sorted(paths)}
@@ -208,7 +208,9 @@ def _hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _reasons(quarantine: Quarantine) -> str:
+def _reasons(quarantine: Quarantine, train: Sequence[Record], known: Collection[str]) -> str:
+    if train and all(_key(record.content) in known for record in train):
+        return f"each of the {len(train):,} stands in the test data too, see data.drop_leaks"
     if not quarantine.count:
-        return "the places hold none with a label"
+        return "the files hold none with a label"
     return f"{quarantine.count} could not be read, the first: {quarantine.records[0]}"
