@@ -12,6 +12,8 @@ from torch import nn
 from textome.encoders.bert.model import BertConfig
 from textome.encoders.heads import TokenClassifier
 from textome.encoders.layers.packing import Layout
+from textome.encoders.t5 import T5Config
+from textome.encoders.t5.model import T5
 from textome.errors import InputError
 from textome.training.finetune import finetune
 from textome.training.optimisation.optimiser import build_optimizer
@@ -40,6 +42,19 @@ def test_each_layer_learns_at_a_share_of_the_one_above_it() -> None:
         wanted *= 0.5 if "layers.0." in name else 0.25 if "embeddings" in name else 1.0
         assert rates[id(item)] == pytest.approx(wanted), name
         assert decays[id(item)] == (0.01 if item.ndim > 1 else 0.0), name
+
+
+def test_the_scaled_table_of_a_t5_learns_at_a_higher_rate() -> None:
+    sizes = {"vocab_size": 40, "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    for tied, expected in ((True, 4e-3), (False, 1e-3)):
+        net = T5(T5Config.from_dict(sizes | {"tie_word_embeddings": tied}))
+        rates = {
+            id(item): group["peak"]
+            for group in build_optimizer(net, settings()).param_groups
+            for item in group["params"]
+        }
+        assert rates.pop(id(net.shared.weight)) == pytest.approx(expected)
+        assert set(rates.values()) == {1e-3}
 
 
 def test_frozen_layers_keep_their_weights(tmp_path: Path) -> None:

@@ -192,6 +192,16 @@ class T5(CheckpointModel):
         self.lm_head = None if config.tie_word_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
 
     @property
+    def rate_factors(self) -> dict[str, float]:
+        """What the learning rates of parameters are multiplied by.
+
+        The table that also scores is drawn with a deviation of 1, and its scores are divided by the root of d_model. At
+        the rate of the other matrices, whose deviation is d_model**-0.5, it would hardly move. T5 was trained with steps
+        in proportion to the size of each parameter (Shazeer and Stern 2018, section 8), which differ by that root.
+        """
+        return {"shared.weight": self.config.d_model**0.5} if self.config.scales_outputs else {}
+
+    @property
     def layers(self) -> nn.ModuleList:
         """The layers of both sides, the encoder's first."""
         return nn.ModuleList([*self.encoder.layers, *self.decoder.layers])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -25,6 +26,7 @@ class Rates(Protocol):
 def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
     """AdamW in which biases and norms do not decay and the head may learn at a rate of its own.
 
+    A model's `rate_factors` multiply the rates of its parameters of these names.
     With `layer_decay` each layer's rate is that share of the rate of the layer above it. Parameters below
     `frozen_layers` are given to no group, and need no gradient any more; nor are those that need none already.
 
@@ -36,6 +38,7 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
     layers = max((depth for depth in depths.values() if depth is not None), default=0)
     if frozen > layers:
         raise InputError(f"training.frozen_layers is {frozen}, but the model has {layers} layers")
+    factors: Mapping[str, float] = getattr(model, "rate_factors", {})
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         depth = depths[name]
@@ -47,7 +50,7 @@ def build_optimizer(model: nn.Module, settings: Rates) -> torch.optim.AdamW:
             head_rate
             if name.startswith(("head.", "heads.", "classifier.", "embedders.", "token_scores."))
             else settings.learning_rate
-        )
+        ) * factors.get(name, 1.0)
         if depth is not None:
             peak *= decay ** (layers - depth)
         groups.setdefault((parameter.ndim > 1, peak), []).append(parameter)
