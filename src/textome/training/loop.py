@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
+from textome.encoders.checkpoint import write_tensors
 from textome.errors import InputError
 from textome.formats.reading.sources import atomic_file
 from textome.training.devices import autocast, end_step, gradient_scaler, precision_for
@@ -212,4 +213,4 @@ def _validate(
         weights = {name: tensor.contiguous() for name, tensor in whole_state(job.model).items()}
         if processes.first:
             with written(path := folder / "best.safetensors"), atomic_file(path) as stream:
-                stream.write(save(weights, {"format": "pt"}))
+                write_tensors(Path(stream.name), weights)  # takes less memory than their bytes

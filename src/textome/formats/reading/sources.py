@@ -286,13 +286,14 @@ def atomic_file(path: Path, private: bool = False) -> Iterator[BinaryIO]:
 
     private   nobody but the owner may read the file
 
-    An OSError names `path`, and not the draft beside it.
+    What writes to paths alone may write to the stream's `name`. An OSError names `path`, and not the draft beside it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     name = ""
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-        with os.fdopen(descriptor, "wb") as stream:
+        os.close(descriptor)
+        with Path(name).open("wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
