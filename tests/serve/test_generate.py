@@ -132,7 +132,7 @@ def test_a_writer_beside_a_model_of_entities(bundle: Path, tiny_bundle: Path) ->
 
 def test_time_is_up_and_a_client_that_leaves_frees_its_work(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request ends before its next token, however many it still asks for."""
-    with running(bundle, Limits(request_seconds=0.5)) as server:
+    with running(bundle, Limits(request_seconds=2.0)) as server:
         engine = server.service.models["tiny"].engines[0]
         assert isinstance(engine, WritingEngine)
         session = engine.writer.session  # type: ignore[attr-defined]
@@ -156,7 +156,7 @@ def test_time_is_up_and_a_client_that_leaves_frees_its_work(bundle: Path, monkey
                 time.sleep(0.01)
         left = time.monotonic()
         while engine.requests:
-            assert time.monotonic() - left < 0.45, "the work was kept until its time was up"
+            assert time.monotonic() - left < 1.8, "the work was kept until its time was up"
             time.sleep(0.01)
         time.sleep(0.3)
         so_far = runs

@@ -9,6 +9,7 @@ import logging
 import re
 import resource
 import socket
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -148,8 +149,10 @@ def test_after_the_deadline_no_step_begins_a_further_document(tiny_bundle: Path)
 
 
 def test_the_deadline_holds_for_reading_and_writing_too(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
     def slow(*_: Any) -> Any:
-        time.sleep(1.5)
+        ended.wait(30)
         raise AssertionError
 
     monkeypatch.setattr("textome.serve.app.with_documents", slow)
@@ -157,10 +160,10 @@ def test_the_deadline_holds_for_reading_and_writing_too(tiny_bundle: Path, monke
         started = time.monotonic()
         answer = server.post("/v1/annotate", {"text": "gout " * 10_000})
         assert answer.status == 504
-        assert time.monotonic() - started < 1.4
+        assert time.monotonic() - started < 20
         assert "0.3 s" in answer.json["detail"]
         assert server.service.memory.used == 0
-        time.sleep(1.5)
+        ended.set()
 
 
 def test_a_message_is_cut_before_it_is_searched() -> None:
@@ -289,13 +292,13 @@ def test_a_client_that_takes_nothing_of_its_answer_has_a_time_whatever_it_sends(
     assert loop.timers == []
 
 
-def test_idle_connections_make_room_for_others(small: Running) -> None:
-    with ExitStack() as stack:
-        for _ in range(40):
-            stack.enter_context(connected(small))
+def test_idle_connections_make_room_for_others(tiny_bundle: Path) -> None:
+    with running(tiny_bundle, connections=6, head_seconds=20.0) as server, ExitStack() as stack:
         started = time.monotonic()
-        assert small.get("/healthz", timeout=5).status == 200
-        assert time.monotonic() - started < 0.9  # before their time was up
+        for _ in range(40):
+            stack.enter_context(connected(server))
+        assert server.get("/healthz", timeout=30).status == 200
+        assert time.monotonic() - started < 18  # before their time was up
 
 
 def test_uploads_that_stand_still_make_room_too(small: Running) -> None:

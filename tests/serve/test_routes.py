@@ -327,7 +327,7 @@ def test_a_full_queue_is_503_at_once(tiny_bundle: Path, monkeypatch: pytest.Monk
 
 
 def test_time_is_up_and_a_client_that_leaves_frees_its_work(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(tiny_bundle, Limits(request_seconds=0.5)) as server:
+    with running(tiny_bundle, Limits(request_seconds=2.0)) as server:
         opened = threading.Event()
         engine = server.service.models["tiny"].engine
         model = server.service.models["tiny"].model
@@ -345,7 +345,7 @@ def test_time_is_up_and_a_client_that_leaves_frees_its_work(tiny_bundle: Path, m
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         left = time.monotonic()
         while engine.requests:
-            assert time.monotonic() - left < 0.45, "the work was kept until its time was up"
+            assert time.monotonic() - left < 1.8, "the work was kept until its time was up"
             time.sleep(0.01)
         assert server.service.memory.used == 0
         opened.set()
