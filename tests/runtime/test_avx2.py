@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import runpy
 import signal
 import subprocess
 import sys
@@ -14,9 +13,11 @@ import onnxruntime
 import pytest
 
 from textome.encoders import graph as encoder_graph
+from textome.errors import DeviceError
 from textome.runtime.graph import build_graph, expected_shapes
 
 ON_PROCESSOR = Path(__file__).resolve().parents[2] / "benchmarks" / "on_processor.py"
+FAULT_REFUSED = 125  # the exit status of benchmarks/processor/cpuid.c
 CONFIG = {
     "model_type": "bert",
     "hidden_act": "gelu",
@@ -62,13 +63,11 @@ def states(model: Path, feeds: dict[str, np.ndarray]) -> np.ndarray:
 @pytest.fixture
 def on_avx2() -> list[str]:
     """How a command begins that is to see AVX2 alone; the test is skipped where the machine cannot do that."""
-    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8") if sys.platform == "linux" else ""
-    if "cpuid_fault" not in flags:
-        pytest.skip("CPUID does not fault on this machine, so nothing can hide its features")
-    may_mount = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-current-user", "--mount"]
-    if None in map(shutil.which, ("gcc", "unshare", "setpriv")) or subprocess.run([*may_mount, "true"]).returncode:
-        pytest.skip("needs gcc and the programs of util-linux, and the right to mount")
-    return [sys.executable, str(ON_PROCESSOR), "--only", "avx2", "--"]
+    command = [sys.executable, str(ON_PROCESSOR), "--only", "avx2", "--"]
+    probe = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    if probe.returncode in (DeviceError.exit_code, FAULT_REFUSED):
+        pytest.skip(probe.stderr.strip())
+    return command
 
 
 def test_programs_see_avx2_alone(on_avx2: list[str]) -> None:
@@ -77,6 +76,15 @@ def test_programs_see_avx2_alone(on_avx2: list[str]) -> None:
     assert result.stdout == "True False False\na handler of its own\n"
     killed = subprocess.run([*on_avx2, sys.executable, "-c", "import ctypes; ctypes.string_at(0)"], check=False)
     assert killed.returncode == 128 + signal.SIGSEGV
+
+
+def test_what_a_machine_cannot_do_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ON_PROCESSOR.parent))
+    check = runpy.run_path(str(ON_PROCESSOR))["check"]
+    with pytest.raises(DeviceError, match=r"/proc/cpuinfo has no flag cpuid_fault"):
+        check({"avx2"}, "avx2", [])
+    with pytest.raises(DeviceError, match=r"this processor has no avx512_vnni itself, which --only vnni runs with"):
+        check({"avx2", "cpuid_fault"}, "vnni", [])
 
 
 def test_int8_is_right_without_vnni(on_avx2: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
