@@ -229,8 +229,8 @@ def quantise_rows(matrix: Array, bits: int) -> tuple[NDArray[np.int8], NDArray[n
     return np.rint(matrix / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 
-def padding_scores(builder: Builder, mask: str = "attention_mask") -> str:
-    """What is added to the scores of attention, (B, 1, 1, S): 0 for tokens, `-PADDING_SCORE` for padding.
+def padding_scores(builder: Builder, mask: str = "attention_mask", score: float = PADDING_SCORE) -> str:
+    """What is added to the scores of attention, (B, 1, 1, S): 0 for tokens, `-score` for padding.
 
     mask   (B, S), 1 for tokens and 0 for padding
     """
@@ -239,7 +239,7 @@ def padding_scores(builder: Builder, mask: str = "attention_mask") -> str:
         for name, value in (
             ("axes", np.array([1, 2], np.int64)),
             ("one", np.array(1, np.float32)),
-            ("score", np.array(PADDING_SCORE, np.float32)),
+            ("score", np.array(score, np.float32)),
         )
     )
     mask = builder.node("Cast", [mask], "padding.mask", to=TensorProto.FLOAT)
