@@ -73,7 +73,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "documents",
         "errors",
     },  # scores of predictions; the records are those of datasets
-    "linking": {"vocabularies", "documents", "errors", "patterns"},
+    "linking": {"vocabularies", "documents", "errors", "patterns", "text"},
     "tasks": _BELOW_TASKS,
     "encoders": {"errors"},  # pure maths: no files of documents, no labels, no command line
     "inputs": {

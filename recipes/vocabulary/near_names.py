@@ -18,13 +18,14 @@ from pathlib import Path
 
 import numpy as np
 from learnt import CORPORA, fold_of, training_documents
+from scipy.optimize import minimize
 
 from textome.linking.candidates import near_features, similar
 from textome.linking.reranking import FEATURES
 from textome.steps.linking import Linking, section_type
 
 _PARTS = 5
-_STEPS, _RATE, _DECAY = 1500, 0.5, 0.002
+_DECAY = 0.002
 _TYPE = "Disease"
 
 
@@ -80,7 +81,7 @@ def questions(link: Path, fold: int, path: str) -> Iterator[Question]:
 
 
 def learn(questions: list[Question]) -> np.ndarray:
-    """Weights by gradient ascent on the likelihood of a softmax over the candidates and none of them."""
+    """The weights of the highest likelihood, less a square penalty, of a softmax over the candidates and none of them."""
     count = max(len(question.rows) for question in questions)
     rows = np.zeros((len(questions), count, len(FEATURES)))
     answers, is_candidate = np.zeros((len(questions), count)), np.zeros((len(questions), count), bool)
@@ -89,15 +90,19 @@ def learn(questions: list[Question]) -> np.ndarray:
         is_candidate[number, : len(question.rows)] = True
         if question.answer >= 0:
             answers[number, question.answer] = 1
-    weights = np.zeros(len(FEATURES))
-    for _ in range(_STEPS):
+    has_answer = answers.any(axis=1)
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         scores = np.where(is_candidate, rows @ weights, -np.inf)
         highest = np.maximum(scores.max(axis=1, keepdims=True), 0)
         exponents = np.exp(scores - highest)
-        probabilities = exponents / (exponents.sum(axis=1, keepdims=True) + np.exp(-highest))
-        gradient = np.einsum("qc,qcf->f", answers - probabilities, rows) / len(questions)
-        weights += _RATE * (gradient - _DECAY * weights)
-    return weights
+        totals = exponents.sum(axis=1, keepdims=True) + np.exp(-highest)
+        chosen = np.where(has_answer, (np.where(is_candidate, scores, 0) * answers).sum(axis=1), 0)
+        likelihood = np.mean(chosen - highest[:, 0] - np.log(totals[:, 0]))
+        gradient = np.einsum("qc,qcf->f", answers - exponents / totals, rows) / len(questions)
+        return _DECAY / 2 * weights @ weights - likelihood, _DECAY * weights - gradient
+
+    return np.asarray(minimize(loss, np.zeros(len(FEATURES)), jac=True, method="L-BFGS-B").x)
 
 
 def right(questions: list[Question], weights: np.ndarray) -> float:

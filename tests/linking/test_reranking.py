@@ -13,10 +13,11 @@ from textome.linking.reranking import FEATURES, WEIGHTS, Context, features, prob
 NAME = "severe blue lung fever"
 
 
-def rows(labels, similarities, uses=None, in_document=(), words=()):
+def rows(labels, similarities, uses=None, in_document=(), words=(), parents=None):
     curies = [f"mesh:D{number}" for number in range(len(labels))]
-    context = Context(in_document, words)
-    return features(NAME, labels, similarities, curies, uses or [0] * len(labels), context)
+    context = Context(frozenset(in_document), words)
+    nothing = [0] * len(labels)
+    return features(NAME, labels, similarities, curies, uses or nothing, parents or [()] * len(labels), context)
 
 
 def test_each_feature_has_a_weight():
@@ -40,6 +41,19 @@ def test_the_words_that_a_label_adds_are_looked_for_in_the_document():
     assert [item["added words in the document"] for item in values] == [1.0, 0.0, 0.0]
     assert [item["one word"] for item in values] == [0.0, 0.0, 1.0]
     assert [item["most used"] for item in values] == [1.0, 0.0, 0.0]
+
+
+def test_the_tree_says_which_candidate_is_broader_and_which_is_near_what_the_document_names():
+    parents = [["mesh:D9"], ["mesh:D0", "mesh:D8"], ["mesh:D9"]]
+    each = rows(
+        ["Fever", "Blue Fever", "Lung Rash"], [0.9, 0.9, 0.9], in_document={"mesh:D8", "mesh:D2"}, parents=parents
+    )
+    values = [dict(zip(FEATURES, row, strict=True)) for row in each]
+    assert [item["broader than another"] for item in values] == [1.0, 0.0, 0.0]
+    assert [item["narrower than one in the document"] for item in values] == [0.0, 1.0, 0.0]
+    assert [item["like one in the document"] for item in values] == [1.0, 0.0, 1.0]
+    assert [item["head in the label"] for item in values] == [1.0, 1.0, 0.0]
+    assert [item["stems in the label"] for item in values] == [0.25, 0.5, 0.25]
 
 
 def test_of_equal_names_the_one_that_texts_use_is_likelier():

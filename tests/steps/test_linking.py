@@ -116,6 +116,47 @@ def test_what_stands_in_brackets_behind_a_name_names_the_same(path, text, mentio
     assert set(map(tuple, link(path, text, *mentions))) == {(expected,)}
 
 
+@pytest.mark.parametrize(
+    ("name", "is_two"),
+    [
+        ("bluish hepatitis", True),
+        ("bluish infection", False),  # says no more than that it is one
+        ("bluish green rash", False),  # a blue fever is a kind of green rash
+        ("bilateral hepatitis", False),  # only HPO has "bilateral"
+        ("hepatitis in bluish", False),
+    ],
+)
+def test_a_name_may_say_two_conditions_at_once(tmp_path, name, is_two):
+    concepts = [
+        Concept("mesh:D1", "Blue Fever", "Disease", ("bluish",), parents=("mesh:D4",)),
+        Concept("mesh:D2", "Hepatitis", "Disease"),
+        Concept("mesh:D3", "Infections", "Disease"),
+        Concept("mesh:D4", "green rash", "Disease"),
+        Concept("hp:1", "Bilateral", "Disease"),
+    ]
+    build_vocabulary(concepts, tmp_path / "two.vocab")
+    (curies,) = link(str(tmp_path / "two.vocab"), name, (name, "Disease"), min_score=0.0)
+    assert (curies == ["mesh:D1", "mesh:D2"]) is is_two
+
+
+def test_a_short_form_goes_by_the_name_in_the_document_that_it_may_be_short_for(tmp_path):
+    concepts = [
+        Concept("mesh:D1", "Gray Thumb", "Disease", related=("GT",)),
+        Concept("mesh:D2", "Green Toe", "Disease"),
+        Concept("mesh:D3", "Blue Thumb", "Disease", ("BT",)),
+        Concept("mesh:D4", "Black Toe", "Disease"),
+        Concept("mesh:C1", "gallium tartrate", "Chemical", ("GT",)),
+        Concept("mesh:C2", "glow toxin", "Chemical"),
+    ]
+    build_vocabulary(concepts, tmp_path / "short.vocab")
+    path = str(tmp_path / "short.vocab")
+    assert link(path, "green toe, then GT", ("green toe", "Disease"), ("GT", "Disease")) == [["mesh:D2"], ["mesh:D2"]]
+    assert link(path, "GT", ("GT", "Disease"), min_score=0.0) == [["mesh:D1"]]
+    assert link(path, "black toe, then BT", ("black toe", "Disease"), ("BT", "Disease")) == [["mesh:D4"], ["mesh:D3"]]
+    assert link(path, "glow toxin, GT", ("glow toxin", "Chemical"), ("GT", "Chemical")) == [["mesh:C2"], ["mesh:C2"]]
+    assert link(path, "glow toxin, GT2", ("glow toxin", "Chemical"), ("GT2", "Chemical")) == [["mesh:C2"], []]  # no 2
+
+
 def test_a_short_name_in_brackets_goes_by_the_name_that_it_explains(tmp_path):
     concepts = [
         Concept("x:1", "bluemycin", "Chemical"),

@@ -10,7 +10,7 @@ from itertools import chain
 
 from textome.linking.binomials import species_of_strain
 from textome.linking.composites import parts_of
-from textome.linking.disease_names import other_heads
+from textome.linking.disease_names import is_general, other_heads
 from textome.linking.gene_names import series_of, spellings
 from textome.linking.reranking import Context, features, probabilities
 from textome.patterns import lazy_pattern
@@ -73,6 +73,7 @@ _NO_CONTEXT = Context()
 _NUM_NEAR, _NUM_RERANKED = 5, 12
 _SAME = 0.99
 _SUPPLEMENTARY = "mesh:C"
+_MAIN_DISEASES = ("mesh:", "omim:")
 _WAY_OF_KIND = {kind: Way[kind.name] for kind in NameKind}
 # A name of few signs, as `CHF`: other corpora's use of it says less than the dictionary.
 _SHORT = lazy_pattern(r"[A-Za-z0-9αβγ-]{1,6}")
@@ -88,6 +89,7 @@ _SPECIES_LETTER = lazy_pattern(r"(?:[rR]?h|r?m|r|[dzxy])-?(\w.{2,})")
 _GREEK_LETTER = lazy_pattern(r"([abg])-(?=[a-z0-9-]{4})")
 _GREEK = {"a": "alpha-", "b": "beta-", "g": "gamma-"}
 _JOINED = lazy_pattern(r"\b(?:and|or)\b")
+_PREPOSITION = lazy_pattern(r"\b(?:of|in|with|to|from|by|and|or)\b")
 _STRAIN = lazy_pattern(r"\b(?:strain|isolate|type)\s+(?=\S*[A-Z\d])")
 # Words around a name that say nothing of which concept it is.
 _FRINGE = lazy_pattern(
@@ -205,6 +207,35 @@ def _of_part(sections: Sequence[Section], part: str) -> list[Candidate]:
     return next((matches for form in forms if (matches := exact(sections, form) or reordered(sections, form))), [])
 
 
+def two_conditions(sections: Sequence[Section], name: str) -> list[list[Candidate]]:
+    """The candidates of both conditions of a name like "eosinophilic myocarditis", which no vocabulary has as one.
+
+    Nothing where one of them is a general word, as in "malaria infection", a broader concept of the other, or known only to
+    ontologies besides MeSH and OMIM.
+    """
+    words = name.split()
+    if _PREPOSITION.search(name):
+        return []
+    for count in range(1, len(words)):
+        parts = " ".join(words[:count]), " ".join(words[count:])
+        if any(is_general(part) for part in parts):
+            continue
+        each = [_of_part(sections, part) for part in parts]
+        if all(items and _is_main_disease(items[0]) for items in each) and not _is_same_branch(each):
+            return [[_as(Way.COMPOSITE, item) for item in matches] for matches in each]
+    return []
+
+
+def _is_main_disease(item: Candidate) -> bool:
+    return item.way is not Way.RELATED and item.curie.startswith(_MAIN_DISEASES)
+
+
+def _is_same_branch(each: Sequence[Sequence[Candidate]]) -> bool:
+    (first, *_), (second, *_) = each
+    one, other = first.curie, second.curie
+    return one == other or one in second.section.ancestors(other) or other in first.section.ancestors(one)
+
+
 def near(
     sections: Sequence[Section],
     name: str,
@@ -248,6 +279,7 @@ def near_features(name: str, matches: Sequence[Candidate], context: Context) -> 
         [item.score for item in matches],
         [item.curie for item in matches],
         [item.section.uses(item.number) for item in matches],
+        [item.section.parents(item.number) for item in matches],
         context,
     )
 

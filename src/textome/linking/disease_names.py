@@ -52,6 +52,18 @@ _ADJECTIVE = lazy_pattern(r"(.*[a-z]{4})(?:ic|ous|al)")
 _NOUNS = ("ia", "is", "y", "ism", "us")
 
 
+_GENERAL = lazy_pattern(
+    r"(?:\w+ )?(?:diseases?|disorders?|syndromes?|infections?|tumou?rs?|neoplasms?|cancers?|injur(?:y|ies)|lesions?|"
+    r"conditions?|symptoms?|dysfunctions?|deficienc(?:y|ies)|damages?|complications?)",
+    re.IGNORECASE,
+)
+
+
+def is_general(name: str) -> bool:
+    """Whether a name says no more than that there is a disease, a tumour or an infection, of an organ at most."""
+    return _GENERAL.fullmatch(name) is not None
+
+
 def other_heads(name: str) -> Iterator[str]:
     """The name with the heads that terminologies have in place of "damage" or "dysfunction", the likeliest first."""
     for head, form in _FORMS.items():

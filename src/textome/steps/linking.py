@@ -12,7 +12,7 @@ from pydantic import field_validator
 from textome.documents import Document, Identifier, Span
 from textome.errors import InputError
 from textome.linking.binomials import full_binomials, nouns_of
-from textome.linking.candidates import Candidate, Way, candidates, distinct, exact, near
+from textome.linking.candidates import Candidate, Way, candidates, distinct, exact, near, two_conditions
 from textome.linking.organisms import Organism, resolve, under_other_genera
 from textome.linking.other_names import other_names
 from textome.linking.reranking import Context
@@ -33,6 +33,8 @@ _TYPES = {
     "organismtaxon": "Species", "cellline": "CellLine", "celltype": "CellType",
 }  # fmt: skip
 _WITH_OTHER_NAMES = frozenset({"Disease", "Chemical", "Gene"})
+# How a short form may be found and yet stand for another name in the document that it is short for.
+_DOUBTFUL_IN_SHORT = {"Disease": (Way.RELATED,), "Chemical": (Way.RELATED, Way.SYNONYM)}
 _PATIENTS = frozenset({"patient", "patients", "inpatients", "outpatients", "participants", "volunteers", "individuals"})
 
 
@@ -130,8 +132,8 @@ class Linking(StepSettings):
                 continue
             if not self.patients and type == "Species" and entity.text.lower() in _PATIENTS:
                 continue
-            name = entity.attributes.get(_LONG_FORM) or long_forms.get(entity.text) or ""
-            mention = mentions.setdefault((type, entity.text), _Mention(type, entity.text, name or None, long_forms))
+            name = entity.attributes.get(_LONG_FORM) or long_forms.get(entity.text)
+            mention = mentions.setdefault((type, entity.text), _Mention(type, entity.text, name, long_forms))
             mention.indices.append(index)
             mention.spans.append(Span(entity.start, entity.end))
         for type in _WITH_OTHER_NAMES & {type for type, _ in mentions}:
@@ -139,6 +141,8 @@ class Linking(StepSettings):
             spans_of = {text: mention.spans for text, mention in same_type.items()}
             for item in other_names(spans_of, document.text, long_forms):
                 same_type[item.name].other_names.append(item.other)
+                if item.is_spelt_out:
+                    same_type[item.name].spelt_out.append(long_forms.get(item.other, item.other))
                 if item.is_explained and type == "Chemical":
                     same_type[item.name].explained_by.append(item.other)
         return mentions
@@ -227,6 +231,7 @@ class _Mention:
 
     explained_by   the names that it stands behind in brackets, as a short name
     other_names    what the document names the same thing
+    spelt_out      of these those that it may be a short form of
     """
 
     type: str
@@ -237,6 +242,7 @@ class _Mention:
     spans: list[Span] = field(default_factory=list)
     explained_by: list[str] = field(default_factory=list)
     other_names: list[str] = field(default_factory=list)
+    spelt_out: list[str] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
@@ -254,6 +260,8 @@ class _Mention:
         short form. Where none has any, those of the names that the document has for the same."""
         for name in self.names:
             if matches := candidates(sections, name):
+                if matches[0][0].way in _DOUBTFUL_IN_SHORT.get(self.type, ()):
+                    matches = next(filter(None, (candidates(sections, other) for other in self.spelt_out)), matches)
                 return [_confirmed(group, sections, self.long_form) for group in matches]
             if name == self.long_form and sections[0].has_near:
                 known = exact(sections, self.text) if self.type == "Chemical" else []
@@ -268,6 +276,8 @@ class _Mention:
     ) -> list[list[Candidate]]:
         """The candidates with names like its own, where none has it, or only as a related one."""
         question = self.unsure(sections, groups, context)
+        if self.type == "Disease" and not groups and (both := two_conditions(sections, question.name)):
+            return both
         matches = near(sections, question.name, question.related, question.context)
         if not matches and self.long_form:
             return candidates(sections, self.text)

@@ -22,6 +22,8 @@ from textome.text.tokenization import Tokens, end_of_character
 from textome.vocabularies import BUNDLED, open_vocabulary
 
 STANDINGS = ("alone", "shared", "other")
+# Not of cell lines, whose names are too often those of genes.
+_NAMED_TYPES = ("Chemical", "Disease", "Gene", "Species")
 # A name of more words is hardly in a vocabulary.
 _MAX_WORDS = 8
 _SHIFTS = np.round(np.arange(-4, 4.05, 0.1), 1)
@@ -153,5 +155,5 @@ def logistic(odds: float) -> float:
 @lru_cache(maxsize=1 << 16)
 def _types_of(name: str) -> tuple[str, ...]:
     vocabulary = open_vocabulary(BUNDLED)
-    sections = ((type, vocabulary.section(type)) for type in vocabulary.types)
+    sections = ((type, vocabulary.section(type)) for type in _NAMED_TYPES)
     return tuple(type for type, section in sections if section is not None and section.look_up(name))
