@@ -142,7 +142,7 @@ GOOD = {"text": "Gout hurts.", "label": "A"}
         (GOOD | {"label": True}, "label: expected a text, found true"),
         (GOOD | {"label": 0}, "label: expected a text, found the number 0; write it in quotation marks"),
         (GOOD | {"label": 1.5}, "label: expected a text, found the number 1.5"),
-        (GOOD | {"label": ["A"]}, "label: expected a text, found a list"),
+        (GOOD | {"label": ["A"]}, "label: expected a text, found a list; several labels are called 'labels'"),
         (GOOD | {"label": ""}, "the label is empty"),
         ({"text": "a", "labels": "CPR:3"}, "labels: expected a list, found a text"),
         ({"text": "a", "labels": ["A", None]}, "labels: expected a text, found nothing (null)"),

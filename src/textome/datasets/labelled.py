@@ -183,6 +183,8 @@ def _jsonl(
             else:
                 if "label" not in record and not unlabelled:
                     raise InputError("the member 'label' is missing")
+                if isinstance(record.get("label"), list):
+                    raise InputError("label: expected a text, found a list; several labels are called 'labels'")
                 labels = [label_of(record["label"])] if "label" in record else []
             pair = text_of(record, "pair") if record.get("pair") is not None else None
             name = id_of(record, next((key for key in IDS if key in record), "")) or str(number)
