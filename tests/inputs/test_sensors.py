@@ -24,7 +24,7 @@ def test_tables_with_gaps(tmp_path: Path):
     assert [(item.position, item.reason) for item in quarantine.records] == [
         (
             "line 6, series two",
-            "column 'x': 'oops' is not a number; leave a gap empty (id, label, time are no channels)",
+            "column 'x': 'oops' is not a number; leave a gap empty (id, label and time are no channels)",
         ),
         ("line 7, series three", "expected 5 columns, found 4"),
     ]
