@@ -15,7 +15,6 @@ from textome.errors import InputError
 from textome.formats import read_documents
 from textome.formats.reading.sources import Quarantine, atomic_file
 from textome.runtime.bundle import Bundle
-from textome.runtime.model import Model
 from textome.tasks import SomeRecord, SomeTask
 from textome.tasks.examples import Example
 from textome.training.bundles import base_directory
@@ -85,6 +84,8 @@ def softened(
 def _probabilities(
     teacher: str, directory: Path, name: str, task: SomeTask, records: Sequence[SomeRecord]
 ) -> NDArray[np.float64]:
+    from textome.runtime.model import Model  # here, since most runs need no graph
+
     bundle = Bundle.load(directory)
     own = bundle.tasks.get(name)
     if own is None or own.kind != task.kind:
