@@ -97,7 +97,7 @@ def main() -> None:
 
 def unlabelled(data: Path, trials: int) -> Iterator[Document]:
     """Texts with the entities of the bundled model, each id once; of trials only so many, by a hash of their ids."""
-    found = load()
+    pipeline = load()
     of_tests = _listed(data, "NCBIdisease_TrainDev") | _listed(data, "NLMgene_Train") | _listed(data, "GNormPlus_Train")
     abstracts = {
         document.id: Document(document.id, document.passages)
@@ -108,7 +108,7 @@ def unlabelled(data: Path, trials: int) -> Iterator[Document]:
     articles = sorted(read_documents(f"{data}/{TRIALS}"), key=lambda item: sha256(item.id.encode()).digest())
     of_trials = (Document(item.id, tuple(passages_of(item.text))) for item in articles)
     for texts, most in ((abstracts.values(), len(abstracts)), (of_trials, trials)):
-        rich = (document for document in found(texts) if _num_pairs(document) >= FEWEST_PAIRS)
+        rich = (document for document in pipeline(texts) if _num_pairs(document) >= FEWEST_PAIRS)
         yield from islice(rich, most)
 
 

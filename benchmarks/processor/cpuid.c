@@ -59,12 +59,12 @@ static void on_fault(int number, siginfo_t *info, void *context) {
             return;
         }
     }
-    struct sigaction wanted = own;
-    if (wanted.sa_flags & SA_SIGINFO) {
-        wanted.sa_sigaction(number, info, context);
-    } else if (wanted.sa_handler != SIG_DFL && wanted.sa_handler != SIG_IGN) {
-        wanted.sa_handler(number);
-    } else if (wanted.sa_handler == SIG_DFL || info->si_code > 0) {
+    struct sigaction action = own;
+    if (action.sa_flags & SA_SIGINFO) {
+        action.sa_sigaction(number, info, context);
+    } else if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) {
+        action.sa_handler(number);
+    } else if (action.sa_handler == SIG_DFL || info->si_code > 0) {
         struct sigaction default_action = {.sa_handler = SIG_DFL};
         real_sigaction(number, &default_action, NULL);
         if (info->si_code <= 0) /* sent by a program; a true fault comes again by itself */
@@ -72,22 +72,22 @@ static void on_fault(int number, siginfo_t *info, void *context) {
     }
 }
 
-int sigaction(int number, const struct sigaction *wanted, struct sigaction *before) {
+int sigaction(int number, const struct sigaction *action, struct sigaction *before) {
     if (!real_sigaction)
         real_sigaction = (int (*)(int, const struct sigaction *, struct sigaction *))dlsym(RTLD_NEXT, "sigaction");
     if (number != SIGSEGV)
-        return real_sigaction(number, wanted, before);
+        return real_sigaction(number, action, before);
     struct sigaction previous = own;
-    if (wanted)
-        own = *wanted;
+    if (action)
+        own = *action;
     if (before)
         *before = previous;
     return 0;
 }
 
 sighandler_t signal(int number, sighandler_t handler) {
-    struct sigaction wanted = {.sa_handler = handler, .sa_flags = SA_RESTART}, before;
-    return sigaction(number, &wanted, &before) ? SIG_ERR : before.sa_handler;
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, before;
+    return sigaction(number, &action, &before) ? SIG_ERR : before.sa_handler;
 }
 
 /* A blocked SIGSEGV would kill the program at its next CPUID. */

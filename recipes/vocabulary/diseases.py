@@ -82,12 +82,12 @@ def _broader(curie: str, chosen: dict[str, str], parents: dict[str, list[str]]) 
 def _phenotypes(classes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The classes of HPO under phenotypic abnormality: no modes of inheritance, and no "Acute" or "Bilateral"."""
     parents = {_curie(item): _parents(item) for item in classes}
-    found: dict[str, bool] = {_PHENOTYPIC_ABNORMALITY: True}
+    phenotypic: dict[str, bool] = {_PHENOTYPIC_ABNORMALITY: True}
 
     def is_phenotype(curie: str) -> bool:
-        if curie not in found:
-            found[curie] = any(is_phenotype(parent) for parent in parents.get(curie, ()))
-        return found[curie]
+        if curie not in phenotypic:
+            phenotypic[curie] = any(is_phenotype(parent) for parent in parents.get(curie, ()))
+        return phenotypic[curie]
 
     return [item for item in classes if _curie(item) != _PHENOTYPIC_ABNORMALITY and is_phenotype(_curie(item))]
 

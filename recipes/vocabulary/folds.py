@@ -13,8 +13,8 @@ F1 at     document F1, over pairs of document and identifier, without the identi
           The default `min_score` of `textome.steps.linking` was chosen by it. A mention without a concept is wrong where
           it gets an identifier
 
-With --errors N, also the N most frequent errors of each type: mention, the corpus's identifiers, ours. The weights of near
-names and of the species of genes were learnt on all of these documents.
+With --errors N, also the N most frequent errors of each type: mention, the corpus's identifiers, the linker's. The weights
+of near names and of the species of genes were learnt on all of these documents.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def soft_targets(
     """
     names = [settings.teacher] if isinstance(settings.teacher, str) else settings.teacher
     folders = [base_directory(teacher, "distillation.teacher", needs_weights=False) for teacher in names]
-    print_ = _fingerprint(folders, task, records)
-    cache = folder / f"{print_[:16]}-{CACHE}"
+    fingerprint = _fingerprint(folders, task, records)
+    cache = folder / f"{fingerprint[:16]}-{CACHE}"
     if cache.exists():
         kept: NDArray[np.float32] = np.load(cache, allow_pickle=False)
         return kept
