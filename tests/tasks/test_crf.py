@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from textome.tasks.spans import crf
 from textome.tasks.spans.iob import BEGIN, IGNORED, INSIDE, OUTSIDE
 from textome.training.chains import chain_loss, chain_marginals
+from textome.training.losses import LOSSES, LossOptions
 
 Path = tuple[int, ...]
 scores = arrays(np.float32, st.tuples(st.integers(1, 5), st.just(2), st.just(9)), elements=st.floats(-5, 5, width=32))
@@ -107,6 +109,33 @@ def test_the_marginals_of_training_are_those_of_all_paths(rows: NDArray[np.float
         for word, label in product(range(len(rows)), range(3)):
             share = sum(np.exp(log) for path, log in paths.items() if path[word] == label)
             assert abs(share - found[word, head, label]) < 1e-4
+
+
+@pytest.mark.parametrize("loss", ["iob", "crf"])
+def test_probabilities_of_labels_are_learnt_as_they_are(loss: str) -> None:
+    generator, sizes, outputs = np.random.default_rng(2), [2, 1], {"iob": 3, "crf": 9}[loss]
+    scores = generator.normal(0, 2, (3, 2, outputs)).astype(np.float32)
+    soft = generator.dirichlet([1, 1, 1], (3, 2)).astype(np.float32)
+    soft[1, 0] = np.nan  # not known
+    expected = 0.0
+    for start, end in ((0, 2), (2, 3)):
+        for word, head in product(range(start, end), range(2)):
+            if np.isnan(soft[word, head, 0]):
+                continue
+            if loss == "iob":
+                logs = scores[word, head] - np.logaddexp.reduce(scores[word, head])
+            else:
+                paths = paths_of(scores[start:end, head], legal=False).items()
+                logs = [
+                    np.logaddexp.reduce([log for path, log in paths if path[word - start] == at]) for at in range(3)
+                ]
+            expected -= float(np.dot(soft[word, head], logs)) / 3
+    logits = torch.from_numpy(scores.reshape(3, -1)).requires_grad_()
+    value = LOSSES[loss].value(logits, torch.from_numpy(soft.reshape(3, -1)), sizes, LossOptions())
+    assert abs(value.item() - expected) < 1e-4
+    value.backward()
+    assert logits.grad is not None
+    assert bool(logits.grad.isfinite().all())
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=5), st.integers(0, 99))

@@ -7,17 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import softmax as softmax_over
 
+from textome.documents import Document
 from textome.errors import InputError
 from textome.formats.reading.sources import Quarantine
 from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.model import Model
+from textome.tasks.spans.iob import IGNORED
 from textome.text.tokenization import Tokenizer
 from textome.training.kinds import plan_run
 from textome.training.recipe import load_recipe
 from textome.training.techniques import soft_targets as technique
-from textome.training.techniques.soft_targets import unlabelled_records
+from textome.training.techniques.soft_targets import softened, unlabelled_records
+from textome.training.text.corpora import load_corpora
 from textome.training.text.data import load_task
 from tiny import DISEASES, DRUGS, make_base, make_recipe
 
@@ -114,7 +118,7 @@ def test_the_teacher_has_its_share_of_each_target(
     assert len(records) == len(data.examples) == 26
     examples = model.examples("relations", records)
     soft = task.soft_targets(records, examples, model.scores("relations", examples))
-    for number, (row, record) in enumerate(zip(soft, records, strict=True)):
+    for number, ((row,), record) in enumerate(zip(soft, records, strict=True)):
         (target,) = data.targets[number]
         assert 0 < row[0] < 1
         if number == 25:
@@ -128,7 +132,7 @@ def test_the_teacher_has_its_share_of_each_target(
     def fail(*_: Any) -> None:
         raise AssertionError("asked again")
 
-    monkeypatch.setattr(technique, "_probabilities", fail)
+    monkeypatch.setattr(technique, "_said", fail)
     again = load_task(recipe, recipe.tasks[0], tokenizer, tmp_path)
     np.testing.assert_array_equal(np.concatenate(again.targets), np.concatenate(data.targets))
 
@@ -139,7 +143,7 @@ def test_types_of_pairs_that_are_hardly_related_are_not_taught(teacher: Path) ->
     tokenizer = Tokenizer.load(teacher)
     examples = task.examples(records, tokenizer, 64, 16)
     scores = [np.array([[at, 1.0, 0.0]], np.float32) for at in (-20.0, 20.0)]
-    unrelated, related = task.soft_targets(records, examples, scores)
+    (unrelated,), (related,) = task.soft_targets(records, examples, scores)
     assert unrelated[0] < 0.1
     assert np.isnan(unrelated[1:]).all()
     assert related[1:].sum() == pytest.approx(1)
@@ -150,7 +154,9 @@ def test_a_run_with_it_trains_and_tells_of_bad_texts(recipe_path: Path, tmp_path
     bundle = plan_run(recipe_path, []).start(tmp_path / "run", False, events.append)
     assert (bundle / "model.safetensors").is_file()
     assert any("plain.txt" in str(event) for event in events)
-    assert len(list((tmp_path / "run").glob("*soft-targets.npy"))) == 1
+    read = [(event["records"], event["of"]) for event in events if event["event"] == "teacher"]
+    assert read == [(26, 26)]
+    assert len(list((tmp_path / "run").glob("*soft-targets.npz"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -168,7 +174,77 @@ def test_what_cannot_be_taught_is_told(recipe_path: Path, tmp_path: Path, overri
 
 
 def test_tasks_without_probabilities_of_outputs_refuse_it(tmp_path: Path) -> None:
-    path = make_recipe(tmp_path)
-    path.write_text(path.read_text() + '\n[distillation]\nteacher = "default"\nonce = true\n')
+    path = tmp_path / "recipe.toml"
+    task = '[[tasks]]\nname = "answers"\nkind = "question_answering"\ntrain = ["train.jsonl"]\n'
+    head = 'name = "tiny"\n[model]\nbase = "default"\n[training]\nepochs = 1\nlearning_rate = 1e-3\n'
+    path.write_text(f'{head}{task}[distillation]\nteacher = "default"\nonce = true\n')
     with pytest.raises(InputError, match="no probabilities of single outputs"):
         load_recipe(path)
+
+
+@pytest.fixture(scope="module")
+def entity_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of entities with a linear head, beside the recipe that made it and its corpora."""
+    folder = tmp_path_factory.mktemp("entity-teacher")
+    bundle = plan_run(make_recipe(folder, epochs=2), []).start(folder / "run", False, lambda event: None)
+    export_bundle(Bundle.load(bundle), bundle, "fp32")
+    return bundle
+
+
+def entity_student(teacher: Path, folder: Path) -> Path:
+    """A recipe of a student with a random field, which cuts words in other pieces."""
+    path = make_recipe(folder, epochs=1)
+    base = folder / "base"
+    text = (base / "tokenizer.json").read_text()
+    (base / "tokenizer.json").write_text(text.replace('"aspirin"', '"aspirxx"'))
+    more = f'[distillation]\nteacher = "{teacher}"\nonce = true\nscores = 0.25\n'
+    text = path.read_text().replace("[entities]\n", '[entities]\nhead = "crf"\n')
+    path.write_text(text.replace("[training]\n", more + "[training]\n"))
+    return path
+
+
+def test_a_teacher_of_entities_speaks_for_each_word(entity_teacher: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(entity_student(entity_teacher, tmp_path))
+    tokenizer = Tokenizer.load(tmp_path / "base")
+    assert tokenizer.fingerprint != Tokenizer.load(entity_teacher).fingerprint
+    data = load_task(recipe, recipe.tasks[0], tokenizer, tmp_path)
+    plain = load_task(recipe.model_copy(update={"distillation": None}), recipe.tasks[0], tokenizer)
+
+    model, number = Model.load(entity_teacher), 0
+    for corpus in load_corpora(recipe, recipe.tasks[0]):
+        for sentence in corpus.train:
+            (scores,) = model.scores("entities", model.examples("entities", [sentence]))
+            soft = softmax_over(scores.reshape(-1, 2, 3), axis=-1)
+            (hard,) = (plain.targets[number],)
+            gold = np.where((hard == IGNORED)[..., None], soft, np.eye(3)[np.maximum(hard, 0)])
+            expected = (0.75 * gold + 0.25 * soft).reshape(-1, 6)
+            np.testing.assert_allclose(data.targets[number], expected, atol=1e-4)
+            number += 1
+    assert number == len(data.examples) == len(plain.examples)
+
+
+def test_a_text_that_the_teacher_cuts_into_other_words_keeps_its_labels(entity_teacher: Path) -> None:
+    task = Model.load(entity_teacher).task("entities")
+    tokenizer = Tokenizer.load(entity_teacher)
+    (record,) = task.records(Document.from_text("aspirin for gout ."))
+    (example,) = task.examples([record], tokenizer, 32, 8)
+    hard = np.array([[0, IGNORED], [0, IGNORED], [1, IGNORED], [2, IGNORED]], np.int8)
+    (mixed,) = softened(task, [hard], [example], [np.ones((3, 6), np.float32)], 1, 0.5)
+    nothing = [np.nan] * 3
+    np.testing.assert_array_equal(
+        mixed, [[1, 0, 0, *nothing], [1, 0, 0, *nothing], [0, 1, 0, *nothing], [0, 0, 1, *nothing]]
+    )
+
+
+@pytest.mark.parametrize("more", [[], ["training.early_exit=1"]])
+def test_a_student_of_a_teacher_of_entities_is_trained(entity_teacher: Path, tmp_path: Path, more: list[str]) -> None:
+    events: list[dict[str, Any]] = []
+    bundle = plan_run(entity_student(entity_teacher, tmp_path), more).start(tmp_path / "run", False, events.append)
+    assert (bundle / "model.safetensors").is_file()
+    assert any(event["event"] == "teacher" for event in events)
+
+
+def test_corpora_have_no_further_texts(entity_teacher: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(entity_student(entity_teacher, tmp_path), ["distillation.texts=['plain.txt']"])
+    with pytest.raises(InputError, match="make a corpus of these files"):
+        load_task(recipe, recipe.tasks[0], Tokenizer.load(tmp_path / "base"))

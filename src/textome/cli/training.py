@@ -118,6 +118,8 @@ def _news(record: dict[str, Any]) -> str | None:
     if record["event"] == "heads" and record["kept"]:
         new = f"; new: {', '.join(record['new'])}" if record["new"] else ""
         return f"heads that go on from {record['base']}: {', '.join(record['kept'])}{new}"
+    if record["event"] == "teacher":
+        return f"the teacher {record['teacher']} has read {record['records']:,} of {record['of']:,} records"
     if record["event"] == "distilled":
         return "\n".join(
             f"{name}: {item['layers']} layers, {item['parameters'] / 1e6:.1f} M parameters, {item['megabytes']:.1f} MB, "

@@ -314,11 +314,11 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
 
     def soft_targets(
         self, records: Sequence[ConceptPair], examples: Sequence[Example], scores: Sequence[Floats]
-    ) -> NDArray[np.float64]:
+    ) -> list[NDArray[np.floating]]:
         """Types and novelty are known only of pairs that may well be related."""
         rows = np.array(self._probabilities(records, examples, scores)).reshape(len(records), -1)
         rows[rows[:, 0] < _MAY_BE_RELATED, 1 : len(self.output_names) - len(self.further)] = np.nan
-        return rows
+        return [*rows[:, None]]
 
     def is_nothing(self, prediction: Classified) -> bool:
         return not prediction.labels

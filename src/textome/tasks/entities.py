@@ -12,6 +12,7 @@ from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from textome.documents import Document, Entity, Span
@@ -21,6 +22,7 @@ from textome.formats.reading.sources import Quarantine
 from textome.tasks.confidences import DEFAULT_MIN_CONFIDENCE, TEMPERATURES, Candidates, best_threshold, fitted
 from textome.tasks.examples import Example, Floats
 from textome.tasks.spans.iob import (
+    IGNORED,
     LABELS,
     OUTSIDE,
     Labels,
@@ -88,6 +90,10 @@ class Entities(MentionTask[Recognised]):
     temperature: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     thresholds: dict[str, Probability] = Field(default_factory=dict)
     known_names: dict[str, NameEvidence] = Field(default_factory=dict)
+
+    @classmethod
+    def features(cls, kind: str) -> frozenset[str]:
+        return super().features(kind) | {"soft_targets"}
 
     @classmethod
     def from_version_1(cls, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,6 +215,33 @@ class Entities(MentionTask[Recognised]):
         exclusive = self.negative_types()
         labels = targets(example.tokens, record.mentions, len(self.types), record.annotated, exclusive)
         return labels[example.start : example.start + len(example.positions)]
+
+    @property
+    def soft_names(self) -> tuple[str, ...]:
+        return tuple(f"{name}:{label}" for name in self.types for label in LABELS)
+
+    def soft_targets(
+        self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
+    ) -> list[NDArray[np.floating]]:
+        """The probabilities of the labels of each word."""
+        every = self.with_choice(Choice(self.types))
+        soft = [np.empty((0, len(self.soft_names)), np.float32)] * len(records)
+        pieces, _ = by_sentence(examples, scores)
+        for number, rows in zip(pieces, every.log_probabilities(pieces.values()), strict=True):
+            soft[number] = np.exp(self.labelling.marginals(rows, [len(rows)])).reshape(len(rows), -1)
+        return soft
+
+    def soft_rows(self, example: Example, soft: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+        """Those of the example's words; NaN in a text that the teacher cuts into other words."""
+        assert example.tokens is not None
+        rows = soft[example.record]
+        if len(rows) != len(example.tokens.first):
+            return np.full((len(example.positions), len(self.soft_names)), np.nan, np.float32)
+        return rows[example.start : example.start + len(example.positions)]
+
+    def as_shares(self, target: NDArray[Any]) -> NDArray[np.floating]:
+        shares = np.eye(len(LABELS), dtype=np.float32)[np.maximum(target, 0)]
+        return np.where((target == IGNORED)[..., None], np.nan, shares).reshape(len(target), -1)
 
     @property
     def chosen_types(self) -> tuple[str, ...]:

@@ -341,12 +341,25 @@ class Task(Fields, Generic[Record, Prediction]):
         """
         return self
 
+    @property
+    def soft_names(self) -> tuple[str, ...]:
+        """Of what a teacher gives the probabilities."""
+        return self.output_names
+
     def soft_targets(
         self, records: Sequence[Record], examples: Sequence[Example], scores: Sequence[Floats]
-    ) -> NDArray[np.float64]:
-        """(R, outputs) the probability of each output by a model's scores; NaN where they say nothing. For tasks with the
-        feature "soft_targets"."""
+    ) -> list[NDArray[np.floating]]:
+        """For each record the probabilities (rows, soft_names) by a model's scores, NaN where they say nothing: one row, or
+        of entities one for each word. For tasks with the feature "soft_targets"."""
         raise NotImplementedError
+
+    def soft_rows(self, example: Example, soft: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+        """(m, soft_names) those of an example's positions, of the `soft_targets` of all records."""
+        return np.concatenate([soft[number] for number in example.owners])
+
+    def as_shares(self, target: NDArray[Any]) -> NDArray[np.floating]:
+        """(m, soft_names) the targets of an example as probabilities, NaN where they are not known."""
+        return target
 
     def check_labelled(self, name: str, records: Sequence[Record]) -> None:
         """Raises InputError where no training record has a label, from which nothing can be learnt."""

@@ -152,9 +152,27 @@ def entities(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     """Cross-entropy of (M, heads * 3) with targets (M, heads), summed over the heads that a word is annotated for and
     averaged over words.
 
-    Averaging over labels instead would let a corpus with many types outweigh one with a single type.
+    Averaging over labels instead would let a corpus with many types outweigh one with a single type. Targets may be
+    probabilities (M, heads * 3), see `soft_labels`.
     """
+    if targets.is_floating_point():
+        return soft_labels(logits, targets)
     return _entity_losses(logits, targets, smoothing, "sum") / max(1, len(targets))
+
+
+def soft_labels(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of (M, heads * 3) logits with the probabilities of labels, NaN where they are not known: summed over
+    heads and averaged over words."""
+    logs = functional.log_softmax(logits.unflatten(-1, (-1, len(LABELS))), -1).flatten(1)
+    return -(targets.nan_to_num() * logs).sum() / max(1, len(targets))
+
+
+def chain(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
+    """The loss of a random field over labels, see `chain_loss`; where targets are probabilities (M, heads * 3), their
+    cross-entropy with its marginals."""
+    if targets.is_floating_point():
+        return soft_labels(chain_marginals(logits, sizes), targets)
+    return chain_loss(logits, targets, sizes)
 
 
 def entities_each(logits: Tensor, targets: Tensor, smoothing: float, owner: Tensor, count: int) -> Tensor:
@@ -342,7 +360,7 @@ LOSSES: dict[str, Loss] = {
         lambda logits, targets, options, rows, count: entities_each(logits, targets, options.smoothing, rows, count),
     ),
     "crf": Loss(
-        lambda logits, targets, sizes, options: chain_loss(logits, targets, sizes),
+        lambda logits, targets, sizes, options: chain(logits, targets, sizes),
         lambda first, second, targets, sizes: entity_divergence(
             chain_marginals(first, sizes), chain_marginals(second, sizes), targets
         ),

@@ -89,12 +89,12 @@ class ExitGate(nn.Module):
         """Of a pass in which all tokens stayed: binary cross-entropy with what the heads say of the word of each token.
 
         seen       of `leaving`
-        logits     (M, types * 3), or (M, types * 9) of a random field, and targets (M, types) at the first sub-words of
-                   words, at `positions` (M,)
+        logits     (M, types * 3), or (M, types * 9) of a random field, and targets (M, types), or probabilities of labels
+                   (M, types * 3), at the first sub-words of words, at `positions` (M,)
         sizes      how many of the M words each example has
         """
         scores, hidden = seen
-        inside = torch.maximum(_inside(logits.detach(), targets, sizes), (targets >= BEGIN).any(-1).float())
+        inside = torch.maximum(_inside(logits.detach(), targets, sizes), _labelled_inside(targets))
         with torch.no_grad():
             if not self.batches:  # a start from which the heads need not learn anew
                 self.outside.copy_(hidden[positions[inside <= inside.median()]].float().mean(0))
@@ -113,7 +113,15 @@ class ExitGate(nn.Module):
 
 def _inside(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
     """(M,) the probability that a word is in an entity, by the head that is surest of it."""
-    of_a_field = logits.shape[1] > len(LABELS) * targets.shape[1]
-    labels = chain_marginals(logits, sizes) if of_a_field else logits.float()
+    num_labels = targets.shape[1] * (1 if targets.is_floating_point() else len(LABELS))
+    labels = chain_marginals(logits, sizes) if logits.shape[1] > num_labels else logits.float()
     outside = torch.softmax(labels.unflatten(-1, (-1, len(LABELS))), -1)[..., OUTSIDE]
     return 1 - outside.amin(-1)
+
+
+def _labelled_inside(targets: Tensor) -> Tensor:
+    """(M,) whether, or how probably, a word is in an entity by its targets."""
+    if not targets.is_floating_point():
+        return (targets >= BEGIN).any(-1).float()
+    outside: Tensor = targets.unflatten(-1, (-1, len(LABELS)))[..., OUTSIDE]
+    return (1 - outside).nan_to_num().amax(-1)

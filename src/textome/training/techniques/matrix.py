@@ -179,7 +179,7 @@ TECHNIQUES = (
 CONFLICTS = (
     ("distillation", "training.r_drop", "both read a batch twice"),
     ("distillation", "training.word_mixing", "the teacher reads words that are not mixed"),
-    ("distillation", "training.early_exit", "the teacher's layers have no tokens that left"),
+    ("distillation.once=False", "training.early_exit", "the teacher's layers have no tokens that left"),
     ("distillation", "privacy", "the teacher may know the records"),
     ("training.int8_aware", "training.lora_rank", "both change the same matrices"),
     ("training.int8_aware", "training.compile", "the rounding is not compiled"),
@@ -250,7 +250,7 @@ def _asked(recipe: Any, key: str) -> bool:
     field = getattr(type(recipe), "model_fields", {}).get(name)
     if field is None:
         return False
-    return bool(getattr(recipe, name) == value) if value else bool(getattr(recipe, name) != field.default)
+    return str(getattr(recipe, name)) == value if value else bool(getattr(recipe, name) != field.default)
 
 
 def matrix() -> str:

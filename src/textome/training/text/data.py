@@ -20,6 +20,7 @@ from textome.tasks.spans.mentions import Sentence
 from textome.text.tokenization import Tokenizer
 from textome.training.models import Model
 from textome.training.recipe import Recipe
+from textome.training.run import Report
 from textome.training.task_table import TaskTable
 from textome.training.techniques.soft_targets import soft_targets, softened, unlabelled_records
 from textome.training.text.corpora import SHORTEST_LEAK, load_corpora
@@ -30,36 +31,60 @@ class TaskData:
     """A task with what it trains on.
 
     task         with what it has learnt from the training records
-    examples, targets   of the training records, one array each
     validation   records by the name of their corpus
+    num_labelled   of the training records, which come before those that a teacher alone speaks for
+    examples, targets   of the training records, one array each
     owners       the number of the group of records that each example is from, see `Task.group_of`
     report       what was read of each corpus, for data.json
     """
 
     table: TaskTable
     task: SomeTask
-    examples: list[Example]
-    targets: list[NDArray[Any]]
     validation: dict[str, list[SomeRecord]]
     num_records: int
+    num_labelled: int
     quarantine: Quarantine
-    leaks: int = 0
-    hashes: dict[str, str] = field(default_factory=dict)
+    leaks: int
+    hashes: dict[str, str]
+    examples: list[Example] = field(default_factory=list)
+    targets: list[NDArray[Any]] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
 
 
-def load_task(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer, folder: Path = Path()) -> TaskData:
+# A task's data without its examples, the training records, and the group of each.
+Loaded = tuple[TaskData, list[SomeRecord], list[Any]]
+
+
+def load_task(
+    recipe: Recipe,
+    table: TaskTable,
+    tokenizer: Tokenizer,
+    folder: Path = Path(),
+    report: Report = lambda event: None,
+) -> TaskData:
     """Read one task's data.
 
     folder   of the run, which keeps what a teacher says once
+    report   told how far a teacher has read
 
     Raises InputError for a missing file, an empty split, and data without a label.
     """
-    return _load_corpora(recipe, table, tokenizer) if table.corpora else _load_files(recipe, table, tokenizer, folder)
+    data, records, groups = (_load_corpora if table.corpora else _load_files)(recipe, table, tokenizer)
+    task = data.task
+    examples = task.examples(records, tokenizer, recipe.model.window, recipe.model.overlap)
+    data.targets = [task.targets_of(example, records) for example in examples]
+    if recipe.distillation is not None and recipe.distillation.once:
+        soft = soft_targets(recipe.distillation, table.name, task, records, folder, report)
+        data.targets = softened(task, data.targets, examples, soft, data.num_labelled, recipe.distillation.scores)
+    numbers: dict[object, int] = {}
+    data.owners = [numbers.setdefault(groups[example.record], len(numbers)) for example in examples]
+    # The way back to the text is not needed any more, and would keep it in memory.
+    data.examples = [replace(example, tokens=None) for example in examples]
+    return data
 
 
-def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer, folder: Path) -> TaskData:
+def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> Loaded:
     quarantine = Quarantine()
     task: SomeTask = table.task
     train, validation = (
@@ -106,15 +131,15 @@ def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer, folder: 
     every = [*train, *silent]
     groups = [task.group_of(record, number) for number, record in enumerate(every)]
     validations = {table.name: validation} if validation else {}
-    data = _task_data(recipe, table, task, tokenizer, every, groups, validations, quarantine, leaks, hashes)
-    if recipe.distillation is not None and once:
-        probabilities = soft_targets(recipe.distillation, table.name, task, every, folder)
-        data.targets = softened(data.targets, data.examples, probabilities, len(train), recipe.distillation.scores)
-    return data
+    return TaskData(table, task, validations, len(every), len(train), quarantine, leaks, hashes), every, groups
 
 
-def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> TaskData:
+def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> Loaded:
     """The sentences of all corpora; a word whose type its corpus does not annotate teaches that head nothing."""
+    if recipe.distillation is not None and recipe.distillation.texts:
+        raise InputError(
+            "distillation.texts is for tasks without corpora: make a corpus of these files, with types = {}"
+        )
     task: SomeTask = table.task
     corpora = load_corpora(recipe, table)
     train = [sentence for corpus in corpora for sentence in _records(corpus.train)]
@@ -127,7 +152,7 @@ def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> Tas
     validation = {corpus.name: _records(corpus.validation) for corpus in corpora if corpus.validation}
     hashes = {path: value for corpus in corpora for path, value in corpus.hashes.items()}
     leaks = sum(corpus.leaks for corpus in corpora)
-    data = _task_data(recipe, table, task, tokenizer, train, groups, validation, quarantine, leaks, hashes)
+    data = TaskData(table, task, validation, len(train), len(train), quarantine, leaks, hashes)
     data.report = {
         corpus.name: {
             "train_sentences": len(corpus.train),
@@ -138,7 +163,7 @@ def _load_corpora(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> Tas
         }
         for corpus in corpora
     }
-    return data
+    return data, train, groups
 
 
 def _records(sentences: list[Sentence]) -> list[SomeRecord]:
@@ -152,27 +177,6 @@ def _check_labelled(table: TaskTable, records: Sequence[SomeRecord], quarantine:
         table.task.check_labelled(table.name, records)
     except InputError as error:
         raise InputError(f"{error}{quarantine.first}") from error
-
-
-def _task_data(
-    recipe: Recipe,
-    table: TaskTable,
-    task: SomeTask,
-    tokenizer: Tokenizer,
-    train: Sequence[SomeRecord],
-    groups: Sequence[object],
-    validation: dict[str, list[SomeRecord]],
-    quarantine: Quarantine,
-    leaks: int,
-    hashes: dict[str, str],
-) -> TaskData:
-    examples = task.examples(train, tokenizer, recipe.model.window, recipe.model.overlap)
-    targets = [task.targets_of(example, train) for example in examples]
-    numbers: dict[object, int] = {}
-    owners = [numbers.setdefault(groups[example.record], len(numbers)) for example in examples]
-    # The way back to the text is not needed any more, and would keep it in memory.
-    examples = [replace(example, tokens=None) for example in examples]
-    return TaskData(table, task, examples, targets, validation, len(train), quarantine, leaks, hashes, owners)
 
 
 def few(task: SomeTask, records: Sequence[SomeRecord], shots: int, seed: int) -> list[SomeRecord]:

@@ -211,7 +211,7 @@ class TextJob(Job):
         """The job of a recipe, its data read and its model built."""
         base, device = base_directory(recipe.model.base), processes.device
         recipe, tokenizer = continuing(recipe, base), Tokenizer.load(base)
-        tasks = [load_task(recipe, table, tokenizer, folder) for table in recipe.tasks]
+        tasks = [load_task(recipe, table, tokenizer, folder, report) for table in recipe.tasks]
         by_name = {data.table.name: data.task for data in tasks}
         model, config = build_model(recipe, base, by_name, report)
         finish = prepare_encoder(model.encoder, recipe.training)
