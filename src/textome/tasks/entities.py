@@ -19,8 +19,9 @@ from textome.documents import Document, Entity, Span
 from textome.errors import InputError
 from textome.formats import read_documents
 from textome.formats.reading.sources import Quarantine
-from textome.tasks.confidences import DEFAULT_MIN_CONFIDENCE, TEMPERATURES, Candidates, best_threshold, fitted
+from textome.tasks.confidences import DEFAULT_MIN_CONFIDENCE, Candidates, fitted
 from textome.tasks.examples import Example, Floats
+from textome.tasks.spans.fitting import LabelledSentence, candidates, fitted_names
 from textome.tasks.spans.iob import (
     IGNORED,
     LABELS,
@@ -35,7 +36,7 @@ from textome.tasks.spans.iob import (
 )
 from textome.tasks.spans.labelling import CHAINED, INDEPENDENT, Labelling, by_sentence, groups, of_one_softmax
 from textome.tasks.spans.mentions import MentionTask, Sentence, with_entities
-from textome.tasks.spans.names import NamedSpan, NameEvidence, fitted_evidence, resolved, standing_of, with_names
+from textome.tasks.spans.names import NamedSpan, NameEvidence, resolved, standing_of, with_names
 from textome.tasks.task import Choice, Finding, HeadShape, Task
 from textome.tasks.windows import windows, with_special_tokens
 from textome.text.sentences import split_sentences
@@ -324,8 +325,8 @@ class Entities(MentionTask[Recognised]):
         ranks = {
             head: int(name not in self.yielding_types) for head, name in enumerate(self.chosen_types) if name in usual
         }
-        for candidates in sentences:
-            certain = [item for item in candidates if item.confidence >= thresholds[item.head]]
+        for spans in sentences:
+            certain = [item for item in spans if item.confidence >= thresholds[item.head]]
             yield without_overlaps(certain) if flat else with_one_type(certain, ranks)
 
     def annotate(
@@ -414,56 +415,23 @@ class Entities(MentionTask[Recognised]):
                 decoded = self.labelling.decode(*own._by_type(rows), [len(rows)])
                 (named,) = own._named(rows, [len(rows)], [(record.text, tokens)], decoded)
                 sentences.append((record.annotated, self._gold(record, tokens), named))
-        evidence, thresholds = {}, {}
-        for head, name in heads.items():
-            own_sentences = [(gold, named) for annotated, gold, named in sentences if head in annotated]
-            spans = [(gold, item) for gold, named in own_sentences for item in named if item.span.head == head]
-            evidence[name] = fitted_evidence([(it.confidence, way, it[:3] in gold) for gold, (it, way) in spans])
-            kept = [
-                (item.confidence, item[:3] in gold)
-                for gold, named in own_sentences
-                for item in resolved([it for it in named if it.span.head == head], {head: evidence[name]})
-            ]
-            thresholds[name] = best_threshold(kept, sum(it[2] == head for gold, _ in own_sentences for it in gold))
-        return self.model_copy(
-            update={"known_names": self.known_names | evidence, "thresholds": self.thresholds | thresholds}
-        )
+        evidence, thresholds = fitted_names(heads, sentences)
+        update = {"known_names": self.known_names | evidence, "thresholds": self.thresholds | thresholds}
+        return self.model_copy(update=update)
 
     def _candidates(
         self, records: Sequence[Sentence], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> dict[str, Candidates]:
-        """By type, what is found without any threshold in records that are annotated for it."""
+        """By type, what the head decodes without any threshold in records that are annotated for it."""
         plain = self.model_copy(update={"temperature": {}, "known_names": {}}).with_choice(Choice(self.types))
         pieces, _ = by_sentence(examples, scores)
-        confidences: dict[int, list[list[float]]] = {head: [] for head in range(len(self.types))}
-        right: dict[int, list[bool]] = {head: [] for head in confidences}
-        gold = dict.fromkeys(confidences, 0)
-        for number, (tokens, entities) in enumerate(plain.decode(records, examples, scores)):
-            record = records[number]
-            if tokens is None:
-                continue
-            mentions = self._gold(record, tokens)
-            for _, _, head in mentions:
-                gold[head] += 1
-            logits = np.concatenate(pieces[number]).reshape(len(tokens.first), -1, len(self.labelling.outputs))
-            for item in entities:
-                if item.head in record.annotated:
-                    # A copy of the head for each temperature.
-                    rows = self.labelling.normalise(
-                        logits[:, [item.head] * len(TEMPERATURES)], TEMPERATURES, [len(logits)]
-                    )
-                    copies = range(len(TEMPERATURES))
-                    confidences[item.head].append(
-                        [self.labelling.probability(rows, item.first, item.last, copy, None) for copy in copies]
-                    )
-                    right[item.head].append((item.first, item.last, item.head) in mentions)
-        return {
-            self.types[head]: Candidates(
-                np.array(shares, float).reshape(-1, len(TEMPERATURES)), np.array(right[head], bool), gold[head]
-            )
-            for head, shares in confidences.items()
-            if shares or gold[head]
-        }
+        decoded = plain.decode(records, examples, scores)
+        sentences = [
+            LabelledSentence(record.annotated, self._gold(record, tokens), entities, np.concatenate(pieces[number]))
+            for number, (record, (tokens, entities)) in enumerate(zip(records, decoded, strict=True))
+            if tokens is not None
+        ]
+        return candidates(self.labelling, self.types, sentences)
 
     def score(self, records: Sequence[Sentence], predictions: Sequence[Recognised]) -> dict[str, float]:
         """Micro F1 of entities of the types that each sentence is annotated for; first word, last word and type must be

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,10 @@ from textome.training.bundles import base_directory
 from textome.training.recipe import Distillation, Recipe
 from textome.training.run import Report
 
-CACHE = "soft-targets.npz"
+if TYPE_CHECKING:
+    from textome.runtime.model import Model
+
+FOLDER = "soft-targets"
 _RECORDS_AT_ONCE = 2000
 
 
@@ -48,29 +51,63 @@ def soft_targets(
 ) -> list[NDArray[np.floating]]:
     """What the teachers say of records, the mean over teachers, see `Task.soft_targets`.
 
-    folder   keeps what was computed, so that a run that is resumed need not ask again
+    folder   keeps what was computed in files of its own, so that a run that is resumed need not ask again
     report   told how many records were read, once in a while
 
     Raises InputError where a teacher lacks the task or one of its outputs, ModelError for no bundle.
     """
     names = [settings.teacher] if isinstance(settings.teacher, str) else settings.teacher
-    folders = [base_directory(teacher, "distillation.teacher", needs_weights=False) for teacher in names]
-    fingerprint = _fingerprint(folders, task, records)
-    cache = folder / f"{fingerprint[:16]}-{CACHE}"
-    if cache.exists():
-        with np.load(cache, allow_pickle=False) as kept:
-            return np.split(kept["rows"], np.cumsum(kept["lengths"])[:-1])
-    total: list[NDArray[np.floating]] = []
-    for teacher, directory in zip(names, folders, strict=True):
-        said = _said(teacher, directory, name, task, records, report)
-        if total and [*map(len, said)] != [*map(len, total)]:
-            raise InputError(f"distillation.teacher {teacher}: it cuts texts in other words than {names[0]}")
-        total = [first + second for first, second in zip(total, said, strict=True)] if total else said
-    rows = np.concatenate([*total, np.empty((0, len(task.soft_names)))]) / len(names)
-    lengths = np.array([*map(len, total)], np.int64)
-    with atomic_file(cache) as stream:
-        np.savez(stream, rows=rows.astype(np.float32), lengths=lengths)
-    return np.split(rows.astype(np.float32), np.cumsum(lengths)[:-1])
+    teachers = [_Teacher(teacher, name, task) for teacher in names]
+    soft: list[NDArray[np.floating]] = []
+    for start in range(0, len(records), _RECORDS_AT_ONCE):
+        some = records[start : start + _RECORDS_AT_ONCE]
+        kept = [teacher.read(some, folder / FOLDER) for teacher in teachers]
+        if len({tuple(map(len, rows)) for rows in kept}) > 1:
+            raise InputError(f"distillation.teacher: {', '.join(names)} cut texts in different words")
+        soft += [np.mean(rows, axis=0, dtype=np.float32) for rows in zip(*kept, strict=True)]
+        report({"event": "teacher", "teacher": ", ".join(names), "records": len(soft), "of": len(records)})
+    return soft
+
+
+class _Teacher:
+    """A finished bundle that says of records what a task may learn."""
+
+    def __init__(self, teacher: str, name: str, task: SomeTask) -> None:
+        """Raises InputError where it lacks the task or one of its outputs, ModelError for no bundle."""
+        directory = base_directory(teacher, "distillation.teacher", needs_weights=False)
+        own = Bundle.load(directory).tasks.get(name)
+        if own is None or own.kind != task.kind:
+            raise InputError(f"distillation.teacher {teacher}: it has no task {name!r} of the kind {task.kind}")
+        if missing := [output for output in task.soft_names if output not in own.soft_names]:
+            raise InputError(f"distillation.teacher {teacher}: it does not know {', '.join(missing)}")
+        self._directory, self._name, self._task = directory, name, own
+        self._columns = [own.soft_names.index(output) for output in task.soft_names]
+        self._digest = sha256(",".join(task.soft_names).encode())
+        for path in sorted(directory.iterdir()):
+            if path.suffix in (".safetensors", ".onnx", ".json"):
+                self._digest.update(path.read_bytes())
+        self._model: Model | None = None
+
+    def read(self, records: Sequence[SomeRecord], folder: Path) -> list[NDArray[np.floating]]:
+        """Its `Task.soft_targets` of records, kept in a file of the folder."""
+        digest = self._digest.copy()
+        for record in records:
+            digest.update("\n".join(self._task.texts_of(record)).encode() + b"\0")
+        path = folder / f"{digest.hexdigest()[:32]}.npz"
+        if path.exists():
+            with np.load(path, allow_pickle=False) as kept:
+                return np.split(kept["rows"], np.cumsum(kept["lengths"])[:-1])
+        if self._model is None:
+            from textome.runtime.model import Model  # here, since most runs need no graph
+
+            self._model = Model.load(self._directory)
+        examples = self._model.examples(self._name, records)
+        soft = self._task.soft_targets(records, examples, self._model.scores(self._name, examples))
+        soft = [rows[:, self._columns].astype(np.float32) for rows in soft]
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as stream:
+            np.savez(stream, rows=np.concatenate(soft), lengths=np.array([*map(len, soft)], np.int64))
+        return soft
 
 
 def softened(
@@ -86,41 +123,7 @@ def softened(
     mixed = []
     for target, example in zip(targets, examples, strict=True):
         known = np.repeat(np.array(example.owners) < labelled, len(target) // len(example.owners))
-        own, said = np.where(known[:, None], task.as_shares(target), np.nan), task.soft_rows(example, soft)
-        both = (1 - share) * own + share * said
-        mixed.append(np.where(np.isnan(own), said, np.where(np.isnan(said), own, both)).astype(np.float32))
+        own, rows = np.where(known[:, None], task.as_shares(target), np.nan), task.soft_rows(example, soft)
+        both = (1 - share) * own + share * rows
+        mixed.append(np.where(np.isnan(own), rows, np.where(np.isnan(rows), own, both)).astype(np.float32))
     return mixed
-
-
-def _said(
-    teacher: str, directory: Path, name: str, task: SomeTask, records: Sequence[SomeRecord], report: Report
-) -> list[NDArray[np.floating]]:
-    from textome.runtime.model import Model  # here, since most runs need no graph
-
-    bundle = Bundle.load(directory)
-    own = bundle.tasks.get(name)
-    if own is None or own.kind != task.kind:
-        raise InputError(f"distillation.teacher {teacher}: it has no task {name!r} of the kind {task.kind}")
-    if missing := [output for output in task.soft_names if output not in own.soft_names]:
-        raise InputError(f"distillation.teacher {teacher}: it does not know {', '.join(missing)}")
-    model, columns = Model.load(directory), [own.soft_names.index(output) for output in task.soft_names]
-    said: list[NDArray[np.floating]] = []
-    for start in range(0, len(records), _RECORDS_AT_ONCE):
-        some = records[start : start + _RECORDS_AT_ONCE]
-        examples = model.examples(name, some)
-        rows = own.soft_targets(some, examples, model.scores(name, examples))
-        said += [row[:, columns].astype(np.float32) for row in rows]
-        report({"event": "teacher", "teacher": teacher, "records": len(said), "of": len(records)})
-    return said
-
-
-def _fingerprint(folders: Sequence[Path], task: SomeTask, records: Sequence[SomeRecord]) -> str:
-    """Of the teachers' weights and the records that they read."""
-    digest = sha256()
-    for folder in folders:
-        for path in sorted(folder.iterdir()):
-            if path.suffix in (".safetensors", ".onnx", ".json"):
-                digest.update(path.read_bytes())
-    for record in records:
-        digest.update("\n".join(task.texts_of(record)).encode())
-    return digest.hexdigest()
