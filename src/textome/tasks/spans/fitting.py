@@ -50,7 +50,7 @@ def candidates(
                 )
                 right[item.head].append((item.first, item.last, item.head) in sentence.gold)
     return {
-        head: Candidates(
+        types[head]: Candidates(
             np.array(shares, float).reshape(-1, len(TEMPERATURES)), np.array(right[head], bool), gold[head]
         )
         for head, shares in confidences.items()
