@@ -12,7 +12,7 @@ from stated_documents import results_of, stated
 from textome.bulk.graph import write_graph, write_plot
 from textome.bulk.output import write_chunk
 from textome.bulk.query import Results, write_answer
-from textome.documents import Document, Identifier, Passage
+from textome.documents import Document, Identifier, Passage, Relation
 from textome.errors import InputError
 from textome.vocabularies import Concept, build_vocabulary
 
@@ -66,7 +66,53 @@ def test_what_one_sentence_mentions_comes_with_that_sentence(results: Results) -
         ("2", "metformin", "gout", "METFORMIN and gout."),
     }
     pairs = list(results.ask("SELECT * FROM chemical_disease_pairs").rows)
-    assert pairs[0] == ("metformin", "gout", 2, 2, ["1", "2"])
+    assert pairs[0] == ("metformin", "metformin", "gout", "gout", 2, 2, ["1", "2"])
+
+
+def test_a_book_with_many_entities_is_asked_in_little_memory(tmp_path: Path) -> None:
+    """Of 1,000 mentions in a text of 1 MB the text is not copied for each."""
+    sentences = [f"Naïve patient {number:04} had aspirin for gout, {'and more ' * 105}." for number in range(1000)]
+    book = Document.from_text(" ".join(sentences), "1")
+    drug, disease = sentences[0].index("aspirin"), sentences[0].index("gout")
+    entities, relations = [], []
+    for number in range(1000):
+        start = number * (len(sentences[0]) + 1)
+        entities.append(book.entity([(start + drug, start + drug + 7)], "Chemical", id=f"C{number}"))
+        entities.append(book.entity([(start + disease, start + disease + 4)], "Disease", id=f"D{number}"))
+        relations.append(Relation("treats", (("head", f"C{number}"), ("tail", f"D{number}"))))
+    book = book.with_annotations(entities, relations)
+    write_chunk(tmp_path / "out", "parquet", 1, 0, [("a.txt", 0, book)])
+    results = Results(tmp_path / "out", external_access=True)
+    list(results.ask("SET memory_limit = '150MB'").rows)
+    list(results.ask("SET temp_directory = ''").rows)
+    answer = results.ask(
+        "SELECT head_sentence, head_sentence_start, tail_sentence FROM stated_relations ORDER BY head_start"
+    )
+    rows = list(answer.rows)
+    assert len(rows) == 1000
+    for text, start, tail in rows:
+        assert text == tail == book.text[start : start + len(text)]
+        assert "aspirin for gout" in text
+    texts = list(results.ask("SELECT sentence, start, text FROM sentence_texts ORDER BY sentence").rows)
+    assert [number for number, _, _ in texts] == list(range(1000))
+    assert all(text == book.text[start : start + len(text)] for _, start, text in texts)
+
+
+def test_any_two_types_are_paired_with_the_names_of_their_concepts(tmp_path: Path) -> None:
+    plain = Document.from_text("TNF in gout and in Gout.", "1")
+    named = {"TNF": ("Gene", "ncbigene:7124", "tumor necrosis factor"), "gout": ("Disease", "mesh:D006073", "Gout")}
+    entities = [
+        plain.entity([(start, start + len(name))], type, identifiers=(Identifier(curie, label=label),))
+        for name, (type, curie, label) in named.items()
+        for start in range(len(plain.text))
+        if plain.text.lower().startswith(name.lower(), start)
+    ]
+    write_chunk(tmp_path / "out", "parquet", 1, 0, [("a.txt", 0, plain.with_annotations(entities))])
+    results = Results(tmp_path / "out")
+    expected = ("Disease", "mesh:D006073", "Gout", "Gene", "ncbigene:7124", "tumor necrosis factor", 1, 1, ["1"])
+    assert list(results.ask("SELECT * FROM co_mention_pairs").rows) == [expected]
+    assert write_graph(results, tmp_path / "g.graphml") == 1
+    assert ">tumor necrosis factor<" in (tmp_path / "g.graphml").read_text()
 
 
 def test_views_count(results: Results) -> None:
@@ -132,8 +178,8 @@ def test_a_graph_is_read_by_others(results: Results, tmp_path: Path) -> None:
     assert {data["type"] for _, data in graph.nodes(data=True)} == {"Chemical", "Disease"}
     assert write_graph(results, tmp_path / "g.csv", min_documents=2) == 1
     assert (tmp_path / "g.csv").read_text().split() == [
-        "source_type,source,relation,target_type,target,sentences,weight,document_ids",
-        "Chemical,metformin,co_mention,Disease,gout,2,2,1;2",
+        "source_type,source,source_name,relation,target_type,target,target_name,sentences,weight,document_ids",
+        "Chemical,metformin,metformin,co_mention,Disease,gout,gout,2,2,1;2",
     ]  # fmt: skip
 
 
@@ -150,8 +196,9 @@ def test_relations_are_edges_of_the_graph_and_rows_of_views(tmp_path: Path) -> N
     results = Results(results_of(tmp_path / "out", *documents))
     row = dict(zip((answer := results.ask("SELECT * FROM related_pairs")).columns, next(answer.rows), strict=True))
     assert row == {
-        "relation": "Negative_Correlation", "head_type": "Chemical", "head": "mesh:D017706", "tail_type": "Disease",
-        "tail": "mesh:D006973", "relations": 2, "documents": 2, "document_ids": ["1", "2"],
+        "relation": "Negative_Correlation", "head_type": "Chemical", "head": "mesh:D017706", "head_label": "Lisinopril",
+        "tail_type": "Disease", "tail": "mesh:D006973", "tail_label": "Hypertension",
+        "relations": 2, "documents": 2, "document_ids": ["1", "2"],
     }  # fmt: skip
     assert write_graph(results, tmp_path / "g.graphml") == 2
     graph = networkx.read_graphml(tmp_path / "g.graphml", force_multigraph=True)
@@ -172,6 +219,9 @@ def test_what_is_wrong_is_said_in_one_sentence(results: Results, tmp_path: Path)
         results.ask("SELECT * FRO documents")
     with pytest.raises(InputError, match=r"the query cannot be run: Catalog Error: .*planets"):
         results.ask("SELECT * FROM planets")
+    for empty in ("", " ", "-- nothing"):
+        with pytest.raises(InputError, match="holds no statement"):
+            results.ask(empty)
     with pytest.raises(InputError, match="there are no Parquet tables"):
         Results(tmp_path)
     with pytest.raises(InputError, match=r"\.graphml or \.csv"):

@@ -22,18 +22,22 @@ _KEYS = {
     "document_ids": ("edge", "string"),
 }
 _CO_MENTION = "co_mention"
+_TYPES = ("Chemical", "Disease", "Gene")
 # `sentences` of a relation are its statements: each has one, or two where its mentions stand apart.
 _EDGES = f"""
-    SELECT head_type AS source_type, head AS source, relation, tail_type AS target_type, tail AS target,
-        relations AS sentences, documents AS weight, document_ids FROM related_pairs WHERE documents >= {{0}}
+    SELECT head_type AS source_type, head AS source, head_label AS source_name, relation, tail_type AS target_type,
+        tail AS target, tail_label AS target_name, relations AS sentences, documents AS weight, document_ids
+    FROM related_pairs WHERE documents >= {{0}}
     UNION ALL
-    SELECT 'Chemical', chemical, '{_CO_MENTION}', 'Disease', disease, sentences, documents, document_ids
-    FROM chemical_disease_pairs WHERE documents >= {{0}}"""
+    SELECT first_type, first, first_label, '{_CO_MENTION}', second_type, second, second_label, sentences, documents,
+        document_ids
+    FROM co_mention_pairs WHERE documents >= {{0}} AND first_type IN {_TYPES} AND second_type IN {_TYPES}"""
 
 
 def write_graph(results: Results, path: Path, min_documents: int = 1) -> int:
-    """Write the graph of the relations between concepts, and of the chemicals and diseases that one sentence mentions (the
-    relation `co_mention`); returns the number of edges. What a text denies counts too: textome.evidence tells it apart.
+    """Write the graph of the relations between concepts, and of the chemicals, diseases and genes that one sentence
+    mentions (the relation `co_mention`); returns the number of edges. What a text denies counts too: textome.evidence
+    tells it apart.
 
     path           ends in .graphml (for Gephi, Cytoscape, networkx) or .csv (a row for each edge)
     min_documents  leave out edges that fewer documents have; the weight of an edge is that number
@@ -52,10 +56,14 @@ def write_graph(results: Results, path: Path, min_documents: int = 1) -> int:
             with file.element("graph", edgedefault="undirected"):
                 seen: set[str] = set()
                 for number, row in enumerate(answer.rows, 1):
-                    source_type, source, relation, target_type, target, sentences, documents, ids = row
+                    *concepts, sentences, documents, ids = row
+                    source_type, source, source_name, relation, target_type, target, target_name = concepts
                     ends = {}
-                    for end, type, name in (("source", source_type, source), ("target", target_type, target)):
-                        ends[end] = xml_text(f"{type}:{name}")
+                    for end, type, key, name in (
+                        ("source", source_type, source, source_name),
+                        ("target", target_type, target, target_name),
+                    ):
+                        ends[end] = xml_text(f"{type}:{key}")
                         if ends[end] not in seen:
                             seen.add(ends[end])
                             file.write(_with_data(etree.Element("node", id=ends[end]), name=name, type=type))

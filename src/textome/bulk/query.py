@@ -6,9 +6,12 @@
     frequent_entities                  type, entity, mentions, documents
     frequent_concepts                  curie, label, mentions, documents, of the most probable identifier of each entity
     frequent_labels                    task, name, labels, documents
+    sentence_texts                     sentence, start, text: the sentences of the documents, by their index from 0
     co_mentions                        any two entities of different types in one sentence, with that sentence
     chemical_disease                   of these the chemicals with diseases
-    chemical_disease_pairs             chemical, disease, sentences, documents, and the ids of up to 20 documents
+    co_mention_pairs                   of any two types, in the order of the alphabet: first_type, first, first_label,
+                                       second_type, second, second_label, sentences, documents, ids of up to 20 documents
+    chemical_disease_pairs             of these the chemicals with diseases
     relation_ends                      of each relation the two entities: those that it names, or, of a relation between
                                        concepts as PubTator has it, the two mentions of them that stand closest together
     stated_relations                   each relation: type, both concepts, the sentences of its mentions, the section
@@ -42,17 +45,19 @@ from textome.formats.reading.sources import Target
 from textome.vocabularies import BUNDLED
 
 _ROWS = 2000
+_RUN = 64  # sentences
 _ENTITY = "coalesce({0}.identifiers[1], lower({0}.text))"
 # One end of a relation: an entity of the table {0} with its identifiers {0}_name, in columns that begin with {1}.
 _END = (
     "{0}.type AS {1}_type, "
     + _ENTITY
     + """ AS {1}, coalesce(nullif({0}_name.label, ''), {0}.text) AS {1}_label, {0}.start AS {1}_start,
-            {0}."end" AS {1}_end, d.sentences[{0}.sentence + 1].start AS {1}_sentence_start,
-            substring(d.text, d.sentences[{0}.sentence + 1].start + 1, d.sentences[{0}.sentence + 1]."end"
-                - d.sentences[{0}.sentence + 1].start) AS {1}_sentence, {0}.attributes AS {1}_attributes"""
+            {0}."end" AS {1}_end, {0}_sentence.start AS {1}_sentence_start,
+            {0}_sentence.text AS {1}_sentence, {0}.attributes AS {1}_attributes"""
 )
-_NAME = """
+_END_TABLES = """
+        LEFT JOIN sentence_texts {0}_sentence ON {0}_sentence.source = {0}.source AND {0}_sentence.record = {0}.record
+            AND {0}_sentence.sentence = {0}.sentence
         LEFT JOIN identifiers {0}_name ON {0}_name.source = {0}.source AND {0}_name.record = {0}.record
             AND {0}_name.entity = {0}.number AND {0}_name.rank = 0"""
 # A concept that a relation of PubTator names, without the prefix that only some of its files write, and the concepts of an
@@ -76,24 +81,46 @@ VIEWS = {
     "frequent_labels": """
         SELECT task, name, count(*) AS labels, count(DISTINCT (source, record)) AS documents
         FROM labels GROUP BY task, name ORDER BY documents DESC, labels DESC, task, name""",
+    # No join carries a whole text: of a book it would be copied for each of its entities. A substring counts code points
+    # from the beginning of its text, so that runs of sentences are cut out first, and the sentences from those.
+    "sentence_texts": f"""
+        SELECT source, record, (first + number)::INTEGER AS sentence, run[number + 1].start AS start,
+            substring(piece, run[number + 1].start - run[1].start + 1,
+                run[number + 1]."end" - run[number + 1].start) AS text
+        FROM (SELECT *, unnest(range(len(run))) AS number FROM (
+            SELECT source, record, first, run, substring(text, run[1].start + 1, run[-1]."end" - run[1].start) AS piece
+            FROM (SELECT *, list_slice(sentences, first + 1, first + {_RUN}) AS run FROM (
+                SELECT source, record, text, sentences, unnest(range(0, len(sentences), {_RUN})) AS first
+                FROM documents))))""",
     "co_mentions": f"""
         SELECT d.document_id, d.year, a.type AS first_type, {_ENTITY.format("a")} AS first_entity,
             a.text AS first_text, b.type AS second_type, {_ENTITY.format("b")} AS second_entity, b.text AS second_text,
-            least(a.confidence, b.confidence) AS confidence,
-            substring(d.text, d.sentences[a.sentence + 1].start + 1,
-                d.sentences[a.sentence + 1]."end" - d.sentences[a.sentence + 1].start) AS sentence,
-            d.source, d.record, a.sentence AS sentence_number
-        FROM entities a JOIN entities b USING (source, record, sentence) JOIN documents d USING (source, record)
+            least(a.confidence, b.confidence) AS confidence, s.text AS sentence,
+            d.source, d.record, s.sentence AS sentence_number
+        FROM entities a JOIN entities b USING (source, record, sentence)
+        JOIN sentence_texts s USING (source, record, sentence) JOIN documents d USING (source, record)
         WHERE a.type <> b.type""",
     "chemical_disease": """
         SELECT document_id, year, first_entity AS chemical, first_text AS chemical_text, second_entity AS disease,
             second_text AS disease_text, confidence, sentence, source, record, sentence_number
         FROM co_mentions WHERE first_type = 'Chemical' AND second_type = 'Disease'""",
+    "co_mention_pairs": f"""
+        SELECT first_type, p.first, coalesce(nullif(a.label, ''), p.first) AS first_label, second_type, p.second,
+            coalesce(nullif(b.label, ''), p.second) AS second_label, sentences, p.documents, document_ids
+        FROM (
+            SELECT a.type AS first_type, {_ENTITY.format("a")} AS first, b.type AS second_type,
+                {_ENTITY.format("b")} AS second, count(DISTINCT (source, record, sentence)) AS sentences,
+                count(DISTINCT (source, record)) AS documents,
+                list_slice(list_sort(list(DISTINCT a.document_id)), 1, 20) AS document_ids
+            FROM entities a JOIN entities b USING (source, record, sentence)
+            WHERE a.type < b.type GROUP BY 1, 2, 3, 4) p
+        LEFT JOIN frequent_concepts a ON a.curie = p.first LEFT JOIN frequent_concepts b ON b.curie = p.second
+        ORDER BY p.documents DESC, sentences DESC, first_type, p.first, second_type, p.second""",
     "chemical_disease_pairs": """
-        SELECT chemical, disease, count(DISTINCT (source, record, sentence_number)) AS sentences,
-            count(DISTINCT (source, record)) AS documents,
-            list_slice(list_sort(list(DISTINCT document_id)), 1, 20) AS document_ids
-        FROM chemical_disease GROUP BY chemical, disease ORDER BY documents DESC, sentences DESC, chemical, disease""",
+        SELECT first AS chemical, first_label AS chemical_label, second AS disease, second_label AS disease_label,
+            sentences, documents, document_ids
+        FROM co_mention_pairs WHERE first_type = 'Chemical' AND second_type = 'Disease'
+        ORDER BY documents DESC, sentences DESC, chemical, disease""",
     "relation_ends": f"""
         SELECT r.source, r.record, r.type, r.confidence, r.metadata, a.number AS head, b.number AS tail
         FROM relations r
@@ -121,10 +148,10 @@ VIEWS = {
         JOIN entities a ON a.source = r.source AND a.record = r.record AND a.number = r.head
         JOIN entities b ON b.source = r.source AND b.record = r.record AND b.number = r.tail
         JOIN documents d ON d.source = r.source AND d.record = r.record
-        {_NAME.format("a")} {_NAME.format("b")}""",
+        {_END_TABLES.format("a")} {_END_TABLES.format("b")}""",
     "related_pairs": """
-        SELECT relation, head_type, head, tail_type, tail, count(*) AS relations,
-            count(DISTINCT document_id) AS documents,
+        SELECT relation, head_type, head, max(head_label) AS head_label, tail_type, tail, max(tail_label) AS tail_label,
+            count(*) AS relations, count(DISTINCT document_id) AS documents,
             list_slice(list_sort(list(DISTINCT document_id)), 1, 20) AS document_ids
         FROM stated_relations GROUP BY ALL ORDER BY documents DESC, relations DESC, relation, head, tail""",
 }
@@ -193,6 +220,8 @@ class Results:
             cursor = self._asked.execute(sql)
         except duckdb.Error as error:
             raise InputError(_cannot_be_run(error)) from error
+        if cursor is None:
+            raise InputError("the query cannot be run: it holds no statement")
         columns = tuple(str(item[0]) for item in cursor.description or ())
 
         def rows() -> Iterator[tuple[Any, ...]]:

@@ -41,14 +41,14 @@ def query(
     ] = None,
     graph: Annotated[
         Path | None,
-        typer.Option(help="Write the relations, and chemicals and diseases said together, as .graphml or .csv."),
+        typer.Option(help="Write the relations, and chemicals, genes and diseases said together, as .graphml or .csv."),
     ] = None,
     min_documents: Annotated[int, typer.Option(help="Edges of the graph that fewer documents have are left out.")] = 1,
     plot: Annotated[Path | None, typer.Option(help="Draw documents by type and year, as .png, .svg or .pdf.")] = None,
 ) -> None:
     """Ask the Parquet results of a bulk run with SQL.
 
-    Ready views: counts_by_type_and_year, frequent_entities, co_mentions, chemical_disease_pairs, related_pairs, ...
+    Ready views: counts_by_type_and_year, frequent_entities, co_mention_pairs, chemical_disease_pairs, related_pairs, ...
 
     The table broader has each concept with itself and all concepts above it, as in
     SELECT count(*) FROM identifiers JOIN broader USING (curie) WHERE broader = 'mesh:D009369'.
