@@ -36,7 +36,7 @@ def test_a_run_its_status_and_questions_to_it(tiny_bundle: Path, tmp_path: Path)
     found = textome("query", tmp_path / "out", "SELECT count(*) AS n FROM documents")
     assert found.stdout.split() == ["n", "21"]
     assert textome("query", tmp_path / "out", "frequent_entities").stdout.startswith("type,entity,mentions,documents\n")
-    assert "chemical_disease_pairs: chemical, disease" in textome("query", tmp_path / "out").stdout
+    assert "chemical_disease_pairs: chemical, chemical_label, disease" in textome("query", tmp_path / "out").stdout
     wrong = textome("query", tmp_path / "out", "SELECT")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
 
