@@ -166,11 +166,7 @@ NAMES_AN_ENCODER = {
     "training/modality/data": "packs what it reads",
     "training/pairs/job": "trains two towers, and is about nothing else",
     "training/text_to_text/model": "builds a T5, and is about nothing else",
-    "training/text_to_text/job": "trains a T5",
-    "training/text_to_text/writer": "has a T5 write",
-    "training/pretraining/spans": "pretrains a T5",
     "training/maps/job": "trains a model of pixels, and is about nothing else",
-    "inputs/proteins": "the usual name of a column",
     "runtime/predictor": "asks the graph of a sequence for the attention of its layers",
     "runtime/export": "builds its graph, which has other inputs than those of texts",
 }
@@ -182,7 +178,6 @@ NAMES_A_TASK = {
     "runtime/hugging_face": "token classifiers of transformers are entity models",
     "runtime/embedder": "gives the vectors of any encoder, whatever its bundle's task",
     "runtime/generation/model": "runs language models, whose prediction is a likelihood",
-    "runtime/answerer": "answers questions from documents, with the sentence of each answer",
     "training/modality/job": "trains on what is not text",
     "training/pairs/job": "trains on pairs",
     "training/pretraining/job": "guesses hidden tokens",
@@ -350,8 +345,8 @@ def test_modules_are_looked_up_by_name_only_in_the_tables():
 
 def named_encoders(source: str) -> list[str]:
     """The architectures that a module imports, or names in a string that is not a docstring."""
-    folders = {path.parent.name for path in (SOURCE / "encoders").glob("*/model.py")}
-    kinds = {*ENCODERS, *(encoder_of_folder(folder).transformers for folder in ENCODERS.values())}
+    folders, named = {path.parent.name for path in (SOURCE / "encoders").glob("*/model.py")}, {*ENCODERS.values()}
+    kinds = {*ENCODERS, *(encoder_of_folder(folder).transformers for folder in named)}
     tree = ast.parse(source)
     documented = (
         node for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
@@ -369,11 +364,7 @@ def named_encoders(source: str) -> list[str]:
             for names in imports
             if names[:2] == ["textome", "encoders"] and folders & set(names[2:3])
         }
-        | {
-            text
-            for text in strings
-            if text in folders | kinds or text.startswith(tuple(f"{kind}." for kind in folders))
-        }
+        | {text for text in strings if text in named | kinds or text.startswith(tuple(f"{kind}." for kind in named))}
     )
 
 

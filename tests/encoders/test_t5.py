@@ -20,7 +20,7 @@ from textome.encoders.layers.packing import Layout
 from textome.encoders.t5 import T5Config
 from textome.encoders.t5.model import T5
 from textome.runtime.generation.decoding import Limits, beam
-from textome.training.text_to_text.writer import opens
+from textome.training.translation.translator import SourceDecoder
 
 SIZES = {
     "vocab_size": 50,
@@ -126,7 +126,7 @@ def test_beam_search_equals_that_of_transformers() -> None:
     source = random_ids([12], 5)
     limits = Limits(first=[0], max_tokens=[10], ends=(1,), never=(0,))
     with torch.no_grad():
-        (found,) = beam(opens(model)([source.numpy()]), limits, 3)
+        (found,) = beam(SourceDecoder(model, [source.numpy()]), limits, 3)
         expected = theirs.generate(
             source[None], num_beams=3, max_new_tokens=10, early_stopping=False, bad_words_ids=[[0]], do_sample=False
         )

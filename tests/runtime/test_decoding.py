@@ -162,7 +162,7 @@ def test_a_model_decodes_as_it_scores_whole_targets(search: str) -> None:
     limits = limits_of([12, 6, 9])
     with torch.no_grad():
         memory = model.encode(source, layout)
-        decoder = SourceDecoder(model, model.cache(memory, layout))
+        decoder = SourceDecoder(model, [ids.numpy() for ids in source.split(lengths)])
         texts = [[item] for item in greedy(decoder, limits)] if search == "greedy" else beam(
             decoder, limits, width=4, best=3
         )  # fmt: skip

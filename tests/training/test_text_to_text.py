@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
 from textome.training.text.data import load_task
 from textome.training.text_to_text.model import load_t5
-from textome.training.text_to_text.writer import opens
+from textome.training.translation.translator import SourceDecoder
 
 DRUGS, ILLS = ("aspirin", "ibuprofen", "metformin"), ("headache", "fever", "diabetes")
 
@@ -153,7 +154,7 @@ def test_the_graphs_write_what_the_model_in_torch_writes(bundle: Path, model: Te
     for beam in (1, 3):
         settings = GenerationSettings(max_new_tokens=20, beam=beam)
         with torch.no_grad():
-            expected = write_targets(opens(network), examples, model.tokenizer, settings)
+            expected = write_targets(partial(SourceDecoder, network), examples, model.tokenizer, settings)
         found = write_targets(model.session.start, examples, model.tokenizer, settings)
         assert [item.text for item in found] == [item.text for item in expected]
         assert np.allclose([item.confidence for item in found], [item.confidence for item in expected], atol=1e-4)
@@ -163,7 +164,7 @@ def test_every_step_of_the_graph_has_the_logits_of_torch(bundle: Path, model: Te
     network = load_t5(bundle).eval()
     draw = np.random.default_rng(2)
     sources = [draw.integers(3, 60, size).astype(np.int32) for size in (5, 31, 12)]
-    ours, theirs = model.session.start(sources), opens(network)(sources)
+    ours, theirs = model.session.start(sources), SourceDecoder(network, sources)
     tokens = np.zeros(3, np.int64)
     with torch.no_grad():
         for position in range(6):

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from textome.datasets.questions import Answer, Question, listed
+from textome.datasets.questions import Answer, Question
 from textome.documents import Document, Passage, Span
 from textome.errors import InputError
 from textome.runtime.model import Model
-from textome.tasks.question_answering import QuestionAnswering
 from textome.text.sentences import split_sentences
 
 
@@ -36,9 +35,7 @@ class Answerer:
 
     def __init__(self, runner: Model, name: str | None = None) -> None:
         self.runner, self.name = runner, runner.bundle.task_of("question_answering", name)
-        task: object = runner.task(self.name)
-        assert isinstance(task, QuestionAnswering)
-        self.task = task
+        self.task: Any = runner.task(self.name)
 
     @classmethod
     def load(cls, model: str | Path, name: str | None = None, **options: Any) -> Self:
@@ -63,7 +60,7 @@ class Answerer:
         """The answers as BioASQ takes them: five ranked ones to a factoid question, the chosen ones to a list question."""
         questions = []
         for item, answers in zip(items, self.answer(items), strict=True):
-            chosen = listed(answers, self.task.threshold)[:100] if item.kind == "list" else answers[:5]
+            chosen = self.task.chosen(item, answers)[:100] if item.kind == "list" else answers[:5]
             exact = [[answer.text] for answer in chosen]
             questions.append({"id": item.id, "type": item.kind, "body": item.question, "exact_answer": exact})
         return {"questions": questions}

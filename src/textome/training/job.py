@@ -91,10 +91,6 @@ class TrainingTask(ABC, Generic[PackedKind]):
         return None
 
     @abstractmethod
-    def positions(self, packed: PackedKind) -> Tensor:
-        """The positions of the hidden states that a teacher's are compared with."""
-
-    @abstractmethod
     def count(self, indices: Sequence[int]) -> int:
         """Over how many things the loss of examples is a mean."""
 
@@ -285,11 +281,12 @@ class Job(ABC):
         assert self.teacher is not None
         assert self.recipe.distillation is not None
         assert isinstance(self.model, TrainedModel)
-        settings, loss, positions = self.recipe.distillation, task.loss, task.positions(packed)
+        settings, loss, positions = self.recipe.distillation, task.loss, packed.positions
         teacher_logits, teacher_hidden = self.teacher.read(lambda model: task.logits(model, packed)[0], positions)
         with watched_hidden_states(self.bare.get_submodule("encoder"), positions) as student_hidden:
             logits, _ = task.logits(self.bare, task.hidden(packed))
         value = (1 - settings.scores) * loss.value(logits, packed.targets, packed.sizes, task.options)
+        assert loss.distillation is not None
         distillation_loss = loss.distillation(logits, teacher_logits, packed.sizes, settings.temperature)
         value = value + settings.scores * distillation_loss
         distance = hidden_state_distance(student_hidden.values, teacher_hidden, self.model.widen)

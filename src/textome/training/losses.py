@@ -60,7 +60,8 @@ class Loss:
     divergence  how far two predictions are apart, of both logits, targets and numbers of rows: a mean over the same
     count       over how many things the mean of examples with these targets is
     distillation  of a student's and a teacher's logits, the numbers of rows and a temperature: the divergence of both
-                distributions softened by the temperature, times temperature ** 2 (Hinton et al. 2015, section 2)
+                distributions softened by the temperature, times temperature ** 2 (Hinton et al. 2015, section 2); None if
+                no task over text is learnt by it
     by_rows     the losses of records (R,), each a mean over its rows, of the record of each row and R; without it, a
                 record's loss is the mean over its examples
     """
@@ -68,7 +69,7 @@ class Loss:
     value: Callable[[Tensor, Tensor, Sequence[int], LossOptions], Tensor]
     divergence: Divergence
     count: Callable[[Sequence[NDArray[Any]]], int]
-    distillation: Callable[[Tensor, Tensor, Sequence[int], float], Tensor]
+    distillation: Callable[[Tensor, Tensor, Sequence[int], float], Tensor] | None = None
     by_rows: Callable[[Tensor, Tensor, LossOptions, Tensor, int], Tensor] | None = None
 
     def each(
@@ -321,7 +322,6 @@ def _of_maps(value: Callable[[Tensor, Tensor], Tensor]) -> Loss:
         lambda logits, targets, sizes, options: value(logits, targets),
         lambda first, second, targets, sizes: functional.mse_loss(first, second),
         _rows,
-        lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
     )
 
 
@@ -376,21 +376,16 @@ LOSSES: dict[str, Loss] = {
         lambda logits, targets, sizes, options: shares(logits, targets, options.class_weights, options.smoothing),
         lambda first, second, targets, sizes: known_divergence(first, second, targets),
         _rows,
-        lambda student, teacher, sizes, temperature: softened_divergence(student, teacher, temperature),
     ),
     "known_labels": Loss(
         lambda logits, targets, sizes, options: known_labels(logits, targets, options.class_weights),
         lambda first, second, targets, sizes: known_label_divergence(first, second, targets),
         _rows,
-        lambda student, teacher, sizes, temperature: softened_divergence(
-            _with_opposite(student), _with_opposite(teacher), temperature, 2
-        ),
     ),
     "numbers": Loss(
         lambda logits, targets, sizes, options: numbers(logits, options.standardised(targets), options.powers),
         lambda first, second, targets, sizes: number_divergence(first, second, targets),
         _rows,
-        lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
     ),
     "numbers_with_deviations": Loss(
         lambda logits, targets, sizes, options: numbers_with_deviations(
@@ -398,14 +393,12 @@ LOSSES: dict[str, Loss] = {
         ),
         lambda first, second, targets, sizes: functional.mse_loss(first, second),
         _rows,
-        lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
     ),
     **{name: _of_maps(value) for name, value in _MAPS.items()},
     "cox": Loss(
         lambda logits, targets, sizes, options: cox(logits, targets),
         lambda first, second, targets, sizes: functional.mse_loss(first, second),
         _rows,
-        lambda student, teacher, sizes, temperature: functional.mse_loss(student, teacher),
     ),
     "tokens": Loss(
         lambda logits, targets, sizes, options: functional.cross_entropy(
@@ -413,6 +406,5 @@ LOSSES: dict[str, Loss] = {
         ),
         lambda first, second, targets, sizes: cross_entropy_divergence(first, second, targets),
         _rows,
-        lambda student, teacher, sizes, temperature: softened_divergence(student, teacher, temperature),
     ),
 }

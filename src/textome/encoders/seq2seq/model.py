@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textome.encoders.build import build_encoder, read_encoder_config
-from textome.encoders.interface import CheckpointModel, EncoderModel, TensorNames
+from textome.encoders.encoder_decoder import Cache, EncoderDecoder, HeadedAttention, LayerCache
+from textome.encoders.interface import EncoderModel, TensorNames
 from textome.encoders.layers.attention import attend, attend_across
 from textome.encoders.layers.dropout import Dropout
 from textome.encoders.layers.feed_forward import ACTIVATIONS
@@ -97,7 +98,7 @@ class Positions(nn.Module):
         return self.weight[position_ids]
 
 
-class Attention(nn.Module):
+class Attention(HeadedAttention):
     """Multi-head attention (section 3.2.2) of tokens over themselves, or with `memory` over another sequence.
 
     Input   hidden (T, d_model), layout, and for attention across memory (U, d_model) with its layout
@@ -127,15 +128,6 @@ class Attention(nn.Module):
         else:
             attended = attend_across(query, key, value, layout, memory_layout or layout, rate, causal)
         return self.output(attended.reshape(hidden.shape))  # type: ignore[no-any-return]
-
-    def keys(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, (..., heads, size) each, of hidden states (..., d_model)."""
-        key, value = self.memory(memory).chunk(2, -1)
-        return self.split(key), self.split(value)
-
-    def split(self, hidden: Tensor) -> Tensor:
-        """(..., d_model) by head: (..., heads, size)."""
-        return hidden.view(*hidden.shape[:-1], self.heads, self.size)
 
     def step(self, hidden: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
         """One token of each sequence over keys that are there already.
@@ -225,49 +217,9 @@ class DecoderLayer(_Layer):
         return self.residual(hidden, self.feed_forward_norm, self.feed_forward)
 
 
-@dataclass
-class LayerCache:
-    """Keys and values of a decoder layer, (B, heads, n, size): of the target so far, and of the source."""
-
-    key: Tensor
-    value: Tensor
-    source_key: Tensor
-    source_value: Tensor
-
-    def append(self, key: Tensor, value: Tensor) -> None:
-        """One token more, (B, heads, size)."""
-        self.key = torch.cat([self.key, key[:, :, None]], 2)
-        self.value = torch.cat([self.value, value[:, :, None]], 2)
-
-
-@dataclass
-class Cache:
-    """What a decoder knows of the sequences in work, so that a step costs one token and not all of them.
-
-    mask     (B, 1, 1, n) bool of the sources; None where all have one length
-    length   tokens of the targets so far
-    """
-
-    layers: list[LayerCache]
-    mask: Tensor | None
-    length: int = 0
-
-    def choose(self, rows: Tensor) -> None:
-        """Go on with these sequences (M,), in this order; one may be there several times, and those missing are left."""
-        for layer in self.layers:
-            for name in ("key", "value", "source_key", "source_value"):
-                setattr(layer, name, getattr(layer, name).index_select(0, rows))
-        if self.mask is not None:
-            self.mask = self.mask.index_select(0, rows)
-
-
-class Transformer(CheckpointModel):
+class Transformer(EncoderDecoder):
     """Encoder and decoder with one table of embeddings for sources, targets and output (section 3.4); another encoder
     (encoders), where the configuration names one, has embeddings of its own.
-
-    Input   source (T,) int64 and target (U,) int64, with layouts of as many sequences each. A target begins with
-            `decoder_start_token_id`; what is scored at a token is the next one.
-    Output  logits (U, vocab_size)
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -300,11 +252,10 @@ class Transformer(CheckpointModel):
         encoder = self.encoder if isinstance(self.encoder, nn.ModuleList) else self.encoder.get_submodule("layers")
         return nn.ModuleList([*encoder.children(), *self.decoder])
 
-    def forward(self, source: Tensor, source_layout: Layout, target: Tensor, target_layout: Layout) -> Tensor:
-        return self.decode(target, target_layout, self.encode(source, source_layout), source_layout)
+    def decoder_layers(self) -> nn.ModuleList:
+        return self.decoder
 
     def encode(self, source: Tensor, layout: Layout) -> Tensor:
-        """Hidden states (T, d_model) of the sources."""
         self._check(layout.max_seqlen)
         if not isinstance(self.encoder, nn.ModuleList):
             return self.encoder(source, layout)  # type: ignore[no-any-return]
@@ -314,26 +265,13 @@ class Transformer(CheckpointModel):
         return hidden if self.encoder_norm is None else self.encoder_norm(hidden)
 
     def decode(self, target: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
-        """Logits (U, vocab_size) of targets that are known already, all at once."""
         self._check(layout.max_seqlen)
         hidden = self._embed(target, layout.position_ids, "decoder")
         for layer in self.decoder:
             hidden = layer(hidden, layout, memory, memory_layout)
         return self._score(hidden)
 
-    def cache(self, memory: Tensor, layout: Layout) -> Cache:
-        """An empty cache over sources: their keys and values are computed once."""
-        rows = layout.padded(memory)
-        layers = []
-        for layer in self.decoder:
-            assert isinstance(layer, DecoderLayer)
-            key, value = (item.transpose(1, 2) for item in layer.across.keys(rows))
-            empty = key.new_empty(len(rows), layer.attention.heads, 0, layer.attention.size)
-            layers.append(LayerCache(empty, empty, key, value))
-        return Cache(layers, None if layout.equal else layout.mask()[:, None, None])
-
     def step(self, tokens: Tensor, cache: Cache) -> Tensor:
-        """The logits (B, vocab_size) of what follows `tokens` (B,), the newest of each target."""
         self._check(cache.length + 1)
         hidden = self._embed(tokens, torch.full_like(tokens, cache.length), "decoder")
         for layer, own in zip(self.decoder, cache.layers, strict=True):

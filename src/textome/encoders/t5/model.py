@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textome.encoders.distances import bucket_of_distance
-from textome.encoders.interface import CheckpointModel, TensorNames
+from textome.encoders.encoder_decoder import Cache, EncoderDecoder, HeadedAttention, LayerCache
+from textome.encoders.interface import TensorNames
 from textome.encoders.layers.attention import attend, attend_across, biases_of
 from textome.encoders.layers.dropout import Dropout
 from textome.encoders.layers.feed_forward import ACTIVATIONS, in_rows
 from textome.encoders.layers.packing import Layout
-from textome.encoders.seq2seq.model import Cache, LayerCache
 from textome.encoders.t5 import FEED_FORWARD, T5Config
 from textome.encoders.t5.checkpoint import tensor_names
 
@@ -33,7 +33,7 @@ def _norm(config: T5Config) -> nn.RMSNorm:
     return nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
 
 
-class Attention(nn.Module):
+class Attention(HeadedAttention):
     """Multi-head attention without biases, over the sequence itself with a bias for each distance, or over another.
 
     The root of the head's size is multiplied into the queries, by which attention divides again: T5 does not scale.
@@ -62,15 +62,6 @@ class Attention(nn.Module):
         rate = self.rate if self.training else 0.0
         attended = attend_across(query, *self.keys(memory), layout, memory_layout, rate)
         return self.output(attended.reshape(len(hidden), -1))  # type: ignore[no-any-return]
-
-    def keys(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, (..., heads, size) each, of hidden states (..., d_model)."""
-        key, value = self.memory(memory).chunk(2, -1)
-        return self.split(key), self.split(value)
-
-    def split(self, hidden: Tensor) -> Tensor:
-        """(..., heads * size) by head: (..., heads, size)."""
-        return hidden.view(*hidden.shape[:-1], self.heads, self.size)
 
     def step(self, hidden: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
         """One token of each sequence over keys that are there already.
@@ -175,13 +166,8 @@ class Side(nn.Module):
         return bias  # type: ignore[no-any-return]
 
 
-class T5(CheckpointModel):
-    """Encoder and decoder with one table of embeddings for sources and targets.
-
-    Input   source (T,) int64 and target (U,) int64, with layouts of as many sequences each. A target begins with
-            `decoder_start_token_id`; what is scored at a token is the next one.
-    Output  logits (U, vocab_size)
-    """
+class T5(EncoderDecoder):
+    """Encoder and decoder with one table of embeddings for sources and targets."""
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
@@ -206,11 +192,10 @@ class T5(CheckpointModel):
         """The layers of both sides, the encoder's first."""
         return nn.ModuleList([*self.encoder.layers, *self.decoder.layers])
 
-    def forward(self, source: Tensor, source_layout: Layout, target: Tensor, target_layout: Layout) -> Tensor:
-        return self.decode(target, target_layout, self.encode(source, source_layout), source_layout)
+    def decoder_layers(self) -> nn.ModuleList:
+        return self.decoder.layers
 
     def encode(self, source: Tensor, layout: Layout) -> Tensor:
-        """Hidden states (T, d_model) of the sources."""
         side, hidden = self.encoder, self.encoder.dropout(self.shared(source))
         biases = biases_of(side.bias(range(layout.max_seqlen), layout.max_seqlen), layout)
         for layer in side.layers:
@@ -218,25 +203,13 @@ class T5(CheckpointModel):
         return side.dropout(side.norm(hidden))  # type: ignore[no-any-return]
 
     def decode(self, target: Tensor, layout: Layout, memory: Tensor, memory_layout: Layout) -> Tensor:
-        """Logits (U, vocab_size) of targets that are known already, all at once."""
         side, hidden = self.decoder, self.decoder.dropout(self.shared(target))
         biases = biases_of(side.bias(range(layout.max_seqlen), layout.max_seqlen), layout)
         for layer in side.layers:
             hidden = layer(hidden, layout, biases, memory, memory_layout)
         return self._score(side.dropout(side.norm(hidden)))
 
-    def cache(self, memory: Tensor, layout: Layout) -> Cache:
-        """An empty cache over sources: their keys and values are computed once."""
-        rows, layers = layout.padded(memory), []
-        for layer in self.decoder.layers:
-            assert isinstance(layer, DecoderLayer)
-            key, value = (item.transpose(1, 2) for item in layer.across.keys(rows))
-            empty = key.new_empty(len(rows), layer.attention.heads, 0, layer.attention.size)
-            layers.append(LayerCache(empty, empty, key, value))
-        return Cache(layers, None if layout.equal else layout.mask()[:, None, None])
-
     def step(self, tokens: Tensor, cache: Cache) -> Tensor:
-        """The logits (B, vocab_size) of what follows `tokens` (B,), the newest of each target."""
         side, hidden = self.decoder, self.shared(tokens)
         bias = side.bias(range(cache.length, cache.length + 1), cache.length + 1)[None]
         for layer, own in zip(side.layers, cache.layers, strict=True):

@@ -77,9 +77,6 @@ class MapTrainingTask(TrainingTask[PackedTiles]):
         logits = model(packed.images).float()
         return logits, logits
 
-    def positions(self, packed: PackedTiles) -> Tensor:
-        return torch.arange(packed.num_tokens, device=self._device)
-
     def count(self, indices: Sequence[int]) -> int:
         return len(indices)
 

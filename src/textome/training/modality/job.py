@@ -91,9 +91,6 @@ class SequenceTask(TrainingTask[PackedRecords]):
         logits = model(packed.sequences, packed.positions).float()
         return logits, logits
 
-    def positions(self, packed: PackedRecords) -> Tensor:
-        return torch.arange(packed.num_tokens, device=self._device)
-
     def count(self, indices: Sequence[int]) -> int:
         """Known values (of a masked model: records, over which parts are weighed)."""
         if self._guesses:

@@ -100,9 +100,6 @@ class PairTask(TrainingTask[PackedPairs]):
         logits = model(packed.first, packed.second, packed.first_index, packed.second_index).float()
         return logits, logits
 
-    def positions(self, packed: PackedPairs) -> Tensor:
-        return torch.arange(packed.num_tokens, device=self._device)
-
     def count(self, indices: Sequence[int]) -> int:
         return int(sum(np.isfinite(self._targets[self._groups[index]]).sum() for index in indices))
 

@@ -86,9 +86,6 @@ class PretrainingTask(TrainingTask[PretrainingBatch]):
         total = functional.cross_entropy(pooled, packed.follows, reduction="sum") / pairs
         return total * (hidden / len(packed.targets))
 
-    def positions(self, packed: PretrainingBatch) -> Tensor:
-        return packed.masked_positions
-
     def count(self, indices: Sequence[int]) -> int:
         return len(indices)
 

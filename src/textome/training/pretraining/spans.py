@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from textome.encoders.t5.model import T5
+from textome.encoders.encoder_decoder import EncoderDecoder
 from textome.tasks.span_corruption import Corrupter, SpanCorruption
 from textome.training.batches import cut
 from textome.training.bundles import card_head, environment, write_folder
@@ -87,21 +86,15 @@ class SpanCorruptionTask(PretrainingTask):
     def packed(self, batch: CorruptedBatch) -> PackedPairs:  # type: ignore[override]
         return PackedPairs.of(batch.pairs, self._tokenizer.start_id, self._device)
 
-    def logits(self, model: nn.Module, packed: PackedPairs) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        logits = model(packed.source, packed.source_layout, packed.shown, packed.layout).float()
-        return logits, logits
+    def logits(self, model: EncoderDecoder, packed: PackedPairs) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return packed.logits(model)
 
     def further_loss(self, pooled: Tensor, packed: PackedPairs) -> None:  # type: ignore[override]
         """None: the loss is that of the targets alone."""
 
-    def positions(self, packed: PackedPairs) -> Tensor:  # type: ignore[override]
-        return torch.arange(packed.source_layout.num_tokens, device=self._device)
-
 
 class SpanCorruptionJob(PretrainingJob):
     """Trains encoder and decoder of a T5."""
-
-    bare: T5  # type: ignore[assignment]
 
     @classmethod
     def of(cls, recipe: Recipe[Any], folder: Path, processes: Processes, report: Report) -> SpanCorruptionJob:

@@ -96,9 +96,6 @@ class TextTask(TrainingTask[PackedExamples]):
             logits, pooled = model.with_pooled(self.name, packed.ids, packed.layout, packed.positions, packed.types)
         return logits.float(), pooled.float()
 
-    def positions(self, packed: PackedExamples) -> Tensor:
-        return packed.positions
-
     def count(self, indices: Sequence[int]) -> int:
         return self.loss.count([self.data.targets[index] for index in indices])
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from textome.datasets.labelled import LabelledText
-from textome.encoders.t5.model import T5
+from textome.encoders.encoder_decoder import EncoderDecoder
 from textome.runtime.generation.targets import settings_of, write_targets
 from textome.tasks.text_to_text import TextToText
 from textome.text.tokenization import Tokenizer
 from textome.training.bundles import lineage
-from textome.training.job import Batch, Described, Job, TrainingTask
+from textome.training.job import Described, Job
 from textome.training.losses import LOSSES, LossOptions
 from textome.training.models import TextToTextModel
 from textome.training.parallel.processes import Processes
@@ -24,15 +24,15 @@ from textome.training.recipe import Recipe
 from textome.training.run import Report
 from textome.training.text.data import TaskData, load_task
 from textome.training.text_to_text.model import build_t5
-from textome.training.text_to_text.writer import opens
-from textome.training.translation.packing import PackedPairs
+from textome.training.translation.packing import TargetTask
+from textome.training.translation.translator import SourceDecoder
 
 # Validation records of a task that are written for after each epoch, greedily.
 VALIDATED = 200
 
 
-class TextToTextTask(TrainingTask[PackedPairs]):
-    """The next token of each target, given the source and the target before it; of long sources the first window."""
+class TextToTextTask(TargetTask):
+    """A task as texts; of long sources the first window."""
 
     def __init__(
         self, recipe: Recipe[TextToTextModel], data: TaskData, tokenizer: Tokenizer, device: torch.device
@@ -41,6 +41,7 @@ class TextToTextTask(TrainingTask[PackedPairs]):
         self.quarantine, self.hashes, self.leaks = data.quarantine, data.hashes, data.leaks
         self.loss, self.options = LOSSES["tokens"], LossOptions(recipe.training.label_smoothing)
         self._model, self._tokenizer, self._device = recipe.model, tokenizer, device
+        self.start_id = tokenizer.start_id
         self.pairs = [
             (example.input_ids.tolist(), target.tolist())
             for example, target in zip(data.examples, data.targets, strict=True)
@@ -55,21 +56,7 @@ class TextToTextTask(TrainingTask[PackedPairs]):
         assert isinstance(task, TextToText)
         return task
 
-    def packed(self, batch: Batch) -> PackedPairs:
-        pairs = (self.pairs[index] for index in batch.indices)
-        return PackedPairs.of(pairs, self._tokenizer.start_id, self._device)
-
-    def logits(self, model: T5, packed: PackedPairs) -> tuple[Tensor, Tensor]:
-        logits = model(packed.source, packed.source_layout, packed.shown, packed.layout).float()
-        return logits, logits
-
-    def positions(self, packed: PackedPairs) -> Tensor:
-        return torch.arange(packed.source_layout.num_tokens, device=self._device)
-
-    def count(self, indices: Sequence[int]) -> int:
-        return sum(len(self.pairs[index][1]) for index in indices)
-
-    def score(self, model: T5) -> tuple[dict[str, float], int]:
+    def score(self, model: EncoderDecoder) -> tuple[dict[str, float], int]:
         """The main metric of what is written, greedily, for the first validation records."""
         scores, tokens = {}, 0
         for name, records in self.data.validation.items():
@@ -78,7 +65,7 @@ class TextToTextTask(TrainingTask[PackedPairs]):
             tokens += sum(len(example.input_ids) for example in examples)
             settings = settings_of(self.task.model_copy(update={"beam": 1}))
             with torch.no_grad():
-                written = write_targets(opens(model), examples, self._tokenizer, settings)
+                written = write_targets(partial(SourceDecoder, model), examples, self._tokenizer, settings)
             predicted = self.task.decode(chosen, examples, written)
             scores[name] = self.task.score(chosen, predicted)[self.task.main_metric]
         return scores, tokens
@@ -95,9 +82,8 @@ class TextToTextTask(TrainingTask[PackedPairs]):
 class TextToTextJob(Job):
     """Trains a T5 on all tasks of a recipe together."""
 
-    bare: T5
     tasks: Sequence[TextToTextTask]
-    _base: Path
+    _described: tuple[Mapping[str, Any], Path]
 
     @classmethod
     def of(cls, recipe: Recipe[TextToTextModel], folder: Path, processes: Processes, report: Report) -> TextToTextJob:
@@ -110,14 +96,14 @@ class TextToTextJob(Job):
         model.to(processes.device)
         tasks = [TextToTextTask(recipe, item, tokenizer, processes.device) for item in data]
         job = cls(recipe, model, tasks, processes.device, finish=finish)
-        job._base = base
+        job._described = model.config.to_dict(), base
         return job
 
     def described(self) -> Described:
         """Of a bundle that `transformers` loads as T5ForConditionalGeneration."""
-        recipe, base = self.recipe, self._base
+        recipe, (config, base) = self.recipe, self._described
         lines = [f"- `{task.name}`: prefix {task.task.prefix!r}, {task.task.main_metric}" for task in self.tasks]
         lines += ["", f"Trained from `{recipe.model.base or recipe.model.tokenizer}`.", ""]
         own = {"kind": "text", "window": recipe.model.window, "overlap": recipe.model.overlap}
-        config: Mapping[str, Any] = self.bare.config.to_dict()
+
         return Described(config, base, own, lines, lineage(base), "text2text-generation")

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, normalizers
-from torch import Tensor
 
 from textome.datasets.parallel import Pair
 from textome.encoders import encoder_of
@@ -20,7 +19,7 @@ from textome.formats.reading.sources import Quarantine, atomic_file
 from textome.metrics.translation import score_translations
 from textome.tasks.translation import Translation
 from textome.text.byte_level import byte_level_tokenizer, learn_merges
-from textome.training.job import Batch, Described, Job, TrainingTask
+from textome.training.job import Described, Job
 from textome.training.losses import LOSSES, LossOptions
 from textome.training.models import TranslationModel
 from textome.training.parallel.processes import Processes
@@ -28,18 +27,15 @@ from textome.training.preparation import prepare_encoder
 from textome.training.recipe import Recipe
 from textome.training.run import Report
 from textome.training.text.corpora import SHORTEST_LEAK
-from textome.training.translation.packing import PackedPairs
+from textome.training.translation.packing import TargetTask
 from textome.training.translation.translator import END, PAD, START, Translator
 
 # Validation pairs that are translated after each epoch, greedily.
 VALIDATED = 500
 
 
-class TranslationTask(TrainingTask[PackedPairs]):
-    """The next sub-word of each target, given the source and the target before it.
-
-    Pairs with too long a side are left out and counted.
-    """
+class TranslationTask(TargetTask):
+    """Pairs of texts; those with too long a side are left out and counted."""
 
     task: Translation
 
@@ -57,26 +53,13 @@ class TranslationTask(TrainingTask[PackedPairs]):
         self.quarantine, self.hashes = Quarantine(), {}
         self.loss, self.options = LOSSES["tokens"], LossOptions(recipe.training.label_smoothing)
         self._translator, self._validation, self._device = translator, list(validation)[:VALIDATED], device
+        self.start_id = translator.model.config.decoder_start_token_id
         sources, targets = (translator.encode([getattr(pair, side) for pair in pairs]) for side in ("source", "target"))
         self.pairs = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= max_length]
         if not self.pairs:
             raise InputError(f"no training pair has at most model.max_length = {max_length} sub-words")
         self.too_long = len(pairs) - len(self.pairs)
         self.lengths = [len(source) + len(target) for source, target in self.pairs]
-
-    def packed(self, batch: Batch) -> PackedPairs:
-        start = self._translator.model.config.decoder_start_token_id
-        return PackedPairs.of((self.pairs[index] for index in batch.indices), start, self._device)
-
-    def positions(self, packed: PackedPairs) -> Tensor:
-        return torch.arange(packed.source_layout.num_tokens, device=self._device)
-
-    def logits(self, model: Transformer, packed: PackedPairs) -> tuple[Tensor, Tensor]:
-        logits = model(packed.source, packed.source_layout, packed.shown, packed.layout).float()
-        return logits, logits
-
-    def count(self, indices: Sequence[int]) -> int:
-        return sum(len(self.pairs[index][1]) for index in indices)
 
     def score(self, model: Transformer) -> tuple[dict[str, float], int]:
         """BLEU of greedy translations of the first validation pairs."""

@@ -1,4 +1,4 @@
-"""Sources and targets of an encoder-decoder, laid end to end."""
+"""Sources and targets of an encoder-decoder: laid end to end, and learnt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from textome.encoders.encoder_decoder import EncoderDecoder
 from textome.encoders.layers.packing import Layout
+from textome.training.job import Batch, TrainingTask
 
 # The ids of a source and of its target, each with its end token.
 IdPair = tuple[Sequence[int], Sequence[int]]
@@ -45,3 +47,29 @@ class PackedPairs:
     @property
     def num_tokens(self) -> int:
         return self.source_layout.num_tokens + self.layout.num_tokens
+
+    def logits(self, model: EncoderDecoder) -> tuple[Tensor, Tensor]:
+        """See `TrainingTask.logits`."""
+        logits = model(self.source, self.source_layout, self.shown, self.layout).float()
+        return logits, logits
+
+
+class TargetTask(TrainingTask[PackedPairs]):
+    """The next token of each target, given the source and the target before it.
+
+    pairs      the ids of sources and targets
+    start_id   of the token that a target begins with
+    """
+
+    pairs: Sequence[IdPair]
+    start_id: int
+    _device: torch.device
+
+    def packed(self, batch: Batch) -> PackedPairs:
+        return PackedPairs.of((self.pairs[index] for index in batch.indices), self.start_id, self._device)
+
+    def logits(self, model: EncoderDecoder, packed: PackedPairs) -> tuple[Tensor, Tensor]:
+        return packed.logits(model)
+
+    def count(self, indices: Sequence[int]) -> int:
+        return sum(len(self.pairs[index][1]) for index in indices)

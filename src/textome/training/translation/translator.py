@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from torch import Tensor, nn
 
 from textome.encoders.checkpoint import load_tensors
+from textome.encoders.encoder_decoder import EncoderDecoder
 from textome.encoders.layers.packing import Layout
-from textome.encoders.seq2seq.model import Cache, Transformer, TransformerConfig
+from textome.encoders.seq2seq.model import Transformer, TransformerConfig
 from textome.errors import InputError
 from textome.runtime.bundle import Bundle
 from textome.runtime.generation.decoding import Floats, Ids, Limits, beam, greedy
@@ -23,19 +25,14 @@ from textome.text.sentences import split_sentences
 PAD, START, END = "<pad>", "<s>", "</s>"
 
 
-class Steps(Protocol):
-    """An encoder-decoder, of whichever architecture."""
-
-    shared: nn.Embedding
-
-    def step(self, tokens: Tensor, cache: Cache) -> Tensor: ...
-
-
 class SourceDecoder:
-    """A model in PyTorch over its sources, as `runtime.generation.decoding.Decoder`."""
+    """A model in PyTorch over the ids of sources, as `runtime.generation.decoding.Decoder`."""
 
-    def __init__(self, model: Steps, cache: Cache) -> None:
-        self.model, self.cache, self.device = model, cache, model.shared.weight.device
+    def __init__(self, model: EncoderDecoder, sources: Sequence[Sequence[int] | NDArray[np.integer]]) -> None:
+        self.model, self.device = model, model.shared.weight.device
+        layout = Layout.of([len(ids) for ids in sources], self.device)
+        flat = torch.from_numpy(np.concatenate(sources).astype(np.int64)).to(self.device)
+        self.cache = model.cache(model.encode(flat, layout), layout)
 
     def step(self, tokens: Ids) -> Floats:
         logits = self.model.step(torch.from_numpy(tokens).to(self.device), self.cache)
@@ -118,8 +115,6 @@ class Translator:
 
     def _run(self, sources: list[list[int]], width: int, penalty: float) -> list[str]:
         config = self.model.config
-        device = self.model.shared.weight.device
-        layout = Layout.of([len(ids) for ids in sources], device)
         # A translation longer than twice its source and a little is one that repeats itself.
         limits = Limits(
             first=[config.decoder_start_token_id] * len(sources),
@@ -127,9 +122,8 @@ class Translator:
             ends=(config.eos_token_id,),
             never=(config.pad_token_id, config.decoder_start_token_id),
         )
-        flat = torch.tensor([token for ids in sources for token in ids], device=device)
         with torch.no_grad():
-            decoder = SourceDecoder(self.model, self.model.cache(self.model.encode(flat, layout), layout))
+            decoder = SourceDecoder(self.model, sources)
             if width == 1:
                 sequences = [item.tokens for item in greedy(decoder, limits)]
             else:
