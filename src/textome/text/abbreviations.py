@@ -213,12 +213,12 @@ def _candidates(text: str, bracket: Span) -> Iterator[_Candidate]:
     ends = [*(separator.start for separator in separators), end]
     pieces = [Span(*piece) for piece in zip(starts, ends, strict=True)]
     first = _stripped(text, pieces[0])
+    before = _words_before(text, opening)
     if _is_short_form(text, first) and (not attached or sum(c.isupper() for c in text[first.start : first.end]) > 1):
-        yield _Candidate(first, _words_before(text, opening), whole=False)
+        yield _Candidate(first, before, whole=False)
     if attached:
         return
     whole = _stripped(text, Span(start, end))
-    before = _words_before(text, opening)
     # "TNF (tumour necrosis factor)", and with a word between: "EMLA cream (eutectic mixture of local anaesthetics)".
     for number, max_cost in ((1, _MAX_COST), (2, _MAX_COST_OF_WORD)):
         if len(before) < number:
@@ -378,7 +378,7 @@ def _cheapest_start(text: str, words: tuple[Span, ...], short: str, letters: str
             for k in range(1, j + 1):
                 cost, position = _cost_in_word(word, letters[j - k : j], k == j)
                 if cost >= _IMPOSSIBLE:
-                    continue
+                    break  # a word that does not hold these letters does not hold them with one more before them
                 if k < j:
                     after[j - k] = min(after[j - k], costs[j] + cost)
                 elif costs[j] + cost < min_cost and word.lower() not in _BETWEEN:
@@ -391,7 +391,7 @@ def _cheapest_start(text: str, words: tuple[Span, ...], short: str, letters: str
     return start
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=4096)
 def _cost_in_word(word: str, letters: str, first: bool) -> tuple[float, int]:
     """The least cost of `letters`, in order, in one word, and where in the word a long form begins that begins with it.
 
@@ -402,6 +402,8 @@ def _cost_in_word(word: str, letters: str, first: bool) -> tuple[float, int]:
         lowered = letters[0] + lowered[1:]  # "three-dimensional (3D)"
     elif letters[0] == "e" and lowered.startswith(("oe", "ae")):
         lowered = f"e{lowered[1:]}"  # "oestrogen receptor (ER)"
+    if letters[0] not in lowered:
+        return _IMPOSSIBLE, 0
     parts = {match.start() for match in _PART.finditer(word)}
     # A bracket before a word is not its own: "(GH)-releasing factor", "[3H]dopamine"; nor is what a stroke stands after.
     head = _BRACKETED.match(word) if first else None
