@@ -114,30 +114,31 @@ class NearNames:
         """The concepts whose names resemble `name` most, each once, the nearest first."""
         words = bag_of(name, self._profile).split()[:_MAX_WORDS]
         highest = math.log(1 + len(self._concepts))
-        totals = np.zeros(len(self._concepts), "f4")
         squares = 0.0
-        for word in words:
+        parts: list[tuple[int, float, Array]] = []  # which word, what it adds, and to which names
+        for number, word in enumerate(words):
             similar = self._similar_words(word)
             own = max((idf for _, similarity, idf in similar if similarity == 1), default=highest)
             squares += own**2
-            best = np.zeros(len(self._concepts), "f4") if len(similar) > 1 else None
-            # From the least similar to the most: the most similar word of a name counts.
-            for word_id, similarity, idf in reversed(similar):
-                names = self._word_names[self._word_starts[word_id] : self._word_starts[word_id + 1]]
-                if best is None:
-                    totals[names] += own * similarity * idf
-                else:
-                    best[names] = np.maximum(best[names], own * similarity * idf)
-            if best is not None:
-                totals += best
-        if not squares:
+            for value, word_id in sorted((own * similarity * idf, word_id) for word_id, similarity, idf in similar):
+                parts.append((number, value, self._names_with(word_id)))
+        if not parts:
             return []
-        candidates = np.flatnonzero(totals)
-        scores = totals[candidates] * _NORM_SCALE / (self._norms[candidates] * math.sqrt(squares))
+        numbers, values, names = zip(*parts, strict=True)
+        lengths = [len(each) for each in names]
+        candidates, columns = np.unique(np.concatenate(names), return_inverse=True)
+        best = np.zeros((len(words), len(candidates)), "f4")
+        # The largest value of a word comes last, and stays where a name has several words that resemble it.
+        best[np.repeat(numbers, lengths), columns] = np.repeat(np.array(values, "f4"), lengths)
+        totals = best.sum(axis=0)
+        scores = totals * _NORM_SCALE / (self._norms[candidates] * math.sqrt(squares))
         score_of: dict[int, float] = {}
         for index in _highest(scores, 4 * count):
             score_of.setdefault(int(self._concepts[candidates[index]]), min(float(scores[index]), 1.0))
         return [Near(*item) for item in list(score_of.items())[:count]]
+
+    def _names_with(self, word_id: int) -> Array:
+        return self._word_names[self._word_starts[word_id] : self._word_starts[word_id + 1]]
 
     def _find_similar_words(self, word: str) -> tuple[tuple[int, float, float], ...]:
         """The numbers of the words that resemble a word, with similarity and idf, the most similar first."""
