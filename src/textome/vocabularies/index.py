@@ -19,10 +19,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from textome.vocabularies.concepts import NameKind
 from textome.vocabularies.keys import bag_of, hash_of, key_of
 from textome.vocabularies.layout import MappedFile, Writer
-from textome.vocabularies.near import Near, NearNames
+from textome.vocabularies.near import Array, Near, NearNames
 
 # An entry is a concept's number with the kind of its name above.
 KIND_SHIFT = 28
@@ -30,7 +32,9 @@ REMAINDER_BITS = 16
 TAIL_CODES = {8: "B", 16: "H"}
 MAX_CONCEPTS = 1 << KIND_SHIFT
 BLOCK = 256  # concepts in one compressed block of text
-_BLOCKS_KEPT = 64
+# Of each text of a section, what was used last is kept: blocks of about 8 kB, and lines.
+_BLOCKS_KEPT = 256
+_LINES_KEPT = 2048
 _KINDS = tuple(NameKind)
 
 
@@ -102,10 +106,10 @@ class Section:
         return hits
 
     def curie(self, number: int) -> str:
-        return self._labels.line(number).partition("\t")[0]
+        return self._labels.columns(number)[0]
 
     def label(self, number: int) -> str:
-        return self._labels.line(number).partition("\t")[2]
+        return self._labels.columns(number)[1]
 
     def taxon(self, number: int) -> int:
         """The species of a gene, as a number of the NCBI Taxonomy; 0 if there is none."""
@@ -156,7 +160,7 @@ class Section:
                         yield block * BLOCK + offset, label
 
     def _detail(self, number: int, column: int) -> list[str]:
-        columns = self._details.line(number).split("\t")
+        columns = self._details.columns(number)
         return columns[column].split() if column < len(columns) else []
 
 
@@ -205,7 +209,7 @@ class Vocabulary:
 
 
 class _Blocks:
-    """Lines of text, one a concept, compressed in blocks of `BLOCK` with one dictionary; the blocks used last are kept."""
+    """Lines of text, one a concept, compressed in blocks of `BLOCK` with one dictionary. `columns` splits a line."""
 
     def __init__(self, file: MappedFile, arrays: dict[str, list[Any]], name: str) -> None:
         text_bytes, bounds = file.array(arrays[name]), file.array(arrays[f"{name}_starts"])
@@ -214,14 +218,21 @@ class _Blocks:
         def text_of(block: int) -> bytes:
             return zlib.decompressobj(zdict=dictionary).decompress(text_bytes[bounds[block] : bounds[block + 1]])
 
-        def lines(block: int) -> list[str]:
-            return text_of(block).decode().split("\n")
+        @lru_cache(maxsize=_BLOCKS_KEPT)
+        def lines_of(block: int) -> tuple[bytes, Array]:
+            """The text of a block, and where the line breaks before and after its lines are."""
+            text = text_of(block)
+            breaks = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+            return text, np.concatenate([[-1], breaks, [len(text)]])
+
+        @lru_cache(maxsize=_LINES_KEPT)
+        def columns(number: int) -> list[str]:
+            text, breaks = lines_of(number // BLOCK)
+            before, after = breaks[number % BLOCK :][:2].tolist()
+            return text[before + 1 : after].decode().split("\t")
 
         self._text_of, self._number = text_of, len(bounds) - 1
-        self._lines = lru_cache(maxsize=_BLOCKS_KEPT)(lines)
-
-    def line(self, number: int) -> str:
-        return self._lines(number // BLOCK)[number % BLOCK]
+        self.columns = columns
 
     def blocks(self) -> Iterator[bytes]:
         """The text of each block as UTF-8; none is kept."""
