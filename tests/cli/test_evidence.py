@@ -73,5 +73,19 @@ def test_results_without_relations_and_unknown_concepts_are_told(folder: Path, t
     assert "no relation between two mentions" in run(empty).stderr
     assert "'gout': no relation of the results" in str(run(folder, "gout").exception)
     nothing = run(folder, "nausea", "--relation", "treat")
-    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert rows(nothing) == []
+    assert nothing.stdout.startswith("head,head_id,relation,")
     assert "the options leave no pair; without them there are causes of Chemical, Disease" in nothing.stderr
+
+
+def test_with_names_the_type_of_the_other_concept(folder: Path, tmp_path: Path) -> None:
+    """Not of the one that is asked about; of all pairs it is the type of either."""
+    assert rows(run(folder, "hypertension", "--with", "Disease")) == []
+    found = rows(run(folder, "--with", "Gene"))
+    assert [(row["head"], row["head_type"], row["tail"], row["tail_type"]) for row in found] == [
+        ("Lisinopril", "Chemical", "ACE", "Gene")
+    ]
+    lists = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for path in lists:
+        path.write_text("lisinopril\n")
+    assert "without CONCEPT and --with" in str(run(folder, "gout", "--with", "Gene", "--in-common", *lists).exception)

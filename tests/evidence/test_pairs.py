@@ -8,6 +8,7 @@ import pytest
 
 from stated_documents import NAMES, results_of, stated
 from textome.bulk.query import Results
+from textome.documents import Identifier, Relation
 from textome.errors import InputError
 from textome.evidence.concepts import Concepts
 from textome.evidence.known import read_known
@@ -137,6 +138,17 @@ def test_a_document_counts_once_whatever_file_it_came_from(tmp_path: Path) -> No
     assert pairs["Metformin", "treats", "Nausea"].probability == pytest.approx(0.45)
     assert reading.several_vocabularies() == {"Chemical": ["mesh", "chebi"]}
     assert reading.disagreeing == {"1"}
+
+
+def test_one_mention_of_two_types_is_no_disagreement_of_files(tmp_path: Path) -> None:
+    document = stated("1", "We saw metformin treat nausea.", ("metformin", "Negative_Correlation", "nausea", 0.5))
+    (start, end), *_ = document.entities[0].spans
+    gene = document.entity([(start, end)], "Gene", id="G", identifiers=(Identifier("ncbigene:1"),))
+    both = (*document.relations, Relation("Negative_Correlation", (("head", "G"), ("tail", "nausea"))))
+    folder = results_of(tmp_path / "out", document.with_annotations([*document.entities, gene], both))
+    reading = Reading()
+    assert len(list(read_statements(Results(folder), reading))) == 2
+    assert not reading.disagreeing
 
 
 def test_relations_between_concepts_have_their_closest_mentions_as_evidence(tmp_path: Path) -> None:

@@ -80,6 +80,16 @@ def test_more_columns_parted_by_spaces_with_the_tag_last() -> None:
     assert (document.text, spans(document)) == ("Gout hurts", [("Gout", "DIS")])
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_first_column_that_counts_the_words_is_not_read_as_words(first: int) -> None:
+    counted = [f"{number}\tw{number}\tO \r\n" for number in range(first, first + 3)]
+    documents, quarantine = found("".join(counted) + f"\n{first}\tGout\tB-DIS\n")
+    assert quarantine.count == 0
+    assert [document.text for document in documents] == [f"w{first} w{first + 1} w{first + 2}", "Gout"]
+    ((document,), _) = found("1\tCD\tO\n3\tCD\tO\n")
+    assert document.text == "1 3"
+
+
 @pytest.mark.parametrize(
     ("scheme", "tags", "expected"),
     [
@@ -125,7 +135,7 @@ def test_bare_tags_need_a_type() -> None:
     [
         (b"gout\n", "line 2", "expected a word and a tag"),
         (b"gout\tNN\tB-Disease\n", "line 2", "expected 2 columns as in the lines before, found 3"),
-        (b"gout\tDisease\n", "line 2", "'Disease' is not an IOB or IOBES tag"),
+        (b"gout\tDisease\n", "line 2", "'Disease' is not an IOB or IOBES tag; the last column must hold O, B-TYPE"),
         (b"gout\t\n", "line 2", "'' is not an IOB"),
         (b"\tO\n", "line 2", "a tag but no word"),
         (b"go\xfct\tO\n", "line 2", "not UTF-8"),

@@ -115,7 +115,7 @@ def read_statements(results: Results, reading: Reading | None = None) -> Iterato
     Raises InputError where the tables are damaged.
     """
     reading = Reading() if reading is None else reading
-    identifiers: dict[tuple[str, str, Span, Span], tuple[str, str]] = {}
+    identifiers: dict[tuple[str, str, str, str, Span, Span], tuple[str, str]] = {}
     answer = results.ask("SELECT * FROM stated_relations ORDER BY source, record, head_start, tail_start, relation")
     for values in answer.rows:
         row = dict(zip(answer.columns, values, strict=True))
@@ -124,7 +124,8 @@ def read_statements(results: Results, reading: Reading | None = None) -> Iterato
             reading.retracted[row["document_id"]] += 1
             continue
         statement = _statement(row)
-        mentions = (statement.document_id, statement.relation, statement.head_span, statement.tail_span)
+        types = (statement.head.type, statement.tail.type)
+        mentions = (statement.document_id, statement.relation, *types, statement.head_span, statement.tail_span)
         keys = (statement.head.key, statement.tail.key)
         if identifiers.setdefault(mentions, keys) != keys:
             reading.disagreeing.add(statement.document_id)

@@ -1,7 +1,8 @@
 """CoNLL files for entities: a word and its tag on each line, a blank line between sentences.
 
 Two columns parted by a tab, as BioBERT's data sets have them, or more columns (tab or space) with the tag last, as in
-CoNLL-2003; the first line says how many. `-DOCSTART-` lines part documents; in a file without them each sentence is a
+CoNLL-2003; the first line says how many. Where the first of three columns counts the words of the first sentence, the words
+stand in the second. `-DOCSTART-` lines part documents; in a file without them each sentence is a
 document. The text of a document is its words joined by one space, its sentences by a line break, so splitting it there
 gives the words back. There are no comments: a line that begins with `#` is a word like any other.
 
@@ -48,9 +49,10 @@ class Sentence:
 
 
 class _Block(NamedTuple):
-    """A sentence with its tags as they stand in the file."""
+    """A sentence with its tags as they stand in the file, and what stands in its first two columns."""
 
     words: list[str]
+    seconds: list[str]
     tags: list[str]
     line: int
     document: int
@@ -231,8 +233,9 @@ def _is_mark(character: str) -> bool:
 
 
 def _blocks(source: Source, quarantine: Quarantine) -> Iterator[_Block]:
-    block = _Block([], [], 0, 0)
+    block = _Block([], [], [], 0, 0)
     width = number = document = 0
+    counts: bool | None = None
     bad: tuple[int, str] | None = None
     for number, raw in enumerate(_lines(source, quarantine), 1):
         line = _decode(raw, number)
@@ -241,9 +244,11 @@ def _blocks(source: Source, quarantine: Quarantine) -> Iterator[_Block]:
             if bad is not None:
                 quarantine.add(source.name, f"line {bad[0]}", bad[1])
             elif block.words:
-                yield block
+                if counts is None:
+                    counts = width > 2 and block.words in (_counted(block, 0), _counted(block, 1))
+                yield block._replace(words=block.seconds) if counts else block
             document += at_document
-            block, bad = _Block([], [], 0, document), None
+            block, bad = _Block([], [], [], 0, document), None
             continue
         if not block.line:
             block = block._replace(line=number)
@@ -258,8 +263,13 @@ def _blocks(source: Source, quarantine: Quarantine) -> Iterator[_Block]:
             bad = (number, problem)
         else:
             # White space inside a word would part it; a no-break space in its place keeps every offset.
-            block.words.append(re.sub(r"[ \r]", "\u00a0", columns[0]))
+            for words, word in ((block.words, columns[0]), (block.seconds, columns[1])):
+                words.append(re.sub(r"[ \r]", "\u00a0", word))
             block.tags.append(columns[-1])
+
+
+def _counted(block: _Block, first: int) -> list[str]:
+    return [str(number) for number in range(first, first + len(block.words))]
 
 
 def _lines(source: Source, quarantine: Quarantine) -> Iterator[bytes]:
@@ -285,7 +295,7 @@ def _problem(columns: Sequence[str], width: int) -> str:
     if not columns[0].strip(" \r"):
         return "there is a tag but no word"
     if not _TAG.fullmatch(columns[-1]):
-        return f"{columns[-1]!r} is not an IOB or IOBES tag"
+        return f"{columns[-1]!r} is not an IOB or IOBES tag; the last column must hold O, B-TYPE or I-TYPE"
     return ""
 
 
@@ -298,7 +308,7 @@ def _decode(raw: bytes, number: int) -> str | None:
 
 def _columns(line: str) -> list[str]:
     if "\t" in line:
-        return line.rstrip("\r").split("\t")
+        return line.rstrip(" \r").split("\t")
     return re.split(" +", line.strip(" \r"))
 
 

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from textome.evidence.statements import Concept, Reading
 
 _SHOWN_ROWS = 50
+_PAIR_COLUMNS = (
+    "head", "head_id", "relation", "tail", "tail_id", "score", "probability", "documents", "contradicting", "speculated",
+    "first_year", "known", "document_ids", "head_type", "tail_type", "sentence",
+)  # fmt: skip
+_BRIDGE_COLUMNS = ("concept", "concept_id", "score", "first", "second")
 
 
 def evidence(
@@ -30,7 +35,10 @@ def evidence(
     concept: Annotated[
         str | None, typer.Argument(metavar="CONCEPT", help="A name or CURIE; default: all pairs.")
     ] = None,
-    partner: Annotated[str | None, typer.Option("--with", help="Types of the other concept, as Chemical,Gene.")] = None,
+    partner: Annotated[
+        str | None,
+        typer.Option("--with", help="Types of the other concept, as Chemical,Gene; of all pairs, of either."),
+    ] = None,
     relation: Annotated[
         str | None, typer.Option(help="Relations, as treats, causes, inhibits, binds; default: all.")
     ] = None,
@@ -80,6 +88,9 @@ def evidence(
 
     if only_new and known is None:
         raise InputError("--new needs --known: a table of what is known")
+    others = {"CONCEPT": concept, "--with": partner, "--known": known, "--graph": graph}
+    if in_common is not None and (conflicting := [name for name, value in others.items() if value is not None]):
+        raise InputError(f"--in-common asks about two lists, without {' and '.join(conflicting)}")
     concepts = Concepts(open_vocabulary(vocabulary))
     reading, quarantine = Reading(), Quarantine()
     keys = set() if concept is None else concepts.keys(concept)
@@ -95,21 +106,21 @@ def evidence(
     for note in notes:
         say(note)
     if in_common is not None:
-        bridges = _bridges(_kept(pairs, None, relation, min_documents, min_probability), in_common, concepts)[:limit]
+        bridges = _bridges(_kept(pairs, relation, min_documents, min_probability), in_common, concepts)[:limit]
         if html is not None:
             write_bridges(bridges, html, f"In common: {in_common[0]} and {in_common[1]}")
-        _write(map(_bridge_row, bridges), output, escape_formulas)
+        _write(map(_bridge_row, bridges), _BRIDGE_COLUMNS, output, escape_formulas)
         return
     if concept is not None:
         pairs = _of(pairs, keys, concept)
-    matching, pairs = (
-        pairs,
-        _kept(pairs, split_list(partner) if concept is not None else None, relation, min_documents, min_probability),
-    )
+    matching, types = pairs, split_list(partner)
+    if types is not None:
+        pairs = [pair for pair in pairs if any(end.type in types for end in _partners(pair, keys))]
+    pairs = _kept(pairs, relation, min_documents, min_probability)
     if matching and not pairs:
         verbs = sorted({pair.verb for pair in matching})
-        types = sorted({end.type for pair in matching for end in (pair.head, pair.tail)})
-        say(f"the options leave no pair; without them there are {', '.join(verbs)} of {', '.join(types)}")
+        of = sorted({end.type for pair in matching for end in (pair.head, pair.tail)})
+        say(f"the options leave no pair; without them there are {', '.join(verbs)} of {', '.join(of)}")
     if known is not None:
         known_pairs = read_known(known, concepts, quarantine)
         if known_pairs.unnamed:
@@ -122,7 +133,7 @@ def evidence(
         say(f"{html}: written")
     if graph is not None:
         say(f"{graph}: {write_pairs_graph(pairs, graph):,} edges")
-    _write(map(_pair_row, pairs), output, escape_formulas)
+    _write(map(_pair_row, pairs), _PAIR_COLUMNS, output, escape_formulas)
     report(quarantine)
 
 
@@ -152,15 +163,18 @@ def _of(pairs: Sequence[Pair], keys: set[str], name: str) -> list[Pair]:
     return matching
 
 
-def _kept(
-    pairs: Iterable[Pair], types: Sequence[str] | None, relation: str | None, documents: int, probability: float
-) -> list[Pair]:
+def _partners(pair: Pair, keys: set[str]) -> list[Concept]:
+    """The other concept of a pair, or both where neither or each is the one that is asked about."""
+    ends = [pair.head, pair.tail]
+    return [end for end in ends if end.key not in keys] or ends
+
+
+def _kept(pairs: Iterable[Pair], relation: str | None, documents: int, probability: float) -> list[Pair]:
     verbs = split_list(relation)
     return [
         pair
         for pair in pairs
-        if (types is None or pair.head.type in types or pair.tail.type in types)
-        and (verbs is None or pair.verb in verbs)
+        if (verbs is None or pair.verb in verbs)
         and len(pair.supporting) >= documents
         and pair.probability >= probability
     ]
@@ -176,22 +190,25 @@ def _bridges(pairs: Sequence[Pair], lists: tuple[str, str], concepts: Concepts) 
 
 def _pair_row(pair: Pair) -> dict[str, Any]:
     best = next(pair.statements)
-    return {
-        "head": pair.head.name,
-        "head_id": pair.head.key,
-        "relation": pair.verb,
-        "tail": pair.tail.name,
-        "tail_id": pair.tail.key,
-        "score": round(pair.score, 4),
-        "probability": round(pair.probability, 4),
-        "documents": len(pair.supporting),
-        "contradicting": len(pair.contradicting),
-        "speculated": len(pair.speculated),
-        "first_year": pair.first_year,
-        "known": pair.known,
-        "document_ids": " ".join(pair.document_ids[:20]),
-        "sentence": " … ".join(sentence.text for sentence in best.sentences),
-    }
+    values = (
+        pair.head.name,
+        pair.head.key,
+        pair.verb,
+        pair.tail.name,
+        pair.tail.key,
+        round(pair.score, 4),
+        round(pair.probability, 4),
+        len(pair.supporting),
+        len(pair.contradicting),
+        len(pair.speculated),
+        pair.first_year,
+        pair.known,
+        " ".join(pair.document_ids[:20]),
+        pair.head.type,
+        pair.tail.type,
+        " … ".join(sentence.text for sentence in best.sentences),
+    )
+    return dict(zip(_PAIR_COLUMNS, values, strict=True))
 
 
 def _bridge_row(bridge: Bridge) -> dict[str, Any]:
@@ -199,11 +216,12 @@ def _bridge_row(bridge: Bridge) -> dict[str, Any]:
         "; ".join(f"{pair.head.name} {pair.verb} {pair.tail.name}" for pair in side)
         for side in (bridge.first, bridge.second)
     )
-    names = ("concept", "concept_id", "score", "first", "second")
-    return dict(zip(names, (bridge.concept.name, bridge.concept.key, round(bridge.score, 4), *sides), strict=True))
+    return dict(
+        zip(_BRIDGE_COLUMNS, (bridge.concept.name, bridge.concept.key, round(bridge.score, 4), *sides), strict=True)
+    )
 
 
-def _write(rows: Iterable[dict[str, Any]], output: str, escape_formulas: bool) -> None:
+def _write(rows: Iterable[dict[str, Any]], columns: Sequence[str], output: str, escape_formulas: bool) -> None:
     if output == "-" and sys.stdout.isatty():
         _show(rows)
         return
@@ -216,9 +234,8 @@ def _write(rows: Iterable[dict[str, Any]], output: str, escape_formulas: bool) -
         import csv
 
         writer = csv.writer(text)
-        for number, row in enumerate(rows):
-            if not number:
-                writer.writerow(row)
+        writer.writerow(columns)
+        for row in rows:
             writer.writerow(map(no_formula, row.values()) if escape_formulas else row.values())
     if output == "-":
         echo(text.getvalue(), end="")
