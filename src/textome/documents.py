@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from textome.errors import InputError
 
@@ -197,7 +197,10 @@ class Document:
         """
         if problem := spans_problem(spans, self.length):
             raise InputError(f"document {self.id!r}: {problem}")
-        return " ".join(self.text[start:end] for start, end in spans)
+        return self._text_at(spans)
+
+    def _text_at(self, spans: Sequence[Span]) -> str:
+        return " ".join([self.text[start:end] for start, end in spans])
 
     def entity(
         self,
@@ -228,7 +231,7 @@ class Document:
 
     def with_annotations(self, entities: Iterable[Entity], relations: Iterable[Relation] = ()) -> Document:
         """The same text and labels, with these entities and relations in place of the old ones."""
-        return replace(self, entities=tuple(entities), relations=tuple(relations))
+        return self._changed(entities=tuple(entities), relations=tuple(relations))
 
     def with_new_entities(self, entities: Iterable[Entity]) -> Document:
         """The same document with these entities besides its own, in the order of the text, each with an id that is free."""
@@ -240,7 +243,14 @@ class Document:
 
     def with_labels(self, labels: Iterable[Label]) -> Document:
         """The same text, entities and relations, with these labels in place of the old ones."""
-        return replace(self, labels=tuple(labels))
+        return self._changed(labels=tuple(labels))
+
+    def _changed(self, **annotations: tuple[Any, ...]) -> Self:
+        """The same text, which is not checked again, with other annotations, which are."""
+        document = object.__new__(type(self))
+        document.__dict__.update(self.__dict__, **annotations)
+        document._check_annotations()
+        return document
 
     def _check_passages(self) -> None:
         position = gaps = 0
@@ -290,7 +300,7 @@ class Document:
 
     def _check_entity(self, entity: Entity, length: int) -> None:
         if not (problem := spans_problem(entity.spans, length)):
-            if entity.text == (actual := self.text_at(entity.spans)):
+            if entity.text == (actual := self._text_at(entity.spans)):
                 return
             problem = (
                 f"the annotation says {entity.text[:200]!r} but the text at {entity.start}-{entity.end} is "
@@ -350,6 +360,8 @@ def check_entity_characters(spans: Iterable[Sequence[tuple[int, int]]], where: s
 
 def extent(spans: Sequence[tuple[int, int]]) -> int:
     """Code points from the beginning of the first span to the end of the last, in whatever order the spans stand."""
+    if len(spans) == 1:  # nearly all
+        return max(0, spans[0][1] - spans[0][0])
     return max(0, max(end for _, end in spans) - min(start for start, _ in spans)) if spans else 0
 
 
