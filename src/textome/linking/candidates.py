@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
+from typing import NamedTuple
 
 from textome.linking.binomials import species_of_strain
 from textome.linking.composites import parts_of
@@ -34,8 +34,7 @@ class Way(StrEnum):
     CONTEXT = "context"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A concept of a section.
 
     rank    of its section's vocabulary in the order of preference
@@ -253,10 +252,7 @@ def near(
     else:
         is_code = _WORD.search(name) is None
         scores = [_near_score(item.score, is_code) for item in matches]
-    matches = [
-        Candidate(item.section, item.number, item.way, score, item.rank)
-        for item, score in zip(matches, scores, strict=True)
-    ]
+    matches = [item._replace(score=score) for item, score in zip(matches, scores, strict=True)]
     return [sorted(matches, key=lambda item: (-item.score, item.rank))] if matches else []
 
 
@@ -268,7 +264,7 @@ def similar(sections: Sequence[Section], name: str, related: Sequence[Candidate]
         for rank, section in enumerate(sections)
         for item in section.nearest(name, _NUM_RERANKED if is_disease else _NUM_NEAR)
     )
-    return distinct([*(replace(item, score=1.0) for item in related if is_disease), *matches])
+    return distinct([*(item._replace(score=1.0) for item in related if is_disease), *matches])
 
 
 def near_features(name: str, matches: Sequence[Candidate], context: Context) -> list[list[float]]:
@@ -300,7 +296,7 @@ def _near_score(similarity: float, is_code: bool) -> float:
 
 
 def _as(way: Way, item: Candidate) -> Candidate:
-    return Candidate(item.section, item.number, way, min(item.score, _SCORES[way]), item.rank)
+    return item._replace(way=way, score=min(item.score, _SCORES[way]))
 
 
 def _in_number(section: Section, hits: list[Hit], name: str) -> list[Hit]:

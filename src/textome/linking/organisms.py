@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
 
@@ -154,7 +154,7 @@ def _to_species(item: Candidate) -> Candidate:
         return item
     numbers = [item.section.find(parent) for parent in item.section.parents(item.number)]
     species = [number for number in numbers if number is not None and match[1] in (None, item.section.label(number))]
-    return replace(item, number=species[0]) if species else item
+    return item._replace(number=species[0]) if species else item
 
 
 def _resolve_strains(organisms: Sequence[Organism], text: str) -> None:
@@ -186,7 +186,7 @@ def _above(candidate: Candidate) -> Iterator[str]:
 
 
 def _in_context(item: Candidate) -> Candidate:
-    return replace(item, way=Way.CONTEXT, score=min(item.score, _SCORE))
+    return item._replace(way=Way.CONTEXT, score=min(item.score, _SCORE))
 
 
 _SCORE = 0.7

@@ -9,7 +9,6 @@ words weighs. All weights were learnt by recipes/vocabulary/gene_species.py.
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -21,31 +20,31 @@ from textome.documents import Document
 from textome.patterns import lazy_pattern
 
 HUMAN, MOUSE, RAT = 9606, 10090, 10116
-# Words for the organisms whose genes texts speak of.
+# Words for the organisms whose genes texts speak of, in small letters.
 _WORDS: dict[int, str] = {
-    HUMAN: "humans?|patients?|m[ae]n|wom[ae]n|child(?:ren)?|boys?|girls?|persons?|people|infants?|Homo sapiens|individuals|"
-    "famil(?:y|ies)|subjects|probands?|HeLa|(?:HEK)? ?293T?|MCF-?7|HepG2|Caucasians?|volunteers|cohorts?|Jurkat|THP-?1",
-    MOUSE: "mouse|mice|murine|Mus musculus|C57BL/6J?|NIH[ -]?3T3|BALB/c|transgenic|knock-?out|knock-?in|wild-?type|"
-    "[^\\W\\d]\\w*-/-|null|RAW ?264\\.7|3T3-L1|MEFs?",
-    RAT: "rats?|Rattus norvegicus|Sprague[ -]Dawley|Wistar|PC12|H9c2",
-    7227: "Drosophila(?: melanogaster)?|fl(?:y|ies)|D\\. melanogaster",
-    6239: "Caenorhabditis elegans|C\\. elegans|nematodes?|worms?",
-    7955: "zebrafish|Danio rerio",
-    4932: "Saccharomyces cerevisiae|S\\. cerevisiae|yeasts?|budding yeast",
-    4896: "Schizosaccharomyces pombe|S\\. pombe|fission yeast",
-    3702: "Arabidopsis(?: thaliana)?|A\\. thaliana",
-    9031: "chickens?|chicks?|avian|Gallus gallus",
-    9913: "bovine|cows?|cattle|calf|calves|Bos taurus",
-    9823: "pigs?|porcine|swine|Sus scrofa",
+    HUMAN: "humans?|patients?|m[ae]n|wom[ae]n|child(?:ren)?|boys?|girls?|persons?|people|infants?|homo sapiens|individuals|"
+    "famil(?:y|ies)|subjects|probands?|hela|(?:hek)? ?293t?|mcf-?7|hepg2|caucasians?|volunteers|cohorts?|jurkat|thp-?1",
+    MOUSE: "mouse|mice|murine|mus musculus|c57bl/6j?|nih[ -]?3t3|balb/c|transgenic|knock-?out|knock-?in|wild-?type|"
+    "[^\\W\\d]\\w*-/-|null|raw ?264\\.7|3t3-l1|mefs?",
+    RAT: "rats?|rattus norvegicus|sprague[ -]dawley|wistar|pc12|h9c2",
+    7227: "drosophila(?: melanogaster)?|fl(?:y|ies)|d\\. melanogaster",
+    6239: "caenorhabditis elegans|c\\. elegans|nematodes?|worms?",
+    7955: "zebrafish|danio rerio",
+    4932: "saccharomyces cerevisiae|s\\. cerevisiae|yeasts?|budding yeast",
+    4896: "schizosaccharomyces pombe|s\\. pombe|fission yeast",
+    3702: "arabidopsis(?: thaliana)?|a\\. thaliana",
+    9031: "chickens?|chicks?|avian|gallus gallus",
+    9913: "bovine|cows?|cattle|calf|calves|bos taurus",
+    9823: "pigs?|porcine|swine|sus scrofa",
     9986: "rabbits?",
     9615: "dogs?|canines?",
-    8355: "Xenopus(?: laevis)?",
-    562: "Escherichia coli|E\\. coli",
-    10029: "Chinese hamsters?|CHO",
+    8355: "xenopus(?: laevis)?",
+    562: "escherichia coli|e\\. coli",
+    10029: "chinese hamsters?|cho",
     9544: "rhesus|macaques?",
 }
 _PATTERN = lazy_pattern(
-    rf"(?<![\w-])(?:{'|'.join(f'(?P<t{taxon}>{words})' for taxon, words in _WORDS.items())})(?![\w])", re.IGNORECASE
+    rf"(?<![\w-])(?:{'|'.join(f'(?P<t{taxon}>{words})' for taxon, words in _WORDS.items())})(?![\w])"
 )
 # Letters before a symbol that name a species: hLysoPLA, mGluR1.
 _PREFIXES = {"h": HUMAN, "m": MOUSE, "r": RAT, "d": 7227, "z": 7955, "x": 8355, "y": 4932}
@@ -241,7 +240,8 @@ def _weights(word: str) -> tuple[float, ...]:
 def _species_mentions(document: Document) -> list[SpeciesMention]:
     """Where the text names an organism: entities with an NCBI Taxonomy identifier, and everyday words."""
     mentions = {}
-    for match in _PATTERN.finditer(document.text):
+    lowered = document.text.replace("İ", "i").lower()  # of all letters İ alone becomes two
+    for match in _PATTERN.finditer(lowered):
         taxon = int(str(match.lastgroup)[1:])
         mentions[match.start()] = SpeciesMention(match.start(), match.end(), taxon)
     for entity in document.entities:

@@ -78,18 +78,20 @@ class Linking(StepSettings):
             if _is_unsure(mention, groups):
                 groups = mention.resembling(self._sections[mention.type], groups, context)
             identifiers_of |= dict.fromkeys(mention.indices, self._chosen(groups))
+        document = _with(document, identifiers_of)
         genes = [mention for mention in mentions.values() if mention.type == "Gene"]
         if genes:
-            linked = self._with(document, identifiers_of)
             sections = self._sections["Gene"]
             symbols = {
                 mention.text: _species_of_symbol(mention.text, exact(sections, mention.text)) for mention in genes
             }
-            species = GeneSpecies(linked, symbols)
+            species = GeneSpecies(document, symbols)
+            identifiers_of = {}
             for mention, named in _with_names_shared(genes, sections):
                 groups = [_of_species(each, mention, species, self.species) for each in named]
                 identifiers_of |= dict.fromkeys(mention.indices, self._chosen(groups))
-        return self._with(document, identifiers_of)
+            document = _with(document, identifiers_of)
+        return document
 
     def current(self, curie: str) -> str:
         """The identifier that has replaced this one, where a vocabulary knows it; else this one."""
@@ -116,7 +118,7 @@ class Linking(StepSettings):
     @property
     def _sections(self) -> dict[str, list[Section]]:
         sections = sections_of(self.vocabularies)
-        if unknown := sorted(set(self.types or ()) - set(sections)):
+        if self.types and (unknown := sorted(set(self.types) - set(sections))):
             raise InputError(
                 f"no vocabulary has concepts of the type {unknown[0]}; there are {', '.join(sorted(sections))}"
             )
@@ -204,13 +206,6 @@ class Linking(StepSettings):
             return []
         curies = (curie for curie in item.section.xrefs(item.number) if curie.partition(":")[0] in self.xrefs)
         return [Identifier(curie, round(item.score, 4)) for curie in curies]
-
-    def _with(self, document: Document, identifiers_of: dict[int, tuple[Identifier, ...]]) -> Document:
-        entities = [
-            replace(entity, identifiers=identifiers_of[index]) if index in identifiers_of else entity
-            for index, entity in enumerate(document.entities)
-        ]
-        return document.with_annotations(entities, document.relations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +295,17 @@ def sections_of(paths: tuple[str, ...]) -> dict[str, list[Section]]:
             if section := vocabulary.section(type):
                 sections.setdefault(type, []).append(section)
     return sections
+
+
+def _with(document: Document, identifiers_of: Mapping[int, tuple[Identifier, ...]]) -> Document:
+    """The document with identifiers of its entities, by their index."""
+    if not identifiers_of:
+        return document
+    entities = [
+        replace(entity, identifiers=identifiers_of[index]) if index in identifiers_of else entity
+        for index, entity in enumerate(document.entities)
+    ]
+    return document.with_annotations(entities, document.relations)
 
 
 def section_type(entity_type: str, known: Collection[str]) -> str | None:
@@ -393,7 +399,7 @@ def _of_species(group: list[Candidate], mention: _Mention, organisms: GeneSpecie
     likeliest = max(taxa, key=lambda taxon: probabilities[taxon])
     if not any(item.taxon == likeliest for item in group):
         group = [*group, *_with_same_symbol(group, likeliest)]
-    scored = [replace(item, score=item.score * probabilities[item.taxon]) for item in group]
+    scored = [item._replace(score=item.score * probabilities[item.taxon]) for item in group]
     return sorted(scored, key=lambda item: -probabilities[item.taxon])
 
 
@@ -405,7 +411,7 @@ def _species_of_symbol(name: str, candidates: Iterable[Candidate]) -> set[int]:
 def _with_same_symbol(group: list[Candidate], taxon: int) -> list[Candidate]:
     """Genes of another species with the symbol of these genes: a name of `Snca` in mouse also names `SNCA` in human."""
     others = (
-        replace(item, number=hit.number)
+        item._replace(number=hit.number)
         for item in group
         for hit in item.section.look_up(item.section.label(item.number))
         if item.section.taxon(hit.number) == taxon and hit.kind in (NameKind.CONFIRMED, NameKind.LABEL)
