@@ -40,7 +40,7 @@ from pathlib import Path
 
 from textome.bulk.output import write_chunk
 from textome.bulk.query import Results
-from textome.documents import Document, Passage
+from textome.documents import Document
 from textome.evidence.concepts import Concepts
 from textome.evidence.known import Known, read_known
 from textome.evidence.pairs import Pair, read_pairs
@@ -51,7 +51,9 @@ from textome.runtime.model import Model
 from textome.vocabularies import open_vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
-TRIALS = "pretrain/Evidence-Inference-fulltext/evidence-inference-txt.tar.xz!txt_files"
+sys.path.append(str(ROOT / "recipes"))
+from relation_corpora import TRIALS, passages_of  # noqa: E402
+
 ABSTRACTS = [
     *(f"re/BC5CDR-relations/CDR_{part}Set.PubTator.txt.gz" for part in ("Training", "Development", "Test")),
     *(f"re/BioRED/BioRED.zip!BioRED/{part}.PubTator.txt" for part in ("Train", "Dev", "Test")),
@@ -197,22 +199,8 @@ def documents(data: Path) -> Iterator[Document]:
                 seen.add(document.id)
                 yield Document(document.id, document.passages)
     for document in read_documents(f"{data}/{TRIALS}"):
-        if passages := tuple(_abstract(document.text)):
+        if passages := tuple(passages_of(document.text)):
             yield Document(document.id, passages)
-
-
-def _abstract(text: str) -> Iterator[Passage]:
-    """Title and abstract of an article whose passages have headings such as `ABSTRACT.METHODS:`."""
-    offset = 0
-    for block in text.split("\n\n"):
-        heading, _, content = block.strip().partition(":")
-        content = content.strip()
-        if heading == "TITLE" or heading.startswith("ABSTRACT"):
-            if content:
-                yield Passage(content, offset, heading.lower().replace("abstract.", ""))
-                offset += len(content) + 1
-        elif heading.startswith("BODY"):
-            return
 
 
 if __name__ == "__main__":

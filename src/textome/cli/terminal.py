@@ -1,14 +1,21 @@
-"""Documents on a terminal: text with coloured entities, their types and confidences."""
+"""On a terminal: text with coloured entities, their types and confidences; and tables."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
+from textome.cli.streams import say
 from textome.documents import Document, Entity
 from textome.escapes import shown
+
+# Of a table.
+ROWS = 50
 
 # Background colours that stay apart for colour-blind readers (after Okabe and Ito 2008), with a readable foreground.
 _PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2", "#999999")
@@ -33,6 +40,16 @@ def print_document(document: Document, console: Console | None = None) -> None:
     )
     console.print(summary if counts else Text("no entities", style="dim"))
     console.print()
+
+
+def print_table(columns: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
+    """Print the first `ROWS` rows of a table; None is an empty cell."""
+    table = Table(*map(shown, columns))
+    for row in islice(rows, ROWS):
+        table.add_row(*("" if cell is None else shown(str(cell)) for cell in row))
+    Console(highlight=False, markup=False).print(table)
+    if next(rows, None) is not None:
+        say(f"the first {ROWS} rows are shown; add --output FILE.csv for all")
 
 
 def style_of(entity_type: str) -> str:

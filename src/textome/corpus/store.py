@@ -14,7 +14,6 @@ The arrays are plain NumPy files (https://numpy.org/doc/stable/reference/generat
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textome.errors import InputError
+from textome.formats.reading.folders import hash_of
 from textome.formats.reading.sources import atomic_file
 from textome.text.tokenization import Tokenizer
 
@@ -64,7 +64,7 @@ def write_shard(folder: Path, number: int, documents: Sequence[Sequence[str]], t
                 np.save(stream, values)
         with atomic_file(files["txt.gz"]) as stream, gzip.GzipFile("", "wb", 5, stream, mtime=0) as packed:
             packed.write(text.encode())
-        hashes = {part: _sha256(file) for part, file in files.items()}
+        hashes = {part: hash_of(file) for part, file in files.items()}
     except OSError as error:
         for file in files.values():
             file.unlink(missing_ok=True)
@@ -177,18 +177,13 @@ class Corpus:
         for row in self.described["shards"]:
             for part, expected in row["sha256"].items():
                 path = self.folder / f"{row['name']}.{part}"
-                if _sha256(path) != expected:
+                if hash_of(path) != expected:
                     raise InputError(f"{path}: the file is not what was written; build the corpus anew")
 
 
 def is_corpus(folder: str | Path) -> bool:
     """Whether a folder is a finished corpus."""
     return (Path(folder) / DESCRIPTION).is_file()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _description(folder: Path) -> dict[str, Any]:

@@ -186,11 +186,7 @@ class Builder:
         return self.node(kind, [source], output, domain, **attributes)
 
     def lookup(self, ids: str, name: str, table: Array) -> str:
-        """Rows of an embedding table (rows, hidden_size)."""
-        return self.rows(table, ids, name)
-
-    def rows(self, table: Array, ids: str, name: str) -> str:
-        """The rows `ids` along the last axis but one of a constant (.., rows, size)."""
+        """The rows `ids` along the last axis but one of a table (.., rows, size), as of embeddings."""
         axis = table.ndim - 2
         if self.precision == "fp32":
             return self.node("Gather", [self.constant(f"{name}.weight", table), ids], f"{name}.output", axis=axis)

@@ -4,7 +4,7 @@
 
     read(source: Source, quarantine: Quarantine) -> Iterator[Document]
     write(documents: Iterable[Document], target: Target) -> int      the number of documents written
-    sniff(head: str, name: str) -> bool                              does the beginning of a file look like it?
+    sniff(head: str, name: str) -> bool                              (optional) does the beginning of a file look like it?
 
 Adding one is a new file and a line in `FORMATS`.
 """
@@ -187,12 +187,13 @@ def guess_format(source: Source) -> str:
 
 
 def _sniffs(row: Format, head: str, name: str) -> bool:
-    """Whether a format knows the beginning of a file as its own. A sniffer that fails on it does not know it."""
+    """Whether a format knows the beginning of a file as its own. A sniffer that fails on it does not know it, and a format
+    without one is told by other signs."""
     if row.sign not in head:
         return False
-    sniff: Callable[[str, str], bool] = import_module(f"textome.formats.{row.module}").sniff
+    sniff: Callable[[str, str], bool] | None = getattr(import_module(f"textome.formats.{row.module}"), "sniff", None)
     try:
-        return sniff(head, name)
+        return sniff is not None and sniff(head, name)
     except Exception:
         return False
 

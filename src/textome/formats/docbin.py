@@ -32,11 +32,6 @@ MAX_BYTES = 1 << 30
 _MIN_CATEGORY = 0.5
 
 
-def sniff(head: str, name: str) -> bool:
-    """False: a DocBin is not text. `textome.formats.guess_format` tells it by the ending of the file's name."""
-    return False
-
-
 def read(source: Source, quarantine: Quarantine) -> Iterator[Document]:
     """A document for each Doc. Raises InputError for a file that is not a DocBin."""
     spacy = _spacy()

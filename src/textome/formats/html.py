@@ -91,10 +91,6 @@ class _Open(NamedTuple):
     goes_on: bool
 
 
-def sniff(head: str, name: str) -> bool:
-    return False
-
-
 def write(documents: Iterable[Document], target: Target) -> int:
     """All documents on one page, with a legend of the types and tables of the annotations under each text.
 

@@ -198,12 +198,7 @@ def _channels(image: Pixels, channels: int) -> Pixels:
 
 def _boxes(folder: Path, path: str, quarantine: Quarantine, channels: int, margin: float) -> Iterator[Record]:
     """The boxes of Pascal VOC annotations, cut out as squares around their middle."""
-    splits = {
-        name: split
-        for split in ("test", "val", "train")
-        if (listing := folder / "ImageSets" / "Main" / f"{split}.txt").is_file()
-        for name in listing.read_text(encoding="utf-8").split()
-    }
+    splits = voc_splits(folder)
     for file in sorted((folder / "Annotations").glob("*.xml")):
         name = file.stem
         try:
@@ -212,7 +207,7 @@ def _boxes(folder: Path, path: str, quarantine: Quarantine, channels: int, margi
         except (etree.XMLSyntaxError, OSError, InputError) as error:
             quarantine.add(path, f"image {name}", error)
             continue
-        attributes = {"image": name, "split": _SPLITS.get(splits.get(name, ""), "none")}
+        attributes = {"image": name, "split": splits.get(name, "none")}
         for number, box in enumerate(root.iterfind("object")):
             try:
                 label = str(box.findtext("name", "")).strip()
@@ -224,6 +219,16 @@ def _boxes(folder: Path, path: str, quarantine: Quarantine, channels: int, margi
                 quarantine.add(path, f"image {name}, box {number}", error)
                 continue
             yield Record(f"{name}/{number}", metadata=attributes, content=crop, target=label or None)
+
+
+def voc_splits(folder: Path) -> dict[str, str]:
+    """The split of each image of Pascal VOC's ImageSets/Main/SPLIT.txt, the first of train, val and test that names it."""
+    return {
+        name: _SPLITS[split]
+        for split in ("test", "val", "train")
+        if (listing := folder / "ImageSets" / "Main" / f"{split}.txt").is_file()
+        for name in listing.read_text(encoding="utf-8").split()
+    }
 
 
 def _cut(image: Pixels, left: int, upper: int, right: int, lower: int, margin: float) -> Pixels:

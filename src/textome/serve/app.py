@@ -33,7 +33,7 @@ from textome.serve.problems import Problem, bad_request, overloaded, without_tex
 from textome.serve.pubmed import fetch
 from textome.serve.requested import (
     InputFormat,
-    corrected_documents,
+    checked_documents,
     invalid,
     uploaded_documents,
     validated,
@@ -325,7 +325,7 @@ _TASK_ROUTES: dict[str, Callable[[Service], APIRouter]] = {
 
 def _converted(data: bytes, service: Service) -> Response:
     body, _ = validated(data, schemas.ConvertRequest, service.limits)
-    documents = corrected_documents(body, service.limits)
+    documents = checked_documents(body.documents, service.limits)
     media, ending = MEDIA_TYPES[body.format]
     headers = {"Content-Disposition": f'attachment; filename="textome{ending}"'}
     return Response(render(documents, body.format), media_type=media, headers=headers)

@@ -13,7 +13,7 @@ from textome.errors import InputError, plain_message
 from textome.formats import Quarantine, Source, bioc, guess_format, jsonl, read_documents
 from textome.serve.limits import Limits, check_file, is_packed, strict_json, unpack
 from textome.serve.problems import Problem, bad_request, inconsistent, too_large, unsupported, without_text
-from textome.serve.schemas import ConvertRequest, DocumentModel, DocumentsRequest, Quarantined
+from textome.serve.schemas import DocumentModel, DocumentsRequest, Quarantined
 
 Body = TypeVar("Body", bound=BaseModel)
 Request = TypeVar("Request", bound=DocumentsRequest)
@@ -74,20 +74,10 @@ def _documents_of(request: DocumentsRequest, value: Mapping[str, Any], limits: L
     if "text" in request.model_fields_set:
         return bounded([Document.from_text(request.text)], limits)
     if "documents" in request.model_fields_set:
-        return bounded(textome_documents(request.documents, limits), limits)
+        return checked_documents(request.documents, limits)
     items = value["bioc"]["documents"]
     _check_number(len(items), limits)
     return bounded(_consistent(items, lambda item, _: bioc.document_from(item)), limits)
-
-
-def linked_documents(items: Sequence[DocumentModel], limits: Limits) -> list[Document]:
-    """The documents of a request to link their entities."""
-    return bounded(textome_documents(items, limits), limits)
-
-
-def corrected_documents(request: ConvertRequest, limits: Limits) -> list[Document]:
-    """The documents of a request to convert."""
-    return bounded(textome_documents(request.documents, limits), limits)
 
 
 def uploaded_documents(data: bytes, format: str | None, limits: Limits, name: str = "") -> Uploaded:
@@ -157,12 +147,12 @@ def _annotated_characters(document: Document) -> int:
     return sum(entity.end - entity.start for entity in document.entities) + sum(named)
 
 
-def textome_documents(items: Sequence[str | DocumentModel], limits: Limits) -> Iterator[Document]:
-    """The documents of a request. Raises Problem where they are too many, or one contradicts itself."""
+def checked_documents(items: Sequence[str | DocumentModel], limits: Limits) -> list[Document]:
+    """The documents of a request. Raises Problem where they are too many or too large, or one contradicts itself."""
     _check_number(len(items), limits)
     # One at a time: all of them once more would fill the memory.
     values = (item if isinstance(item, str) else item.model_dump(exclude_unset=True) for item in items)
-    return _consistent(values, lambda item, number: jsonl.document_from(item, str(number)))
+    return bounded(_consistent(values, lambda item, number: jsonl.document_from(item, str(number))), limits)
 
 
 def _consistent(items: Iterable[Any], make: Any) -> Iterator[Document]:

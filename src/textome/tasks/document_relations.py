@@ -29,19 +29,17 @@ from textome.documents import Document, Entity, Relation, Span
 from textome.errors import InputError
 from textome.formats import read_documents
 from textome.formats.reading.sources import Quarantine
-from textome.tasks.examples import Example, Floats, first_tokens, joined, sigmoid, softmax
-from textome.tasks.labels import THRESHOLDS, Classified, Decision, LabelTask
-from textome.tasks.pair_examples import nearest, with_markers
-from textome.tasks.relations import concepts_of, names_of, with_ids, with_relations
+from textome.tasks.examples import Example, Floats, first_tokens, sigmoid, softmax
+from textome.tasks.labels import THRESHOLDS, Classified, Decision
+from textome.tasks.pair_examples import nearest, shared_examples, with_markers
+from textome.tasks.relations import PairTask, concepts, ends_of, names_of, with_relations
 from textome.tasks.task import HeadShape
-from textome.tasks.windows import windows
 from textome.text.tokenization import Tokenizer
 
 MENTIONS, BETWEEN = 6, 12
 NOVEL = "novel"
 # The sign of each type, in the order of `types`; a vocabulary spells each by one token.
 _SIGNS = "@#$&*^%~"
-_PAIRS_AT_ONCE = 256
 _MAY_BE_RELATED = 0.1
 _TEMPERATURES = np.geomspace(0.5, 4, 31)
 
@@ -63,7 +61,7 @@ class ConceptPair:
     known: frozenset[str] = frozenset()
 
 
-class DocumentRelations(LabelTask[ConceptPair, Classified]):
+class DocumentRelations(PairTask[ConceptPair]):
     """Relations between the concepts of a document: mentions with a common identifier, or, if they have none, equal text.
 
     labels      the types of relations
@@ -76,10 +74,8 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
     thresholds  the probability from which each further label holds; 0.5 if it is not named
     """
 
-    has_calibration: ClassVar[bool] = True
     evaluated_by: ClassVar[str] = "scores"
     losses: ClassVar[tuple[str, ...]] = ("binary_cross_entropy",)
-    output_kind: ClassVar[str] = "relations"
 
     kind: Literal["document_relations"] = "document_relations"
     metric: Literal["mean_f1", "pair_f1", "typed_f1"] = "mean_f1"
@@ -135,10 +131,6 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
         for document in documents:
             yield from self.candidates(document, frozenset(known))
 
-    def ready(self, document: Document) -> Document:
-        """The document with an id for every entity: relations refer to entities by id."""
-        return with_ids(document)
-
     def records(self, document: Document, question: str | None = None) -> list[ConceptPair]:
         """The pairs that the task asks about; the document must be `ready`."""
         return self._pairs(document)
@@ -172,25 +164,14 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
         examples = []
         for numbers, (_, offsets), tokens in zip(owned.values(), marked, encoded, strict=True):
             firsts = dict(zip(offsets, first_tokens(tokens, offsets.values()), strict=True))
-            for part in windows(tokens, window - 2, overlap):
-                rows, positions = list[int](), list[list[int]]()
-                for number in numbers:
-                    head, tail = (
-                        [
-                            at - part.start + 1
-                            for entity in side
-                            if part.start <= (at := firsts[entity.start, entity.end]) < part.end
-                        ]
-                        for side in (records[number].head, records[number].tail)
-                    )
-                    if head and tail:
-                        rows.append(number)
-                        positions.append(_positions(head, tail))
-                ids, types = joined([tokens.ids[part.start : part.end]], tokenizer)
-                for start in range(0, len(rows), _PAIRS_AT_ONCE):
-                    some = tuple(rows[start : start + _PAIRS_AT_ONCE])
-                    chosen = np.array(positions[start : start + _PAIRS_AT_ONCE], np.int32)
-                    examples.append(Example(some[0], ids, types, chosen, record_of_position=some))
+            mentions = {
+                number: [
+                    [firsts[entity.start, entity.end] for entity in side]
+                    for side in (records[number].head, records[number].tail)
+                ]
+                for number in numbers
+            }
+            examples += shared_examples(mentions, tokens, tokenizer, window, overlap, _positions)
         return examples
 
     def targets(self, example: Example, record: ConceptPair) -> NDArray[Any]:
@@ -323,15 +304,8 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
     def is_nothing(self, prediction: Classified) -> bool:
         return not prediction.labels
 
-    def labels_of(self, record: ConceptPair) -> tuple[str, ...]:
-        return record.labels
-
     def texts_of(self, record: ConceptPair) -> tuple[str, ...]:
         return (record.document.text,)
-
-    def group_of(self, record: ConceptPair, number: int) -> object:
-        """A document with all its pairs is one."""
-        return id(record.document)
 
     def prepared(self, records: list[ConceptPair], seed: int) -> list[ConceptPair]:
         return [record for record in records if record.head]
@@ -365,13 +339,8 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
 
     def _pairs(self, document: Document, known: frozenset[str] | None = None) -> list[ConceptPair]:
         """The pairs of concepts whose types may be related; with `known`, those that a corpus annotates something of."""
-        concepts: dict[tuple[str, str], list[Entity]] = {}
-        for entity in sorted(document.entities, key=lambda entity: (entity.start, entity.end)):
-            if kind := self.types.get(entity.type):
-                for key in concepts_of(entity):
-                    concepts.setdefault((kind, key), []).append(entity)
         pairs = []
-        for (first, head), (second, tail) in combinations(concepts.items(), 2):
+        for (first, head), (second, tail) in combinations(concepts(document, self.types.get).items(), 2):
             kinds = (first[0], second[0])
             if kinds not in self.pairs and kinds not in self.further.values():
                 kinds, head, tail = kinds[::-1], tail, head
@@ -389,10 +358,7 @@ class DocumentRelations(LabelTask[ConceptPair, Classified]):
         gold: dict[frozenset[str], set[str]] = {}
         for relation in document.relations:
             if relation.type in annotated:
-                ends = [name for _, name in relation.arguments]
-                if len(ends) < 2:
-                    ends = [relation.metadata.get("entity1", ""), relation.metadata.get("entity2", "")]
-                labels = gold.setdefault(frozenset(ends[:2]), set())
+                labels = gold.setdefault(frozenset(ends_of(relation)), set())
                 labels.add(relation.type)
                 if relation.metadata.get("novel") == "Novel":
                     labels.add(NOVEL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,27 +86,15 @@ class PairReader:
         examples = []
         for numbers, (_, offsets), tokens in zip(texts.values(), marked, encoded, strict=True):
             firsts = dict(zip(offsets, first_tokens(tokens, offsets.values()), strict=True))
-            read: set[int] = set()
-            for window in windows(tokens, self.window - 2, self.overlap):
-                rows, positions = list[int](), list[list[int]]()
-                for number in numbers:
-                    inside = [
-                        [
-                            at - window.start + 1
-                            for entity in side
-                            if window.start <= (at := firsts[_spot(entity)]) < window.end
-                        ]
-                        for side in (pairs[number].head, pairs[number].tail)
-                    ]
-                    if all(inside):
-                        rows.append(number)
-                        positions.append([0, *_nearest_positions(*inside), min(inside[0]), min(inside[1])])
-                read.update(rows)
-                ids, types = joined([tokens.ids[window.start : window.end]], self.tokenizer)
-                for start in range(0, len(rows), _PAIRS_AT_ONCE):
-                    some = tuple(rows[start : start + _PAIRS_AT_ONCE])
-                    chosen = np.array(positions[start : start + _PAIRS_AT_ONCE], np.int32)
-                    examples.append(Example(some[0], ids, types, chosen, record_of_position=some))
+            mentions = {
+                number: [
+                    [firsts[_spot(entity)] for entity in side] for side in (pairs[number].head, pairs[number].tail)
+                ]
+                for number in numbers
+            }
+            shared = shared_examples(mentions, tokens, self.tokenizer, self.window, self.overlap, _first_and_nearest)
+            examples += shared
+            read = {number for example in shared for number in example.owners}
             examples += [self._too_far(number, pairs[number]) for number in numbers if number not in read]
         return examples
 
@@ -150,6 +138,40 @@ def _first_word(kind: str) -> str:
     """Where every mention is marked, long names of types would be half of what is read."""
     match = re.match(r"[^\W\d_]?[^\W\d_A-Z]+|[A-Z]+", kind)
     return match[0] if match else kind
+
+
+def shared_examples(
+    mentions: Mapping[int, Sequence[Sequence[int]]],
+    tokens: Tokens,
+    tokenizer: Tokenizer,
+    window: int,
+    overlap: int,
+    positions_of: Callable[[list[int], list[int]], list[int]],
+) -> list[Example]:
+    """The windows of a text, each with a row of positions for every pair that has mentions of both in it.
+
+    mentions       by the number of a pair, the first tokens of the mentions of its head and its tail
+    positions_of   the row of a pair, from where in the window its mentions begin
+    """
+    examples = []
+    for part in windows(tokens, window - 2, overlap):
+        rows, positions = list[int](), list[list[int]]()
+        for number, sides in mentions.items():
+            head, tail = ([at - part.start + 1 for at in side if part.start <= at < part.end] for side in sides)
+            if head and tail:
+                rows.append(number)
+                positions.append(positions_of(head, tail))
+        ids, types = joined([tokens.ids[part.start : part.end]], tokenizer)
+        for start in range(0, len(rows), _PAIRS_AT_ONCE):
+            some = tuple(rows[start : start + _PAIRS_AT_ONCE])
+            chosen = np.array(positions[start : start + _PAIRS_AT_ONCE], np.int32)
+            examples.append(Example(some[0], ids, types, chosen, record_of_position=some))
+    return examples
+
+
+def _first_and_nearest(head: list[int], tail: list[int]) -> list[int]:
+    """[CLS], the markers of the two nearest mentions, and those of the first of both."""
+    return [0, *_nearest_positions(head, tail), min(head), min(tail)]
 
 
 def _spot(entity: Entity) -> _Spot:

@@ -17,7 +17,7 @@ two nearest mentions are read one after the other. The window that is most confi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, count, permutations
 from typing import Any, ClassVar, Literal
@@ -33,14 +33,35 @@ from textome.formats.reading.sources import Quarantine
 from textome.tasks.examples import Example, Floats, sigmoid, softmax
 from textome.tasks.labels import Classified, Decision, LabelTask
 from textome.tasks.pair_examples import Candidate, PairReader, nearest
-from textome.tasks.task import HeadShape
+from textome.tasks.task import HeadShape, Record
 from textome.text.sentences import sentence_spans
 from textome.text.tokenization import Tokenizer
 
 Scope = Literal["sentence", "document"]
 
 
-class Relations(LabelTask[Candidate, Classified]):
+class PairTask(LabelTask[Record, Classified]):
+    """Relations between what a document mentions; a record has a `document` and `labels`."""
+
+    output_kind: ClassVar[str] = "relations"
+
+    def ready(self, document: Document) -> Document:
+        """The document with an id for every entity: relations refer to entities by id."""
+        if all(entity.id for entity in document.entities):
+            return document
+        ids = _free_ids(document, "T")
+        entities = [entity if entity.id else replace(entity, id=next(ids)) for entity in document.entities]
+        return document.with_annotations(entities, document.relations)
+
+    def labels_of(self, record: Any) -> tuple[str, ...]:
+        return tuple(record.labels)
+
+    def group_of(self, record: Any, number: int) -> object:
+        """A document with all its pairs is one."""
+        return id(record.document)
+
+
+class Relations(PairTask[Candidate]):
     """Relations between the entities of documents in one of the formats.
 
     labels          the relation types; other relations of the data are left out
@@ -51,8 +72,6 @@ class Relations(LabelTask[Candidate, Classified]):
     one_pass        a text is read once for all its pairs, which makes documents with many pairs many times as fast
     negative_ratio  of training: at most so many pairs without a relation for each with one, drawn by the seed
     """
-
-    output_kind: ClassVar[str] = "relations"
 
     kind: Literal["relations"] = "relations"
     metric: Literal["micro_f1", "macro_f1", "weighted_f1"] = "micro_f1"
@@ -136,10 +155,6 @@ class Relations(LabelTask[Candidate, Classified]):
                 seen.add(number)
         return [self.decide(shares) for shares in best]
 
-    def ready(self, document: Document) -> Document:
-        """The document with an id for every entity: relations refer to entities by id."""
-        return with_ids(document)
-
     def annotate(
         self, name: str, document: Document, records: Sequence[Candidate], predictions: Sequence[Classified]
     ) -> Document:
@@ -164,15 +179,8 @@ class Relations(LabelTask[Candidate, Classified]):
     def is_nothing(self, prediction: Classified) -> bool:
         return set(prediction.labels) <= set(self.negative_labels)
 
-    def labels_of(self, record: Candidate) -> tuple[str, ...]:
-        return record.labels
-
     def texts_of(self, record: Candidate) -> tuple[str, ...]:
         return (record.document.text[record.scope.start : record.scope.end],)
-
-    def group_of(self, record: Candidate, number: int) -> object:
-        """A document with all its pairs is one."""
-        return id(record.document)
 
     def prepared(self, records: list[Candidate], seed: int) -> list[Candidate]:
         """The pairs that can be read: those with a relation, and so many of the others as `negative_ratio` says."""
@@ -197,11 +205,8 @@ class Relations(LabelTask[Candidate, Classified]):
                 if len(inside) > 1:
                     yield scope, list(inside)
             return
-        concepts: dict[tuple[str, str], list[Entity]] = {}
-        for entity in sorted(document.entities, key=lambda entity: (entity.start, entity.end)):
-            for key in concepts_of(entity):
-                concepts.setdefault((entity.type, key), []).append(entity)
-        yield Span(0, len(document.text)), [tuple(group) for group in concepts.values()]
+        groups = concepts(document, lambda kind: kind).values()
+        yield Span(0, len(document.text)), [tuple(group) for group in groups]
 
     def _oriented(
         self, first: tuple[Entity, ...], second: tuple[Entity, ...]
@@ -215,15 +220,6 @@ class Relations(LabelTask[Candidate, Classified]):
         if not self.directed and types[::-1] in self.pairs:
             return [(second, first)]
         return []
-
-
-def with_ids(document: Document) -> Document:
-    """The document with an id for every entity: relations refer to entities by id."""
-    if all(entity.id for entity in document.entities):
-        return document
-    ids = _free_ids(document, "T")
-    entities = [entity if entity.id else replace(entity, id=next(ids)) for entity in document.entities]
-    return document.with_annotations(entities, document.relations)
 
 
 def with_relations(document: Document, relations: Iterable[Relation]) -> Document:
@@ -251,12 +247,8 @@ class _Gold:
         self._labels_of_pair: dict[tuple[str, str], list[str]] = {}
         self._reached: set[tuple[str, str, str]] = set()
         for relation in document.relations:
-            if relation.type in labels:
-                ends = [name for _, name in relation.arguments]
-                if len(ends) < 2:
-                    ends = [relation.metadata.get("entity1", ""), relation.metadata.get("entity2", "")]
-                if all(ends[:2]):
-                    self._labels_of_pair.setdefault((ends[0], ends[1]), []).append(relation.type)
+            if relation.type in labels and all(ends := ends_of(relation)):
+                self._labels_of_pair.setdefault(ends, []).append(relation.type)
 
     def labels(self, head: Sequence[Entity], tail: Sequence[Entity], directed: bool) -> list[str]:
         labels: list[str] = []
@@ -278,9 +270,25 @@ class _Gold:
         ]
 
 
-def concepts_of(entity: Entity) -> list[str]:
-    """The concepts that a mention stands for: its identifiers, else its text without case."""
-    return [from_curies((name,)) for name in entity.curies] or [entity.text.casefold()]
+def ends_of(relation: Relation) -> tuple[str, str]:
+    """What a relation is between: ids of mentions, or, if it has not two arguments, the concepts that its metadata name."""
+    ends = [name for _, name in relation.arguments]
+    if len(ends) < 2:
+        ends = [relation.metadata.get("entity1", ""), relation.metadata.get("entity2", "")]
+    return ends[0], ends[1]
+
+
+def concepts(document: Document, type_of: Callable[[str], str | None]) -> dict[tuple[str, str], list[Entity]]:
+    """The mentions of each concept, by type and identifier; of a mention without any its text, without case, is one.
+
+    type_of   the name of an entity's type, None for one that is left out
+    """
+    mentions: dict[tuple[str, str], list[Entity]] = {}
+    for entity in sorted(document.entities, key=lambda entity: (entity.start, entity.end)):
+        if (kind := type_of(entity.type)) is not None:
+            for key in [from_curies((name,)) for name in entity.curies] or [entity.text.casefold()]:
+                mentions.setdefault((kind, key), []).append(entity)
+    return mentions
 
 
 def names_of(group: Iterable[Entity]) -> set[str]:

@@ -52,12 +52,10 @@ def finetune(
     return folder / job.output
 
 
-def trained_job(
-    recipe: Recipe[Any], folder: Path, resume: bool = False, report: Report = lambda event: None
-) -> tuple[Job, Progress]:
+def trained_job(recipe: Recipe[Any], folder: Path) -> tuple[Job, Progress]:
     """The job of a finished run, whose model is the trained one, in evaluation mode; no bundle is written."""
-    with running(recipe, folder, resume) as processes:
-        job, _, progress, _ = _trained(recipe, folder, resume, report, processes)
+    with running(recipe, folder, False) as processes:
+        job, _, progress, _ = _trained(recipe, folder, False, lambda event: None, processes)
     return job, progress
 
 
@@ -84,7 +82,7 @@ def _trained(
     job.bare.eval()
     with torch.no_grad(), autocast(device, precision_for(settings.precision, device)):
         job.calibrate()
-        if test := job.test():
+        if test := job.tasks[0].test(job.bare):
             more["test"] = {name: value for name, value in test.items() if value == value}  # JSON knows no NaN
     gather_weights(unsharded, job.bare)
     if job.teacher is not None:

@@ -101,6 +101,10 @@ class TrainingTask(ABC, Generic[PackedKind]):
     def calibrate(self, model: Any) -> None:
         """Fit what the task says of its confidence to the validation data."""
 
+    def test(self, model: Any) -> dict[str, Any]:
+        """How many `records` of test data there are, and all scores on them; empty if there are none."""
+        return {}
+
     @abstractmethod
     def counts(self) -> dict[str, Any]:
         """How much was read, by what it is."""
@@ -323,10 +327,6 @@ class Job(ABC):
         """Fit what the tasks say of their confidence to the validation data."""
         for task in self.tasks:
             task.calibrate(self.bare)
-
-    def test(self) -> dict[str, Any]:
-        """The scores of the finished model on test data; empty where there is none."""
-        return {}
 
     def report(self) -> dict[str, Any]:
         """What was read, for data.json."""

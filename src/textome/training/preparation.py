@@ -35,11 +35,7 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
     if model.window > (max_length := encoder.max_length(values)):
         raise InputError(f"model.window is {model.window}, but {base} has only {max_length} positions")
     tensors = read_weights(base, values)
-    if model.layers is not None:
-        if model.layers > (there := values.get("num_hidden_layers", 12)):
-            raise InputError(f"model.layers is {model.layers}, but {base} has only {there} layers")
-        tensors = keep_layers(tensors, spread(there, model.layers))
-        values["num_hidden_layers"] = model.layers
+    tensors = with_layers(model.layers, values, tensors, base)
     if model.attention_heads is not None:
         if model.attention_heads > (there := values.get("num_attention_heads", 12)):
             raise InputError(f"model.attention_heads is {model.attention_heads}, but {base} has only {there} heads")
@@ -54,6 +50,21 @@ def read_base(model: Model, base: Path) -> tuple[dict[str, Any], dict[str, Tenso
         tensors = keep_neurons(tensors, model.intermediate_size)
         values["intermediate_size"] = model.intermediate_size
     return values, tensors
+
+
+def with_layers(
+    layers: int | None, values: dict[str, Any], tensors: dict[str, Tensor], base: Path
+) -> dict[str, Tensor]:
+    """The tensors of as many layers as `model.layers` says, all if it says nothing; `values` is told of it.
+
+    Raises InputError where the base has fewer.
+    """
+    if layers is None:
+        return tensors
+    if layers > (there := values.get("num_hidden_layers", 12)):
+        raise InputError(f"model.layers is {layers}, but {base} has only {there} layers")
+    values["num_hidden_layers"] = layers
+    return keep_layers(tensors, spread(there, layers))
 
 
 def prepare_encoder(encoder: nn.Module, settings: Training) -> Callable[[], None]:

@@ -136,8 +136,8 @@ class Log:
             if mlflow is not None:
                 self._tracker = Tracker(mlflow, folder, lambda text: self.write(event="tracking", message=text))
             path = folder / "metrics.jsonl"
-            kept = _records_until(path, step) if path.exists() else []
-            path.write_text("".join(kept), encoding="utf-8")
+            kept = (record for record in read_log(path) if record.get("step", 0) <= step) if path.exists() else ()
+            path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
             self._stream = path.open("a", encoding="utf-8")
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
@@ -171,16 +171,15 @@ class Log:
             write_run_report(self._folder / "report.html", read_run(self._folder))
 
 
-def _records_until(path: Path, step: int) -> list[str]:
-    kept = []
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The records of `metrics.jsonl`; a line that is broken, since the run was killed while it wrote it, is left out."""
+    records = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError:  # the run was killed while it wrote this line
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
             continue
-        if record.get("step", 0) <= step:
-            kept.append(line + "\n")
-    return kept
+    return records
 
 
 def _numbers(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:

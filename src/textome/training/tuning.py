@@ -25,7 +25,7 @@ from textome.settings import Fields
 from textome.training.kinds import plan_run
 from textome.training.optimisation.finite import DivergedError
 from textome.training.recipe_files import read_recipe
-from textome.training.run import Report, write_json
+from textome.training.run import Report, read_log, write_json
 
 # What a run may leave, see `Job.output`.
 _OUTPUTS = ("bundle", "model")
@@ -175,7 +175,8 @@ def _run(
     run = plan_run(Path(search.recipe), overrides)
     scores: dict[int, float] = {}
     if (log := trial_folder / "metrics.jsonl").exists():
-        scores = {record["epoch"]: record["mean"] for record in _validations(log)}
+        validations = (record for record in read_log(log) if record.get("event") == "validation")
+        scores = {record["epoch"]: record["mean"] for record in validations}
         for epoch, score in scores.items():
             trial.report(score, epoch)
 
@@ -199,17 +200,6 @@ def _run(
         trial.set_user_attr("diverged", True)
         return TrialState.FAIL, None
     return TrialState.COMPLETE, max(scores.values())
-
-
-def _validations(log: Path) -> list[dict[str, Any]]:
-    validations = []
-    for line in log.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:  # the run was killed while it wrote this line
-            continue
-        validations += [record] * (record.get("event") == "validation")
-    return validations
 
 
 def _keep_best(study: optuna.Study, folder: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,14 +15,13 @@ import typer
 from textome.cli.options import BulkFolder
 from textome.cli.streams import EscapeFormulas, echo, report, say, split_list
 from textome.errors import InputError, MissingExtraError
-from textome.escapes import no_formula, shown
+from textome.escapes import no_formula
 
 if TYPE_CHECKING:
     from textome.evidence.concepts import Concepts
     from textome.evidence.pairs import Bridge, Pair
     from textome.evidence.statements import Concept, Reading
 
-_SHOWN_ROWS = 50
 _PAIR_COLUMNS = (
     "head", "head_id", "relation", "tail", "tail_id", "score", "probability", "documents", "contradicting", "speculated",
     "first_year", "known", "document_ids", "head_type", "tail_type", "sentence",
@@ -221,7 +220,7 @@ def _bridge_row(bridge: Bridge) -> dict[str, Any]:
     )
 
 
-def _write(rows: Iterable[dict[str, Any]], columns: Sequence[str], output: str, escape_formulas: bool) -> None:
+def _write(rows: Iterator[dict[str, Any]], columns: Sequence[str], output: str, escape_formulas: bool) -> None:
     if output == "-" and sys.stdout.isatty():
         _show(rows)
         return
@@ -247,19 +246,13 @@ def _write(rows: Iterable[dict[str, Any]], columns: Sequence[str], output: str, 
     say(f"{output}: written")
 
 
-def _show(rows: Iterable[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _show(rows: Iterator[dict[str, Any]]) -> None:
+    from textome.cli.terminal import ROWS, print_table
 
-    some = list(islice(rows, _SHOWN_ROWS))
+    some = list(islice(rows, ROWS))
     names = [
         name
         for name in (some[0] if some else {})
         if not name.endswith("_id") and name != "document_ids" and any(row[name] is not None for row in some)
     ]
-    table = Table(*names)
-    for row in some:
-        table.add_row(*("" if row[name] is None else shown(str(row[name])) for name in names))
-    Console(highlight=False, markup=False).print(table)
-    if next(iter(rows), None) is not None:
-        say(f"the first {_SHOWN_ROWS} rows are shown; add --output FILE.csv for all")
+    print_table(names, ([row[name] for name in names] for row in chain(some, rows)))

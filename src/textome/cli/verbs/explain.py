@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -61,7 +61,6 @@ def explain(
     from textome.explain.explainer import Explainer
     from textome.explain.page import explanation_page
     from textome.formats import Quarantine
-    from textome.formats.reading.sources import atomic_file
     from textome.runtime.bundle import TEXT, Bundle, resolve_model
     from textome.runtime.predictor import Predictor
 
@@ -93,14 +92,7 @@ def explain(
         except InputError as error:
             quarantine.add(text, f"document {document.id}", error)
     rows = [asdict(item) | {"text": item.text} for item in explanations]
-    everything = json.dumps(rows, indent=2, ensure_ascii=False)
-    if output:
-        page = everything if output.suffix == ".json" else explanation_page(explanations, explainer.bundle.name)
-        with atomic_file(output) as stream:
-            stream.write(page.encode())
-    if as_json:
-        echo(everything)
-    elif not output:
+    if not _written(rows, lambda: explanation_page(explanations, explainer.bundle.name), output, as_json):
         for item in explanations:
             where = "" if item.sentence is None else f"sentence {item.sentence + 1}: "
             echo(f"{where}{item.finding} {item.confidence:.3f}{'  ' if item.text else ''}{item.text}")
@@ -122,7 +114,6 @@ def _records(
     """Explain the answers about the records of a file that is not text."""
     from textome.explain.record_page import record_page
     from textome.explain.records import explain_content
-    from textome.formats.reading.sources import atomic_file
 
     explanations = []
     for record in predictor.read("", path, quarantine):
@@ -130,14 +121,8 @@ def _records(
             explanations.append(explain_content(predictor, record, label))
         except InputError as error:
             quarantine.add(path, f"record {record.id}", error)
-    everything = json.dumps([item.as_dict() for item in explanations], indent=2, ensure_ascii=False)
-    if output:
-        page = everything if output.suffix == ".json" else record_page(explanations, predictor.name)
-        with atomic_file(output) as stream:
-            stream.write(page.encode())
-    if as_json:
-        echo(everything)
-    elif not output:
+    rows = [item.as_dict() for item in explanations]
+    if not _written(rows, lambda: record_page(explanations, predictor.name), output, as_json):
         for item in explanations:
             echo(f"{item.record}: {item.finding} {item.value:.3f}")
             for name, weight in item.parts[:number]:
@@ -148,6 +133,19 @@ def _records(
                     echo(f"  {name} looks at {', '.join(shares)}")
     say(f"{len(explanations):,} answers explained")
     finish(quarantine, len(explanations))
+
+
+def _written(rows: list[dict[str, Any]], page: Callable[[], str], output: Path | None, as_json: bool) -> bool:
+    """Write all weights, or the page, where the user asks for one; whether they do."""
+    from textome.formats.reading.sources import atomic_file
+
+    everything = json.dumps(rows, indent=2, ensure_ascii=False)
+    if output:
+        with atomic_file(output) as stream:
+            stream.write((everything if output.suffix == ".json" else page()).encode())
+    if as_json:
+        echo(everything)
+    return as_json or output is not None
 
 
 def _documents(text: str, from_: str | None, quarantine: Quarantine) -> Iterator[Document]:

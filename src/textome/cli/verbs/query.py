@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +11,9 @@ import typer
 from textome.cli.options import BulkFolder
 from textome.cli.streams import EscapeFormulas, echo, say
 from textome.errors import InputError, MissingExtraError
-from textome.escapes import shown
 
 if TYPE_CHECKING:
-    from textome.bulk.query import Answer, Results
-
-_SHOWN_ROWS = 50
+    from textome.bulk.query import Results
 
 
 def query(
@@ -73,7 +69,9 @@ def query(
         return
     answer = results.ask(f"SELECT * FROM {sql}" if sql in {*TABLES, *VIEWS} else sql)
     if output == "-" and to is None and sys.stdout.isatty():
-        _show(answer)
+        from textome.cli.terminal import print_table
+
+        print_table(answer.columns, answer.rows)
         return
     format = to or ("csv" if output == "-" else Path(output).suffix[1:])
     if not format:
@@ -90,15 +88,3 @@ def _list_views(results: Results) -> None:
     for name in (*TABLES, *VIEWS):
         columns = ", ".join(column for column, _ in results.columns(name))
         echo(f"{name}: {columns}")
-
-
-def _show(answer: Answer) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*map(shown, answer.columns))
-    for row in islice(answer.rows, _SHOWN_ROWS):
-        table.add_row(*("" if item is None else shown(str(item)) for item in row))
-    Console(highlight=False, markup=False).print(table)
-    if next(answer.rows, None) is not None:
-        say(f"the first {_SHOWN_ROWS} rows are shown; add --output FILE.csv for all")

@@ -230,7 +230,7 @@ def _table(builder: Builder, config: Mapping[str, Any], name: str, kind: str, re
     heads = int(config["num_attention_heads"])
     rows = _scale(config) * (relative @ builder.weight(f"{layer}.weight").T + builder.weight(f"{layer}.bias"))
     by_head = rows.reshape(len(rows), heads, -1).transpose(1, 0, 2)
-    return builder.rows(by_head.astype(np.float32), f"distances.{kind}", f"{name}.{kind}.table")
+    return builder.lookup(f"distances.{kind}", f"{name}.{kind}.table", by_head.astype(np.float32))
 
 
 def _skewed(builder: Builder, rows: str, table: str, name: str) -> str:

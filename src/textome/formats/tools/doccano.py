@@ -18,12 +18,7 @@ from textome.formats.jsonl import read
 from textome.formats.reading.sources import Target
 from textome.formats.tools.json_tasks import Members, names_of_entities, pair_of, write_lines
 
-__all__ = ["read", "sniff", "write"]
-
-
-def sniff(head: str, name: str) -> bool:
-    """False: its lines are recognised as JSON lines are."""
-    return False
+__all__ = ["read", "write"]
 
 
 def write(documents: Iterable[Document], target: Target) -> int:

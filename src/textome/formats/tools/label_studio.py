@@ -20,14 +20,9 @@ from textome.formats.jsonl import read
 from textome.formats.reading.sources import Target
 from textome.formats.tools.json_tasks import Members, extent_text, pair_of, write_list
 
-__all__ = ["read", "results_of", "sniff", "write"]
+__all__ = ["read", "results_of", "write"]
 
 MODEL_VERSION = "textome"
-
-
-def sniff(head: str, name: str) -> bool:
-    """False: its tasks are recognised as JSON lines are."""
-    return False
 
 
 def write(documents: Iterable[Document], target: Target) -> int:

@@ -20,14 +20,9 @@ from textome.formats.jsonl import read
 from textome.formats.reading.sources import Target
 from textome.formats.tools.json_tasks import Members, pair_of, write_lines
 
-__all__ = ["read", "sniff", "write"]
+__all__ = ["read", "write"]
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-
-
-def sniff(head: str, name: str) -> bool:
-    """False: its lines are recognised as JSON lines are."""
-    return False
 
 
 def write(documents: Iterable[Document], target: Target) -> int:

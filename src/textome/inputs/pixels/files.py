@@ -22,12 +22,11 @@ from lxml import etree
 from textome.errors import InputError, MissingExtraError
 from textome.formats.reading.archives import unpacked
 from textome.formats.reading.sources import Quarantine
-from textome.inputs.image_files import MAX_PIXELS, SUFFIXES, decoded
+from textome.inputs.image_files import MAX_PIXELS, SUFFIXES, decoded, voc_splits
 from textome.inputs.pixels.regions import Box, Mask, Objects, Picture, Regions
 
 DEFAULT_CLASS = "object"
 _IMAGES, _MASKS = ("images", "image"), ("masks", "mask", "labels", "label")
-_SPLITS = {"test": "test", "val": "validation", "train": "train"}
 
 
 def read_pictures(
@@ -210,12 +209,7 @@ def _plain(files: list[Path], folder: Path, quarantine: Quarantine, channels: in
 
 def _voc(folder: Path, location: Path, path: str, quarantine: Quarantine, channels: int) -> Iterator[Picture]:
     """Pascal VOC (Everingham et al. 2010): Annotations/NAME.xml, JPEGImages/NAME.jpg, ImageSets/Main/SPLIT.txt."""
-    splits = {
-        name: split
-        for split in _SPLITS
-        if (listing := folder / "ImageSets" / "Main" / f"{split}.txt").is_file()
-        for name in listing.read_text(encoding="utf-8").split()
-    }
+    splits = voc_splits(folder)
     for file in sorted((folder / "Annotations").glob("*.xml")):
         image = next((item for item in (folder / "JPEGImages").glob(f"{file.stem}.*") if _is_image(item)), None)
         try:
@@ -236,8 +230,7 @@ def _voc(folder: Path, location: Path, path: str, quarantine: Quarantine, channe
         if things and not boxes:
             quarantine.add(path, f"image {file.stem}", "none of its boxes can be read")
             continue
-        split = _SPLITS.get(splits.get(file.stem, ""), "none")
-        metadata = {"folder": folder.name, "name": file.stem, "split": split}
+        metadata = {"folder": folder.name, "name": file.stem, "split": splits.get(file.stem, "none")}
         identity = (folder.relative_to(location) / image.name).as_posix()
         yield Picture(identity, metadata=metadata, content=pixels, regions=Regions(boxes=tuple(boxes)))
 

@@ -16,7 +16,7 @@ from textome.metrics.entities import PRF
 from textome.serve.limits import Body
 from textome.serve.outputs import OutputFormat
 from textome.serve.problems import inconsistent, without_text
-from textome.serve.requested import InputFormat, bounded, textome_documents, uploaded_documents, validated
+from textome.serve.requested import InputFormat, checked_documents, uploaded_documents, validated
 from textome.serve.routes.shared import PROBLEMS, binary_body, documents_answer, json_body, off_loop, rendered
 from textome.serve.schemas import DocumentModel, Items, SpanModel
 from textome.serve.service import Service
@@ -105,9 +105,7 @@ def curation_routes(service: Service) -> APIRouter:
 
 def _compared(data: bytes, service: Service) -> CompareResponse:
     request, _ = validated(data, CompareRequest, service.limits)
-    first, second = (
-        bounded(textome_documents(items, service.limits), service.limits) for items in (request.first, request.second)
-    )
+    first, second = (checked_documents(items, service.limits) for items in (request.first, request.second))
     try:
         result = agreement(first, second)
     except InputError as error:

@@ -16,7 +16,7 @@ from textome.documents import Document
 from textome.formats.jsonl import document_to
 from textome.serve.limits import Body
 from textome.serve.problems import overloaded
-from textome.serve.requested import linked_documents, validated
+from textome.serve.requested import checked_documents, validated
 from textome.serve.routes.shared import PROBLEMS, general_problems, json_body, off_loop, while_connected
 from textome.serve.schemas import DocumentModel, IdentifierModel, Items, whole
 from textome.serve.service import Service
@@ -141,7 +141,7 @@ def linking_routes(service: Service) -> APIRouter:
     async def link(request: Request) -> LinkResponse:
         async with Body(request, service.limits, service.memory) as data:
             body, _ = await off_loop(data, validated, data, LinkRequest, service.limits)
-            documents = await off_loop(data, linked_documents, body.documents, service.limits)
+            documents = await off_loop(data, checked_documents, body.documents, service.limits)
             left = Event()
             try:
                 return await while_connected(request, work.do(lambda linker: _linked(linker, body, documents, left)))

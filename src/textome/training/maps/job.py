@@ -91,7 +91,6 @@ class MapTrainingTask(TrainingTask[PackedTiles]):
             self.task = self.task.with_thresholds(some, list(self._maps(model, some)), self.pixels.scale)
 
     def test(self, model: TransUNet) -> dict[str, Any]:
-        """All scores on the test images; empty where there are none."""
         return {"records": len(self._test)} | self.scores(model, self._test) if self._test else {}
 
     def scores(self, model: TransUNet, records: Sequence[Picture]) -> dict[str, float]:
@@ -164,10 +163,6 @@ class MapJob(Job):
         finish = prepare_encoder(model.encoder, recipe.training)
         model.to(processes.device)
         return cls(recipe, model, [task], processes.device, finish=finish)
-
-    def test(self) -> dict[str, Any]:
-        (task,) = self.tasks
-        return task.test(self.bare)
 
     def described(self) -> Described:
         (task,) = self.tasks

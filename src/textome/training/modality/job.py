@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from textome.encoders.checkpoint import load_tensors
-from textome.encoders.pruning import keep_layers, spread
 from textome.encoders.sequence.model import PackedSequences, SequenceConfig, SequenceModel, load_text_encoder
 from textome.errors import InputError
 from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape
@@ -30,11 +29,13 @@ from textome.training.losses import LOSSES, target_options
 from textome.training.modality.data import ModalityRecords, length_of, load_records, mixed, pack_sequences
 from textome.training.models import SequenceEncoder
 from textome.training.parallel.processes import Processes
-from textome.training.preparation import prepare_encoder
+from textome.training.preparation import prepare_encoder, with_layers
 from textome.training.recipe import Recipe
 from textome.training.run import Report
 
 HIDDEN_SHARE = 0.15
+# Tokens that a model reads at once where it does not learn.
+_TOKEN_BUDGET = 16384
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,10 @@ class SequenceTask(TrainingTask[PackedRecords]):
             outputs, owners = self._outputs(model, self.data.validation)
             self.task = self.task.with_confidences(self._rows(self.data.validation)[owners], outputs)
 
+    def test(self, model: SequenceModel) -> dict[str, Any]:
+        records = self.data.test
+        return {"records": len(records)} | self.scores(model, records) if records else {}
+
     def answers(self, model: SequenceModel, records: Sequence[Record]) -> Floats:
         """(B, num_labels): means over each record's views."""
         outputs, owners = self._outputs(model, records)
@@ -138,25 +143,23 @@ class SequenceTask(TrainingTask[PackedRecords]):
             return np.zeros((len(records), 0), np.float32)
         return np.stack([self.task.encode(record) for record in records])
 
-    def _outputs(
-        self, model: SequenceModel, records: Sequence[Record], token_budget: int = 16384
-    ) -> tuple[Floats, NDArray[np.int64]]:
+    def _outputs(self, model: SequenceModel, records: Sequence[Record]) -> tuple[Floats, NDArray[np.int64]]:
         """(V, num_labels) of each view of each record, and the number of its record (V,)."""
         modality = self.data.modality
         views = [(number, view) for number, item in enumerate(records) for view in modality.views(item.content)]
         items = [modality.features(view) for _, view in views]
         outputs = np.empty((len(items), len(self.task.labels)), np.float32)
-        for indices in plan([length_of(item) for item in items], token_budget, None):
+        for indices in plan([length_of(item) for item in items], _TOKEN_BUDGET, None):
             with torch.no_grad():
                 packed = pack_sequences([items[index] for index in indices], self._shapes, self._device)
                 outputs[indices] = model(packed).float().cpu().numpy()
         return outputs, np.array([number for number, _ in views])
 
-    def _guessed(self, model: SequenceModel, records: Sequence[Record], token_budget: int = 16384) -> float:
+    def _guessed(self, model: SequenceModel, records: Sequence[Record]) -> float:
         """The share of hidden tokens that a model guesses; the same ones are hidden each time."""
         items = [self.data.modality.features(record.content) for record in records]
         right = hidden = 0
-        for indices in plan([length_of(item) for item in items], token_budget, None):
+        for indices in plan([length_of(item) for item in items], _TOKEN_BUDGET, None):
             packed = self._masked([items[index] for index in indices], np.random.default_rng([0, indices[0]]))
             with torch.no_grad():
                 logits, _ = self.logits(model, packed)
@@ -210,11 +213,6 @@ class SequenceJob(Job):
         model.to(device)
         return cls(recipe, model, [SequenceTask(recipe, data, device)], device, finish=finish)
 
-    def test(self) -> dict[str, Any]:
-        (task,) = self.tasks
-        records = task.data.test
-        return {"records": len(records)} | task.scores(self.bare, records) if records else {}
-
     def described(self) -> Described:
         (task,) = self.tasks
         modality, settings = task.data.modality, self.recipe.model
@@ -253,11 +251,7 @@ def build_model(
         return SequenceModel(config, shapes, outputs, settings.pooling)
     values = read_config(base, (SequenceConfig.model_type, SEQUENCE_MODEL)) | dropouts
     tensors = load_file(base / "model.safetensors") if settings.pretrained else {}
-    if settings.layers is not None:
-        if settings.layers > (there := values["num_hidden_layers"]):
-            raise InputError(f"model.layers is {settings.layers}, but {base} has only {there} layers")
-        tensors = keep_layers(tensors, spread(there, settings.layers))
-        values["num_hidden_layers"] = settings.layers
+    tensors = with_layers(settings.layers, values, tensors, base)
     if not settings.pretrained:
         values["initializer_range"] = _spread(values["hidden_size"])
     config = SequenceConfig.from_dict(values)

@@ -7,7 +7,6 @@ own name was whole when it was written; whether the disk kept it so, the hashes 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from textome.encoders.checkpoint import write_tensors
 from textome.errors import InputError
+from textome.formats.reading.folders import hash_of
 from textome.formats.reading.sources import whole_folder
 from textome.training.parallel.sharding import like, load_whole_state, sharded, whole, whole_state
 
@@ -59,7 +59,7 @@ def save_checkpoint(
                 tensors["random.cuda"] = torch.cuda.get_rng_state()
             write_tensors(draft / _FILES[1], tensors)
             (draft / _FILES[2]).write_text(json.dumps(state, indent=1), encoding="utf-8")
-            hashes = {name: _sha256(draft / name) for name in _FILES}
+            hashes = {name: hash_of(draft / name) for name in _FILES}
             (draft / "sha256.json").write_text(json.dumps(hashes, indent=1), encoding="utf-8")
             for file in draft.iterdir():
                 _to_disk(file)
@@ -119,15 +119,10 @@ def load_checkpoint(
 def _read(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
     hashes = json.loads((checkpoint / "sha256.json").read_text(encoding="utf-8"))
     for name in _FILES:
-        if _sha256(checkpoint / name) != hashes[name]:
+        if hash_of(checkpoint / name) != hashes[name]:
             raise ValueError(f"{name} is not what was written")
     state: dict[str, Any] = json.loads((checkpoint / _FILES[2]).read_text(encoding="utf-8"))
     return load_file(checkpoint / _FILES[0]), load_file(checkpoint / _FILES[1]), state
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _to_disk(path: Path) -> None:

@@ -115,9 +115,9 @@ class PairTask(TrainingTask[PackedPairs]):
             rows = self._rows(self.data.validation)
             self.task = self.task.with_intervals(rows, self._outputs(model, self._validation))
 
-    def test(self, model: PairModel) -> dict[str, float]:
-        """All scores on the test pairs; empty where there are none."""
-        return self.scores(model, self.data.test, self._test) if self.data.test else {}
+    def test(self, model: PairModel) -> dict[str, Any]:
+        records = self.data.test
+        return {"records": len(records)} | self.scores(model, records, self._test) if records else {}
 
     def scores(self, model: PairModel, records: Sequence[Record], numbers: Numbers) -> dict[str, float]:
         """All scores of a model on records whose things have these numbers (2, N)."""
@@ -188,10 +188,6 @@ class PairJob(Job):
         # Nothing is padded, and batches of things sorted by size would leave small ones.
         batches = cut_in_order(generator.permutation(len(task.lengths)), np.array(task.lengths), settings.token_budget)
         return [Batch(0, batch, epoch) for batch in batches]
-
-    def test(self) -> dict[str, Any]:
-        (task,) = self.tasks
-        return {"records": len(task.data.test)} | task.test(self.bare) if task.data.test else {}
 
     def described(self) -> Described:
         (task,) = self.tasks

@@ -60,7 +60,7 @@ def _load(
             data.hashes[path] = hash_of(Path(recipe.path(path).partition("!")[0]))
     for path in [*corpus.lexicon.values(), *([corpus.synonyms] if corpus.synonyms else [])]:
         data.hashes[Path(path).name] = hash_of(Path(path))
-    kept = [sentence for sentence in data.train if _fingerprint(sentence.text) not in forbidden]
+    kept = [sentence for sentence in data.train if fingerprint(sentence.text) not in forbidden]
     data.leaks = len(data.train) - len(kept)
     generator = np.random.default_rng([recipe.training.seed, table.corpora.index(corpus)])
     data.train = kept + _further_readings(recipe, corpus, kept, task.types, generator)
@@ -132,10 +132,10 @@ def _fingerprints(document: Document, split: bool) -> Iterable[str]:
     return {
         print_
         for start, end in sentence_spans(document, split)
-        if len(print_ := _fingerprint(document.text[start:end])) >= SHORTEST_LEAK
+        if len(print_ := fingerprint(document.text[start:end])) >= SHORTEST_LEAK
     }
 
 
-def _fingerprint(text: str) -> str:
-    """A sentence without case and white space, so that differently tokenised copies are the same."""
+def fingerprint(text: str) -> str:
+    """A text without case and white space, so that differently tokenised copies are the same."""
     return "".join(text.split()).casefold()

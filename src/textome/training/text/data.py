@@ -23,7 +23,7 @@ from textome.training.recipe import Recipe
 from textome.training.run import Report
 from textome.training.task_table import TaskTable
 from textome.training.techniques.soft_targets import soft_targets, softened, unlabelled_records
-from textome.training.text.corpora import SHORTEST_LEAK, load_corpora
+from textome.training.text.corpora import SHORTEST_LEAK, fingerprint, load_corpora
 
 
 @dataclass
@@ -245,5 +245,4 @@ def _readable(
 
 def _fingerprints(task: SomeTask, record: SomeRecord) -> set[str]:
     """A record's texts without case and white space; short ones stand in many texts by chance and prove nothing."""
-    fingerprints = {"".join(text.split()).casefold() for text in task.texts_of(record)}
-    return {text for text in fingerprints if len(text) >= SHORTEST_LEAK}
+    return {text for text in map(fingerprint, task.texts_of(record)) if len(text) >= SHORTEST_LEAK}

@@ -26,7 +26,7 @@ from textome.training.parallel.processes import Processes
 from textome.training.preparation import prepare_encoder
 from textome.training.recipe import Recipe
 from textome.training.run import Report
-from textome.training.text.corpora import SHORTEST_LEAK
+from textome.training.text.corpora import SHORTEST_LEAK, fingerprint
 from textome.training.translation.packing import TargetTask
 from textome.training.translation.translator import END, PAD, START, Translator
 
@@ -165,8 +165,8 @@ def _based(recipe: Recipe[TranslationModel], task: Translation, folder: Path) ->
 
 def _without_tests(pairs: Sequence[Pair], tests: Sequence[Pair]) -> list[Pair]:
     """The pairs whose source stands in no test file."""
-    forbidden = {_plain(pair.source) for pair in tests}
-    return [pair for pair in pairs if len(_plain(pair.source)) < SHORTEST_LEAK or _plain(pair.source) not in forbidden]
+    forbidden = {text for pair in tests if len(text := fingerprint(pair.source)) >= SHORTEST_LEAK}
+    return [pair for pair in pairs if fingerprint(pair.source) not in forbidden]
 
 
 def special_tokens(tokenizer: Tokenizer) -> list[int]:
@@ -175,10 +175,6 @@ def special_tokens(tokenizer: Tokenizer) -> list[int]:
     if None in ids:
         raise InputError(f"the tokenizer has not all of {PAD}, {START} and {END}")
     return [number for number in ids if number is not None]
-
-
-def _plain(text: str) -> str:
-    return "".join(text.split()).casefold()
 
 
 def _tokenizer(path: Path, recipe: Recipe[TranslationModel], pairs: Sequence[Pair]) -> Tokenizer:
