@@ -24,6 +24,7 @@ from textome.training.techniques.soft_targets import softened, unlabelled_record
 from textome.training.text.corpora import load_corpora
 from textome.training.text.data import load_task
 from tiny import DISEASES, DRUGS, make_base, make_recipe
+from tiny_tasks import make_task_recipe
 
 RECIPE = """
 name = "tiny"
@@ -229,7 +230,7 @@ def test_a_text_that_the_teacher_cuts_into_other_words_keeps_its_labels(entity_t
     (record,) = task.records(Document.from_text("aspirin for gout ."))
     (example,) = task.examples([record], tokenizer, 32, 8)
     hard = np.array([[0, IGNORED], [0, IGNORED], [1, IGNORED], [2, IGNORED]], np.int8)
-    (mixed,) = softened(task, [hard], [example], [np.ones((3, 6), np.float32)], 1, 0.5)
+    (mixed,) = softened(task, [hard], [example], [np.ones((3, 6), np.float32)], 0.5)
     nothing = [np.nan] * 3
     np.testing.assert_array_equal(
         mixed, [[1, 0, 0, *nothing], [1, 0, 0, *nothing], [0, 1, 0, *nothing], [0, 0, 1, *nothing]]
@@ -248,3 +249,44 @@ def test_corpora_have_no_further_texts(entity_teacher: Path, tmp_path: Path) -> 
     recipe = load_recipe(entity_student(entity_teacher, tmp_path), ["distillation.texts=['plain.txt']"])
     with pytest.raises(InputError, match="make a corpus of these files"):
         load_task(recipe, recipe.tasks[0], Tokenizer.load(tmp_path / "base"))
+
+
+@pytest.mark.parametrize("name", ["single", "roles", "treats", "topics"])
+def test_a_teacher_of_labels_has_its_share_of_them(tiny_tasks: Path, tmp_path: Path, name: str) -> None:
+    bundle = tiny_tasks / "run" / "bundle"
+    teaching = f'[distillation]\nteacher = "{bundle}"\nonce = true\nscores = 0.25\n'
+    path = make_task_recipe(tmp_path, name, more=teaching, epochs=1)
+    recipe, tokenizer = load_recipe(path), Tokenizer.load(tmp_path / "base")
+    data = load_task(recipe, recipe.tasks[0], tokenizer, tmp_path)
+    plain = load_task(recipe.model_copy(update={"distillation": None}), recipe.tasks[0], tokenizer)
+    model, task = Model.load(bundle), Model.load(bundle).task(name)
+    records = list(task.read(recipe.path(recipe.tasks[0].train[0]), recipe.tasks[0].layout, Quarantine()))
+    examples = model.examples(name, records)
+    soft = task.soft_targets(records, examples, model.scores(name, examples))
+    assert len(data.targets) == len(plain.targets) == len(examples)
+    for mixed, hard, example in zip(data.targets, plain.targets, data.examples, strict=True):
+        gold = hard if hard.dtype.kind == "f" else np.eye(len(task.output_names))[hard[:, 0]]
+        rows = np.concatenate([soft[number] for number in example.owners])
+        np.testing.assert_allclose(mixed, 0.75 * gold + 0.25 * rows, atol=1e-5)
+        if name != "topics":
+            np.testing.assert_allclose(mixed.sum(-1), 1, atol=1e-5)
+    bundle = plan_run(path, []).start(tmp_path / "run", False, lambda event: None)
+    assert (bundle / "model.safetensors").is_file()
+
+
+def test_a_teacher_of_classes_reads_texts_without_labels(tiny_tasks: Path, tmp_path: Path) -> None:
+    bundle = tiny_tasks / "run" / "bundle"
+    teaching = f'[distillation]\nteacher = "{bundle}"\nonce = true\ntexts = ["{tmp_path}/plain.txt"]\n'
+    path = make_task_recipe(tmp_path, "single", more=teaching, epochs=1)
+    (tmp_path / "plain.txt").write_text("aspirin daily")
+    settings = ["tasks.single.contrastive=0.5", "tasks.single.focal=2", 'tasks.single.class_weights="balanced"']
+    recipe = load_recipe(path, settings)
+    data = load_task(recipe, recipe.tasks[0], Tokenizer.load(tmp_path / "base"), tmp_path)
+    model = Model.load(bundle)
+    task = model.task("single")
+    records = task.records(Document.from_text("aspirin daily"))
+    examples = model.examples("single", records)
+    (soft,) = task.soft_targets(records, examples, model.scores("single", examples))
+    np.testing.assert_allclose(data.targets[-1], soft, atol=1e-6)
+    assert data.num_records == data.num_labelled + 1
+    assert (plan_run(path, settings).start(tmp_path / "run", False, lambda event: None) / "model.safetensors").is_file()

@@ -289,10 +289,6 @@ class DocumentRelations(PairTask[ConceptPair]):
             task = max(tried, key=lambda item: item[:3])[3]
         return task
 
-    @classmethod
-    def features(cls, kind: str) -> frozenset[str]:
-        return super().features(kind) | {"soft_targets"}
-
     def soft_targets(
         self, records: Sequence[ConceptPair], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> list[NDArray[np.floating]]:

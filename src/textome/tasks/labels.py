@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from textome.documents import Label, Span
 from textome.errors import InputError
 from textome.metrics.labels import Sets, all_scores, score_labels
 from textome.tasks.examples import Example, Floats
+from textome.tasks.spans.iob import IGNORED
 from textome.tasks.task import Finding, Prediction, Record, Task, number_of
 
 _TEMPERATURES = np.geomspace(0.25, 8, 61)
@@ -66,7 +67,7 @@ class LabelTask(Task[Record, Prediction]):
 
     @classmethod
     def features(cls, kind: str) -> frozenset[str]:
-        return super().features(kind) | {"classes"}
+        return super().features(kind) | {"classes", "soft_targets"}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -121,6 +122,22 @@ class LabelTask(Task[Record, Prediction]):
             sets = at.label_sets(records, at.decode(records, examples, scores))
             tried.append((score_labels(*sets, task.classes).micro.f1, at.threshold))
         return task.model_copy(update={"threshold": max(tried)[1]})
+
+    def soft_targets(
+        self, records: Sequence[Record], examples: Sequence[Example], scores: Sequence[Floats]
+    ) -> list[NDArray[np.floating]]:
+        """The probabilities of the classes, of a task by sentence one row for each."""
+        soft = []
+        for prediction in self.decode(records, examples, scores):
+            decisions = prediction if isinstance(prediction, list) else [prediction]
+            soft.append(np.array([*map(_shares, decisions)]).reshape(-1, len(self.classes)))
+        return soft
+
+    def as_shares(self, target: NDArray[Any]) -> NDArray[np.floating]:
+        if target.dtype.kind == "f":
+            return target
+        shares = np.eye(len(self.classes), dtype=np.float32)[np.maximum(target[:, 0], 0)]
+        return np.where(target == IGNORED, np.nan, shares)
 
     def annotations(self, prediction: Classified, task: str, span: Span | None = None) -> list[Label]:
         """The labels that hold and that a user wants, as a document has them; `task` is the name of the task."""
@@ -202,3 +219,8 @@ class LabelTask(Task[Record, Prediction]):
                 elif name in row.gold:
                     losses.append(-np.log(max(share, 1e-12)))
         return float(np.mean(losses)) if losses else 0.0
+
+
+def _shares(prediction: Classified) -> list[float]:
+    """The probabilities of a decision, in the order of the classes."""
+    return [*prediction.scores.values()]

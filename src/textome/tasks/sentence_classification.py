@@ -70,6 +70,9 @@ class SentenceClassification(LabelTask[LabelledSentences, list[Classified]]):
         labels = (record.labels[number] for number in example.sentences)
         return np.array([[number_of(label, self.labels, record.id) if label else -100] for label in labels], np.int64)
 
+    def soft_rows(self, example: Example, soft: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+        return soft[example.record][list(example.sentences)]
+
     def decode(
         self, records: Sequence[LabelledSentences], examples: Sequence[Example], scores: Sequence[Floats]
     ) -> list[list[Classified]]:

@@ -21,7 +21,7 @@ from textome.formats.reading.sources import Quarantine
 from textome.tasks import Task
 from textome.training.batches import cut, plan
 from textome.training.bundles import card, environment, write_folder
-from textome.training.losses import Loss, LossOptions, contrastive
+from textome.training.losses import Loss, LossOptions, classes_of, contrastive
 from textome.training.recipe import Recipe
 from textome.training.recipe_files import provenance_of
 from textome.training.techniques.distillation import Teacher, hidden_state_distance, watched_hidden_states
@@ -261,7 +261,7 @@ class Job(ABC):
             divergence = loss.divergence(logits, other, packed.targets, packed.sizes)
             value = (value + again + weight * divergence) / 2
         if share := getattr(task.task, "contrastive", 0.0):
-            value = (1 - share) * value + share * contrastive(pooled, packed.targets.view(-1))
+            value = (1 - share) * value + share * contrastive(pooled, classes_of(packed.targets))
         return value
 
     def _loss_with_exits(self, gate: ExitGate, task: TrainingTask[Any], packed: Any) -> Tensor:

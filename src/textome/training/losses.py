@@ -108,8 +108,10 @@ def options_of(task: SomeTask, targets: Sequence[NDArray[Any]], smoothing: float
 def cross_entropy(logits: Tensor, targets: Tensor, options: LossOptions) -> Tensor:
     """Cross-entropy of (M, num_labels) with targets (M, 1), the mean over rows; those of -100 are left out.
 
-    With a focal gamma a row counts by (1 - p) ** gamma of its gold class.
+    With a focal gamma a row counts by (1 - p) ** gamma of its gold class. Targets may be probabilities (M, num_labels).
     """
+    if targets.is_floating_point():
+        return shares(logits, targets, options.class_weights, options.smoothing, options.focal)
     flat = targets.view(-1)
     losses = functional.cross_entropy(
         logits, flat, options.class_weights, ignore_index=IGNORED, reduction="none", label_smoothing=options.smoothing
@@ -147,6 +149,11 @@ def contrastive(pooled: Tensor, targets: Tensor, temperature: float = 0.3) -> Te
     counts = same.sum(-1)
     means = -shares.masked_fill(~same, 0.0).sum(-1) / counts.clamp_min(1)
     return means[counts > 0].mean() if bool(counts.any()) else unit.sum() * 0.0
+
+
+def classes_of(targets: Tensor) -> Tensor:
+    """(M,) the class of each row: of labels (M, 1), or the likeliest by probabilities (M, num_labels)."""
+    return targets.nan_to_num().argmax(-1) if targets.is_floating_point() else targets.view(-1)
 
 
 def entities(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
@@ -193,14 +200,16 @@ def _entity_losses(logits: Tensor, targets: Tensor, smoothing: float, reduction:
     )
 
 
-def shares(logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
-    """Cross-entropy with target shares (B, num_labels), weighted by class; rows that are not known are left out."""
+def shares(logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float, focal: float = 0.0) -> Tensor:
+    """Cross-entropy with target shares (B, num_labels), weighted by class; rows that are not known are left out. With a
+    focal gamma a class counts by (1 - p) ** gamma."""
     known = torch.isfinite(targets).all(1)
     expected = torch.nan_to_num(targets)
     expected = (1 - smoothing) * expected + smoothing / expected.shape[1]
     if weights is not None:
         expected = expected * weights
-    losses = -(expected * functional.log_softmax(logits, 1)).sum(1) * known
+    logs = functional.log_softmax(logits, 1)
+    losses = -(expected * (1 - logs.exp()).clamp_min(0) ** focal * logs).sum(1) * known
     scale = (expected.sum(1) * known).sum() if weights is not None else known.sum()
     return losses.sum() / scale.clamp(min=1e-6)
 
@@ -300,7 +309,7 @@ def spans(logits: Tensor, targets: Tensor, sizes: Sequence[int]) -> Tensor:
 def _counts(task: SomeTask, targets: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
     rows = np.concatenate(targets)
     if rows.dtype == np.float32:
-        return np.asarray(rows.sum(0), np.float64)
+        return np.asarray(np.nansum(rows, 0), np.float64)
     return np.bincount(rows[rows >= 0].ravel(), minlength=task.head_shape.num_labels).astype(np.float64)
 
 
@@ -310,7 +319,8 @@ def _with_opposite(logits: Tensor) -> Tensor:
 
 
 def _labelled_rows(targets: Sequence[NDArray[Any]]) -> int:
-    return sum(int((rows != IGNORED).sum()) for rows in targets)
+    """How many rows have a label (M, 1), or probabilities (M, num_labels)."""
+    return sum(int(((rows[:, 0] != IGNORED) & np.isfinite(rows[:, 0])).sum()) for rows in targets)
 
 
 def _rows(targets: Sequence[NDArray[Any]]) -> int:

@@ -112,18 +112,17 @@ class _Teacher:
 
 def softened(
     task: SomeTask,
-    targets: Iterable[NDArray[Any]],
+    targets: Iterable[NDArray[Any] | None],
     examples: Sequence[Example],
     soft: Sequence[NDArray[np.floating]],
-    labelled: int,
     share: float,
 ) -> list[NDArray[np.float32]]:
-    """The targets of examples as probabilities, of which the teacher has a share; of records without labels, from number
-    `labelled` on, and where a label is not known, the whole."""
+    """The targets of examples as probabilities, of which the teacher has a share; of examples without targets, and where a
+    label is not known, the whole."""
     mixed = []
     for target, example in zip(targets, examples, strict=True):
-        known = np.repeat(np.array(example.owners) < labelled, len(target) // len(example.owners))
-        own, rows = np.where(known[:, None], task.as_shares(target), np.nan), task.soft_rows(example, soft)
+        rows = task.soft_rows(example, soft)
+        own = np.full(rows.shape, np.nan) if target is None else task.as_shares(target)
         both = (1 - share) * own + share * rows
         mixed.append(np.where(np.isnan(own), rows, np.where(np.isnan(rows), own, both)).astype(np.float32))
     return mixed

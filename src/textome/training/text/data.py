@@ -73,10 +73,14 @@ def load_task(
     data, records, groups = (_load_corpora if table.corpora else _load_files)(recipe, table, tokenizer)
     task = data.task
     examples = task.examples(records, tokenizer, recipe.model.window, recipe.model.overlap)
-    data.targets = [task.targets_of(example, records) for example in examples]
+    labelled = (example.record < data.num_labelled for example in examples)
+    targets = [
+        task.targets_of(item, records) if known else None for item, known in zip(examples, labelled, strict=True)
+    ]
+    data.targets = [target for target in targets if target is not None]
     if recipe.distillation is not None and recipe.distillation.once:
         soft = soft_targets(recipe.distillation, table.name, task, records, folder, report)
-        data.targets = softened(task, data.targets, examples, soft, data.num_labelled, recipe.distillation.scores)
+        data.targets = softened(task, targets, examples, soft, recipe.distillation.scores)
     numbers: dict[object, int] = {}
     data.owners = [numbers.setdefault(groups[example.record], len(numbers)) for example in examples]
     # The way back to the text is not needed any more, and would keep it in memory.
@@ -122,7 +126,8 @@ def _load_files(recipe: Recipe, table: TaskTable, tokenizer: Tokenizer) -> Loade
     if table.shots:
         train = few(task, train, table.shots, recipe.training.seed)
     train, validation, silent = (
-        _readable(task, it, tokenizer, recipe.model, quarantine, table.name) for it in (train, validation, silent)
+        _readable(task, it, tokenizer, recipe.model, quarantine, table.name, it is not silent)
+        for it in (train, validation, silent)
     )
     hashes = {}
     texts = recipe.distillation.texts if recipe.distillation is not None else []
@@ -222,12 +227,15 @@ def _readable(
     model: Model,
     quarantine: Quarantine,
     name: str,
+    labelled: bool,
 ) -> list[SomeRecord]:
-    """The records that the task can read; the others are quarantined, since one bad record must not end a run."""
+    """The records that the task can read, and learn from where they are labelled; the others are quarantined, since one bad
+    record must not end a run."""
 
     def check(some: Sequence[SomeRecord]) -> None:
         for example in task.examples(some, tokenizer, model.window, model.overlap):
-            task.targets_of(example, some)
+            if labelled:
+                task.targets_of(example, some)
 
     try:
         check(records)
