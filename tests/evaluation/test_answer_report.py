@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,19 @@ def test_evaluate_reports_and_compares_answers(tiny_tasks: Path, tmp_path: Path)
     assert facts["interval"][0] <= facts["f1"] <= facts["interval"][1]
     assert facts["f1"] > 0.9
     assert "Where the answer stands" in page.read_text()
+
+
+def test_models_are_compared_by_the_kind_of_their_tasks(tiny_tasks: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    """Whatever the task is called; a model without such a task is named."""
+    run, model = tiny_tasks / "run" / "bundle", tmp_path / "model"
+    shutil.copytree(run, model)
+    about = json.loads((model / "textome.json").read_text())
+    about["tasks"]["replies"] = about["tasks"].pop("answers")
+    (model / "textome.json").write_text(json.dumps(about))
+    for path in model.glob("*.onnx"):
+        path.write_bytes(path.read_bytes().replace(b"answers", b"replies"))
+    options = ["evaluate", "-d", str(tiny_tasks / "e.json"), "--task", "answers", "-m", str(run), "--compare"]
+    done = CliRunner().invoke(application(), [*options, str(model)])
+    assert "difference +0.00" in done.stdout, done.output
+    done = CliRunner().invoke(application(), [*options, str(tiny_bundle)])
+    assert f"{tiny_bundle}: the model has no task 'question_answering'; it has: " in str(done.exception)

@@ -37,6 +37,25 @@ def test_tsv_with_a_header_finds_its_columns(tmp_path):
     assert items == [LabelledText("2", "One, two.", "Three.", ("no",))]
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("Note;Label", "A gene.;yes"),
+        ("Text;Finding", "A gene.;yes"),
+        ("Befund;Class", "A gene.;yes"),
+        ("Category;Body;Date", "yes;A gene.;1999"),
+    ],
+)
+def test_a_header_is_no_record_with_a_class_of_its_own(tmp_path, header, row):
+    items, bad = read(tmp_path / "a.csv", f"\ufeff{header}\r\n{row}\r\n", "tsv")
+    assert (items, bad) == ([LabelledText("2", "A gene.", None, ("yes",))], [])
+
+
+def test_more_columns_than_are_known_are_told_of_the_header(tmp_path):
+    _, bad = read(tmp_path / "a.csv", "Befund;Klasse;Datum\nA gene.;yes;1999\n", "tsv")
+    assert "found 3 columns; of more columns a header tells which are text and label" in bad[0]
+
+
 def test_jsonl_takes_one_label_or_several(tmp_path):
     lines = [{"text": "A", "label": "X"}, {"text": "B", "pair": "C", "labels": ["X", "Y"], "id": "q"}, {"text": "D"}, 5]
     items, bad = read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines)) + "\n{\n", "jsonl")

@@ -1,6 +1,7 @@
 """Labelled texts, pairs of texts and sentences in their abstract: the layouts in which classification corpora come.
 
-    tsv        text TAB label, or with a header naming the columns (`text` or `sentence`, `pair`, `label`, `id`), also csv
+    tsv        text TAB label, or with a header naming the columns (`text`, `sentence`, `note`, others of `TEXTS`, `pair`,
+               `label`, `class`, `id`), also csv. Two columns need only one of these names, that of the text or the label
     jsonl      {"text": ..., "pair": ..., "label": "A"} or {"labels": ["A", "B"]} a line, as ChemProt in SciBERT's layout
     sentences  ###id, then label TAB sentence a line, and a blank line between abstracts (PubMed RCT, NICTA-PIBOSO)
     folders    a folder with a folder for each class, CLASS/name.txt, as text classification is often given
@@ -31,13 +32,14 @@ from textome.errors import InputError
 from textome.formats.reading.compression import DECOMPRESSION_ERRORS
 from textome.formats.reading.folders import files_in
 from textome.formats.reading.json_values import parse_json, read_values
-from textome.formats.reading.members import IDS, id_of, label_of, list_of, object_of, required_text, text_of
+from textome.formats.reading.members import IDS, TEXTS, id_of, label_of, list_of, object_of, required_text, text_of
 from textome.formats.reading.rows import check_decoded, check_width, read_rows
 from textome.formats.reading.sources import NOT_UTF8, Quarantine, Source, guarded
 from textome.formats.reading.xml_reading import child_text, records
 
 _TEXT, _LABEL = ("text", "sentence"), ("label", "labels")
 _ROLES = {"text": _TEXT, "label": _LABEL}
+_COLUMNS = {"text": tuple(dict.fromkeys((*_TEXT, *TEXTS))), "label": (*_LABEL, "class", "category")}
 _NO_NAMES: Mapping[str, str] = {}
 _TABLES = ("tsv", "jsonl")
 _PERCENT = re.compile(r"(\d+)-(\d+)%")
@@ -133,7 +135,8 @@ def _tsv(
             if header is not None:
                 check_width(row, columns)
             elif len(row) > 2 or (len(row) < 2 and not unlabelled):
-                raise InputError(f"expected text and label, found {len(row)} columns")
+                hint = "; of more columns a header tells which are text and label" if len(row) > 2 else ""
+                raise InputError(f"expected text and label, found {len(row)} columns{hint}")
             where = header or ({"text": 0} if len(row) == 1 else {"text": 0, "label": 1})
             values = {name: row[index] for name, index in where.items()}
             labels = (label_of(values["label"].strip()),) if "label" in values else ()
@@ -146,7 +149,8 @@ def _tsv(
 
 
 def _header(row: list[str], unlabelled: bool, named_columns: Mapping[str, str]) -> dict[str, int] | None:
-    """Which column is which, where a row names a text and a label column, or, of unlabelled texts, a text column.
+    """Which column is which, where a row names a text and a label column, or, of unlabelled texts, a text column. In two
+    columns the name of one is enough, where the text comes first: a header is no text with a class of its own.
 
     Raises InputError where one of `named_columns` is not there.
     """
@@ -155,10 +159,12 @@ def _header(row: list[str], unlabelled: bool, named_columns: Mapping[str, str]) 
         if name.strip().casefold() not in names:
             raise InputError(f"there is no column {name!r} (found: {', '.join(row)[:200]})")
     texts, labels = (
-        (named_columns[key].strip().casefold(),) if key in named_columns else known for key, known in _ROLES.items()
+        (named_columns[key].strip().casefold(),) if key in named_columns else known for key, known in _COLUMNS.items()
     )
     text = next((names.index(name) for name in texts if name in names), None)
     label = next((names.index(name) for name in labels if name in names), None)
+    if len(names) == 2 and ((text, label) == (None, 1) or (text == 0 and label is None and not unlabelled)):
+        return {"text": 0, "label": 1}
     if text is None or (label is None and not unlabelled):
         return None
     columns = {"text": text} | ({} if label is None else {"label": label})

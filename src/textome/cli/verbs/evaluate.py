@@ -8,13 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textome.cli.options import AsJson, EntityType, Precision, TextColumn, Threads
 from textome.cli.streams import echo, finish, reported, say
 from textome.errors import InputError
+
+if TYPE_CHECKING:
+    from textome.runtime.bundle import Bundle
 
 
 def evaluate(
@@ -92,7 +95,8 @@ def evaluate(
             rival = load_model(
                 settings.model_copy(update={"model": stack.enter_context(_with_graph(compare, precision))})
             )
-            other = result.compared(evaluated(rival, rival.bundle.only_task(task), files, Quarantine()))
+            chosen = _task_beside(rival.bundle, loaded.bundle.tasks[name].kind, task)
+            other = result.compared(evaluated(rival, chosen, files, Quarantine()))
             about["comparison"] = other.as_dict() | {"model": rival.name}
             lines += ["", f"against {compare}: {other}"]
     echo(json.dumps(about, indent=2) if as_json else "\n".join(lines))
@@ -101,6 +105,13 @@ def evaluate(
         say(f"report: {report}")
     say(f"{result.count:,} {result.noun} in {seconds:.1f} s with {loaded.name}")
     finish(quarantine, result.count)
+
+
+def _task_beside(rival: Bundle, kind: str, task: str | None) -> str:
+    """The rival's task of the kind, whatever it is called; relations of sentences and of documents compare too."""
+    if "relations" in kind and all(item.kind != kind for item in rival.tasks.values()):
+        return rival.only_task(task)
+    return rival.task_of(kind, task if task in rival.tasks else None)
 
 
 def _pair(item: str) -> tuple[str, str]:
