@@ -27,8 +27,8 @@ from sklearn.model_selection import StratifiedKFold
 from textome.formats import Quarantine
 from textome.inputs.expression import Expression
 from textome.inputs.records import Record, read_records
+from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
 from textome.training.finetune import finetune
 from textome.training.recipe import load_recipe
@@ -152,9 +152,9 @@ def ours(
             "training": recipe.training.model_copy(update={"seed": seed}),
             "input": expression.model_copy(update=own),
         }
-        bundle = ModalityBundle.load(finetune(recipe.model_copy(update=changes), folder / "run"))
+        bundle = Bundle.load(finetune(recipe.model_copy(update=changes), folder / "run"))
         export_bundle(bundle, bundle.directory, "fp32")
-        predictor = Predictor(ModalityBundle.load(bundle.directory), "fp32", 1)
+        predictor = Predictor(Bundle.load(bundle.directory), "fp32", 1)
         return np.asarray(predictor.answer([record.content for record in test])[:, -1], np.float64)
 
 

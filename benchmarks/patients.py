@@ -35,9 +35,9 @@ from textome.inputs.tables import Tables
 from textome.metrics.alerts import AlertScores, FollowUp, score_alerts, threshold_for_alert_rate
 from textome.metrics.outputs import roc_auc
 from textome.metrics.survival import calibration, concordance, kaplan_meier
+from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
 from textome.runtime.follow_up import Watch
-from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
 from textome.tasks.survival import Survival
 from textome.training.finetune import finetune
@@ -97,9 +97,9 @@ def results(
     assert recipe.input is not None
     data = load_records(recipe, recipe.input)
     with tempfile.TemporaryDirectory() as folder:
-        bundle = ModalityBundle.load(finetune(recipe, Path(folder) / "run"))
+        bundle = Bundle.load(finetune(recipe, Path(folder) / "run"))
         export_bundle(bundle, bundle.directory, "fp32")
-        predictor = Predictor(ModalityBundle.load(bundle.directory), "fp32", 1)
+        predictor = Predictor(Bundle.load(bundle.directory), "fp32", 1)
         answers = predictor.answer([record.content for record in data.test])
         if follows:
             watch = Watch(predictor)

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from textome.inputs.records import Floats
+from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.runtime.modality_bundle import ModalityBundle
 from textome.training.finetune import finetune
 from textome.training.models import SequenceEncoder
 from textome.training.recipe import Recipe
@@ -44,10 +44,10 @@ def recipe_of(folder: Path, place: str, modality: dict[str, Any], **changes: Any
     return Recipe[SequenceEncoder].model_validate(values)
 
 
-def train(folder: Path, place: str, modality: dict[str, Any], **changes: Any) -> ModalityBundle:
+def train(folder: Path, place: str, modality: dict[str, Any], **changes: Any) -> Bundle:
     """Train by `recipe_of` and export in both precisions."""
     run = folder / f"run-{len(list(folder.glob('run-*')))}"
-    bundle = ModalityBundle.load(finetune(recipe_of(folder, place, modality, **changes), run))
+    bundle = Bundle.load(finetune(recipe_of(folder, place, modality, **changes), run))
     for precision in ("fp32", "bf16", "int8"):
         export_bundle(bundle, bundle.directory, precision)
     return bundle

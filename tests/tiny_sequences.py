@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.runtime.modality_bundle import ModalityBundle
 from textome.training.finetune import finetune
 from textome.training.recipe import parse_recipe
 from tiny_pixels import png
@@ -19,7 +19,7 @@ MODEL = {"layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate
 TRAINING = {"epochs": 12, "learning_rate": 1e-2, "token_budget": 512, "precision": "fp32", "device": "cpu", "seed": 7}
 
 
-def train(folder: Path, train: str, modality: dict[str, Any], target: dict[str, Any], **changes: Any) -> ModalityBundle:
+def train(folder: Path, train: str, modality: dict[str, Any], target: dict[str, Any], **changes: Any) -> Bundle:
     """Train on the place `train`, in which all is test data too, and export to fp32."""
     values = {
         "name": "tiny",
@@ -30,7 +30,7 @@ def train(folder: Path, train: str, modality: dict[str, Any], target: dict[str, 
         "training": TRAINING | changes,
     }
     run = folder / f"run-{len(list(folder.glob('run-*')))}"
-    bundle = ModalityBundle.load(finetune(parse_recipe(values, "tiny"), run))
+    bundle = Bundle.load(finetune(parse_recipe(values, "tiny"), run))
     export_bundle(bundle, bundle.directory, "fp32")
     return bundle
 

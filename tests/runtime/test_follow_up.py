@@ -14,8 +14,8 @@ from cli.conftest import Run, run  # noqa: F401 - a fixture
 from textome.errors import InputError
 from textome.formats import Quarantine
 from textome.inputs.tables import Tables
+from textome.runtime.bundle import Bundle
 from textome.runtime.follow_up import AlertRule, Watch
-from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
 from tiny_modalities import train
 
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def watch(folder: Path) -> Watch:
-    return Watch(Predictor(ModalityBundle.load(folder / "bundle"), "fp32", 1))
+    return Watch(Predictor(Bundle.load(folder / "bundle"), "fp32", 1))
 
 
 def test_each_visit_is_a_record_whose_time_counts_from_it(tmp_path: Path) -> None:

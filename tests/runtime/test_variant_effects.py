@@ -13,7 +13,7 @@ import torch
 from textome.cli.main import main
 from textome.errors import InputError
 from textome.inputs.dna_files import reverse_complement
-from textome.runtime.modality_bundle import ModalityBundle
+from textome.runtime.bundle import Bundle
 from textome.runtime.predictor import Predictor
 from textome.runtime.variant_effects import VariantScorer
 from tiny_sequences import train, write_dna
@@ -22,7 +22,7 @@ HEAD = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\n"
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> ModalityBundle:
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A model of sequences in which CAG is repeated from any base on."""
     folder = tmp_path_factory.mktemp("variants")
     generator = random.Random(2)
@@ -33,11 +33,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> ModalityBundle:
 
 
 @pytest.fixture(scope="module")
-def scorer(bundle: ModalityBundle) -> VariantScorer:
+def scorer(bundle: Bundle) -> VariantScorer:
     return VariantScorer(Predictor(bundle))
 
 
-def by_torch(bundle: ModalityBundle, sequence: str) -> float:
+def by_torch(bundle: Bundle, sequence: str) -> float:
     """The sum of log p(base | the others), hidden one after another, by the model in PyTorch; N is not scored."""
     from safetensors.torch import load_file
 
@@ -62,7 +62,7 @@ def by_torch(bundle: ModalityBundle, sequence: str) -> float:
 
 @pytest.mark.parametrize("sequence", ["CAGCAGCAG", "CAGCTGCAGCA", "A", "GATTACANNCAG"])
 def test_the_log_likelihood_is_that_of_the_model_over_both_strands(
-    bundle: ModalityBundle, scorer: VariantScorer, sequence: str
+    bundle: Bundle, scorer: VariantScorer, sequence: str
 ) -> None:
     expected = (by_torch(bundle, sequence) + by_torch(bundle, reverse_complement(sequence))) / 2
     assert scorer.log_likelihood(sequence) == pytest.approx(expected, abs=1e-3)
@@ -71,7 +71,7 @@ def test_the_log_likelihood_is_that_of_the_model_over_both_strands(
 
 
 def test_a_table_of_effects(
-    bundle: ModalityBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "genome.fa").write_text(">chr1\n" + "cagCAG" * 10 + "\n")
     lines = ["1\t31\trs1\tC\tT,<DEL>", "1\t30\t.\tG\tGCAG,GTTA", "1\t32\t.\tC\tT", "2\t1\t.\tA\tC"]

@@ -13,9 +13,8 @@ from one_model import entities_of, labels_of, labels_of_sentences, related
 from textome.documents import Document
 from textome.errors import ModelError
 from textome.runtime.answerer import Answerer
-from textome.runtime.bundle import Bundle, Description, described
+from textome.runtime.bundle import Bundle, Description, described, reads_records
 from textome.runtime.export import export_bundle
-from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.model import Model
 from textome.tasks import AnyTask
 from textome.tasks.labels import Classified
@@ -68,10 +67,10 @@ def test_models_of_signals_and_dna_keep_what_they_read_and_answer(tmp_path: Path
         folder.mkdir()
         old = json.loads(shutil.copy(FOLDER / f"{name}.json", folder / "textome.json").read_text())
         (folder / "config.json").write_text("{}")
-        assert ModalityBundle.is_at(folder)
-        bundle = ModalityBundle.load(folder)
+        assert reads_records(folder)
+        bundle = Bundle.load(folder)
         assert bundle.modality.model_dump(mode="json") == old["modality"]
-        assert (bundle.target.kind, len(bundle.target.labels), bundle.pooling) == (kind, labels, old["pooling"])
+        assert (bundle.target.kind, len(bundle.target.labels), bundle.target.pooling) == (kind, labels, old["pooling"])
         assert bundle.target.temperature == old["target"]["temperature"]
         with pytest.raises(ModelError, match=f"this model reads {name}, and not text; ask it with: textome predict"):
             Model.load(folder)

@@ -19,7 +19,7 @@ from textome.encoders.checkpoint import load_tensors
 from textome.encoders.sequence.model import SequenceModel
 from textome.errors import InputError, ModelError
 from textome.formats.reading.sources import Quarantine
-from textome.runtime.modality_bundle import ModalityBundle
+from textome.runtime.bundle import Bundle
 from textome.runtime.predictor import Predictor
 from textome.tasks.target import Target
 from textome.training.finetune import finetune
@@ -49,7 +49,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module", params=list(CASES))
-def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModalityBundle]:
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
     """The data and a model that has learnt them by heart."""
     folder = tmp_path_factory.mktemp(request.param)
     write, modality = CASES[request.param]
@@ -57,17 +57,17 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder / place, train(folder, place, modality)
 
 
-def test_a_tiny_set_is_learnt_by_heart(bundle: tuple[Path, ModalityBundle]):
+def test_a_tiny_set_is_learnt_by_heart(bundle: tuple[Path, Bundle]):
     _, found = bundle
     assert found.provenance["test"]["accuracy"] == 1.0
     assert found.provenance["test"]["roc_auc"] == 1.0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
-def test_the_graph_answers_as_the_model_does(bundle: tuple[Path, ModalityBundle], precision: str):
+def test_the_graph_answers_as_the_model_does(bundle: tuple[Path, Bundle], precision: str):
     place, found = bundle
-    shapes = found.modality.shapes()
-    model = SequenceModel(BertConfig.from_dict(found.config), shapes, len(found.target.labels), found.pooling).eval()
+    shapes, target = found.modality.shapes(), found.target
+    model = SequenceModel(BertConfig.from_dict(found.config), shapes, len(target.labels), target.pooling).eval()
     tensors = load_file(found.directory / "model.safetensors")
     load_tensors(model, {name: torch.from_numpy(array) for name, array in tensors.items()}, "bundle")
     records = [record for record, _ in Predictor(found, precision).stream(str(place), Quarantine())]
@@ -79,7 +79,7 @@ def test_the_graph_answers_as_the_model_does(bundle: tuple[Path, ModalityBundle]
     assert (answers.argmax(1) == expected.argmax(1)).all()
 
 
-def test_the_command_line_scores_predicts_and_tells(bundle: tuple[Path, ModalityBundle], tmp_path: Path):
+def test_the_command_line_scores_predicts_and_tells(bundle: tuple[Path, Bundle], tmp_path: Path):
     place, found = bundle
     run = CliRunner()
     scored = run.invoke(application(), ["evaluate", "--model", str(found.directory), "--data", str(place), "--json"])
@@ -93,7 +93,7 @@ def test_the_command_line_scores_predicts_and_tells(bundle: tuple[Path, Modality
     assert (facts["reads"], facts["task target"]["labels"]) == (found.reads, list(found.target.labels))
 
 
-def test_a_pipeline_labels_records(bundle: tuple[Path, ModalityBundle], tmp_path: Path):
+def test_a_pipeline_labels_records(bundle: tuple[Path, Bundle], tmp_path: Path):
     place, found = bundle
     pipeline = textome.load(found.directory, min_confidence=0)
     records = list(pipeline(pipeline.read(place)))
@@ -248,10 +248,10 @@ def test_errors_say_what_to_do(tmp_path: Path):
     path.write_text('task = "modality"\nname = "x"\n[data]\ntrain = ["a"]\n[modality]\nkind = "image"\npach = 4\n')
     with pytest.raises(InputError, match=r"did you mean 'patch'"):
         plan_run(path)
-    found = ModalityBundle.load(finetune(recipe_of(tmp_path, place, SENSORS, epochs=1), tmp_path / "b"))
+    found = Bundle.load(finetune(recipe_of(tmp_path, place, SENSORS, epochs=1), tmp_path / "b"))
     with pytest.raises(ModelError, match="textome export"):
         Predictor(found)
     described = json.loads((found.directory / "textome.json").read_text())
     (found.directory / "textome.json").write_text(json.dumps(described | {"pooling": "most"}))
     with pytest.raises(ModelError, match="pooling"):
-        ModalityBundle.load(found.directory)
+        Bundle.load(found.directory)

@@ -20,7 +20,7 @@ from textome.errors import InputError
 from textome.explain import explain_content
 from textome.formats import Quarantine
 from textome.inputs.records import Record
-from textome.runtime.modality_bundle import ModalityBundle
+from textome.runtime.bundle import Bundle
 from textome.runtime.predictor import Predictor
 from textome.training.modality.data import load_records, pack_sequences
 from textome.training.recipe import parse_recipe
@@ -72,7 +72,7 @@ def test_functions_are_learnt_and_the_graph_answers_as_the_model(scheme: str, tm
     assert scores["f_max"] > 0.95
     assert scores["aupr"] > 0.95
     shapes = bundle.modality.shapes()
-    model = SequenceModel(BertConfig.from_dict(bundle.config), shapes, 2, bundle.pooling).eval()
+    model = SequenceModel(BertConfig.from_dict(bundle.config), shapes, 2, bundle.target.pooling).eval()
     tensors = load_file(bundle.directory / "model.safetensors")
     load_tensors(model, {name: torch.from_numpy(array) for name, array in tensors.items()}, "bundle")
     items = [bundle.modality.features(text) for text in ("ACDWWWWEFG", "GGGGHHHHCCCCCCCA", "M")]
@@ -155,6 +155,6 @@ def test_test_records_that_the_trained_model_cannot_read_are_quarantined(tmp_pat
 
 def test_a_bundle_of_variants_reads_its_own_description(tmp_path: Path) -> None:
     bundle = train(tmp_path, write_variants(tmp_path), VARIANTS, {"kind": "regression"}, epochs=1)
-    again = ModalityBundle.load(bundle.directory).modality
+    again = Bundle.load(bundle.directory).modality
     assert again == bundle.modality
     assert again.features("MTYKLVLN")["protein"].positions[:, 0].tolist() == [1, 4]

@@ -22,7 +22,7 @@ from textome.explain.attention import attention_of
 from textome.formats.reading.sources import Quarantine
 from textome.inputs.dna_files import reverse_complement
 from textome.inputs.records import Record
-from textome.runtime.modality_bundle import ModalityBundle
+from textome.runtime.bundle import Bundle
 from textome.runtime.predictor import Predictor
 from textome.training.losses import known_labels
 from textome.training.modality.data import load_records, pack_sequences
@@ -215,7 +215,7 @@ def test_a_text_part_takes_the_words_of_the_encoder_that_it_starts_from(tmp_path
     np.testing.assert_allclose(_tensors(bundle)["embedders.note.table.weight"], table[name], atol=1e-6)
 
 
-def _tensors(bundle: ModalityBundle) -> dict[str, np.ndarray]:
+def _tensors(bundle: Bundle) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
     return load_file(bundle.directory / "model.safetensors")
@@ -263,9 +263,9 @@ def _explained(predictor: Predictor, place: Path) -> None:
     assert first["attention"]["parts"] == ["[start]", "dna", "note"]
 
 
-def _model(bundle: ModalityBundle) -> SequenceModel:
+def _model(bundle: Bundle) -> SequenceModel:
     shapes = bundle.modality.shapes()
-    model = SequenceModel(BertConfig.from_dict(bundle.config), shapes, len(bundle.target.labels), bundle.pooling)
+    model = SequenceModel(BertConfig.from_dict(bundle.config), shapes, len(bundle.target.labels), bundle.target.pooling)
     load_tensors(model, {name: torch.from_numpy(array) for name, array in _tensors(bundle).items()}, "bundle")
     return model
 

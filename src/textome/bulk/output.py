@@ -8,7 +8,6 @@ The name is the part and the chunk of the ledger, so a chunk that is done again 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from typing import NamedTuple
 from textome.documents import Document
 from textome.errors import InputError
 from textome.formats import read_documents, write_documents
-from textome.formats.reading.sources import atomic_file
+from textome.formats.reading.sources import atomic_file, to_disk
 
 PARQUET = "parquet"
 # Text formats are compressed: JSON of a million abstracts is mostly names of members.
@@ -81,7 +80,7 @@ def drop(folder: Path, format: str, part: int, number: int, ids: set[str]) -> Co
     left = [0, 0, 0]
     kept = (("", 0, item) for item in read_documents(path, format) if item.id not in ids)
     write_documents((item for _, _, item in _counted(kept, left)), path, format)
-    _sync(path.parent)
+    to_disk(path.parent)
     return Counts(*left)
 
 
@@ -108,7 +107,7 @@ def remove_strays(folder: Path, format: str, known: Iterable[tuple[int, int]] | 
 def _write_text(folder: Path, format: str, part: int, number: int, documents: Iterable[Located]) -> None:
     path = path_of(folder, format, part, number)
     write_documents((document for _, _, document in documents), path, format)
-    _sync(path.parent)
+    to_disk(path.parent)
 
 
 def _write_table(path: Path, table: object) -> None:
@@ -116,7 +115,7 @@ def _write_table(path: Path, table: object) -> None:
 
     with atomic_file(path) as stream:
         pq.write_table(table, stream, compression=_COMPRESSION)
-    _sync(path.parent)
+    to_disk(path.parent)
 
 
 def _drop_rows(folder: Path, part: int, number: int, ids: set[str]) -> Counts:
@@ -142,13 +141,3 @@ def _counted(documents: Iterable[Located], counts: list[int]) -> Iterator[Locate
         for column, number in enumerate((1, len(item[2].entities), len(item[2].relations))):
             counts[column] += number
         yield item
-
-
-def _sync(folder: Path) -> None:
-    """Make a rename last: without it a power loss may bring the old name back."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

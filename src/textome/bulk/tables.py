@@ -14,7 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from textome.documents import Document, Entity, Identifier, Label, Passage, Relation, Span
+from textome.documents import Document, Entity, Identifier, Label, Relation, Span
+from textome.formats.parquet import passages_of
 from textome.text.sentences import split_sentences
 
 Row = dict[str, Any]
@@ -136,11 +137,6 @@ def batches_of(documents: Sequence[tuple[str, int, Document]]) -> dict[str, pa.R
 
 def document_of(row: Row, rows: Mapping[str, Sequence[Row]]) -> Document:
     """The document that rows were made from, exactly: one of `documents`, and those of it in the other tables."""
-    text = row["text"]
-    passages = tuple(
-        Passage(text[item["start"] : item["end"]], item["start"], item["section"], dict(item["metadata"]))
-        for item in row["passages"]
-    )
     identifiers: dict[int, list[Identifier]] = {}
     for item in sorted(rows.get("identifiers", ()), key=itemgetter("entity", "rank")):
         identifier = Identifier(item["curie"], item["score"], item["label"])
@@ -158,7 +154,7 @@ def document_of(row: Row, rows: Mapping[str, Sequence[Row]]) -> Document:
     )
     labels = map(_label, rows.get("labels", ()))
     metadata = dict(row["metadata"])
-    return Document(row["document_id"], passages, tuple(entities), tuple(relations), metadata, tuple(labels))
+    return Document(row["document_id"], passages_of(row), tuple(entities), tuple(relations), metadata, tuple(labels))
 
 
 def _entity(row: Row, identifiers: tuple[Identifier, ...]) -> Entity:

@@ -7,7 +7,7 @@ metadata too. Read only: bulk runs write Parquet (docs/guides/bulk.md).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -59,7 +59,7 @@ def read(source: Source, quarantine: Quarantine, text_column: str | None = None)
                     number += 1
                     try:
                         if has_documents:
-                            yield _own(row)
+                            yield Document(row["document_id"], passages_of(row), metadata=dict(row["metadata"]))
                         else:
                             yield document_of(partition | row, roles, f"{source.stem}-{number}")
                     except InputError as error:
@@ -68,10 +68,10 @@ def read(source: Source, quarantine: Quarantine, text_column: str | None = None)
             quarantine.add(source.name, f"after row {number}", f"the Parquet file is damaged ({error})")
 
 
-def _own(row: dict[str, Any]) -> Document:
+def passages_of(row: Mapping[str, Any]) -> tuple[Passage, ...]:
+    """The passages of a row of the table `documents` of a bulk run."""
     text = row["text"]
-    passages = tuple(
+    return tuple(
         Passage(text[item["start"] : item["end"]], item["start"], item["section"], dict(item["metadata"]))
         for item in row["passages"]
     )
-    return Document(row["document_id"], passages, metadata=dict(row["metadata"]))

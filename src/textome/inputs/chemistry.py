@@ -46,12 +46,6 @@ def parsed(smiles: str) -> Any:
     return molecule
 
 
-def canonical(smiles: str) -> str:
-    """The one spelling that RDKit gives to all spellings of a molecule. Raises InputError as `parsed` does."""
-    with _rdkit() as chem:
-        return str(chem.MolToSmiles(parsed(smiles)))
-
-
 def spellings(smiles: str, count: int, seed: int) -> list[str]:
     """`count` SMILES of the same molecule from random atoms on (Bjerrum 2017), some of which may be the same.
 

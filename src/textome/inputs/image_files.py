@@ -18,7 +18,7 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +112,18 @@ def decoded(data: bytes, channels: int) -> Pixels:
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
-def _files(files: list[Path], folder: Path, quarantine: Quarantine, channels: int) -> Iterator[Record]:
+def decoded_files(files: Iterable[Path], quarantine: Quarantine, channels: int) -> Iterator[tuple[Path, Pixels]]:
+    """The pixels of each file that can be read."""
     for file in files:
-        label = file.parent.name if file.parent != folder else None
         try:
-            pixels = decoded(file.read_bytes(), channels)
+            yield file, decoded(file.read_bytes(), channels)
         except (InputError, OSError) as error:
             quarantine.add(str(file), "", error)
-            continue
+
+
+def _files(files: list[Path], folder: Path, quarantine: Quarantine, channels: int) -> Iterator[Record]:
+    for file, pixels in decoded_files(files, quarantine, channels):
+        label = file.parent.name if file.parent != folder else None
         yield Record(file.relative_to(folder).as_posix(), content=pixels, target=label)
 
 

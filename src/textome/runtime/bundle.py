@@ -97,6 +97,12 @@ class Description(BaseModel):
         return self
 
 
+def reads_records(directory: str | Path) -> bool:
+    """Whether a folder is the bundle of a model of images, sounds, sequences and the like, and not of texts."""
+    path = Path(directory) / "textome.json"
+    return path.is_file() and described(read_json(path)).get("input", {}).get("kind", TEXT) != TEXT
+
+
 def described(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a `textome.json` of any version as those of version 2."""
     upgraded = dict(values)

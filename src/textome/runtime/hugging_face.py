@@ -53,26 +53,16 @@ def token_classifier(directory: Path, config: Mapping[str, Any]) -> dict[str, An
         )
     types = list(dict.fromkeys(label[2:] for label in labels if label != "O"))
     window = min(_WINDOW, encoder_of(config).max_length(config))
-    return {
-        "format_version": 2,
-        "name": directory.resolve().name,
-        "input": {"kind": "text", "window": window, "overlap": min(_OVERLAP, window // 4)},
-        "tasks": {"entities": {"kind": "entities", "types": types, "labels": labels}},
-        "provenance": {"transformers": str(config.get("_name_or_path") or directory.resolve().name)},
-    }
+    task = {"kind": "entities", "types": types, "labels": labels}
+    return _described(directory, config, {"window": window, "overlap": min(_OVERLAP, window // 4)}, entities=task)
 
 
 def text_to_text(directory: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """The `textome.json` that a checkpoint of T5 stands for, with prompts of any beginning; None of another model."""
     if "T5ForConditionalGeneration" not in (config.get("architectures") or []):
         return None
-    return {
-        "format_version": 2,
-        "name": directory.resolve().name,
-        "input": {"kind": "text", "window": int(config.get("n_positions", 512)), "overlap": 64},
-        "tasks": {"text": {"kind": "text_to_text"}},
-        "provenance": {"transformers": str(config.get("_name_or_path") or directory.resolve().name)},
-    }
+    window = int(config.get("n_positions", _WINDOW))
+    return _described(directory, config, {"window": window, "overlap": _OVERLAP}, text={"kind": "text_to_text"})
 
 
 def language_model(directory: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -88,12 +78,21 @@ def language_model(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]
         return None  # which is reported where the model is used for something
     if not encoder.causal:
         return None
+    task = {"kind": "language_model", "begins": False}
+    return _described(directory, config, {"window": encoder.max_length(config)}, text=task)
+
+
+def _described(
+    directory: Path, config: Mapping[str, Any], windows: Mapping[str, int], **tasks: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A `textome.json` of the tasks, whose model reads text in these windows."""
+    name = directory.resolve().name
     return {
         "format_version": 2,
-        "name": directory.resolve().name,
-        "input": {"kind": "text", "window": encoder.max_length(config)},
-        "tasks": {"text": {"kind": "language_model", "begins": False}},
-        "provenance": {"transformers": str(config.get("_name_or_path") or directory.resolve().name)},
+        "name": name,
+        "input": {"kind": "text", **windows},
+        "tasks": tasks,
+        "provenance": {"transformers": str(config.get("_name_or_path") or name)},
     }
 
 

@@ -12,7 +12,6 @@ import unicodedata
 from functools import lru_cache
 from hashlib import blake2b
 
-PROFILES = ("words", "symbols")
 # Entities whose names are symbols; all others have names of words.
 SYMBOL_TYPES = frozenset({"Gene", "CellLine", "Variant"})
 MAX_NAME = 1000  # code points; what is longer is not a name

@@ -34,11 +34,11 @@ def variants(
     from textome.formats import Quarantine
     from textome.formats.reading.sources import Source, Target
     from textome.inputs.variants import contexts, read_vcf
-    from textome.runtime.modality_bundle import ModalityBundle
+    from textome.runtime.bundle import reads_records
     from textome.runtime.predictor import Predictor
     from textome.runtime.variant_effects import VariantScorer
 
-    if not ModalityBundle.is_at(model):
+    if not reads_records(model):
         raise InputError(f"--model {model}: this is not a model of DNA; see recipes/modalities/dna_pretrain.toml")
     scorer, quarantine = VariantScorer(Predictor.load(model, precision, threads)), Quarantine()
     records = list(read_vcf(Source.of(source), quarantine))

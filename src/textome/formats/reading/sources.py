@@ -310,6 +310,16 @@ def atomic_file(path: Path, private: bool = False) -> Iterator[BinaryIO]:
         raise
 
 
+def to_disk(path: Path) -> None:
+    """Make a file, or the renames in a folder, last: without it a power loss may bring the old state back."""
+    if os.name == "posix":
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """A folder to write into, which takes the place of `folder` where nothing goes wrong."""

@@ -22,7 +22,7 @@ from lxml import etree
 from textome.errors import InputError, MissingExtraError
 from textome.formats.reading.archives import unpacked
 from textome.formats.reading.sources import Quarantine
-from textome.inputs.image_files import MAX_PIXELS, SUFFIXES, decoded, voc_splits
+from textome.inputs.image_files import MAX_PIXELS, SUFFIXES, decoded, decoded_files, voc_splits
 from textome.inputs.pixels.regions import Box, Mask, Objects, Picture, Regions
 
 DEFAULT_CLASS = "object"
@@ -197,12 +197,7 @@ def _is_image(file: Path) -> bool:
 
 
 def _plain(files: list[Path], folder: Path, quarantine: Quarantine, channels: int) -> Iterator[Picture]:
-    for file in files:
-        try:
-            pixels = decoded(file.read_bytes(), channels)
-        except (InputError, OSError) as error:
-            quarantine.add(str(file), "", error)
-            continue
+    for file, pixels in decoded_files(files, quarantine, channels):
         metadata = {"folder": file.parent.name, "name": file.stem}
         yield Picture(file.relative_to(folder).as_posix(), metadata=metadata, content=pixels)
 

@@ -19,7 +19,7 @@ from textome.encoders.sequence.model import PackedSequences, SequenceConfig, Seq
 from textome.errors import InputError
 from textome.inputs.records import Floats, Modality, Record, Segment, Segments, Shape
 from textome.metrics.outputs import score_outputs
-from textome.runtime.modality_bundle import SEQUENCE_MODEL, ModalityBundle
+from textome.runtime.bundle import Bundle, reads_records
 from textome.tasks.masked_lm import Masker
 from textome.tasks.target import Target
 from textome.training.batches import plan
@@ -33,6 +33,8 @@ from textome.training.preparation import prepare_encoder, with_layers
 from textome.training.recipe import Recipe
 from textome.training.run import Report
 
+# The `model_type` in the `config.json` of a sequence model.
+_SEQUENCE_MODEL = "textome-sequence"
 HIDDEN_SHARE = 0.15
 # Tokens that a model reads at once where it does not learn.
 _TOKEN_BUDGET = 16384
@@ -216,7 +218,7 @@ class SequenceJob(Job):
     def described(self) -> Described:
         (task,) = self.tasks
         modality, settings = task.data.modality, self.recipe.model
-        config = {"model_type": SEQUENCE_MODEL, "architectures": ["SequenceModel"]} | asdict(self.bare.config)
+        config = {"model_type": _SEQUENCE_MODEL, "architectures": ["SequenceModel"]} | asdict(self.bare.config)
         lines = [f"Reads: {modality.kind}. Answers: {task.task.kind}", ""]
         lines += [f"Labels: {', '.join(task.task.labels)}", ""] * bool(task.task.labels)
         lines += [f"Started from `{settings.base}`.", ""] * bool(settings.base and settings.pretrained)
@@ -249,7 +251,7 @@ def build_model(
             **dropouts,
         )
         return SequenceModel(config, shapes, outputs, settings.pooling)
-    values = read_config(base, (SequenceConfig.model_type, SEQUENCE_MODEL)) | dropouts
+    values = read_config(base, (SequenceConfig.model_type, _SEQUENCE_MODEL)) | dropouts
     tensors = load_file(base / "model.safetensors") if settings.pretrained else {}
     tensors = with_layers(settings.layers, values, tensors, base)
     if not settings.pretrained:
@@ -258,7 +260,7 @@ def build_model(
     model = SequenceModel(config, shapes, outputs, settings.pooling)
     if not settings.pretrained:
         return model
-    if values["model_type"] == SEQUENCE_MODEL:
+    if values["model_type"] == _SEQUENCE_MODEL:
         known = {
             name: tensor for name, tensor in tensors.items() if not name.startswith("token_scores.") or not outputs
         }
@@ -282,7 +284,7 @@ def _continued(modality: Modality, base: Path | None) -> Modality:
     """The modality with what that of the base knows: its vocabulary, be it of the same kind or of text."""
     if base is None:
         return modality
-    if ModalityBundle.is_at(base):
-        return modality.continuing(ModalityBundle.load(base).modality)
+    if reads_records(base):
+        return modality.continuing(Bundle.load(base).modality)
     words = base / "tokenizer.json"
     return modality.with_tokenizer(words.read_text(encoding="utf-8")) if words.is_file() else modality

@@ -8,7 +8,6 @@ own name was whole when it was written; whether the disk kept it so, the hashes 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from textome.encoders.checkpoint import write_tensors
 from textome.errors import InputError
 from textome.formats.reading.folders import hash_of
-from textome.formats.reading.sources import whole_folder
+from textome.formats.reading.sources import to_disk, whole_folder
 from textome.training.parallel.sharding import like, load_whole_state, sharded, whole, whole_state
 
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
@@ -62,8 +61,8 @@ def save_checkpoint(
             hashes = {name: hash_of(draft / name) for name in _FILES}
             (draft / "sha256.json").write_text(json.dumps(hashes, indent=1), encoding="utf-8")
             for file in draft.iterdir():
-                _to_disk(file)
-        _to_disk(folder)
+                to_disk(file)
+        to_disk(folder)
     except (OSError, SafetensorError) as error:
         raise InputError(
             f"{final}: the checkpoint cannot be written ({error}); make room, then go on from the one before with --resume"
@@ -123,14 +122,6 @@ def _read(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[
             raise ValueError(f"{name} is not what was written")
     state: dict[str, Any] = json.loads((checkpoint / _FILES[2]).read_text(encoding="utf-8"))
     return load_file(checkpoint / _FILES[0]), load_file(checkpoint / _FILES[1]), state
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
