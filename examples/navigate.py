@@ -17,8 +17,8 @@ import numpy as np
 from navigation import ACTIONS, Policy, rule, success_rate, wander, write_demonstrations
 
 from textome.inputs.records import Floats
+from textome.runtime.bundle import Bundle
 from textome.runtime.export import export_bundle
-from textome.runtime.modality_bundle import ModalityBundle
 from textome.runtime.predictor import Predictor
 from textome.training.kinds import plan_run
 
@@ -56,7 +56,7 @@ def _trained(options: argparse.Namespace, number: int) -> Policy:
     overrides = [f"data.root={options.output.resolve()}", f"training.seed={options.seed}", *options.overrides]
     run = plan_run(RECIPE, overrides)
     bundle = run.start(options.output / f"run-{number}", False, lambda record: None)
-    export_bundle(ModalityBundle.load(bundle), bundle, "fp32")
+    export_bundle(Bundle.load(bundle), bundle, "fp32")
     return policy_of(Predictor.load(bundle))
 
 
