@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +14,7 @@ from textome.errors import InputError
 from textome.settings import Fields
 from textome.training.federated import Client
 from textome.training.recipe import Recipe, load_recipe
-from textome.training.recipe_files import parse
+from textome.training.recipe_files import parse, read_toml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -62,13 +61,7 @@ class Federation(Fields):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Raises InputError that says which key is wrong."""
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: the file of the clients cannot be read ({error.strerror})") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: the file of the clients is not valid TOML ({error})") from error
-        return parse(cls, values, str(path))
+        return parse(cls, read_toml(path, "the file of the clients"), str(path))
 
     def of(self, recipe: Path, changes: Sequence[str], folder: Path) -> list[Client]:
         """The clients by the common recipe with `changes`; `folder` is what their roots are relative to.

@@ -67,6 +67,16 @@ def from_folder(path: str, folder: Path, key: str) -> str:
     return str(beside if beside.exists() else beside.absolute())  # never a name on the hub
 
 
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The values of a file of TOML. Raises InputError that says so where `what` cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {what} cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {what} is not valid TOML ({error})") from error
+
+
 def read_recipe(
     class_of: Callable[[Mapping[str, Any], str], type[Kind]], path: str | Path, overrides: Sequence[str]
 ) -> Kind:
@@ -78,12 +88,7 @@ def read_recipe(
     Raises InputError that says which key is wrong and, for an unknown one, which it is likely to be.
     """
     path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: the recipe cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the recipe is not valid TOML ({error})") from error
+    values = read_toml(path, "the recipe")
     for override in overrides:
         _override(values, override)
     data = values.setdefault("data", {})
