@@ -13,8 +13,7 @@ document F1  over pairs of document and identifier, at the default threshold: me
 NCBI-disease, BC5CDR, BioRED and GNormPlus: the bundled vocabulary has learnt names from their training parts, and from no
 document of any test part. NLM-Chem, LINNAEUS, SPECIES-800 and BioID, and all cell lines: it has learnt nothing from them.
 SPECIES-800 is the 134 documents of its test part that AIONER's training file has. With --together, also end to end with the
-bundled model; with --cost, first what linking and abbreviations take of the default pipeline, in processor time of one
-thread, and in memory.
+bundled model. What linking costs, in time and memory, is what benchmarks/steps.py prints.
 """
 
 from __future__ import annotations
@@ -26,12 +25,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 
 from textome.documents import Document, Entity, Passage, Span
 from textome.evaluation.linking import link_gold_mentions, score_linking, score_together, with_current_identifiers
 from textome.formats import Quarantine, read_documents
-from textome.pipeline import choose_pipeline
 from textome.steps import load_step
 from textome.steps.linking import Linking, section_type
 
@@ -57,10 +54,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--vocabulary", action="append", help="an index, the preferred first; default: the bundled one")
     parser.add_argument("--together", action="store_true", help="also end to end with the bundled model")
-    parser.add_argument("--cost", action="store_true", help="first the cost in time and memory")
     arguments = parser.parse_args()
-    if arguments.cost:
-        cost(arguments.data)
 
     corpora = Corpora(arguments.data / "link")
     vocabularies = arguments.vocabulary or ["default"]
@@ -162,30 +156,6 @@ def together(corpora: Corpora, vocabularies: Sequence[str]) -> None:
         annotated = list(linking(pipeline(texts)))
         for type, (precision, recall, f1) in score_together(gold, annotated, only(types)).items():
             print(f"{name:18}{type:10}{100 * precision:10.1f}{100 * recall:8.1f}{100 * f1:7.1f}", flush=True)
-
-
-def cost(data: Path, num_documents: int = 100) -> None:
-    """The share of linking and abbreviations in the processor time of the default pipeline, and the memory they add."""
-    chosen = choose_pipeline()
-    kinds = [step.kind for step in chosen.steps]
-    pipeline = chosen.load(threads=1)
-    path = data / "re" / "BC5CDR-relations" / "CDR_TestSet.PubTator.txt.gz"
-    documents = [item.with_annotations(()) for item in read_documents(path)][:num_documents]
-    seconds: dict[str, float] = {}
-    kilobytes: dict[str, int] = {}
-    for _ in range(2):  # the better round counts, and for memory the first
-        annotated = documents
-        for kind, step in zip(kinds, pipeline.steps, strict=True):
-            before, started = getrusage(RUSAGE_SELF).ru_maxrss, time.process_time()
-            annotated = list(step(annotated))
-            elapsed = time.process_time() - started
-            seconds[kind] = min(seconds.get(kind, elapsed), elapsed)
-            kilobytes.setdefault(kind, getrusage(RUSAGE_SELF).ru_maxrss - before)
-    for kind in ("abbreviations", "linking"):
-        milliseconds, share = 1e3 * seconds[kind] / num_documents, seconds[kind] / sum(seconds.values())
-        print(
-            f"{kind:16}{milliseconds:7.2f} ms an abstract{share:8.1%} of the time{kilobytes[kind] / 1024:8.1f} MB more"
-        )
 
 
 if __name__ == "__main__":

@@ -296,4 +296,4 @@ def _typed(value: Any, kind: type, name: str) -> Any:
 
 
 def _without_empty(members: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in members.items() if value not in ("", None, [], {}) or key in _ALWAYS}
+    return {key: value for key, value in members.items() if value or key in _ALWAYS or value == 0}

@@ -333,21 +333,14 @@ class Entities(MentionTask[Recognised]):
         self, name: str, document: Document, records: Sequence[Sentence], predictions: Sequence[Recognised]
     ) -> Document:
         """The document with new entities of the chosen types over their thresholds."""
+        types, sentences = self.chosen_types, self.kept(entities for _, entities in predictions)
         entities = [
-            self.entity(document, record, tokens, item)
-            for record, (tokens, _), kept in zip(
-                records, predictions, self.kept(entities for _, entities in predictions), strict=True
-            )
+            _entity(document, record, tokens, item, types[item.head])
+            for record, (tokens, _), kept in zip(records, predictions, sentences, strict=True)
             for item in kept
             if tokens is not None
         ]
         return with_entities(document, entities)
-
-    def entity(self, document: Document, record: Sentence, tokens: Tokens, span: ScoredSpan) -> Entity:
-        """A span that was recognised in a sentence of `document`, as its entity."""
-        start = record.offset + int(tokens.word_starts[span.first])
-        end = end_of_character(document.text, record.offset + int(tokens.word_ends[span.last]))
-        return document.entity([(start, end)], self.chosen_types[span.head], confidence=round(span.confidence, 6))
 
     def findings(
         self, record: Sentence, examples: Sequence[Example], scores: Sequence[Floats], label: str | None = None
@@ -448,3 +441,10 @@ class Entities(MentionTask[Recognised]):
         """The mentions of a sentence as (first word, last word, head), as targets can tell them."""
         labels = targets(tokens, record.mentions, len(self.types), record.annotated)
         return {*zip(*(column.tolist() for column in Spans.of(labels)), strict=True)}
+
+
+def _entity(document: Document, record: Sentence, tokens: Tokens, span: ScoredSpan, type: str) -> Entity:
+    """A span that was recognised in a sentence of `document`, as its entity."""
+    start = record.offset + int(tokens.word_starts[span.first])
+    end = end_of_character(document.text, record.offset + int(tokens.word_ends[span.last]))
+    return document.entity([(start, end)], type, confidence=round(span.confidence, 6))
