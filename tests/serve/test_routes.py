@@ -125,6 +125,20 @@ def test_bad_records_of_a_file_are_told_and_the_others_annotated(server: Running
     assert "expected a text" in wrong.json["detail"]
 
 
+def test_ids_of_documents_are_read_as_in_json_lines(server: Running) -> None:
+    items = [{"id": 12, "text": TEXT}, {"pmid": 34, "text": TEXT}, {"id": None, "text": TEXT}]
+    answer = server.post("/v1/annotate", {"documents": items})
+    assert [item["id"] for item in answer.json["documents"]] == ["12", "34", "3"]
+    for wrong, pointer in (
+        ({"id": "x" * 2000}, "id"),
+        ({"id": [1]}, "id"),
+        ({"id": {}}, "id"),
+        ({"title": 5}, "title"),
+    ):
+        problem = server.post("/v1/annotate", {"documents": [{"text": TEXT} | wrong]}).json
+        assert problem["pointer"] == f"/documents/0/{pointer}"
+
+
 def test_pubmed_xml_streams_in_order(server: Running, annotator: Pipeline) -> None:
     data = citations(500)
     for body in (data, gzip.compress(data)):

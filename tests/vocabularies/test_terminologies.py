@@ -202,6 +202,15 @@ def test_a_table_without_a_head_has_identifier_name_and_synonyms():
     assert concept == Concept("my:1", "blue fever", "Disease", ("azure fever", "sky fever"))
 
 
+def test_a_table_of_a_spreadsheet_with_semicolons_is_a_table_and_a_header_without_names_is_none():
+    """The header that names one column of the two is not a concept."""
+    text = "ID;Name;Synonyms\r\nMY:1;Blue fever, late;azure fever|blue\r\n"
+    concepts = list(read_concepts(Source("a.csv", data=("\ufeff" + text).encode()), type="Disease"))
+    assert concepts == [Concept("my:1", "Blue fever, late", "Disease", synonyms=("azure fever", "blue"))]
+    with pytest.raises(InputError, match=r"line 1: a header needs the columns id and name \(found: number, label\)"):
+        list(read_concepts(Source("a.tsv", data=b"number\tlabel\nMY:1\tBlue fever\n"), type="Disease"))
+
+
 def test_a_type_chooses_where_the_terminology_has_types_and_names_them_elsewhere():
     assert list(read_concepts(source(MESH), type="Chemical")) == []
     assert [each.type for each in read_concepts(source(OBO), type="Phenotype")] == ["Phenotype"]
@@ -239,7 +248,7 @@ def test_a_bad_row_is_quarantined_and_the_others_go_on():
     rows = "id\tname\nx:1\tone\n\tno identifier\nx:3\tthree\n"
     assert [each.curie for each in read_concepts(source(rows), type="Disease", quarantine=quarantine)] == ["x:1", "x:3"]
     assert [str(record) for record in quarantine.records] == [
-        "file, line 3: expected an identifier and a name, set apart by a tab or comma"
+        "file, line 3: expected an identifier and a name, set apart by a tab, comma or semicolon"
     ]
 
 

@@ -57,8 +57,12 @@ def validated(data: bytes, kind: type[Body], limits: Limits) -> tuple[Body, dict
 
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
     """A problem from what pydantic found. Only the places are told, and what was expected there."""
-    first = errors[0]
-    pointer = "".join(f"/{part}" for part in first["loc"] if not _is_branch(part))[:200]
+    paths = [[part for part in error["loc"] if not _is_branch(part)] for error in errors]
+    # A document that is no text either has an error for each: what is wrong inside it tells more.
+    inside = (number for number, path in enumerate(paths) if path[: len(paths[0])] == paths[0])
+    deepest = max(inside, key=lambda number: len(paths[number]))
+    first = errors[deepest]
+    pointer = "".join(f"/{part}" for part in paths[deepest])[:200]
     message = "there is no such member" if first["type"] == "extra_forbidden" else plain_message(first)
     return bad_request(f"{pointer or 'the request'}: {message}; see /v1/openapi.json", pointer=pointer)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, WithJsonSchema, model_validator
 
+from textome.errors import InputError
+from textome.formats.reading.members import IDS, id_of
 from textome.serve.outputs import OutputFormat
 from textome.tasks.vectors import Pooling
 
@@ -33,7 +35,9 @@ T = TypeVar("T")
 # A list whose first bad item is told, for the same reason.
 Items = Annotated[list[T], FailFast()]
 Offset = Annotated[int, Field(ge=0, le=100_000_000), BeforeValidator(whole)]
-ShortText = Annotated[str, Field(max_length=1000)]
+_SHORT = 1000  # characters
+ShortText = Annotated[str, Field(max_length=_SHORT)]
+_ID = {"anyOf": [{"type": "string", "maxLength": _SHORT}, {"type": "integer"}, {"type": "null"}]}
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Metadata = Annotated[dict[str, str], BeforeValidator(_texts)]
 Scores = Annotated[dict[str, Probability], BeforeValidator(_probabilities)]
@@ -96,9 +100,10 @@ class LabelModel(_Part):
 
 
 class DocumentModel(_Part):
-    """A document: its passages, or in their place `text`, or `title` and `abstract`."""
+    """A document: its passages, or in their place `text`, or `title` and `abstract`. The id may be a whole number, and may
+    be called `pmid` and as else in JSON lines."""
 
-    id: ShortText = ""
+    id: Annotated[ShortText, WithJsonSchema(_ID)] = ""
     passages: Items[PassageModel] = []
     text: str = ""
     title: str = ""
@@ -107,6 +112,23 @@ class DocumentModel(_Part):
     relations: Items[RelationModel] = []
     labels: Items[LabelModel] = []
     metadata: Metadata = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        members = {key: item for key, item in value.items() if key != "id"}
+        for key in IDS:  # "id" is the first
+            try:
+                name = id_of(value, key)
+            except InputError:
+                if key == "id":
+                    return value  # the schema tells what is wrong
+                continue
+            if name and (key == "id" or len(name) <= _SHORT):
+                return members | {"id": name}
+        return members
 
 
 class BiocCollection(_Part):

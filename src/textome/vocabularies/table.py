@@ -1,4 +1,4 @@
-"""Tables of one's own, TSV or CSV: identifier, name, and what else is known.
+"""Tables of one's own, TSV or CSV (commas or semicolons): identifier, name, and what else is known.
 
 With a head, its columns may be, in any order: id (or identifier, curie), name (or label), synonyms, type, parents, xrefs,
 taxon; several values of one cell stand with a bar between them. Without one, they are id, name and synonyms. Several rows
@@ -17,7 +17,8 @@ from textome.vocabularies.curies import curie_from
 from textome.vocabularies.lines import numbered_lines
 
 _COLUMNS = {
-    "id": "id", "identifier": "id", "curie": "id", "concept": "id", "name": "name", "label": "name", "term": "name",
+    "id": "id", "identifier": "id", "curie": "id", "concept": "id", "code": "id",
+    "name": "name", "label": "name", "term": "name",
     "synonym": "synonyms", "synonyms": "synonyms", "type": "type", "parent": "parents", "parents": "parents",
     "xref": "xrefs", "xrefs": "xrefs", "taxon": "taxon",
 }  # fmt: skip
@@ -25,24 +26,34 @@ _DEFAULT = ["id", "name", "synonyms"]
 
 
 def sniff(head: str, name: str) -> bool:
-    return len(_cells(head.partition("\n")[0].rstrip("\r"))) >= 2
+    line = head.partition("\n")[0].rstrip("\r")
+    return len(_cells(line, _separator(line))) >= 2
 
 
 def read(source: Source, quarantine: Quarantine) -> Iterator[Concept]:
     header: list[str] = []
+    separator = ""
     for number, line in numbered_lines(source):
         if not line.strip() or line.startswith("#"):
             continue
-        cells = _cells(line)
+        separator = separator or _separator(line)
+        cells = _cells(line, separator)
         if not header:
             header = [_COLUMNS.get(cell.strip().lower(), "") for cell in cells]
             if {"id", "name"} <= set(header):
                 continue
+            if {"id", "name"} & set(header) and not any(":" in cell for cell in cells):
+                names = ", ".join(cells)[:200]
+                raise InputError(
+                    f"{source.name}, line {number}: a header needs the columns id and name (found: {names})"
+                )
             header = _DEFAULT
         row = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if name}
         if not row.get("id") or not row.get("name"):
             quarantine.add(
-                source.name, f"line {number}", "expected an identifier and a name, set apart by a tab or comma"
+                source.name,
+                f"line {number}",
+                "expected an identifier and a name, set apart by a tab, comma or semicolon",
             )
             continue
         if (taxon := row.get("taxon", "")) and not taxon.removeprefix("ncbitaxon:").isdigit():
@@ -61,8 +72,13 @@ def read(source: Source, quarantine: Quarantine) -> Iterator[Concept]:
         raise InputError(f"{source.name}: the table has no row")
 
 
-def _cells(line: str) -> list[str]:
-    return line.split("\t") if "\t" in line else next(csv.reader([line]), [])
+def _separator(line: str) -> str:
+    """That of a table by its first row: a tab, or, as some spreadsheets write CSV, a semicolon without a comma."""
+    return next((sign for sign in ("\t", ",", ";") if sign in line), ",")
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return line.split("\t") if separator == "\t" else next(csv.reader([line], delimiter=separator), [])
 
 
 def _values(cell: str) -> tuple[str, ...]:
