@@ -39,7 +39,9 @@ def bulk(tiny_bundle: Path, tmp_path: Path) -> Any:
         mix = options.pop("mix", False)
         model = options.pop("model", str(tiny_bundle))
         chosen = {key: options.pop(key) for key in ("types", "min_confidence", "flat", "early_exit") if key in options}
-        pipeline = choose_pipeline(models=[model], settings={"model": chosen})
+        steps = {key: options.pop(key) for key in ("leave_out",) if key in options}
+        settings = {"model": chosen} | options.pop("settings", {})
+        pipeline = choose_pipeline(models=[model], settings=settings, **steps)
         return run(
             [str(item) for item in inputs],
             tmp_path / out,
@@ -192,6 +194,12 @@ def test_other_settings_are_refused_unless_told(bulk: Any, tmp_path: Path, tiny_
         bulk(source, min_confidence=0.5)
     with pytest.raises(InputError, match=r"--flat was"):
         bulk(source, flat=True)
+    with pytest.raises(InputError, match=r"\(--text-column was not given and is 'body'\)"):
+        bulk(source, text_column="body")
+    with pytest.raises(InputError, match=r"\(the step context was there and is left out\)"):
+        bulk(source, leave_out=["context"])
+    with pytest.raises(InputError, match=r"\(context.asserted was False and is True\)"):
+        bulk(source, settings={"context": {"asserted": True}})
     with pytest.raises(InputError, match="the model was"):  # words that leave early change what it predicts
         bulk(source, early_exit=False)
     assert bulk(source, flat=True, model=str(with_twin_heads(tiny_bundle, tmp_path / "twins")), out="flat").entities > 0

@@ -32,8 +32,8 @@ QUARANTINE = "quarantine.jsonl"
 _LOCK = ".lock"
 _NAMES = {
     "to": "--to", "types": "--types", "min_confidence": "--min-confidence", "flat": "--flat", "replace": "--replace",
-    "precision": "--precision", "format": "--from", "model": "the model", "steps": "the steps",
-    "textome": "the version of Textome",
+    "precision": "--precision", "format": "--from", "text_column": "--text-column", "model": "the model",
+    "steps": "the steps", "textome": "the version of Textome",
 }  # fmt: skip
 
 # How many workers may be killed at the same chunk.
@@ -163,13 +163,31 @@ def _readable(value: Any) -> str:
     return "not given" if value is None else repr(value)
 
 
+def _difference(name: str, was: Any, new: Any) -> str:
+    """What changed; of steps the settings alone that differ."""
+    before, after = (
+        dict(step.split(" ", 1) for step in steps or ()) if name == "steps" else {} for steps in (was, new)
+    )
+    if name != "steps" or len(before) < len(was or ()) or len(after) < len(new):  # one kind of step several times
+        return f"{_NAMES[name]} was {_readable(was)} and is {_readable(new)}"
+    different = [f"the step {kind} was left out and is not" for kind in sorted(after.keys() - before.keys())]
+    different += [f"the step {kind} was there and is left out" for kind in sorted(before.keys() - after.keys())]
+    for kind in sorted(before.keys() & after.keys()):
+        old, current = json.loads(before[kind]), json.loads(after[kind])
+        different += [
+            f"{kind}.{key} was {_readable(old.get(key))} and is {_readable(current.get(key))}"
+            for key in sorted(old.keys() | current.keys())
+            if old.get(key) != current.get(key)
+        ]
+    return "; ".join(different) or "the steps run in another order"
+
+
 def _settings(ledger: Ledger, now: dict[str, Any], mix: bool) -> int:
     """The number of the settings. Raises InputError where they are not those that the output was begun with."""
     if (before := ledger.last_settings()) is not None:
         names = [name for name in now if now[name] != before[1].get(name)]
         if "to" in names or (names and not mix):
-            was, new = ([_readable(values.get(name)) for name in names] for values in (before[1], now))
-            shown = "; ".join(f"{_NAMES[name]} was {a} and is {b}" for name, a, b in zip(names, was, new, strict=True))
+            shown = "; ".join(_difference(name, before[1].get(name), now[name]) for name in names)
             rest = "" if "to" in names else ", or add --mix to go on with new settings and keep what is done"
             raise InputError(
                 f"{ledger.path}: these results were begun with other settings ({shown}); use the same, or another "
