@@ -37,7 +37,9 @@ def test_a_run_its_status_and_questions_to_it(tiny_bundle: Path, tmp_path: Path)
     assert found.stdout.split() == ["n", "21"]
     assert textome("query", tmp_path / "out", "frequent_entities").stdout.startswith("type,entity,mentions,documents\n")
     assert "chemical_disease_pairs: chemical, chemical_label, disease" in textome("query", tmp_path / "out").stdout
-    wrong = textome("query", tmp_path / "out", "SELECT")
+    unknown = textome("query", tmp_path / "out", "frequent_entity").stderr
+    assert unknown.startswith("textome: 'frequent_entity' is no table or view of the results; there are documents, ")
+    wrong = textome("query", tmp_path / "out", "SELECT FROM")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
 
 

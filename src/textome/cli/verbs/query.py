@@ -67,7 +67,10 @@ def query(
         if graph is None and plot is None:
             _list_views(results)
         return
-    answer = results.ask(f"SELECT * FROM {sql}" if sql in {*TABLES, *VIEWS} else sql)
+    names = [*TABLES, *VIEWS, "broader"]
+    if sql.isidentifier() and sql not in names:
+        raise InputError(f"{sql!r} is no table or view of the results; there are {', '.join(names)}")
+    answer = results.ask(f"SELECT * FROM {sql}" if sql in names else sql)
     if output == "-" and to is None and sys.stdout.isatty():
         from textome.cli.terminal import print_table
 
