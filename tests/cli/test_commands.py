@@ -184,12 +184,14 @@ def test_convert_and_info(run: Run, tmp_path: Path, tiny_bundle: Path) -> None:
 
 def test_finetune_and_export_from_the_command_line(run: Run, tmp_path: Path) -> None:
     recipe = make_recipe(tmp_path, epochs=1)
-    result = run("finetune", recipe, "--output", tmp_path / "run", "--set", "training.seed=3")
+    result = run("finetune", recipe, "--output", tmp_path / "run", "--set", "training.seed=3", "--resume")
     assert result.code == 0
+    assert result.err.startswith(f"{tmp_path}/run: no run to resume; training starts from the beginning\n")
     bundle = Path(result.out.strip())
     assert "validation entity_f1" in result.err
     assert run("finetune", recipe, "--output", tmp_path / "run").code == 2
-    assert run("finetune", recipe, "--output", tmp_path / "run", "--set", "training.seed=3", "--resume").code == 0
+    result = run("finetune", recipe, "--output", tmp_path / "run", "--set", "training.seed=3", "--resume")
+    assert (result.code, "no run to resume" in result.err) == (0, False)
     result = run("export", bundle, "--output", tmp_path / "small", "--precision", "int8")
     assert result.out.strip() == str(tmp_path / "small" / "model.int8.onnx")
     assert run("annotate", "-", "--model", tmp_path / "small", stdin=b"no gout was seen").code == 0

@@ -55,9 +55,19 @@ def test_a_corpus_and_its_report(
         "documents/s",
     ):
         assert line in out
-    code, out, _ = run(
-        capsys, monkeypatch, texts, "-o", tmp_path / "b", "--json", *options, "--bag-of-words", tmp_path / "w"
+    code, out, err = run(
+        capsys,
+        monkeypatch,
+        texts,
+        "-o",
+        tmp_path / "b",
+        "--json",
+        *options,
+        "--bag-of-words",
+        tmp_path / "w",
+        "--resume",
     )
+    assert err.startswith(f"{tmp_path}/b: no build to resume; it starts from the beginning\n")
     report = json.loads(out)
     assert (code, report["read"], report["kept"], report["dropped"]) == (0, 9, 7, {"leakage": 1, "too short": 1})
     assert report["documents_per_second"] > 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +30,14 @@ DeviceOption = Annotated[
 def overrides(values: list[str] | None, device: str | None) -> list[str]:
     """What `--set` and `--device` change in a recipe; a value that is not a device is an error of the recipe's check."""
     return [*(values or []), *([f"training.device={device}"] if device else [])]
+
+
+def run_folder(output: Path | None, name: str, resume: bool) -> Path:
+    """The folder of a run; tells where it holds no run to resume, since a misspelt --output is seen at once then."""
+    folder = output or Path("runs") / name
+    if resume and not (folder / "recipe.json").exists() and os.environ.get("RANK", "0") == "0":
+        say(f"{folder}: no run to resume; training starts from the beginning")
+    return folder
 
 
 class Teller:

@@ -9,7 +9,7 @@ import typer
 
 from textome.cli.options import RecipeFile, Resume, RunFolder
 from textome.cli.streams import echo, say
-from textome.cli.training import DeviceOption, Teller, need_training, overrides
+from textome.cli.training import DeviceOption, Teller, need_training, overrides, run_folder
 from textome.errors import InputError
 
 
@@ -74,7 +74,7 @@ def finetune(
         echo(_federated(recipe, federated, changes, output))
         raise typer.Exit
     run = plan_run(recipe, changes, finish)
-    folder = output or Path("runs") / run.name
+    folder = run_folder(output, run.name, resume)
     with Teller("reading the data") as tell:
         bundle = run.start(folder, resume or finish, tell)
     echo(bundle)

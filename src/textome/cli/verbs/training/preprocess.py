@@ -95,6 +95,8 @@ def preprocess(
         )
     if resume and "-" in inputs:
         raise InputError("--resume cannot read standard input again; write it to a file first")
+    if resume and not output.exists():
+        say(f"{output}: no build to resume; it starts from the beginning")
     steps = Steps(
         clean=clean,
         lowercase=lowercase,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from textome.cli.options import RecipeFile, Resume, RunFolder
 from textome.cli.streams import echo
-from textome.cli.training import DeviceOption, Teller, need_training, overrides
+from textome.cli.training import DeviceOption, Teller, need_training, overrides, run_folder
 
 
 def pretrain(
@@ -34,7 +33,7 @@ def pretrain(
 
     keep_freed_memory()
     run = plan_run(recipe, overrides(set_, device))
-    folder = output or Path("runs") / run.name
+    folder = run_folder(output, run.name, resume)
     with Teller("reading the corpora") as tell:
         model = run.start(folder, resume, tell)
     echo(model)
