@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from stated_documents import DOCUMENTS, results_of, stated
+from stated_documents import DOCUMENTS, NAMES, results_of, stated
 from textome.cli.main import application
 
 
@@ -56,6 +56,25 @@ def test_two_lists_and_a_broader_disease(folder: Path, tmp_path: Path) -> None:
     assert page.is_file()
     found = rows(run(folder, "vascular diseases", "--hierarchy", "--limit", 1))
     assert [(row["head"], row["tail"]) for row in found] == [("Lisinopril", "Vascular Diseases")]
+
+
+def test_documents_linked_with_different_vocabularies_are_told(tmp_path: Path) -> None:
+    """One vocabulary that is made of several, as the bundled one, is none to tell of: each name has one identifier."""
+    texts = {"1": "We gave metformin for nausea.", "2": "We gave naloxone for nausea."}
+    drugs = {"1": "metformin", "2": "naloxone"}
+    chebi = NAMES | {"naloxone": ("Chemical", "chebi:7459", "naloxone")}
+    mixed = NAMES | {"metformin": ("Chemical", "chebi:6801", "metformin")}
+
+    def told(*documents: tuple[str, dict[str, tuple[str, str, str]]]) -> str:
+        relations = {id: (name, "Negative_Correlation", "nausea", 0.9) for id, name in drugs.items()}
+        items = [stated(id, texts[id], relations[id], names=names) for id, names in documents]
+        return run(results_of(tmp_path / str(len(documents)), *items)).stderr
+
+    assert told(("1", chebi), ("2", chebi)) == ""
+    assert told(("1", NAMES), ("2", chebi), ("1", mixed)).splitlines()[-1] == (
+        "Chemical: documents were linked with different vocabularies, whose identifiers are not joined (metformin: mesh, "
+        "chebi; names with several: 1); link all with one"
+    )
 
 
 def test_files_are_written_by_their_names(folder: Path, tmp_path: Path) -> None:

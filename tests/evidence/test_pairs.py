@@ -136,7 +136,7 @@ def test_a_document_counts_once_whatever_file_it_came_from(tmp_path: Path) -> No
         ("Metformin", "treats", "Nausea"): 1, ("metformin", "treats", "Nausea"): 1
     }  # fmt: skip
     assert pairs["Metformin", "treats", "Nausea"].probability == pytest.approx(0.45)
-    assert reading.several_vocabularies() == {"Chemical": ["mesh", "chebi"]}
+    assert reading.several_vocabularies() == {"Chemical": {"metformin": ["mesh", "chebi"]}}
     assert reading.disagreeing == {"1"}
 
 

@@ -95,18 +95,25 @@ class Reading:
     """What was noticed while statements were read.
 
     retracted      how many statements of each retracted document were left out
-    vocabularies   of each type, how often identifiers have each prefix
+    vocabularies   of each type and name in small letters, the prefixes of its identifiers, in their order
     disagreeing    documents in several files whose mentions have other identifiers in each: they count for all of these
     """
 
     retracted: Counter[str] = field(default_factory=Counter)
-    vocabularies: dict[str, Counter[str]] = field(default_factory=dict)
+    vocabularies: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
     disagreeing: set[str] = field(default_factory=set)
 
-    def several_vocabularies(self) -> dict[str, list[str]]:
-        """Types whose concepts have identifiers of several vocabularies, the most frequent first."""
-        names_of = {type: [name for name, _ in counts.most_common()] for type, counts in self.vocabularies.items()}
-        return {type: names for type, names in names_of.items() if len(names) > 1}
+    def several_vocabularies(self) -> dict[str, dict[str, list[str]]]:
+        """Of each type, the names that have identifiers of several vocabularies, and these.
+
+        A vocabulary that is made of several, as the bundled one, has a concept in one of them: so documents were linked
+        with different vocabularies.
+        """
+        names: dict[str, dict[str, list[str]]] = {}
+        for (type, name), prefixes in self.vocabularies.items():
+            if len(prefixes) > 1:
+                names.setdefault(type, {})[name] = list(prefixes)
+        return names
 
 
 def read_statements(results: Results, reading: Reading | None = None) -> Iterator[Statement]:
@@ -131,7 +138,8 @@ def read_statements(results: Results, reading: Reading | None = None) -> Iterato
             reading.disagreeing.add(statement.document_id)
         for concept in (statement.head, statement.tail):
             if concept.has_identifier:
-                reading.vocabularies.setdefault(concept.type, Counter())[concept.key.partition(":")[0]] += 1
+                prefixes = reading.vocabularies.setdefault((concept.type, concept.name.lower()), {})
+                prefixes[concept.key.partition(":")[0]] = None
         yield statement
 
 

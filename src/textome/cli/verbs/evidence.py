@@ -147,9 +147,11 @@ def _notes(reading: Reading) -> list[str]:
             f"{len(reading.disagreeing):,} documents are in several files with other identifiers for the same mentions, "
             f"and count for each of these: {names}"
         )
-    for type, vocabularies in reading.several_vocabularies().items():
+    for type, shared in reading.several_vocabularies().items():
+        name, prefixes = next(iter(shared.items()))
         notes.append(
-            f"{type}: identifiers of several vocabularies ({', '.join(vocabularies)}) are not joined; link with one of them"
+            f"{type}: documents were linked with different vocabularies, whose identifiers are not joined ({name}: "
+            f"{', '.join(prefixes)}; names with several: {len(shared):,}); link all with one"
         )
     return notes
 
