@@ -40,6 +40,20 @@ def test_annotate_writes_json_lines_to_standard_output(run: Run, tiny_bundle: Pa
     assert "2 documents" in result.err
 
 
+def test_annotate_reports_ids_of_earlier_documents(
+    run: Run, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [json.dumps({"id": id, "text": "no gout"}) + "\n" for id in ("a", "b", "b", "c", "b", "a")]
+    path = write(tmp_path / "a.jsonl", "".join(lines))
+    result = run("annotate", path, "--model", tiny_bundle)
+    assert (result.code, len(result.out.splitlines())) == (0, 6)
+    assert result.err.endswith("\ndocuments with the id of an earlier one: 3, the first 'b'; all are written\n")
+    monkeypatch.setattr("textome.cli.verbs.annotate._NUM_IDS", 1)
+    assert "an earlier one: 1, the first 'a'" in run("annotate", path, "--model", tiny_bundle).err
+    once = write(tmp_path / "b.jsonl", "".join(lines[:2]))
+    assert "earlier" not in run("annotate", once, "--model", tiny_bundle).err
+
+
 def test_annotate_reads_standard_input_and_writes_the_format_asked_for(run: Run, tiny_bundle: Path) -> None:
     result = run("annotate", "-", "--model", tiny_bundle, "--to", "pubtator", stdin=gzip.compress(GOOD.encode()))
     assert "1|t|Metformin is given for gout." in result.out

@@ -11,11 +11,13 @@ import typer
 
 from textome.cli.options import InputFormat, Inputs, OutputFormat, Replace, TextColumn, Threads
 from textome.cli.pipelines import with_pipeline
-from textome.cli.streams import EscapeFormulas, finish, read_all, reported, watched
+from textome.cli.streams import EscapeFormulas, finish, read_all, reported, say, watched
 
 if TYPE_CHECKING:
     from textome.documents import Document
     from textome.pipeline import PipelineChoice
+
+_NUM_IDS = 200_000
 
 
 @with_pipeline
@@ -62,10 +64,24 @@ def annotate(
     annotated = loaded.stream(
         read_all(inputs, from_, quarantine, text_column=text_column, pipeline=loaded), replace=replace
     )
-    documents = watched(annotated, "annotated", quarantine)
+    documents = _report_repeated_ids(watched(annotated, "annotated", quarantine))
     with reported(quarantine):
         number = _deliver(documents, targets, show, not escape_formulas)
     finish(quarantine, number)
+
+
+def _report_repeated_ids(documents: Iterator[Document]) -> Iterator[Document]:
+    """Pass documents on, and tell at the end how many have the id of an earlier one, among the first `_NUM_IDS` ids."""
+    seen: set[int] = set()
+    number, example = 0, ""
+    for document in documents:
+        if (key := hash(document.id)) in seen:
+            number, example = number + 1, example or document.id
+        elif len(seen) < _NUM_IDS:
+            seen.add(key)
+        yield document
+    if number:
+        say(f"documents with the id of an earlier one: {number:,}, the first {example!r}; all are written")
 
 
 def _deliver(documents: Iterator[Document], targets: list[tuple[str, str]], show: bool, formulas: bool) -> int:
