@@ -141,7 +141,8 @@ def test_bad_records_of_test_files_are_reported_too(tmp_path: Path) -> None:
     plan_run(path, ["tasks.single.test=['test.tsv']"]).start(tmp_path / "run", False, told.append)
     lines = [line for record in told if record["event"] == "quarantined" for line in record["lines"]]
     assert [line.rpartition("/")[2] for line in lines] == [
-        "test.tsv, line 1: expected text and label, found 3 columns; of more columns a header tells which are text and label",
+        "test.tsv, line 1: expected text and label, found 3 columns; of more columns a header tells which are text and "
+        "label",
         "test.jsonl, line 1: text: expected a text, found the number 5",
     ]
 
