@@ -65,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "documents": {"errors"},
     "formats": {"documents", "errors", "escapes", "patterns", "version"},
     "datasets": {"formats", "documents", "errors"},
-    "text": {"documents", "errors", "patterns"},
+    "text": {"documents", "errors", "patterns", "settings"},
     "vocabularies": {"formats", "documents", "errors"},
     "metrics": {
         "datasets",

@@ -102,7 +102,7 @@ def test_a_pipeline_file(tmp_path: Path) -> None:
         ("[model]\n", "'model' is not a key of a pipeline"),
         ("[[steps]]\nkind = 'x'", "step 1: kind is 'x'; choose one of model, abbreviations"),
         ("[[steps]]", "step 1: kind is None"),
-        ("[[steps", "this is not a TOML file"),
+        ("[[steps", "the pipeline is not valid TOML"),
         ("[[steps]]\nkind = 'model'\nspeed = 1", "model: speed: Extra inputs are not permitted"),
         (
             "[[steps]]\nkind = 'abbreviations'\nagree = 'x'",

@@ -28,6 +28,7 @@ from textome.formats import Quarantine, Source, read_documents
 from textome.formats.reading.sources import StrictQuarantine
 from textome.runtime.bundle import DEFAULT_MODEL, TEXT
 from textome.runtime.step import ModelSettings, ModelStep, Report, load_model
+from textome.settings import read_toml
 from textome.steps import STEPS, load_step
 from textome.steps.step import StepSettings
 
@@ -298,14 +299,7 @@ def setting(text: str) -> tuple[str, str, object]:
 
 def _read(path: Path) -> list[StepChoice]:
     """The steps of a pipeline file."""
-    import tomllib
-
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: the pipeline cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: this is not a TOML file ({error})") from error
+    content = read_toml(path, "the pipeline")
     tables = content.pop("steps", None)
     if content or not isinstance(tables, list) or not tables:
         problem = f"{next(iter(content))!r} is not a key of a pipeline" if content else "there are no steps"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -43,3 +44,15 @@ class Settings(Fields):
             return cls.model_validate(settings)
         except ValidationError as error:
             raise InputError(explain(error, cls.settings_of)) from error
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The values of a file of TOML. Raises InputError that says so where `what` cannot be read."""
+    import tomllib  # few calls read such a file
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {what} cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {what} is not valid TOML ({error})") from error

@@ -218,7 +218,7 @@ def test_cues_of_ones_own_add_to_ours_and_take_away(tmp_path: Path):
         ("[negated]\nforward = ['r/o']", "'r/o' is not one word; put spaces"),
         ("[negated]\nforward = ['no?']", "begin it with one"),
         ("[negated]\nforward = ['* no']", "begin it with one"),
-        ("[negated", "is not TOML"),
+        ("[negated", "is not valid TOML"),
     ],
 )
 def test_what_is_wrong_with_a_file_of_cues_is_named(tmp_path: Path, content, message):

@@ -226,7 +226,11 @@ def test_a_short_secret_and_wrong_rules_are_refused(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"short")
     with pytest.raises(InputError, match="at least 16 bytes"):
         load_step("deidentification", secret=str(tmp_path / "key"))
-    for text, message in (("[name]\nnone = []", "no list 'none'"), ("[x]\n", r"no table \[x\]"), ("[", "not TOML")):
+    for text, message in (
+        ("[name]\nnone = []", "no list 'none'"),
+        ("[x]\n", r"no table \[x\]"),
+        ("[", "not valid TOML"),
+    ):
         (tmp_path / "rules.toml").write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match=message):
             load_step("deidentification", rules=str(tmp_path / "rules.toml"))

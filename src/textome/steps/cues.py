@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textome.errors import InputError
+from textome.settings import read_toml
 from textome.text.stop_words import STOP_WORDS
 
 CONTEXTS = ("negated", "uncertain", "hypothetical", "historical", "family", "other")
@@ -159,20 +159,11 @@ def load_cues(path: str | None = None) -> Cues:
     sections: dict[str, list[str]] = {}
     keywords: set[str] = set(map(str, range(1900, 2100)))
     for file in [_OWN, *([Path(path)] if path else [])]:
-        for table, members in _read(file).items():
+        for table, members in read_toml(file, "the file of cues").items():
             _add_table(phrases, sections, keywords, file, table, members)
     root = _Node(phrases)
     first_words = frozenset([*root.after, *(root.after["<start>"].after if "<start>" in root.after else ())])
     return Cues(root, {name: tuple(kinds) for name, kinds in sections.items()}, frozenset(keywords), first_words)
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: the file of cues cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the file of cues is not TOML ({error})") from error
 
 
 def _add_table(

@@ -11,10 +11,10 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from textome.errors import InputError
-from textome.settings import Fields
+from textome.settings import Fields, read_toml
 from textome.training.federated import Client
 from textome.training.recipe import Recipe, load_recipe
-from textome.training.recipe_files import parse, read_toml
+from textome.training.recipe_files import parse
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from textome.errors import InputError, plain_message
-from textome.settings import Fields
+from textome.settings import Fields, read_toml
 from textome.training.short_forms import as_written, keys_as_written, pretrains
 
 # What of a recipe is in no bundle: where the data lay, and where the run was watched.
@@ -65,16 +65,6 @@ def from_folder(path: str, folder: Path, key: str) -> str:
             f"{old.resolve()}: write the absolute path of the one that you mean"
         )
     return str(beside if beside.exists() else beside.absolute())  # never a name on the hub
-
-
-def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """The values of a file of TOML. Raises InputError that says so where `what` cannot be read."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {what} cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {what} is not valid TOML ({error})") from error
 
 
 def read_recipe(

@@ -7,7 +7,6 @@ files of one's own with the same tables.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textome.errors import InputError
+from textome.settings import read_toml
 
 KINDS = (
     "NAME", "DATE", "AGE", "PHONE", "EMAIL", "URL", "IP", "ID", "ADDRESS", "LOCATION", "ORGANISATION", "COUNTRY",
@@ -78,7 +78,7 @@ def load_rules(path: str | None = None) -> Rules:
     """Textome's own rules, and those of a file. Raises InputError that names the table and the list that is wrong."""
     words: dict[str, dict[str, list[str]]] = {table: {name: [] for name in names} for table, names in _TABLES.items()}
     for file in [_OWN, *([Path(path)] if path else [])]:
-        for table, members in _read(file).items():
+        for table, members in read_toml(file, "the file of rules").items():
             if table not in _TABLES or not isinstance(members, dict):
                 raise InputError(f"{file}: there is no table [{table}]; the tables are {', '.join(_TABLES)}")
             for name, phrases in members.items():
@@ -93,15 +93,6 @@ def load_rules(path: str | None = None) -> Rules:
     if len(fixed["date"]["months"]) % 12:
         raise InputError(f"{path}: [date] months: give all twelve of a language, in order; a|b is either word")
     return Rules(fixed, tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _patterns(fixed)))
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: the file of rules cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the file of rules is not TOML ({error})") from error
 
 
 def phrases(items: Iterable[str]) -> str:
