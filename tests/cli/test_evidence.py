@@ -65,13 +65,13 @@ def test_documents_linked_with_different_vocabularies_are_told(tmp_path: Path) -
     chebi = NAMES | {"naloxone": ("Chemical", "chebi:7459", "naloxone")}
     mixed = NAMES | {"metformin": ("Chemical", "chebi:6801", "metformin")}
 
-    def told(*documents: tuple[str, dict[str, tuple[str, str, str]]]) -> str:
+    def note_of(*documents: tuple[str, dict[str, tuple[str, str, str]]]) -> str:
         relations = {id: (name, "Negative_Correlation", "nausea", 0.9) for id, name in drugs.items()}
         items = [stated(id, texts[id], relations[id], names=names) for id, names in documents]
         return run(results_of(tmp_path / str(len(documents)), *items)).stderr
 
-    assert told(("1", chebi), ("2", chebi)) == ""
-    assert told(("1", NAMES), ("2", chebi), ("1", mixed)).splitlines()[-1] == (
+    assert note_of(("1", chebi), ("2", chebi)) == ""
+    assert note_of(("1", NAMES), ("2", chebi), ("1", mixed)).splitlines()[-1] == (
         "Chemical: documents were linked with different vocabularies, whose identifiers are not joined (metformin: mesh, "
         "chebi; names with several: 1); link all with one"
     )

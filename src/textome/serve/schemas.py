@@ -101,7 +101,7 @@ class LabelModel(_Part):
 
 class DocumentModel(_Part):
     """A document: its passages, or in their place `text`, or `title` and `abstract`. The id may be a whole number, and may
-    be called `pmid` and as else in JSON lines."""
+    stand under `pmid` or another key of JSON lines."""
 
     id: Annotated[ShortText, WithJsonSchema(_ID)] = ""
     passages: Items[PassageModel] = []

@@ -52,7 +52,7 @@ def soft_targets(
     """What the teachers say of records, the mean over teachers, see `Task.soft_targets`.
 
     folder   keeps what was computed in files of its own, so that a run that is resumed need not ask again
-    report   told how many records were read, once in a while
+    report   is called with the number of records that were read, once in a while
 
     Raises InputError where a teacher lacks the task or one of its outputs, ModelError for no bundle.
     """

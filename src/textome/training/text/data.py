@@ -66,7 +66,7 @@ def load_task(
     """Read one task's data.
 
     folder   of the run, which keeps what a teacher says once
-    report   told how far a teacher has read
+    report   is called with how far a teacher has read
 
     Raises InputError for a missing file, an empty split, and data without a label.
     """
