@@ -100,8 +100,8 @@ def test_results_without_relations_and_unknown_concepts_are_told(folder: Path, t
 def test_with_names_the_type_of_the_other_concept(folder: Path, tmp_path: Path) -> None:
     """Not of the one that is asked about; of all pairs it is the type of either."""
     assert rows(run(folder, "hypertension", "--with", "Disease")) == []
-    found = rows(run(folder, "--with", "Gene"))
-    assert [(row["head"], row["head_type"], row["tail"], row["tail_type"]) for row in found] == [
+    with_genes = rows(run(folder, "--with", "Gene"))
+    assert [(row["head"], row["head_type"], row["tail"], row["tail_type"]) for row in with_genes] == [
         ("Lisinopril", "Chemical", "ACE", "Gene")
     ]
     lists = [tmp_path / "a.txt", tmp_path / "b.txt"]

@@ -188,7 +188,7 @@ def guess_format(source: Source) -> str:
 
 def _sniffs(row: Format, head: str, name: str) -> bool:
     """Whether a format knows the beginning of a file as its own. A sniffer that fails on it does not know it, and a format
-    without one is told by other signs."""
+    without one is known by other signs."""
     if row.sign not in head:
         return False
     sniff: Callable[[str, str], bool] | None = getattr(import_module(f"textome.formats.{row.module}"), "sniff", None)
